@@ -1,0 +1,36 @@
+"""The `avatar` program: one subcommand for each file in `avatar/commands`, and how a command ends."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+# Name of the command -> (module in avatar.commands, function in it). The order is the order in --help.
+COMMANDS = {
+    "create": ("create", "create"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the program and exit: 0 well done, 1 the work failed, 2 wrong use, 130 stopped by Ctrl-C."""
+    import tyro
+
+    from avatar.errors import AvatarError
+
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        # Only the asked-for command is imported, so that `avatar doctor` does not wait for torch.
+        names = [arguments[0]] if arguments and arguments[0] in COMMANDS else list(COMMANDS)
+        functions = {name: _function(*COMMANDS[name]) for name in names}
+        tyro.extras.subcommand_cli_from_dict(functions, prog="avatar", args=arguments)
+    except AvatarError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        print("stopped.", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+def _function(module: str, name: str):
+    return getattr(importlib.import_module(f"avatar.commands.{module}"), name)

@@ -1,0 +1,94 @@
+"""Reading and writing files so that nothing is half-written and nothing foreign is run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avatar.errors import AvatarError, UsageError
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; when the block ends well it takes `path`'s place in one step.
+
+    The temporary file keeps the suffix, since many writers choose the format by it.
+
+    Raises:
+        AvatarError: the folder cannot be written or the disk is full. The old file is then untouched.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise AvatarError(f"Cannot write {path}: {error.strerror or error}.") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        # mkstemp makes files private; results should follow the user's umask like any other file.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise AvatarError(f"Cannot write {path}: {error.strerror or error}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write `content` as indented JSON, replacing `path` in one step."""
+    text = json.dumps(content, indent=2, allow_nan=False)
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UsageError: there is no such file.
+        AvatarError: the file is not JSON.
+    """
+    require_file(path)
+    try:
+        return json.loads(path.read_text())
+    except (ValueError, RecursionError) as error:
+        raise AvatarError(f"{path} is not a readable JSON file: {error}.") from error
+
+
+def write_npz(path: Path, **arrays: np.ndarray) -> None:
+    """Write plain arrays as a compressed npz, replacing `path` in one step."""
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """Read every array of an npz file; pickled objects are refused.
+
+    Raises:
+        UsageError: there is no such file.
+        AvatarError: the file is broken, or holds objects instead of plain arrays.
+    """
+    require_file(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except Exception as error:  # zipfile, zlib, struct and NumPy each raise their own kinds on broken files
+        raise AvatarError(f"{path} is not a readable npz file of plain arrays: {error}.") from error
+
+
+def require_file(path: Path) -> None:
+    """Raise UsageError unless `path` is an existing file."""
+    if not path.is_file():
+        raise UsageError(f"There is no file {path}.")

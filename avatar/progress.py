@@ -1,0 +1,62 @@
+"""Progress of long work: a bar with the time left on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class Progress:
+    """Counts `total` steps of `label`. Use as a context manager, or through `progress` on an iterable."""
+
+    def __init__(self, label: str, total: int | None) -> None:
+        self.label, self.total = label, total
+        self.done, self.note = 0, ""
+        self.start = self.last_line = time.monotonic()
+        self.bar = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=total, desc=label, file=sys.stderr, dynamic_ncols=True, leave=True)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+        else:
+            self._line()
+
+    def step(self, note: str = "", count: int = 1) -> None:
+        """Say that `count` more steps are done; `note` (loss, PSNR) stands beside the bar."""
+        self.done += count
+        self.note = note or self.note
+        if self.bar is not None:
+            self.bar.set_postfix_str(self.note, refresh=False)
+            self.bar.update(count)
+        elif time.monotonic() - self.last_line > SECONDS_BETWEEN_LINES:
+            self._line()
+
+    def _line(self) -> None:
+        self.last_line = time.monotonic()
+        elapsed = self.last_line - self.start
+        text = f"{self.label}: {self.done}" + (f"/{self.total}" if self.total else "") + f", {elapsed:.0f} s"
+        if self.total and 0 < self.done < self.total:
+            text += f", {elapsed / self.done * (self.total - self.done):.0f} s left"
+        print(text + (f", {self.note}" if self.note else ""), file=sys.stderr, flush=True)
+
+
+def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
+    """Yield `items` while showing how far the work is."""
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)
+    with Progress(label, total) as bar:
+        for item in items:
+            yield item
+            bar.step()

@@ -1,0 +1,225 @@
+"""The nouns that cross from one room to another, on one page.
+
+Conventions, written once here and linked from everywhere:
+
+- metres, radians, seconds; tensors are float32 unless said otherwise;
+- world: right-handed, Y up, floor near y = 0, a person in the rest pose faces +Z with the left hand at +X;
+- cameras: OpenCV (x right, y down, z forward); pixel centres at +0.5, the image spans 0..width x 0..height;
+- `T_a_b` maps points given in frame b to frame a; `Ts_world_joint` is a stack of such transforms;
+- quaternions are wxyz and of unit length;
+- images are HWC float32 sRGB in [0, 1];
+- the common skeleton is SMPL's 24 joints in SMPL's order;
+- values are activated: scales in metres, opacities in [0, 1]. Raw logits and logs stay inside the model;
+- a frame carries an index into the list of body poses, `instant`: a phone video has one frame an instant,
+  a multi-camera capture many, one photo with K generated views K frames of one instant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """Pinhole cameras without distortion, one a frame, all of one picture size.
+
+    Attributes:
+        K: intrinsics in pixels.
+        T_camera_world: rigid world-to-camera transforms, metres.
+        width: picture width in pixels.
+        height: picture height in pixels.
+    """
+
+    K: Float[Tensor, "frames 3 3"]
+    T_camera_world: Float[Tensor, "frames 4 4"]
+    width: int
+    height: int
+
+    def __len__(self) -> int:
+        return self.K.shape[0]
+
+    def __getitem__(self, index: int | slice | Tensor | list[int]) -> Cameras:
+        """The chosen cameras; a single index keeps the leading axis."""
+        chosen = slice(index, index + 1 or None) if isinstance(index, int) else index
+        return replace(self, K=self.K[chosen], T_camera_world=self.T_camera_world[chosen])
+
+    def to(self, device: torch.device | str) -> Cameras:
+        return replace(self, K=self.K.to(device), T_camera_world=self.T_camera_world.to(device))
+
+    def resized(self, width: int, height: int) -> Cameras:
+        """The same cameras for pictures scaled to `width` x `height`."""
+        factor = self.K.new_tensor([width / self.width, height / self.height, 1.0])
+        return replace(self, K=self.K * factor[:, None], width=width, height=height)
+
+    def cropped(self, left: int, top: int, width: int, height: int) -> Cameras:
+        """The same cameras for the sub-picture whose upper left corner lies at pixel (left, top)."""
+        K = self.K.clone()
+        K[:, 0, 2] -= left
+        K[:, 1, 2] -= top
+        return replace(self, K=K, width=width, height=height)
+
+
+class Pictures(Protocol):
+    """Pictures read one at a time, when asked for: `len(pictures)` and `pictures[i] -> (h, w, 3) uint8`."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> UInt8[np.ndarray, "h w 3"]: ...
+
+
+class Masks(Protocol):
+    """Soft person masks read one at a time: `masks[i] -> (h, w) uint8`, 0 background, 255 person."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> UInt8[np.ndarray, "h w"]: ...
+
+
+@dataclass(frozen=True)
+class Observations:
+    """What was seen of one person: pictures and the landmarks and masks found in them.
+
+    Attributes:
+        images: the pictures, read lazily (uint8 on disk; divide by 255 for [0, 1]).
+        masks: soft person masks of the same size, read lazily.
+        keypoints: x, y in pixels and a confidence in [0, 1], in the layout `layout`.
+        keypoints_3d: the detector's own guess of the landmarks in metres, hip-centred, axes as the camera's
+            (x right, y down, z forward); NaN where there is none.
+        layout: name of the landmark layout, a key of `avatar.observe.layouts.LAYOUTS` (e.g. "blazepose33").
+        instant: for each frame the index of the body pose it shows.
+        times: time of each frame in seconds.
+        cameras: known cameras, or None where they must be found.
+        width, height: picture size in pixels.
+        frame_weight: how far each whole frame is trusted, in [0, 1] (generated views and blurred frames less).
+        source: where it came from, for people.
+    """
+
+    images: Pictures
+    masks: Masks
+    keypoints: Float[Tensor, "frames joints 3"]
+    keypoints_3d: Float[Tensor, "frames joints 3"]
+    layout: str
+    instant: Int[Tensor, " frames"]
+    times: Float[Tensor, " frames"]
+    width: int
+    height: int
+    cameras: Cameras | None = None
+    frame_weight: Float[Tensor, " frames"] | None = None
+    source: str = ""
+
+    def __len__(self) -> int:
+        return self.keypoints.shape[0]
+
+
+@dataclass(frozen=True)
+class BodyPose:
+    """A pose, or a batch of poses, of an articulated body.
+
+    Attributes:
+        root_position: world position of the root joint (the pelvis), metres. This is not SMPL's `transl`, which
+            differs from it by the shaped body's rest position of the pelvis.
+        rotations: rotation of each joint relative to its parent, away from the rest (T) pose; entry 0 is the
+            orientation of the root in the world.
+    """
+
+    root_position: Float[Tensor, "*b 3"]
+    rotations: Float[Tensor, "*b joints 3 3"]
+
+    def __len__(self) -> int:
+        return self.root_position.shape[0]
+
+    def __getitem__(self, index: int | slice | Tensor | list[int]) -> BodyPose:
+        return BodyPose(self.root_position[index], self.rotations[index])
+
+    def to(self, device: torch.device | str) -> BodyPose:
+        return BodyPose(self.root_position.to(device), self.rotations.to(device))
+
+    def detach(self) -> BodyPose:
+        return BodyPose(self.root_position.detach(), self.rotations.detach())
+
+
+@dataclass(frozen=True)
+class BodyTrack:
+    """How one body moved: its shape, its pose at each instant, and which frame shows which instant.
+
+    Attributes:
+        body: name of the body model ("open") or the path of its file.
+        betas: shape coefficients.
+        poses: one pose an instant.
+        times: time of each instant in seconds.
+        confidence: how far each joint is trusted at each instant, in [0, 1].
+        instant: for each frame the index of its pose.
+        cameras: one a frame, or None for a motion that was not filmed.
+    """
+
+    body: str
+    betas: Float[Tensor, " shapes"]
+    poses: BodyPose
+    times: Float[Tensor, " instants"]
+    confidence: Float[Tensor, "instants joints"]
+    instant: Int[Tensor, " frames"]
+    cameras: Cameras | None = None
+
+    def __len__(self) -> int:
+        """Number of instants."""
+        return self.times.shape[0]
+
+    @property
+    def fps(self) -> float:
+        """Mean rate of the instants, 1/s; 30 for a single instant."""
+        if len(self) < 2:
+            return 30.0
+        return float((len(self) - 1) / (self.times[-1] - self.times[0]))
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """Splats in the world, activated.
+
+    Attributes:
+        means: centres, metres.
+        quats: orientations, wxyz, unit length.
+        scales: standard deviations along the local axes, metres.
+        opacities: in [0, 1].
+        colors: sRGB in [0, 1], as they shine from everywhere.
+    """
+
+    means: Float[Tensor, "n 3"]
+    quats: Float[Tensor, "n 4"]
+    scales: Float[Tensor, "n 3"]
+    opacities: Float[Tensor, " n"]
+    colors: Float[Tensor, "n 3"]
+
+    def __len__(self) -> int:
+        return self.means.shape[0]
+
+    def to(self, device: torch.device | str) -> Gaussians:
+        return Gaussians(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+
+    def detach(self) -> Gaussians:
+        return Gaussians(*(getattr(self, name).detach() for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class RenderOutput:
+    """Pictures of Gaussians, one a camera, on no background.
+
+    Attributes:
+        rgb: colour premultiplied by alpha (that is, on black).
+        alpha: coverage in [0, 1].
+        depth: expected depth along the optical axis, metres, premultiplied by alpha.
+    """
+
+    rgb: Float[Tensor, "cameras h w 3"]
+    alpha: Float[Tensor, "cameras h w"]
+    depth: Float[Tensor, "cameras h w"]
+
+    def on(self, background: Float[Tensor, " 3"] | Sequence[float]) -> Float[Tensor, "cameras h w 3"]:
+        """The pictures over one background colour."""
+        color = torch.as_tensor(background, dtype=self.rgb.dtype, device=self.rgb.device)
+        return self.rgb + (1 - self.alpha[..., None]) * color
