@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -66,6 +66,7 @@ class Cameras:
         return replace(self, K=K, width=width, height=height)
 
 
+@runtime_checkable
 class Pictures(Protocol):
     """Pictures read one at a time, when asked for: `len(pictures)` and `pictures[i] -> (h, w, 3) uint8`."""
 
@@ -73,6 +74,7 @@ class Pictures(Protocol):
     def __getitem__(self, index: int, /) -> UInt8[np.ndarray, "h w 3"]: ...
 
 
+@runtime_checkable
 class Masks(Protocol):
     """Soft person masks read one at a time: `masks[i] -> (h, w) uint8`, 0 background, 255 person."""
 

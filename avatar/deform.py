@@ -1,0 +1,94 @@
+"""What skinning leaves out: a small MLP that moves each Gaussian with the rotations of the joints near it.
+
+Each Gaussian hears only the joints near its own place (their rotations weighted by its skinning weights), as
+"designed joint encodings" (ParDy-Human, arXiv 2312.15059) and local pose features (arXiv 2605.01854) suggest: what a
+knee does says nothing of a sleeve. Where the training poses say nothing the network must not invent, so the pose
+features are clamped to the range that was seen in training, and what it says for the mean pose is subtracted.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+HIDDEN = 32
+BANDS = 4
+OUTPUTS = 4  # three of displacement and one of brightness
+# Metres and log gain that one unit of the network's output means: wrinkles and shading, not limbs.
+OUTPUT_SCALE = (0.02, 0.02, 0.02, 0.3)
+
+
+def place_features(points: Float[Tensor, "n 3"]) -> Float[Tensor, "n features"]:
+    """Sines and cosines of the rest position at octaves of 1 m wavelength (Mildenhall et al. 2020, eq. 4)."""
+    angles = points[:, None] * (2 * math.pi * 2.0 ** torch.arange(BANDS, device=points.device))[:, None]
+    return torch.cat([angles.sin(), angles.cos()], dim=1).flatten(1)
+
+
+def nearby_joints(weights: Float[Tensor, "n joints"], parents: tuple[int, ...]) -> Float[Tensor, "n joints"]:
+    """How much each Gaussian listens to each joint: its skinning weights, spread half-way to their neighbours."""
+    joints = len(parents)
+    adjacency = torch.eye(joints, device=weights.device, dtype=weights.dtype)
+    for child, parent in enumerate(parents):
+        if parent >= 0:
+            adjacency[child, parent] = adjacency[parent, child] = 0.5
+    near = weights @ adjacency
+    # The root's own rotation turns the whole person in the world and bends nothing.
+    near[:, parents.index(-1)] = 0
+    return near / near.sum(1, keepdim=True).clamp_min(1e-6)
+
+
+class DeformMLP(nn.Module):
+    """Displacements (metres, rest frame) and log brightness of each Gaussian for one pose; zero at the start.
+
+    Attributes:
+        low, high, mean: the range and mean of the pose features seen in training; see `remember_poses`.
+    """
+
+    low: Tensor
+    high: Tensor
+    mean: Tensor
+
+    def __init__(self, joints: int) -> None:
+        super().__init__()
+        self.joint_encoder = nn.Parameter(torch.randn(joints, 9, HIDDEN) / 3)
+        self.place_encoder = nn.Linear(6 * BANDS, HIDDEN)
+        self.hidden = nn.Linear(HIDDEN, HIDDEN)
+        self.out = nn.Linear(HIDDEN, OUTPUTS)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+        for name in ("low", "high", "mean"):
+            self.register_buffer(name, torch.zeros(joints, 9))
+        self.register_buffer("output_scale", torch.tensor(OUTPUT_SCALE), persistent=False)
+
+    def remember_poses(self, rotations: Float[Tensor, "poses joints 3 3"]) -> None:
+        """Store the range of the training poses, outside of which the network's answer stays at its edge."""
+        features = rotations.flatten(-2)
+        self.low.copy_(features.amin(0))
+        self.high.copy_(features.amax(0))
+        self.mean.copy_(features.mean(0))
+
+    def forward(
+        self,
+        rotations: Float[Tensor, "joints 3 3"],
+        points: Float[Tensor, "n 3"],
+        near: Float[Tensor, "n joints"],
+    ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
+        """Displacement in metres in the rest frame, and log brightness, of the Gaussians at rest `points`."""
+        features = rotations.flatten(-2).clamp(self.low, self.high)
+        place = self.place_encoder(place_features(points))
+        moved = self._network(features, place, near) - self._network(self.mean, place, near)
+        scaled = moved * self.output_scale
+        return scaled[:, :3], scaled[:, 3]
+
+    def _network(
+        self,
+        features: Float[Tensor, "joints 9"],
+        place: Float[Tensor, "n hidden"],
+        near: Float[Tensor, "n joints"],
+    ) -> Float[Tensor, "n 4"]:
+        codes = torch.einsum("jf,jfh->jh", features - self.mean, self.joint_encoder)
+        hidden = torch.relu(near @ codes + place)
+        return self.out(torch.relu(self.hidden(hidden)))

@@ -1,0 +1,35 @@
+"""Light apart from colour: a few numbers of light, fixed in the world, shared by all Gaussians.
+
+A person who turns in a room is lit from one side, and one baked colour would have to serve all sides. So the colour
+seen is the Gaussian's own colour times a gain that depends only on which way its surface faces in the world: the
+irradiance of distant light varies with the normal as a second-order spherical-harmonic polynomial
+(Ramamoorthi and Hanrahan 2001, eq. 13). The gain is the exponential of such a polynomial, so that it stays positive;
+a product in sRGB is a product in linear light too, up to the power law between them. The constant term is left out:
+it cannot be told from the colours themselves.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+TERMS = 8
+
+
+def normal_polynomials(n: Float[Tensor, "n 3"]) -> Float[Tensor, "n 8"]:
+    """The real spherical harmonics of degrees 1 and 2 of unit vectors, up to constant factors."""
+    x, y, z = n.unbind(-1)
+    return torch.stack([x, y, z, x * y, y * z, z * x, x * x - z * z, 1.5 * y * y - 0.5], dim=-1)
+
+
+class Light(nn.Module):
+    """Log gains of distant light by the direction in which a surface faces, in the world frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.coefficients = nn.Parameter(torch.zeros(TERMS, 3))
+
+    def gains(self, normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+        """Factor on each colour channel for surfaces with these unit world normals; 1 in neutral light."""
+        return (normal_polynomials(normals) @ self.coefficients).exp()

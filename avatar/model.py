@@ -1,0 +1,228 @@
+"""The avatar: Gaussians on a body, that any pose of the body puts into the world. It never sees a camera."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from avatar import __version__
+from avatar.body import Body, load_body
+from avatar.body.skinning import skinning_transforms
+from avatar.deform import DeformMLP, nearby_joints
+from avatar.errors import AvatarError
+from avatar.files import replacing, require_file
+from avatar.gaussians import TriangleGaussians, triangle_frames
+from avatar.geometry import quat_from_rotation, quat_multiply, rotation_from_quat
+from avatar.light import Light
+from avatar.types import BodyPose, Gaussians
+
+FORMAT = "avatar-1"
+
+
+@dataclass(frozen=True)
+class AvatarHeader:
+    """What stands in the file's header beside the tensors, as strings."""
+
+    format: str
+    written_by: str
+    body: str
+    body_digest: str
+    deform: str
+
+
+class Avatar(nn.Module):
+    """A person as Gaussians on a fitted body.
+
+    Attributes:
+        body: the body model; betas: its shape coefficients; rest: the shaped body at rest.
+        gaussians: the raw Gaussians on the triangles.
+        light: gains by the direction of the surface, fixed in the world.
+        deform: the pose-driven MLP, or None.
+        weights: skinning weights of each Gaussian over the body's joints.
+    """
+
+    def __init__(self, body: Body, betas: Float[Tensor, " shapes"], gaussians: TriangleGaussians, deform: bool) -> None:
+        super().__init__()
+        self.body, self.betas = body, betas
+        self.rest = body.rest(betas)
+        self.gaussians = gaussians
+        self.light = Light()
+        self.deform = DeformMLP(len(body.parents)) if deform else None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Recompute what follows from the body and from which triangle each Gaussian sits on."""
+        body, gaussians = self.body, self.gaussians
+        self.frames = triangle_frames(self.rest.vertices, body.faces)
+        corners = body.faces[gaussians.face]
+        self.weights = torch.einsum("nc,ncj->nj", gaussians.bary, body.weights[corners])
+        self.normals = gaussians.normals(self.frames)
+        self.frame_quats = gaussians.frame_quats(self.frames)
+        self.near = nearby_joints(self.weights, body.parents)
+        self.pose_dirs = None
+        if body.pose_dirs is not None:
+            self.pose_dirs = torch.einsum("nc,ncxp->nxp", gaussians.bary, body.pose_dirs[corners])
+
+    @property
+    def device(self) -> torch.device:
+        return self.betas.device
+
+    @property
+    def observed(self) -> Float[Tensor, " n"]:
+        """How well the pictures showed each Gaussian, in [0, 1]."""
+        return self.gaussians.observed
+
+    def __len__(self) -> int:
+        return len(self.gaussians)
+
+    def on(self, device: torch.device | str) -> Avatar:
+        """Move everything, the body included, to `device`; returns itself."""
+        self.body, self.betas = self.body.to(device), self.betas.to(device)
+        self.rest = self.body.rest(self.betas)
+        self.to(device)
+        self.refresh()
+        return self
+
+    def rest_means(self) -> Float[Tensor, "n 3"]:
+        """Centres of the Gaussians on the body at rest, metres."""
+        return self.gaussians.means(self.frames)
+
+    def pose(self, body_pose: BodyPose, lit: bool = True) -> Gaussians:
+        """The Gaussians in the world, for one pose.
+
+        Args:
+            body_pose: an unbatched pose of the common 24 joints or of all the body's joints.
+            lit: with the learned light of the room, fixed in the world; otherwise the plain colours.
+        """
+        full = self.body.complete(body_pose)
+        means, brightness = self._bent(full)
+        Ts = skinning_transforms(self.rest.joints, self.body.parents, full)
+        blended = (self.weights @ Ts[:, :3].flatten(1)).unflatten(1, (3, 4))
+        turn = self._blended_rotation(Ts[:, :3, :3])
+        colors = self.gaussians.colors
+        if brightness is not None:
+            colors = colors * brightness.exp()[:, None]
+        if lit:
+            normals = (rotation_from_quat(turn) @ self.normals[..., None]).squeeze(-1)
+            colors = colors * self.light.gains(normals)
+        return Gaussians(
+            means=(blended[..., :3] @ means[..., None]).squeeze(-1) + blended[..., 3],
+            quats=quat_multiply(turn, self.gaussians.orientations(self.frame_quats)),
+            scales=self.gaussians.scales,
+            opacities=self.gaussians.opacities,
+            colors=colors.clamp(max=1.0),
+        )
+
+    def _bent(self, pose: BodyPose) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"] | None]:
+        """Rest positions with the body's pose correctives and the learned deformation, and log brightness."""
+        means = self.rest_means()
+        brightness = None
+        if self.deform is not None:
+            moved, brightness = self.deform(pose.rotations, means.detach(), self.near)
+            means = means + moved
+        if self.pose_dirs is not None:
+            eye = torch.eye(3, device=self.device)
+            means = means + self.pose_dirs @ (pose.rotations[1:] - eye).flatten()
+        return means, brightness
+
+    def _blended_rotation(self, rotations: Float[Tensor, "joints 3 3"]) -> Float[Tensor, "n 4"]:
+        """Orientation of each Gaussian: its joints' quaternions, blended by weight and normalised.
+
+        Blending quaternions keeps a rotation where blending matrices would not (Kavan et al. 2007). A joint's sign
+        is chosen to agree with its parent's, so that no blend of neighbours passes through zero.
+        """
+        quats = quat_from_rotation(rotations)
+        signs = [1.0] * len(self.body.parents)
+        agree = ((quats[1:] * quats[list(self.body.parents[1:])]).sum(-1) >= 0).tolist()
+        for joint, parent in enumerate(self.body.parents[1:], start=1):
+            signs[joint] = signs[parent] if agree[joint - 1] else -signs[parent]
+        return F.normalize(self.weights @ (quats * quats.new_tensor(signs)[:, None]), dim=-1)
+
+    def save(self, path: Path) -> None:
+        """Write everything but the body model itself to one safetensors file, in one step."""
+        from safetensors.torch import save_file
+
+        header = AvatarHeader(
+            FORMAT, __version__, self.body.name, self.body.digest, "none" if self.deform is None else "mlp"
+        )
+        tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+        with replacing(path) as temporary:
+            save_file({**tensors, "betas": self.betas.cpu()}, temporary, metadata=asdict(header))
+
+    @staticmethod
+    def load(path: Path, body: Body | None = None) -> Avatar:
+        """Read an avatar that `save` wrote.
+
+        Args:
+            path: the safetensors file.
+            body: the body model it was made with, where that is not the open body or lies elsewhere now.
+
+        Raises:
+            UsageError: there is no such file.
+            AvatarError: it is not an avatar, is damaged, or was made with another body model.
+        """
+        header, tensors = read_avatar_file(path)
+        body = body or load_body(header.body)
+        if body.digest != header.body_digest:
+            raise AvatarError(
+                f"{path} was made with another version of the body {header.body!r} (by avatar {header.written_by}): "
+                "give the body file it was made with by --body."
+            )
+        check_gaussians(path, tensors, faces=body.faces.shape[0])
+        gaussians = TriangleGaussians(
+            tensors["gaussians.face"],
+            tensors["gaussians.bary"],
+            tensors["gaussians.log_scales"].exp(),
+            torch.zeros(len(tensors["gaussians.face"]), 3),
+        )
+        avatar = Avatar(body, tensors.pop("betas"), gaussians, deform=header.deform == "mlp")
+        try:
+            avatar.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise AvatarError(f"{path} is damaged: its arrays do not fit together.") from error
+        avatar.refresh()
+        return avatar
+
+
+def read_avatar_file(path: Path) -> tuple[AvatarHeader, dict[str, Tensor]]:
+    """Header and tensors of an avatar file. Nothing in it is run."""
+    from safetensors import SafetensorError, safe_open
+
+    require_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise AvatarError(f"{path} is not a readable avatar file: {error}.") from error
+    if metadata.get("format") != FORMAT:
+        raise AvatarError(
+            f"{path} is not an avatar of this program's format {FORMAT} "
+            f"(it says {metadata.get('format')!r}, written by {metadata.get('written_by', 'something else')})."
+        )
+    try:
+        header = AvatarHeader(**metadata)
+    except TypeError as error:
+        raise AvatarError(f"{path} has a broken header: {error}.") from error
+    return header, tensors
+
+
+def check_gaussians(path: Path, tensors: dict[str, Tensor], faces: int) -> None:
+    """Raise AvatarError unless the arrays agree in length, are finite and name existing triangles."""
+    face = tensors.get("gaussians.face")
+    shapes = {"bary": 3, "offset": 3, "log_scales": 3, "quats": 4, "raw_colors": 3}
+    if face is None or face.dtype != torch.int64 or face.dim() != 1 or "betas" not in tensors:
+        raise AvatarError(f"{path} is damaged: it holds no Gaussians.")
+    for name, width in shapes.items():
+        value = tensors.get(f"gaussians.{name}")
+        if value is None or value.shape != (len(face), width):
+            raise AvatarError(f"{path} is damaged: {name} is missing or of the wrong shape.")
+    if any(not torch.isfinite(value).all() for value in tensors.values()):
+        raise AvatarError(f"{path} is damaged: it holds values that are not finite.")
+    if len(face) and (face.min() < 0 or face.max() >= faces):
+        raise AvatarError(f"{path} is damaged: it names triangles that the body does not have.")
