@@ -1,0 +1,364 @@
+"""Inverse kinematics: from positions of joints and landmarks to the pose of a body with its own proportions.
+
+All frames are solved at once. A first guess turns each joint, from the pelvis outwards, so that its bones point
+where the targets lie (Kabsch 1976, held to the parent's orientation where the bones leave a twist open); then
+Levenberg-Marquardt on all rotations together brings the landmarks onto the targets, with weak terms that keep
+joints within their ranges and open twists near rest; in a sequence a last round pulls open twists towards
+their neighbours in time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from avatar.body.skeleton import SMPL_JOINTS
+from avatar.body.skinning import joint_transforms
+from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec, skew
+from avatar.motion.limits import joint_ranges
+from avatar.motion.smooth import smooth_rotations
+from avatar.types import BodyPose
+
+# Weights in metres a radian: how far landmarks may stay from their targets to spare one radian.
+REST_WEIGHT = 0.006
+STIFF_WEIGHT = 0.02  # the spine and collars share a bend instead of one joint taking it all
+LIMIT_WEIGHT = 0.15
+SMOOTH_WEIGHT = 0.03
+FRAMES_AT_ONCE = 512
+
+# Elbows and knees bend about one axis of their T-pose, which tells the twist of the upper arm and thigh. A
+# forearm bends forwards and somewhat up: by nothing in SMPL's files, by 35 degrees in CMU's.
+HINGES = {
+    "left_elbow": (0.0, -0.955, 0.296),
+    "right_elbow": (0.0, 0.955, -0.296),
+    "left_knee": (1.0, 0.0, 0.0),
+    "right_knee": (1.0, 0.0, 0.0),
+}
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """Points that ride on bones.
+
+    Attributes:
+        joints: the joint whose frame each point rides on.
+        offsets: where it lies from that joint in the T-pose, metres.
+    """
+
+    joints: Int[Tensor, " m"]
+    offsets: Float[Tensor, "m 3"]
+
+
+def fit_joints(
+    rest_joints: Float[Tensor, "j 3"],
+    parents: Sequence[int],
+    targets: Float[Tensor, "t j 3"],
+    confidence: Float[Tensor, "t j"] | None = None,
+    source_rest: Float[Tensor, "j 3"] | None = None,
+    sequence: bool = True,
+    iterations: int = 25,
+) -> BodyPose:
+    """Pose a body so that its joints come to given places in the world.
+
+    Args:
+        rest_joints: the body's joints in the T-pose, metres.
+        parents: parent of each joint, -1 for the root.
+        targets: where the joints shall be, world, metres; NaN where not known.
+        confidence: how far each target counts, in [0, 1]; all alike when not given.
+        source_rest: the T-pose of the skeleton that the targets belong to, in the same orientation, where its
+            bones are longer or its joints defined elsewhere (`learn_rest`, `calibrate_rest`). The rotations are
+            then those of that skeleton, and the body keeps its own bones.
+        sequence: the frames follow one another in time, so open twists may be smoothed over them.
+        iterations: at most so many Levenberg-Marquardt steps.
+    """
+    points = Landmarks(torch.arange(len(rest_joints)), torch.zeros_like(rest_joints))
+    skeleton = rest_joints if source_rest is None else source_rest
+    pose = fit_landmarks(skeleton, parents, points, targets, confidence, sequence, iterations)
+    if source_rest is None:
+        return pose
+    # Bones of another length cannot reach every target: the root goes where the misses cancel out.
+    weights = _weights(targets, confidence).to(rest_joints)
+    missed = targets.nan_to_num() - joint_transforms(rest_joints, parents, pose)[..., :3, 3]
+    shift = (weights[..., None] * missed).sum(1) / weights.sum(1, keepdim=True).clamp_min(1e-6)
+    return BodyPose(pose.root_position + shift, pose.rotations)
+
+
+def fit_landmarks(
+    rest_joints: Float[Tensor, "j 3"],
+    parents: Sequence[int],
+    points: Landmarks,
+    targets: Float[Tensor, "t m 3"],
+    confidence: Float[Tensor, "t m"] | None = None,
+    sequence: bool = True,
+    iterations: int = 25,
+) -> BodyPose:
+    """Pose a body so that points riding on it come to given places; arguments as in `fit_joints`."""
+    rest = rest_joints.detach().cpu().double()
+    points = Landmarks(points.joints, points.offsets.detach().cpu().double())
+    weights = _weights(targets.cpu(), confidence)
+    problem = _Problem(rest, tuple(parents), points)
+    goals = targets.detach().cpu().double().nan_to_num()
+    start = problem.guess(goals, weights)
+    frames = range(0, len(goals), FRAMES_AT_ONCE)
+    chunks = [slice(first, first + FRAMES_AT_ONCE) for first in frames]
+    resting = torch.eye(3, dtype=torch.float64).expand_as(start.rotations)
+    pose = _joined([problem.solve(start[c], goals[c], weights[c], resting[c], problem.rest_weights, iterations)
+                    for c in chunks])  # fmt: skip
+    if sequence and len(goals) > 2:
+        near = smooth_rotations(pose.rotations, sigma=1.5)
+        pull = torch.full_like(rest, SMOOTH_WEIGHT)
+        pose = _joined([problem.solve(pose[c], goals[c], weights[c], near[c], pull, iterations // 2)
+                        for c in chunks])  # fmt: skip
+    return BodyPose(pose.root_position.to(rest_joints), pose.rotations.to(rest_joints))
+
+
+def learn_rest(
+    rest_joints: Float[Tensor, "j 3"],
+    parents: Sequence[int],
+    pose: BodyPose,
+    targets: Float[Tensor, "t j 3"],
+) -> Float[Tensor, "j 3"]:
+    """The T-pose of the skeleton that `targets` belong to, from frames in which the body's pose is known.
+
+    Each bone is the mean over the frames of how it lies in its parent's frame, and the root its mean place from
+    the body's own root; use it as `source_rest`. NaN targets are left out.
+    """
+    Ts = joint_transforms(rest_joints, parents, pose)
+    bones = []
+    for joint, parent in enumerate(parents):
+        origin = Ts[:, 0, :3, 3] if parent < 0 else targets[:, parent]
+        R = Ts[:, max(parent, 0), :3, :3]
+        bones.append((R.mT @ (targets[:, joint] - origin)[..., None]).squeeze(-1).nanmean(0))
+    own = _bones(rest_joints, parents)
+    bones[0] = bones[0] + own[0]
+    found = torch.stack(bones)
+    return _chained(torch.where(found.isnan(), own, found), parents)
+
+
+def calibrate_rest(
+    rest_joints: Float[Tensor, "j 3"],
+    parents: Sequence[int],
+    targets: Float[Tensor, "t j 3"],
+    confidence: Float[Tensor, "t j"] | None = None,
+    rounds: int = 3,
+    trust: float = 0.5,
+    most_frames: int = 200,
+) -> Float[Tensor, "j 3"]:
+    """The T-pose of the skeleton that `targets` belong to, from the targets alone.
+
+    Bone lengths are measured; their T-pose directions start as the body's own and move, by the fraction `trust`
+    each round, towards what the fitted rotations say.
+    """
+    step = max(1, len(targets) // most_frames)
+    some = targets[::step]
+    sure = None if confidence is None else confidence[::step]
+    own = _bones(rest_joints, parents)
+    lengths = own.norm(dim=-1)
+    for joint, parent in enumerate(parents):
+        if parent >= 0:
+            measured = (some[:, joint] - some[:, parent]).norm(dim=-1).nanmedian()
+            lengths[joint] = measured if measured.isfinite() else lengths[joint]
+    rest = _chained(F.normalize(own, dim=-1) * lengths[:, None], parents)
+    for _ in range(rounds):
+        pose = fit_joints(rest, parents, some, sure, sequence=False)
+        learned = learn_rest(rest, parents, pose, some)
+        bones = _bones(rest, parents).lerp(_bones(learned, parents), trust)
+        bones = torch.cat([rest[:1], F.normalize(bones[1:], dim=-1) * lengths[1:, None]])
+        rest = _chained(bones, parents)
+    return rest
+
+
+class _Problem:
+    """The least-squares problem of one skeleton and one set of points."""
+
+    def __init__(self, rest: Float[Tensor, "j 3"], parents: tuple[int, ...], points: Landmarks) -> None:
+        self.rest, self.parents, self.points = rest, parents, points
+        self.names = SMPL_JOINTS if len(parents) == len(SMPL_JOINTS) else ("",) * len(parents)
+        moves = torch.eye(len(parents), dtype=torch.bool)
+        for joint, parent in enumerate(parents):
+            if parent >= 0:
+                moves[joint] |= moves[parent]
+        # moved[m, i]: turning joint i moves point m.
+        self.moved: Bool[Tensor, "m j"] = moves[points.joints]
+        stiff = [name.startswith("spine") or name.endswith("collar") for name in self.names]
+        self.rest_weights = torch.where(torch.tensor(stiff)[:, None], STIFF_WEIGHT, REST_WEIGHT).double()
+        self.rest_weights = self.rest_weights.expand(-1, 3)
+        free = torch.full_like(rest, torch.inf)
+        ranges = joint_ranges() if any(self.names) else (-free, free)
+        self.low, self.high = (r.double() for r in ranges)
+
+    def guess(self, goals: Float[Tensor, "t m 3"], weights: Float[Tensor, "t m"]) -> BodyPose:
+        """Turn each joint, root first, so that what hangs on it points towards its targets."""
+        joints, offsets = self.points.joints, self.points.offsets
+        at_joint = {int(joints[m]): m for m in range(len(joints)) if offsets[m].norm() < 1e-9}
+        seen = weights.amax(0) > 0
+        Gs: list[Tensor] = []
+        places: list[Tensor] = []
+        upright = torch.eye(3, dtype=goals.dtype).expand(len(goals), 3, 3)
+        for joint, parent in enumerate(self.parents):
+            above = upright if parent < 0 else Gs[parent]
+            place = self._place(joint, parent, at_joint, goals, weights, Gs, places)
+            M = 1e-3 * above
+            for m in self._guides(joint, at_joint, seen):
+                arm = self.rest[joints[m]] + offsets[m] - self.rest[joint]
+                reach = F.normalize(goals[:, m] - place, dim=-1) * arm.norm()
+                M = M + weights[:, m, None, None] * reach[..., :, None] * arm
+            M = M + self._hinge(joint, at_joint, goals, weights)
+            Gs.append(_nearest_rotation(M))
+            places.append(place)
+        local = [G if p < 0 else Gs[p].mT @ G for G, p in zip(Gs, self.parents, strict=True)]
+        return BodyPose(places[0], torch.stack(local, 1))
+
+    def _place(self, joint, parent, at_joint, goals, weights, Gs, places) -> Float[Tensor, "t 3"]:
+        """Where a joint is: its target where there is one, otherwise where the joints above put it."""
+        if parent < 0:
+            known = weights.sum(1, keepdim=True).clamp_min(1e-6)
+            carried = (weights[..., None] * goals).sum(1) / known
+        else:
+            carried = places[parent] + (Gs[parent] @ (self.rest[joint] - self.rest[parent]))
+        if joint not in at_joint:
+            return carried
+        m = at_joint[joint]
+        return torch.where(weights[:, m, None] > 0, goals[:, m], carried)
+
+    def _guides(self, joint: int, at_joint: dict[int, int], seen: Bool[Tensor, " m"]) -> list[int]:
+        """The nearest seen points that turning `joint` moves."""
+        joints, offsets = self.points.joints, self.points.offsets
+        guides = [m for m in range(len(joints)) if joints[m] == joint and seen[m] and offsets[m].norm() >= 1e-9]
+        for child, parent in enumerate(self.parents):
+            if parent == joint:
+                m = at_joint.get(child)
+                guides += [m] if m is not None and seen[m] else self._guides(child, at_joint, seen)
+        return guides
+
+    def _hinge(self, joint, at_joint, goals, weights) -> Float[Tensor, "t 3 3"]:
+        """For the joint above an elbow or knee: the pull that turns the hinge's axis across the bent limb."""
+        pull = goals.new_zeros(len(goals), 3, 3)
+        for hinge, parent in enumerate(self.parents):
+            end = self.parents.index(hinge) if hinge in self.parents else -1
+            chain = [at_joint.get(k) for k in (joint, hinge, end)]
+            if parent != joint or self.names[hinge] not in HINGES or None in chain:
+                continue
+            a, b, c = chain
+            axis = goals.new_tensor(HINGES[self.names[hinge]])
+            upper, lower = (F.normalize(goals[:, y] - goals[:, x], dim=-1) for x, y in ((a, b), (b, c)))
+            across = torch.linalg.cross(upper, lower)
+            sure = 0.05 * weights[:, a] * weights[:, b] * weights[:, c]
+            pull = pull + sure[:, None, None] * across[..., :, None] * axis
+        return pull
+
+    def solve(
+        self,
+        pose: BodyPose,
+        goals: Float[Tensor, "t m 3"],
+        weights: Float[Tensor, "t m"],
+        near: Float[Tensor, "t j 3 3"],
+        pull: Float[Tensor, "j 3"],
+        iterations: int,
+    ) -> BodyPose:
+        """Levenberg-Marquardt over the root's place and all rotations, each frame with its own damping."""
+        damping = goals.new_full((len(goals),), 1e-4)
+        cost, H, g = self._system(pose, goals, weights, near, pull)
+        for _ in range(iterations):
+            # Scaled by the diagonal as in Marquardt 1963, with a floor for unknowns that nothing holds.
+            diagonal = H.diagonal(dim1=-2, dim2=-1)
+            A = H + torch.diag_embed(damping[:, None] * diagonal + 1e-9)
+            step = -torch.linalg.solve(A, g)
+            moved = BodyPose(
+                pose.root_position + step[:, :3],
+                pose.rotations @ rotation_from_rotvec(step[:, 3:].unflatten(-1, (-1, 3))),
+            )
+            new_cost, new_H, new_g = self._system(moved, goals, weights, near, pull)
+            better = new_cost < cost
+            done = (better & (cost - new_cost < 1e-7 * cost + 1e-12)) | (~better & (damping > 1e4))
+            pose = BodyPose(
+                torch.where(better[:, None], moved.root_position, pose.root_position),
+                torch.where(better[:, None, None, None], moved.rotations, pose.rotations),
+            )
+            cost = torch.where(better, new_cost, cost)
+            H = torch.where(better[:, None, None], new_H, H)
+            g = torch.where(better[:, None], new_g, g)
+            damping = torch.where(better, damping * 0.2, damping * 8).clamp(1e-9, 1e6)
+            if bool(done.all()):
+                break
+        return pose
+
+    def _system(
+        self, pose: BodyPose, goals: Tensor, weights: Tensor, near: Tensor, pull: Tensor
+    ) -> tuple[Float[Tensor, " t"], Float[Tensor, "t n n"], Float[Tensor, "t n"]]:
+        """Cost, Gauss-Newton matrix and gradient for a move of the root and a turn of each joint in its frame."""
+        Ts = joint_transforms(self.rest, self.parents, pose)
+        G, p = Ts[..., :3, :3], Ts[..., :3, 3]
+        on = self.points.joints
+        x = p[:, on] + (G[:, on] @ self.points.offsets[..., None]).squeeze(-1)
+        w = weights[..., None]
+        residual = (w * (x - goals)).flatten(1)
+        # A turn by v in joint i's own frame moves point x by (G_i v) x (x - p_i).
+        lever = skew(x[:, :, None] - p[:, None]) @ G[:, None]
+        J = -lever * (self.moved[..., None, None] * weights[:, :, None, None, None])
+        J = J.transpose(2, 3).flatten(3).flatten(1, 2)
+        J_root = (w[..., None] * torch.eye(3, dtype=w.dtype)).flatten(1, 2)
+        J = torch.cat([J_root, J], dim=-1)
+        H, g = J.mT @ J, (J.mT @ residual[..., None]).squeeze(-1)
+        cost = residual.square().sum(-1)
+        away = rotation_to_rotvec(near.mT @ pose.rotations)
+        turn = rotation_to_rotvec(pose.rotations)
+        beyond = turn - turn.clamp(self.low, self.high)
+        for v, r, scale in (
+            (away, away, pull.expand_as(away)),
+            (turn, beyond, LIMIT_WEIGHT * (beyond != 0).to(turn)),
+        ):
+            D = scale[..., None] * _rotvec_derivative(v)
+            s = scale * r
+            s[:, 0] = D[:, 0] = 0  # the body may face anywhere
+            cost = cost + s.square().sum((-1, -2))
+            g[:, 3:] += (D.mT @ s[..., None]).flatten(1)
+            blocks = H[:, 3:, 3:].unflatten(-1, (-1, 3)).unflatten(1, (-1, 3))
+            blocks.diagonal(dim1=1, dim2=3).add_((D.mT @ D).permute(0, 2, 3, 1))
+        return cost, H, g
+
+
+def _rotvec_derivative(v: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
+    """d log(exp(v) exp(w)) / dw at w = 0: the inverse right Jacobian of SO(3) (Sola et al. 2018, eq. 144)."""
+    angle = v.norm(dim=-1)
+    small = angle < 1e-3
+    a = torch.where(small, torch.ones_like(angle), angle)
+    factor = torch.where(small, 1 / 12 + 0 * a, 1 / a**2 - 1 / (2 * a * torch.tan(a / 2)))
+    K = skew(v)
+    return torch.eye(3, dtype=v.dtype) + K / 2 + factor[..., None, None] * (K @ K)
+
+
+def _nearest_rotation(M: Float[Tensor, "t 3 3"]) -> Float[Tensor, "t 3 3"]:
+    """The rotation R that maximises trace(R^T M)."""
+    U, _, Vh = torch.linalg.svd(M)
+    sign = torch.ones_like(M[..., 0])
+    sign[..., 2] = torch.det(U @ Vh)
+    return U @ (sign[..., None] * Vh)
+
+
+def _weights(targets: Tensor, confidence: Tensor | None) -> Float[Tensor, "t m"]:
+    known = targets.isfinite().all(-1).double()
+    return known if confidence is None else known * confidence.detach().cpu().double().nan_to_num()
+
+
+def _bones(joints: Float[Tensor, "j 3"], parents: Sequence[int]) -> Float[Tensor, "j 3"]:
+    """From each joint's parent to the joint; for the root, its place."""
+    above = torch.stack([torch.zeros_like(joints[0]) if p < 0 else joints[p] for p in parents])
+    return joints - above
+
+
+def _chained(bones: Float[Tensor, "j 3"], parents: Sequence[int]) -> Float[Tensor, "j 3"]:
+    """The inverse of `_bones`."""
+    joints: list[Tensor] = []
+    for bone, parent in zip(bones, parents, strict=True):
+        joints.append(bone if parent < 0 else joints[parent] + bone)
+    return torch.stack(joints)
+
+
+def _joined(poses: list[BodyPose]) -> BodyPose:
+    return BodyPose(torch.cat([p.root_position for p in poses]), torch.cat([p.rotations for p in poses]))
