@@ -157,3 +157,11 @@ def procrustes(
     scale = (S * sign).sum(-1) / (a * a).sum((-1, -2)) if scaled else torch.ones_like(S[..., 0])
     t = mean_t.squeeze(-2) - scale[..., None] * (R @ mean_s.mT).squeeze(-1)
     return scale, R, t
+
+
+def nearest_rotation(M: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3 3"]:
+    """The rotation R that maximises trace(R^T M): the one nearest to M (Kabsch 1976)."""
+    U, _, Vh = torch.linalg.svd(M)
+    sign = torch.ones_like(M[..., 0])
+    sign[..., 2] = torch.det(U @ Vh)
+    return U @ (sign[..., None] * Vh)

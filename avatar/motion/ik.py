@@ -19,7 +19,7 @@ from torch import Tensor
 
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.body.skinning import joint_transforms
-from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec, skew
+from avatar.geometry import nearest_rotation, rotation_from_rotvec, rotation_to_rotvec, skew
 from avatar.motion.limits import joint_ranges
 from avatar.motion.smooth import smooth_rotations
 from avatar.types import BodyPose
@@ -209,7 +209,7 @@ class _Problem:
                 reach = F.normalize(goals[:, m] - place, dim=-1) * arm.norm()
                 M = M + weights[:, m, None, None] * reach[..., :, None] * arm
             M = M + self._hinge(joint, at_joint, goals, weights)
-            Gs.append(_nearest_rotation(M))
+            Gs.append(nearest_rotation(M))
             places.append(place)
         local = [G if p < 0 else Gs[p].mT @ G for G, p in zip(Gs, self.parents, strict=True)]
         return BodyPose(places[0], torch.stack(local, 1))
@@ -331,14 +331,6 @@ def _rotvec_derivative(v: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
     factor = torch.where(small, 1 / 12 + 0 * a, 1 / a**2 - 1 / (2 * a * torch.tan(a / 2)))
     K = skew(v)
     return torch.eye(3, dtype=v.dtype) + K / 2 + factor[..., None, None] * (K @ K)
-
-
-def _nearest_rotation(M: Float[Tensor, "t 3 3"]) -> Float[Tensor, "t 3 3"]:
-    """The rotation R that maximises trace(R^T M)."""
-    U, _, Vh = torch.linalg.svd(M)
-    sign = torch.ones_like(M[..., 0])
-    sign[..., 2] = torch.det(U @ Vh)
-    return U @ (sign[..., None] * Vh)
 
 
 def _weights(targets: Tensor, confidence: Tensor | None) -> Float[Tensor, "t m"]:
