@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from avatar import __version__
@@ -53,11 +54,14 @@ class Avatar(nn.Module):
         self.gaussians = gaussians
         self.light = Light()
         self.deform = DeformMLP(len(body.parents)) if deform else None
+        # What the deformation moved in the last call of `pose`, for training to hold it back.
+        self.moved: Tensor | None = None
         self.refresh()
 
     def refresh(self) -> None:
         """Recompute what follows from the body and from which triangle each Gaussian sits on."""
         body, gaussians = self.body, self.gaussians
+        self.__dict__.pop("neighbors", None)
         self.frames = triangle_frames(self.rest.vertices, body.faces)
         corners = body.faces[gaussians.face]
         self.weights = torch.einsum("nc,ncj->nj", gaussians.bary, body.weights[corners])
@@ -92,6 +96,14 @@ class Avatar(nn.Module):
         """Centres of the Gaussians on the body at rest, metres."""
         return self.gaussians.means(self.frames)
 
+    @cached_property
+    def neighbors(self) -> Int[Tensor, "n 4"]:
+        """Indices of the four Gaussians nearest to each on the body at rest."""
+        from scipy.spatial import cKDTree
+
+        means = self.rest_means().detach().cpu().numpy()
+        return torch.from_numpy(cKDTree(means).query(means, k=5)[1][:, 1:]).to(self.device)
+
     def pose(self, body_pose: BodyPose, lit: bool = True) -> Gaussians:
         """The Gaussians in the world, for one pose.
 
@@ -125,6 +137,7 @@ class Avatar(nn.Module):
         if self.deform is not None:
             moved, brightness = self.deform(pose.rotations, means.detach(), self.near)
             means = means + moved
+            self.moved = moved
         if self.pose_dirs is not None:
             eye = torch.eye(3, device=self.device)
             means = means + self.pose_dirs @ (pose.rotations[1:] - eye).flatten()

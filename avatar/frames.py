@@ -1,0 +1,107 @@
+"""The pictures of a training run, cut to the person and kept small in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.errors import AvatarError
+from avatar.progress import progress
+from avatar.types import Cameras, Observations
+
+# Share of the person's box added on every side, so that splats that stick out of the mask are seen and punished.
+MARGIN = 0.08
+
+
+@dataclass(frozen=True)
+class TrainingFrame:
+    """One picture cut to the person, at one resolution.
+
+    Attributes:
+        image: sRGB in [0, 1]; mask: the person's coverage in [0, 1]; camera: of the cut.
+        index: frame of the observations; instant: body pose that it shows; weight: trust in the frame.
+    """
+
+    image: Float[Tensor, "h w 3"]
+    mask: Float[Tensor, "h w"]
+    camera: Cameras
+    index: int
+    instant: int
+    weight: float
+
+
+class TrainingFrames:
+    """All frames of a clip, cut to the person, in two resolutions, held as bytes.
+
+    Args:
+        observations: the pictures and masks; cameras: one a frame, for the full pictures.
+        long_side: pictures whose long side is longer are scaled down to it.
+        device: where frames are put when they are asked for.
+    """
+
+    def __init__(
+        self, observations: Observations, cameras: Cameras, long_side: int, device: torch.device | str
+    ) -> None:
+        self.observations, self.device = observations, device
+        self.scale = min(1.0, long_side / max(observations.width, observations.height))
+        self.levels: list[list[tuple[Tensor, Tensor, Cameras]]] = [[], []]
+        for index in progress(range(len(observations)), "reading pictures"):
+            full = self._cut(index, cameras)
+            self.levels[0].append(_scaled(*full, self.scale))
+            self.levels[1].append(_scaled(*full, self.scale / 2))
+
+    def __len__(self) -> int:
+        return len(self.levels[0])
+
+    def get(self, index: int, level: int = 0) -> TrainingFrame:
+        """Frame `index`, at full resolution (level 0) or half of it (level 1)."""
+        image, mask, camera = self.levels[level][index]
+        weight = self.observations.frame_weight
+        return TrainingFrame(
+            image=image.to(self.device).float() / 255,
+            mask=mask.to(self.device).float() / 255,
+            camera=camera.to(self.device),
+            index=index,
+            instant=int(self.observations.instant[index]),
+            weight=1.0 if weight is None else float(weight[index]),
+        )
+
+    def _cut(self, index: int, cameras: Cameras) -> tuple[np.ndarray, np.ndarray, Cameras]:
+        image, mask = self.observations.images[index], self.observations.masks[index]
+        left, top, right, bottom = person_box(mask, MARGIN)
+        if right <= left:
+            raise AvatarError(f"Frame {index} has an empty person mask: leave it out or observe the video again.")
+        camera = cameras[index].cropped(left, top, right - left, bottom - top)
+        return image[top:bottom, left:right], mask[top:bottom, left:right], camera
+
+
+def person_box(mask: np.ndarray, margin: float) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom of the mask's box, widened by `margin` of its longer side, within the picture."""
+    rows, columns = np.flatnonzero((mask > 127).any(1)), np.flatnonzero((mask > 127).any(0))
+    if not len(rows):
+        return 0, 0, 0, 0
+    wider = round(margin * max(rows[-1] - rows[0], columns[-1] - columns[0]))
+    height, width = mask.shape
+    return (
+        max(int(columns[0]) - wider, 0),
+        max(int(rows[0]) - wider, 0),
+        min(int(columns[-1]) + 1 + wider, width),
+        min(int(rows[-1]) + 1 + wider, height),
+    )
+
+
+def _scaled(image: np.ndarray, mask: np.ndarray, camera: Cameras, scale: float) -> tuple[Tensor, Tensor, Cameras]:
+    """Picture, mask and camera scaled by area averaging."""
+    import cv2
+
+    if scale < 1:
+        size = (max(round(camera.width * scale), 1), max(round(camera.height * scale), 1))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        mask = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+        camera = camera.resized(*size)
+    # A copy, so that the cut does not keep the whole picture in memory.
+    return torch.from_numpy(image.copy()), torch.from_numpy(mask.copy()), camera

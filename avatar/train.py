@@ -1,0 +1,360 @@
+"""Training: one explicit loop from observations and a body track to an avatar.
+
+Every step shows one picture, cut to the person, on a background of random colour (so that holes and floaters cost),
+compares, and lets Adam move the Gaussians, the light and, a little later, the poses and the deformation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from avatar import losses
+from avatar.body import Body
+from avatar.checkpoint import read_checkpoint, write_checkpoint
+from avatar.complete import complete_unseen
+from avatar.densify import choose, reattach, split_gaussians
+from avatar.frames import TrainingFrame, TrainingFrames
+from avatar.gaussians import sample_on_surface, triangle_frames
+from avatar.metrics import psnr
+from avatar.model import Avatar
+from avatar.progress import Progress
+from avatar.refine import PoseRefinement
+from avatar.render import render
+from avatar.ssim import ssim
+from avatar.types import BodyTrack, Gaussians, Observations
+
+WHITE = (1.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """What each term counts beside the absolute colour error, which counts 1."""
+
+    ssim: float = 0.2
+    mask: float = 0.3
+    stiffness: float = 0.02
+    oversize: float = 0.1
+    thickness: float = 0.02
+    roughness: float = 0.02
+    light: float = 0.01
+    deform: float = 0.02
+    pose_acceleration: float = 20.0
+    pose_size: float = 0.5
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """Step sizes of Adam at the start; all decay to a tenth over the run."""
+
+    offset: float = 4e-4
+    log_scales: float = 1e-2
+    quats: float = 4e-3
+    logit_opacities: float = 3e-2
+    raw_colors: float = 2e-2
+    light: float = 1e-2
+    deform: float = 2e-3
+    turns: float = 1.5e-3
+    shifts: float = 1e-3
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How an avatar is trained.
+
+    Attributes:
+        steps: pictures shown in all.
+        gaussians: Gaussians at the start; max_gaussians: most there may be after densification.
+        long_side: longer pictures are scaled down to this, pixels.
+        coarse: share of the steps at half resolution.
+        hold_out: every so many-th frame is left out of training and measured; 0 trains on all.
+        deform: the pose-driven MLP, or none; deform_start: share of the steps after which it learns.
+        refine_poses: correct the tracked poses by the pictures; refine_start: share of the steps before that.
+        light: learn the room's light apart from the colours.
+        reach: offsets from the body's surface that are cheap, metres.
+        largest: splats wider than this are punished, metres.
+    """
+
+    steps: int = 2400
+    gaussians: int = 16000
+    max_gaussians: int = 30000
+    long_side: int = 960
+    coarse: float = 0.5
+    hold_out: int = 8
+    deform: Literal["mlp", "none"] = "mlp"
+    deform_start: float = 0.5
+    refine_poses: bool = True
+    refine_start: float = 0.1
+    light: bool = True
+    reach: float = 0.01
+    largest: float = 0.03
+    seed: int = 0
+    weights: LossWeights = field(default_factory=LossWeights)
+    rates: LearningRates = field(default_factory=LearningRates)
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """A trained avatar, the track with its poses corrected, and how the held-out PSNR grew: (step, dB)."""
+
+    avatar: Avatar
+    track: BodyTrack
+    held_out: list[int]
+    history: list[tuple[int, float]]
+
+
+class Preview(Protocol):
+    """Somebody who watches training; returns False to stop early and keep what is there."""
+
+    def after_step(self, step: int, avatar: Avatar, loss: float, psnr: float | None) -> bool: ...
+
+
+def held_out_frames(count: int, every: int) -> list[int]:
+    """Indices of the frames that are left out: every so many-th, beginning in the middle of a stride."""
+    return list(range(every // 2, count, every)) if every else []
+
+
+class Trainer:
+    """The state of one training run; `run` is the loop.
+
+    Args:
+        observations: pictures and masks; track: body poses and cameras; body: the body model of the track.
+        device, backend: where and by which renderer (`avatar.render`).
+        checkpoint: file to save to and resume from, or None.
+    """
+
+    def __init__(
+        self,
+        observations: Observations,
+        track: BodyTrack,
+        body: Body,
+        config: TrainConfig,
+        device: torch.device | str = "cpu",
+        backend: str = "auto",
+        checkpoint: Path | None = None,
+    ) -> None:
+        if track.cameras is None:
+            raise ValueError("Training needs a track with cameras.")
+        self.config, self.backend, self.checkpoint = config, backend, checkpoint
+        self.device = torch.device(device)
+        self.rng = torch.Generator().manual_seed(config.seed)
+        torch.manual_seed(config.seed)
+        self.frames = TrainingFrames(observations, track.cameras, config.long_side, self.device)
+        self.held_out = held_out_frames(len(self.frames), config.hold_out)
+        self.trained = [index for index in range(len(self.frames)) if index not in set(self.held_out)]
+        self.poses = PoseRefinement(track, self._seen_instants(track, observations)).to(self.device)
+        self.avatar = self._new_avatar(body, track)
+        self.optimizer = self._new_optimizer()
+        self.step, self.order, self.history = 0, [], []
+        self.error = torch.zeros(len(self.avatar), device=self.device)
+
+    def run(self, preview: Preview | None = None, resume: bool = False) -> TrainResult:
+        """Train to the end. Ctrl-C saves a checkpoint, from which `resume` goes on."""
+        if resume and self.checkpoint is not None and self.checkpoint.exists():
+            read_checkpoint(self.checkpoint, self)
+        else:
+            self._paint()
+        try:
+            self._loop(preview)
+        except KeyboardInterrupt:
+            self._save()
+            raise
+        self._finish()
+        return TrainResult(self.avatar, self.poses.refined(), self.held_out, self.history)
+
+    def _loop(self, preview: Preview | None) -> None:
+        config = self.config
+        with Progress("training", config.steps) as bar:
+            bar.step(count=self.step)
+            while self.step < config.steps:
+                loss = self._one_step()
+                self.step += 1
+                if self._due(6, 0.15, 0.7):
+                    self._densify()
+                measured = self._measure() if self._due(8, 0.0, 1.0) else None
+                if self._due(5, 0.0, 1.0) and self.step < config.steps:
+                    self._save()
+                note = f"loss {loss:.4f}, {len(self.avatar)} splats"
+                bar.step(note + (f", held-out PSNR {self.history[-1][1]:.2f} dB" if self.history else ""))
+                if preview is not None and not preview.after_step(self.step, self.avatar, loss, measured):
+                    break
+
+    def _due(self, times: int, start: float, end: float) -> bool:
+        """Whether an event that happens `times` times, evenly between two shares of the run, falls on this step."""
+        first, last = self.config.steps * start, self.config.steps * end
+        if not first < self.step <= last:
+            return False
+        period = (last - first) / times
+        return int((self.step - first) / period) != int((self.step - 1 - first) / period)
+
+    def _one_step(self) -> float:
+        config, share = self.config, self.step / self.config.steps
+        frame = self.frames.get(self._next_frame(), level=1 if share < config.coarse else 0)
+        self._schedule(share)
+        gaussians = self.avatar.pose(self.poses.pose(frame.instant))
+        gaussians.means.retain_grad()
+        loss = self._picture_loss(gaussians, frame) * frame.weight + self._priors()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        if gaussians.means.grad is not None:
+            self.error += gaussians.means.grad.norm(dim=-1)
+        return float(loss.detach())
+
+    def _picture_loss(self, gaussians: Gaussians, frame: TrainingFrame) -> Float[Tensor, ""]:
+        weights = self.config.weights
+        background = torch.rand(3, generator=self.rng).to(self.device)
+        out = render(gaussians, frame.camera, self.backend)
+        rgb = out.on(background)[0]
+        truth = frame.image * frame.mask[..., None] + (1 - frame.mask[..., None]) * background
+        return (
+            losses.photometric(rgb, truth).mean()
+            + weights.ssim * (1 - ssim(rgb, truth))
+            + weights.mask * losses.coverage(out.alpha[0], frame.mask).mean()
+        )
+
+    def _priors(self) -> Float[Tensor, ""]:
+        config, weights, gaussians = self.config, self.config.weights, self.avatar.gaussians
+        total = (
+            weights.stiffness * losses.stiffness(gaussians, config.reach).mean()
+            + weights.oversize * losses.oversize(gaussians, config.largest).mean()
+            + weights.thickness * losses.thickness(gaussians, 0.5).mean()
+            + weights.roughness * losses.roughness(gaussians.offset / config.reach, self.avatar.neighbors).mean()
+            + weights.light * self.avatar.light.coefficients.square().mean()
+        )
+        if config.refine_poses:
+            total = total + weights.pose_size * self.poses.turns.square().mean()
+            if len(self.poses.turns) > 2:
+                total = total + weights.pose_acceleration * losses.acceleration(self.poses.turns).mean()
+                total = total + weights.pose_acceleration * losses.acceleration(self.poses.shifts).mean()
+        if self.avatar.deform is not None and self.avatar.moved is not None:
+            total = total + weights.deform * (self.avatar.moved / config.reach).square().mean()
+        return total
+
+    def _schedule(self, share: float) -> None:
+        """Set each group's rate for this share of the run: late starters wait, all decay to a tenth."""
+        config = self.config
+        starts = {"turns": config.refine_start, "shifts": config.refine_start, "deform": config.deform_start}
+        for group in self.optimizer.param_groups:
+            began = share >= starts.get(group["name"], 0.0)
+            group["lr"] = group["initial"] * 0.1**share if began else 0.0
+
+    def _next_frame(self) -> int:
+        """A frame of the current shuffled round; each frame is shown once a round."""
+        if not self.order:
+            self.order = [self.trained[i] for i in torch.randperm(len(self.trained), generator=self.rng).tolist()]
+        return self.order.pop()
+
+    def _densify(self) -> None:
+        gaussians = self.avatar.gaussians
+        keep, split = choose(
+            gaussians.opacities.detach(), self.error, self.config.max_gaussians, growth=0.15, faintest=0.02
+        )
+        local = torch.nn.functional.normalize(gaussians.quats.detach(), dim=-1)
+        split_gaussians(gaussians, self.optimizer, keep, split, local)
+        reattach(gaussians, self.avatar.frames)
+        self.avatar.refresh()
+        self.error = torch.zeros(len(self.avatar), device=self.device)
+
+    @torch.no_grad()
+    def _measure(self) -> float:
+        """PSNR on white of up to four held-out frames, in the person's box; kept in the history."""
+        if not self.held_out:
+            return float("nan")
+        chosen = self.held_out[:: max(len(self.held_out) // 4, 1)][:4]
+        values = []
+        for index in chosen:
+            frame = self.frames.get(index)
+            rgb = render(self.avatar.pose(self.poses.pose(frame.instant)), frame.camera, self.backend).on(WHITE)[0]
+            mask = frame.mask[..., None]
+            values.append(float(psnr(rgb.clamp(0, 1), frame.image * mask + 1 - mask)))
+        self.history.append((self.step, sum(values) / len(values)))
+        return self.history[-1][1]
+
+    def _paint(self) -> None:
+        """Give every Gaussian the mean colour of the pixels it covers; what no frame shows is completed later."""
+        gaussians = self.avatar.gaussians
+        chosen = self.trained[:: max(len(self.trained) // 24, 1)]
+        seen, colors = self._seen_colors(chosen, level=1)
+        known = seen > 1e-3
+        mean = colors[known].sum(0) / seen[known].sum()
+        painted = torch.where(known[:, None], colors / seen.clamp_min(1e-3)[:, None], mean)
+        with torch.no_grad():
+            gaussians.raw_colors.copy_(torch.logit(painted.clamp(0.02, 0.98)))
+
+    def _seen_colors(self, chosen: list[int], level: int) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
+        """Over some frames, how much of the pictures each Gaussian covers, and the sum of the colours under it.
+
+        The derivative of a picture by a Gaussian's colour is its share of each pixel, so two backward passes give
+        the shares and the colours they cover, with any backend.
+        """
+        seen = torch.zeros(len(self.avatar), device=self.device)
+        colors = torch.zeros(len(self.avatar), 3, device=self.device)
+        for index in chosen:
+            frame = self.frames.get(index, level)
+            with torch.no_grad():
+                posed = self.avatar.pose(self.poses.pose(frame.instant), lit=False)
+            painted = posed.colors.clone().requires_grad_()
+            rgb = render(Gaussians(posed.means, posed.quats, posed.scales, posed.opacities, painted), frame.camera,
+                         self.backend).rgb[0]  # fmt: skip
+            mask = (frame.mask > 0.9)[..., None]
+            covered = torch.autograd.grad((rgb * mask).sum(), painted, retain_graph=True)[0]
+            summed = torch.autograd.grad((rgb * frame.image * mask).sum(), painted)[0]
+            seen += covered[:, 0]
+            colors += summed
+        return seen, colors
+
+    def _finish(self) -> None:
+        """Say how well each Gaussian was seen, and complete those that no frame showed."""
+        chosen = self.trained[:: max(len(self.trained) // 32, 1)]
+        seen, _ = self._seen_colors(chosen, level=1)
+        # One pixel's worth of a half-resolution picture in one of the frames counts as well seen.
+        self.avatar.gaussians.observed = 1 - torch.exp(-seen)
+        complete_unseen(self.avatar)
+
+    def _save(self) -> None:
+        if self.checkpoint is not None:
+            write_checkpoint(self.checkpoint, self)
+
+    def _seen_instants(self, track: BodyTrack, observations: Observations) -> Bool[Tensor, " instants"]:
+        seen = torch.zeros(len(track), dtype=torch.bool)
+        seen[observations.instant[self.trained]] = True
+        return seen
+
+    def _new_avatar(self, body: Body, track: BodyTrack) -> Avatar:
+        frames = triangle_frames(body.rest(track.betas).vertices, body.faces)
+        gaussians = sample_on_surface(frames, splat_density(body), self.config.gaussians, self.rng)
+        avatar = Avatar(body, track.betas, gaussians, deform=self.config.deform == "mlp").on(self.device)
+        if avatar.deform is not None:
+            avatar.deform.remember_poses(body.complete(track.poses).rotations.to(self.device))
+        return avatar
+
+    def _new_optimizer(self) -> torch.optim.Adam:
+        rates = self.config.rates
+        gaussians = self.avatar.gaussians
+        names = ("offset", "log_scales", "quats", "logit_opacities", "raw_colors")
+        groups = [(name, [getattr(gaussians, name)]) for name in names]
+        if self.config.light:
+            groups.append(("light", [self.avatar.light.coefficients]))
+        if self.avatar.deform is not None:
+            groups.append(("deform", list(self.avatar.deform.parameters())))
+        if self.config.refine_poses:
+            groups += [("turns", [self.poses.turns]), ("shifts", [self.poses.shifts])]
+        return torch.optim.Adam(
+            [{"params": p, "name": n, "lr": getattr(rates, n), "initial": getattr(rates, n)} for n, p in groups],
+            eps=1e-15,
+            fused=True,
+        )
+
+
+def splat_density(body: Body) -> Float[Tensor, " faces"]:
+    """How densely each triangle is sown: the face and the hands carry the finest detail."""
+    head = body.joint_names.index("head")
+    hands = [i for i, name in enumerate(body.joint_names) if "hand" in name]
+    weight = 1 + 2 * body.weights[:, head] + 0.5 * body.weights[:, hands].sum(1)
+    return weight[body.faces].mean(1)
