@@ -1,0 +1,21 @@
+"""Where the files that ship with the project lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from avatar.errors import AvatarError
+
+ROOT = Path(__file__).resolve().parents[1] / "assets"
+
+
+def asset_path(*parts: str) -> Path:
+    """The path of a shipped file, e.g. `asset_path("clips", "turn.mp4")`.
+
+    Raises:
+        AvatarError: the file is missing from this installation.
+    """
+    path = ROOT.joinpath(*parts)
+    if not path.exists():
+        raise AvatarError(f"The file {path} is missing from this installation: install the project again.")
+    return path

@@ -1,0 +1,129 @@
+"""Observations as a folder: `frames/00000.png`, `masks/00000.png`, and `observations.npz` with the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from avatar.errors import AvatarError
+from avatar.files import read_npz, write_npz
+from avatar.images import read_image, read_mask, write_image
+from avatar.observe.layouts import LAYOUTS
+from avatar.types import Cameras, Observations
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class StoredPictures:
+    """The numbered pictures of a folder, read when asked for."""
+
+    folder: Path
+    count: int
+    read: Callable[[Path], np.ndarray]
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int, /) -> np.ndarray:
+        if not -self.count <= index < self.count:
+            raise IndexError(index)
+        return self.read(picture_path(self.folder, index % self.count))
+
+
+def picture_path(folder: Path, index: int) -> Path:
+    return folder / f"{index:05d}.png"
+
+
+def stored_frames(folder: Path, count: int) -> StoredPictures:
+    return StoredPictures(folder / "frames", count, read_color)
+
+
+def stored_masks(folder: Path, count: int) -> StoredPictures:
+    return StoredPictures(folder / "masks", count, read_mask)
+
+
+def read_color(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    return read_image(path)[..., :3]
+
+
+def save_observations(observations: Observations, folder: Path) -> None:
+    """Write everything; `observations.npz` comes last, so that a folder that has it is whole."""
+    for index in range(len(observations)):
+        write_image(picture_path(folder / "frames", index), observations.images[index])
+        write_image(picture_path(folder / "masks", index), observations.masks[index])
+    save_arrays(observations, folder)
+
+
+def save_arrays(observations: Observations, folder: Path) -> None:
+    """Write `observations.npz` alone, for pictures that already lie in `folder`."""
+    arrays = {name: getattr(observations, name).numpy() for name in ("keypoints", "keypoints_3d", "instant", "times")}
+    if observations.frame_weight is not None:
+        arrays["frame_weight"] = observations.frame_weight.numpy()
+    if observations.cameras is not None:
+        arrays["K"] = observations.cameras.K.numpy()
+        arrays["T_camera_world"] = observations.cameras.T_camera_world.numpy()
+    write_npz(
+        folder / "observations.npz",
+        version=np.array(VERSION),
+        layout=np.array(observations.layout),
+        source=np.array(observations.source),
+        size=np.array([observations.width, observations.height]),
+        **arrays,
+    )
+
+
+def load_observations(folder: Path) -> Observations:
+    """Read what `save_observations` wrote; pictures stay on disk until asked for.
+
+    Raises:
+        UsageError: the folder holds no observations.
+        AvatarError: they are of another version, broken, or do not fit together.
+    """
+    path = folder / "observations.npz"
+    arrays = read_npz(path)
+    try:
+        return _observations(arrays, folder)
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise AvatarError(f"{path} does not hold observations as this version writes them: {error}.") from error
+
+
+def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:
+    if int(arrays["version"]) != VERSION:
+        raise ValueError(f"version {int(arrays['version'])} instead of {VERSION}")
+    layout, count = str(arrays["layout"]), len(arrays["keypoints"])
+    joints = len(LAYOUTS[layout].names)
+    width, height = (int(n) for n in arrays["size"])
+    tensors = {
+        name: _tensor(arrays[name], shape)
+        for name, shape in (
+            ("keypoints", (count, joints, 3)), ("keypoints_3d", (count, joints, 3)), ("times", (count,)),
+            ("frame_weight", (count,)), ("K", (count, 3, 3)), ("T_camera_world", (count, 4, 4)),
+        )
+        if name in arrays
+    }  # fmt: skip
+    K, T_camera_world = tensors.pop("K", None), tensors.pop("T_camera_world", None)
+    cameras = None if K is None or T_camera_world is None else Cameras(K, T_camera_world, width, height)
+    instant = torch.from_numpy(arrays["instant"].astype(np.int64)).reshape(count)
+    return Observations(
+        images=stored_frames(folder, count),
+        masks=stored_masks(folder, count),
+        layout=layout,
+        instant=instant,
+        width=width,
+        height=height,
+        cameras=cameras,
+        source=str(arrays["source"]),
+        **tensors,
+    )
+
+
+def _tensor(array: np.ndarray, shape: tuple[int, ...]) -> torch.Tensor:
+    if array.shape != shape:
+        raise ValueError(f"an array of shape {array.shape} instead of {shape}")
+    return torch.from_numpy(array.astype(np.float32))
