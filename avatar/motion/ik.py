@@ -117,6 +117,30 @@ def fit_landmarks(
     return BodyPose(pose.root_position.to(rest_joints), pose.rotations.to(rest_joints))
 
 
+def pull_landmarks(
+    rest_joints: Float[Tensor, "j 3"],
+    parents: Sequence[int],
+    points: Landmarks,
+    targets: Float[Tensor, "m 3"],
+    confidence: Float[Tensor, " m"],
+    start: BodyPose,
+    iterations: int = 12,
+) -> BodyPose:
+    """Bring points of one posed body to given places, changing the pose it has as little as may be.
+
+    Args:
+        start: the unbatched pose that the body is pulled out of; open twists and unmoved joints keep theirs.
+        rest_joints, parents, points, targets, confidence: as in `fit_landmarks`, for one frame.
+    """
+    rest = rest_joints.detach().cpu().double()
+    points = Landmarks(points.joints, points.offsets.detach().cpu().double())
+    problem = _Problem(rest, tuple(parents), points)
+    pose = BodyPose(start.root_position[None].cpu().double(), start.rotations[None].cpu().double())
+    weights, goals = confidence[None].double(), targets[None].double()
+    moved = problem.solve(pose, goals, weights, pose.rotations, problem.rest_weights, iterations)
+    return BodyPose(moved.root_position[0].to(rest_joints), moved.rotations[0].to(rest_joints))
+
+
 def learn_rest(
     rest_joints: Float[Tensor, "j 3"],
     parents: Sequence[int],
