@@ -10,11 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.errors import AvatarError
+from avatar.metrics import person_box
 from avatar.progress import progress
 from avatar.types import Cameras, Observations
 
-# Share of the person's box added on every side, so that splats that stick out of the mask are seen and punished.
-MARGIN = 0.08
+# Free border around the person, as a share of the picture's long side, so that splats that stick out of the mask
+# are seen and punished.
+MARGIN = 0.05
 
 
 @dataclass(frozen=True)
@@ -72,26 +74,12 @@ class TrainingFrames:
 
     def _cut(self, index: int, cameras: Cameras) -> tuple[np.ndarray, np.ndarray, Cameras]:
         image, mask = self.observations.images[index], self.observations.masks[index]
-        left, top, right, bottom = person_box(mask, MARGIN)
-        if right <= left:
+        box = person_box(torch.from_numpy(mask).float() / 255, round(MARGIN * max(mask.shape)))
+        if box is None:
             raise AvatarError(f"Frame {index} has an empty person mask: leave it out or observe the video again.")
-        camera = cameras[index].cropped(left, top, right - left, bottom - top)
-        return image[top:bottom, left:right], mask[top:bottom, left:right], camera
-
-
-def person_box(mask: np.ndarray, margin: float) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of the mask's box, widened by `margin` of its longer side, within the picture."""
-    rows, columns = np.flatnonzero((mask > 127).any(1)), np.flatnonzero((mask > 127).any(0))
-    if not len(rows):
-        return 0, 0, 0, 0
-    wider = round(margin * max(rows[-1] - rows[0], columns[-1] - columns[0]))
-    height, width = mask.shape
-    return (
-        max(int(columns[0]) - wider, 0),
-        max(int(rows[0]) - wider, 0),
-        min(int(columns[-1]) + 1 + wider, width),
-        min(int(rows[-1]) + 1 + wider, height),
-    )
+        rows, columns = box
+        camera = cameras[index].cropped(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
+        return image[box], mask[box], camera
 
 
 def _scaled(image: np.ndarray, mask: np.ndarray, camera: Cameras, scale: float) -> tuple[Tensor, Tensor, Cameras]:

@@ -1,0 +1,107 @@
+"""`avatar create`: a video in, an avatar out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from avatar.errors import UsageError
+
+
+def create(
+    source: Annotated[Path, tyro.conf.Positional],
+    out: Path | None = None,
+    preset: str = "balanced",
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    backend: Literal["auto", "gsplat", "cpu", "reference"] = "auto",
+    body: str = "open",
+    focal: float | None = None,
+    height: float | None = None,
+    max_frames: int | None = None,
+    person: int | None = None,
+    deform: Literal["mlp", "none"] | None = None,
+    steps: int | None = None,
+    seed: int | None = None,
+    viewer: bool = False,
+    overwrite: bool = False,
+    resume: bool = False,
+) -> None:
+    """Make an avatar from a video of one person.
+
+    Args:
+        source: the video (mp4, mov, webm, ...).
+        out: run folder to write; runs/NAME OF THE VIDEO if not given.
+        preset: fast, balanced, quality, or the path of a TOML file with the same entries.
+        device: where to train; auto takes CUDA where it works.
+        backend: the renderer; auto takes gsplat on CUDA and cpu elsewhere.
+        body: "open", the body that ships with the program, or the path of an SMPL, SMPL-H or SMPL-X file.
+        focal: focal length of the camera in pixels, if you know it.
+        height: height of the person in metres, if you know it; otherwise it is assumed, and said so.
+        max_frames: use at most so many frames of the video, the most telling ones.
+        person: which person, if there are several: 1 is the largest and most persistent.
+        deform: mlp adds a small network for what skinning leaves out, none does without.
+        steps: training steps, instead of the preset's.
+        seed: seed of everything random.
+        viewer: show the avatar in the browser while it trains.
+        overwrite: replace an older run in the same folder.
+        resume: finish a run that was stopped, with the configuration that it was begun with.
+    """
+    from avatar.run import Run, say, writing
+
+    run = Run(out or Path("runs") / source.stem)
+    if not resume and not source.exists():
+        raise UsageError(f"There is no file {source}.")
+    asked = {
+        "device": device, "backend": backend, "body": body, "focal": focal, "height": height,
+        "max_frames": max_frames, "person": person, "train": {"deform": deform, "steps": steps, "seed": seed},
+    }  # fmt: skip
+    with writing(run, overwrite, resume):
+        from avatar.create import create as make
+
+        settings = _resumed(run, source) if resume else _settings(source, preset, asked)
+        say(f"{source} -> {run.folder}, on {settings.device} with the {settings.backend} renderer")
+        report = make(run, settings, _preview(viewer))
+    _tell(run, report)
+
+
+def _settings(source: Path, preset: str, asked: dict):
+    from avatar.create import chosen_device
+    from avatar.render import chosen_backend
+    from avatar.settings import Settings, build, merged, read_preset
+
+    given = {name: value for name, value in asked.items() if value is not None and name != "train"}
+    given["train"] = {name: value for name, value in asked["train"].items() if value is not None}
+    given["device"] = chosen_device(asked["device"])
+    given["backend"] = chosen_backend(asked["backend"], given["device"])
+    values = merged(read_preset(preset), {**given, "source": str(source), "preset": preset})
+    return build(Settings, values, f"the preset {preset}")
+
+
+def _resumed(run, source: Path):
+    from avatar.files import read_json
+    from avatar.settings import Settings, build
+
+    settings = build(Settings, read_json(run.config), str(run.config))
+    if Path(settings.source).resolve() != source.resolve():
+        raise UsageError(f"{run.folder} was begun with {settings.source}, not with {source}.")
+    return settings
+
+
+def _preview(viewer: bool):
+    if not viewer:
+        return None
+    from avatar.viewer.live import LivePreview
+
+    return LivePreview()
+
+
+def _tell(run, report: dict) -> None:
+    held_out = report["held_out"]
+    if held_out["frames"]:
+        print(f"left-out frames: PSNR {held_out['psnr']:.1f} dB, in the person's box {held_out['psnr_box']:.1f} dB")
+    print(f"the avatar:   {run.avatar}")
+    print(f"look at it:   {run.turntable}  {run.overlay}  {run.contact}")
+    print(f"the numbers:  {run.report}")
+    print(f"next:         avatar view {run.folder}   |   avatar animate {run.folder} --motion walk")

@@ -1,0 +1,181 @@
+"""The main job: a video in, an avatar out. Each stage leaves a file, so that a stopped run goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from avatar import __version__
+from avatar.body import load_body
+from avatar.errors import UsageError
+from avatar.files import write_json
+from avatar.metrics import alpha_iou, person_box, psnr
+from avatar.model import Avatar
+from avatar.observe import load_observations, observe
+from avatar.pictures import WHITE, body_splats, write_contact_sheet, write_overlay, write_turntable
+from avatar.render import render
+from avatar.run import Run, say
+from avatar.settings import Settings
+from avatar.track import TrackOptions, load_track, save_track, track
+from avatar.train import Preview, Trainer, held_out_frames
+from avatar.types import BodyTrack, Observations
+
+
+def create(run: Run, settings: Settings, preview: Preview | None = None) -> dict[str, Any]:
+    """Make an avatar from `settings.source` in the folder of `run`, which the caller holds for writing.
+
+    Stages whose files are there already are not done again.
+
+    Returns:
+        The content of the report.
+    """
+    seconds: dict[str, float] = {}
+    write_json(run.config, settings.as_dict())
+    device = torch.device(settings.device)
+    if device.type == "cpu":
+        # One torch thread: its pool would spin against the rasterizer's own threads.
+        torch.set_num_threads(1)
+    with _timed(seconds, "observe"):
+        observations = _observed(run, settings)
+    with _timed(seconds, "track"):
+        found, warnings = _tracked(run, settings, observations)
+    with _timed(seconds, "train"):
+        avatar, refined = _trained(run, settings, observations, found, preview)
+    with _timed(seconds, "pictures"):
+        fps = len(observations) / max(float(observations.times[-1] - observations.times[0]), 1e-3)
+        write_turntable(run.turntable, avatar, refined, settings.backend)
+        write_overlay(run.overlay, avatar, refined, observations, settings.backend, min(fps, 30.0))
+        write_contact_sheet(run.contact, avatar, refined, observations, settings.backend)
+    report = {
+        "source": settings.source,
+        "frames": len(observations),
+        "size": [observations.width, observations.height],
+        "splats": len(avatar),
+        "held_out": _held_out_scores(avatar, refined, observations, settings),
+        "body_mask_iou": _body_iou(avatar, refined, observations, settings),
+        "observed_share": float((avatar.observed > 0.5).float().mean()),
+        "warnings": warnings,
+        "seconds": {name: round(value, 1) for name, value in seconds.items()},
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "made_with": _provenance(settings),
+    }
+    write_json(run.report, report)
+    return report
+
+
+def _observed(run: Run, settings: Settings) -> Observations:
+    if not (run.observations / "observations.npz").is_file():
+        observe(Path(settings.source), run.observations, max_frames=settings.max_frames, person=settings.person)
+    return load_observations(run.observations)
+
+
+def _tracked(run: Run, settings: Settings, observations: Observations) -> tuple[BodyTrack, list[str]]:
+    warnings_file = run.folder / "track_warnings.json"
+    if run.found_track.is_file() and warnings_file.is_file():
+        from avatar.files import read_json
+
+        return load_track(run.found_track), read_json(warnings_file)
+    body = load_body(settings.body)
+    found, report = track(observations, body, TrackOptions(focal=settings.focal, height=settings.height))
+    write_json(warnings_file, report.warnings)
+    save_track(found, run.found_track)
+    for warning in report.warnings:
+        say(f"warning: {warning}")
+    return found, report.warnings
+
+
+def _trained(
+    run: Run, settings: Settings, observations: Observations, found: BodyTrack, preview: Preview | None
+) -> tuple[Avatar, BodyTrack]:
+    body = load_body(settings.body)
+    if run.avatar.is_file() and run.track.is_file():
+        return Avatar.load(run.avatar, body).on(settings.device), load_track(run.track)
+    trainer = Trainer(
+        observations, found, body, settings.train, settings.device, settings.backend, checkpoint=run.checkpoint
+    )
+    result = trainer.run(preview, resume=run.checkpoint.is_file())
+    save_track(result.track, run.track)
+    result.avatar.save(run.avatar)
+    run.checkpoint.unlink(missing_ok=True)
+    return result.avatar, result.track
+
+
+@torch.no_grad()
+def _held_out_scores(
+    avatar: Avatar, refined: BodyTrack, observations: Observations, settings: Settings
+) -> dict[str, float | int]:
+    """Mean PSNR on white, full frame and person's box, and alpha IoU, of the frames training never saw."""
+    assert refined.cameras is not None
+    indices = held_out_frames(len(observations), settings.train.hold_out)
+    full, box, iou = [], [], []
+    for index in indices:
+        mask = torch.from_numpy(observations.masks[index]).float() / 255
+        image = torch.from_numpy(observations.images[index]).float() / 255
+        truth = image * mask[..., None] + 1 - mask[..., None]
+        pose = refined.poses[int(refined.instant[index])].to(avatar.device)
+        out = render(avatar.pose(pose), refined.cameras[index].to(avatar.device), settings.backend)
+        rgb = out.on(WHITE)[0].clamp(0, 1).cpu()
+        full.append(psnr(rgb, truth))
+        region = person_box(mask)
+        if region is not None:
+            box.append(psnr(rgb[region], truth[region]))
+        iou.append(alpha_iou(out.alpha[0].cpu(), mask))
+    if not indices:
+        return {"frames": 0}
+    scores = {"psnr": full, "psnr_box": box, "alpha_iou": iou}
+    return {"frames": len(indices)} | {name: round(sum(v) / len(v), 3) for name, v in scores.items() if v}
+
+
+@torch.no_grad()
+def _body_iou(avatar: Avatar, refined: BodyTrack, observations: Observations, settings: Settings) -> dict[str, float]:
+    """Overlap of the fitted body's silhouette and the person's mask, over every fourth frame."""
+    assert refined.cameras is not None
+    values = []
+    for index in range(0, len(observations), 4):
+        pose = refined.poses[int(refined.instant[index])].to(avatar.device)
+        camera = refined.cameras[index].to(avatar.device)
+        alpha = render(body_splats(avatar, pose), camera, settings.backend).alpha[0].cpu()
+        values.append(alpha_iou(alpha, torch.from_numpy(observations.masks[index]).float() / 255))
+    ordered = sorted(values)
+    return {"median": round(ordered[len(ordered) // 2], 3), "worst": round(ordered[0], 3)}
+
+
+def _provenance(settings: Settings) -> dict[str, str]:
+    """What made this run: versions, machine and the digest of the source."""
+    digest = hashlib.sha256(Path(settings.source).read_bytes()).hexdigest() if Path(settings.source).is_file() else ""
+    packages = ("torch", "numpy", "numba", "mediapipe")
+    return {
+        "avatar": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "source_sha256": digest,
+        **{name: version(name) for name in packages},
+    }
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.monotonic()
+    yield
+    seconds[stage] = time.monotonic() - start
+    say(f"{stage}: {seconds[stage]:.1f} s")
+
+
+def chosen_device(asked: str) -> str:
+    """ "cpu" or "cuda" for `auto`, `cpu` or `cuda`; only `auto` may choose.
+
+    Raises:
+        UsageError: CUDA was asked for and is not there.
+    """
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda was asked for, but torch finds no CUDA device: use --device cpu or auto.")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if asked == "auto" else asked

@@ -1,0 +1,98 @@
+"""Everything that decides how an avatar is made, read from a preset and written into the run folder."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from avatar.errors import UsageError
+from avatar.train_config import TrainConfig
+
+PRESETS = ("fast", "balanced", "quality")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The resolved configuration of one run.
+
+    Attributes:
+        source: the video or photo.
+        preset: the name or file of the preset that the rest was taken from.
+        device: "cpu" or "cuda"; backend: the renderer that runs there.
+        body: "open" or the path of a body file.
+        focal: focal length in pixels, where it is known; height: the person's height in metres, likewise.
+        max_frames: at most so many frames are used; person: which of several people, counted by size.
+        train: how the avatar is trained.
+    """
+
+    source: str
+    preset: str = "balanced"
+    device: str = "cpu"
+    backend: str = "cpu"
+    body: str = "open"
+    focal: float | None = None
+    height: float | None = None
+    max_frames: int = 120
+    person: int | None = None
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def read_preset(preset: str) -> dict[str, Any]:
+    """The values of a named preset or of a TOML file of one's own.
+
+    Raises:
+        UsageError: there is no such preset, or the file is not one.
+    """
+    if preset in PRESETS:
+        text = resources.files("avatar.configs").joinpath(f"{preset}.toml").read_text()
+    elif Path(preset).is_file():
+        text = Path(preset).read_text()
+    else:
+        raise UsageError(f"There is no preset {preset!r}: use {', '.join(PRESETS)}, or the path of a TOML file.")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"The preset {preset} is not a TOML file: {error}.") from error
+
+
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the values of `over` in their place, table by table."""
+    result = dict(base)
+    for name, value in over.items():
+        old = result.get(name)
+        result[name] = merged(old, value) if isinstance(value, dict) and isinstance(old, dict) else value
+    return result
+
+
+def build(kind: type, values: dict[str, Any], where: str = "the configuration") -> Any:
+    """An instance of the dataclass `kind` from plain values; fields that are not given keep their defaults.
+
+    Raises:
+        UsageError: a name does not exist or a value is of the wrong type.
+    """
+    hints = get_type_hints(kind)
+    known = {f.name for f in fields(kind)}
+    chosen: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in known:
+            raise UsageError(f"{where} has no entry {name!r}; it has {', '.join(sorted(known))}.")
+        hint = hints[name]
+        if is_dataclass(hint) and isinstance(value, dict):
+            chosen[name] = build(hint, value, f"{where}, table {name}")  # type: ignore[arg-type]
+        elif hint in (int, float, bool, str) and not _fits(hint, value):
+            raise UsageError(f"{where}: {name} must be {hint.__name__}, not {value!r}.")
+        else:
+            chosen[name] = float(value) if hint is float else value
+    return kind(**chosen)
+
+
+def _fits(hint: type, value: Any) -> bool:
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, hint) and not (hint is int and isinstance(value, bool))

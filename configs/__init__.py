@@ -1,0 +1,1 @@
+"""Named presets, installed as `avatar.configs`."""
