@@ -112,7 +112,7 @@ class Avatar(nn.Module):
             lit: with the learned light of the room, fixed in the world; otherwise the plain colours.
         """
         full = self.body.complete(body_pose)
-        means, brightness = self._bent(full)
+        means, brightness = self.bent(full)
         Ts = skinning_transforms(self.rest.joints, self.body.parents, full)
         blended = (self.weights @ Ts[:, :3].flatten(1)).unflatten(1, (3, 4))
         turn = self._blended_rotation(Ts[:, :3, :3])
@@ -130,8 +130,11 @@ class Avatar(nn.Module):
             colors=colors.clamp(max=1.0),
         )
 
-    def _bent(self, pose: BodyPose) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"] | None]:
-        """Rest positions with the body's pose correctives and the learned deformation, and log brightness."""
+    def bent(self, pose: BodyPose) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"] | None]:
+        """Rest positions with the body's pose correctives and the learned deformation, and log brightness.
+
+        `pose` must hold all the body's joints; see `Body.complete`.
+        """
         means = self.rest_means()
         brightness = None
         if self.deform is not None:
