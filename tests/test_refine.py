@@ -1,0 +1,40 @@
+"""Pose corrections: none at the start, and none of their own for frames that were left out."""
+
+import torch
+
+from avatar.geometry import rotation_from_rotvec
+from avatar.refine import PoseRefinement, interpolation_matrix
+from avatar.types import BodyPose, BodyTrack
+
+
+def track(instants):
+    g = torch.Generator().manual_seed(0)
+    rotations = rotation_from_rotvec(torch.randn(instants, 24, 3, generator=g))
+    poses = BodyPose(torch.randn(instants, 3, generator=g), rotations)
+    steps = torch.arange(instants)
+    return BodyTrack("open", torch.zeros(10), poses, steps / 30.0, torch.ones(instants, 24), steps)
+
+
+def test_nothing_is_corrected_at_the_start():
+    clip = track(6)
+    refined = PoseRefinement(clip, torch.ones(6, dtype=torch.bool)).refined()
+    assert torch.allclose(refined.poses.rotations, clip.poses.rotations, atol=1e-6)
+    assert torch.equal(refined.poses.root_position, clip.poses.root_position)
+
+
+def test_a_left_out_instant_takes_the_mean_of_its_neighbours():
+    trained = torch.tensor([True, True, False, True, True])
+    poses = PoseRefinement(track(5), trained)
+    assert len(poses.shifts) == 4
+    with torch.no_grad():
+        poses.shifts[1], poses.shifts[2] = torch.tensor([0.2, 0, 0]), torch.tensor([0, 0.4, 0])
+    moved = poses.refined().poses.root_position - poses.track.poses.root_position
+    assert torch.allclose(moved[2], torch.tensor([0.1, 0.2, 0.0]), atol=1e-6)
+    assert torch.allclose(poses.pose(2).root_position, poses.refined().poses.root_position[2])
+
+
+def test_interpolation_reproduces_straight_lines_in_uneven_time():
+    times = torch.tensor([0.0, 0.1, 0.3, 0.4, 1.0])
+    trained = torch.tensor([True, False, True, False, True])
+    matrix = interpolation_matrix(times, trained)
+    assert torch.allclose(matrix @ (3 * times[trained] + 1), 3 * times + 1, atol=1e-6)
