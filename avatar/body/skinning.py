@@ -1,0 +1,71 @@
+"""Linear blend skinning, the only one in the project: batched and differentiable in every input."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import pairwise
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.body.skeleton import chain_levels
+from avatar.geometry import rigid
+from avatar.types import BodyPose
+
+
+@cache
+def _chain(parents: tuple[int, ...]) -> tuple[list[tuple[list[int], list[int]]], list[int]]:
+    """For each level after the root its joints and where their parents stand in the level before; and the
+    order that brings the joints, listed level by level, back into their own."""
+    levels = chain_levels(parents)
+    steps = [
+        (list(level), [above.index(parents[joint]) for joint in level])
+        for above, level in pairwise(levels)
+    ]
+    listed = [joint for level in levels for joint in level]
+    return steps, [listed.index(joint) for joint in range(len(parents))]
+
+
+def joint_transforms(
+    rest_joints: Float[Tensor, "j 3"], parents: tuple[int, ...], pose: BodyPose
+) -> Float[Tensor, "*b j 4 4"]:
+    """`Ts_world_joint`: where each joint's frame stands in the world (forward kinematics).
+
+    The origin of a joint's frame is the joint itself; in the rest pose its axes are those of the rest space.
+
+    Args:
+        rest_joints: joint positions of the shaped body at rest, metres.
+        parents: parent of each joint, -1 for the root, which comes first.
+        pose: the pose or poses; as many rotations as there are joints.
+    """
+    steps, own_order = _chain(parents)
+    offsets = rest_joints - rest_joints[[max(parent, 0) for parent in parents]]
+    Ts_parent_joint = rigid(pose.rotations, offsets.expand(*pose.rotations.shape[:-2], 3))
+    levels = [rigid(pose.rotations[..., :1, :, :], pose.root_position[..., None, :])]
+    for joints, above in steps:
+        levels.append(levels[-1][..., above, :, :] @ Ts_parent_joint[..., joints, :, :])
+    return torch.cat(levels, dim=-3)[..., own_order, :, :]
+
+
+def skinning_transforms(
+    rest_joints: Float[Tensor, "j 3"], parents: tuple[int, ...], pose: BodyPose
+) -> Float[Tensor, "*b j 4 4"]:
+    """`Ts_world_rest`: for each joint the transform that carries rest-space points along with it."""
+    Ts_world_joint = joint_transforms(rest_joints, parents, pose)
+    R = Ts_world_joint[..., :3, :3]
+    return rigid(R, Ts_world_joint[..., :3, 3] - (R @ rest_joints[..., None]).squeeze(-1))
+
+
+def skin(
+    points: Float[Tensor, "*#b n 3"], weights: Float[Tensor, "n j"], Ts_world_rest: Float[Tensor, "*b j 4 4"]
+) -> Float[Tensor, "*b n 3"]:
+    """Carry rest-space points into the world by their weighted mean transform.
+
+    Args:
+        points: in rest space, metres; one set for all poses or one a pose.
+        weights: share of each joint in each point, rows summing to one.
+        Ts_world_rest: from `skinning_transforms`.
+    """
+    blended = (weights @ Ts_world_rest[..., :3, :].flatten(-2)).unflatten(-1, (3, 4))
+    return (blended[..., :3] @ points[..., None]).squeeze(-1) + blended[..., 3]

@@ -1,0 +1,136 @@
+"""Reading pickles of arrays without running anything in them.
+
+A pickle is a program: it may call any function that it names. Here it may name only what arrays are made of (NumPy
+arrays, SciPy sparse matrices, chumpy's arrays, plain containers); any other name is refused before it is imported.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avatar.errors import AvatarError
+from avatar.files import require_file
+
+
+class _Refused(Exception):
+    """The pickle names something that is not an array."""
+
+
+class _State:
+    """Stands in for a foreign object: keeps the state that the pickle gives and never runs the object's code."""
+
+    def __init__(self, *_: Any) -> None:
+        self.state: dict[str, Any] = {}
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state if isinstance(state, dict) else {}
+
+
+class _SparseMatrix(_State):
+    """A SciPy csc or csr matrix."""
+
+    by_rows = False
+
+    def toarray(self) -> np.ndarray:
+        from scipy import sparse
+
+        matrix = sparse.csr_matrix if self.by_rows else sparse.csc_matrix
+        shape = self.state.get("_shape", self.state.get("shape"))
+        made = matrix((self.state["data"], self.state["indices"], self.state["indptr"]), shape=shape)
+        made.check_format(full_check=True)
+        return made.toarray()
+
+
+class _RowSparseMatrix(_SparseMatrix):
+    by_rows = True
+
+
+class _ChumpyArray(_State):
+    """A chumpy array: either the numbers themselves, `x`, or a selection `idxs` of another array `a`."""
+
+    def toarray(self) -> np.ndarray:
+        if "x" in self.state:
+            return _plain(self.state["x"])
+        chosen = _plain(self.state["a"]).ravel()[_plain(self.state["idxs"])]
+        return chosen.reshape(self.state.get("preferred_shape", chosen.shape))
+
+
+def _plain(value: Any) -> np.ndarray:
+    return np.asarray(value.toarray() if isinstance(value, _State) else value)
+
+
+def _reconstructor(cls: type, base: type, state: Any) -> Any:
+    """What `copyreg._reconstructor` does, for our own stand-ins only."""
+    if not issubclass(cls, _State):
+        raise _Refused(f"copyreg._reconstructor of {cls.__name__}")
+    return cls()
+
+
+def _encode(text: str, encoding: str = "latin1") -> bytes:
+    """Bytes as Python 3 writes them into old pickle protocols."""
+    if encoding not in ("latin1", "latin-1"):
+        raise _Refused(f"_codecs.encode to {encoding}")
+    return text.encode("latin1")
+
+
+def _numpy_names() -> dict[str, Any]:
+    from numpy._core import multiarray, numeric
+
+    names: dict[str, Any] = {"numpy.ndarray": np.ndarray, "numpy.dtype": np.dtype}
+    for package in ("numpy.core", "numpy._core"):
+        names[f"{package}.multiarray._reconstruct"] = multiarray._reconstruct  # type: ignore[attr-defined]
+        names[f"{package}.multiarray.scalar"] = multiarray.scalar  # type: ignore[attr-defined]
+        names[f"{package}.numeric._frombuffer"] = numeric._frombuffer  # type: ignore[attr-defined]
+    return names
+
+
+_CONTAINERS: tuple[Callable, ...] = (bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, slice)
+_ALLOWED: dict[str, Any] = {
+    **_numpy_names(),
+    **{f"{module}.{c.__name__}": c for c in _CONTAINERS for module in ("builtins", "__builtin__")},
+    **{f"{module}.object": object for module in ("builtins", "__builtin__")},
+    **{f"{module}._reconstructor": _reconstructor for module in ("copyreg", "copy_reg")},
+    "collections.OrderedDict": OrderedDict,
+    "_codecs.encode": _encode,
+    "chumpy.ch.Ch": _ChumpyArray,
+    "chumpy.reordering.Select": _ChumpyArray,
+    **{f"scipy.sparse.{m}.csc_matrix": _SparseMatrix for m in ("csc", "_csc")},
+    **{f"scipy.sparse.{m}.csr_matrix": _RowSparseMatrix for m in ("csr", "_csr")},
+}
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        allowed = _ALLOWED.get(f"{module}.{name}")
+        if allowed is None:
+            raise _Refused(f"{module}.{name}")
+        return allowed
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise _Refused(f"the external object {pid!r}")
+
+
+def read_pickle(path: Path) -> Any:
+    """The arrays and plain containers in a pickle file; sparse and chumpy arrays come with a `toarray()`.
+
+    Raises:
+        UsageError: there is no such file.
+        AvatarError: the pickle is broken, or names anything that is not an array; nothing in it was run.
+    """
+    require_file(path)
+    try:
+        with path.open("rb") as file:
+            return _ArrayUnpickler(file, encoding="latin1").load()
+    except _Refused as refused:
+        raise AvatarError(
+            f"{path} was refused: it asks to run {refused}, and a pickle may only hold arrays here. "
+            "Do not open this file with other programs if you do not trust its source."
+        ) from refused
+    except Exception as error:  # a broken pickle can fail in any opcode with any kind of error
+        raise AvatarError(f"{path} is not a readable pickle of arrays: {error}.") from error
