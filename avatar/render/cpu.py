@@ -1,5 +1,168 @@
-"""Placeholder while the fast version is written: the reference renderer."""
+"""The fast renderer for machines without CUDA: Numba kernels between PyTorch tensors.
 
-from avatar.render.reference import render_reference as render_cpu
+Forward: sort by depth, project, bin into tiles, blend. Backward: blend again, sum up each Gaussian's pairs, go back
+through the projection (`cpu_tiles`, `cpu_project`, `cpu_raster`). The result does not depend on the number of threads
+and is the same, bit for bit, on every run.
+"""
 
-__all__ = ["render_cpu"]
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avatar.render import cpu_project, cpu_raster, cpu_tiles
+from avatar.render.simd import LANES, message_while_compiling
+from avatar.render.statistics import RenderStatistics
+from avatar.render.threads import run_workers, threads
+from avatar.types import Cameras, Gaussians, RenderOutput
+
+_MAX_SPARE = 4
+
+
+def render_cpu(gaussians: Gaussians, cameras: Cameras, statistics: RenderStatistics | None = None) -> RenderOutput:
+    """See `avatar.render.render`. It computes in float32, whatever comes in."""
+    fields = [getattr(gaussians, name).float() for name in gaussians.__dataclass_fields__]
+    with message_while_compiling("the renderer"):
+        return RenderOutput(*_Render.apply(*fields, cameras, statistics))
+
+
+class _Render(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, means, quats, scales, opacities, colors, cameras: Cameras, statistics):
+        fields = [tensor.contiguous() for tensor in (means, quats, scales, opacities, colors)]
+        ctx.pictures = [_Picture([field.numpy() for field in fields], cameras, i) for i in range(len(cameras))]
+        shape = len(cameras), cameras.height, cameras.width
+        outputs = means.new_zeros(*shape, 3), means.new_zeros(shape), means.new_zeros(shape)
+        for picture, *images in zip(ctx.pictures, *outputs, strict=True):
+            picture.blend(*(_flat(image) for image in images))
+        ctx.statistics = statistics
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*fields, *outputs)
+        return outputs
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, g_rgb: Tensor | None, g_alpha: Tensor | None, g_depth: Tensor | None):
+        *fields, rgb, alpha, depth = ctx.saved_tensors
+        gradients = [torch.zeros_like(field) for field in fields]
+        g_rgb = torch.zeros_like(rgb) if g_rgb is None else g_rgb.contiguous()
+        g_alpha = torch.zeros_like(alpha) if g_alpha is None else g_alpha.contiguous()
+        g_depth = None if g_depth is None else g_depth.contiguous()
+        sums = rgb.new_zeros(len(ctx.pictures), len(fields[0]), 3) if ctx.statistics is not None else None
+        for i, picture in enumerate(ctx.pictures):
+            picture.blend_back(
+                [field.numpy() for field in fields],
+                [_flat(image[i]) for image in (rgb, alpha, depth)],
+                [None if image is None else _flat(image[i]) for image in (g_rgb, g_alpha, g_depth)],
+                [gradient.numpy() for gradient in gradients],
+                None if sums is None else sums[i].numpy(),
+            )
+        if sums is not None:
+            ctx.statistics.contribution, ctx.statistics.mean_gradients = sums[..., 0], sums[..., 1:]
+        return *gradients, None, None
+
+
+def _flat(image: Tensor) -> np.ndarray:
+    return image.numpy().reshape(-1)
+
+
+class _Workspace:
+    """The arrays that a picture needs from its forward to its backward pass, taken up again by later pictures.
+
+    They only grow, so in the steady state nothing is allocated but the results.
+    """
+
+    def __init__(self) -> None:
+        self.arrays: dict[str, np.ndarray] = {}
+
+    def array(self, name: str, length: int, dtype: type = np.int64) -> np.ndarray:
+        """At least `length` elements, holding whatever was left in them."""
+        held = self.arrays.get(name)
+        if held is None or len(held) < length:
+            held = self.arrays[name] = np.empty(length + length // 4, dtype)
+        return held
+
+
+_spare: list[_Workspace] = []
+
+
+def _give_back(workspace: _Workspace) -> None:
+    if len(_spare) < _MAX_SPARE:
+        _spare.append(workspace)
+
+
+class _Picture:
+    """What the forward pass of one picture leaves for its backward pass."""
+
+    def __init__(self, fields: list[np.ndarray], cameras: Cameras, index: int) -> None:
+        try:
+            self.work = _spare.pop()
+        except IndexError:
+            self.work = _Workspace()
+        weakref.finalize(self, _give_back, self.work)
+        self.size = cameras.width, cameras.height
+        self.workers = threads()
+        self.camera = cpu_project.camera_numbers(cameras, index)
+        self._sort(fields[0])
+        self._bin(fields)
+
+    def _sort(self, means: np.ndarray) -> None:
+        number = len(means)
+        depths = self.work.array("depths", number, np.float32)
+        self.order, spare = self.work.array("order", number), self.work.array("spare", number)
+        self.count = cpu_tiles.sort_by_depth(means, self.camera, depths, depths.view(np.uint32), self.order, spare)
+
+    def _bin(self, fields: list[np.ndarray]) -> None:
+        width, height = self.size
+        tiles = -(-width // LANES) * -(-height // cpu_raster.ROWS)
+        self.records = self.work.array("records", self.count * cpu_raster.RECORD, np.float32)
+        self.pair_start = self.work.array("pair_start", self.count + 1 + self.workers)
+        self.starts = self.work.array("starts", tiles + 1)[: tiles + 1]
+        tile_counts = self.work.array("tile_counts", self.workers * tiles)[: self.workers * tiles]
+        tile_counts = tile_counts.reshape(self.workers, tiles)
+        span_start = self.work.array("span_start", 3 * self.count)
+        needed = 0
+        while True:
+            spans = self.work.array("spans", self.workers * needed, np.float32)
+            share = len(spans) // self.workers
+            needed = max(
+                run_workers(
+                    cpu_project.project, self.workers, self.count, self.order, *fields, self.camera, width, height,
+                    self.records, spans, share, span_start, self.pair_start, tile_counts,
+                )
+            )  # fmt: skip
+            if needed <= share:
+                break
+        pairs = cpu_tiles.open_tiles(self.workers, self.count, self.pair_start, tile_counts, self.starts)
+        self.entries, self.places = self.work.array("entries", pairs), self.work.array("places", pairs)
+        run_workers(
+            cpu_tiles.fill_tiles, self.workers, self.count, spans, span_start, self.pair_start, tile_counts, width,
+            self.entries, self.places,
+        )  # fmt: skip
+
+    def _tiles(self, *arguments: Any) -> tuple[Any, ...]:
+        scratch = self.work.array("scratch", self.workers * cpu_raster.SCRATCH, np.float32)
+        return self.starts, self.entries, self.records, scratch, *self.size, *arguments
+
+    def blend(self, rgb: np.ndarray, alpha: np.ndarray, depth: np.ndarray) -> None:
+        run_workers(cpu_raster.forward, self.workers, *self._tiles(rgb, alpha, depth))
+
+    def blend_back(
+        self,
+        fields: list[np.ndarray],
+        images: list[np.ndarray],
+        g_images: list[np.ndarray | None],
+        gradients: list[np.ndarray],
+        statistics: np.ndarray | None,
+    ) -> None:
+        slots = self.work.array("slots", len(self.entries) * cpu_raster.SLOT, np.float32)
+        run_workers(cpu_raster.backward, self.workers, *self._tiles(*images, *g_images, slots, statistics))
+        means, quats, scales, opacities, _ = fields
+        run_workers(
+            cpu_project.project_back, self.workers, self.count, self.order, means, quats, scales, opacities,
+            self.camera, self.records, self.pair_start, self.places, slots, g_images[2], *gradients, statistics,
+        )  # fmt: skip

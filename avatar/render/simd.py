@@ -1,0 +1,262 @@
+"""Vectors of float32 for Numba kernels, one register wide, so that SIMD code is asked for and not hoped for.
+
+Numba leaves vectorisation to LLVM, and a harmless-looking edit can silently lose it and cost a factor of five. Here
+`Vector` and `Mask` are Numba types with LLVM's own vector types behind them: the usual operators work on them lane
+by lane, numbers mix with vectors by being copied to every lane, and what is written is what runs.
+
+    v = load(array, start) * 2.0 + lanes()
+    store(array, start, where(v > 3.0, v, 0.0))
+"""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import llvmlite.binding
+import numba
+from llvmlite import ir
+from numba.core import cgutils, types, typeconv
+from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, lower_cast, models, register_model
+
+LANES = 16 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 8
+"""Lanes in a vector: what one register holds. AVX2 and narrower machines take eight, in several registers if need be."""
+
+_FLOAT = ir.FloatType()
+_VECTOR = ir.VectorType(_FLOAT, LANES)
+_MASK = ir.VectorType(ir.IntType(1), LANES)
+_INDEX = ir.IntType(32)
+# Products and sums may fuse; nothing else is allowed to change, so the same input gives the same bits.
+_FLAGS = ("contract",)
+_SECONDS_BEFORE_MESSAGE = 2.0
+_ready: set[str] = set()
+
+
+def kernel(function):
+    """Compile `function` with Numba: no interpreter lock, fused arithmetic, cached on disk.
+
+    Numba notices a change only in the file of the function itself. The cached code also holds what was inlined from
+    the other files of this package, so all of them together are made the stamp of its cache.
+    """
+    compiled = numba.njit(nogil=True, fastmath={"contract", "nsz", "arcp"}, error_model="numpy", cache=True)(function)
+    compiled._cache._cache_file._source_stamp = _SOURCES
+    return compiled
+
+
+@contextmanager
+def message_while_compiling(what: str) -> Iterator[None]:
+    """Say on stderr why the first use after an installation takes long; later processes load what it left."""
+    if what in _ready:
+        yield
+        return
+    text = f"Compiling {what} for this processor (once after an installation, about 20 s) ..."
+    timer = threading.Timer(_SECONDS_BEFORE_MESSAGE, print, [text], {"file": sys.stderr, "flush": True})
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+    _ready.add(what)
+
+
+def _digest() -> str:
+    digest = hashlib.sha256()
+    for path in sorted([*Path(__file__).parent.glob("*.py"), Path(__file__).parent.parent / "ssim.py"]):
+        digest.update(path.read_bytes() if path.exists() else b"")
+    return digest.hexdigest()
+
+
+_SOURCES = _digest()
+
+
+class _VectorType(types.Type):
+    def can_convert_from(self, typingctx, other):
+        return typeconv.Conversion.promote if isinstance(other, types.Float) else None
+
+
+class _MaskType(types.Type):
+    pass
+
+
+Vector = _VectorType(name=f"Vector({LANES})")
+Mask = _MaskType(name=f"Mask({LANES})")
+
+
+@register_model(_VectorType)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, _VECTOR)
+
+
+@register_model(_MaskType)
+class _MaskModel(models.PrimitiveModel):
+    def __init__(self, manager, kind):
+        super().__init__(manager, kind, _MASK)
+
+
+def _splat(builder, value):
+    if isinstance(value.type, ir.DoubleType):
+        value = builder.fptrunc(value, _FLOAT)
+    single = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), value, _INDEX(0))
+    zeros = ir.Constant(ir.VectorType(_INDEX, LANES), [0] * LANES)
+    return builder.shuffle_vector(single, ir.Constant(_VECTOR, ir.Undefined), zeros)
+
+
+@lower_cast(types.Float, Vector)
+def _from_number(context, builder, source, target, value):
+    return _splat(builder, value)
+
+
+def _define(operation, arguments, result, build):
+    """Give an operator a meaning on vectors or masks."""
+
+    @infer_global(operation)
+    class _Template(ConcreteTemplate):
+        cases = [signature(result, *arguments)]  # noqa: RUF012
+
+    @lower_builtin(operation, *arguments)
+    def _lower(context, builder, sig, values):
+        return build(builder, *values)
+
+
+_define(operator.add, [Vector, Vector], Vector, lambda b, x, y: b.fadd(x, y, flags=_FLAGS))
+_define(operator.sub, [Vector, Vector], Vector, lambda b, x, y: b.fsub(x, y, flags=_FLAGS))
+_define(operator.mul, [Vector, Vector], Vector, lambda b, x, y: b.fmul(x, y, flags=_FLAGS))
+_define(operator.truediv, [Vector, Vector], Vector, lambda b, x, y: b.fdiv(x, y, flags=_FLAGS))
+_define(operator.neg, [Vector], Vector, lambda b, x: b.fneg(x, flags=_FLAGS))
+_define(operator.gt, [Vector, Vector], Mask, lambda b, x, y: b.fcmp_ordered(">", x, y))
+_define(operator.ge, [Vector, Vector], Mask, lambda b, x, y: b.fcmp_ordered(">=", x, y))
+_define(operator.lt, [Vector, Vector], Mask, lambda b, x, y: b.fcmp_ordered("<", x, y))
+_define(operator.le, [Vector, Vector], Mask, lambda b, x, y: b.fcmp_ordered("<=", x, y))
+_define(operator.and_, [Mask, Mask], Mask, lambda b, x, y: b.and_(x, y))
+
+
+@intrinsic
+def lanes(typingctx):
+    """The vector 0, 1, 2, ..."""
+    return Vector(), lambda context, builder, sig, args: ir.Constant(_VECTOR, [float(i) for i in range(LANES)])
+
+
+@intrinsic
+def splat(typingctx, number):
+    """The vector with `number` in every lane."""
+    return Vector(number), lambda context, builder, sig, args: _splat(builder, args[0])
+
+
+def _place(context, builder, kind, array, index):
+    """Address of element `index` of a one-dimensional contiguous array, without bounds or sign check."""
+    data = context.make_array(kind)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
+
+
+def _is_float_row(kind) -> bool:
+    return isinstance(kind, types.Array) and kind.ndim == 1 and kind.layout == "C" and kind.dtype == types.float32
+
+
+@intrinsic
+def load(typingctx, array, index):
+    """The LANES elements of a contiguous one-dimensional float32 array that start at `index`."""
+    if not (_is_float_row(array) and isinstance(index, types.Integer)):
+        return None
+
+    def build(context, builder, sig, args):
+        value = builder.load(_place(context, builder, sig.args[0], *args))
+        value.align = 4
+        return value
+
+    return Vector(array, index), build
+
+
+@intrinsic
+def store(typingctx, array, index, vector):
+    """Write the lanes of `vector` to the elements of a contiguous float32 array that start at `index`."""
+    if not (_is_float_row(array) and isinstance(index, types.Integer)):
+        return None
+
+    def build(context, builder, sig, args):
+        builder.store(args[2], _place(context, builder, sig.args[0], *args[:2])).align = 4
+        return context.get_dummy_value()
+
+    return types.void(array, index, Vector), build
+
+
+@intrinsic
+def where(typingctx, mask, yes, no):
+    """`yes` in the lanes where `mask` holds, `no` in the others."""
+    return Vector(Mask, Vector, Vector), lambda context, builder, sig, args: builder.select(*args)
+
+
+def _function(name: str, count: int):
+    """An LLVM intrinsic from vectors to a vector."""
+
+    def build(context, builder, sig, args):
+        kind = ir.FunctionType(_VECTOR, [_VECTOR] * count)
+        function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{LANES}f32")
+        return builder.call(function, args)
+
+    return build
+
+
+@intrinsic
+def sqrt(typingctx, vector):
+    """Square root of each lane."""
+    return Vector(Vector), _function("sqrt", 1)
+
+
+@intrinsic
+def floor(typingctx, vector):
+    """The whole number at or below each lane."""
+    return Vector(Vector), _function("floor", 1)
+
+
+@intrinsic
+def absolute(typingctx, vector):
+    """Absolute value of each lane."""
+    return Vector(Vector), _function("fabs", 1)
+
+
+@intrinsic
+def minimum(typingctx, x, y):
+    """The smaller of two lanes; `y` where one is not a number, as the machine's own instruction has it."""
+    return Vector(Vector, Vector), lambda context, b, sig, args: b.select(b.fcmp_ordered("<", *args), *args)
+
+
+@intrinsic
+def maximum(typingctx, x, y):
+    """The larger of two lanes; `y` where one is not a number."""
+    return Vector(Vector, Vector), lambda context, b, sig, args: b.select(b.fcmp_ordered(">", *args), *args)
+
+
+@intrinsic
+def total(typingctx, vector):
+    """Sum over the lanes, pairwise in a fixed order."""
+
+    def build(context, builder, sig, args):
+        (value,), width = args, LANES
+        while width > 1:
+            width //= 2
+            halves = [
+                builder.shuffle_vector(value, value, ir.Constant(ir.VectorType(_INDEX, width), lanes))
+                for lanes in (list(range(width)), list(range(width, 2 * width)))
+            ]
+            value = builder.fadd(*halves)
+        return builder.extract_element(value, _INDEX(0))
+
+    return types.float32(Vector), build
+
+
+@intrinsic
+def any_lane(typingctx, mask):
+    """Whether the mask holds in any lane."""
+
+    def build(context, builder, sig, args):
+        bits = builder.bitcast(args[0], ir.IntType(LANES))
+        return builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(LANES), 0))
+
+    return types.boolean(Mask), build
