@@ -6,7 +6,9 @@ from pathlib import Path
 
 from avatar.errors import AvatarError
 
-ROOT = Path(__file__).resolve().parents[1] / "assets"
+# A wheel carries the folder `assets` of the repository as `avatar/shipped` (see pyproject.toml).
+_INSTALLED = Path(__file__).resolve().parent / "shipped"
+ROOT = _INSTALLED if _INSTALLED.is_dir() else _INSTALLED.parents[1] / "assets"
 
 
 def asset_path(*parts: str) -> Path:

@@ -31,6 +31,9 @@ class _State:
     def __setstate__(self, state: Any) -> None:
         self.state = state if isinstance(state, dict) else {}
 
+    def toarray(self) -> np.ndarray:
+        raise NotImplementedError
+
 
 class _SparseMatrix(_State):
     """A SciPy csc or csr matrix."""
