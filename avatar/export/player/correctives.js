@@ -1,0 +1,55 @@
+// What skinning leaves out, as a few directions in which all splats move and brighten together.
+
+class Correctives {
+  // basis: int8, (components x splats x 4): three of displacement and one of log brightness, in header's units.
+  constructor(header, arrays, centers) {
+    this.count = header.components;
+    this.basis = arrays.basis;
+    this.units = header.units;
+    this.low = header.low;
+    this.high = header.high;
+    this.regression = arrays.regression;
+    this.centers = centers;
+    this.rest = new Float32Array(4 * fullCount(centers.length / 3));
+  }
+
+  // Coefficients for a pose no clip holds: linear in the joints' rotation matrices, kept in the range seen.
+  guess(quats) {
+    const features = [];
+    for (let j = 1; j < quats.length / 4; j++) {
+      const m = quatToMatrix(quats.subarray(4 * j, 4 * j + 4));
+      for (let k = 0; k < 9; k++) features.push(m[k] - (k % 4 === 0 ? 1 : 0));
+    }
+    const width = features.length + 1;
+    return Array.from({ length: this.count }, (_, c) => {
+      let value = this.regression[c * width + features.length];
+      for (let i = 0; i < features.length; i++) value += this.regression[c * width + i] * features[i];
+      return Math.min(Math.max(value, this.low[c]), this.high[c]);
+    });
+  }
+
+  // Centres at rest with log brightness, four numbers a splat, for the shader and for sorting.
+  apply(pose) {
+    const { rest, centers, basis } = this;
+    for (let i = 0; i < centers.length / 3; i++) {
+      rest[4 * i] = centers[3 * i];
+      rest[4 * i + 1] = centers[3 * i + 1];
+      rest[4 * i + 2] = centers[3 * i + 2];
+      rest[4 * i + 3] = 0;
+    }
+    if (!this.count) return rest;
+    const coefficients = pose.coefficients || this.guess(pose.quats);
+    const length = (centers.length / 3) * 4;
+    for (let c = 0; c < this.count; c++) {
+      const start = c * length;
+      const [move, brightness] = [coefficients[c] * this.units[c][0], coefficients[c] * this.units[c][1]];
+      for (let i = 0; i < length; i += 4) {
+        rest[i] += move * basis[start + i];
+        rest[i + 1] += move * basis[start + i + 1];
+        rest[i + 2] += move * basis[start + i + 2];
+        rest[i + 3] += brightness * basis[start + i + 3];
+      }
+    }
+    return rest;
+  }
+}
