@@ -1,0 +1,1 @@
+"""Observations -> BodyTrack: one staged fit over the whole clip."""

@@ -1,0 +1,38 @@
+"""`avatar track`: a video in, the motion of the body out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+def track(
+    video: Annotated[Path, tyro.conf.Positional],
+    /,
+    out: Path | None = None,
+    body: str = "open",
+    focal: float | None = None,
+    height: float | None = None,
+) -> None:
+    """Find how the person in VIDEO moves: a body with its shape and its pose in every frame.
+
+    Args:
+        video: the video; one fixed camera.
+        out: folder for the track and the observations; by default the video's name under `tracks/`.
+        body: "open", or the path of a body file in SMPL's format.
+        focal: focal length in pixels, if you know it.
+        height: the person's height in metres; without it every length is known only up to scale.
+    """
+    from avatar.body import load_body
+    from avatar.observe.observe import observe
+    from avatar.track.file import save_track
+    from avatar.track.track import TrackOptions
+    from avatar.track.track import track as fit
+
+    out = out or Path("tracks") / video.stem
+    observations = observe(video, out / "observations")
+    result = fit(observations, load_body(body), TrackOptions(focal=focal, height=height))
+    save_track(result, out / "track.npz")
+    print(f"The track is in {out / 'track.npz'}; give it to `avatar create {video} --track` or view it.")

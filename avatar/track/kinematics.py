@@ -1,0 +1,192 @@
+"""Where points of the body lie for a state of the whole clip, and how they move with every unknown.
+
+The fit works in the camera's frame (OpenCV axes, metres), since a single fixed camera sees nothing of the
+world but through it; the floor is a plane in that frame. `world.py` turns the result upright at the end.
+Derivatives are written out by hand: a point turns about each joint above it, so its derivative by that joint's
+rotation is a lever arm. That is a hundred times cheaper than differentiating through the chain of transforms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from avatar.body import Body
+from avatar.geometry import rotation_from_rotvec
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that the fit solves for, for n instants at once. Float64.
+
+    Attributes:
+        position: pelvis joint in the camera's frame, metres.
+        rotations: of each joint relative to its parent; entry 0 in the camera's frame.
+        betas: shape coefficients.
+        offsets: displacement of each landmark from its prior place on the body, in the rest pose, metres.
+        view: logarithm of the focal length in pixels, the camera's pitch (positive: looking down) and roll in
+            radians, and its height above the floor in metres.
+    """
+
+    position: Float[Tensor, "n 3"]
+    rotations: Float[Tensor, "n j 3 3"]
+    betas: Float[Tensor, " s"]
+    offsets: Float[Tensor, "l 3"]
+    view: Float[Tensor, "4"]
+
+    def __len__(self) -> int:
+        return self.position.shape[0]
+
+    @property
+    def local_size(self) -> int:
+        """Unknowns of one instant: the position and a turn of each joint."""
+        return 3 + 3 * self.rotations.shape[1]
+
+    @property
+    def shared_size(self) -> int:
+        """Unknowns of the whole clip: shape, landmark offsets and the view, in this order."""
+        return self.betas.numel() + self.offsets.numel() + self.view.numel()
+
+    def moved(self, local: Float[Tensor, "n d"], shared: Float[Tensor, " k"]) -> State:
+        """The state after a step: rotations turn by `R exp(step)`, everything else adds."""
+        turns = rotation_from_rotvec(local[:, 3:].unflatten(1, (-1, 3)))
+        betas, offsets, view = shared.split([self.betas.numel(), self.offsets.numel(), self.view.numel()])
+        return replace(
+            self,
+            position=self.position + local[:, :3],
+            rotations=self.rotations @ turns,
+            betas=self.betas + betas,
+            offsets=self.offsets + offsets.view_as(self.offsets),
+            view=self.view + view,
+        )
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points fixed to the body: linear in the shape, moved by the weighted transforms of their joints.
+
+    Attributes:
+        rest: places in the rest pose of the mean shape.
+        shape_dirs: their derivative by the shape coefficients.
+        weights: skinning weights.
+        landmark: index into `State.offsets` of the displacement that a point has, or -1.
+    """
+
+    rest: Float[Tensor, "p 3"]
+    shape_dirs: Float[Tensor, "p 3 s"]
+    weights: Float[Tensor, "p j"]
+    landmark: Tensor
+
+    def __len__(self) -> int:
+        return self.rest.shape[0]
+
+    def __getitem__(self, index: Tensor) -> Points:
+        return Points(self.rest[index], self.shape_dirs[index], self.weights[index], self.landmark[index])
+
+
+@dataclass(frozen=True)
+class Moving:
+    """Points in the camera's frame with their derivatives.
+
+    Attributes:
+        x: places, metres.
+        by_local: by the instant's own step (position, then three a joint).
+        by_shared: by the shared step (betas, landmark offsets, view).
+    """
+
+    x: Float[Tensor, "n p 3"]
+    by_local: Float[Tensor, "n p 3 d"]
+    by_shared: Float[Tensor, "n p 3 k"]
+
+    def __getitem__(self, index: Tensor) -> Moving:
+        return Moving(self.x[:, index], self.by_local[:, index], self.by_shared[:, index])
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The posed joints of all instants.
+
+    Attributes:
+        rest: joints of the shaped body at rest; `rest_by_betas` their derivative.
+        turn: orientation of each joint in the camera's frame.
+        place: its position.
+        place_by_betas: derivative of that, the pelvis held fixed.
+    """
+
+    rest: Float[Tensor, "j 3"]
+    rest_by_betas: Float[Tensor, "j 3 s"]
+    turn: Float[Tensor, "n j 3 3"]
+    place: Float[Tensor, "n j 3"]
+    place_by_betas: Float[Tensor, "n j 3 s"]
+    above: Bool[Tensor, "j j"]
+
+
+def joint_points(body: Body) -> Points:
+    """The joints themselves, as points that ride on their own joint."""
+    rest, dirs = _rest_joints(body)
+    count = len(body.parents)
+    return Points(rest, dirs, torch.eye(count, dtype=torch.float64), torch.full((count,), -1))
+
+
+def surface_points(body: Body, vertices: Tensor) -> Points:
+    """Vertices of the body's surface."""
+    return Points(
+        body.template[vertices].double(),
+        body.shape_dirs[vertices].double(),
+        body.weights[vertices].double(),
+        torch.full((len(vertices),), -1),
+    )
+
+
+def pose_chain(body: Body, state: State) -> Chain:
+    """Forward kinematics of all instants."""
+    rest0, dirs = _rest_joints(body)
+    rest = rest0 + dirs @ state.betas
+    turn, place, slope = [state.rotations[:, 0]], [state.position], [torch.zeros(len(state), *dirs.shape[1:])]
+    slope[0] = slope[0].to(dirs)
+    for joint, parent in enumerate(body.parents[1:], start=1):
+        bone, bone_slope = rest[joint] - rest[parent], dirs[joint] - dirs[parent]
+        turn.append(turn[parent] @ state.rotations[:, joint])
+        place.append(place[parent] + turn[parent] @ bone)
+        slope.append(slope[parent] + turn[parent] @ bone_slope)
+    above = torch.eye(len(body.parents), dtype=torch.bool)
+    for joint, parent in enumerate(body.parents[1:], start=1):
+        above[:, joint] |= above[:, parent]
+    return Chain(rest, dirs, torch.stack(turn, 1), torch.stack(place, 1), torch.stack(slope, 1), above)
+
+
+def move_points(chain: Chain, state: State, points: Points) -> Moving:
+    """Places of `points` in the camera's frame at every instant, with derivatives by every unknown."""
+    n, count = len(state), len(points)
+    owned = points.landmark >= 0
+    rest = points.rest + points.shape_dirs @ state.betas
+    rest = rest + torch.where(owned[:, None], state.offsets[points.landmark.clamp_min(0)], 0.0)
+    arm = rest[:, None] - chain.rest[None]
+    carried = torch.einsum("njab,pjb->npja", chain.turn, arm) + chain.place[:, None]
+    carried = carried * points.weights[None, :, :, None]
+    x = carried.sum(2)
+
+    above = chain.above.to(rest)
+    lever = torch.einsum("npka,jk->npja", carried, above)
+    lever = lever - (points.weights @ above.T)[None, :, :, None] * chain.place[:, None]
+    axes = chain.turn.mT[:, None]  # rows are the joint's axes
+    by_turn = torch.linalg.cross(axes, lever[:, :, :, None, :].expand(-1, -1, -1, 3, -1), dim=-1)
+    by_turn = by_turn.permute(0, 1, 4, 2, 3).flatten(3)
+    eye = torch.eye(3, dtype=rest.dtype).expand(n, count, 3, 3)
+
+    blend = torch.einsum("pj,njab->npab", points.weights, chain.turn)
+    joint_part = chain.place_by_betas - torch.einsum("njab,jbs->njas", chain.turn, chain.rest_by_betas)
+    by_betas = blend @ points.shape_dirs + torch.einsum("pj,njas->npas", points.weights, joint_part)
+    by_offsets = rest.new_zeros(n, count, 3, len(state.offsets), 3)
+    which = owned.nonzero()[:, 0]
+    by_offsets[:, which, :, points.landmark[which]] = blend[:, which].transpose(0, 1)
+    by_view = rest.new_zeros(n, count, 3, len(state.view))
+    return Moving(x, torch.cat([eye, by_turn], -1), torch.cat([by_betas, by_offsets.flatten(3), by_view], -1))
+
+
+def _rest_joints(body: Body) -> tuple[Float[Tensor, "j 3"], Float[Tensor, "j 3 s"]]:
+    regressor = body.joint_regressor.double()
+    return regressor @ body.template.double(), torch.einsum("jv,vas->jas", regressor, body.shape_dirs.double())

@@ -1,0 +1,148 @@
+"""The fit on one page: what every term believes, and the order in which the terms come in.
+
+All deviations are in natural units (metres, seconds, radians; pixels as a part of the person's height in the
+picture) and belong to a continuous clip: sums over frames are weighted by the time that a frame stands for, so that
+30 and 60 frames a second, or uneven ones, give the same answer.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.track.clip import Clip
+from avatar.track.initial import CAMERA_HEIGHT_M
+from avatar.track.kinematics import Points, State, move_points, pose_chain
+from avatar.track.limits import beyond_range, from_usual
+from avatar.track.residuals import (
+    bone_direction,
+    of_points,
+    on_floor,
+    places,
+    reprojection,
+    shared_values,
+    turning,
+    upright,
+)
+from avatar.track.solve import Features, Term
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One pass of the solver. Deviations; infinity leaves a term out.
+
+    Attributes:
+        steps: damped Newton steps at most.
+        pixel: landmarks in the picture, as a part of the person's height in it.
+        pixel_knee: deviations beyond which a landmark is taken for an outlier.
+        direction: the detector's own 3D bone directions, radians.
+        still: angular speed of a joint against its parent, radians a second.
+        acceleration: of every joint in space, metres a second squared.
+        offset: factor on the spread of the landmarks' places on the body.
+        shape: of each shape coefficient.
+    """
+
+    name: str
+    steps: int
+    pixel: float
+    pixel_knee: float
+    direction: float
+    still: float
+    acceleration: float
+    offset: float
+    shape: float
+
+
+SCHEDULE = (
+    Stage("place", 8, 0.02, math.inf, 0.2, 3.0, 10.0, 0.1, 0.3),
+    Stage("limbs", 12, 0.012, 4.0, 0.3, 3.0, 10.0, 0.1, 1.0),
+    Stage("whole clip", 20, 0.010, 3.0, 0.5, 2.0, 10.0, 0.2, 1.0),
+)
+
+# Believed once, in every stage.
+TURN_ACCELERATION = 20.0  # of the whole body, rad/s^2
+FOCAL = 0.001  # of log focal length: kept where it was given or assumed
+PITCH = 0.15  # of the camera, radians
+ROLL = 0.03
+CAMERA_HEIGHT = 0.5
+LEAN = 0.3  # of the trunk at each instant, radians
+HEIGHT = 0.003  # of the person, metres: nothing in the picture of one camera tells it
+FLOOR = 0.02  # metres between sole and floor
+
+
+def terms(clip: Clip, state: State, stage: Stage) -> list[Term]:
+    """All residuals of one stage at `state`."""
+    chain = pose_chain(clip.body, state)
+    marks, joints, soles = (move_points(chain, state, p) for p in (clip.landmarks, clip.joints, clip.soles))
+    every = torch.arange(len(clip.joints))
+    share = clip.share[:, None]
+    later, between = share[1:], share[1:-1]
+
+    seen = of_points(reprojection, marks, _alone(clip.landmarks), state, _pixels(clip, stage.pixel))
+    guessed = of_points(bone_direction, joints, clip.bones, state, clip.bone_directions)
+    speeds = turning(state, every[1:]).stencil(clip.velocity[:, 1:])
+    moves = places(joints, every).stencil(clip.acceleration)
+    whole_turn = turning(state, every[:1]).stencil(clip.turn_acceleration)
+    heights = of_points(on_floor, soles, _alone(clip.soles), state, _constant(clip, len(clip.soles), FLOOR))
+    leans = of_points(upright, joints, clip.trunk, state, _constant(clip, 1, LEAN))
+    return [
+        Term("landmarks", seen, share * clip.confidence, stage.pixel_knee),
+        Term("directions", guessed.times(1 / stage.direction), share * clip.bone_confidence, 2.0),
+        Term("beyond range", beyond_range(state, clip.turns), share),
+        Term("usual pose", from_usual(state, clip.turns), share),
+        Term("still", speeds.times(1 / stage.still), later, 3.0),
+        Term("acceleration", moves.times(1 / stage.acceleration), between, 3.0),
+        Term("turn", whole_turn.times(1 / TURN_ACCELERATION), between),
+        Term("floor", heights, share, 2.0),
+        Term("upright", leans, share),
+        Term("height", _height(clip, state), torch.ones(1, 1, dtype=torch.float64)),
+        *_priors(clip, state, stage),
+    ]
+
+
+def _priors(clip: Clip, state: State, stage: Stage) -> list[Term]:
+    """What is believed of the shared unknowns."""
+    shapes, offsets = state.betas.numel(), state.offsets.numel()
+    spread = stage.offset * clip.spread.repeat_interleave(3)
+    view = state.view.new_tensor([FOCAL, PITCH, ROLL, CAMERA_HEIGHT])
+    start = state.view.new_tensor([math.log(clip.focal), 0.0, 0.0, CAMERA_HEIGHT_M])
+    parts = (
+        ("shape", state.betas, torch.zeros_like(state.betas), torch.full_like(state.betas, stage.shape)),
+        ("offsets", state.offsets.flatten(), torch.zeros(offsets), spread),
+        ("view", state.view, start, view),
+    )
+    result, column = [], 0
+    for name, value, mean, deviation in parts:
+        columns = slice(column, column + len(value))
+        column += len(value)
+        features = shared_values(state, value - mean, columns)
+        result.append(Term(name, features, 1 / deviation.square()[None]))
+    return result
+
+
+def _height(clip: Clip, state: State) -> Features:
+    """The standing height of the shaped body against the wanted one, in deviations."""
+    height, slope = clip.standing
+    value = (height + slope @ state.betas - clip.height) / HEIGHT
+    by_shared = slope.new_zeros(1, 1, 1, state.shared_size)
+    by_shared[..., : len(slope)] = slope / HEIGHT
+    return Features(value.reshape(1, 1, 1), {}, by_shared)
+
+
+def _alone(points: Points) -> Tensor:
+    """Each point as a group of its own."""
+    return torch.arange(len(points))[:, None]
+
+
+def _pixels(clip: Clip, deviation: float) -> Float[Tensor, "n l 3"]:
+    """Where each landmark was seen, with the deviation in pixels."""
+    spread = (deviation * clip.person_height)[:, None, None].expand(-1, len(clip.landmarks), 1)
+    return torch.cat([clip.pixels, spread], -1)
+
+
+def _constant(clip: Clip, groups: int, value: float) -> Float[Tensor, "n g 1"]:
+    return torch.full((len(clip), groups, 1), value, dtype=torch.float64)
