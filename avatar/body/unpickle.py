@@ -18,7 +18,7 @@ from avatar.errors import AvatarError
 from avatar.files import require_file
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """The pickle names something that is not an array."""
 
 
@@ -71,14 +71,14 @@ def _plain(value: Any) -> np.ndarray:
 def _reconstructor(cls: type, base: type, state: Any) -> Any:
     """What `copyreg._reconstructor` does, for our own stand-ins only."""
     if not issubclass(cls, _State):
-        raise _Refused(f"copyreg._reconstructor of {cls.__name__}")
+        raise Refused(f"copyreg._reconstructor of {cls.__name__}")
     return cls()
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
     """Bytes as Python 3 writes them into old pickle protocols."""
     if encoding not in ("latin1", "latin-1"):
-        raise _Refused(f"_codecs.encode to {encoding}")
+        raise Refused(f"_codecs.encode to {encoding}")
     return text.encode("latin1")
 
 
@@ -94,7 +94,7 @@ def _numpy_names() -> dict[str, Any]:
 
 
 _CONTAINERS: tuple[Callable, ...] = (bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, slice)
-_ALLOWED: dict[str, Any] = {
+ALLOWED: dict[str, Any] = {
     **_numpy_names(),
     **{f"{module}.{c.__name__}": c for c in _CONTAINERS for module in ("builtins", "__builtin__")},
     **{f"{module}.object": object for module in ("builtins", "__builtin__")},
@@ -110,13 +110,13 @@ _ALLOWED: dict[str, Any] = {
 
 class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        allowed = _ALLOWED.get(f"{module}.{name}")
+        allowed = ALLOWED.get(f"{module}.{name}")
         if allowed is None:
-            raise _Refused(f"{module}.{name}")
+            raise Refused(f"{module}.{name}")
         return allowed
 
     def persistent_load(self, pid: Any) -> Any:
-        raise _Refused(f"the external object {pid!r}")
+        raise Refused(f"the external object {pid!r}")
 
 
 def read_pickle(path: Path) -> Any:
@@ -130,7 +130,7 @@ def read_pickle(path: Path) -> Any:
     try:
         with path.open("rb") as file:
             return _ArrayUnpickler(file, encoding="latin1").load()
-    except _Refused as refused:
+    except Refused as refused:
         raise AvatarError(
             f"{path} was refused: it asks to run {refused}, and a pickle may only hold arrays here. "
             "Do not open this file with other programs if you do not trust its source."

@@ -9,7 +9,6 @@ their neighbours in time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,7 +55,7 @@ class Landmarks:
 
 def fit_joints(
     rest_joints: Float[Tensor, "j 3"],
-    parents: Sequence[int],
+    parents: tuple[int, ...],
     targets: Float[Tensor, "t j 3"],
     confidence: Float[Tensor, "t j"] | None = None,
     source_rest: Float[Tensor, "j 3"] | None = None,
@@ -90,7 +89,7 @@ def fit_joints(
 
 def fit_landmarks(
     rest_joints: Float[Tensor, "j 3"],
-    parents: Sequence[int],
+    parents: tuple[int, ...],
     points: Landmarks,
     targets: Float[Tensor, "t m 3"],
     confidence: Float[Tensor, "t m"] | None = None,
@@ -119,7 +118,7 @@ def fit_landmarks(
 
 def pull_landmarks(
     rest_joints: Float[Tensor, "j 3"],
-    parents: Sequence[int],
+    parents: tuple[int, ...],
     points: Landmarks,
     targets: Float[Tensor, "m 3"],
     confidence: Float[Tensor, " m"],
@@ -143,7 +142,7 @@ def pull_landmarks(
 
 def learn_rest(
     rest_joints: Float[Tensor, "j 3"],
-    parents: Sequence[int],
+    parents: tuple[int, ...],
     pose: BodyPose,
     targets: Float[Tensor, "t j 3"],
 ) -> Float[Tensor, "j 3"]:
@@ -166,7 +165,7 @@ def learn_rest(
 
 def calibrate_rest(
     rest_joints: Float[Tensor, "j 3"],
-    parents: Sequence[int],
+    parents: tuple[int, ...],
     targets: Float[Tensor, "t j 3"],
     confidence: Float[Tensor, "t j"] | None = None,
     rounds: int = 3,
@@ -362,13 +361,13 @@ def _weights(targets: Tensor, confidence: Tensor | None) -> Float[Tensor, "t m"]
     return known if confidence is None else known * confidence.detach().cpu().double().nan_to_num()
 
 
-def _bones(joints: Float[Tensor, "j 3"], parents: Sequence[int]) -> Float[Tensor, "j 3"]:
+def _bones(joints: Float[Tensor, "j 3"], parents: tuple[int, ...]) -> Float[Tensor, "j 3"]:
     """From each joint's parent to the joint; for the root, its place."""
     above = torch.stack([torch.zeros_like(joints[0]) if p < 0 else joints[p] for p in parents])
     return joints - above
 
 
-def _chained(bones: Float[Tensor, "j 3"], parents: Sequence[int]) -> Float[Tensor, "j 3"]:
+def _chained(bones: Float[Tensor, "j 3"], parents: tuple[int, ...]) -> Float[Tensor, "j 3"]:
     """The inverse of `_bones`."""
     joints: list[Tensor] = []
     for bone, parent in zip(bones, parents, strict=True):
