@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -55,12 +55,19 @@ def body_splats(avatar: Avatar, pose: BodyPose) -> Gaussians:
 
 def write_turntable(path: Path, avatar: Avatar, track: BodyTrack, backend: str) -> None:
     """A film of the avatar turning once, in the pose of the clip's middle."""
-    pose = track.poses[len(track) // 2]
-    low, high = bounding_box(avatar, pose)
-    cameras = orbit(low, high, TURN_SECONDS * TURN_FPS, 540, 960)
     with VideoWriter(path, TURN_FPS) as film:
-        for index in progress(range(len(cameras)), "turntable"):
-            film.add(to_bytes(picture(avatar, pose, cameras[index], backend)))
+        for frame in turntable_frames(avatar, track.poses[len(track) // 2], 540, 960, backend):
+            film.add(frame)
+
+
+def turntable_frames(
+    avatar: Avatar, pose: BodyPose, width: int, height: int, backend: str
+) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """Pictures of one pose from all round, at `TURN_FPS` frames a second, on white."""
+    low, high = bounding_box(avatar, pose)
+    cameras = orbit(low, high, TURN_SECONDS * TURN_FPS, width, height)
+    for index in progress(range(len(cameras)), "turntable"):
+        yield to_bytes(picture(avatar, pose, cameras[index], backend))
 
 
 @torch.no_grad()
