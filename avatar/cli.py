@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 # Name of the command -> (module in avatar.commands, function in it). The order is the order in --help.
 COMMANDS = {
+    "track": ("track", "track"),
     "create": ("create", "create"),
 }
 

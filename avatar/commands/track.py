@@ -27,12 +27,13 @@ def track(
     """
     from avatar.body import load_body
     from avatar.observe.observe import observe
-    from avatar.track.file import save_track
-    from avatar.track.track import TrackOptions
-    from avatar.track.track import track as fit
+    from avatar.track import TrackOptions, save_track
+    from avatar.track import track as fit
 
     out = out or Path("tracks") / video.stem
     observations = observe(video, out / "observations")
-    result = fit(observations, load_body(body), TrackOptions(focal=focal, height=height))
+    result, report = fit(observations, load_body(body), TrackOptions(focal=focal, height=height))
     save_track(result, out / "track.npz")
+    for warning in report.warnings:
+        print(f"warning: {warning}")
     print(f"The track is in {out / 'track.npz'}; give it to `avatar create {video} --track` or view it.")

@@ -74,7 +74,7 @@ HEIGHT = 0.003  # of the person, metres: nothing in the picture of one camera te
 FLOOR = 0.02  # metres between sole and floor
 
 
-def terms(clip: Clip, state: State, stage: Stage) -> list[Term]:
+def terms(clip: Clip, stage: Stage, state: State) -> list[Term]:
     """All residuals of one stage at `state`."""
     chain = pose_chain(clip.body, state)
     marks, joints, soles = (move_points(chain, state, p) for p in (clip.landmarks, clip.joints, clip.soles))
@@ -106,13 +106,12 @@ def terms(clip: Clip, state: State, stage: Stage) -> list[Term]:
 
 def _priors(clip: Clip, state: State, stage: Stage) -> list[Term]:
     """What is believed of the shared unknowns."""
-    shapes, offsets = state.betas.numel(), state.offsets.numel()
     spread = stage.offset * clip.spread.repeat_interleave(3)
     view = state.view.new_tensor([FOCAL, PITCH, ROLL, CAMERA_HEIGHT])
     start = state.view.new_tensor([math.log(clip.focal), 0.0, 0.0, CAMERA_HEIGHT_M])
     parts = (
         ("shape", state.betas, torch.zeros_like(state.betas), torch.full_like(state.betas, stage.shape)),
-        ("offsets", state.offsets.flatten(), torch.zeros(offsets), spread),
+        ("offsets", state.offsets.flatten(), torch.zeros_like(spread), spread),
         ("view", state.view, start, view),
     )
     result, column = [], 0

@@ -87,12 +87,12 @@ class Normal:
     """The normal equations: blocks of the band, the arrow, the shared corner and the two gradients."""
 
     def __init__(self, instants: int, local: int, shared: int) -> None:
-        kind = {"dtype": torch.float64}
-        self.band = [torch.zeros(max(instants - k, 0), local, local, **kind) for k in range(REACH + 1)]
-        self.arrow = torch.zeros(instants, local, shared, **kind)
-        self.corner = torch.zeros(shared, shared, **kind)
-        self.local_gradient = torch.zeros(instants, local, **kind)
-        self.shared_gradient = torch.zeros(shared, **kind)
+        kind = torch.float64
+        self.band = [torch.zeros(max(instants - k, 0), local, local, dtype=kind) for k in range(REACH + 1)]
+        self.arrow = torch.zeros(instants, local, shared, dtype=kind)
+        self.corner = torch.zeros(shared, shared, dtype=kind)
+        self.local_gradient = torch.zeros(instants, local, dtype=kind)
+        self.shared_gradient = torch.zeros(shared, dtype=kind)
 
     def add(self, term: Term, weight: Float[Tensor, "t g"]) -> None:
         """Add the Gauss-Newton part of one term."""
@@ -117,7 +117,6 @@ class Normal:
 
     def step(self, damping: float) -> tuple[Float[Tensor, "n d"], Float[Tensor, " k"]]:
         """The damped Newton step (Levenberg's and Marquardt's damping, both)."""
-        n, d = self.local_gradient.shape
         k = len(self.shared_gradient)
         right = torch.cat([self.local_gradient[..., None], self.arrow], -1)
         solved = self._solve_band(damping, right)
@@ -158,7 +157,8 @@ def _block_tridiagonal(
     main: Float[Tensor, "b d d"], above: Float[Tensor, "b1 d d"], right: Float[Tensor, "b d c"]
 ) -> Float[Tensor, "b d c"]:
     """Solve a symmetric positive definite block-tridiagonal system by block elimination."""
-    factors, carried = [], []
+    factors: list[Tensor] = []
+    carried: list[Tensor] = []
     for i in range(len(main)):
         block, side = main[i], right[i]
         if i > 0:

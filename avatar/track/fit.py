@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
@@ -14,7 +15,8 @@ from avatar.observe.layouts import LAYOUTS
 from avatar.progress import progress
 from avatar.track.clip import Clip, prepare
 from avatar.track.initial import initial_state
-from avatar.track.kinematics import State
+from avatar.track.kinematics import State, move_points, pose_chain
+from avatar.track.report import TrackReport, median_distance, sentences
 from avatar.track.schedule import SCHEDULE, terms
 from avatar.track.solve import minimise
 from avatar.track.world import world_of
@@ -40,7 +42,7 @@ class TrackOptions:
     height: float | None = None
 
 
-def track(observations: Observations, body: Body, options: TrackOptions | None = None) -> BodyTrack:
+def track(observations: Observations, body: Body, options: TrackOptions | None = None) -> tuple[BodyTrack, TrackReport]:
     """Fit `body` to all frames of one fixed camera at once.
 
     Raises:
@@ -49,18 +51,26 @@ def track(observations: Observations, body: Body, options: TrackOptions | None =
     options = options or TrackOptions()
     if len(observations) < LEAST_FRAMES:
         raise AvatarError(f"{len(observations)} frames are too few to track a body: {LEAST_FRAMES} are needed.")
-    clip = prepare(observations, body, assumed_focal(observations, options), options.height or ASSUMED_HEIGHT_M)
-    state = fit(clip, LAYOUTS[observations.layout].names)
-    return as_track(clip, state, observations)
+    names = LAYOUTS[observations.layout].names
+    focal, assumed_focal = known_focal(observations, options), None
+    if focal is None:
+        focal = assumed_focal = ASSUMED_FOCAL * max(observations.width, observations.height)
+    clip = prepare(observations, body, focal, options.height or ASSUMED_HEIGHT_M)
+    state = fit(clip, names)
+    marks = move_points(pose_chain(body, state), state, clip.landmarks).x
+    report = TrackReport(
+        focal=float(state.view[0].exp()),
+        reprojection=median_distance(focal * marks[..., :2] / marks[..., 2:], clip.pixels),
+        warnings=sentences(state, clip.confidence, names, None if options.height else ASSUMED_HEIGHT_M, assumed_focal),
+    )
+    return as_track(clip, state, observations), report
 
 
-def assumed_focal(observations: Observations, options: TrackOptions) -> float:
-    """The focal length in pixels that is used: given, calibrated, or the usual one of a phone."""
-    if options.focal is not None:
-        return options.focal
-    if observations.cameras is not None:
+def known_focal(observations: Observations, options: TrackOptions) -> float | None:
+    """The focal length in pixels that the user gave or that came with the observations."""
+    if options.focal is None and observations.cameras is not None:
         return float(observations.cameras.K[0, 0, 0])
-    return ASSUMED_FOCAL * max(observations.width, observations.height)
+    return options.focal
 
 
 def fit(clip: Clip, names: tuple[str, ...]) -> State:
@@ -68,7 +78,7 @@ def fit(clip: Clip, names: tuple[str, ...]) -> State:
     pixels = torch.cat([clip.pixels, clip.confidence[..., None]], -1)
     state = initial_state(clip.body, clip.landmarks, names, pixels, clip.guess, clip.times, clip.focal)
     for stage in progress(SCHEDULE, "fit"):
-        state, _ = minimise(state, lambda s, stage=stage: terms(clip, s, stage), stage.steps)
+        state, _ = minimise(state, partial(terms, clip, stage), stage.steps)
     return state
 
 
