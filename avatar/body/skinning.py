@@ -19,10 +19,7 @@ def _chain(parents: tuple[int, ...]) -> tuple[list[tuple[list[int], list[int]]],
     """For each level after the root its joints and where their parents stand in the level before; and the
     order that brings the joints, listed level by level, back into their own."""
     levels = chain_levels(parents)
-    steps = [
-        (list(level), [above.index(parents[joint]) for joint in level])
-        for above, level in pairwise(levels)
-    ]
+    steps = [(list(level), [above.index(parents[joint]) for joint in level]) for above, level in pairwise(levels)]
     listed = [joint for level in levels for joint in level]
     return steps, [listed.index(joint) for joint in range(len(parents))]
 
