@@ -10,6 +10,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "track": ("track", "track"),
     "create": ("create", "create"),
+    "view": ("view", "view"),
 }
 
 

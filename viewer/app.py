@@ -1,0 +1,185 @@
+"""The loop that draws the state, and the server it draws to."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import viser
+from avatar.viewer.body_layer import BodyLayer
+from avatar.viewer.camera_layer import CameraLayer
+from avatar.viewer.clips import TRAINING
+from avatar.viewer.compare_panel import compare_panel
+from avatar.viewer.export_panel import export_panel
+from avatar.viewer.gizmos import Gizmos
+from avatar.viewer.guard import LOOPBACK, Guard, guarded_server
+from avatar.viewer.look_panel import look_panel
+from avatar.viewer.pictures import PictureLayer
+from avatar.viewer.pose_panel import pose_panel
+from avatar.viewer.posing import pulled
+from avatar.viewer.splat_layer import SplatLayer
+from avatar.viewer.state import Drag, Store, ViewState, advanced
+from avatar.viewer.subject import Subject
+from avatar.viewer.timeline_panel import add_keys, timeline_panel
+from avatar.viewer.uploads import limit_uploads
+
+from avatar.errors import AvatarError
+from avatar.types import BodyPose
+
+LOG = logging.getLogger("avatar")
+MOST_UPDATES = 30.0  # a second; browsers and networks gain nothing from more
+PANEL_UPDATES = 8.0  # a second, while a motion plays
+IDLE_SECONDS = 0.1
+BRAND = (36, 99, 235)
+
+
+class Viewer:
+    """Serves one avatar to any number of tabs, which all show the same state.
+
+    Args:
+        subject: what to show.
+        host, port: where to listen; the next free port is taken when `port` is in use.
+        guard: what requests must show.
+    """
+
+    def __init__(self, subject: Subject, host: str = "127.0.0.1", port: int = 8080, guard: Guard | None = None) -> None:
+        self.subject = subject
+        self.server = guarded_server(host, port, guard or Guard(), "avatar")
+        limit_uploads(self.server)
+        self.store = Store(first_state(subject))
+        self.updates = 0
+        self._pulled: tuple[Drag, BodyPose] | None = None
+        self._panels_at = 0.0
+        self._stop = threading.Event()
+        dress(self.server, subject, self.store.state)
+        scene, gui = self.server.scene, self.server.gui
+        self.layers = [SplatLayer(scene, subject), BodyLayer(scene, subject), Gizmos(scene, self.store, subject)]
+        self.cameras = CameraLayer(scene, subject)
+        self.pictures = PictureLayer(self.server, subject)
+        self.panels = [timeline_panel(gui, self.store, subject)]
+        tabs = gui.add_tab_group()
+        for label, icon, panel in (
+            ("Look", viser.Icon.EYE, look_panel),
+            ("Pose", viser.Icon.STRETCHING, pose_panel),
+            ("Compare", viser.Icon.LAYERS_DIFFERENCE, compare_panel),
+            ("Take", viser.Icon.DOWNLOAD, export_panel),
+        ):
+            with tabs.add_tab(label, icon):
+                self.panels.append(panel(gui, self.store, subject))
+        add_keys(gui, self.store, subject)
+        self.thread = threading.Thread(target=self._loop, name="viewer", daemon=True)
+
+    @property
+    def port(self) -> int:
+        return self.server.get_port()
+
+    def start(self) -> None:
+        """Begin to draw."""
+        self.thread.start()
+
+    def stop(self) -> None:
+        """Stop drawing and serving."""
+        self._stop.set()
+        self.thread.join(timeout=5)
+        self.server.stop()
+
+    def _loop(self) -> None:
+        drawn: ViewState | None = None
+        last = time.monotonic()
+        while not self._stop.is_set():
+            now = time.monotonic()
+            elapsed, last = now - last, now
+            if not self.server.get_clients():
+                time.sleep(IDLE_SECONDS)
+                continue
+            state = self._advance(elapsed)
+            try:
+                self._draw(state, drawn)
+            except AvatarError as error:
+                self.store.set(message=str(error))
+            except Exception:  # one picture that fails must not end the viewer for all tabs
+                LOG.exception("The viewer could not draw %s.", state.clip)
+                self.store.set(message="This could not be drawn; the log says why.")
+            drawn = state
+            if state.playing:
+                time.sleep(max(0.0, 1 / MOST_UPDATES - (time.monotonic() - now)))
+            else:
+                self.store.wait(state, IDLE_SECONDS)
+
+    def _advance(self, seconds: float) -> ViewState:
+        """Let time pass in the state."""
+
+        def later(state: ViewState) -> ViewState:
+            clip = self.subject.clips[state.clip]
+            return advanced(state, seconds, clip.fps, len(clip))
+
+        self.store.change(later)
+        return self.store.state
+
+    def _draw(self, state: ViewState, drawn: ViewState | None) -> None:
+        """Bring scene and panels to `state`; pictures are looked after even when only a camera has moved."""
+        pose = self._pose(state)
+        if state is not drawn:
+            if drawn is not None and state.betas != drawn.betas:
+                self.subject.reshape(state.betas)
+            with self.server.atomic():
+                for layer in self.layers:
+                    layer.show(state, pose)
+                self.cameras.show(state)
+            self.updates += 1
+            self._show_panels(state)
+            if drawn is None or state.background != drawn.background:
+                self._fill_background(state)
+        self.pictures.show(state, pose)
+
+    def _show_panels(self, state: ViewState) -> None:
+        now = time.monotonic()
+        if state.playing and now - self._panels_at < 1 / PANEL_UPDATES:
+            return
+        self._panels_at = now
+        for show in self.panels:
+            show(state)
+
+    def _pose(self, state: ViewState) -> BodyPose:
+        """The pose of a state; that of a pull is solved here, once, and kept as the pose made by hand."""
+        drag = state.drag
+        if drag is None:
+            return self.subject.pose(state)
+        if self._pulled is None or self._pulled[0] is not drag:
+            avatar = self.subject.avatar
+            self._pulled = (drag, pulled(avatar.body, avatar.rest, drag.start, drag.joint, drag.target))
+            pose = self._pulled[1]
+            self.store.change(lambda current: replace(current, edited=pose))
+        return self._pulled[1]
+
+    def _fill_background(self, state: ViewState) -> None:
+        if state.drawing == "splats":
+            self.server.scene.set_background_image(np.full((4, 4, 3), state.background, np.uint8), format="png")
+
+
+def first_state(subject: Subject) -> ViewState:
+    """What a page shows at first: the filmed motion if there is one, drawn as suits the machine."""
+    clip = TRAINING if TRAINING in subject.clips else next(iter(subject.clips))
+    betas = tuple(subject.avatar.betas.detach().cpu().tolist())
+    cuda = subject.avatar.device.type == "cuda"
+    return ViewState(clip, betas, "pictures" if cuda else "splats", playing=len(subject.clips[clip]) > 1)
+
+
+def dress(server: viser.ViserServer, subject: Subject, state: ViewState) -> None:
+    """Colours of the page, and a first camera that sees the whole person from slightly aside."""
+    gaussians = subject.gaussians(subject.pose(state))
+    low, high = gaussians.means.amin(0).cpu(), gaussians.means.amax(0).cpu()
+    center, height = ((low + high) / 2).numpy(), float(high[1] - low[1])
+    server.gui.configure_theme(show_logo=False, show_share_button=False, brand_color=BRAND)
+    server.scene.set_up_direction("+y")
+    server.initial_camera.look_at = center
+    server.initial_camera.position = center + height * np.array([0.55, 0.15, 1.75])
+    server.initial_camera.fov = 0.75
+
+
+def needs_token(host: str) -> bool:
+    """Whether others than this machine's own users could reach the server."""
+    return host not in LOOPBACK

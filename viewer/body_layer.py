@@ -1,0 +1,75 @@
+"""The body under the splats: its mesh and its skeleton, moved by the browser from the joints' transforms."""
+
+from __future__ import annotations
+
+import numpy as np
+import viser
+from avatar.viewer.state import ViewState
+from avatar.viewer.subject import Subject
+from jaxtyping import Float
+
+from avatar.body.skinning import joint_transforms
+from avatar.geometry import quat_from_rotation
+from avatar.types import BodyPose
+
+SKIN = (176, 184, 196)
+BONE, JOINT, CHOSEN = (60, 110, 220), (40, 70, 160), (255, 140, 0)
+
+
+class BodyLayer:
+    """Draws the body mesh (skinned in the browser) and the skeleton."""
+
+    def __init__(self, scene: viser.SceneApi, subject: Subject) -> None:
+        self.scene, self.subject = scene, subject
+        self.mesh: viser.MeshSkinnedHandle | None = None
+        self.mesh_betas: tuple[float, ...] = ()
+        self.bones: viser.LineSegmentsHandle | None = None
+        self.joints: viser.PointCloudHandle | None = None
+
+    def show(self, state: ViewState, pose: BodyPose) -> None:
+        """Draw what `state` wants of the body in `pose`."""
+        if state.mesh or state.skeleton:
+            avatar = self.subject.avatar
+            full = avatar.body.complete(pose.to(avatar.device))
+            Ts = joint_transforms(avatar.rest.joints, avatar.body.parents, full).detach().cpu()
+            quats, places = quat_from_rotation(Ts[:, :3, :3]).numpy(), Ts[:, :3, 3].numpy()
+            if state.mesh:
+                self._show_mesh(state, quats, places)
+            if state.skeleton:
+                self._show_skeleton(state, places)
+        if self.mesh is not None:
+            self.mesh.visible = state.mesh
+        for part in (self.bones, self.joints):
+            if part is not None:
+                part.visible = state.skeleton
+
+    def _show_mesh(self, state: ViewState, quats: Float[np.ndarray, "j 4"], places: Float[np.ndarray, "j 3"]) -> None:
+        if self.mesh is None or self.mesh_betas != state.betas:
+            self.mesh, self.mesh_betas = self._new_mesh(), state.betas
+        for bone, quat, place in zip(self.mesh.bones, quats, places, strict=True):
+            bone.wxyz, bone.position = quat, place
+
+    def _new_mesh(self) -> viser.MeshSkinnedHandle:
+        body, rest = self.subject.avatar.body, self.subject.avatar.rest
+        count = len(body.parents)
+        return self.scene.add_mesh_skinned(
+            "/mesh",
+            rest.vertices.detach().cpu().numpy(),
+            body.faces.cpu().numpy(),
+            bone_wxyzs=np.tile([1.0, 0.0, 0.0, 0.0], (count, 1)),
+            bone_positions=rest.joints.detach().cpu().numpy(),
+            skin_weights=body.weights.cpu().numpy(),
+            color=SKIN,
+        )
+
+    def _show_skeleton(self, state: ViewState, places: Float[np.ndarray, "j 3"]) -> None:
+        parents = self.subject.avatar.body.parents
+        ends = np.stack([places[[p, j]] for j, p in enumerate(parents) if p >= 0])
+        colors = np.tile(np.array(JOINT, np.uint8), (len(places), 1))
+        colors[state.joint] = CHOSEN
+        if self.bones is None or self.joints is None:
+            self.bones = self.scene.add_line_segments("/skeleton/bones", ends, BONE, thickness=3.0)
+            self.joints = self.scene.add_point_cloud(
+                "/skeleton/joints", places, colors, point_size=0.025, point_shape="circle"
+            )
+        self.bones.points, self.joints.points, self.joints.colors = ends, places, colors

@@ -1,0 +1,85 @@
+"""Where the avatar was filmed from: the training cameras with their pictures, and the ground."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+import viser
+from avatar.viewer.state import ViewState
+from avatar.viewer.subject import Subject
+from jaxtyping import UInt8
+
+from avatar.geometry import invert_rigid, quat_from_rotation
+from avatar.types import Cameras
+
+SHOWN_CAMERAS = 12
+PICTURE_SIDE = 200  # pixels of a frustum's picture
+
+
+class CameraLayer:
+    """Draws the ground, and evenly chosen training cameras; they are read from disk when first asked for."""
+
+    def __init__(self, scene: viser.SceneApi, subject: Subject) -> None:
+        self.scene, self.subject = scene, subject
+        self.grid = scene.add_grid(
+            "/ground", infinite_grid=True, plane="xz", cell_size=0.25, section_size=1.0, fade_distance=9.0,
+            cell_color=(205, 205, 210), section_color=(170, 170, 180), shadow_opacity=0.0,
+        )  # fmt: skip
+        self.frustums: list[viser.CameraFrustumHandle] = []
+
+    def show(self, state: ViewState) -> None:
+        """Show or hide the ground and the cameras."""
+        self.grid.visible = state.ground
+        if state.cameras and not self.frustums:
+            self._add_frustums()
+        for frustum in self.frustums:
+            frustum.visible = state.cameras
+
+    def _add_frustums(self) -> None:
+        track, observations = self.subject.track, self.subject.observations
+        if track is None or track.cameras is None:
+            return
+        cameras = track.cameras
+        for index in np.unique(np.linspace(0, len(cameras) - 1, SHOWN_CAMERAS).round().astype(int)).tolist():
+            wxyz, position = camera_place(cameras, index)
+            picture = None if observations is None else smaller(observations.images[index])
+            self.frustums.append(
+                self.scene.add_camera_frustum(
+                    f"/cameras/{index:05d}",
+                    field_of_view(cameras, index),
+                    cameras.width / cameras.height,
+                    scale=0.25,
+                    thickness=1.5,
+                    thickness_units="screen",
+                    color=(90, 110, 160),
+                    image=picture,
+                    wxyz=wxyz,
+                    position=position,
+                    cast_shadow=False,
+                    receive_shadow=False,
+                )
+            )
+
+
+def camera_place(cameras: Cameras, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Orientation (wxyz) and position of a camera in the world."""
+    T_world_camera = invert_rigid(cameras.T_camera_world[index])
+    return quat_from_rotation(T_world_camera[:3, :3]).numpy(), T_world_camera[:3, 3].numpy()
+
+
+def field_of_view(cameras: Cameras, index: int) -> float:
+    """Vertical field of view, radians."""
+    return 2 * math.atan(cameras.height / 2 / float(cameras.K[index, 1, 1]))
+
+
+def smaller(picture: UInt8[np.ndarray, "h w 3"], side: int = PICTURE_SIDE) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """The picture with its long side scaled down to `side` pixels by averaging."""
+    scale = side / max(picture.shape[:2])
+    if scale >= 1:
+        return picture
+    size = [max(1, round(n * scale)) for n in picture.shape[:2]]
+    planes = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+    scaled = torch.nn.functional.interpolate(planes, size=size, mode="area")
+    return scaled[0].permute(1, 2, 0).round().byte().numpy()

@@ -1,0 +1,97 @@
+"""The avatar beside the frame it was trained on: source, avatar, difference, from the training camera."""
+
+from __future__ import annotations
+
+import numpy as np
+import viser
+from avatar.viewer.camera_layer import camera_place, field_of_view, smaller
+from avatar.viewer.clips import TRAINING
+from avatar.viewer.pictures import picture_of
+from avatar.viewer.state import Compare, Store, ViewState
+from avatar.viewer.subject import Subject
+from avatar.viewer.widgets import Show, on_user, put
+from jaxtyping import UInt8
+from viser import Icon
+
+from avatar.types import BodyPose
+
+VIEWS: dict[str, Compare] = {
+    "Off": "off", "Source | avatar | difference": "all three", "Source": "source", "Avatar": "avatar",
+    "Difference": "difference",
+}  # fmt: skip
+SIDE = 640  # long side of a compared picture, pixels
+GAIN = 3.0  # differences are shown so many times as strong
+EMPTY = np.full((8, 16, 3), 240, np.uint8)
+
+
+def compare_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
+    """Build the widgets of the comparison; returns the function that shows a state in them."""
+    if subject.track is None or subject.track.cameras is None or subject.observations is None:
+        gui.add_markdown("This run no longer has the pictures it was made from, so there is nothing to compare with.")
+        return lambda state: None
+    view = gui.add_dropdown("Show", tuple(VIEWS))
+    picture = gui.add_image(EMPTY, format="jpeg", visible=False)
+    note = gui.add_markdown("")
+    stand = gui.add_button("Look through this camera", icon=Icon.CAMERA)
+    shown: list[object] = [None]
+
+    on_user(view, lambda name: store.set(compare=VIEWS[name]))
+
+    @stand.on_click
+    def _(event: viser.GuiEvent) -> None:
+        if event.client is not None:
+            stand_at(event.client, subject, training_frame(store.state, subject))
+
+    def show(state: ViewState) -> None:
+        put(view, value=next(label for label, value in VIEWS.items() if value == state.compare))
+        put(picture, visible=state.compare != "off")
+        pose = subject.pose(state)
+        wanted = (state.compare, state.clip, id(pose), state.colors, state.betas, state.detail)
+        # A comparison takes a render and a file; while a motion plays or a hand is pulled it would hold up the rest.
+        if state.compare == "off" or state.playing or state.held is not None or wanted == shown[0]:
+            return
+        shown[0] = wanted
+        picture.image, error = compared(state, subject, pose)
+        put(note, content=f"<sub>frame {training_frame(state, subject)}, difference ×{GAIN:.0f}, PSNR {error:.1f} dB"
+            " over the whole picture</sub>")  # fmt: skip
+
+    return show
+
+
+def training_frame(state: ViewState, subject: Subject) -> int:
+    """The filmed frame that belongs to the place in the motion; the first one for motions that were not filmed."""
+    assert subject.track is not None
+    if state.clip != TRAINING:
+        return 0
+    shows = (subject.track.instant == round(state.frame)).nonzero()
+    return int(shows[0]) if len(shows) else 0
+
+
+def compared(state: ViewState, subject: Subject, pose: BodyPose) -> tuple[UInt8[np.ndarray, "h w 3"], float]:
+    """The picture that `state.compare` asks for, and the PSNR of the avatar over the source's background."""
+    assert subject.track is not None and subject.track.cameras is not None and subject.observations is not None
+    index = training_frame(state, subject)
+    source = smaller(subject.observations.images[index], SIDE)
+    height, width = source.shape[:2]
+    cameras = subject.track.cameras[index].resized(width, height)
+    mask = subject.observations.masks[index]
+    person = smaller(np.repeat(mask[..., None], 3, axis=2), SIDE) / 255
+    # Cut out along the mask, so that only the person is compared and not the room behind.
+    cut = (source * person + np.array(state.background) * (1 - person)).round().astype(np.uint8)
+    avatar = picture_of(subject.gaussians(pose, state.colors, state.detail), cameras, state.background)
+    apart = avatar.astype(np.float32) - cut
+    psnr = float(10 * np.log10(255**2 / max(float((apart**2).mean()), 1e-6)))
+    difference = (255 - np.abs(apart) * GAIN).clip(0, 255).astype(np.uint8)
+    pictures = {"source": [source], "avatar": [avatar], "difference": [difference]}
+    chosen = pictures.get(state.compare, [source, avatar, difference])
+    return np.concatenate(chosen, axis=1), psnr
+
+
+def stand_at(client: viser.ClientHandle, subject: Subject, index: int) -> None:
+    """Put a tab's camera where a frame was filmed from."""
+    assert subject.track is not None and subject.track.cameras is not None
+    wxyz, position = camera_place(subject.track.cameras, index)
+    with client.atomic():
+        client.camera.fov = field_of_view(subject.track.cameras, index)
+        client.camera.position = position
+        client.camera.wxyz = wxyz

@@ -1,0 +1,94 @@
+"""Pictures rendered here that follow the camera of each tab: coarse while anything moves, full when it rests."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import viser
+from avatar.viewer.state import ViewState
+from avatar.viewer.subject import Subject
+from jaxtyping import UInt8
+
+from avatar.geometry import invert_rigid, rigid, rotation_from_quat
+from avatar.render import chosen_backend, render
+from avatar.types import BodyPose, Cameras, Gaussians
+
+REST_SECONDS = 0.3  # a camera that stood still for so long gets the full picture
+COARSE_SIDE = {"gsplat": 960, "cpu": 320, "reference": 160}  # long side of pictures in motion, pixels
+FULL_SIDE = {"gsplat": 1920, "cpu": 960, "reference": 320}
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a tab was last sent: of which moment, from where, and whether in full."""
+
+    moment: tuple[object, ...]
+    seen_from: bytes
+    full: bool
+    changed_at: float
+
+
+class PictureLayer:
+    """Sends each tab the picture that its camera sees, as the background of its scene."""
+
+    def __init__(self, server: viser.ViserServer, subject: Subject) -> None:
+        self.server, self.subject = server, subject
+        self.backend = chosen_backend("auto", subject.avatar.device)
+        self.sent: dict[int, Sent] = {}
+        self.posed: tuple[tuple[object, ...], Gaussians] | None = None
+
+    def show(self, state: ViewState, pose: BodyPose) -> None:
+        """Bring every tab up to date; call this again and again, since cameras move by themselves."""
+        clients = self.server.get_clients()
+        self.sent = {key: sent for key, sent in self.sent.items() if key in clients}
+        if state.drawing != "pictures" or not state.splats:
+            for key in list(self.sent):
+                clients[key].scene.set_background_image(None)
+                del self.sent[key]
+            return
+        moment = (id(pose), state.colors, state.detail, state.betas, state.background)
+        for key, client in clients.items():
+            self._update(key, client, state, pose, moment)
+
+    def _update(
+        self, key: int, client: viser.ClientHandle, state: ViewState, pose: BodyPose, moment: tuple[object, ...]
+    ) -> None:
+        camera, now, last = client.camera, time.monotonic(), self.sent.get(key)
+        seen_from = np.concatenate([camera.wxyz, camera.position, [camera.fov, camera.aspect]]).tobytes()
+        same = last is not None and last.moment == moment and last.seen_from == seen_from
+        if last is not None and same and (last.full or now - last.changed_at < REST_SECONDS):
+            return
+        side = (FULL_SIDE if same else COARSE_SIDE)[self.backend]
+        picture = self._render(client_camera(camera, side), state, pose, moment)
+        client.scene.set_background_image(picture, format="jpeg", jpeg_quality=90 if same else 75)
+        self.sent[key] = Sent(moment, seen_from, same, now)
+
+    def _render(
+        self, cameras: Cameras, state: ViewState, pose: BodyPose, moment: tuple[object, ...]
+    ) -> UInt8[np.ndarray, "h w 3"]:
+        if self.posed is None or self.posed[0] != moment:
+            self.posed = (moment, self.subject.gaussians(pose, state.colors, state.detail))
+        return picture_of(self.posed[1], cameras, state.background)
+
+
+@torch.no_grad()
+def picture_of(gaussians: Gaussians, cameras: Cameras, background: tuple[int, int, int]) -> UInt8[np.ndarray, "h w 3"]:
+    """What the first of `cameras` sees, over a background of sRGB bytes."""
+    out = render(gaussians, cameras[0].to(gaussians.means.device))
+    seen = out.on([value / 255 for value in background])[0]
+    return (seen.clamp(0, 1) * 255).round().byte().cpu().numpy()
+
+
+def client_camera(camera: viser.CameraHandle, long_side: int) -> Cameras:
+    """The camera of a tab, for pictures of its shape and the given long side in pixels."""
+    aspect = min(max(float(camera.aspect), 0.2), 5.0)
+    width, height = (long_side, round(long_side / aspect)) if aspect >= 1 else (round(long_side * aspect), long_side)
+    focal = height / 2 / math.tan(camera.fov / 2)
+    R = rotation_from_quat(torch.tensor(camera.wxyz, dtype=torch.float32))
+    T_world_camera = rigid(R, torch.tensor(camera.position, dtype=torch.float32))
+    K = torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
+    return Cameras(K[None], invert_rigid(T_world_camera)[None], width, height)

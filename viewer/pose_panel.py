@@ -1,0 +1,168 @@
+"""Posing: presets, one joint at a time, hands and feet, words, and keeping what was made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import viser
+from avatar.viewer.clips import Clip
+from avatar.viewer.posing import a_pose, between, joint_angles, mirrored, rotation_of_angles, t_pose, turned
+from avatar.viewer.state import Handles, Store, ViewState
+from avatar.viewer.subject import Subject
+from avatar.viewer.widgets import Show, on_job, on_press, on_user, put
+from viser import Icon
+
+from avatar.body.skeleton import SMPL_JOINTS
+from avatar.errors import AvatarError
+from avatar.track.file import save_track
+from avatar.types import BodyPose, BodyTrack
+
+PRESETS = ("T", "A", "First", "Mirror", "Reset")
+HANDLES: dict[str, Handles] = {"Off": "off", "Joint": "joint", "Hands & feet": "hands and feet"}
+JOINT_NAMES = tuple(name.replace("_", " ") for name in SMPL_JOINTS)
+CLIP_FPS = 30.0
+
+
+def pose_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
+    """Build the widgets for posing; returns the function that shows a state in them."""
+    preset = gui.add_button_group("Pose", PRESETS)
+    handles = gui.add_dropdown("Handles", tuple(HANDLES), hint="Rings or arrows to drag in the scene")
+    words = gui.add_text("In words", "", hint="For example: hands on hips; left arm up; sit")
+    show_joint = _joint_folder(gui, store, subject)
+    show_keeping = _keeping_folder(gui, store, subject)
+
+    on_user(preset, lambda name: store.change(lambda state: _preset(state, name, subject)))
+    on_user(handles, lambda name: store.change(lambda state: _with_handles(state, HANDLES[name])))
+    on_user(words, lambda text: store.change(lambda state: _posed_by_words(state, text)))
+
+    def show(state: ViewState) -> None:
+        put(handles, value=next(label for label, value in HANDLES.items() if value == state.handles))
+        show_joint(state)
+        show_keeping(state)
+
+    return show
+
+
+def _joint_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
+    with gui.add_folder("Joint"):
+        joint = gui.add_dropdown("Joint", JOINT_NAMES, initial_value=JOINT_NAMES[store.state.joint])
+        turns = [gui.add_slider(f"Turn {axis}", -180, 180, 1, 0.0) for axis in "XYZ"]
+
+    def turn(_: float) -> None:
+        x, y, z = (float(slider.value) for slider in turns)
+        rotation = rotation_of_angles((x, y, z))
+        store.change(lambda state: _edit(state, turned(subject.pose(state), state.joint, rotation)))
+
+    on_user(joint, lambda name: store.set(joint=JOINT_NAMES.index(name)))
+    for slider in turns:
+        on_user(slider, turn)
+
+    def show(state: ViewState) -> None:
+        put(joint, value=JOINT_NAMES[state.joint])
+        angles = joint_angles(subject.pose(state), state.joint)
+        shown = rotation_of_angles(tuple(float(slider.value) for slider in turns))  # type: ignore[arg-type]
+        # The same rotation may have other angles; then the sliders stay as the person left them.
+        if not torch.allclose(shown, rotation_of_angles(angles), atol=0.02):
+            for slider, angle in zip(turns, angles, strict=True):
+                put(slider, value=float(round(angle)))
+
+    return show
+
+
+def _keeping_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
+    with gui.add_folder("Keep"):
+        save = gui.add_button("Save this pose", icon=Icon.DEVICE_FLOPPY)
+        add = gui.add_button("Add as keyframe", icon=Icon.KEYFRAME)
+        seconds = gui.add_slider("Seconds a step", 0.2, 4.0, 0.1, 1.0)
+        save_clip = gui.add_button("Save keyframed clip", icon=Icon.MOVIE)
+        clear = gui.add_button("Clear keyframes", icon=Icon.TRASH)
+
+    def save_pose(client: viser.ClientHandle) -> str:
+        pose = subject.pose(store.state)
+        return _keep(store, subject, "pose", BodyPose(pose.root_position[None], pose.rotations[None]))
+
+    def save_keyframes(client: viser.ClientHandle) -> str:
+        poses = store.state.keyframes
+        if len(poses) < 2:
+            raise AvatarError("Add at least two keyframes first.")
+        return _keep(store, subject, "keyframes", between(poses, round(seconds.value * CLIP_FPS)))
+
+    on_press(
+        add,
+        lambda: store.change(lambda state: replace(state, keyframes=(*state.keyframes, subject.pose(state)))),
+    )
+    on_press(clear, lambda: store.set(keyframes=()))
+    on_job(save, "Saving the pose", save_pose)
+    on_job(save_clip, "Saving the clip", save_keyframes)
+
+    def show(state: ViewState) -> None:
+        put(add, label=f"Add as keyframe ({len(state.keyframes)} so far)")
+        put(save_clip, visible=len(state.keyframes) > 0)
+        put(clear, visible=len(state.keyframes) > 0)
+        put(seconds, visible=len(state.keyframes) > 0)
+
+    return show
+
+
+def _edit(state: ViewState, pose: BodyPose) -> ViewState:
+    return replace(state, edited=pose, playing=False)
+
+
+def _with_handles(state: ViewState, handles: Handles) -> ViewState:
+    return replace(state, handles=handles, playing=state.playing and handles == "off")
+
+
+def _preset(state: ViewState, name: str, subject: Subject) -> ViewState:
+    """The state after one of the preset buttons."""
+    here = subject.pose(state)
+    first = subject.clips[state.clip].at(0)
+    makers: dict[str, Callable[[], BodyPose]] = {
+        "T": lambda: t_pose(here.root_position),
+        "A": lambda: a_pose(here.root_position),
+        "First": lambda: first,
+        "Mirror": lambda: mirrored(here),
+    }
+    return replace(state, edited=None) if name == "Reset" else _edit(state, makers[name]())
+
+
+def _posed_by_words(state: ViewState, text: str) -> ViewState:
+    """The state with the pose that `text` describes, or with the reason why it is not understood."""
+    from avatar.motion.words import pose_from_words
+
+    if not text.strip():
+        return state
+    try:
+        return replace(_edit(state, pose_from_words(text)), message="")
+    except AvatarError as error:
+        return replace(state, message=str(error))
+
+
+def _keep(store: Store, subject: Subject, kind: str, poses: BodyPose) -> str:
+    """Save poses as a motion file of the run, under a name of our own, and add them to the motions."""
+    if subject.folder is None:
+        raise AvatarError("A preview has no folder to save into.")
+    path = _free_name(subject.folder / "motions", kind)
+    count = len(poses)
+    avatar = subject.avatar
+    track = BodyTrack(
+        body=avatar.body.name,
+        betas=avatar.betas.detach().cpu(),
+        poses=poses,
+        times=torch.arange(count) / CLIP_FPS,
+        confidence=torch.ones(count, poses.rotations.shape[1]),
+        instant=torch.arange(count),
+    )
+    save_track(track, path)
+    subject.clips = {**subject.clips, path.name: Clip(path.name, poses, CLIP_FPS)}
+    store.set(message=f"saved as motions/{path.name}")
+    return f"Saved as {path}."
+
+
+def _free_name(folder: Path, kind: str) -> Path:
+    number = 1
+    while (folder / f"{kind}-{number:03d}.npz").exists():
+        number += 1
+    return folder / f"{kind}-{number:03d}.npz"

@@ -1,0 +1,71 @@
+"""Films and stills of what the page shows, rendered by our own renderer at any size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from avatar.viewer.clips import Clip
+from avatar.viewer.pictures import picture_of
+from avatar.viewer.state import ViewState
+from avatar.viewer.subject import Subject
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from avatar.cameras import front, orbit
+from avatar.images import VideoWriter
+from avatar.types import BodyPose, Cameras
+
+FPS = 30
+TURN_SECONDS = 4
+BOX_POSES = 12  # of a motion, looked at to find the box that it stays in
+
+Told = Callable[[int, int], None]
+
+
+def turntable(subject: Subject, state: ViewState, size: tuple[int, int]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """Frames of one turn round the pose that is shown."""
+    gaussians = subject.gaussians(subject.pose(state), state.colors, state.detail)
+    low, high = _box([gaussians.means])
+    cameras = orbit(low, high, FPS * TURN_SECONDS, *size)
+    for index in range(len(cameras)):
+        yield picture_of(gaussians, cameras[index], state.background)
+
+
+def clip_frames(
+    subject: Subject, state: ViewState, clip: Clip, size: tuple[int, int], camera: Cameras | None = None
+) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """Frames of a whole motion, from a given camera or from the front with all of it in view."""
+
+    def posed(pose: BodyPose):
+        return subject.gaussians(pose, state.colors, state.detail)
+
+    if camera is None:
+        some = torch.linspace(0, len(clip) - 1, BOX_POSES).round().long().unique().tolist()
+        camera = front(*_box([posed(clip.poses[index]).means for index in some]), 1, *size)
+    for index in range(len(clip)):
+        yield picture_of(posed(clip.poses[index]), camera, state.background)
+
+
+def write_film(
+    path: Path, frames: Iterator[UInt8[np.ndarray, "h w 3"]], fps: float, total: int, tell: Told | None = None
+) -> None:
+    """Write frames as a video, telling how far it is."""
+    with VideoWriter(path, fps) as video:
+        for index, frame in enumerate(frames):
+            video.add(frame)
+            if tell is not None:
+                tell(index + 1, total)
+
+
+def _box(means: list[Float[Tensor, "n 3"]]) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
+    """Opposite corners that nearly all splats of some poses lie in; a few floaters must not shrink the person."""
+    lows, highs = [], []
+    for points in means:
+        count = len(points)
+        ordered = points.cpu().sort(dim=0).values
+        lows.append(ordered[count // 500])
+        highs.append(ordered[count - 1 - count // 500])
+    return torch.stack(lows).amin(0) - 0.03, torch.stack(highs).amax(0) + 0.03

@@ -1,0 +1,111 @@
+"""The splats in the browser: exact when the pose stands still, in rigid groups while it moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import viser
+from avatar.viewer.clusters import Clusters, cluster, rigid_motion, unposed
+from avatar.viewer.state import ViewState
+from avatar.viewer.subject import Subject
+from jaxtyping import Float
+
+from avatar.geometry import rotation_from_quat
+from avatar.types import BodyPose, Gaussians
+
+# The browser holds covariances as float16, in which anything flatter than this would vanish.
+THINNEST = 5e-4
+STILL = 1e-4  # metres, or components of a quaternion: a group that moves less is not sent
+
+
+@dataclass(frozen=True)
+class SplatArrays:
+    """What viser wants of splats."""
+
+    centers: Float[np.ndarray, "n 3"]
+    covariances: Float[np.ndarray, "n 3 3"]
+    rgbs: Float[np.ndarray, "n 3"]
+    opacities: Float[np.ndarray, "n 1"]
+
+
+def splat_arrays(gaussians: Gaussians) -> SplatArrays:
+    """Gaussians as NumPy arrays with covariances (square metres)."""
+    spread = rotation_from_quat(gaussians.quats) * gaussians.scales.clamp_min(THINNEST)[:, None]
+    return SplatArrays(
+        gaussians.means.cpu().numpy(),
+        (spread @ spread.mT).cpu().numpy(),
+        gaussians.colors.clamp(0, 1).cpu().numpy(),
+        gaussians.opacities[:, None].cpu().numpy(),
+    )
+
+
+class SplatLayer:
+    """Draws the avatar's splats into the scene that all tabs share."""
+
+    def __init__(self, scene: viser.SceneApi, subject: Subject) -> None:
+        self.scene, self.subject = scene, subject
+        self.exact: viser.GaussianSplatHandle | None = None
+        self.moving = scene.add_frame("/splats/moving", show_axes=False, visible=False)
+        self.groups: list[viser.GaussianSplatHandle] = []
+        self.clusters: Clusters | None = None
+        self.look: tuple[object, ...] = ()
+        self.shown: tuple[object, ...] = ()
+        self.placed = np.zeros((0, 7), np.float32)
+
+    def show(self, state: ViewState, pose: BodyPose) -> None:
+        """Draw `pose` as `state` wants it. Nothing is sent that the browser already shows."""
+        visible = state.splats and state.drawing == "splats"
+        moving = visible and (state.playing or state.held is not None)
+        if moving:
+            self._prepare_groups(state, pose)
+            self._move_groups(pose)
+        elif visible:
+            self._show_exact(state, pose)
+        self.moving.visible = moving
+        if self.exact is not None:
+            self.exact.visible = visible and not moving
+
+    def _show_exact(self, state: ViewState, pose: BodyPose) -> None:
+        wanted = (id(pose), state.colors, state.detail, state.betas)
+        if wanted == self.shown:
+            return
+        self.shown = wanted
+        arrays = splat_arrays(self.subject.gaussians(pose, state.colors, state.detail))
+        if self.exact is None:
+            self.exact = self.scene.add_gaussian_splats("/splats/exact", **vars(arrays))
+        else:
+            self.exact.set_gaussians(**vars(arrays))
+
+    def _prepare_groups(self, state: ViewState, pose: BodyPose) -> None:
+        """Send the groups' splats, as they look in `pose`, when they were not sent yet or look different now."""
+        look = (state.colors, state.detail, state.betas, state.clip)
+        if look == self.look:
+            return
+        avatar = self.subject.avatar
+        if self.clusters is None:
+            self.clusters = cluster(avatar)
+        for group in self.groups:
+            group.remove()
+        whole = unposed(self.clusters, avatar, pose, self.subject.gaussians(pose, state.colors))
+        arrays = splat_arrays(self.subject.thinned(whole, state.detail))
+        group_of = self.clusters.group[self.subject.drawn(state.detail)].cpu().numpy()
+        self.groups = [
+            self.scene.add_gaussian_splats(
+                f"/splats/moving/{index:03d}",
+                **{name: values[group_of == index] for name, values in vars(arrays).items()},
+            )
+            for index in range(len(self.clusters.weights))
+        ]
+        self.placed = np.full((len(self.groups), 7), np.inf, np.float32)
+        self.look = look
+
+    def _move_groups(self, pose: BodyPose) -> None:
+        assert self.clusters is not None
+        quats, shifts = (part.cpu().numpy() for part in rigid_motion(self.clusters, self.subject.avatar, pose))
+        placed = np.concatenate([quats, shifts], 1)
+        moved = np.abs(placed - self.placed).max(1) > STILL
+        for index in np.flatnonzero(moved):
+            self.groups[index].wxyz = quats[index]
+            self.groups[index].position = shifts[index]
+        self.placed[moved] = placed[moved]

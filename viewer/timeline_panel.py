@@ -1,0 +1,147 @@
+"""The timeline: which motion, where in it, how fast; with the confidence of each frame under the slider."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import viser
+from avatar.viewer.clips import Clip, clip_from_upload
+from avatar.viewer.state import Store, ViewState, stepped, toggled_play
+from avatar.viewer.subject import Subject
+from avatar.viewer.uploads import MOST_BYTES
+from avatar.viewer.widgets import Show, on_press, on_user, put
+from viser import Icon
+
+from avatar.errors import AvatarError
+
+SPEEDS = ("¼×", "½×", "1×", "2×")
+SPEED_OF = dict(zip(SPEEDS, (0.25, 0.5, 1.0, 2.0), strict=True))
+STEPS = ("|◀", "◀", "▶", "▶|")
+STRIP_COLUMNS = 160
+MOTION_FILES = ".npz,.pkl,.bvh,.json,.smpl"
+
+
+def timeline_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
+    """Build the timeline's widgets; returns the function that shows a state in them."""
+    clip = gui.add_dropdown("Motion", options=tuple(subject.clips), initial_value=store.state.clip)
+    frame = gui.add_slider("Frame", min=0, max=1, step=1, initial_value=0)
+    strip = gui.add_html("")
+    play = gui.add_button("Play", icon=Icon.PLAYER_PLAY, hint="Space")
+    steps = gui.add_button_group("Step", STEPS, hint="Keys . and ,")
+    speed = gui.add_dropdown("Speed", SPEEDS, initial_value="1×")
+    loop = gui.add_checkbox("Repeat", store.state.loop)
+    upload = gui.add_upload_button("Load a motion …", icon=Icon.UPLOAD, mime_type=MOTION_FILES)
+    note = gui.add_markdown("")
+
+    on_user(clip, lambda name: store.set(clip=name, frame=0.0, edited=None))
+    on_user(frame, lambda at: store.set(frame=float(at), playing=False, edited=None))
+    on_press(play, lambda: store.change(lambda state: toggled_play(state, _frames(state, subject))))
+    on_user(steps, lambda name: store.change(lambda state: _jumped(state, name, _frames(state, subject))))
+    on_user(speed, lambda name: store.set(speed=SPEED_OF[name]))
+    on_user(loop, lambda value: store.set(loop=value))
+
+    @upload.on_upload
+    def _(event: viser.GuiEvent[viser.GuiUploadButtonHandle]) -> None:
+        _load(event.target.value, store, subject)
+
+    def show(state: ViewState) -> None:
+        current = subject.clips[state.clip]
+        put(clip, options=tuple(subject.clips), value=state.clip)
+        put(frame, max=max(len(current) - 1, 1), disabled=len(current) < 2)
+        put(frame, value=min(int(state.frame), max(len(current) - 1, 1)))
+        put(strip, content=confidence_strip(current), visible=current.confidence is not None)
+        put(play, label="Pause" if state.playing else "Play", disabled=len(current) < 2)
+        put(play, icon=Icon.PLAYER_PAUSE if state.playing else Icon.PLAYER_PLAY)
+        put(loop, value=state.loop)
+        put(speed, value=next(name for name, value in SPEED_OF.items() if value == state.speed))
+        put(note, content=_caption(state, current))
+
+    return show
+
+
+def add_keys(gui: viser.GuiApi, store: Store, subject: Subject) -> None:
+    """Space plays and pauses, `.` and `,` step, G asks for a frame; all stand in the command palette (Ctrl+K) too."""
+
+    def command(label: str, key: str, icon: viser.IconName, act) -> None:
+        # viser's type lists letters only, its page takes any key that the browser names.
+        handle = gui.add_command(label, hotkey=key, icon=icon)  # type: ignore[arg-type]
+
+        async def triggered(event: viser.CommandEvent) -> None:
+            store.change(lambda state: act(state, _frames(state, subject)))
+
+        handle.on_trigger(triggered)
+
+    command("Play or pause", "space", Icon.PLAYER_PLAY, toggled_play)
+    command("Next frame", ".", Icon.PLAYER_TRACK_NEXT, lambda state, n: stepped(state, 1, n))
+    command("Previous frame", ",", Icon.PLAYER_TRACK_PREV, lambda state, n: stepped(state, -1, n))
+
+    @gui.add_command("Go to frame …", hotkey="G", icon=Icon.ARROW_BAR_TO_RIGHT).on_trigger
+    def _(event: viser.CommandEvent) -> None:
+        if event.client is not None:
+            _ask_frame(event.client, store, subject)
+
+
+def _ask_frame(client: viser.ClientHandle, store: Store, subject: Subject) -> None:
+    """Ask one tab for the number of a frame, and go there."""
+    last = max(_frames(store.state, subject) - 1, 0)
+    with client.gui.add_modal("Go to frame") as modal:
+        number = client.gui.add_number("Frame", int(store.state.frame), min=0, max=last, step=1)
+        go = client.gui.add_button("Go")
+
+    @go.on_click
+    def _(event: viser.GuiEvent) -> None:
+        store.set(frame=float(number.value), playing=False, edited=None)
+        modal.close()
+
+
+def confidence_strip(clip: Clip) -> str:
+    """A strip under the slider: one column a frame, green where the pose is trusted, red where it is not."""
+    if clip.confidence is None:
+        return ""
+    columns = min(len(clip), STRIP_COLUMNS)
+    bars = []
+    for column in range(columns):
+        first, last = column * len(clip) // columns, (column + 1) * len(clip) // columns
+        value = float(clip.confidence[first : max(last, first + 1)].min())
+        bars.append(
+            f'<rect x="{column}" y="{(1 - value) * 10:.1f}" width="1.05" height="{value * 10:.1f}" '
+            f'fill="hsl({120 * value:.0f} 55% 48%)"/>'
+        )
+    return (
+        '<div title="How far the pose of each frame is trusted" style="padding:0 0.75em">'
+        f'<svg viewBox="0 0 {columns} 10" preserveAspectRatio="none" '
+        f'style="width:100%;height:14px;display:block;background:rgba(128,128,128,.15);border-radius:3px">'
+        f"{''.join(bars)}</svg></div>"
+    )
+
+
+def _caption(state: ViewState, clip: Clip) -> str:
+    seconds = len(clip) / clip.fps
+    text = "pose made by hand" if state.edited is not None else f"{len(clip)} frames, {seconds:.1f} s"
+    if state.edited is None and clip.confidence is not None:
+        text += f", trusted {float(clip.confidence[min(round(state.frame), len(clip) - 1)]):.0%}"
+    return f"<sub>{text}{' · ' + state.message if state.message else ''}</sub>"
+
+
+def _frames(state: ViewState, subject: Subject) -> int:
+    return len(subject.clips[state.clip])
+
+
+def _jumped(state: ViewState, name: str, frames: int) -> ViewState:
+    """The state after one of the step buttons."""
+    if name in (STEPS[0], STEPS[3]):
+        return replace(state, frame=0.0 if name == STEPS[0] else frames - 1.0, playing=False, edited=None)
+    return stepped(state, 1 if name == STEPS[2] else -1, frames)
+
+
+def _load(file: viser.UploadedFile, store: Store, subject: Subject) -> None:
+    """Add an uploaded motion and go to it, or say why not."""
+    try:
+        if len(file.content) > MOST_BYTES:
+            raise AvatarError(f"{file.name} is larger than {MOST_BYTES // 2**20} MB.")
+        clip = clip_from_upload(file.name, file.content, subject.avatar)
+    except AvatarError as error:
+        store.set(message=str(error))
+        return
+    subject.clips = {**subject.clips, clip.name: clip}
+    store.set(clip=clip.name, frame=0.0, edited=None, playing=True, message=f"{clip.name} loaded")

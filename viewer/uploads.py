@@ -1,0 +1,27 @@
+"""Uploads stay small: viser itself collects whatever a browser sends, so it is told to forget what is too much."""
+
+from __future__ import annotations
+
+import viser
+from viser._messages import FileTransferPart, FileTransferStartUpload
+
+MOST_BYTES = 50 * 2**20
+MOST_AT_ONCE = 4
+
+
+def limit_uploads(server: viser.ViserServer, most_bytes: int = MOST_BYTES) -> None:
+    """Drop uploads that announce or send more than `most_bytes`, and all beyond `MOST_AT_ONCE` at a time."""
+    running = server.gui._current_file_upload_states
+
+    def on_start(client: int, message: FileTransferStartUpload) -> None:
+        if message.size_bytes > most_bytes or len(running) > MOST_AT_ONCE:
+            running.pop(message.transfer_uuid, None)
+
+    def on_part(client: int, message: FileTransferPart) -> None:
+        state = running.get(message.transfer_uuid)
+        if state is not None and state["transferred_bytes"] > most_bytes:
+            running.pop(message.transfer_uuid, None)
+
+    # viser's own handlers were registered before and run first, so the transfer is known here.
+    server._websock_server.register_handler(FileTransferStartUpload, on_start)
+    server._websock_server.register_handler(FileTransferPart, on_part)
