@@ -61,7 +61,8 @@ def parse_bvh(path: Path, text: str, fps: float | None = None) -> Clip:
     width = sum(len(joint.channels) for joint in joints)
     if values.size < frames * width:
         raise AvatarError(
-            f"{path} is cut off: {frames} frames of {width} channels are promised, {values.size // max(width, 1)} are there."
+            f"{path} is cut off: it promises {frames} frames of {width} channels and holds "
+            f"{values.size // max(width, 1)}."
         )
     table = values[: frames * width].reshape(frames, width)
     bad = np.flatnonzero(~np.isfinite(table).all(1))
@@ -110,7 +111,9 @@ def _hierarchy(path: Path, head: str) -> list[_Joint]:
     return joints
 
 
-def _posed(joints: list[_Joint], table: Float[Tensor, "t c"]) -> tuple[Float[Tensor, "t j 3 3"], Float[Tensor, "t j 3"]]:
+def _posed(
+    joints: list[_Joint], table: Float[Tensor, "t c"]
+) -> tuple[Float[Tensor, "t j 3 3"], Float[Tensor, "t j 3"]]:
     """Local rotations and translations of every joint at every frame."""
     frames = len(table)
     local = torch.eye(3, dtype=table.dtype).repeat(frames, len(joints), 1, 1)
@@ -170,7 +173,9 @@ def write_bvh(path: Path, poses: BodyPose, fps: float, rest_joints: Float[Tensor
     joints = rest_joints.detach().cpu().double() * 100
     lines = ["HIERARCHY", *_written_joint(0, joints, 0)]
     angles = _euler_zxy(poses.rotations.detach().cpu().double()).rad2deg()
-    table = torch.cat([poses.root_position.detach().cpu().double() * 100, angles[:, _written_order()].flatten(1)], dim=1)
+    table = torch.cat(
+        [poses.root_position.detach().cpu().double() * 100, angles[:, _written_order()].flatten(1)], dim=1
+    )
     lines += ["MOTION", f"Frames: {len(table)}", f"Frame Time: {1 / fps:.9f}"]
     lines += [" ".join(f"{value:.5f}" for value in row) for row in table.tolist()]
     with replacing(path) as temporary:

@@ -67,9 +67,7 @@ def open_content(path: Path) -> Content:
     if data[:1] == b"\x80" or path.suffix.lower() in (".pkl", ".pickle", ".joblib"):
         return Content(path, "object", read_pickle(data, str(path)))
     if data[:18] == b"Kaydara FBX Binary":
-        raise AvatarError(
-            f"{path} is a binary FBX file, which is not read: open it in Blender and export BVH or GLB."
-        )
+        raise AvatarError(f"{path} is a binary FBX file, which is not read: open it in Blender and export BVH or GLB.")
     return _open_text(path, data)
 
 

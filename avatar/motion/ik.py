@@ -70,7 +70,7 @@ def fit_joints(
         targets: where the joints shall be, world, metres; NaN where not known.
         confidence: how far each target counts, in [0, 1]; all alike when not given.
         source_rest: the T-pose of the skeleton that the targets belong to, in the same orientation, where its
-            bones are longer or its joints defined elsewhere (`learn_rest`, `calibrate_rest`). The rotations are
+            bones are longer or its joints defined elsewhere (see `avatar.motion.proportions`). The rotations are
             then those of that skeleton, and the body keeps its own bones.
         sequence: the frames follow one another in time, so open twists may be smoothed over them.
         iterations: at most so many Levenberg-Marquardt steps.
@@ -138,62 +138,6 @@ def pull_landmarks(
     weights, goals = confidence[None].double(), targets[None].double()
     moved = problem.solve(pose, goals, weights, pose.rotations, problem.rest_weights, iterations)
     return BodyPose(moved.root_position[0].to(rest_joints), moved.rotations[0].to(rest_joints))
-
-
-def learn_rest(
-    rest_joints: Float[Tensor, "j 3"],
-    parents: tuple[int, ...],
-    pose: BodyPose,
-    targets: Float[Tensor, "t j 3"],
-) -> Float[Tensor, "j 3"]:
-    """The T-pose of the skeleton that `targets` belong to, from frames in which the body's pose is known.
-
-    Each bone is the mean over the frames of how it lies in its parent's frame, and the root its mean place from
-    the body's own root; use it as `source_rest`. NaN targets are left out.
-    """
-    Ts = joint_transforms(rest_joints, parents, pose)
-    bones = []
-    for joint, parent in enumerate(parents):
-        origin = Ts[:, 0, :3, 3] if parent < 0 else targets[:, parent]
-        R = Ts[:, max(parent, 0), :3, :3]
-        bones.append((R.mT @ (targets[:, joint] - origin)[..., None]).squeeze(-1).nanmean(0))
-    own = _bones(rest_joints, parents)
-    bones[0] = bones[0] + own[0]
-    found = torch.stack(bones)
-    return _chained(torch.where(found.isnan(), own, found), parents)
-
-
-def calibrate_rest(
-    rest_joints: Float[Tensor, "j 3"],
-    parents: tuple[int, ...],
-    targets: Float[Tensor, "t j 3"],
-    confidence: Float[Tensor, "t j"] | None = None,
-    rounds: int = 3,
-    trust: float = 0.5,
-    most_frames: int = 200,
-) -> Float[Tensor, "j 3"]:
-    """The T-pose of the skeleton that `targets` belong to, from the targets alone.
-
-    Bone lengths are measured; their T-pose directions start as the body's own and move, by the fraction `trust`
-    each round, towards what the fitted rotations say.
-    """
-    step = max(1, len(targets) // most_frames)
-    some = targets[::step]
-    sure = None if confidence is None else confidence[::step]
-    own = _bones(rest_joints, parents)
-    lengths = own.norm(dim=-1)
-    for joint, parent in enumerate(parents):
-        if parent >= 0:
-            measured = (some[:, joint] - some[:, parent]).norm(dim=-1).nanmedian()
-            lengths[joint] = measured if measured.isfinite() else lengths[joint]
-    rest = _chained(F.normalize(own, dim=-1) * lengths[:, None], parents)
-    for _ in range(rounds):
-        pose = fit_joints(rest, parents, some, sure, sequence=False)
-        learned = learn_rest(rest, parents, pose, some)
-        bones = _bones(rest, parents).lerp(_bones(learned, parents), trust)
-        bones = torch.cat([rest[:1], F.normalize(bones[1:], dim=-1) * lengths[1:, None]])
-        rest = _chained(bones, parents)
-    return rest
 
 
 class _Problem:
@@ -359,20 +303,6 @@ def _rotvec_derivative(v: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
 def _weights(targets: Tensor, confidence: Tensor | None) -> Float[Tensor, "t m"]:
     known = targets.isfinite().all(-1).double()
     return known if confidence is None else known * confidence.detach().cpu().double().nan_to_num()
-
-
-def _bones(joints: Float[Tensor, "j 3"], parents: tuple[int, ...]) -> Float[Tensor, "j 3"]:
-    """From each joint's parent to the joint; for the root, its place."""
-    above = torch.stack([torch.zeros_like(joints[0]) if p < 0 else joints[p] for p in parents])
-    return joints - above
-
-
-def _chained(bones: Float[Tensor, "j 3"], parents: tuple[int, ...]) -> Float[Tensor, "j 3"]:
-    """The inverse of `_bones`."""
-    joints: list[Tensor] = []
-    for bone, parent in zip(bones, parents, strict=True):
-        joints.append(bone if parent < 0 else joints[parent] + bone)
-    return torch.stack(joints)
 
 
 def _joined(poses: list[BodyPose]) -> BodyPose:

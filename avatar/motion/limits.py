@@ -36,7 +36,8 @@ def joint_ranges() -> tuple[Float[Tensor, "24 3"], Float[Tensor, "24 3"]]:
         ranges = _RANGES.get(name.removeprefix("left_").removeprefix("right_"), (_FREE,) * 3)
         if name.startswith("right_"):
             # Mirroring at the plane x = 0 keeps turns about x and flips those about y and z.
-            ranges = (ranges[0], *((-b, -a) for a, b in ranges[1:]))
+            x, (y_low, y_high), (z_low, z_high) = ranges
+            ranges = (x, (-y_high, -y_low), (-z_high, -z_low))
         low.append([a for a, _ in ranges])
         high.append([b for _, b in ranges])
     return torch.tensor(low).deg2rad(), torch.tensor(high).deg2rad()

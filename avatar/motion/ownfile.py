@@ -40,7 +40,7 @@ def read(content: Content, options: ReadOptions) -> Motion:
 def leg_of_body(name: str, betas: torch.Tensor) -> float | None:
     """Length of the legs of the body that a track was fitted with, where that body is at hand."""
     from avatar.errors import AvatarError
-    from avatar.motion.retarget import leg_length
+    from avatar.motion.skeletons import leg_length
 
     try:
         return leg_length(load_body(name).rest(betas).joints)

@@ -1,6 +1,7 @@
 """Reading Python pickles without running them: plain containers and NumPy arrays, as pickle or joblib wrote them.
 
-What may be named in a pickle stands in `avatar.body.unpickle`; here joblib's files come on top. Joblib writes each array's bytes into the stream after a small wrapper object, and may compress the whole.
+What may be named in a pickle stands in `avatar.body.unpickle`; here joblib's files come on top, which write each
+array's bytes into the stream after a small wrapper object, and may be compressed as a whole.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import pickle
 import zlib
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -64,7 +65,7 @@ _ALLOWED: dict[str, Any] = {
 
 # The reader written in Python, because joblib's arrays must be taken from the stream in the middle of reading.
 class _Reader(pickle._Unpickler):  # type: ignore[name-defined]
-    dispatch: dict[int, Callable] = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+    dispatch: ClassVar[dict[int, Callable]] = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
 
     def __init__(self, stream: io.BufferedIOBase) -> None:
         super().__init__(stream, encoding="latin1")
@@ -76,9 +77,10 @@ class _Reader(pickle._Unpickler):  # type: ignore[name-defined]
         return _ALLOWED[f"{module}.{name}"]
 
     def load_build(self) -> None:
-        super().load_build()
-        if isinstance(self.stack[-1], _JoblibArray):
-            self.stack[-1] = self.stack[-1].read(self.stream)
+        super().load_build()  # type: ignore[misc]
+        stack: list[Any] = self.stack  # type: ignore[attr-defined]
+        if isinstance(stack[-1], _JoblibArray):
+            stack[-1] = stack[-1].read(self.stream)
 
     dispatch[pickle.BUILD[0]] = load_build
 
@@ -95,9 +97,7 @@ def read_pickle(data: bytes, name: str) -> Any:
     except Refused as refused:
         raise AvatarError(f"{name} was refused: {refused}, and a motion file may only hold arrays.") from refused
     except Exception as error:  # a hostile stream can break any of the steps above in its own way
-        raise AvatarError(
-            f"{name} is not a pickle of plain arrays: {error}."
-        ) from error
+        raise AvatarError(f"{name} is not a pickle of plain arrays: {error}.") from error
 
 
 def _decompressed(data: bytes) -> bytes:

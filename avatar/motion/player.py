@@ -1,6 +1,7 @@
 """Our own motion file: JSON that a web page reads without help, the one the HTML player plays.
 
-`{"format": "avatar-motion", "version": 1, "fps": 30, "names": [...], "root": [[x, y, z], ...], "quats": [[[w, x, y, z], ...], ...]}`
+    {"format": "avatar-motion", "version": 1, "fps": 30, "names": ["pelvis", ...],
+     "root": [[x, y, z], ...], "quats": [[[w, x, y, z], ...], ...]}
 
 `names` are SMPL's 24 joints in order; `root` (frames, 3) is the world position of the pelvis in metres, Y up; `quats`
 (frames, 24, 4) are unit quaternions, each joint's turn relative to its parent away from the T-pose, the first one in

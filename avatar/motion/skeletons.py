@@ -77,7 +77,9 @@ def motion_from_clip(clip: Clip, options: ReadOptions) -> Motion:
         delta = clip.rotations[:, index] @ clip.rest_rotations[index].T
         turned[name] = W @ delta @ B.T @ corrections.get(name, torch.eye(3, dtype=B.dtype)).T
     rotations = _localised(turned)
-    leg = torch.stack([(rest[f"{s}_knee"] - rest[f"{s}_{e}"]).norm() for s in ("left", "right") for e in ("hip", "ankle")])
+    leg = torch.stack(
+        [(rest[f"{s}_knee"] - rest[f"{s}_{e}"]).norm() for s in ("left", "right") for e in ("hip", "ankle")]
+    )
     scale = MEAN_LEG / float(leg.sum() / 2)
     # Hips are defined alike everywhere, the pelvis is not: our hips go where theirs are.
     hips = clip.positions[:, [found["left_hip"], found["right_hip"]]].mean(1) @ W.T * scale
@@ -90,7 +92,9 @@ def motion_from_clip(clip: Clip, options: ReadOptions) -> Motion:
 
 def leg_length(rest_joints: Float[Tensor, "j 3"]) -> float:
     """Mean length from hip over knee to ankle, metres."""
-    hip, knee, ankle = (rest_joints[[SMPL_JOINTS.index(f"{s}_{n}") for s in ("left", "right")]] for n in ("hip", "knee", "ankle"))
+    hip, knee, ankle = (
+        rest_joints[[SMPL_JOINTS.index(f"{s}_{n}") for s in ("left", "right")]] for n in ("hip", "knee", "ankle")
+    )
     return float(((hip - knee).norm(dim=-1) + (knee - ankle).norm(dim=-1)).mean())
 
 
@@ -144,8 +148,11 @@ def _localised(turned: dict[str, Float[Tensor, "t 3 3"]]) -> Float[Tensor, "t 24
         missing = [n for n in ("spine1", "spine2") if n not in whole]
         a, b = quat_from_rotation(whole[start]), quat_from_rotation(whole["spine3"])
         for k, name in enumerate(missing, start=1):
-            whole[name] = rotation_from_quat(slerp(a, b, torch.full(a.shape[:-1], k / (len(missing) + 1), dtype=a.dtype)))
-    local, world = [], []
+            whole[name] = rotation_from_quat(
+                slerp(a, b, torch.full(a.shape[:-1], k / (len(missing) + 1), dtype=a.dtype))
+            )
+    local: list[Tensor] = []
+    world: list[Tensor] = []
     for joint, name in enumerate(SMPL_JOINTS):
         above = world[SMPL_PARENTS[joint]] if joint else torch.eye(3, dtype=torch.float64).expand_as(whole["pelvis"])
         world.append(whole.get(name, above))

@@ -16,7 +16,7 @@ def smooth_path(values: Float[Tensor, "t *c"], sigma: float) -> Float[Tensor, "t
         return values
     reach = max(1, round(3 * sigma))
     kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, dtype=values.dtype) / sigma) ** 2)
-    rows = values.flatten(1).T[:, None]
+    rows = values.reshape(len(values), -1).T[:, None]
     padded = F.pad(rows, (reach, reach), mode="replicate")
     smoothed = F.conv1d(padded, (kernel / kernel.sum())[None, None])
     return smoothed[:, 0].T.reshape(values.shape)

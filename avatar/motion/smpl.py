@@ -46,7 +46,10 @@ def read(content: Content, options: ReadOptions) -> Motion:
     elif root is not None and body is not None:
         parts = [np.asarray(fields[name]) for name in (root, body)]
         frames = len(parts[0]) if parts[0].ndim > 1 else 1
-        flat = [numbers(path, part.reshape(frames, -1), name, None, None) for part, name in zip(parts, (root, body), strict=True)]
+        flat = [
+            numbers(path, part.reshape(frames, -1), name, None, None)
+            for part, name in zip(parts, (root, body), strict=True)
+        ]
         rotvecs = np.concatenate(flat, axis=1)
     else:
         raise UsageError(f"{path} holds no SMPL poses: it has {', '.join(fields) or 'no named arrays'}.")
@@ -77,7 +80,9 @@ def motion_from_rotvecs(
     if rotvecs.ndim != 3 or rotvecs.shape[1] < 21:
         raise UsageError(f"{wrong}, which have 22 to 55 joints of 3.")
     if float(np.linalg.norm(rotvecs[:, 1:22], axis=-1).max()) > 4 * np.pi:
-        raise UsageError(f"{content.path}: its joints turn by hundreds of radians, so they are in degrees; convert them.")
+        raise UsageError(
+            f"{content.path}: its joints turn by hundreds of radians, so they are in degrees; convert them."
+        )
     rotations = rotation_from_rotvec(torch.from_numpy(rotvecs[:, :24]))
     family = family or ("smplx" if rotvecs.shape[1] == 55 or content.has("pose_jaw") else "smpl")
     return motion_from_rotations(content, options, rotations, transl, fps, up, name, family, about_origin)

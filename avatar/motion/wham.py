@@ -17,7 +17,9 @@ DESCRIPTION = "WHAM wham_output.pkl"
 
 def recognises(content: Content) -> bool:
     people = content.data if isinstance(content.data, Mapping) else {}
-    return bool(people) and all(isinstance(p, Mapping) and {"pose_world", "trans_world"} <= p.keys() for p in people.values())
+    return bool(people) and all(
+        isinstance(p, Mapping) and {"pose_world", "trans_world"} <= p.keys() for p in people.values()
+    )
 
 
 def read(content: Content, options: ReadOptions) -> Motion:

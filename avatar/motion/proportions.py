@@ -1,0 +1,82 @@
+"""Bones of a skeleton, and the proportions of another skeleton learned from where its joints are."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.body.skinning import joint_transforms
+from avatar.motion.ik import fit_joints
+from avatar.types import BodyPose
+
+
+def bone_vectors(joints: Float[Tensor, "j 3"], parents: tuple[int, ...]) -> Float[Tensor, "j 3"]:
+    """From each joint's parent to the joint; for the root, its place."""
+    above = torch.stack([torch.zeros_like(joints[0]) if p < 0 else joints[p] for p in parents])
+    return joints - above
+
+
+def chained(bones: Float[Tensor, "j 3"], parents: tuple[int, ...]) -> Float[Tensor, "j 3"]:
+    """The inverse of `bone_vectors`."""
+    joints: list[Tensor] = []
+    for bone, parent in zip(bones, parents, strict=True):
+        joints.append(bone if parent < 0 else joints[parent] + bone)
+    return torch.stack(joints)
+
+
+def learn_rest(
+    rest_joints: Float[Tensor, "j 3"],
+    parents: tuple[int, ...],
+    pose: BodyPose,
+    targets: Float[Tensor, "t j 3"],
+) -> Float[Tensor, "j 3"]:
+    """The T-pose of the skeleton that `targets` belong to, from frames in which the body's pose is known.
+
+    Each bone is the mean over the frames of how it lies in its parent's frame, and the root its mean place from
+    the body's own root; use it as `source_rest`. NaN targets are left out.
+    """
+    Ts = joint_transforms(rest_joints, parents, pose)
+    found = []
+    for joint, parent in enumerate(parents):
+        origin = Ts[:, 0, :3, 3] if parent < 0 else targets[:, parent]
+        R = Ts[:, max(parent, 0), :3, :3]
+        found.append((R.mT @ (targets[:, joint] - origin)[..., None]).squeeze(-1).nanmean(0))
+    own = bone_vectors(rest_joints, parents)
+    found[0] = found[0] + own[0]
+    measured = torch.stack(found)
+    return chained(torch.where(measured.isnan(), own, measured), parents)
+
+
+def calibrate_rest(
+    rest_joints: Float[Tensor, "j 3"],
+    parents: tuple[int, ...],
+    targets: Float[Tensor, "t j 3"],
+    confidence: Float[Tensor, "t j"] | None = None,
+    rounds: int = 3,
+    trust: float = 0.5,
+    most_frames: int = 200,
+) -> Float[Tensor, "j 3"]:
+    """The T-pose of the skeleton that `targets` belong to, from the targets alone.
+
+    Bone lengths are measured; their T-pose directions start as the body's own and move, by the fraction `trust`
+    each round, towards what the fitted rotations say.
+    """
+    step = max(1, len(targets) // most_frames)
+    some = targets[::step]
+    sure = None if confidence is None else confidence[::step]
+    own = bone_vectors(rest_joints, parents)
+    lengths = own.norm(dim=-1)
+    for joint, parent in enumerate(parents):
+        if parent >= 0:
+            measured = (some[:, joint] - some[:, parent]).norm(dim=-1).nanmedian()
+            lengths[joint] = measured if measured.isfinite() else lengths[joint]
+    rest = chained(F.normalize(own, dim=-1) * lengths[:, None], parents)
+    for _ in range(rounds):
+        pose = fit_joints(rest, parents, some, sure, sequence=False)
+        learned = learn_rest(rest, parents, pose, some)
+        bones = bone_vectors(rest, parents).lerp(bone_vectors(learned, parents), trust)
+        bones = torch.cat([rest[:1], F.normalize(bones[1:], dim=-1) * lengths[1:, None]])
+        rest = chained(bones, parents)
+    return rest

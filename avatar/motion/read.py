@@ -1,0 +1,58 @@
+"""Any motion file -> Motion: asks each format in turn whether the content is its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+from avatar.errors import UsageError
+from avatar.motion import (
+    aist,
+    amass,
+    bvh,
+    glb,
+    gvhmr,
+    joints,
+    ownfile,
+    phalp,
+    prompthmr,
+    sam3d,
+    smpl,
+    smplcodec,
+    tram,
+    wham,
+)  # fmt: skip
+from avatar.motion.content import open_content
+from avatar.motion.motion import Motion, ReadOptions
+
+# The particular ones come before the general ones, which would take their files too.
+FORMATS: dict[str, ModuleType] = {
+    "own": ownfile, "amass": amass, "aist": aist, "smplcodec": smplcodec, "gvhmr": gvhmr, "wham": wham,
+    "phalp": phalp, "tram": tram, "prompthmr": prompthmr, "sam3d": sam3d, "bvh": bvh, "glb": glb, "smpl": smpl,
+    "joints": joints,
+}  # fmt: skip
+
+
+def load_motion(path: Path, options: ReadOptions | None = None, format: str | None = None) -> Motion:
+    """Read a motion file of any known format. Nothing in it is run.
+
+    Args:
+        path: the file.
+        options: what the file leaves open.
+        format: a key of `FORMATS`, to skip the recognition.
+
+    Raises:
+        UsageError: there is no such file, the format is unknown, or the file leaves open what must be said.
+        AvatarError: the file is broken.
+    """
+    if format is not None and format not in FORMATS:
+        raise UsageError(f"There is no motion format {format!r}: choose one of {', '.join(FORMATS)}.")
+    content = open_content(path)
+    reader = FORMATS[format] if format else next((m for m in FORMATS.values() if m.recognises(content)), None)
+    if reader is None:
+        inside = ", ".join(list(content.fields)[:20]) or f"{content.kind} content"
+        raise UsageError(
+            f"{path} is no motion that is recognised (it holds {inside}): choose a reader by --format, one of "
+            f"{', '.join(FORMATS)}."
+        )
+    return reader.read(content, options or ReadOptions())

@@ -1,0 +1,120 @@
+"""Fitting a motion to an avatar: its own proportions, its own floor, the frame rate and span that are wanted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.body import RestBody
+from avatar.errors import UsageError
+from avatar.geometry import quat_from_rotation, rotation_from_quat, rotation_from_rotvec, rotation_to_rotvec, slerp
+from avatar.motion.feet import plant, soles_of
+from avatar.motion.limits import joint_ranges
+from avatar.motion.motion import Motion, still_track
+from avatar.motion.skeletons import leg_length
+from avatar.types import BodyPose, BodyTrack
+
+# Ranges are guides: what a file says counts up to this much beyond them.
+LENIENCE = torch.tensor(20.0).deg2rad()
+
+
+@dataclass(frozen=True)
+class Retargeting:
+    """How a motion is fitted.
+
+    Attributes:
+        fps: frames a second wanted; None for the motion's own.
+        start, end: seconds of the motion to take; `end` None for all of it.
+        speed: how much faster than recorded it plays.
+        loop: how many times it plays.
+        facing: "front" turns the motion so that it starts at the origin facing +Z, "keep" leaves it as it is.
+        feet: "plant" holds standing feet on the floor, "keep" leaves them as they come.
+    """
+
+    fps: float | None = None
+    start: float = 0.0
+    end: float | None = None
+    speed: float = 1.0
+    loop: int = 1
+    facing: Literal["front", "keep"] = "front"
+    feet: Literal["plant", "keep"] = "plant"
+
+
+def retarget(motion: Motion, rest: RestBody, how: Retargeting | None = None) -> BodyTrack:
+    """The motion for a body at rest: rotations as they are, within the joints' ranges; the path as long as its legs.
+
+    Raises:
+        UsageError: the span holds no frames, or speed, rate or loop are not positive.
+    """
+    how = how or Retargeting()
+    track = resample(motion.track, how)
+    joints = rest.joints[:24].detach().cpu().float()
+    scale = leg_length(joints) / motion.leg_length
+    poses = BodyPose(track.poses.root_position * scale, within_limits(track.poses.rotations))
+    if how.facing == "front":
+        poses = face_front(poses)
+    if how.loop > 1:
+        poses = repeat(poses, how.loop)
+    # After the repetition, so that a foot that stands across the seam is held across it.
+    if how.feet == "plant":
+        floor = float(rest.vertices[:, 1].min())
+        poses = plant(joints, poses, track.fps, soles_of(joints, floor))
+    return replace(still_track(poses.rotations, poses.root_position, track.fps), body=track.body, betas=track.betas)
+
+
+def resample(track: BodyTrack, how: Retargeting) -> BodyTrack:
+    """The wanted span at the wanted rate: rotations by slerp, the root and confidences in a straight line."""
+    fps = how.fps or track.fps
+    last = float(track.times[-1])
+    end = last if how.end is None else min(how.end, last)
+    if not (fps > 0 and how.speed > 0 and how.loop > 0):
+        raise UsageError("--fps, --speed and --loop must be positive.")
+    if not 0 <= how.start <= end:
+        raise UsageError(f"The motion lasts {last:.2f} s: --start {how.start:g} and --end {end:g} leave nothing of it.")
+    count = int((end - how.start) * fps / how.speed + 1e-4) + 1
+    wanted = (how.start + torch.arange(count, dtype=torch.float64) * how.speed / fps).clamp(max=last)
+    times = track.times.double()
+    after = torch.searchsorted(times.contiguous(), wanted).clamp(1 if len(track) > 1 else 0, len(track) - 1)
+    before = (after - 1).clamp(min=0)
+    share = ((wanted - times[before]) / (times[after] - times[before]).clamp_min(1e-9)).clamp(0, 1).float()
+    quats = quat_from_rotation(track.poses.rotations)
+    turned = slerp(quats[before], quats[after], share[:, None].expand(-1, quats.shape[1]))
+    root = torch.lerp(track.poses.root_position[before], track.poses.root_position[after], share[:, None])
+    sure = torch.lerp(track.confidence[before], track.confidence[after], share[:, None])
+    return still_track(rotation_from_quat(turned), root, fps, sure, track.body, track.betas)
+
+
+def within_limits(rotations: Float[Tensor, "t 24 3 3"]) -> Float[Tensor, "t 24 3 3"]:
+    """Turn joints back that are beyond their ranges; most poses come back unchanged, bit by bit."""
+    low, high = (r.to(rotations) for r in joint_ranges())
+    turn = rotation_to_rotvec(rotations)
+    allowed = turn.clamp(low - LENIENCE, high + LENIENCE)
+    beyond = (turn != allowed).any(-1)
+    return torch.where(beyond[..., None, None], rotation_from_rotvec(allowed), rotations)
+
+
+def face_front(poses: BodyPose) -> BodyPose:
+    """Turn the whole motion about the vertical so that it starts above the origin, facing +Z."""
+    facing = poses.rotations[0, 0, :, 2]
+    if float(facing[[0, 2]].norm()) < 0.3:  # lying: the head's direction says more than the belly's
+        facing = poses.rotations[0, 0, :, 1]
+    angle = torch.atan2(facing[0], facing[2])
+    R = rotation_from_rotvec(torch.stack([torch.zeros_like(angle), -angle, torch.zeros_like(angle)]))
+    rotations = poses.rotations.clone()
+    rotations[:, 0] = R @ rotations[:, 0]
+    start = poses.root_position[0] * torch.tensor([1.0, 0.0, 1.0])
+    return BodyPose((poses.root_position - start) @ R.T, rotations)
+
+
+def repeat(poses: BodyPose, times: int) -> BodyPose:
+    """The motion several times; a walk goes on from where it came to, facing as it then does."""
+    last, first = poses.root_position[-1], poses.root_position[0]
+    step = (last - first) * torch.tensor([1.0, 0.0, 1.0])
+    # The last frame of a motion made to repeat comes just before its first.
+    step = step * len(poses) / max(len(poses) - 1, 1)
+    roots = torch.cat([poses.root_position + k * step for k in range(times)])
+    return BodyPose(roots, poses.rotations.repeat(times, 1, 1, 1))
