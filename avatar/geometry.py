@@ -103,7 +103,8 @@ def slerp(a: Float[Tensor, "*b 4"], b: Float[Tensor, "*b 4"], t: Float[Tensor, "
     """Spherical interpolation along the shorter arc, from `a` at t = 0 to `b` at t = 1."""
     cosine = (a * b).sum(-1)
     b = torch.where(cosine[..., None] < 0, -b, b)
-    angle = torch.acos(cosine.abs().clamp(max=1.0))
+    # Not acos, whose gradient is infinite where the two agree.
+    angle = 2 * torch.atan2((b - a).norm(dim=-1), (b + a).norm(dim=-1))
     near = angle < 1e-3
     sine = torch.where(near, torch.ones_like(angle), angle.sin())
     wa = torch.where(near, 1 - t, ((1 - t) * angle).sin() / sine)

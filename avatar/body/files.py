@@ -69,7 +69,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
         if unpacked > _LARGEST:
-            raise AvatarError(f"{path} is not a body of the SMPL family: it unpacks to {unpacked / 1e9:.0f} GB.")
+            raise AvatarError(f"{path} is not a body of the SMPL family: it unpacks to {unpacked / 1e9:.3g} GB.")
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in _REQUIRED + _OPTIONAL if name in file.files}
     except AvatarError:
@@ -119,7 +119,10 @@ def _body(name: str, path: Path, arrays: Mapping[str, Any]) -> Body:
 
 def _numbers(value: Any, name: str) -> np.ndarray:
     """A plain array of real numbers; sparse matrices are spread out."""
-    array = np.asarray(value.toarray() if hasattr(value, "toarray") else value)
+    try:
+        array = np.asarray(value.toarray() if hasattr(value, "toarray") else value)
+    except Exception as error:  # what stands in for a foreign array may lack or contradict anything
+        raise ValueError(f"its {name} cannot be read ({error})") from error
     if array.dtype.kind not in "fiu":
         raise ValueError(f"its {name} is not an array of real numbers")
     if not np.isfinite(array).all():
@@ -160,8 +163,7 @@ def _shape_and_expression(directions: Tensor, kind: Kind) -> tuple[Tensor, Tenso
 def _gender(arrays: Mapping[str, Any], path: Path) -> str:
     """As the file says; official files only say it in their names (SMPL_FEMALE.pkl, basicModel_f_..., model_m)."""
     if "gender" in arrays:
-        value = np.asarray(arrays["gender"]).reshape(-1)[0]
-        stated = value.decode() if isinstance(value, bytes) else str(value)
+        stated = str(np.asarray(arrays["gender"]).astype(str))
         if stated in ("neutral", "female", "male"):
             return stated
     words = path.stem.lower().replace("-", "_").split("_")

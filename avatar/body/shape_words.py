@@ -24,7 +24,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "muscle": (0.0, 1.0),
     "proportions": (0.0, 1.0),
 }
-"""Least and greatest value of each word: height in metres, age in years, gender from male to female, else low to high."""
+"""Least and greatest value of each word: height in metres, age in years, gender 0 male to 1 female."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,9 @@ import numpy as np
 
 from avatar.errors import AvatarError
 from avatar.files import require_file
+
+# Spread out, real joint regressors have half a million entries; a few bytes could ask for any number.
+_MOST_ENTRIES = 1e8
 
 
 class Refused(Exception):
@@ -45,6 +47,8 @@ class _SparseMatrix(_State):
 
         matrix = sparse.csr_matrix if self.by_rows else sparse.csc_matrix
         shape = self.state.get("_shape", self.state.get("shape"))
+        if shape is None or np.prod(shape, dtype=float) > _MOST_ENTRIES:
+            raise ValueError(f"a sparse matrix of shape {shape}")
         made = matrix((self.state["data"], self.state["indices"], self.state["indptr"]), shape=shape)
         made.check_format(full_check=True)
         return made.toarray()
@@ -93,11 +97,16 @@ def _numpy_names() -> dict[str, Any]:
     return names
 
 
-_CONTAINERS: tuple[Callable, ...] = (bool, int, float, complex, str, bytes, bytearray, list, tuple, dict, set, slice)
+def _empty_bytes() -> bytes:
+    """Bytes in old protocols, where only empty ones are written this way; `bytes(10**12)` would fill the memory."""
+    return b""
+
+
+_PLAIN_TYPES = (object, bool, int, float, complex, str, list, tuple, dict, set, frozenset, slice)
+_BUILTINS: dict[str, Any] = {made.__name__: made for made in _PLAIN_TYPES} | {"bytes": _empty_bytes}
 ALLOWED: dict[str, Any] = {
     **_numpy_names(),
-    **{f"{module}.{c.__name__}": c for c in _CONTAINERS for module in ("builtins", "__builtin__")},
-    **{f"{module}.object": object for module in ("builtins", "__builtin__")},
+    **{f"{module}.{name}": made for name, made in _BUILTINS.items() for module in ("builtins", "__builtin__")},
     **{f"{module}._reconstructor": _reconstructor for module in ("copyreg", "copy_reg")},
     "collections.OrderedDict": OrderedDict,
     "_codecs.encode": _encode,
