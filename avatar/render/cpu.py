@@ -83,7 +83,8 @@ class _Workspace:
         """At least `length` elements, holding whatever was left in them."""
         held = self.arrays.get(name)
         if held is None or len(held) < length:
-            held = self.arrays[name] = np.empty(length + length // 4, dtype)
+            # One vector more than asked for, since sums are read a vector at a time.
+            held = self.arrays[name] = np.empty(length + length // 4 + LANES, dtype)
         return held
 
 
@@ -107,41 +108,37 @@ class _Picture:
         self.size = cameras.width, cameras.height
         self.workers = threads()
         self.camera = cpu_project.camera_numbers(cameras, index)
-        self._sort(fields[0])
         self._bin(fields)
 
-    def _sort(self, means: np.ndarray) -> None:
-        number = len(means)
-        depths = self.work.array("depths", number, np.float32)
-        self.order, spare = self.work.array("order", number), self.work.array("spare", number)
-        self.count = cpu_tiles.sort_by_depth(means, self.camera, depths, depths.view(np.uint32), self.order, spare)
-
     def _bin(self, fields: list[np.ndarray]) -> None:
-        width, height = self.size
+        (width, height), number, work = self.size, len(fields[0]), self.work
         tiles = -(-width // LANES) * -(-height // cpu_raster.ROWS)
-        self.records = self.work.array("records", self.count * cpu_raster.RECORD, np.float32)
-        self.pair_start = self.work.array("pair_start", self.count + 1 + self.workers)
-        self.starts = self.work.array("starts", tiles + 1)[: tiles + 1]
-        tile_counts = self.work.array("tile_counts", self.workers * tiles)[: self.workers * tiles]
+        depths = work.array("depths", number, np.float32)[:number]
+        self.records = work.array("records", number * cpu_raster.RECORD, np.float32)
+        places = (number + 1) * cpu_tiles.LAYOUT
+        self.layout = work.array("layout", places)[:places]
+        self.starts = work.array("starts", tiles + 1)[: tiles + 1]
+        tile_counts = work.array("tile_counts", self.workers * tiles)[: self.workers * tiles]
         tile_counts = tile_counts.reshape(self.workers, tiles)
-        span_start = self.work.array("span_start", 3 * self.count)
         needed = 0
         while True:
-            spans = self.work.array("spans", self.workers * needed, np.float32)
+            spans = work.array("spans", self.workers * needed, np.float32)
             share = len(spans) // self.workers
             needed = max(
                 run_workers(
-                    cpu_project.project, self.workers, self.count, self.order, *fields, self.camera, width, height,
-                    self.records, spans, share, span_start, self.pair_start, tile_counts,
+                    cpu_project.project, self.workers, *fields, self.camera, width, height,
+                    depths, self.records, spans, share, self.layout, tile_counts,
                 )
             )  # fmt: skip
             if needed <= share:
                 break
-        pairs = cpu_tiles.open_tiles(self.workers, self.count, self.pair_start, tile_counts, self.starts)
-        self.entries, self.places = self.work.array("entries", pairs), self.work.array("places", pairs)
+        order, spare = work.array("order", number), work.array("spare", number)
+        count = cpu_tiles.sort_by_depth(depths, depths.view(np.uint32), order, spare)
+        pairs = cpu_tiles.open_tiles(self.workers, self.layout, tile_counts, self.starts)
+        self.entries, self.entry_pairs = work.array("entries", pairs), work.array("entry_pairs", pairs)
         run_workers(
-            cpu_tiles.fill_tiles, self.workers, self.count, spans, span_start, self.pair_start, tile_counts, width,
-            self.entries, self.places,
+            cpu_tiles.fill_tiles, self.workers, order[:count], spans, self.layout, tile_counts[0],
+            width, self.entries, self.entry_pairs,
         )  # fmt: skip
 
     def _tiles(self, *arguments: Any) -> tuple[Any, ...]:
@@ -159,10 +156,17 @@ class _Picture:
         gradients: list[np.ndarray],
         statistics: np.ndarray | None,
     ) -> None:
-        slots = self.work.array("slots", len(self.entries) * cpu_raster.SLOT, np.float32)
-        run_workers(cpu_raster.backward, self.workers, *self._tiles(*images, *g_images, slots, statistics))
+        pairs = len(self.entries)
+        slots = self.work.array("slots", pairs * cpu_raster.SLOT, np.float32)
+        statistics_slots = None
+        if statistics is not None:
+            statistics_slots = self.work.array("statistics", pairs * cpu_raster.STATISTICS_SLOT, np.float32)
+        run_workers(
+            cpu_raster.backward, self.workers,
+            *self._tiles(*images, *g_images, self.entry_pairs, slots, statistics_slots),
+        )  # fmt: skip
         means, quats, scales, opacities, _ = fields
         run_workers(
-            cpu_project.project_back, self.workers, self.count, self.order, means, quats, scales, opacities,
-            self.camera, self.records, self.pair_start, self.places, slots, g_images[2], *gradients, statistics,
+            cpu_project.project_back, self.workers, means, quats, scales, opacities,
+            self.camera, self.records, self.layout, slots, statistics_slots, g_images[2], *gradients, statistics,
         )  # fmt: skip

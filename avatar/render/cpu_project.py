@@ -1,7 +1,7 @@
 """From Gaussians to splats of one camera, and back: the `cpu` backend's work per Gaussian.
 
 Formulas: Zwicker et al. 2002 (EWA splatting); constants of gsplat 1.5.3. The arithmetic is in float64, which costs
-scalar code nothing. A Gaussian's *rank* is its place from front to back.
+scalar code nothing.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import math
 import numpy as np
 
 from avatar.render import cpu_raster as raster
-from avatar.render.constants import BLUR, MIN_ALPHA, VIEW_MARGIN
-from avatar.render.cpu_tiles import SLACK, span_place, tile_rows, write_spans
-from avatar.render.simd import LANES, kernel
+from avatar.render import cpu_tiles as tiles
+from avatar.render.constants import BLUR, MIN_ALPHA, NEAR, VIEW_MARGIN
+from avatar.render.simd import LANES, kernel, load, splat, store
 from avatar.types import Cameras
 
 
@@ -28,16 +28,20 @@ def camera_numbers(cameras: Cameras, index: int) -> np.ndarray:
     return np.concatenate([T[:3, :3].ravel(), T[:3, 3], [fx, fy, cx, cy], x_limits, y_limits])
 
 
+_LOG_MIN_ALPHA = math.log(MIN_ALPHA)
+
+
 @kernel
 def _dot(u, v):
     return u[0] * v[0] + u[1] * v[1] + u[2] * v[2]
 
 
 @kernel
-def _rotation(quat):
+def _rotation(quats, i):
     """Rows of the rotation matrix of a quaternion of any length, the unit quaternion, and one over its length."""
-    inverse = 1 / math.sqrt(quat[0] * quat[0] + quat[1] * quat[1] + quat[2] * quat[2] + quat[3] * quat[3])
-    w, x, y, z = quat[0] * inverse, quat[1] * inverse, quat[2] * inverse, quat[3] * inverse
+    w, x, y, z = np.float64(quats[i, 0]), np.float64(quats[i, 1]), np.float64(quats[i, 2]), np.float64(quats[i, 3])
+    inverse = 1 / math.sqrt(w * w + x * x + y * y + z * z)
+    w, x, y, z = w * inverse, x * inverse, y * inverse, z * inverse
     rows = (
         (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
         (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
@@ -47,20 +51,25 @@ def _rotation(quat):
 
 
 @kernel
-def _position(mean, camera):
-    """The centre in the camera's frame, and its slopes x / z and y / z limited to the neighbourhood of the view."""
-    x = camera[0] * mean[0] + camera[1] * mean[1] + camera[2] * mean[2] + camera[9]
-    y = camera[3] * mean[0] + camera[4] * mean[1] + camera[5] * mean[2] + camera[10]
-    z = camera[6] * mean[0] + camera[7] * mean[1] + camera[8] * mean[2] + camera[11]
-    slope_x = min(max(x / z, camera[16]), camera[17])
-    slope_y = min(max(y / z, camera[18]), camera[19])
-    return (x, y, z), (slope_x, slope_y)
+def _slopes(means, i, camera):
+    """Of a centre in the camera's frame: x / z, y / z and 1 / z."""
+    mx, my, mz = means[i, 0], means[i, 1], means[i, 2]
+    inverse = 1 / (camera[6] * mx + camera[7] * my + camera[8] * mz + camera[11])
+    x = camera[0] * mx + camera[1] * my + camera[2] * mz + camera[9]
+    y = camera[3] * mx + camera[4] * my + camera[5] * mz + camera[10]
+    return x * inverse, y * inverse, inverse
 
 
 @kernel
-def _jacobian_world(z, slopes, camera):
+def _limited(x, y, camera):
+    """Slopes limited to the neighbourhood of the view, where the projection may be linearised in place."""
+    return min(max(x, camera[16]), camera[17]), min(max(y, camera[18]), camera[19])
+
+
+@kernel
+def _jacobian_world(slopes, inverse_z, camera):
     """Rows of J W: how the pixel moves with the point in the world (J: perspective, linearised; W: rotation)."""
-    fx, fy = camera[12] / z, camera[13] / z
+    fx, fy = camera[12] * inverse_z, camera[13] * inverse_z
     return (
         (
             fx * (camera[0] - slopes[0] * camera[6]),
@@ -87,130 +96,134 @@ def _root(P, R, scale):
 
 @kernel
 def project(
-    worker, workers, count, order, means, quats, scales, opacities, colors, camera, width, height,
-    records, spans, share, span_start, pair_start, tile_counts,
+    worker, workers, means, quats, scales, opacities, colors, camera, width, height,
+    depths, records, spans, share, layout, tile_counts,
 ):  # fmt: skip
-    """Project the ranks of one worker and find the tiles that each splat reaches.
+    """Project one worker's share of the Gaussians and find the tiles that each splat reaches.
 
     Args:
-        count, order: as `sort_by_depth` made them.
-        records: out, `raster.RECORD` numbers a rank.
+        camera: see `camera_numbers`.
+        depths: out, metres, or -1 where a Gaussian is not drawn.
+        records: out, `raster.RECORD` numbers a Gaussian.
         spans: out, for each tile column that a splat meets the first and the end row of pixels.
         share: length of the part of `spans` that each worker fills. What does not fit is counted but not written.
-        span_start: out, three numbers a rank: place in `spans`, first tile column, number of columns.
-        pair_start: out, number of (splat, tile) pairs of this worker before each rank.
-        tile_counts: out, (workers, tiles) number of pairs in each tile.
+        layout: out, `tiles.LAYOUT` places a Gaussian; for now the last is the number of its pairs.
+        tile_counts: out, (workers, tiles) number of splats of this worker in each tile.
 
     Returns:
         How long the worker's share of `spans` ought to be.
     """
     tile_counts[worker] = 0
     columns = (width + LANES - 1) // LANES
-    needed, pairs = 0, 0
-    for rank in range(count * worker // workers, count * (worker + 1) // workers):
-        pair_start[rank] = pairs
-        span_start[3 * rank + 2] = 0
-        i = order[rank]
-        position, slopes = _position(means[i], camera)
-        x, y = camera[12] * position[0] / position[2] + camera[14], camera[13] * position[1] / position[2] + camera[15]
-        R, _, _ = _rotation(quats[i])
-        M = _root(_jacobian_world(position[2], slopes, camera), R, scales[i])
+    needed = 0
+    for i in range(len(means) * worker // workers, len(means) * (worker + 1) // workers):
+        depths[i], layout[tiles.LAYOUT * i + tiles.PAIR] = -1.0, 0
+        slope_x, slope_y, inverse_z = _slopes(means, i, camera)
+        if not 0 < inverse_z <= 1 / NEAR:
+            continue
+        x, y = camera[12] * slope_x + camera[14], camera[13] * slope_y + camera[15]
+        R, _, _ = _rotation(quats, i)
+        P = _jacobian_world(_limited(slope_x, slope_y, camera), inverse_z, camera)
+        M = _root(P, R, (scales[i, 0], scales[i, 1], scales[i, 2]))
         xx, xy, yy = _dot(M[0], M[0]) + BLUR, _dot(M[0], M[1]), _dot(M[1], M[1]) + BLUR
         determinant = xx * yy - xy * xy
         if not (opacities[i] >= MIN_ALPHA and determinant > 0 and determinant < np.inf):
             continue
         # The splat is drawn where d^T conic d <= reach: beyond, its alpha is below the cutoff.
-        reach = 2 * math.log(opacities[i] / MIN_ALPHA)
-        radius_x, radius_y = math.sqrt(reach * xx) + SLACK, math.sqrt(reach * yy) + SLACK
+        log_opacity = math.log(opacities[i])
+        reach = 2 * (log_opacity - _LOG_MIN_ALPHA)
+        radius_x, radius_y = math.sqrt(reach * xx) + tiles.SLACK, math.sqrt(reach * yy) + tiles.SLACK
         if not (x + radius_x > 0 and x - radius_x < width and y + radius_y > 0 and y - radius_y < height):
             continue
         first = (math.floor(max(x - radius_x - 0.5, -1.0)) + 1) // LANES
         end = math.floor(min(x + radius_x - 0.5, width - 1.0)) // LANES + 1
         if end <= first:
             continue
-        r = rank * raster.RECORD
-        records[r + raster.X], records[r + raster.Y], records[r + raster.DEPTH] = x, y, position[2]
-        records[r + raster.A] = -yy / determinant / 16
-        records[r + raster.B] = xy / determinant / 8
-        records[r + raster.C] = -xx / determinant / 16
-        records[r + raster.LOG] = math.log(opacities[i]) / 8
+        r, inverse = i * raster.RECORD, 1 / determinant
+        records[r + raster.X], records[r + raster.Y], records[r + raster.DEPTH] = x, y, 1 / inverse_z
+        records[r + raster.A], records[r + raster.C] = -yy * inverse / 16, -xx * inverse / 16
+        records[r + raster.B], records[r + raster.LOG] = xy * inverse / 8, log_opacity / 8
         for channel in range(3):
             records[r + raster.RED + channel] = colors[i, channel]
         start, room = worker * share + needed, 2 * LANES * ((end - first + LANES - 1) // LANES)
         needed += room
         if needed > share:
             continue
-        span_start[3 * rank], span_start[3 * rank + 1], span_start[3 * rank + 2] = start, first, end - first
-        highest = xy * math.sqrt(reach / yy)
-        write_spans(spans, start, first, end, x, y, radius_x, xy / xx, math.sqrt(determinant) / xx, highest, height)
+        depths[i] = 1 / inverse_z
+        place = tiles.LAYOUT * i
+        layout[place + tiles.SPAN], layout[place + tiles.COLUMN] = start, first
+        layout[place + tiles.COLUMNS] = end - first
+        tilt, ratio, lowest = xy / xx, math.sqrt(determinant) / xx, xy * math.sqrt(reach / yy)
+        tiles.write_spans(spans, start, first, end, x, y, radius_x, tilt, ratio, lowest, height)
+        pairs = 0
         for column in range(first, end):
-            place = start + span_place(column - first)
-            for tile_row in tile_rows(int(spans[place]), int(spans[place + LANES])):
+            place = start + tiles.span_place(column - first)
+            for tile_row in tiles.tile_rows(int(spans[place]), int(spans[place + LANES])):
                 tile_counts[worker, tile_row * columns + column] += 1
                 pairs += 1
-    pair_start[count + 1 + worker] = pairs
+        layout[tiles.LAYOUT * i + tiles.PAIR] = pairs
     return needed
 
 
 @kernel
 def project_back(
-    worker, workers, count, order, means, quats, scales, opacities, camera,
-    records, pair_start, places, slots, g_depth, g_means, g_quats, g_scales, g_opacities, g_colors, statistics,
+    worker, workers, means, quats, scales, opacities, camera,
+    records, layout, slots, statistics_slots, g_depth,
+    g_means, g_quats, g_scales, g_opacities, g_colors, statistics,
 ):  # fmt: skip
-    """Add the gradients of one worker's ranks to those of the Gaussians.
+    """Add the gradients of one worker's share of the Gaussians, summed over their pairs.
 
     Args:
-        count ... pair_start: as `project` used and made them; `open_tiles` has passed over `pair_start`.
-        places, slots: where the slot of each pair is, and the slots as `raster.backward` made them.
+        means ... records: as `project` used and made them.
+        layout: as `tiles.open_tiles` left it, with the first pair of each Gaussian and of one beyond the last.
+        slots, statistics_slots: as `raster.backward` made them.
         g_depth: None where the loss does not depend on the depth picture.
-        g_means, ...: out, one row a Gaussian; a Gaussian has one rank, so no two threads meet.
+        g_means, ...: out, one row a Gaussian.
         statistics: None, or out, (Gaussians, 3): contribution and absolute gradients by the projected centre.
     """
-    sums = np.empty(raster.SLOT, np.float64)
-    for rank in range(count * worker // workers, count * (worker + 1) // workers):
-        first, end = pair_start[rank], pair_start[rank + 1]
+    sums = np.empty(LANES, np.float32)
+    for i in range(len(means) * worker // workers, len(means) * (worker + 1) // workers):
+        first, end = layout[tiles.LAYOUT * i + tiles.PAIR], layout[tiles.LAYOUT * (i + 1) + tiles.PAIR]
         if first == end:
             continue
-        sums[:] = 0.0
-        for k in range(first, end):
-            slot = places[k] * raster.SLOT
-            for term in range(raster.S_DEPTH):
-                sums[term] += slots[slot + term]
+        r = i * raster.RECORD
+        eight, blue, g_z = splat(0.0), 0.0, 0.0
+        for slot in range(first * raster.SLOT, end * raster.SLOT, raster.SLOT):
+            eight = eight + load(slots, slot)
+            blue += slots[slot + raster.S_BLUE]
             if g_depth is not None:
-                sums[raster.S_DEPTH] += slots[slot + raster.S_DEPTH]
-            if statistics is not None:
-                for term in range(raster.S_WEIGHT, raster.SLOT):
-                    sums[term] += slots[slot + term]
-        i, r = order[rank], rank * raster.RECORD
+                g_z += slots[slot + raster.S_DEPTH]
+        store(sums, 0, eight)
+        s_x, s_y = sums[raster.SX], sums[raster.SY]
+        s_xx, s_xy, s_yy = sums[raster.SXX], sums[raster.SXY], sums[raster.SYY]
         if statistics is not None:
-            statistics[i, 0] += sums[raster.S_WEIGHT]
-            # The record holds an eighth of the exponent.
-            statistics[i, 1] += 8 * sums[raster.S_ABS_X]
-            statistics[i, 2] += 8 * sums[raster.S_ABS_Y]
-        for channel in range(3):
-            g_colors[i, channel] += sums[raster.S_RED + channel]
+            for pair in range(first, end):
+                slot = pair * raster.STATISTICS_SLOT
+                # The record holds an eighth of the exponent.
+                statistics[i, 0] += statistics_slots[slot + raster.WEIGHT]
+                statistics[i, 1] += 8 * statistics_slots[slot + raster.ABS_X]
+                statistics[i, 2] += 8 * statistics_slots[slot + raster.ABS_Y]
+        g_colors[i, 0] += sums[raster.S_RED]
+        g_colors[i, 1] += sums[raster.S_GREEN]
+        g_colors[i, 2] += blue
         g_opacities[i] += sums[raster.S] / opacities[i]
-        a, b, c = -16.0 * records[r + raster.A], -8.0 * records[r + raster.B], -16.0 * records[r + raster.C]
         # The exponent is -d^T conic d / 2 with d the pixel minus the centre, and for G = d conic,
         # d covariance = -conic G conic.
-        g_x = a * sums[raster.SX] + b * sums[raster.SY]
-        g_y = b * sums[raster.SX] + c * sums[raster.SY]
-        ax, ay = a * sums[raster.SXX] + b * sums[raster.SXY], a * sums[raster.SXY] + b * sums[raster.SYY]
-        bx, by = b * sums[raster.SXX] + c * sums[raster.SXY], b * sums[raster.SXY] + c * sums[raster.SYY]
+        a, b, c = -16.0 * records[r + raster.A], -8.0 * records[r + raster.B], -16.0 * records[r + raster.C]
+        ax, ay, bx, by = a * s_xx + b * s_xy, a * s_xy + b * s_yy, b * s_xx + c * s_xy, b * s_xy + c * s_yy
         g_cov = (0.5 * (ax * a + ay * b), 0.5 * (ax * b + ay * c), 0.5 * (bx * b + by * c))
-        _gaussian_back(
-            i, means, quats, scales, camera, g_x, g_y, sums[raster.S_DEPTH], g_cov, g_means, g_quats, g_scales
-        )
+        g_x, g_y = a * s_x + b * s_y, b * s_x + c * s_y
+        _gaussian_back(i, means, quats, scales, camera, g_x, g_y, g_z, g_cov, g_means, g_quats, g_scales)
 
 
 @kernel
 def _gaussian_back(i, means, quats, scales, camera, g_x, g_y, g_z, g_cov, g_means, g_quats, g_scales):
     """From the gradients by the projected centre, depth and covariance (xx, xy, yy) to those by the Gaussian."""
-    position, slopes = _position(means[i], camera)
-    x, y, z = position
-    scale = (scales[i, 0], scales[i, 1], scales[i, 2])
-    R, q, inverse = _rotation(quats[i])
-    P = _jacobian_world(z, slopes, camera)
+    x, y, inverse_z = _slopes(means, i, camera)
+    slopes = _limited(x, y, camera)
+    scale = (np.float64(scales[i, 0]), np.float64(scales[i, 1]), np.float64(scales[i, 2]))
+    R, q, inverse = _rotation(quats, i)
+    P = _jacobian_world(slopes, inverse_z, camera)
     M = _root(P, R, scale)
     # covariance = M M^T, M = P Q, Q = R S
     gM0 = (
@@ -235,16 +248,18 @@ def _gaussian_back(i, means, quats, scales, camera, g_x, g_y, g_z, g_cov, g_mean
     gP1 = (_dot(R[0], sM1), _dot(R[1], sM1), _dot(R[2], sM1))
     # P = J W with J = [fx / z, 0, -fx slope_x / z; 0, fy / z, -fy slope_y / z]
     W0, W1, W2 = (camera[0], camera[1], camera[2]), (camera[3], camera[4], camera[5]), (camera[6], camera[7], camera[8])
-    fx, fy = camera[12] / z, camera[13] / z
+    fx, fy = camera[12] * inverse_z, camera[13] * inverse_z
     gJ_x, gJ_xz, gJ_y, gJ_yz = _dot(gP0, W0), _dot(gP0, W2), _dot(gP1, W1), _dot(gP1, W2)
-    g_z -= (fx * (gJ_x - slopes[0] * gJ_xz + g_x * x) + fy * (gJ_y - slopes[1] * gJ_yz + g_y * y)) / z
-    gx, gy = g_x * fx, g_y * fy
-    if slopes[0] == x / z:
-        gx -= fx * gJ_xz / z
-        g_z += fx * gJ_xz * x / (z * z)
-    if slopes[1] == y / z:
-        gy -= fy * gJ_yz / z
-        g_z += fy * gJ_yz * y / (z * z)
+    gx, gy = fx * g_x, fy * g_y
+    g_z -= gx * x + gy * y
+    g_z -= (fx * (gJ_x - slopes[0] * gJ_xz) + fy * (gJ_y - slopes[1] * gJ_yz)) * inverse_z
+    # A slope at its limit does not follow the centre.
+    if slopes[0] == x:
+        gx -= fx * gJ_xz * inverse_z
+        g_z += fx * gJ_xz * x * inverse_z
+    if slopes[1] == y:
+        gy -= fy * gJ_yz * inverse_z
+        g_z += fy * gJ_yz * y * inverse_z
     for j in range(3):
         g_means[i, j] += gx * W0[j] + gy * W1[j] + g_z * W2[j]
 

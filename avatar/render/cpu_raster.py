@@ -24,22 +24,28 @@ from avatar.render.simd import (
     load,
     maximum,
     minimum,
+    prefetch,
     splat,
     store,
+    store_totals,
     total,
     where,
 )
 
 ROWS = 16
+_NEXT = 3  # splats between a hint to load a record and its use
 CHECK = 16  # splats between two looks at whether the whole tile is finished
 
 # A splat's record: projected centre, scaled conic and logarithm, colour, depth.
 X, Y, A, B, C, LOG, RED, GREEN, BLUE, DEPTH = range(10)
 RECORD = 12
 
-# A slot of gradient sums: moments of the gradient by the exponent, colour, depth, statistics.
-S, SX, SY, SXX, SXY, SYY, S_RED, S_GREEN, S_BLUE, S_DEPTH, S_WEIGHT, S_ABS_X, S_ABS_Y = range(13)
-SLOT = 13
+# A slot of gradient sums: moments of the gradient by the exponent, by the colour, by the depth.
+S, SX, SY, SXX, SXY, SYY, S_RED, S_GREEN, S_BLUE, S_DEPTH = range(10)
+SLOT = 10
+# A slot of statistics: blending weight and absolute gradients by the centre.
+WEIGHT, ABS_X, ABS_Y = range(3)
+STATISTICS_SLOT = 3
 
 _PLANE = LANES * ROWS
 SCRATCH = 8 * _PLANE
@@ -87,8 +93,8 @@ def forward(worker, workers, starts, entries, records, scratch, width, height, r
 
     Args:
         starts: for each tile the place in `entries` where its splats begin; one more at the end.
-        entries: splats of each tile front to back, as `rank << 16 | first_row << 8 | end_row`.
-        records: `RECORD` numbers a splat, by rank.
+        entries: splats of each tile front to back, as `Gaussian << 16 | first_row << 8 | end_row`.
+        records: `RECORD` numbers a Gaussian.
         scratch: `SCRATCH` numbers a worker.
         rgb, alpha, depth: flat pictures.
     """
@@ -104,6 +110,7 @@ def forward(worker, workers, starts, entries, records, scratch, width, height, r
             store(planes, i, splat(0.0))
         while position < last and not _finished(planes):
             for p in range(position, min(position + CHECK, last)):
+                prefetch(records, (entries[min(p + _NEXT, last - 1)] >> 16) * RECORD)
                 _blend(planes, entries[p], records, left, top)
             position += CHECK
         _write_tile(planes, left, top, width, height, rgb, alpha, depth)
@@ -152,15 +159,16 @@ def _write_tile(planes, left, top, width, height, rgb, alpha, depth):
 @kernel
 def backward(
     worker, workers, starts, entries, records, scratch, width, height, rgb, alpha, depth,
-    g_rgb, g_alpha, g_depth, slots, statistics,
+    g_rgb, g_alpha, g_depth, entry_pairs, slots, statistics_slots,
 ):  # fmt: skip
     """Sum up the gradients of the pairs of every `workers`-th tile, from tile `worker` on, into their slots.
 
     Args:
         starts, entries, records, scratch, rgb, alpha, depth: as `forward` used and made them.
         g_rgb, g_alpha, g_depth: flat gradients of the loss by the pictures; `g_depth` may be None.
-        slots: out, `SLOT` numbers an entry, about the offset (dx, dy) of the pixel from the splat's centre.
-        statistics: None, or anything to fill in the statistics of the slots as well.
+        entry_pairs: the pair that each entry is, that is, the number of its slot; a splat's slots lie together.
+        slots: out, `SLOT` numbers a pair, about the offset (dx, dy) of the pixel from the splat's centre.
+        statistics_slots: None, or out, `STATISTICS_SLOT` numbers a pair.
     """
     planes = scratch[worker * SCRATCH : (worker + 1) * SCRATCH]
     columns = (width + LANES - 1) // LANES
@@ -173,10 +181,15 @@ def backward(
         _read_tile(planes, left, top, width, height, rgb, alpha, depth, g_rgb, g_alpha, g_depth)
         while position < last and not _finished(planes):
             for p in range(position, min(position + CHECK, last)):
-                _blend_back(planes, entries[p], records, left, top, slots, p * SLOT, g_depth, statistics)
+                prefetch(records, (entries[min(p + _NEXT, last - 1)] >> 16) * RECORD)
+                pair = entry_pairs[p]
+                _blend_back(planes, entries[p], records, left, top, slots, pair, g_depth, statistics_slots)
             position += CHECK
-        for i in range(position * SLOT, last * SLOT):
-            slots[i] = 0.0
+        for p in range(position, last):
+            pair = entry_pairs[p]
+            slots[pair * SLOT : (pair + 1) * SLOT] = 0.0
+            if statistics_slots is not None:
+                statistics_slots[pair * STATISTICS_SLOT : (pair + 1) * STATISTICS_SLOT] = 0.0
 
 
 @kernel
@@ -202,7 +215,7 @@ def _read_tile(planes, left, top, width, height, rgb, alpha, depth, g_rgb, g_alp
 
 
 @kernel
-def _blend_back(planes, entry, records, left, top, slots, slot, g_depth, statistics):
+def _blend_back(planes, entry, records, left, top, slots, pair, g_depth, statistics_slots):
     """Lay one splat over the tile again and sum up its gradients.
 
     With w = alpha T and g.c the gradient times the splat's colour, the derivative of the loss by the exponent of
@@ -248,23 +261,17 @@ def _blend_back(planes, entry, records, left, top, slots, slot, g_depth, statist
         s_dy = s * dy
         m1 = m1 + s_dy
         m2 = m2 + s_dy * dy
-        if statistics is not None:
+        if statistics_slots is not None:
             sum_weight = sum_weight + weight
             abs_x = abs_x + absolute(s * (dx * (2 * records[r + A]) + dy * records[r + B]))
             abs_y = abs_y + absolute(s * (slope + dy * (2 * c)))
         dy = dy + 1.0
-    slots[slot + S] = total(m0)
-    slots[slot + SX] = total(m0 * dx)
-    slots[slot + SXX] = total(m0 * dx * dx)
-    slots[slot + SY] = total(m1)
-    slots[slot + SXY] = total(m1 * dx)
-    slots[slot + SYY] = total(m2)
-    slots[slot + S_RED] = total(sum_red)
-    slots[slot + S_GREEN] = total(sum_green)
-    slots[slot + S_BLUE] = total(sum_blue)
+    m0_x, m1_x = m0 * dx, m1 * dx
+    store_totals(slots, pair * SLOT, (m0, m0_x, m1, m0_x * dx, m1_x, m2, sum_red, sum_green))
+    slots[pair * SLOT + S_BLUE] = total(sum_blue)
     if g_depth is not None:
-        slots[slot + S_DEPTH] = total(sum_z)
-    if statistics is not None:
-        slots[slot + S_WEIGHT] = total(sum_weight)
-        slots[slot + S_ABS_X] = total(abs_x)
-        slots[slot + S_ABS_Y] = total(abs_y)
+        slots[pair * SLOT + S_DEPTH] = total(sum_z)
+    if statistics_slots is not None:
+        statistics_slots[pair * STATISTICS_SLOT + WEIGHT] = total(sum_weight)
+        statistics_slots[pair * STATISTICS_SLOT + ABS_X] = total(abs_x)
+        statistics_slots[pair * STATISTICS_SLOT + ABS_Y] = total(abs_y)

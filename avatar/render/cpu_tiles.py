@@ -4,51 +4,55 @@ from __future__ import annotations
 
 import numpy as np
 
-from avatar.render.constants import NEAR
 from avatar.render.cpu_raster import ROWS
-from avatar.render.simd import LANES, floor, kernel, lanes, maximum, minimum, splat, sqrt, store
+from avatar.render.simd import LANES, floor, kernel, lanes, maximum, minimum, prefetch, splat, sqrt, store
 
 SLACK = 0.01
 """Slack of the bounds in pixels: far above the rounding of float32, far below what would cost time."""
 
-_DIGIT = 11  # bits sorted in one pass
-_BUCKETS = 1 << _DIGIT
+# Where to find what of a Gaussian: place in `spans`, first tile column, number of columns, first pair.
+SPAN, COLUMN, COLUMNS, PAIR = range(4)
+LAYOUT = 4
+
+_AHEAD = 12  # splats between a hint to load what belongs to a splat and its use
 
 
 @kernel
-def sort_by_depth(means, camera, depths, depth_bits, order, spare):
-    """Write the indices of the Gaussians beyond the near plane to `order`, front to back, and return their number.
+def sort_by_depth(depths, depth_bits, order, spare):
+    """Write the indices of the Gaussians of positive depth to `order`, front to back, and return their number.
 
-    The bits of positive floats are ordered like the floats, so a radix sort takes three passes; it is stable, and
+    The bits of positive floats are ordered like the floats, so a radix sort of four passes does it; it is stable, and
     equal depths stay in the order of the Gaussians, as in gsplat.
 
     Args:
-        depths, depth_bits: scratch, the same memory seen as float32 and as uint32.
+        depths, depth_bits: the same memory seen as float32 and as uint32.
         spare: scratch like `order`.
     """
     count = 0
-    histogram = np.zeros((3, _BUCKETS), np.int64)
-    for i in range(len(means)):
-        z = camera[6] * means[i, 0] + camera[7] * means[i, 1] + camera[8] * means[i, 2] + camera[11]
-        depths[i] = z
-        if depths[i] >= NEAR and depths[i] < np.inf:
+    histogram = np.zeros((4, 256), np.int64)
+    for i in range(len(depths)):
+        if depths[i] > 0:
             order[count] = i
             count += 1
-            for digit in range(3):
-                histogram[digit, depth_bits[i] >> np.uint32(digit * _DIGIT) & np.uint32(_BUCKETS - 1)] += 1
+            for digit in range(4):
+                histogram[digit, _digit(depth_bits[i], digit)] += 1
     source, target = order, spare
-    for digit in range(3):
+    for digit in range(4):
         place = 0
-        for bucket in range(_BUCKETS):
+        for bucket in range(256):
             place, histogram[digit, bucket] = place + histogram[digit, bucket], place
         for k in range(count):
             i = source[k]
-            bucket = np.int64(depth_bits[i] >> np.uint32(digit * _DIGIT) & np.uint32(_BUCKETS - 1))
+            bucket = _digit(depth_bits[i], digit)
             target[histogram[digit, bucket]] = i
             histogram[digit, bucket] += 1
         source, target = target, source
-    order[:count] = source[:count]
     return count
+
+
+@kernel
+def _digit(bits, digit):
+    return np.int64(bits >> np.uint32(8 * digit) & np.uint32(255))
 
 
 @kernel
@@ -64,16 +68,16 @@ def tile_rows(begin, end):
 
 
 @kernel
-def write_spans(spans, start, first, end, x, y, radius, tilt, ratio, highest, height):
+def write_spans(spans, start, first, end, x, y, radius, tilt, ratio, lowest, height):
     """The rows of pixels that an ellipse covers in each tile column, a vector of columns at a time.
 
-    Its border is y = tilt dx +- ratio sqrt(radius^2 - dx^2), farthest down (the picture's y) at dx = highest and
-    farthest up at -highest; in a strip it is farthest at the dx of the strip nearest to those.
+    Its border is y = tilt dx +- ratio sqrt(radius^2 - dx^2), with y downwards lowest at dx = lowest and highest at
+    dx = -lowest; in a strip it is so at the dx of the strip nearest to those.
     """
     for column in range(first, end, LANES):
         left = (lanes() + float(column)) * float(LANES) + (0.5 - x)
         left, right = maximum(left, -radius), minimum(left + (LANES - 1.0), radius)
-        down, up = minimum(maximum(left, highest), right), minimum(maximum(left, -highest), right)
+        down, up = minimum(maximum(left, lowest), right), minimum(maximum(left, -lowest), right)
         bottom = down * tilt + sqrt(maximum(splat(radius * radius) - down * down, 0.0)) * ratio
         top = up * tilt - sqrt(maximum(splat(radius * radius) - up * up, 0.0)) * ratio
         place = start + 2 * (column - first)
@@ -84,8 +88,8 @@ def write_spans(spans, start, first, end, x, y, radius, tilt, ratio, highest, he
 
 
 @kernel
-def open_tiles(workers, count, pair_start, tile_counts, starts):
-    """Turn counts into places, in place: of each worker in each tile, of each tile, and of each rank's pairs.
+def open_tiles(workers, layout, tile_counts, starts):
+    """Turn counts into places: of each Gaussian's pairs and, in `starts` and `tile_counts[0]`, of each tile.
 
     Returns:
         The number of pairs.
@@ -94,36 +98,51 @@ def open_tiles(workers, count, pair_start, tile_counts, starts):
     for tile in range(tile_counts.shape[1]):
         starts[tile] = place
         for worker in range(workers):
-            place, tile_counts[worker, tile] = place + tile_counts[worker, tile], place
+            place += tile_counts[worker, tile]
+        tile_counts[0, tile] = starts[tile]
     starts[tile_counts.shape[1]] = place
     before = 0
-    for worker in range(workers):
-        own = pair_start[count + 1 + worker]
-        for rank in range(count * worker // workers, count * (worker + 1) // workers):
-            pair_start[rank] += before
-        before += own
-    pair_start[count] = before
-    return place
+    for i in range(PAIR, len(layout) - LAYOUT, LAYOUT):
+        before, layout[i] = before + layout[i], before
+    layout[len(layout) - LAYOUT + PAIR] = before
+    return before
 
 
 @kernel
-def fill_tiles(worker, workers, count, spans, span_start, pair_start, tile_counts, width, entries, places):
-    """Write the entries of one worker's ranks into their tiles, and where each pair went.
+def fill_tiles(worker, workers, order, spans, layout, cursors, width, entries, entry_pairs):
+    """Write the entries of every `workers`-th column of tiles, and which pair each is.
 
-    The workers' ranks follow each other and each goes through its own in order, so every tile is sorted by depth.
+    Every worker goes through all splats from front to back, so each tile comes out sorted by depth.
+
+    Args:
+        order: as `sort_by_depth` made it.
+        layout: `LAYOUT` places a Gaussian.
+        cursors: for each tile the place of its next entry.
     """
     columns = (width + LANES - 1) // LANES
-    for rank in range(count * worker // workers, count * (worker + 1) // workers):
-        start, first, number = span_start[3 * rank], span_start[3 * rank + 1], span_start[3 * rank + 2]
-        pair = pair_start[rank]
+    last = len(order) - 1
+    for rank in range(len(order)):
+        prefetch(layout, LAYOUT * order[min(rank + 2 * _AHEAD, last)])
+        prefetch(spans, layout[LAYOUT * order[min(rank + _AHEAD, last)] + SPAN])
+        i = order[rank]
+        start, first, number, pair = _places(layout, i)
         for k in range(number):
             place = start + span_place(k)
             begin, end = int(spans[place]), int(spans[place + LANES])
+            if (first + k) % workers != worker:
+                pair += len(tile_rows(begin, end))
+                continue
             for tile_row in tile_rows(begin, end):
                 top = tile_row * ROWS
                 tile = tile_row * columns + first + k
-                entry = tile_counts[worker, tile]
-                tile_counts[worker, tile] = entry + 1
-                entries[entry] = rank << 16 | max(begin - top, 0) << 8 | min(end - top, ROWS)
-                places[pair] = entry
+                entry = cursors[tile]
+                cursors[tile] = entry + 1
+                entries[entry] = i << 16 | max(begin - top, 0) << 8 | min(end - top, ROWS)
+                entry_pairs[entry] = pair
                 pair += 1
+
+
+@kernel
+def _places(layout, i):
+    i *= LAYOUT
+    return layout[i + SPAN], layout[i + COLUMN], layout[i + COLUMNS], layout[i + PAIR]

@@ -23,7 +23,7 @@ from avatar.types import Cameras, Gaussians, RenderOutput
 class Splats(NamedTuple):
     """Gaussians in front of one camera, front to back: `index` tells which of the given ones they are."""
 
-    index: Int[Tensor, " s"]
+    index: Int[Tensor, " s"]  # type: ignore[assignment]
     means: Float[Tensor, "s 2"]
     conics: Float[Tensor, "s 3"]
     reach: Float[Tensor, " s"]

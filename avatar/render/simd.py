@@ -21,12 +21,12 @@ from pathlib import Path
 import llvmlite.binding
 import numba
 from llvmlite import ir
-from numba.core import cgutils, types, typeconv
+from numba.core import cgutils, typeconv, types
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, lower_cast, models, register_model
 
 LANES = 16 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 8
-"""Lanes in a vector: what one register holds. AVX2 and narrower machines take eight, in several registers if need be."""
+"""Lanes in a vector: what one register of AVX2 or AVX-512 holds. Narrower machines use several registers."""
 
 _FLOAT = ir.FloatType()
 _VECTOR = ir.VectorType(_FLOAT, LANES)
@@ -187,6 +187,22 @@ def store(typingctx, array, index, vector):
 
 
 @intrinsic
+def prefetch(typingctx, array, index):
+    """Start to load the cache line of element `index` of a contiguous array; only a hint, it cannot fail."""
+
+    def build(context, builder, sig, args):
+        data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        place = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()] + 3 * [_INDEX])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        read, keep, data_cache = _INDEX(0), _INDEX(3), _INDEX(1)
+        builder.call(function, [place, read, keep, data_cache])
+        return context.get_dummy_value()
+
+    return types.void(array, index), build
+
+
+@intrinsic
 def where(typingctx, mask, yes, no):
     """`yes` in the lanes where `mask` holds, `no` in the others."""
     return Vector(Mask, Vector, Vector), lambda context, builder, sig, args: builder.select(*args)
@@ -233,22 +249,58 @@ def maximum(typingctx, x, y):
     return Vector(Vector, Vector), lambda context, b, sig, args: b.select(b.fcmp_ordered(">", *args), *args)
 
 
+def _pick(builder, x, y, lanes_of_both):
+    """A vector of the chosen lanes of `x`, counted from 0, and of `y`, counted on from there."""
+    return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(_INDEX, len(lanes_of_both)), lanes_of_both))
+
+
+def _fold(builder, value, width: int):
+    """Add the upper half of the lanes to the lower half until `width` are left."""
+    while value.type.count > width:
+        half = value.type.count // 2
+        lower, upper = list(range(half)), list(range(half, 2 * half))
+        value = builder.fadd(_pick(builder, value, value, lower), _pick(builder, value, value, upper))
+    return value
+
+
 @intrinsic
 def total(typingctx, vector):
-    """Sum over the lanes, pairwise in a fixed order."""
+    """Sum over the lanes, in a fixed order."""
 
     def build(context, builder, sig, args):
-        (value,), width = args, LANES
-        while width > 1:
-            width //= 2
-            halves = [
-                builder.shuffle_vector(value, value, ir.Constant(ir.VectorType(_INDEX, width), lanes))
-                for lanes in (list(range(width)), list(range(width, 2 * width)))
-            ]
-            value = builder.fadd(*halves)
-        return builder.extract_element(value, _INDEX(0))
+        return builder.extract_element(_fold(builder, args[0], 1), _INDEX(0))
 
     return types.float32(Vector), build
+
+
+@intrinsic
+def store_totals(typingctx, array, index, vectors):
+    """Write the sums over the lanes of each of eight vectors to eight elements of an array that start at `index`.
+
+    The sums are formed side by side: three rounds of adding two vectors' even and odd parts, instead of eight sums
+    of three rounds each.
+    """
+    if not (_is_float_row(array) and isinstance(vectors, types.UniTuple) and vectors.count == 8):
+        return None
+
+    def build(context, builder, sig, args):
+        sums = [_fold(builder, value, 8) for value in cgutils.unpack_tuple(builder, args[2])]
+        # Lanes 0..7 are of the first vector, 8..15 of the second; each round halves what is left of a sum.
+        rounds = [
+            ([0, 8, 2, 10, 4, 12, 6, 14], [1, 9, 3, 11, 5, 13, 7, 15]),
+            ([0, 1, 8, 9, 4, 5, 12, 13], [2, 3, 10, 11, 6, 7, 14, 15]),
+            ([0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15]),
+        ]
+        for even, odd in rounds:
+            sums = [
+                builder.fadd(_pick(builder, x, y, even), _pick(builder, x, y, odd))
+                for x, y in zip(sums[::2], sums[1::2], strict=True)
+            ]
+        place = builder.gep(context.make_array(sig.args[0])(context, builder, args[0]).data, [args[1]])
+        builder.store(sums[0], builder.bitcast(place, sums[0].type.as_pointer())).align = 4
+        return context.get_dummy_value()
+
+    return types.void(array, index, vectors), build
 
 
 @intrinsic
