@@ -45,6 +45,7 @@ class DeformMLP(nn.Module):
 
     Attributes:
         low, high, mean: the range and mean of the pose features seen in training; see `remember_poses`.
+        awake: off, it costs nothing and moves nothing; training wakes it late.
     """
 
     low: Tensor
@@ -53,6 +54,7 @@ class DeformMLP(nn.Module):
 
     def __init__(self, joints: int) -> None:
         super().__init__()
+        self.awake = True
         self.joint_encoder = nn.Parameter(torch.randn(joints, 9, HIDDEN) / 3)
         self.place_encoder = nn.Linear(6 * BANDS, HIDDEN)
         self.hidden = nn.Linear(HIDDEN, HIDDEN)
@@ -77,6 +79,8 @@ class DeformMLP(nn.Module):
         near: Float[Tensor, "n joints"],
     ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
         """Displacement in metres in the rest frame, and log brightness, of the Gaussians at rest `points`."""
+        if not self.awake:
+            return points.new_zeros(points.shape), points.new_zeros(len(points))
         features = rotations.flatten(-2).clamp(self.low, self.high)
         place = self.place_encoder(place_features(points))
         moved = self._network(features, place, near) - self._network(self.mean, place, near)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from avatar import __version__
 from avatar.body import Body, load_body
 from avatar.body.skinning import skinning_transforms
+from avatar.correctives import PoseCorrectives
 from avatar.deform import DeformMLP, nearby_joints
 from avatar.errors import AvatarError
 from avatar.files import replacing, require_file
@@ -68,9 +69,11 @@ class Avatar(nn.Module):
         self.normals = gaussians.normals(self.frames)
         self.frame_quats = gaussians.frame_quats(self.frames)
         self.near = nearby_joints(self.weights, body.parents)
-        self.pose_dirs = None
+        self.correctives = None
         if body.pose_dirs is not None:
-            self.pose_dirs = torch.einsum("nc,ncxp->nxp", gaussians.bary, body.pose_dirs[corners])
+            # Corner by corner: all three at once would take half a gigabyte for a large avatar.
+            shares = zip(gaussians.bary.unbind(1), corners.unbind(1), strict=True)
+            self.correctives = PoseCorrectives(sum(share[:, None, None] * body.pose_dirs[v] for share, v in shares))
 
     @property
     def device(self) -> torch.device:
@@ -141,9 +144,8 @@ class Avatar(nn.Module):
             moved, brightness = self.deform(pose.rotations, means.detach(), self.near)
             means = means + moved
             self.moved = moved
-        if self.pose_dirs is not None:
-            eye = torch.eye(3, device=self.device)
-            means = means + self.pose_dirs @ (pose.rotations[1:] - eye).flatten()
+        if self.correctives is not None:
+            means = means + self.correctives(pose.rotations)
         return means, brightness
 
     def _blended_rotation(self, rotations: Float[Tensor, "joints 3 3"]) -> Float[Tensor, "n 4"]:

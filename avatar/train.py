@@ -178,6 +178,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             began = share >= starts.get(group["name"], 0.0)
             group["lr"] = group["initial"] * 0.1**share if began else 0.0
+        if self.avatar.deform is not None:
+            self.avatar.deform.awake = share >= config.deform_start
 
     def _next_frame(self) -> int:
         """A frame of the current shuffled round; each frame is shown once a round."""
@@ -246,6 +248,8 @@ class Trainer:
 
     def _finish(self) -> None:
         """Say how well each Gaussian was seen, and complete those that no frame showed."""
+        if self.avatar.deform is not None:
+            self.avatar.deform.awake = True
         chosen = self.trained[:: max(len(self.trained) // 32, 1)]
         seen, _ = self._seen_colors(chosen, level=1)
         # One pixel's worth of a half-resolution picture in one of the frames counts as well seen.

@@ -23,8 +23,9 @@ ALLOWED = {
     "light": NOUNS,
     "deform": NOUNS,
     "gaussians": NOUNS,
+    "correctives": NOUNS,
     "losses": NOUNS | {"gaussians", "ssim"},
-    "model": NOUNS | {"body", "deform", "gaussians", "light"},
+    "model": NOUNS | {"body", "correctives", "deform", "gaussians", "light"},
     "observe": PICTURES,
     "track": PICTURES | {"body", "observe"},
 }

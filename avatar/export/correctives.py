@@ -64,7 +64,7 @@ def deformation(avatar: Avatar, pose: BodyPose) -> Float[Tensor, "n 4"]:
 @torch.no_grad()
 def fit_correctives(avatar: Avatar, clips: Sequence[BodyPose], rank: int = RANK) -> Correctives:
     """The `rank` strongest components over the given clips of complete poses, and their coefficients."""
-    if avatar.deform is None and avatar.pose_dirs is None:
+    if avatar.deform is None and avatar.correctives is None:
         rank = 0
     # One unit of each output of the network weighs the same.
     units = torch.tensor(OUTPUT_SCALE).to(avatar.device)
