@@ -22,7 +22,7 @@ from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians, Observations
 WHITE = (1.0, 1.0, 1.0)
 PANEL = 640  # px, longer side of one panel of the overlay
 TURN_SECONDS = 4
-TURN_FPS = 24
+TURN_FPS = 24.0
 
 
 def to_bytes(image: Float[Tensor, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
@@ -65,7 +65,7 @@ def turntable_frames(
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Pictures of one pose from all round, at `TURN_FPS` frames a second, on white."""
     low, high = bounding_box(avatar, pose)
-    cameras = orbit(low, high, TURN_SECONDS * TURN_FPS, width, height)
+    cameras = orbit(low, high, round(TURN_SECONDS * TURN_FPS), width, height)
     for index in progress(range(len(cameras)), "turntable"):
         yield to_bytes(picture(avatar, pose, cameras[index], backend))
 

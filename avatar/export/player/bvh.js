@@ -15,7 +15,7 @@ for (const [side, short] of [["left", "l"], ["right", "r"]]) {
     collar: ["collar", "clavicle", "shoulder"],
     shoulder: ["arm", "upperarm", "uparm", "shoulder"],
     elbow: ["forearm", "lowerarm", "elbow"],
-    wrist: ["hand", "wrist"],
+    wrist: ["wrist", "hand"],
   };
   for (const [part, names] of Object.entries(parts)) {
     BVH_NAMES[`${side}_${part}`] = names.flatMap((n) => [side + n, short + n, n + side, n + short]);
@@ -109,17 +109,20 @@ function matchJoints(name, joints) {
   return map;
 }
 
-// The rotation that brings the source at rest upright and facing +Z with its left at +X.
+// The rotation that brings the source at rest upright and facing +Z with its left at +X. It goes by the axes of the
+// file that come nearest: a rest pose that leans, or hips of two heights, must not tilt the world.
 function alignment(joints, map) {
   const at = (joint) => joints[map[joint]].place;
-  const hips = scaled(add(at("left_hip"), at("right_hip")), 0.5);
-  const feet = scaled(add(at("left_ankle"), at("right_ankle")), 0.5);
-  const up = normalize(subtract(hips, feet));
+  const hips = add(at("left_hip"), at("right_hip")), feet = add(at("left_ankle"), at("right_ankle"));
+  const up = nearestAxis(subtract(hips, feet));
   const across = subtract(at("left_hip"), at("right_hip"));
-  // The nearest axis of the file: a rest pose that leans or squats must not tilt the world.
-  const axis = up.map((x) => (Math.abs(x) === Math.max(...up.map(Math.abs)) ? Math.sign(x) : 0));
-  const left = normalize(subtract(across, scaled(axis, dot(across, axis))));
-  return quatFromMatrix([...left, ...axis, ...cross(left, axis)]);
+  const left = nearestAxis(subtract(across, scaled(up, dot(across, up))));
+  return quatFromMatrix([...left, ...up, ...cross(left, up)]);
+}
+
+function nearestAxis(v) {
+  const longest = Math.max(...v.map(Math.abs));
+  return v.map((x) => (Math.abs(x) === longest ? Math.sign(x) : 0));
 }
 
 // For each limb the turn from our rest direction to the source's, in our axes.
