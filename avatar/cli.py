@@ -11,6 +11,7 @@ COMMANDS = {
     "track": ("track", "track"),
     "create": ("create", "create"),
     "view": ("view", "view"),
+    "export": ("export", "export"),
 }
 
 

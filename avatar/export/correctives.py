@@ -8,20 +8,24 @@ for poses met later they are guessed as linear in the joints' rotation matrices,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar.deform import OUTPUT_SCALE
 from avatar.model import Avatar
+from avatar.progress import progress
 from avatar.types import BodyPose
 
 RANK = 8
 # Poses from which the components are computed; more would not fit into memory with many Gaussians.
 POSES_FOR_BASIS = 96
+# Coefficients are computed so often and change in a straight line between: the network costs much, motions are smooth.
+COEFFICIENTS_PER_SECOND = 15.0
 # Weight of keeping the guess small against fitting the poses seen, in units of the features' own variance.
 RIDGE = 0.03
 
@@ -62,38 +66,58 @@ def deformation(avatar: Avatar, pose: BodyPose) -> Float[Tensor, "n 4"]:
 
 
 @torch.no_grad()
-def fit_correctives(avatar: Avatar, clips: Sequence[BodyPose], rank: int = RANK) -> Correctives:
+def fit_correctives(avatar: Avatar, clips: Sequence[BodyPose], fps: Sequence[float], rank: int = RANK) -> Correctives:
     """The `rank` strongest components over the given clips of complete poses, and their coefficients."""
-    if avatar.deform is None and avatar.correctives is None:
-        rank = 0
+    keys = [_key_frames(len(clip), rate) for clip, rate in zip(clips, fps, strict=True)]
+    poses = [clip[int(frame)] for clip, frames in zip(clips, keys, strict=True) for frame in frames]
     # One unit of each output of the network weighs the same.
     units = torch.tensor(OUTPUT_SCALE).to(avatar.device)
-    poses = [clip[frame] for clip in clips for frame in range(len(clip))]
-    if rank == 0:
-        empty = tuple(torch.zeros(len(clip), 0) for clip in clips)
-        features = 9 * (len(avatar.body.parents) - 1) + 1
-        return Correctives(torch.zeros(0, len(avatar), 4), empty, torch.zeros(0, features), 1.0)
-    chosen = torch.linspace(0, len(poses) - 1, min(len(poses), POSES_FOR_BASIS)).round().long().tolist()
-    fields = torch.stack([(deformation(avatar, poses[i]) / units).flatten() for i in chosen])
-    # The components of a wide matrix, through the small matrix of inner products of its rows.
-    values, vectors = torch.linalg.eigh(fields @ fields.T)
-    strongest = vectors[:, -rank:].flip(1)
-    strengths = values[-rank:].flip(0).clamp_min(1e-12).sqrt()
-    basis = (strongest / strengths).T @ fields
-    all_fields = (deformation(avatar, pose) / units for pose in poses)
+    if avatar.deform is None and avatar.pose_dirs is None:
+        basis = torch.zeros(0, 4 * len(avatar))
+    else:
+        basis = _principal_components(avatar, poses, units, min(rank, len(poses)))
     rows, total = [], 0.0
-    for field in all_fields:
-        rows.append(basis @ field.flatten())
+    for pose in progress(poses, "deformation"):
+        field = (deformation(avatar, pose) / units).flatten()
+        rows.append(basis @ field)
         total += float(field.square().sum())
-    coefficients = torch.stack(rows)
-    kept = float(coefficients.square().sum()) / max(total, 1e-12)
-    rotations = torch.cat([clip.rotations for clip in clips])
+    found = torch.stack(rows)
     return Correctives(
         basis=basis.unflatten(1, (-1, 4)) * units,
-        coefficients=coefficients.split([len(clip) for clip in clips]),
-        regression=_ridge(pose_features(rotations), coefficients),
-        kept=kept,
+        coefficients=tuple(
+            _between(part, frames, len(clip))
+            for part, frames, clip in zip(found.split([len(k) for k in keys]), keys, clips, strict=True)
+        ),
+        regression=_ridge(pose_features(torch.stack([pose.rotations for pose in poses])), found),
+        kept=float(found.square().sum()) / total if total > 0 else 1.0,
     )
+
+
+def _principal_components(
+    avatar: Avatar, poses: Sequence[BodyPose], units: Float[Tensor, " 4"], rank: int
+) -> Float[Tensor, "components fields"]:
+    """Orthonormal rows that hold most of the deformation, through the small matrix of inner products of poses."""
+    chosen = torch.linspace(0, len(poses) - 1, min(len(poses), POSES_FOR_BASIS)).round().long().tolist()
+    fields = torch.stack([(deformation(avatar, poses[i]) / units).flatten() for i in chosen])
+    values, vectors = torch.linalg.eigh(fields @ fields.T)
+    strengths = values[-rank:].flip(0).clamp_min(1e-12).sqrt()
+    return (vectors[:, -rank:].flip(1) / strengths).T @ fields
+
+
+def _key_frames(frames: int, fps: float) -> Int[Tensor, " keys"]:
+    count = min(frames, math.ceil((frames - 1) / fps * COEFFICIENTS_PER_SECOND) + 1)
+    return torch.linspace(0, frames - 1, count).round().long()
+
+
+def _between(
+    values: Float[Tensor, "keys components"], keys: Int[Tensor, " keys"], frames: int
+) -> Float[Tensor, "{frames} components"]:
+    """Values at all frames, in a straight line from one key frame to the next."""
+    at = torch.arange(frames)
+    after = torch.searchsorted(keys, at).clamp(max=len(keys) - 1)
+    before = (after - 1).clamp(min=0)
+    share = (at - keys[before]) / (keys[after] - keys[before]).clamp_min(1)
+    return torch.lerp(values[before], values[after], share[:, None])
 
 
 def _ridge(

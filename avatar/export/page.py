@@ -80,7 +80,7 @@ def write_page(
         AvatarError: the file cannot be written.
     """
     poses = {name: avatar.body.complete(track.poses) for name, track in clips.items()}
-    correctives = fit_correctives(avatar, list(poses.values()))
+    correctives = fit_correctives(avatar, list(poses.values()), [track.fps for track in clips.values()])
     payload = Payload()
     header = {
         "splats": len(avatar),
