@@ -56,7 +56,11 @@ class Viewer:
         self._stop = threading.Event()
         dress(self.server, subject, self.store.state)
         scene, gui = self.server.scene, self.server.gui
-        self.layers = [SplatLayer(scene, subject), BodyLayer(scene, subject), Gizmos(scene, self.store, subject)]
+        self.layers = [
+            SplatLayer(self.server, subject),
+            BodyLayer(self.server, subject),
+            Gizmos(scene, self.store, subject),
+        ]
         self.cameras = CameraLayer(scene, subject)
         self.pictures = PictureLayer(self.server, subject)
         self.panels = [timeline_panel(gui, self.store, subject)]
@@ -113,7 +117,7 @@ class Viewer:
         """Let time pass in the state."""
 
         def later(state: ViewState) -> ViewState:
-            clip = self.subject.clips[state.clip]
+            clip = self.subject.clip(state.clip)
             return advanced(state, seconds, clip.fps, len(clip))
 
         self.store.change(later)
@@ -125,10 +129,9 @@ class Viewer:
         if state is not drawn:
             if drawn is not None and state.betas != drawn.betas:
                 self.subject.reshape(state.betas)
-            with self.server.atomic():
-                for layer in self.layers:
-                    layer.show(state, pose)
-                self.cameras.show(state)
+            for layer in self.layers:
+                layer.show(state, pose)
+            self.cameras.show(state)
             self.updates += 1
             self._show_panels(state)
             if drawn is None or state.background != drawn.background:

@@ -19,8 +19,8 @@ BONE, JOINT, CHOSEN = (60, 110, 220), (40, 70, 160), (255, 140, 0)
 class BodyLayer:
     """Draws the body mesh (skinned in the browser) and the skeleton."""
 
-    def __init__(self, scene: viser.SceneApi, subject: Subject) -> None:
-        self.scene, self.subject = scene, subject
+    def __init__(self, server: viser.ViserServer, subject: Subject) -> None:
+        self.server, self.scene, self.subject = server, server.scene, subject
         self.mesh: viser.MeshSkinnedHandle | None = None
         self.mesh_betas: tuple[float, ...] = ()
         self.bones: viser.LineSegmentsHandle | None = None
@@ -33,10 +33,11 @@ class BodyLayer:
             full = avatar.body.complete(pose.to(avatar.device))
             Ts = joint_transforms(avatar.rest.joints, avatar.body.parents, full).detach().cpu()
             quats, places = quat_from_rotation(Ts[:, :3, :3]).numpy(), Ts[:, :3, 3].numpy()
-            if state.mesh:
-                self._show_mesh(state, quats, places)
-            if state.skeleton:
-                self._show_skeleton(state, places)
+            with self.server.atomic():
+                if state.mesh:
+                    self._show_mesh(state, quats, places)
+                if state.skeleton:
+                    self._show_skeleton(state, places)
         if self.mesh is not None:
             self.mesh.visible = state.mesh
         for part in (self.bones, self.joints):

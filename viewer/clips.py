@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +17,9 @@ from avatar.model import Avatar
 from avatar.types import BodyPose, BodyTrack
 
 TRAINING = "as filmed"
+OWN_KINDS = ("pose-", "keyframes-")  # what the viewer's own files in a run begin with
+MOTION_SUFFIXES = (".npz", ".pkl", ".pt", ".bvh", ".json", ".smpl", ".glb", ".npy")
+MOST_BYTES = 50 * 2**20
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,10 @@ class Clip:
         return self.poses[min(max(round(frame), 0), len(self) - 1)]
 
 
+# A motion, or the function that reads it when it is first asked for.
+Source = Clip | Callable[[], Clip]
+
+
 def clip_of_track(name: str, track: BodyTrack) -> Clip:
     """A track as a motion; a frame is trusted as its joints are on average."""
     trusted = track.confidence.mean(1)
@@ -44,13 +55,64 @@ def clip_of_track(name: str, track: BodyTrack) -> Clip:
     return Clip(name, track.poses, track.fps, None if surely and track.cameras is None else trusted)
 
 
-def motion_clips(folder: Path, avatar: Avatar) -> list[Clip]:
-    return []
+def clip_of_file(path: Path, avatar: Avatar) -> Clip:
+    """A motion file of any known format, fitted to the avatar's body.
+
+    Raises:
+        AvatarError: it is broken or of no known format.
+    """
+    from avatar.motion.read import load_motion
+    from avatar.motion.retarget import retarget
+
+    return clip_of_track(path.name, retarget(load_motion(path), avatar.rest))
 
 
-def builtin_clips(avatar: Avatar) -> list[Clip]:
-    return []
+def clip_of_own_file(path: Path) -> Clip:
+    """A motion that was saved in the viewer: for this very body, so it is taken as it is."""
+    from avatar.track.file import load_track
+
+    return clip_of_track(path.name, load_track(path))
+
+
+def file_clips(folder: Path, avatar: Avatar) -> dict[str, Source]:
+    """The motion files of a run, each to be read when it is asked for."""
+    paths = sorted(path for path in folder.glob("*") if path.suffix in MOTION_SUFFIXES)
+    return {path.name: _reader(path, avatar) for path in paths}
+
+
+def _reader(path: Path, avatar: Avatar) -> Callable[[], Clip]:
+    if path.stem.startswith(OWN_KINDS):
+        return lambda: clip_of_own_file(path)
+    return lambda: clip_of_file(path, avatar)
 
 
 def clip_from_upload(name: str, content: bytes, avatar: Avatar) -> Clip:
-    raise AvatarError("x")
+    """A motion that a browser sent. Of the name it gave only harmless letters are kept, and no path.
+
+    Raises:
+        AvatarError: it is larger than `MOST_BYTES`, broken, or of no known format.
+    """
+    if len(content) > MOST_BYTES:
+        raise AvatarError(f"The file is larger than {MOST_BYTES // 2**20} MB.")
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(name).name)[-60:].lstrip(".-") or "motion"
+    if Path(plain).suffix.lower() not in MOTION_SUFFIXES:
+        raise AvatarError(f"{plain} is no motion file: they end in {', '.join(MOTION_SUFFIXES)}.")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / plain
+        path.write_bytes(content)
+        try:
+            return clip_of_file(path, avatar)
+        except AvatarError as error:
+            # The folder means nothing to the one who reads this.
+            raise AvatarError(str(error).replace(f"{folder}{os.sep}", "")) from error
+
+
+def builtin_clips(avatar: Avatar) -> dict[str, Source]:
+    """The motions that come with the program."""
+    from avatar.motion.builtin import BUILTIN, builtin_motion
+    from avatar.motion.retarget import retarget
+
+    def maker(name: str) -> Callable[[], Clip]:
+        return lambda: clip_of_track(name, retarget(builtin_motion(name), avatar.rest))
+
+    return {name: maker(name) for name in BUILTIN}

@@ -18,7 +18,7 @@ from avatar.geometry import nearest_rotation, quat_from_rotation, quat_multiply,
 from avatar.model import Avatar
 from avatar.types import BodyPose, Gaussians
 
-GROUPS = 96
+GROUPS = 160
 ROUNDS = 12
 
 

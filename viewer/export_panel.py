@@ -29,7 +29,7 @@ def export_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
 
     def film_clip(client: viser.ClientHandle) -> str:
         state = store.state
-        clip = subject.clips[state.clip]
+        clip = subject.clip(state.clip)
         pixels = SIZES[size.value]
         camera = fitted_camera(client, pixels) if view.value else None
         frames = clip_frames(subject, state, clip, pixels, camera)

@@ -9,7 +9,16 @@ from pathlib import Path
 import torch
 import viser
 from avatar.viewer.clips import Clip
-from avatar.viewer.posing import a_pose, between, joint_angles, mirrored, rotation_of_angles, t_pose, turned
+from avatar.viewer.posing import (
+    a_pose,
+    between,
+    joint_angles,
+    mirrored,
+    on_the_floor,
+    rotation_of_angles,
+    t_pose,
+    turned,
+)
 from avatar.viewer.state import Handles, Store, ViewState
 from avatar.viewer.subject import Subject
 from avatar.viewer.widgets import Show, on_job, on_press, on_user, put
@@ -30,13 +39,13 @@ def pose_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
     """Build the widgets for posing; returns the function that shows a state in them."""
     preset = gui.add_button_group("Pose", PRESETS)
     handles = gui.add_dropdown("Handles", tuple(HANDLES), hint="Rings or arrows to drag in the scene")
-    words = gui.add_text("In words", "", hint="For example: hands on hips; left arm up; sit")
+    words = gui.add_text("In words", "", hint="For example: left arm raised, right knee bent 90")
     show_joint = _joint_folder(gui, store, subject)
     show_keeping = _keeping_folder(gui, store, subject)
 
     on_user(preset, lambda name: store.change(lambda state: _preset(state, name, subject)))
     on_user(handles, lambda name: store.change(lambda state: _with_handles(state, HANDLES[name])))
-    on_user(words, lambda text: store.change(lambda state: _posed_by_words(state, text)))
+    on_user(words, lambda text: store.change(lambda state: _posed_by_words(state, text, subject)))
 
     def show(state: ViewState) -> None:
         put(handles, value=next(label for label, value in HANDLES.items() if value == state.handles))
@@ -118,7 +127,7 @@ def _with_handles(state: ViewState, handles: Handles) -> ViewState:
 def _preset(state: ViewState, name: str, subject: Subject) -> ViewState:
     """The state after one of the preset buttons."""
     here = subject.pose(state)
-    first = subject.clips[state.clip].at(0)
+    first = subject.clip(state.clip).at(0)
     makers: dict[str, Callable[[], BodyPose]] = {
         "T": lambda: t_pose(here.root_position),
         "A": lambda: a_pose(here.root_position),
@@ -128,16 +137,19 @@ def _preset(state: ViewState, name: str, subject: Subject) -> ViewState:
     return replace(state, edited=None) if name == "Reset" else _edit(state, makers[name]())
 
 
-def _posed_by_words(state: ViewState, text: str) -> ViewState:
+def _posed_by_words(state: ViewState, text: str, subject: Subject) -> ViewState:
     """The state with the pose that `text` describes, or with the reason why it is not understood."""
     from avatar.motion.words import pose_from_words
 
     if not text.strip():
         return state
     try:
-        return replace(_edit(state, pose_from_words(text)), message="")
+        rotations = pose_from_words(text)
     except AvatarError as error:
         return replace(state, message=str(error))
+    avatar = subject.avatar
+    pose = BodyPose(subject.pose(state).root_position, rotations)
+    return replace(_edit(state, on_the_floor(avatar.body, avatar.rest, pose)), message="")
 
 
 def _keep(store: Store, subject: Subject, kind: str, poses: BodyPose) -> str:

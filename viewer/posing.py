@@ -35,6 +35,12 @@ def a_pose(root_position: Float[Tensor, " 3"]) -> BodyPose:
     return pose
 
 
+def on_the_floor(body: Body, rest: RestBody, pose: BodyPose) -> BodyPose:
+    """The pose moved up or down until the lowest point of the body touches the floor."""
+    lowest = body.vertices(rest, pose.to(rest.joints.device))[:, 1].min().detach().cpu()
+    return BodyPose(pose.root_position - torch.stack([lowest * 0, lowest, lowest * 0]), pose.rotations)
+
+
 def mirrored(pose: BodyPose) -> BodyPose:
     """Left and right exchanged, in place: the person stands where it stood and faces the mirrored way."""
     flip = torch.diag(torch.tensor([-1.0, 1.0, 1.0]))

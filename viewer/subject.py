@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from avatar.viewer.clips import TRAINING, Clip, builtin_clips, clip_of_track, motion_clips
+from avatar.viewer.clips import TRAINING, Clip, Source, builtin_clips, clip_of_track, file_clips
 from avatar.viewer.posing import a_pose
 from avatar.viewer.state import Colors, ViewState
 from jaxtyping import Float, Int
@@ -32,15 +32,28 @@ class Subject:
     """
 
     avatar: Avatar
-    clips: dict[str, Clip]
+    clips: dict[str, Source]
     folder: Path | None = None
     track: BodyTrack | None = None
     observations: Observations | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def clip(self, name: str) -> Clip:
+        """A motion by name, read now if it was not yet.
+
+        Raises:
+            AvatarError: its file is broken.
+        """
+        source = self.clips[name]
+        if isinstance(source, Clip):
+            return source
+        clip = source()
+        self.clips = {**self.clips, name: clip}
+        return clip
+
     def pose(self, state: ViewState) -> BodyPose:
         """The pose that a state shows."""
-        return self.clips[state.clip].at(state.frame) if state.edited is None else state.edited
+        return self.clip(state.clip).at(state.frame) if state.edited is None else state.edited
 
     @torch.no_grad()
     def gaussians(self, pose: BodyPose, colors: Colors = "lit", detail: float = 1.0) -> Gaussians:
@@ -95,12 +108,11 @@ def open_run(folder: Path, device: str = "cpu") -> Subject:
     track = load_track(run.track) if run.track.is_file() else None
     pictures = run.observations / "observations.npz"
     observations = load_observations(run.observations) if pictures.is_file() else None
-    clips: dict[str, Clip] = {}
+    clips: dict[str, Source] = {}
     if track is not None:
         clips[TRAINING] = clip_of_track(TRAINING, track)
     root = first_root(avatar) if track is None else track.poses.root_position[0]
-    for clip in [*motion_clips(folder / "motions", avatar), *builtin_clips(avatar), standing(root)]:
-        clips[clip.name] = clip
+    clips.update({"A-pose": standing(root)} | file_clips(folder / "motions", avatar) | builtin_clips(avatar))
     return Subject(avatar, clips, folder, track, observations)
 
 

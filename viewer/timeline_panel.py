@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import viser
-from avatar.viewer.clips import Clip, clip_from_upload
+from avatar.viewer.clips import MOTION_SUFFIXES, Clip, clip_from_upload
 from avatar.viewer.state import Store, ViewState, stepped, toggled_play
 from avatar.viewer.subject import Subject
-from avatar.viewer.uploads import MOST_BYTES
 from avatar.viewer.widgets import Show, on_press, on_user, put
 from viser import Icon
 
@@ -18,7 +17,6 @@ SPEEDS = ("¼×", "½×", "1×", "2×")
 SPEED_OF = dict(zip(SPEEDS, (0.25, 0.5, 1.0, 2.0), strict=True))
 STEPS = ("|◀", "◀", "▶", "▶|")
 STRIP_COLUMNS = 160
-MOTION_FILES = ".npz,.pkl,.bvh,.json,.smpl"
 
 
 def timeline_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
@@ -30,22 +28,26 @@ def timeline_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
     steps = gui.add_button_group("Step", STEPS, hint="Keys . and ,")
     speed = gui.add_dropdown("Speed", SPEEDS, initial_value="1×")
     loop = gui.add_checkbox("Repeat", store.state.loop)
-    upload = gui.add_upload_button("Load a motion …", icon=Icon.UPLOAD, mime_type=MOTION_FILES)
+    upload = gui.add_upload_button("Load a motion …", icon=Icon.UPLOAD, mime_type=",".join(MOTION_SUFFIXES))
     note = gui.add_markdown("")
 
-    on_user(clip, lambda name: store.set(clip=name, frame=0.0, edited=None))
     on_user(frame, lambda at: store.set(frame=float(at), playing=False, edited=None))
     on_press(play, lambda: store.change(lambda state: toggled_play(state, _frames(state, subject))))
     on_user(steps, lambda name: store.change(lambda state: _jumped(state, name, _frames(state, subject))))
     on_user(speed, lambda name: store.set(speed=SPEED_OF[name]))
     on_user(loop, lambda value: store.set(loop=value))
 
+    @clip.on_update
+    def _(event: viser.GuiEvent[viser.GuiDropdownHandle[str]]) -> None:
+        if event.client is not None:
+            _choose(event.target.value, store, subject)
+
     @upload.on_upload
     def _(event: viser.GuiEvent[viser.GuiUploadButtonHandle]) -> None:
         _load(event.target.value, store, subject)
 
     def show(state: ViewState) -> None:
-        current = subject.clips[state.clip]
+        current = subject.clip(state.clip)
         put(clip, options=tuple(subject.clips), value=state.clip)
         put(frame, max=max(len(current) - 1, 1), disabled=len(current) < 2)
         put(frame, value=min(int(state.frame), max(len(current) - 1, 1)))
@@ -124,7 +126,7 @@ def _caption(state: ViewState, clip: Clip) -> str:
 
 
 def _frames(state: ViewState, subject: Subject) -> int:
-    return len(subject.clips[state.clip])
+    return len(subject.clip(state.clip))
 
 
 def _jumped(state: ViewState, name: str, frames: int) -> ViewState:
@@ -134,14 +136,23 @@ def _jumped(state: ViewState, name: str, frames: int) -> ViewState:
     return stepped(state, 1 if name == STEPS[2] else -1, frames)
 
 
+def _choose(name: str, store: Store, subject: Subject) -> None:
+    """Go to a motion, reading it first, or say why not."""
+    store.set(message=f"reading {name} …")
+    try:
+        subject.clip(name)
+    except AvatarError as error:
+        store.set(message=str(error))
+        return
+    store.set(clip=name, frame=0.0, edited=None, message="")
+
+
 def _load(file: viser.UploadedFile, store: Store, subject: Subject) -> None:
     """Add an uploaded motion and go to it, or say why not."""
     try:
-        if len(file.content) > MOST_BYTES:
-            raise AvatarError(f"{file.name} is larger than {MOST_BYTES // 2**20} MB.")
         clip = clip_from_upload(file.name, file.content, subject.avatar)
     except AvatarError as error:
         store.set(message=str(error))
         return
     subject.clips = {**subject.clips, clip.name: clip}
-    store.set(clip=clip.name, frame=0.0, edited=None, playing=True, message=f"{clip.name} loaded")
+    store.set(clip=clip.name, frame=0.0, edited=None, playing=True, message="")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import viser
+from avatar.viewer.clips import MOST_BYTES
 from viser._messages import FileTransferPart, FileTransferStartUpload
 
-MOST_BYTES = 50 * 2**20
 MOST_AT_ONCE = 4
 
 

@@ -1,0 +1,125 @@
+"""How many updates a second the viewer sends for each way of drawing, and what they cost.
+
+A bare websocket client in a process of its own stands for the browser, so that only the server is measured:
+`python scripts/benchmark_viewer.py RUN`.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+
+# What the pipe between us and the client carries: messages received, and their bytes.
+Count = tuple[int, int]
+
+
+def client(port: int, pipe: Connection) -> None:
+    """Be a tab: show a camera, take all that comes, and say how much it was whenever asked."""
+    import msgspec
+    import viser
+    from websockets.sync.client import connect
+
+    camera = {
+        "type": "ViewerCameraMessage", "wxyz": (0.0, 0.0, 1.0, 0.0), "position": (0.0, 1.0, 3.5), "fov": 0.75,
+        "near": 0.01, "far": 100.0, "image_height": 960, "image_width": 720, "look_at": (0.0, 1.0, 0.0),
+        "up_direction": (0.0, 1.0, 0.0),
+    }  # fmt: skip
+    messages = size = 0
+    subprotocol = [f"viser-v{viser.__version__}"]
+    with connect(f"ws://127.0.0.1:{port}", subprotocols=subprotocol, max_size=None, compression=None) as socket:  # type: ignore[arg-type]
+        socket.send(msgspec.msgpack.encode(camera))
+        while True:
+            try:
+                size += len(socket.recv(timeout=0.05))
+                messages += 1
+            except TimeoutError:
+                pass
+            if pipe.poll():
+                if pipe.recv() == "end":
+                    return
+                pipe.send((messages, size))
+
+
+def measure(viewer, pipe: Connection, seconds: float) -> str:
+    """Updates and bytes a second that reach the client, and processor time of this process for each update."""
+
+    def now() -> tuple[float, float, int, Count]:
+        pipe.send("count")
+        count: Count = pipe.recv()
+        return time.monotonic(), time.process_time(), viewer.updates, count
+
+    begun = now()
+    time.sleep(seconds)
+    ended = now()
+    elapsed, updates = ended[0] - begun[0], ended[2] - begun[2]
+    received = ended[3][0] - begun[3][0]
+    megabytes = (ended[3][1] - begun[3][1]) / 2**20
+    cost = 1000 * (ended[1] - begun[1]) / max(updates, 1)
+    return (
+        f"{updates / elapsed:5.1f} updates/s drawn, {received / elapsed:5.1f} packets/s received, "
+        f"{megabytes / elapsed:6.2f} MB/s, {cost:5.1f} ms of processor an update"
+    )
+
+
+def main(run: Annotated[Path, tyro.conf.Positional], seconds: float = 8.0) -> None:
+    """Measure the three ways of drawing a motion.
+
+    Args:
+        run: run folder made by `avatar create`.
+        seconds: how long to measure each.
+    """
+    from avatar.viewer.app import Viewer
+    from avatar.viewer.subject import open_run
+
+    viewer = Viewer(open_run(run), port=8600)
+    viewer.store.set(playing=True, loop=True)
+    viewer.start()
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(target=client, args=(viewer.port, theirs), daemon=True)
+    process.start()
+    while not viewer.server.get_clients():
+        time.sleep(0.1)
+    print(f"{len(viewer.subject.avatar)} splats, torch with {torch.get_num_threads()} threads")
+    time.sleep(4)
+    print("rigid groups (the default while playing):", measure(viewer, ours, seconds))
+    viewer.store.set(skeleton=True, mesh=True)
+    time.sleep(2)
+    print("rigid groups, mesh and skeleton:         ", measure(viewer, ours, seconds))
+    viewer.store.set(skeleton=False, mesh=False, playing=False)
+    scrub(viewer, seconds, ours)
+    viewer.store.set(playing=True, drawing="pictures")
+    time.sleep(2)
+    print("pictures rendered on the server:         ", measure(viewer, ours, seconds))
+    ours.send("end")
+    process.join()
+    viewer.stop()
+
+
+def scrub(viewer, seconds: float, pipe: Connection) -> None:
+    """Measure exact splats while the timeline is dragged at 30 frames a second."""
+    from avatar.viewer.state import stepped
+
+    stop = threading.Event()
+    frames = len(viewer.subject.clip(viewer.store.state.clip))
+
+    def drag() -> None:
+        while not stop.wait(1 / 30):
+            viewer.store.change(lambda state: stepped(state, 1, frames))
+
+    thread = threading.Thread(target=drag, daemon=True)
+    thread.start()
+    time.sleep(2)
+    print("exact splats (scrubbing):                ", measure(viewer, pipe, seconds))
+    stop.set()
+    thread.join()
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
