@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -66,7 +67,11 @@ def write_image(path: Path, image: UInt8[np.ndarray, "h w *c"]) -> None:
     """
     from PIL import Image
 
-    options = {".png": {"compress_level": PNG_COMPRESSION}, ".jpg": {"quality": 95}, ".webp": {"quality": 95}}
+    options: dict[str, dict[str, Any]] = {
+        ".png": {"compress_level": PNG_COMPRESSION},
+        ".jpg": {"quality": 95},
+        ".webp": {"quality": 95},
+    }
     suffix = path.suffix.lower().replace(".jpeg", ".jpg")
     if suffix not in options:
         raise AvatarError(f"Cannot write a picture as {path.name}: use .png, .jpg or .webp.")

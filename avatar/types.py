@@ -99,6 +99,7 @@ class Observations:
         width, height: picture size in pixels.
         frame_weight: how far each whole frame is trusted, in [0, 1] (generated views and blurred frames less).
         source: where it came from, for people.
+        notes: what the user should know about it, one sentence each: frames lost, persons left out.
     """
 
     images: Pictures
@@ -113,6 +114,7 @@ class Observations:
     cameras: Cameras | None = None
     frame_weight: Float[Tensor, " frames"] | None = None
     source: str = ""
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.keypoints.shape[0]

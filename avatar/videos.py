@@ -11,7 +11,7 @@ import queue
 import re
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -42,6 +42,7 @@ class Video:
         fps: mean frames a second as the file states it.
         duration: seconds as the file states it, or None.
         hdr: whether its colours are tone-mapped from high dynamic range.
+        longest: the longer side that larger frames are scaled down to, or None.
     """
 
     path: Path
@@ -50,6 +51,7 @@ class Video:
     fps: float
     duration: float | None
     hdr: bool
+    longest: int | None
 
     @property
     def expected_frames(self) -> int | None:
@@ -66,14 +68,14 @@ class Video:
             AvatarError: the decoder stands still for a minute, or a frame is cut off.
         """
         start = None
-        for index, (stamp, image) in enumerate(_decode(self.path, self.hdr)):
+        for index, (stamp, image) in enumerate(_decode(self.path, self.hdr, self.longest)):
             time = index / self.fps if stamp is None else stamp
             start = time if start is None else start
             yield time - start, image
 
 
-def open_video(path: Path) -> Video:
-    """Open a video, reading its header and first frame.
+def open_video(path: Path, longest: int | None = None) -> Video:
+    """Open a video, reading its header and first frame; frames with a side above `longest` are scaled down.
 
     Raises:
         UsageError: there is no such file.
@@ -91,11 +93,11 @@ def open_video(path: Path) -> Video:
     match = re.search(r"([\d.]+) fps", stream) or re.search(r"([\d.]+) tbr", stream)
     fps = float(match[1]) if match and float(match[1]) > 0 else 30.0
     hdr = any(name in stream for name in HDR_TRANSFERS)
-    with contextlib.closing(_decode(path, hdr)) as decoder:
+    with contextlib.closing(_decode(path, hdr, longest)) as decoder:
         _, first = next(decoder, (None, None))
     if first is None:
         raise AvatarError(f"{path} holds no frame that can be decoded: it is empty or broken.")
-    return Video(path, first.shape[1], first.shape[0], fps, duration, hdr)
+    return Video(path, first.shape[1], first.shape[0], fps, duration, hdr, longest)
 
 
 def _ffmpeg() -> str:
@@ -131,9 +133,14 @@ def _why_unreadable(path: Path, header: str) -> str:
     return f"{path} is not a video that can be read."
 
 
-def _decode(path: Path, hdr: bool) -> Iterator[tuple[float | None, UInt8[np.ndarray, "h w 3"]]]:
+def _decode(
+    path: Path, hdr: bool, longest: int | None
+) -> Generator[tuple[float | None, UInt8[np.ndarray, "h w 3"]], None, None]:
     """Time stamps (seconds, or None where the file has none) and upright square-pixelled RGB frames."""
-    chain = (TO_SDR if hdr else "") + "scale=w=iw*sar:h=ih:flags=bicubic+accurate_rnd,setsar=1,showinfo=checksum=0"
+    factor = "1" if longest is None else f"min(1,{longest}/max(iw*sar,ih))"
+    size = f"w='iw*sar*{factor}':h='ih*{factor}'"
+    scale = f"scale={size}:flags=bicubic+accurate_rnd,setsar=1,showinfo=checksum=0"
+    chain = (TO_SDR if hdr else "") + scale
     command = [
         *_input(path), "-map", "0:v:0", "-fps_mode", "passthrough", "-vf", chain,
         "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "pipe:1",
@@ -165,7 +172,12 @@ def _read_ppm(process: subprocess.Popen[bytes], path: Path) -> UInt8[np.ndarray,
     """The next picture of a stream of binary PPMs, or None at its end."""
     assert process.stdout is not None
     stalled = threading.Event()
-    watchdog = threading.Timer(STALL_SECONDS, lambda: (stalled.set(), process.kill()))
+
+    def give_up() -> None:
+        stalled.set()
+        process.kill()
+
+    watchdog = threading.Timer(STALL_SECONDS, give_up)
     watchdog.start()
     try:
         if process.stdout.readline() != b"P6\n":
@@ -258,7 +270,9 @@ CODECS = {
         "-preset", "veryfast", "-pix_fmt", "yuv420p", "-colorspace", "bt709", "-color_primaries", "bt709",
         "-color_trc", "bt709", "-movflags", "+faststart",
     ],
-    ".webm": ["-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p", "-crf", "24", "-b:v", "0", "-row-mt", "1", "-cpu-used", "4"],
+    ".webm": [
+        "-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p", "-crf", "24", "-b:v", "0", "-row-mt", "1", "-cpu-used", "4",
+    ],
     ".gif": ["-vf", "split[a][b];[a]palettegen[p];[b][p]paletteuse"],
     ".png": [],
 }  # fmt: skip

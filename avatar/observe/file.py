@@ -73,6 +73,7 @@ def save_arrays(observations: Observations, folder: Path) -> None:
         version=np.array(VERSION),
         layout=np.array(observations.layout),
         source=np.array(observations.source),
+        notes=np.array(observations.notes, dtype=np.str_),
         size=np.array([observations.width, observations.height]),
         **arrays,
     )
@@ -119,6 +120,7 @@ def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:
         height=height,
         cameras=cameras,
         source=str(arrays["source"]),
+        notes=tuple(str(note) for note in arrays.get("notes", ())),
         **tensors,
     )
 

@@ -28,9 +28,9 @@ class MediaPipeDetector:
 
     def detect(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Detection]:
         """Everyone found, the most certain first. Confidence is visibility times presence."""
-        with contextlib.ExitStack() as stack:
-            if not getattr(self._threads, "warm", False):
-                stack.enter_context(_quiet_stderr())
+        if getattr(self._threads, "warm", False):
+            return self._detect(image)
+        with _quiet_stderr():  # the network greets when it starts and again when it first finds a person
             return self._detect(image)
 
     def _detect(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Detection]:
@@ -65,14 +65,18 @@ class MediaPipeDetector:
         return vision.PoseLandmarker.create_from_options(options)
 
 
+_stderr_lock = threading.Lock()
+
+
 @contextlib.contextmanager
 def _quiet_stderr() -> Iterator[None]:
     """Drop what native code writes to the error stream: MediaPipe greets at start-up and offers no switch."""
-    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
+    with _stderr_lock:  # two threads that saved and restored in turns would lose the stream for good
+        saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            os.close(nowhere)

@@ -2,54 +2,219 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import shutil
+import tempfile
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
+from jaxtyping import Int, UInt8
 
 from avatar.assets import asset_path
-from avatar.errors import AvatarError
-from avatar.images import open_video, write_image
-from avatar.observe.file import picture_path, save_arrays, stored_frames, stored_masks
+from avatar.errors import AvatarError, UsageError
+from avatar.images import Video, open_video, read_mask, write_image
+from avatar.observe.confidence import check_in_view, frame_weights, temper
+from avatar.observe.detector import LandmarkDetector
+from avatar.observe.file import (
+    StoredPictures,
+    picture_path,
+    save_arrays,
+    stored_frames,
+    stored_masks,
+)
+from avatar.observe.flips import mend_flips
+from avatar.observe.layouts import LAYOUTS
+from avatar.observe.masks import background_plate, refine_mask
 from avatar.observe.mediapipe import MediaPipeDetector
-from avatar.progress import progress
+from avatar.observe.mirrored import MirroredDetector
+from avatar.observe.people import People, Person
+from avatar.observe.select import CANDIDATES, most_telling, sharpest_of_each, sharpness
+from avatar.progress import Progress
 from avatar.types import Observations
 
+SMALLEST_SIDE = 128
+LONGEST_SIDE = 1920
+MOST_PEOPLE = 4
+A = TypeVar("A")
+B = TypeVar("B")
 
-def observe(video: Path, out: Path) -> Observations:
-    source = open_video(video)
-    detector = MediaPipeDetector(asset_path("models", "pose_landmarker_heavy.task"))
-    from concurrent.futures import ThreadPoolExecutor
 
-    rows, times = [], []
+def observe(
+    video: Path,
+    out: Path | None = None,
+    *,
+    person: int | None = None,
+    max_frames: int = 300,
+    detector: LandmarkDetector | None = None,
+) -> Observations:
+    """Find one person in every frame of a video: landmarks, their 3D guess, sharp masks and confidences.
 
-    def work(item):
-        time, image = item
-        return time, image, detector.detect(image)
+    Args:
+        video: a filmed clip; frames larger than 1920 pixels are scaled down to that.
+        out: folder for the frames, masks and `observations.npz`; None keeps them in a temporary folder that is
+            removed with the last reference to the pictures.
+        person: which person, 1 being the largest and most persistent, or None for that one.
+        max_frames: a longer clip is thinned to this many sharp frames that differ in pose and view.
+        detector: MediaPipe's heavy BlazePose, asked twice, where None is given.
 
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        for time, image, found in progress(pool.map(work, source.frames()), "detect", source.expected_frames):
-            if not found:
-                continue
-            write_image(picture_path(out / "frames", len(rows)), image)
-            write_image(picture_path(out / "masks", len(rows)), found[0].mask)
-            rows.append(found[0])
-            times.append(time)
-    n = len(rows)
-    if n < 10:
-        raise AvatarError(f"{video}: a person is in view in only {n} frames.")
+    Raises:
+        UsageError: there is no such file or no such person.
+        AvatarError: the file is no readable video, too small, shows nobody long enough or only an upper body.
+    """
+    if max_frames < 1:
+        raise UsageError(f"max_frames is {max_frames}: at least one frame must be kept.")
+    source = open_video(video, longest=LONGEST_SIDE)
+    if min(source.width, source.height) < SMALLEST_SIDE:
+        raise AvatarError(
+            f"{video} is {source.width}x{source.height}: frames need at least {SMALLEST_SIDE} pixels a side."
+        )
+    if detector is None:
+        model = asset_path("models", "pose_landmarker_heavy.task")
+        detector = MirroredDetector(MediaPipeDetector(model, MOST_PEOPLE))
+    folder = Path(tempfile.mkdtemp(prefix="avatar-observations-")) if out is None else out
+    (folder / "observations.npz").unlink(missing_ok=True)
+    work = folder / "unfinished"
+    try:
+        observations = _observe(source, detector, work, folder, person, max_frames)
+    except BaseException:
+        if out is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    if out is None:
+        weakref.finalize(observations.images, shutil.rmtree, folder, ignore_errors=True)
+    return observations
+
+
+def _observe(
+    source: Video, detector: LandmarkDetector, work: Path, folder: Path, wanted: int | None, max_frames: int
+) -> Observations:
+    people, times, notes = _survey(source, detector, work, max_frames)
+    who, note = people.choose(wanted, str(source.path), len(times))
+    person, layout = people.persons[who], LAYOUTS[detector.layout]
+    keypoints, keypoints_3d, swapped = mend_flips(np.stack(person.keypoints), np.stack(person.keypoints_3d), layout)
+    keypoints = temper(keypoints, swapped)
+    notes += [note] if note else []
+    notes += check_in_view(keypoints, layout, source.width, source.height, str(source.path))
+    if flips := int(swapped.any(1).sum()):
+        notes.append(f"Left and right were put right in {flips} frames.")
+    weights = frame_weights(np.array(person.sharpness))
+    kept = most_telling(_views(keypoints, keypoints_3d), weights * keypoints[..., 2].mean(1), max_frames)
+    _finish_pictures(person, kept, work, work / "people" / str(who), folder)
     observations = Observations(
-        images=stored_frames(out, n),
-        masks=stored_masks(out, n),
-        keypoints=torch.from_numpy(np.stack([row.keypoints for row in rows])),
-        keypoints_3d=torch.from_numpy(np.stack([row.keypoints_3d for row in rows])),
+        images=stored_frames(folder, len(kept)),
+        masks=stored_masks(folder, len(kept)),
+        keypoints=torch.from_numpy(keypoints[kept]),
+        keypoints_3d=torch.from_numpy(keypoints_3d[kept]),
         layout=detector.layout,
-        instant=torch.arange(n),
-        times=torch.tensor(times, dtype=torch.float32),
+        instant=torch.arange(len(kept)),
+        times=torch.tensor([times[person.frames[index]] for index in kept], dtype=torch.float32),
         width=source.width,
         height=source.height,
-        source=str(video),
+        frame_weight=torch.from_numpy(weights[kept]),
+        source=str(source.path),
+        notes=tuple(notes),
     )
-    save_arrays(observations, out)
+    save_arrays(observations, folder)
     return observations
+
+
+def _survey(
+    source: Video, detector: LandmarkDetector, work: Path, max_frames: int
+) -> tuple[People, list[float], list[str]]:
+    """Detect everyone in the candidate frames, storing frames and coarse masks under `work` as it goes."""
+    most = CANDIDATES * max_frames
+    candidates = None if (source.expected_frames or most + 1) <= most else _candidates(source, most)
+    people, times, decoded = People(), [], 0
+
+    def look(item: tuple[int, float, UInt8[np.ndarray, "h w 3"]]):
+        index, time, image = item
+        found = detector.detect(image)
+        if found:
+            write_image(picture_path(work / "frames", index), image)
+        return index, time, found, [sharpness(image, detection.mask) for detection in found]
+
+    def wanted() -> Iterator[tuple[int, float, UInt8[np.ndarray, "h w 3"]]]:
+        nonlocal decoded
+        for decoded, (time, image) in enumerate(itertools.islice(source.frames(), None if candidates else most), 1):
+            if candidates is None or decoded - 1 in candidates:
+                times.append(time)
+                yield len(times) - 1, time, image
+
+    total = source.expected_frames if candidates is None else len(candidates)
+    with Progress("finding the person", total) as bar:
+        for index, time, found, sharp in in_parallel(look, wanted()):
+            for who, detection in zip(people.add(index, time, found, sharp), found, strict=True):
+                write_image(picture_path(work / "people" / str(who), index), detection.mask)
+            bar.step()
+    return people, times, _lost(source, decoded)
+
+
+def _candidates(source: Video, most: int) -> set[int]:
+    """Indices of the sharpest frame of each of `most` stretches of a long clip."""
+    with Progress("looking for sharp frames", source.expected_frames) as bar:
+        sharp = []
+        for _, image in source.frames():
+            sharp.append(sharpness(image))
+            bar.step()
+    return set(sharpest_of_each(np.array(sharp), most).tolist())
+
+
+def _lost(source: Video, decoded: int) -> list[str]:
+    expected = source.expected_frames
+    if expected is None or decoded >= 0.95 * expected - 2:
+        return []
+    return [f"The file is damaged or cut off: {decoded} of about {expected} frames could be read and were used."]
+
+
+def _views(keypoints: np.ndarray, keypoints_3d: np.ndarray) -> np.ndarray:
+    """What a frame shows: the 3D guess in the camera's axes, or the 2D landmarks where there is none."""
+    flat = keypoints[..., :2] - keypoints[..., :2].mean(1, keepdims=True)
+    points = flat / np.abs(flat).max() if np.isnan(keypoints_3d).any() else keypoints_3d
+    return points.reshape(len(points), -1)
+
+
+def _finish_pictures(person: Person, kept: Int[np.ndarray, " kept"], work: Path, coarse: Path, folder: Path) -> None:
+    """Refine the masks of the kept frames and move everything to its final name."""
+    for name in ("frames", "masks"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / name).mkdir(parents=True)
+    for position, index in enumerate(kept):
+        for source, name in ((work / "frames", "frames"), (coarse, "coarse")):
+            target = picture_path((folder if name == "frames" else work) / name, position)
+            target.parent.mkdir(exist_ok=True)
+            picture_path(source, person.frames[index]).rename(target)
+    images, masks = stored_frames(folder, len(kept)), StoredPictures(work / "coarse", len(kept), read_mask)
+    plate = background_plate(images, masks)
+
+    def refine(position: int) -> None:
+        write_image(picture_path(folder / "masks", position), refine_mask(images[position], masks[position], plate))
+
+    with Progress("sharpening the masks", len(kept)) as bar:
+        for _ in in_parallel(refine, range(len(kept))):
+            bar.step()
+
+
+def in_parallel(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+    """`map` on a few threads, in order, reading `items` only a few ahead so that memory stays bounded."""
+    workers = min(4, os.cpu_count() or 1)
+    waiting: deque[Future[B]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

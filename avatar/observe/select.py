@@ -1,0 +1,56 @@
+"""Which frames of a long video are worth the time: sharp ones that show something new."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+CANDIDATES = 2  # as many frames are looked at closely as will be kept, times this
+
+
+def sharpness(image: UInt8[np.ndarray, "h w 3"], mask: UInt8[np.ndarray, "h w"] | None = None) -> float:
+    """Mean square of the Laplacian of the grey picture, where the mask says so; only comparable within a clip."""
+    import cv2
+
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    factor = 480 / max(grey.shape)
+    if mask is None and factor < 1:
+        grey = cv2.resize(grey, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    # A light blur first, or sensor noise in dark frames passes for detail.
+    edges = cv2.Laplacian(cv2.GaussianBlur(grey, (0, 0), 1), cv2.CV_32F) ** 2
+    inside = edges if mask is None else edges[mask > 127]
+    return float(inside.mean()) if inside.size else 0.0
+
+
+def sharpest_of_each(sharp: Float[np.ndarray, " frames"], most: int) -> Int[np.ndarray, " chosen"]:
+    """Cut the clip into `most` equal stretches and take the sharpest frame of each."""
+    if len(sharp) <= most:
+        return np.arange(len(sharp))
+    borders = np.linspace(0, len(sharp), most + 1).astype(int)
+    return np.array([a + int(np.argmax(sharp[a:b])) for a, b in itertools.pairwise(borders)])
+
+
+def most_telling(
+    views: Float[np.ndarray, "frames features"], quality: Float[np.ndarray, " frames"], most: int
+) -> Int[np.ndarray, " chosen"]:
+    """Up to `most` frames, in order of time, that between them show the most.
+
+    Starting from the best frame, always the one is added that lies farthest from all chosen ones in pose and view,
+    weighted by its quality (farthest-point selection, Gonzalez 1985).
+
+    Args:
+        views: pose and view of each frame, e.g. hip-centred landmarks in the camera's axes.
+        quality: sharpness or confidence, larger is better.
+    """
+    if len(views) <= most:
+        return np.arange(len(views))
+    chosen = [int(np.argmax(quality))]
+    new = np.full(len(views), np.inf)
+    while len(chosen) < most:
+        new = np.minimum(new, np.linalg.norm(views - views[chosen[-1]], axis=1))
+        worth = new * quality
+        worth[chosen] = -1.0
+        chosen.append(int(np.argmax(worth)))
+    return np.sort(np.array(chosen))
