@@ -10,6 +10,11 @@ from collections.abc import Sequence
 COMMANDS = {
     "track": ("track", "track"),
     "create": ("create", "create"),
+    "evaluate": ("evaluate", "evaluate"),
+    "render": ("render", "render"),
+    "animate": ("animate", "animate"),
+    "motions": ("motions", "motions"),
+    "describe": ("describe", "describe"),
     "view": ("view", "view"),
     "export": ("export", "export"),
 }

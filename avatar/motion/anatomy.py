@@ -46,7 +46,7 @@ def arm(
     sign = SIGNS[side]
     up, ahead = elevation.deg2rad(), forward.deg2rad()
     direction = torch.stack([sign * up.cos() * ahead.cos(), up.sin(), up.cos() * ahead.sin()], -1)
-    swing = _shortest(torch.tensor([sign, 0.0, 0.0], dtype=direction.dtype), direction)
+    swing = shortest_turn(torch.tensor([sign, 0.0, 0.0], dtype=direction.dtype), direction)
     if twist is not None:
         swing = swing @ about("x", -twist)
     collar = about("z", sign * COLLAR_SHARE * elevation.clamp(min=-20.0)) @ about(
@@ -109,7 +109,7 @@ def assemble(*parts: Turns, root: Float[Tensor, "t 3 3"] | None = None) -> Float
     return torch.stack([joints[name] for name in SMPL_JOINTS], 1)
 
 
-def _shortest(a: Float[Tensor, " 3"], b: Float[Tensor, "t 3"]) -> Float[Tensor, "t 3 3"]:
+def shortest_turn(a: Float[Tensor, " 3"], b: Float[Tensor, "t 3"]) -> Float[Tensor, "t 3 3"]:
     """The shortest rotation from the unit vector `a` to each of `b`; half turns go about the vertical."""
     axis = torch.linalg.cross(a.expand_as(b), b)
     sine = axis.norm(dim=-1, keepdim=True)

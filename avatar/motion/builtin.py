@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avatar.body.skeleton import SMPL_PARENTS
+from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
 from avatar.motion.anatomy import Turns, about, arm, assemble, back, gaze, hand, leg
 from avatar.motion.feet import bend_legs, plant, soles_of, walk_by_feet
@@ -102,9 +104,6 @@ def _on_feet(
     """
     rest = model_rest().float()
     pose = BodyPose(_root_at_rest(len(rotations)) + root_shift, rotations)
-    from avatar.body.skeleton import SMPL_PARENTS
-    from avatar.body.skinning import joint_transforms
-
     Ts = joint_transforms(rest, SMPL_PARENTS, pose)
     ankles = Ts[:, [7, 8], :3, 3]
     height = float(rest[7, 1]) - _floor()
@@ -122,7 +121,7 @@ def _on_feet(
 def _gait(
     phase: Phase, hip, knee, ankle, swing: float, elbow: float, lean: float, hips: float
 ) -> Float[Tensor, "t 24 3 3"]:
-    """A walk or run: legs half a round apart, pelvis and shoulders turning against each other, arms with the other leg."""
+    """A walk or run: legs half a round apart, shoulders turning against the pelvis, arms against the legs."""
     parts: list[Turns] = []
     for side, shift in (("left", 0.0), ("right", 0.5)):
         p = (phase + shift) % 1
@@ -179,9 +178,6 @@ def _run(phase: Phase) -> BodyPose:
         rest = model_rest().float()
         pose = BodyPose(torch.zeros(len(p), 3), rotations)
         rounds = torch.arange(len(p)) / len(phase)
-        from avatar.body.skeleton import SMPL_PARENTS
-        from avatar.body.skinning import joint_transforms
-
         soles = soles_of(rest).places(joint_transforms(rest, SMPL_PARENTS, pose))
         # The pace is that of a foot in mid-stance, and the body is lowest there and highest in flight.
         stance = (p > 0.08) & (p < 0.24)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from avatar.body.skeleton import SMPL_JOINTS
-from avatar.errors import UsageError
+from avatar.errors import AvatarError, UsageError
+from avatar.files import read_json
 
 SIDES = {"left": "left", "l": "left", "right": "right", "r": "right"}
 # Prefixes of rigs (Mixamo, 3ds Max Biped, VRM, Rigify, Character Creator) that say nothing about the joint.
@@ -71,6 +72,18 @@ def match_joints(
             f'maps our names to these, e.g. {{"{missing[0]}": "{names[0]}"}}; needed are {", ".join(missing)}.'
         )
     return found
+
+
+def read_name_map(path: Path) -> dict[str, str]:
+    """A user's map from our joint names to those of an unknown skeleton.
+
+    Raises:
+        UsageError: there is no such file. AvatarError: it is not a JSON object of names.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
+        raise AvatarError(f'{path} is not a name map: it must be a JSON object such as {{"pelvis": "Hips", ...}}.')
+    return content
 
 
 def _limbs(names: Sequence[str]) -> dict[str, int]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 from avatar.errors import UsageError
+from avatar.files import read_json
 from avatar.motion import (
     aist,
     amass,
@@ -24,6 +25,7 @@ from avatar.motion import (
 )  # fmt: skip
 from avatar.motion.content import open_content
 from avatar.motion.motion import Motion, ReadOptions
+from avatar.motion.posefile import is_pose
 
 # The particular ones come before the general ones, which would take their files too.
 FORMATS: dict[str, ModuleType] = {
@@ -56,3 +58,8 @@ def load_motion(path: Path, options: ReadOptions | None = None, format: str | No
             f"{', '.join(FORMATS)}."
         )
     return reader.read(content, options or ReadOptions())
+
+
+def is_pose_file(path: Path) -> bool:
+    """Whether this is a JSON of joint angles rather than a motion."""
+    return path.suffix.lower() == ".json" and path.is_file() and is_pose(read_json(path))
