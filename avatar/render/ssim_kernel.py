@@ -1,0 +1,178 @@
+"""Value and gradient of SSIM in one sweep down the picture; `avatar.ssim` says what it computes.
+
+With p = a + b and q = a - b only four blurs are needed instead of five, because SSIM depends on the blurred pictures
+through P = blur(p), Q = blur(q), and the variances blur(p^2) - P^2 and blur(q^2) - Q^2 alone. The gradient blurs three
+maps more (four where both pictures want one). Each row is blurred across as it comes and kept for eleven rows, in
+which it is blurred down; the maps of the gradient follow five rows behind in the same way. Rows hold the channels
+side by side, as the pictures do.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from avatar.render.simd import LANES, kernel, lanes, load, message_while_compiling, splat, store, total, where
+from avatar.render.threads import run_workers, threads
+from avatar.ssim import C1, C2, RADIUS, TAPS
+
+_T0, _T1, _T2, _T3, _T4, _T5 = TAPS
+_WINDOW = 2 * RADIUS + 1
+_ROWS = 9 + 2 * 4 * _WINDOW  # rows of scratch: five plain and four padded ones, two rings of four maps
+
+
+def fused_ssim(a: Tensor, b: Tensor, wanted: tuple[bool, bool]) -> tuple[float, Tensor | None, Tensor | None]:
+    """Mean SSIM of two contiguous float32 (h, w, c) pictures and the wanted gradients by them."""
+    height, width, channels = a.shape
+    length, workers = width * channels, min(threads(), max(1, height // _WINDOW))
+    border = RADIUS * channels
+    stride = border + -(-length // LANES) * LANES + border + LANES
+    scratch = np.zeros(workers * _ROWS * stride, np.float32)
+    gradients = [torch.empty_like(a) if want else None for want in wanted]
+    row_sums = np.empty(height)
+    arrays = [None if array is None else array.numpy().reshape(-1) for array in (a, b, *gradients)]
+    with message_while_compiling("SSIM"):
+        run_workers(_sweep, workers, *arrays, height, length, channels, stride, scratch, row_sums)
+    return row_sums.sum() / a.numel(), *gradients
+
+
+@kernel
+def _across(row, i, step):
+    """Blur along a row."""
+    return (
+        load(row, i) * _T0
+        + (load(row, i - step) + load(row, i + step)) * _T1
+        + (load(row, i - 2 * step) + load(row, i + 2 * step)) * _T2
+        + (load(row, i - 3 * step) + load(row, i + 3 * step)) * _T3
+        + (load(row, i - 4 * step) + load(row, i + 4 * step)) * _T4
+        + (load(row, i - 5 * step) + load(row, i + 5 * step)) * _T5
+    )
+
+
+@kernel
+def _down(ring, rows, i):
+    """Blur across the eleven rows of a ring that start at `rows`."""
+    return (
+        load(ring, rows[5] + i) * _T0
+        + (load(ring, rows[4] + i) + load(ring, rows[6] + i)) * _T1
+        + (load(ring, rows[3] + i) + load(ring, rows[7] + i)) * _T2
+        + (load(ring, rows[2] + i) + load(ring, rows[8] + i)) * _T3
+        + (load(ring, rows[1] + i) + load(ring, rows[9] + i)) * _T4
+        + (load(ring, rows[0] + i) + load(ring, rows[10] + i)) * _T5
+    )
+
+
+@kernel
+def _window(y, stride):
+    """Where the rows y - 5 ... y + 5 stand in a ring."""
+    y += 6 + _WINDOW  # y - 5, made positive
+    return (
+        y % 11 * stride, (y + 1) % 11 * stride, (y + 2) % 11 * stride, (y + 3) % 11 * stride,
+        (y + 4) % 11 * stride, (y + 5) % 11 * stride, (y + 6) % 11 * stride, (y + 7) % 11 * stride,
+        (y + 8) % 11 * stride, (y + 9) % 11 * stride, (y + 10) % 11 * stride,
+    )  # fmt: skip
+
+
+@kernel
+def _sweep(worker, workers, a, b, g_a, g_b, height, length, channels, stride, scratch, row_sums):
+    """Fill `row_sums` and the gradients (either may be None) in one worker's band of rows.
+
+    The band's borders are computed by both neighbours, so that no thread waits for another.
+    """
+    mine = scratch[worker * _ROWS * stride : (worker + 1) * _ROWS * stride]
+    rows, ring, g_ring = mine[: 9 * stride], mine[9 * stride : 53 * stride], mine[53 * stride :]
+    first, end = height * worker // workers, height * (worker + 1) // workers
+    with_gradient = g_a is not None or g_b is not None
+    halo = 2 * RADIUS if with_gradient else RADIUS
+    for y in range(first - halo, end + halo):
+        _blur_inputs(y, a, b, height, length, channels, stride, rows, ring)
+        middle = y - RADIUS
+        if middle >= first - halo + RADIUS:
+            value = _compare(middle, height, length, channels, stride, rows, ring, g_ring, g_a, g_b)
+            if first <= middle < end:
+                row_sums[middle] = value
+        out = y - 2 * RADIUS
+        if with_gradient and first <= out < end:
+            _gather(out, a, b, g_a, g_b, height, length, channels, stride, rows, g_ring)
+
+
+@kernel
+def _blur_inputs(y, a, b, height, length, channels, stride, rows, ring):
+    """Blur p, q, p^2 and q^2 across row `y`; zeros above and below the picture."""
+    border, place = RADIUS * channels, (y + 11) % 11 * stride
+    if y < 0 or y >= height:
+        for m in range(4):
+            ring[m * 11 * stride + place : m * 11 * stride + place + stride] = 0.0
+        return
+    rows[border : border + length] = a[y * length : (y + 1) * length]
+    rows[stride + border : stride + border + length] = b[y * length : (y + 1) * length]
+    rows[border + length : stride] = 0.0
+    rows[stride + border + length : 2 * stride] = 0.0
+    for i in range(border, border + length, LANES):
+        p, q = load(rows, i) + load(rows, stride + i), load(rows, i) - load(rows, stride + i)
+        store(rows, 5 * stride + i, p)
+        store(rows, 6 * stride + i, q)
+        store(rows, 7 * stride + i, p * p)
+        store(rows, 8 * stride + i, q * q)
+    for m in range(4):
+        for i in range(border, border + length, LANES):
+            store(ring, m * 11 * stride + place + i, _across(rows, (5 + m) * stride + i, channels))
+
+
+@kernel
+def _compare(y, height, length, channels, stride, rows, ring, g_ring, g_a, g_b):
+    """The sum of SSIM over row `y`, and its derivatives by P + Q, P - Q, blur(p^2) and blur(q^2), blurred across."""
+    border, place = RADIUS * channels, (y + 11) % 11 * stride
+    if y < 0 or y >= height:
+        for m in range(4):
+            g_ring[m * 11 * stride + place : m * 11 * stride + place + stride] = 0.0
+        return 0.0
+    around, sums = _window(y, stride), splat(0.0)
+    for i in range(border, border + length, LANES):
+        P, Q = _down(ring, around, i), _down(ring, around, 11 * stride + i)
+        PP, QQ = P * P, Q * Q
+        var_p, var_q = _down(ring, around, 22 * stride + i) - PP, _down(ring, around, 33 * stride + i) - QQ
+        # Twice numerators and denominators: 4 mean_a mean_b = PP - QQ, 2 (mean_a^2 + mean_b^2) = PP + QQ.
+        light, light_below = PP - QQ + 2 * C1, PP + QQ + 2 * C1
+        shape, shape_below = var_p - var_q + 2 * C2, var_p + var_q + 2 * C2
+        inverse = splat(1.0) / (light_below * shape_below)
+        value = light * shape * inverse
+        # d value / d var_p and / d var_q, and what P and Q do through the means alone
+        by_light, by_shape = shape * inverse, light * inverse
+        fall_light, fall_shape = value * inverse * shape_below, value * inverse * light_below
+        d_pp, d_qq = by_shape - fall_shape, splat(0.0) - by_shape - fall_shape
+        d_p = P * 2.0 * (by_light - fall_light - d_pp)
+        d_q = Q * 2.0 * (splat(0.0) - by_light - fall_light - d_qq)
+        inside = lanes() < float(border + length - i)
+        sums = sums + where(inside, value, 0.0)
+        store(rows, 5 * stride + i, where(inside, d_p + d_q, 0.0))
+        store(rows, 6 * stride + i, where(inside, d_p - d_q, 0.0))
+        store(rows, 7 * stride + i, where(inside, d_pp * 2.0, 0.0))
+        store(rows, 8 * stride + i, where(inside, d_qq * 2.0, 0.0))
+    for m in range(4):
+        if (m == 0 and g_a is None) or (m == 1 and g_b is None) or (g_a is None and g_b is None):
+            continue
+        for i in range(border, border + length, LANES):
+            store(g_ring, m * 11 * stride + place + i, _across(rows, (5 + m) * stride + i, channels))
+    return total(sums)
+
+
+@kernel
+def _gather(y, a, b, g_a, g_b, height, length, channels, stride, rows, g_ring):
+    """The gradient in row `y`."""
+    border, around = RADIUS * channels, _window(y, stride)
+    scale = 1 / (height * length)
+    rows[border : border + length] = a[y * length : (y + 1) * length]
+    rows[stride + border : stride + border + length] = b[y * length : (y + 1) * length]
+    for i in range(border, border + length, LANES):
+        by_p = (load(rows, i) + load(rows, stride + i)) * _down(g_ring, around, 22 * stride + i)
+        by_q = (load(rows, i) - load(rows, stride + i)) * _down(g_ring, around, 33 * stride + i)
+        if g_a is not None:
+            store(rows, 2 * stride + i, (_down(g_ring, around, i) + by_p + by_q) * scale)
+        if g_b is not None:
+            store(rows, 3 * stride + i, (_down(g_ring, around, 11 * stride + i) + by_p - by_q) * scale)
+    if g_a is not None:
+        g_a[y * length : (y + 1) * length] = rows[2 * stride + border : 2 * stride + border + length]
+    if g_b is not None:
+        g_b[y * length : (y + 1) * length] = rows[3 * stride + border : 3 * stride + border + length]
