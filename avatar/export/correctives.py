@@ -72,7 +72,7 @@ def fit_correctives(avatar: Avatar, clips: Sequence[BodyPose], fps: Sequence[flo
     poses = [clip[int(frame)] for clip, frames in zip(clips, keys, strict=True) for frame in frames]
     # One unit of each output of the network weighs the same.
     units = torch.tensor(OUTPUT_SCALE).to(avatar.device)
-    if avatar.deform is None and avatar.pose_dirs is None:
+    if avatar.deform is None and avatar.body.pose_dirs is None:
         basis = torch.zeros(0, 4 * len(avatar))
     else:
         basis = _principal_components(avatar, poses, units, min(rank, len(poses)))
