@@ -1,5 +1,5 @@
 # `make demo` and `make test` set everything up by themselves on a fresh machine.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
 VENV := .venv
 STAMP := $(VENV)/.installed
 
