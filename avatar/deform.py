@@ -51,6 +51,7 @@ class DeformMLP(nn.Module):
     low: Tensor
     high: Tensor
     mean: Tensor
+    output_scale: Tensor
 
     def __init__(self, joints: int) -> None:
         super().__init__()

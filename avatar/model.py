@@ -71,9 +71,11 @@ class Avatar(nn.Module):
         self.near = nearby_joints(self.weights, body.parents)
         self.correctives = None
         if body.pose_dirs is not None:
+            directions = torch.zeros(len(gaussians), *body.pose_dirs.shape[1:], device=corners.device)
             # Corner by corner: all three at once would take half a gigabyte for a large avatar.
-            shares = zip(gaussians.bary.unbind(1), corners.unbind(1), strict=True)
-            self.correctives = PoseCorrectives(sum(share[:, None, None] * body.pose_dirs[v] for share, v in shares))
+            for share, corner in zip(gaussians.bary.unbind(1), corners.unbind(1), strict=True):
+                directions += share[:, None, None] * body.pose_dirs[corner]
+            self.correctives = PoseCorrectives(directions)
 
     @property
     def device(self) -> torch.device:

@@ -23,6 +23,8 @@ class PoseRefinement(nn.Module):
         turns: rotation vectors in each joint's own frame; shifts: metres in the world.
     """
 
+    spread: Tensor
+
     def __init__(self, track: BodyTrack, trained: Bool[Tensor, " instants"]) -> None:
         super().__init__()
         self.track = track

@@ -85,7 +85,9 @@ class Trainer:
         self.poses = PoseRefinement(track, self._seen_instants(track, observations)).to(self.device)
         self.avatar = self._new_avatar(body, track)
         self.optimizer = self._new_optimizer()
-        self.step, self.order, self.history = 0, [], []
+        self.step = 0
+        self.order: list[int] = []
+        self.history: list[tuple[int, float]] = []
         self.error = torch.zeros(len(self.avatar), device=self.device)
 
     def run(self, preview: Preview | None = None, resume: bool = False) -> TrainResult:
