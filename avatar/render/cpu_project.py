@@ -13,7 +13,7 @@ import numpy as np
 from avatar.render import cpu_raster as raster
 from avatar.render import cpu_tiles as tiles
 from avatar.render.constants import BLUR, MIN_ALPHA, NEAR, VIEW_MARGIN
-from avatar.render.simd import LANES, kernel, load, splat, store
+from avatar.render.simd import LANES, inlined, kernel, load, splat, store
 from avatar.types import Cameras
 
 
@@ -31,12 +31,12 @@ def camera_numbers(cameras: Cameras, index: int) -> np.ndarray:
 _LOG_MIN_ALPHA = math.log(MIN_ALPHA)
 
 
-@kernel
+@inlined
 def _dot(u, v):
     return u[0] * v[0] + u[1] * v[1] + u[2] * v[2]
 
 
-@kernel
+@inlined
 def _rotation(quats, i):
     """Rows of the rotation matrix of a quaternion of any length, the unit quaternion, and one over its length."""
     w, x, y, z = np.float64(quats[i, 0]), np.float64(quats[i, 1]), np.float64(quats[i, 2]), np.float64(quats[i, 3])
@@ -50,7 +50,7 @@ def _rotation(quats, i):
     return rows, (w, x, y, z), inverse
 
 
-@kernel
+@inlined
 def _slopes(means, i, camera):
     """Of a centre in the camera's frame: x / z, y / z and 1 / z."""
     mx, my, mz = means[i, 0], means[i, 1], means[i, 2]
@@ -60,13 +60,13 @@ def _slopes(means, i, camera):
     return x * inverse, y * inverse, inverse
 
 
-@kernel
+@inlined
 def _limited(x, y, camera):
     """Slopes limited to the neighbourhood of the view, where the projection may be linearised in place."""
     return min(max(x, camera[16]), camera[17]), min(max(y, camera[18]), camera[19])
 
 
-@kernel
+@inlined
 def _jacobian_world(slopes, inverse_z, camera):
     """Rows of J W: how the pixel moves with the point in the world (J: perspective, linearised; W: rotation)."""
     fx, fy = camera[12] * inverse_z, camera[13] * inverse_z
@@ -84,7 +84,7 @@ def _jacobian_world(slopes, inverse_z, camera):
     )
 
 
-@kernel
+@inlined
 def _root(P, R, scale):
     """Rows of M = P R S, whose square M M^T is the projected covariance."""
     columns = ((R[0][0], R[1][0], R[2][0]), (R[0][1], R[1][1], R[2][1]), (R[0][2], R[1][2], R[2][2]))
@@ -264,12 +264,12 @@ def _gaussian_back(i, means, quats, scales, camera, g_x, g_y, g_z, g_cov, g_mean
         g_means[i, j] += gx * W0[j] + gy * W1[j] + g_z * W2[j]
 
 
-@kernel
+@inlined
 def _outer_row(p, u, q, v):
     return (p * u[0] + q * v[0], p * u[1] + q * v[1], p * u[2] + q * v[2])
 
 
-@kernel
+@inlined
 def _times(u, v):
     return (u[0] * v[0], u[1] * v[1], u[2] * v[2])
 

@@ -19,6 +19,7 @@ from avatar.render.simd import (
     LANES,
     absolute,
     any_lane,
+    inlined,
     kernel,
     lanes,
     load,
@@ -56,7 +57,7 @@ _AHEAD, _G_RED, _G_GREEN, _G_BLUE, _G_DEPTH = (i * _PLANE for i in range(1, 6))
 _LOWEST = math.log(MIN_ALPHA) / 8
 
 
-@kernel
+@inlined
 def _exp8(y):
     """exp(8 y) for -0.7 < y <= 0: the minimax polynomial of degree 5 for exp(y) (error 8e-8), to the eighth power."""
     p = splat(0.00586850789755348) * y + 0.039809848868371175
@@ -69,7 +70,7 @@ def _exp8(y):
     return p * p
 
 
-@kernel
+@inlined
 def _open_tile(planes, left, top, width, height):
     """Transmittance one inside the picture, and zero, that is finished, beyond its border."""
     columns = lanes() + float(left)
@@ -78,7 +79,7 @@ def _open_tile(planes, left, top, width, height):
         store(planes, _T + row * LANES, where(columns < open_until, 1.0, 0.0))
 
 
-@kernel
+@inlined
 def _finished(planes):
     """Whether no pixel of the tile lets light through any more."""
     left = splat(0.0)
@@ -116,7 +117,7 @@ def forward(worker, workers, starts, entries, records, scratch, width, height, r
         _write_tile(planes, left, top, width, height, rgb, alpha, depth)
 
 
-@kernel
+@inlined
 def _blend(planes, entry, records, left, top):
     """Lay one splat over the tile."""
     r = (entry >> 16) * RECORD
@@ -214,7 +215,7 @@ def _read_tile(planes, left, top, width, height, rgb, alpha, depth, g_rgb, g_alp
             planes[_AHEAD + i] = ahead
 
 
-@kernel
+@inlined
 def _blend_back(planes, entry, records, left, top, slots, pair, g_depth, statistics_slots):
     """Lay one splat over the tile again and sum up its gradients.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from avatar.render.cpu_raster import ROWS
-from avatar.render.simd import LANES, floor, kernel, lanes, maximum, minimum, prefetch, splat, sqrt, store
+from avatar.render.simd import LANES, floor, inlined, kernel, lanes, maximum, minimum, prefetch, splat, sqrt, store
 
 SLACK = 0.01
 """Slack of the bounds in pixels: far above the rounding of float32, far below what would cost time."""
@@ -50,18 +50,18 @@ def sort_by_depth(depths, depth_bits, order, spare):
     return count
 
 
-@kernel
+@inlined
 def _digit(bits, digit):
     return np.int64(bits >> np.uint32(8 * digit) & np.uint32(255))
 
 
-@kernel
+@inlined
 def span_place(k):
     """Where the first row of the k-th column stands; its end row stands LANES further on."""
     return k // LANES * 2 * LANES + k % LANES
 
 
-@kernel
+@inlined
 def tile_rows(begin, end):
     """The rows of tiles that pixel rows `begin` to `end` meet."""
     return range(begin // ROWS, (end - 1) // ROWS + 1 if end > begin else 0)
@@ -142,7 +142,7 @@ def fill_tiles(worker, workers, order, spans, layout, cursors, width, entries, e
                 pair += 1
 
 
-@kernel
+@inlined
 def _places(layout, i):
     i *= LAYOUT
     return layout[i + SPAN], layout[i + COLUMN], layout[i + COLUMNS], layout[i + PAIR]

@@ -34,6 +34,7 @@ _MASK = ir.VectorType(ir.IntType(1), LANES)
 _INDEX = ir.IntType(32)
 # Products and sums may fuse; nothing else is allowed to change, so the same input gives the same bits.
 _FLAGS = ("contract",)
+_OPTIONS = {"nogil": True, "fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy"}
 _SECONDS_BEFORE_MESSAGE = 2.0
 _ready: set[str] = set()
 
@@ -44,9 +45,14 @@ def kernel(function):
     Numba notices a change only in the file of the function itself. The cached code also holds what was inlined from
     the other files of this package, so all of them together are made the stamp of its cache.
     """
-    compiled = numba.njit(nogil=True, fastmath={"contract", "nsz", "arcp"}, error_model="numpy", cache=True)(function)
+    compiled = numba.njit(cache=True, **_OPTIONS)(function)
     compiled._cache._cache_file._source_stamp = _SOURCES
     return compiled
+
+
+def inlined(function):
+    """Like `kernel`, for small functions within kernels: put in place wherever they are called."""
+    return numba.njit(forceinline=True, **_OPTIONS)(function)
 
 
 @contextmanager

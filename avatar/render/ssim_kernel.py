@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avatar.render.simd import LANES, kernel, lanes, load, message_while_compiling, splat, store, total, where
+from avatar.render.simd import LANES, inlined, kernel, lanes, load, message_while_compiling, splat, store, total, where
 from avatar.render.threads import run_workers, threads
 from avatar.ssim import C1, C2, RADIUS, TAPS
 
@@ -37,7 +37,7 @@ def fused_ssim(a: Tensor, b: Tensor, wanted: tuple[bool, bool]) -> tuple[float, 
     return row_sums.sum() / a.numel(), *gradients
 
 
-@kernel
+@inlined
 def _across(row, i, step):
     """Blur along a row."""
     return (
@@ -50,7 +50,7 @@ def _across(row, i, step):
     )
 
 
-@kernel
+@inlined
 def _down(ring, rows, i):
     """Blur across the eleven rows of a ring that start at `rows`."""
     return (
@@ -63,7 +63,7 @@ def _down(ring, rows, i):
     )
 
 
-@kernel
+@inlined
 def _window(y, stride):
     """Where the rows y - 5 ... y + 5 stand in a ring."""
     y += 6 + _WINDOW  # y - 5, made positive
