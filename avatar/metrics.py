@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from avatar.errors import AvatarError
 from avatar.geometry import procrustes
+from avatar.ssim import ssim as structural_similarity
 
 BOX_MARGIN = 10  # px around the person
 MAX_PSNR = 100.0  # dB, for equal pictures, so that means stay finite
-SSIM_WINDOW = 11
-SSIM_SIGMA = 1.5
 STANDING_SPEED = 0.25  # m/s; a foot that is truly slower than this stands on the floor
 
 LpipsNet = Literal["alex", "vgg"]
@@ -41,32 +39,8 @@ def psnr(image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"]) -> float:
 
 
 def ssim(image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"]) -> float:
-    """Structural similarity (Wang et al. 2004), mean over channels and over all whole windows.
-
-    The window is an 11x11 Gaussian of sigma 1.5; constants 0.01 and 0.03 of the range 1; windows that would
-    leave the picture are not counted.
-
-    Raises:
-        ValueError: the picture is smaller than the window.
-    """
-    if min(image.shape[:2]) < SSIM_WINDOW:
-        raise ValueError(f"SSIM needs pictures of at least {SSIM_WINDOW} px, not {tuple(image.shape[:2])}")
-    x, y = image.double().permute(2, 0, 1), truth.double().permute(2, 0, 1)
-    mean_x, mean_y, mean_xx, mean_yy, mean_xy = (_blurred(v) for v in (x, y, x * x, y * y, x * y))
-    covariance = mean_xy - mean_x * mean_y
-    variances = mean_xx - mean_x**2 + mean_yy - mean_y**2
-    c1, c2 = 0.01**2, 0.03**2
-    similarity = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    return float((similarity / ((mean_x**2 + mean_y**2 + c1) * (variances + c2))).mean())
-
-
-def _blurred(x: Float[Tensor, "c h w"]) -> Float[Tensor, "c h2 w2"]:
-    """The Gaussian mean over each whole window."""
-    steps = torch.arange(SSIM_WINDOW, dtype=x.dtype, device=x.device) - SSIM_WINDOW // 2
-    weights = torch.exp(-0.5 * (steps / SSIM_SIGMA) ** 2)
-    weights = weights / weights.sum()
-    rows = F.conv2d(x[:, None], weights.view(1, 1, -1, 1))
-    return F.conv2d(rows, weights.view(1, 1, 1, -1))[:, 0]
+    """Structural similarity as in `avatar.ssim`: 11x11 Gaussian window of sigma 1.5, zeros beyond the border."""
+    return float(structural_similarity(image.float(), truth.float()))
 
 
 def lpips(image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], net: LpipsNet) -> float:

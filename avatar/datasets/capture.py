@@ -1,0 +1,217 @@
+"""A capture with ground truth: clips to train on, and held-out views and poses to score against.
+
+The folder's layout is specified in `docs/capture-format.md`. Everything given out here is in this program's world
+(Y up); the files' world has Z up and the person facing -Y.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from avatar.errors import AvatarError, UsageError
+from avatar.files import read_json, read_npz
+from avatar.geometry import rigid
+from avatar.images import read_image, read_mask
+from avatar.types import Cameras
+
+# Rows: our x, y, z in the files' axes.
+R_WORLD_CAPTURE = ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0))
+JOINTS = 24
+GROUPS = ("novel_view", "novel_pose")
+
+
+@dataclass(frozen=True)
+class FolderMasks:
+    """The true masks of a clip, read when asked for."""
+
+    paths: tuple[Path, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int, /) -> UInt8[np.ndarray, "h w"]:
+        return read_mask(self.paths[index])
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One filmed clip and the truth about it.
+
+    Attributes:
+        name: of its folder.
+        video: the only file that an avatar builder should need.
+        fps: frames a second.
+        joints: true places of SMPL's 24 joints in each frame, metres.
+        cameras: the true camera of each frame.
+        masks: the true soft masks.
+    """
+
+    name: str
+    video: Path
+    fps: float
+    joints: Float[Tensor, "frames 24 3"]
+    cameras: Cameras
+    masks: FolderMasks
+
+    def __len__(self) -> int:
+        return self.joints.shape[0]
+
+    @property
+    def times(self) -> Float[Tensor, " frames"]:
+        """Seconds from the first frame."""
+        return torch.arange(len(self)) / self.fps
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """One picture that no avatar may be trained on.
+
+    Attributes:
+        group: "novel_view" or "novel_pose".
+        image: its file: RGBA, straight colour, exact coverage.
+        camera: of one frame.
+        joints: true joints, metres.
+        clip, frame: where the same pose occurs in a clip, or None.
+    """
+
+    group: str
+    image: Path
+    camera: Cameras
+    joints: Float[Tensor, "24 3"]
+    clip: str | None
+    frame: int | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.group}/{self.image.stem}"
+
+    def picture(self) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]:
+        """Straight colour and coverage.
+
+        Raises:
+            AvatarError: the file is broken, has no alpha or is not of the camera's size.
+        """
+        pixels = read_image(self.image)
+        if pixels.shape != (self.camera.height, self.camera.width, 4):
+            raise AvatarError(
+                f"{self.image} should be an RGBA picture of {self.camera.width}x{self.camera.height} pixels."
+            )
+        values = torch.from_numpy(pixels).float() / 255
+        return values[..., :3], values[..., 3]
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A whole capture. `missing` names the held-out pictures that should be there and are not."""
+
+    folder: Path
+    clips: dict[str, Clip]
+    held_out: tuple[HeldOut, ...]
+    missing: tuple[Path, ...]
+
+    def clip(self, name: str) -> Clip:
+        """A clip by its name.
+
+        Raises:
+            UsageError: there is none.
+        """
+        if name not in self.clips:
+            raise UsageError(f"{self.folder} has no clip {name!r}; it has {', '.join(self.clips)}.")
+        return self.clips[name]
+
+
+def load_capture(folder: Path) -> Capture:
+    """Read a capture's truth; pictures and videos stay on disk until asked for.
+
+    Raises:
+        UsageError: the folder is no capture.
+        AvatarError: files of a clip are missing (each is named) or broken. Missing held-out pictures are no error:
+            they stand in `missing`.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}.")
+    names = [path.parent.name for path in sorted(folder.glob("*/video.mp4"))]
+    if not names:
+        raise UsageError(f"{folder} is no capture: no folder in it holds a video.mp4 (see docs/capture-format.md).")
+    clips = {name: _clip(folder / name) for name in names}
+    found: list[HeldOut] = []
+    missing: list[Path] = []
+    for group in GROUPS:
+        if (folder / group).is_dir():
+            for picture in _held_out(folder / group):
+                if picture.image.is_file():
+                    found.append(picture)
+                else:
+                    missing.append(picture.image)
+    return Capture(folder, clips, tuple(found), tuple(missing))
+
+
+def _clip(folder: Path) -> Clip:
+    truth = _Truth(folder)
+    count = len(truth.joints)
+    masks = tuple(folder / "masks" / f"{index:04d}.png" for index in range(count))
+    lost = [path for path in masks if not path.is_file()]
+    if lost:
+        raise AvatarError(f"The capture lacks {len(lost)} masks: {', '.join(map(str, lost[:5]))}.")
+    fps = truth.cameras_json.get("fps")
+    if not isinstance(fps, int | float) or not fps > 0:
+        raise AvatarError(f"{folder / 'cameras.json'} does not say how many frames a second the clip has (fps).")
+    if len(truth.cameras) != 1:
+        raise AvatarError(f"{folder / 'gt.npz'} has {len(truth.cameras)} cameras; a clip has one, which stands still.")
+    cameras = truth.cameras[[0] * count]
+    return Clip(folder.name, folder / "video.mp4", float(fps), truth.joints, cameras, FolderMasks(masks))
+
+
+def _held_out(folder: Path) -> list[HeldOut]:
+    """The pictures that a held-out folder should have: every pose from every camera."""
+    truth = _Truth(folder)
+    sources = truth.arrays.get("source_sequence")
+    frames = truth.arrays.get("source_frame")
+    names = truth.arrays.get("camera_names")
+    pictures = []
+    for pose, joints in enumerate(truth.joints):
+        clip = None if sources is None else str(sources[pose])
+        frame = None if frames is None else int(frames[pose])
+        stem = f"{pose:04d}" if clip is None else f"{clip}{frame:04d}"
+        for camera in range(len(truth.cameras)):
+            suffix = "" if names is None else f"_{names[camera]}"
+            image = folder / f"{stem}{suffix}.png"
+            pictures.append(HeldOut(folder.name, image, truth.cameras[camera], joints, clip, frame))
+    return pictures
+
+
+class _Truth:
+    """`gt.npz` and `cameras.json` of one folder, checked, in this program's world."""
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / "gt.npz"
+        lost = [str(file) for file in (path, folder / "cameras.json") if not file.is_file()]
+        if lost:
+            raise AvatarError(f"The capture lacks {', '.join(lost)}.")
+        self.arrays = read_npz(path)
+        self.cameras_json: dict[str, Any] = read_json(folder / "cameras.json")
+        joints = self._array(path, "joints", (None, JOINTS, 3))
+        K = self._array(path, "K", (3, 3))
+        R = self._array(path, "cam_R", (None, 3, 3))
+        t = self._array(path, "cam_t", (len(R), 3))
+        width, height = self._array(path, "image_size", (2,)).int().tolist()
+        to_world = torch.tensor(R_WORLD_CAPTURE)
+        self.joints = joints @ to_world.T
+        self.cameras = Cameras(K.expand(len(R), 3, 3).clone(), rigid(R @ to_world.T, t), width, height)
+
+    def _array(self, path: Path, name: str, shape: tuple[int | None, ...]) -> Tensor:
+        array = self.arrays.get(name)
+        if array is None:
+            raise AvatarError(f"{path} lacks the array {name}.")
+        fits = array.ndim == len(shape) and all(b in (None, a) for a, b in zip(array.shape, shape, strict=True))
+        if not fits or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+            wanted = " x ".join("n" if size is None else str(size) for size in shape)
+            raise AvatarError(f"{path}: {name} should be {wanted} finite numbers, not {array.shape}.")
+        return torch.from_numpy(array.astype(np.float32))
