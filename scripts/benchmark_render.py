@@ -10,13 +10,12 @@ far the figures can be trusted. gsplat is timed where CUDA is; the reference onl
 
 from __future__ import annotations
 
+import os
 import platform
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-
-import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 

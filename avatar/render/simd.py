@@ -11,6 +11,7 @@ by lane, numbers mix with vectors by being copied to every lane, and what is wri
 from __future__ import annotations
 
 import hashlib
+import inspect
 import operator
 import sys
 import threading
@@ -43,16 +44,16 @@ def kernel(function):
     """Compile `function` with Numba: no interpreter lock, fused arithmetic, cached on disk.
 
     Numba notices a change only in the file of the function itself. The cached code also holds what was inlined from
-    the other files of this package, so all of them together are made the stamp of its cache.
+    the other files of this package, so all of them together are made the stamp of its cache. Wrappers (a shape checker's) are taken off.
     """
-    compiled = numba.njit(cache=True, **_OPTIONS)(function)
+    compiled = numba.njit(cache=True, **_OPTIONS)(inspect.unwrap(function))
     compiled._cache._cache_file._source_stamp = _SOURCES
     return compiled
 
 
 def inlined(function):
     """Like `kernel`, for small functions within kernels: put in place wherever they are called."""
-    return numba.njit(forceinline=True, **_OPTIONS)(function)
+    return numba.njit(forceinline=True, **_OPTIONS)(inspect.unwrap(function))
 
 
 @contextmanager
