@@ -72,7 +72,7 @@ def leg(
     zero = torch.zeros_like(bend)
     out = zero if turn_out is None else turn_out
     return {
-        f"{side}_hip": about("z", sign * spread) @ about("x", -raise_) @ about("y", sign * out),
+        f"{side}_hip": about("x", -raise_) @ about("z", sign * spread) @ about("y", sign * out),
         f"{side}_knee": about("x", bend),
         f"{side}_ankle": about("x", zero if point is None else point),
     }

@@ -224,7 +224,7 @@ def _jumping_jack(phase: Phase) -> BodyPose:
         back(3 - 4 * wide, 0 * wide, 0 * wide), gaze(-4 * wide, 0 * wide, 0 * wide),
     )  # fmt: skip
     bounce = torch.sin(TAU * 2 * phase - 0.9)
-    shift = torch.stack([0 * wide, -0.05 - 0.085 * wide + 0.055 * bounce, 0 * wide], -1)
+    shift = torch.stack([0 * wide, -0.045 - 0.035 * wide + 0.045 * bounce, 0 * wide], -1)
     side = 0.27 * wide
     feet = torch.stack([torch.stack([s * side, 0.07 * hop, 0 * wide], -1) for s in (1, -1)], 1)
     return _on_feet(assemble(*parts), shift, feet, width=0.09)

@@ -115,10 +115,8 @@ def _arm(R: dict[str, Tensor], side: str, sign: float) -> Arm:
 def _leg(R: dict[str, Tensor], side: str, sign: float) -> Leg:
     down = torch.tensor([0.0, -1.0, 0.0], dtype=torch.float64)
     thigh = R[f"{side}_hip"] @ down
-    raised = math.degrees(math.asin(max(-1.0, min(1.0, float(thigh[2])))))
-    if float(thigh[1]) > 0 and raised > 45:  # above level in front
-        raised, thigh = 180 - raised, -thigh
-    spread = sign * math.degrees(math.atan2(float(thigh[0]), -float(thigh[1])))
+    raised = math.degrees(math.atan2(float(thigh[2]), -float(thigh[1])))
+    spread = sign * math.degrees(math.asin(max(-1.0, min(1.0, float(thigh[0])))))
     shin = R[f"{side}_knee"] @ down
     bend = math.degrees(math.acos(max(-1.0, min(1.0, float(shin @ down)))))
     point = math.degrees(float(rotation_to_rotvec(R[f"{side}_ankle"])[0]))

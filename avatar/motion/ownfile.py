@@ -7,24 +7,29 @@ from dataclasses import replace
 import torch
 
 from avatar.body import load_body
+from avatar.errors import AvatarError
 from avatar.motion.content import Content
 from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, still_track
 from avatar.motion.player import is_player_motion, parse_player_motion
-from avatar.track.file import FORMAT, load_track
+from avatar.motion.skeletons import leg_length
 
+TRACK_FORMAT = "avatar-track"
 DESCRIPTION = "our track.npz and motion JSON"
 
 
 def recognises(content: Content) -> bool:
     if content.kind == "json":
         return is_player_motion(content.data)
-    return content.has("format") and str(content.fields["format"]) == FORMAT
+    return content.has("format") and str(content.fields["format"]) == TRACK_FORMAT
 
 
 def read(content: Content, options: ReadOptions) -> Motion:
     if content.kind == "json":
         poses, fps = parse_player_motion(content.path, content.data)
         return Motion("own", still_track(poses.rotations, poses.root_position, options.fps or fps))
+    # The track room brings the whole fit along, which most motions do not need.
+    from avatar.track.file import load_track
+
     track = load_track(content.path)
     joints = min(track.poses.rotations.shape[1], 24)
     track = replace(
@@ -39,9 +44,6 @@ def read(content: Content, options: ReadOptions) -> Motion:
 
 def leg_of_body(name: str, betas: torch.Tensor) -> float | None:
     """Length of the legs of the body that a track was fitted with, where that body is at hand."""
-    from avatar.errors import AvatarError
-    from avatar.motion.skeletons import leg_length
-
     try:
         return leg_length(load_body(name).rest(betas).joints)
     except (AvatarError, RuntimeError):

@@ -48,8 +48,8 @@ FILLING = frozenset(
 PARTS = ("arm", "elbow", "hand", "leg", "knee", "foot", "head", "back")
 ACTIONS = (
     "raised", "up", "down", "level", "straight", "bent", "twisted", "towards", "forward", "sideways", "behind",
-    "across", "hip", "pointed", "flexed", "turned", "tilted", "nodding", "looking", "leaning", "standing", "t-pose", "a-pose",
-    "sitting", "squatting", "facing", "left", "right", "both",
+    "across", "hip", "pointed", "flexed", "turned", "tilted", "nodding", "looking", "leaning", "standing", "t-pose",
+    "a-pose", "sitting", "squatting", "facing", "left", "right", "both",
 )  # fmt: skip
 KNOWN = (*PARTS, *ACTIONS)
 
@@ -93,8 +93,9 @@ def _apply(figure: Figure, clause: str) -> None:
 
 
 def _sides(said: list[str]) -> list[str]:
-    named = [side for side in ("left", "right") if side in said]
-    return named if len(named) == 1 and "both" not in said else ["left", "right"]
+    sides = ["left", "right"]
+    named = [side for side in sides if side in said]
+    return named if len(named) == 1 and "both" not in said else sides
 
 
 def _arm(figure: Figure, said: list[str], amount: float | None) -> bool:
