@@ -96,7 +96,8 @@ def main(
             continue
         run = Run(out / f"way{number}")
         if not (run.folder / "evaluation.json").is_file():
-            _train(run, way, settings, truth.clip(clip), observations, source.observations, found_track, body)
+            if not run.avatar.is_file():
+                _train(run, way, settings, truth.clip(clip), observations, source.observations, found_track, body)
             evaluate_run(run.folder, capture, clip)
         rows.append(_row(way, read_json(run.folder / "evaluation.json"), clip, list(truth.clips)))
     text = "\n".join(

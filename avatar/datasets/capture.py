@@ -197,21 +197,63 @@ class _Truth:
             raise AvatarError(f"The capture lacks {', '.join(lost)}.")
         self.arrays = read_npz(path)
         self.cameras_json: dict[str, Any] = read_json(folder / "cameras.json")
-        joints = self._array(path, "joints", (None, JOINTS, 3))
-        K = self._array(path, "K", (3, 3))
-        R = self._array(path, "cam_R", (None, 3, 3))
-        t = self._array(path, "cam_t", (len(R), 3))
-        width, height = self._array(path, "image_size", (2,)).int().tolist()
-        to_world = torch.tensor(R_WORLD_CAPTURE)
-        self.joints = joints @ to_world.T
-        self.cameras = Cameras(K.expand(len(R), 3, 3).clone(), rigid(R @ to_world.T, t), width, height)
+        self.joints = read_capture_joints(path)
+        self.cameras = _cameras(path, self.arrays)
 
-    def _array(self, path: Path, name: str, shape: tuple[int | None, ...]) -> Tensor:
-        array = self.arrays.get(name)
-        if array is None:
-            raise AvatarError(f"{path} lacks the array {name}.")
-        fits = array.ndim == len(shape) and all(b in (None, a) for a, b in zip(array.shape, shape, strict=True))
-        if not fits or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
-            wanted = " x ".join("n" if size is None else str(size) for size in shape)
-            raise AvatarError(f"{path}: {name} should be {wanted} finite numbers, not {array.shape}.")
-        return torch.from_numpy(array.astype(np.float32))
+
+def read_capture_cameras(path: Path) -> tuple[Cameras, tuple[str, ...]]:
+    """Cameras and their names from a capture's cameras.json or gt.npz, in this program's world.
+
+    Raises:
+        UsageError: there is no such file.
+        AvatarError: it is not such a file.
+    """
+    if path.suffix == ".npz":
+        arrays = read_npz(path)
+        cameras = _cameras(path, arrays)
+        given = arrays.get("camera_names")
+        names = range(len(cameras)) if given is None else given
+        return cameras, tuple(str(name) for name in names)
+    content = read_json(path)
+    try:
+        entries: dict[str, Any] = content["cameras"]
+        K = torch.tensor([entry["K"] for entry in entries.values()], dtype=torch.float32)
+        R = torch.tensor([entry["R"] for entry in entries.values()], dtype=torch.float32)
+        t = torch.tensor([entry["t"] for entry in entries.values()], dtype=torch.float32)
+        sizes = {(int(entry["width"]), int(entry["height"])) for entry in entries.values()}
+        (width, height), *others = sizes
+        T = rigid(R @ torch.tensor(R_WORLD_CAPTURE).T, t)
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise AvatarError(f"{path} is no camera file of a capture (see docs/capture-format.md): {error}.") from error
+    if others:
+        raise AvatarError(f"{path} has cameras of different picture sizes; give one file for each size.")
+    return Cameras(K, T, width, height), tuple(entries)
+
+
+def read_capture_joints(path: Path) -> Float[Tensor, "n 24 3"]:
+    """The true joints of a capture's gt.npz, in this program's world.
+
+    Raises:
+        UsageError: there is no such file.
+        AvatarError: it holds no joints.
+    """
+    return _numbers(path, read_npz(path), "joints", (None, JOINTS, 3)) @ torch.tensor(R_WORLD_CAPTURE).T
+
+
+def _cameras(path: Path, arrays: dict[str, np.ndarray]) -> Cameras:
+    K = _numbers(path, arrays, "K", (3, 3))
+    R = _numbers(path, arrays, "cam_R", (None, 3, 3))
+    t = _numbers(path, arrays, "cam_t", (len(R), 3))
+    width, height = _numbers(path, arrays, "image_size", (2,)).int().tolist()
+    return Cameras(K.expand(len(R), 3, 3).clone(), rigid(R @ torch.tensor(R_WORLD_CAPTURE).T, t), width, height)
+
+
+def _numbers(path: Path, arrays: dict[str, np.ndarray], name: str, shape: tuple[int | None, ...]) -> Tensor:
+    array = arrays.get(name)
+    if array is None:
+        raise AvatarError(f"{path} lacks the array {name}.")
+    fits = array.ndim == len(shape) and all(b in (None, a) for a, b in zip(array.shape, shape, strict=True))
+    if not fits or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+        wanted = " x ".join("n" if size is None else str(size) for size in shape)
+        raise AvatarError(f"{path}: {name} should be {wanted} finite numbers, not {array.shape}.")
+    return torch.from_numpy(array.astype(np.float32))
