@@ -6,18 +6,12 @@ leave out or mirror the border. The constants are (0.01)^2 and (0.03)^2, for val
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-RADIUS, SIGMA = 5, 1.5
-C1, C2 = 0.01**2, 0.03**2
-_GAUSSIAN = [math.exp(-0.5 * (i / SIGMA) ** 2) for i in range(RADIUS + 1)]
-TAPS = [g / (2 * sum(_GAUSSIAN) - _GAUSSIAN[0]) for g in _GAUSSIAN]
-"""Weights of the window along one axis, from its centre outwards; both sides together sum to one."""
+from avatar.render.constants import SSIM_C1, SSIM_C2, SSIM_RADIUS, SSIM_TAPS
 
 
 def ssim(a: Float[Tensor, "h w c"], b: Float[Tensor, "h w c"]) -> Float[Tensor, ""]:
@@ -33,18 +27,18 @@ def ssim(a: Float[Tensor, "h w c"], b: Float[Tensor, "h w c"]) -> Float[Tensor, 
 
 def ssim_torch(a: Float[Tensor, "h w c"], b: Float[Tensor, "h w c"]) -> Float[Tensor, ""]:
     """The same by convolutions, on any device and for any floating type."""
-    taps = torch.tensor(TAPS[:0:-1] + TAPS, dtype=a.dtype, device=a.device)
+    taps = torch.tensor(SSIM_TAPS[:0:-1] + SSIM_TAPS, dtype=a.dtype, device=a.device)
     window = taps[:, None] * taps
     kernel = window.expand(a.shape[-1], 1, -1, -1)
 
     def blurred(x: Tensor) -> Tensor:
-        return F.conv2d(x.permute(2, 0, 1)[None], kernel, padding=RADIUS, groups=a.shape[-1])[0]
+        return F.conv2d(x.permute(2, 0, 1)[None], kernel, padding=SSIM_RADIUS, groups=a.shape[-1])[0]
 
     mean_a, mean_b = blurred(a), blurred(b)
     covariance = blurred(a * b) - mean_a * mean_b
     variances = blurred(a * a) - mean_a**2 + blurred(b * b) - mean_b**2
-    luminance = (2 * mean_a * mean_b + C1) / (mean_a**2 + mean_b**2 + C1)
-    return (luminance * (2 * covariance + C2) / (variances + C2)).mean()
+    luminance = (2 * mean_a * mean_b + SSIM_C1) / (mean_a**2 + mean_b**2 + SSIM_C1)
+    return (luminance * (2 * covariance + SSIM_C2) / (variances + SSIM_C2)).mean()
 
 
 class _FusedSsim(torch.autograd.Function):

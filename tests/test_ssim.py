@@ -4,8 +4,9 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
+from avatar.render.constants import SSIM_RADIUS
 from avatar.render.threads import set_threads, threads
-from avatar.ssim import RADIUS, ssim, ssim_torch
+from avatar.ssim import ssim, ssim_torch
 
 
 def pictures(height: int, width: int, channels: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,10 +41,11 @@ def test_gradient_by_one_picture_alone():
 def test_agrees_with_scikit_image():
     """It mirrors the border, so it is given pictures with our zeros around and asked for the inside."""
     a, b = pictures(48, 56)
-    wide = [torch.nn.functional.pad(t, (0, 0, *4 * [2 * RADIUS])).numpy() for t in (a, b)]
+    wide = [torch.nn.functional.pad(t, (0, 0, *4 * [2 * SSIM_RADIUS])).numpy() for t in (a, b)]
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 1.0}
     _, values = structural_similarity(*wide, channel_axis=2, full=True, **options)
-    inside = values[2 * RADIUS : -2 * RADIUS, 2 * RADIUS : -2 * RADIUS].mean()
+    border = slice(2 * SSIM_RADIUS, -2 * SSIM_RADIUS)
+    inside = values[border, border].mean()
     assert abs(ssim(a, b).item() - inside) < 1e-5
     assert abs(ssim_torch(a, b).item() - inside) < 1e-5
 

@@ -44,7 +44,8 @@ def kernel(function):
     """Compile `function` with Numba: no interpreter lock, fused arithmetic, cached on disk.
 
     Numba notices a change only in the file of the function itself. The cached code also holds what was inlined from
-    the other files of this package, so all of them together are made the stamp of its cache. Wrappers (a shape checker's) are taken off.
+    the other files of this package, so all of them together are made the stamp of its cache. Wrappers (a shape
+    checker's) are taken off.
     """
     compiled = numba.njit(cache=True, **_OPTIONS)(inspect.unwrap(function))
     compiled._cache._cache_file._source_stamp = _SOURCES
@@ -74,8 +75,8 @@ def message_while_compiling(what: str) -> Iterator[None]:
 
 def _digest() -> str:
     digest = hashlib.sha256()
-    for path in sorted([*Path(__file__).parent.glob("*.py"), Path(__file__).parent.parent / "ssim.py"]):
-        digest.update(path.read_bytes() if path.exists() else b"")
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -13,11 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from avatar.render.constants import SSIM_C1 as C1
+from avatar.render.constants import SSIM_C2 as C2
+from avatar.render.constants import SSIM_RADIUS as RADIUS
+from avatar.render.constants import SSIM_TAPS
 from avatar.render.simd import LANES, inlined, kernel, lanes, load, message_while_compiling, splat, store, total, where
 from avatar.render.threads import run_workers, threads
-from avatar.ssim import C1, C2, RADIUS, TAPS
 
-_T0, _T1, _T2, _T3, _T4, _T5 = TAPS
+_T0, _T1, _T2, _T3, _T4, _T5 = SSIM_TAPS
 _WINDOW = 2 * RADIUS + 1
 _ROWS = 9 + 2 * 4 * _WINDOW  # rows of scratch: five plain and four padded ones, two rings of four maps
 
