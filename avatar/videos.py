@@ -126,7 +126,9 @@ def _header(path: Path) -> str:
 def _why_unreadable(path: Path, header: str) -> str:
     if path.stat().st_size == 0:
         return f"{path} is an empty file."
-    if "moov atom not found" in header:
+    with path.open("rb") as file:
+        starts_as_mp4 = file.read(8)[4:] == b"ftyp"
+    if starts_as_mp4 and "moov atom not found" in header:
         return f"{path} is cut off: the index at its end is missing. Copy it again from the camera."
     if "Audio:" in header:
         return f"{path} has sound but no video."
@@ -206,7 +208,7 @@ class VideoWriter:
         AvatarError: the suffix is none of these, or the file cannot be written.
     """
 
-    def __init__(self, path: Path, fps: float) -> None:
+    def __init__(self, path: Path, fps: float | int) -> None:
         if path.suffix not in CODECS:
             raise AvatarError(f"Cannot write a video as {path.name}: use .mp4, .webm, .gif or frames/%04d.png.")
         if (path.suffix == ".png") != bool(re.search(r"%\d*d", path.name)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -24,6 +24,7 @@ class Detection:
     mask: UInt8[np.ndarray, "h w"]
 
 
+@runtime_checkable
 class LandmarkDetector(Protocol):
     """Finds people and their landmarks. `detect` may be called from several threads."""
 

@@ -40,7 +40,7 @@ class MirroredDetector:
 
 def person_size(keypoints: Float32[np.ndarray, "*b joints 3"]) -> Float32[np.ndarray, "*b"]:
     """Diagonal of the box around the landmarks, pixels."""
-    return np.linalg.norm(np.ptp(keypoints[..., :2], axis=-2), axis=-1) + np.float32(1e-6)
+    return np.asarray(np.linalg.norm(np.ptp(keypoints[..., :2], axis=-2), axis=-1) + np.float32(1e-6))
 
 
 def _merged(person: Detection, mirrored: list[Detection]) -> Detection:
