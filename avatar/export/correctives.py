@@ -46,6 +46,14 @@ class Correctives:
     regression: Float[Tensor, "components features"]
     kept: float
 
+    def weaker(self, rank: int) -> Correctives:
+        """Only the `rank` strongest components."""
+        kept = tuple(rows[:, :rank] for rows in self.coefficients)
+        held = sum(float(rows.square().sum()) for rows in kept)
+        all_held = sum(float(rows.square().sum()) for rows in self.coefficients)
+        share = self.kept * held / all_held if all_held > 0 else self.kept
+        return Correctives(self.basis[:rank], kept, self.regression[:rank], share)
+
     def field(self, coefficients: Float[Tensor, " components"]) -> Float[Tensor, "n 4"]:
         """The deformation that the components give for one frame."""
         return torch.einsum("c,cnx->nx", coefficients, self.basis)
@@ -72,7 +80,7 @@ def fit_correctives(avatar: Avatar, clips: Sequence[BodyPose], fps: Sequence[flo
     poses = [clip[int(frame)] for clip, frames in zip(clips, keys, strict=True) for frame in frames]
     # One unit of each output of the network weighs the same.
     units = torch.tensor(OUTPUT_SCALE).to(avatar.device)
-    if avatar.deform is None and avatar.body.pose_dirs is None:
+    if rank == 0 or (avatar.deform is None and avatar.body.pose_dirs is None):
         basis = torch.zeros(0, 4 * len(avatar))
     else:
         basis = _principal_components(avatar, poses, units, min(rank, len(poses)))

@@ -48,8 +48,13 @@ def motions_for_page(run: Run, avatar: Avatar, names: tuple[str, ...]) -> dict[s
     """The named motions, or the filmed one and some built-in ones, by the names that the page shows."""
     if not names:
         names = ((FILMED,) if run.track.is_file() else ()) + FOR_PAGES
-    shown = {name: Path(name).stem if name not in BUILTIN else name.replace("-", " ") for name in names}
-    return {shown[name]: motion_by_name(run, avatar, name) for name in names}
+    return {_shown(name): motion_by_name(run, avatar, name) for name in names}
+
+
+def _shown(name: str) -> str:
+    if name == FILMED:
+        return "as filmed"
+    return name.replace("-", " ") if name in BUILTIN else Path(name).stem
 
 
 def pose_by_name(run: Run, avatar: Avatar, name: str) -> BodyPose:

@@ -22,14 +22,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar import __version__
-from avatar.export.correctives import Correctives, fit_correctives
+from avatar.export.correctives import RANK, Correctives, fit_correctives
 from avatar.export.skin import strongest_joints
 from avatar.files import replacing
 from avatar.geometry import quat_from_rotation
 from avatar.model import Avatar
 from avatar.types import BodyPose, BodyTrack
 
-CREDITS = f"Made with avatar {__version__}, an open-source program: film a person, get an avatar."
+CREDITS = f"Made with avatar {__version__}, open source"
 SCRIPTS = (
     "rotations.js", "payload.js", "skeleton.js", "clips.js", "bvh.js", "correctives.js", "splats.js", "camera.js",
     "controls.js", "player.js",
@@ -65,7 +65,12 @@ class PageReport:
 
 @torch.no_grad()
 def write_page(
-    avatar: Avatar, clips: Mapping[str, BodyTrack], path: Path, title: str, credits: str = CREDITS
+    avatar: Avatar,
+    clips: Mapping[str, BodyTrack],
+    path: Path,
+    title: str,
+    credits: str = CREDITS,
+    rank: int = RANK,
 ) -> PageReport:
     """Write the avatar with its clips as one HTML file that opens anywhere.
 
@@ -75,12 +80,13 @@ def write_page(
         path: the file to write.
         title: shown at the top of the page.
         credits: a line at the bottom, such as who made the recording and under which licence it may be shared.
+        rank: how many linear correctives stand for the learned deformation.
 
     Raises:
         AvatarError: the file cannot be written.
     """
     poses = {name: avatar.body.complete(track.poses) for name, track in clips.items()}
-    correctives = fit_correctives(avatar, list(poses.values()), [track.fps for track in clips.values()])
+    correctives = fit_correctives(avatar, list(poses.values()), [track.fps for track in clips.values()], rank)
     payload = Payload()
     header = {
         "splats": len(avatar),

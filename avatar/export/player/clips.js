@@ -37,8 +37,16 @@ function prepareClip(clip, skeleton) {
   return clip;
 }
 
-// Where the body stands on the floor, averaged over a second and a half.
+// Where the body stands on the floor: a straight line for steps that repeat, so that the camera does not jump when
+// they begin again, and otherwise the average over a second and a half.
 function smoothPath(clip) {
+  if (repeats(clip)) {
+    const last = 3 * (clip.frames - 1);
+    return Float32Array.from({ length: 2 * clip.frames }, (_, i) => {
+      const [from, to] = [clip.roots[2 * (i % 2)], clip.roots[last + 2 * (i % 2)]];
+      return from + ((to - from) * (i >> 1)) / Math.max(clip.frames - 1, 1);
+    });
+  }
   const reach = Math.round(0.75 * clip.fps);
   const path = new Float32Array(2 * clip.frames);
   for (let axis = 0; axis < 2; axis++) {
@@ -50,6 +58,18 @@ function smoothPath(clip) {
     }
   }
   return path;
+}
+
+// Whether the last pose leads on to the first: no joint differs by more than 30 degrees, which a fast run does in one
+// frame, and the body has moved on.
+function repeats(clip) {
+  const width = clip.quats.length / clip.frames;
+  const last = clip.quats.length - width;
+  for (let i = 0; i < width; i += 4) {
+    if (Math.abs(quatDot(clip.quats.subarray(i, i + 4), clip.quats.subarray(last + i, last + i + 4))) < 0.966) return false;
+  }
+  const end = 3 * (clip.frames - 1);
+  return Math.hypot(clip.roots[end] - clip.roots[0], clip.roots[end + 2] - clip.roots[2]) > 0.5;
 }
 
 function pathAt(clip, seconds) {

@@ -78,7 +78,7 @@ function updateControls(player) {
   scrub.value = done;
   scrub.style.setProperty("--done", `${100 * done}%`);
   document.getElementById("time").innerHTML =
-    `${state.time.toFixed(1)}<span class="total"> / ${duration.toFixed(1)} s</span>`;
+    `${state.time.toFixed(1)}<span class="total"> / ${duration.toFixed(1)}</span> s`;
   document.getElementById("play").setAttribute("aria-label", state.playing ? "Pause" : "Play");
   document.getElementById("speed").textContent = `${state.speed}×`.replace("0.", ".");
   document.getElementById("loop").setAttribute("aria-pressed", state.loop);
