@@ -6,9 +6,9 @@ compares, and lets Adam move the Gaussians, the light and, a little later, the p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -26,9 +26,10 @@ from avatar.model import Avatar
 from avatar.progress import Progress
 from avatar.refine import PoseRefinement
 from avatar.render import render
+from avatar.seed.alignment import ViewAlignment
 from avatar.ssim import ssim
 from avatar.train_config import TrainConfig
-from avatar.types import BodyTrack, Gaussians, Observations
+from avatar.types import BodyTrack, Gaussians, Observations, RenderOutput
 
 WHITE = (1.0, 1.0, 1.0)
 
@@ -43,6 +44,7 @@ class TrainResult:
     history: list[tuple[int, float]]
 
 
+@runtime_checkable
 class Preview(Protocol):
     """Somebody who watches training; returns False to stop early and keep what is there."""
 
@@ -61,6 +63,7 @@ class Trainer:
         observations: pictures and masks; track: body poses and cameras; body: the body model of the track.
         device, backend: where and by which renderer (`avatar.render`).
         checkpoint: file to save to and resume from, or None.
+        views: where the frames were really taken from, to be learned too; not part of the checkpoint.
     """
 
     def __init__(
@@ -72,10 +75,11 @@ class Trainer:
         device: torch.device | str = "cpu",
         backend: str = "auto",
         checkpoint: Path | None = None,
+        views: ViewAlignment | None = None,
     ) -> None:
         if track.cameras is None:
             raise ValueError("Training needs a track with cameras.")
-        self.config, self.backend, self.checkpoint = config, backend, checkpoint
+        self.config, self.backend, self.checkpoint, self.views = config, backend, checkpoint, views
         self.device = torch.device(device)
         self.rng = torch.Generator().manual_seed(config.seed)
         torch.manual_seed(config.seed)
@@ -136,9 +140,12 @@ class Trainer:
         gaussians = self.avatar.pose(self.poses.pose(frame.instant))
         gaussians.means.retain_grad()
         loss = self._picture_loss(gaussians, frame) * frame.weight + self._priors()
-        self.optimizer.zero_grad(set_to_none=True)
+        optimizer: torch.optim.Optimizer = self.optimizer
+        if self.views is not None and self.views.is_due(self.step):
+            optimizer = self.views.optimizer
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.optimizer.step()
+        optimizer.step()
         if gaussians.means.grad is not None:
             self.error += gaussians.means.grad.norm(dim=-1)
         return float(loss.detach())
@@ -146,14 +153,23 @@ class Trainer:
     def _picture_loss(self, gaussians: Gaussians, frame: TrainingFrame) -> Float[Tensor, ""]:
         weights = self.config.weights
         background = torch.rand(3, generator=self.rng).to(self.device)
-        out = render(gaussians, frame.camera, self.backend)
+        out = self._render(gaussians, frame)
+        coverage = weights.mask * losses.coverage(out.alpha[0], frame.mask).mean()
+        if self.views is not None and self.views.by_silhouette(self.step):
+            return coverage
         rgb = out.on(background)[0]
         truth = frame.image * frame.mask[..., None] + (1 - frame.mask[..., None]) * background
-        return (
-            losses.photometric(rgb, truth).mean()
-            + weights.ssim * (1 - ssim(rgb, truth))
-            + weights.mask * losses.coverage(out.alpha[0], frame.mask).mean()
-        )
+        difference = losses.photometric(rgb, truth)
+        if frame.trust is not None:
+            difference = difference * frame.trust[..., None]
+        return difference.mean() + weights.ssim * (1 - ssim(rgb, truth)) + coverage
+
+    def _render(self, gaussians: Gaussians, frame: TrainingFrame) -> RenderOutput:
+        """The picture that the frame's camera takes, wherever it really stood."""
+        if self.views is None:
+            return render(gaussians, frame.camera, self.backend)
+        seen = self.views.seen(gaussians, frame.index)
+        return self.views.exposed(render(seen, frame.camera, self.backend), frame.index)
 
     def _priors(self) -> Float[Tensor, ""]:
         config, weights, gaussians = self.config, self.config.weights, self.avatar.gaussians
@@ -169,6 +185,8 @@ class Trainer:
             if len(self.poses.turns) > 2:
                 total = total + weights.pose_acceleration * losses.acceleration(self.poses.turns).mean()
                 total = total + weights.pose_acceleration * losses.acceleration(self.poses.shifts).mean()
+        if self.views is not None:
+            total = total + weights.views * self.views.prior()
         if self.avatar.deform is not None and self.avatar.moved is not None:
             total = total + weights.deform * (self.avatar.moved / config.reach).square().mean()
         return total
@@ -239,8 +257,7 @@ class Trainer:
             with torch.no_grad():
                 posed = self.avatar.pose(self.poses.pose(frame.instant), lit=False)
             painted = posed.colors.clone().requires_grad_()
-            rgb = render(Gaussians(posed.means, posed.quats, posed.scales, posed.opacities, painted), frame.camera,
-                         self.backend).rgb[0]  # fmt: skip
+            rgb = self._render(replace(posed, colors=painted), frame).rgb[0]
             mask = (frame.mask > 0.9)[..., None]
             covered = torch.autograd.grad((rgb * mask).sum(), painted, retain_graph=True)[0]
             summed = torch.autograd.grad((rgb * frame.image * mask).sum(), painted)[0]

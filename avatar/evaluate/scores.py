@@ -91,16 +91,23 @@ def rows(judged: Sequence[Judged]) -> dict[str, dict[str, float]]:
     groups: dict[str, list[Judged]] = {}
     for one in judged:
         groups.setdefault(one.target.group, []).append(one)
-        if one.target.angle is not None and "view" in one.target.group:
-            side = "within" if one.target.angle <= SIDE_DEGREES else "beyond"
-            groups.setdefault(f"{one.target.group}, {side} {SIDE_DEGREES:.0f}°", []).append(one)
-    return {name: _means([one.scores for one in members]) for name, members in groups.items()}
+    parts: dict[str, list[Judged]] = {}
+    for name, members in groups.items():
+        parts[name] = members
+        for side, keep in (
+            ("within", lambda angle: angle <= SIDE_DEGREES),
+            ("beyond", lambda angle: angle > SIDE_DEGREES),
+        ):
+            seen = [one for one in members if one.target.angle is not None and keep(one.target.angle)]
+            if 0 < len(seen) < len(members):
+                parts[f"{name}, {side} {SIDE_DEGREES:.0f}°"] = seen
+    return {name: _means([one.scores for one in members]) for name, members in parts.items()}
 
 
 def _means(scores: Sequence[dict[str, float]]) -> dict[str, float]:
     """Means over the records that have each number: what is missing is never counted as zero."""
     names = dict.fromkeys(name for record in scores for name in record)
-    means: dict[str, float] = {"pictures": len(scores)}
+    means: dict[str, float] = {"pictures": float(len(scores))}
     for name in names:
         values = [record[name] for record in scores if name in record]
         means[name] = sum(values) / len(values)

@@ -1,0 +1,64 @@
+"""The reader of captures on broken folders; sound ones are read in tests/evaluate."""
+
+import json
+
+import numpy as np
+import pytest
+
+from avatar.datasets.capture import load_capture, read_capture_cameras
+from avatar.errors import AvatarError, UsageError
+
+
+def _clip(folder, frames=2, **changes):
+    folder.mkdir(parents=True)
+    (folder / "video.mp4").touch()
+    arrays = {
+        "joints": np.zeros((frames, 24, 3)), "K": np.eye(3), "cam_R": np.eye(3)[None], "cam_t": np.zeros((1, 3)),
+        "image_size": np.array([4, 6]),
+    }  # fmt: skip
+    np.savez(folder / "gt.npz", **{k: v for k, v in (arrays | changes).items() if v is not None})
+    (folder / "cameras.json").write_text(json.dumps({"cameras": {}, "fps": 30}))
+
+
+def test_each_missing_file_is_named(tmp_path):
+    with pytest.raises(UsageError, match="no capture"):
+        load_capture(tmp_path)
+    _clip(tmp_path / "turn")
+    with pytest.raises(AvatarError, match=r"masks/0000\.png, .*masks/0001\.png"):
+        load_capture(tmp_path)
+    (tmp_path / "turn" / "gt.npz").unlink()
+    (tmp_path / "turn" / "cameras.json").unlink()
+    with pytest.raises(AvatarError, match=r"gt\.npz, .*cameras\.json"):
+        load_capture(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"joints": None}, "lacks the array joints"),
+        ({"joints": np.zeros((2, 17, 3))}, "n x 24 x 3"),
+        ({"K": np.full((3, 3), np.nan)}, "K should be"),
+        ({"cam_t": np.zeros((2, 3))}, "cam_t should be"),
+    ],
+)
+def test_wrong_arrays_are_said(tmp_path, changes, sentence):
+    _clip(tmp_path / "turn", **changes)
+    with pytest.raises(AvatarError, match=sentence):
+        load_capture(tmp_path)
+
+
+def test_a_person_who_stands_on_the_floor_stands_on_ours(tmp_path):
+    up = np.zeros((2, 24, 3))
+    up[:, 15] = [0.1, -0.2, 1.7]  # z is up and the person faces -y
+    _clip(tmp_path / "turn", joints=up)
+    (tmp_path / "turn" / "masks").mkdir()
+    for index in range(2):
+        (tmp_path / "turn" / "masks" / f"{index:04d}.png").touch()
+    joints = load_capture(tmp_path).clip("turn").joints
+    assert joints[0, 15].tolist() == pytest.approx([0.1, 1.7, 0.2])
+
+
+def test_a_file_that_is_no_camera_file(tmp_path):
+    (tmp_path / "cameras.json").write_text('{"cameras": {"a": {"K": 3}}}')
+    with pytest.raises(AvatarError, match="no camera file"):
+        read_capture_cameras(tmp_path / "cameras.json")
