@@ -27,6 +27,8 @@ from avatar.types import BodyPose
 FPS = 60.0
 TAU = 2 * math.pi
 Phase = Tensor
+Number = float | int
+Keys = Sequence[tuple[Number, Number]]
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,12 @@ def builtin_motion(name: str) -> Motion:
     return Motion("builtin", track, leg_length(model_rest()))
 
 
-def _wave(phase: Phase, amplitude: float, peak: float = 0.0, mean: float = 0.0, times: int = 1) -> Tensor:
+def _wave(phase: Phase, amplitude: Number, peak: Number = 0.0, mean: Number = 0.0, times: int = 1) -> Tensor:
     """A cosine with its top at `peak`."""
     return mean + amplitude * torch.cos(TAU * times * (phase - peak))
 
 
-def _curve(phase: Phase, keys: Sequence[tuple[float, float]]) -> Tensor:
+def _curve(phase: Phase, keys: Keys) -> Tensor:
     """A smooth periodic curve through (phase, value) pairs."""
     from scipy.interpolate import CubicSpline
 
@@ -67,8 +69,8 @@ def _curve(phase: Phase, keys: Sequence[tuple[float, float]]) -> Tensor:
     return torch.from_numpy(spline(((phase - places[0]) % 1 + places[0]).double().numpy())).float()
 
 
-def _flat(phase: Phase, value: float) -> Tensor:
-    return torch.full_like(phase, value)
+def _flat(phase: Phase, value: Number) -> Tensor:
+    return torch.full_like(phase, float(value))
 
 
 def _stance(phase: Phase) -> tuple[Turns, ...]:
@@ -119,7 +121,7 @@ def _on_feet(
 
 
 def _gait(
-    phase: Phase, hip, knee, ankle, swing: float, elbow: float, lean: float, hips: float
+    phase: Phase, hip: Keys, knee: Keys, ankle: Keys, swing: Number, elbow: Number, lean: Number, hips: Number
 ) -> Float[Tensor, "t 24 3 3"]:
     """A walk or run: legs half a round apart, shoulders turning against the pelvis, arms against the legs."""
     parts: list[Turns] = []
@@ -151,7 +153,7 @@ def _thrice(phase: Phase, make: Callable[[Phase], BodyPose]) -> BodyPose:
     return BodyPose(middle.root_position - start, middle.rotations)
 
 
-def _carried(rotations: Tensor, sway: Tensor, smoothing: float) -> BodyPose:
+def _carried(rotations: Tensor, sway: Tensor, smoothing: Number) -> BodyPose:
     rest = model_rest().float()
     pose = BodyPose(torch.zeros(len(rotations), 3), rotations)
     path = smooth_path(walk_by_feet(rest, pose), smoothing)
@@ -165,7 +167,7 @@ def _walk(phase: Phase) -> BodyPose:
     hip = ((0.0, 27), (0.12, 22), (0.3, 4), (0.5, -13), (0.6, -4), (0.75, 22), (0.87, 30))
     knee = ((0.0, 4), (0.13, 17), (0.28, 9), (0.4, 5), (0.5, 12), (0.62, 42), (0.73, 60), (0.85, 32), (0.95, 4))
     ankle = ((0.0, 2), (0.07, -4), (0.25, 5), (0.44, 11), (0.56, -4), (0.63, -18), (0.75, -3), (0.88, 3))
-    return _thrice(phase, lambda p: _carried(_gait(p, hip, knee, ankle, 19, 14, 4, 5), _wave(p, 0.018, 0.27), 3))
+    return _thrice(phase, lambda p: _carried(_gait(p, hip, knee, ankle, 19, 14, 4, 5), _wave(p, 0.018, 0.27), 3.0))
 
 
 def _run(phase: Phase) -> BodyPose:

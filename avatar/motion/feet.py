@@ -11,7 +11,7 @@ from torch import Tensor
 
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
-from avatar.geometry import rotation_from_rotvec, transform
+from avatar.geometry import rotation_from_rotvec
 from avatar.motion.smooth import smooth_path
 from avatar.types import BodyPose
 
@@ -36,7 +36,8 @@ class Soles:
     offsets: Float[Tensor, "4 3"]
 
     def places(self, Ts_world_joint: Float[Tensor, "t j 4 4"]) -> Float[Tensor, "t 4 3"]:
-        return transform(Ts_world_joint[:, list(self.joints)], self.offsets[:, None].to(Ts_world_joint)).squeeze(-2)
+        Ts = Ts_world_joint[:, list(self.joints)]
+        return (Ts[..., :3, :3] @ self.offsets.to(Ts)[..., None]).squeeze(-1) + Ts[..., :3, 3]
 
 
 def soles_of(rest_joints: Float[Tensor, "j 3"], floor: float | None = None) -> Soles:
@@ -129,9 +130,9 @@ def _held(places: Float[Tensor, "t 2 3"], firm: Float[Tensor, "t 2"], fps: float
         wanted = wanted + held
         weight = weight + firm[:, point]
     move = wanted / weight.clamp_min(1.0)[:, None]
+    move = smooth_path(move, 0.02 * fps)
     under = -(places[..., 1] + move[:, None, 1]).amin(-1)
-    move[:, 1] = move[:, 1] + under.clamp_min(0.0)
-    return smooth_path(move, 0.02 * fps)
+    return move + under.clamp_min(0.0)[:, None] * torch.tensor([0.0, 1.0, 0.0])
 
 
 def _runs(on: Tensor) -> list[tuple[int, int]]:
@@ -163,18 +164,34 @@ def bend_legs(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, moves: Float[T
         line = F.normalize(A - H, dim=-1)
         bend = (K - H) + 0.02 * Ts[:, hip, :3, 2]
         aside = F.normalize(bend - (bend * line).sum(-1, keepdim=True) * line, dim=-1)
-        aside = (_swing(line, toward) @ aside[..., None]).squeeze(-1)
+        across = torch.linalg.cross(line, aside)
+        turn = _swing(line, toward)
+        new_aside, new_across = ((turn @ v[..., None]).squeeze(-1) for v in (aside, across))
         along = ((thigh**2 - shin**2 + reach**2) / (2 * reach)).clamp(-thigh, thigh)
         out = (thigh**2 - along**2).clamp_min(0).sqrt()
-        new_K = H + along[:, None] * toward + out[:, None] * aside
+        new_K = H + along[:, None] * toward + out[:, None] * new_aside
         new_A = H + reach[:, None] * toward
         G_pelvis = Ts[:, SMPL_PARENTS[hip], :3, :3]
-        G_hip = _swing(K - H, new_K - H) @ Ts[:, hip, :3, :3]
-        G_knee = _swing(A - K, new_A - new_K) @ Ts[:, knee, :3, :3]
+        # Both bones turn with the plane of the leg, so that the knee stays a hinge.
+        G_hip = _carry(K - H, across, new_K - H, new_across) @ Ts[:, hip, :3, :3]
+        G_knee = _carry(A - K, across, new_A - new_K, new_across) @ Ts[:, knee, :3, :3]
         rotations[:, hip] = G_pelvis.mT @ G_hip
         rotations[:, knee] = G_hip.mT @ G_knee
         rotations[:, ankle] = G_knee.mT @ Ts[:, ankle, :3, :3]
     return BodyPose(pose.root_position, rotations)
+
+
+def _carry(
+    a: Float[Tensor, "t 3"], normal_a: Float[Tensor, "t 3"], b: Float[Tensor, "t 3"], normal_b: Float[Tensor, "t 3"]
+) -> Float[Tensor, "t 3 3"]:
+    """The rotation that brings the direction `a` to `b` and, as far as that allows, one normal to the other."""
+
+    def frame(along: Tensor, normal: Tensor) -> Tensor:
+        along = F.normalize(along, dim=-1)
+        side = F.normalize(torch.linalg.cross(normal, along), dim=-1)
+        return torch.stack([along, side, torch.linalg.cross(along, side)], dim=-1)
+
+    return frame(b, normal_b) @ frame(a, normal_a).mT
 
 
 def _swing(a: Float[Tensor, "t 3"], b: Float[Tensor, "t 3"]) -> Float[Tensor, "t 3 3"]:

@@ -129,7 +129,9 @@ def _clip(path: Path, scene: dict[str, Any], buffers: list[bytes], fps: float) -
 def _node_parts(node: dict[str, Any]) -> tuple[list[float], list[float], list[float]]:
     """Translation, quaternion xyzw and scale of a node at rest."""
     if "matrix" not in node:
-        return node.get("translation", [0, 0, 0]), node.get("rotation", [0, 0, 0, 1]), node.get("scale", [1, 1, 1])
+        usual = {"translation": [0.0, 0.0, 0.0], "rotation": [0.0, 0.0, 0.0, 1.0], "scale": [1.0, 1.0, 1.0]}
+        T, R, S = ([float(x) for x in node.get(name, value)] for name, value in usual.items())
+        return T, R, S
     M = torch.tensor(node["matrix"], dtype=torch.float64).reshape(4, 4).T
     w, x, y, z = quat_from_rotation(_rotation(M)).tolist()
     return M[:3, 3].tolist(), [x, y, z, w], M[:3, :3].norm(dim=0).tolist()

@@ -56,7 +56,7 @@ def retarget(motion: Motion, rest: RestBody, how: Retargeting | None = None) -> 
     scale = leg_length(joints) / motion.leg_length
     poses = BodyPose(track.poses.root_position * scale, within_limits(track.poses.rotations))
     if how.facing == "front":
-        poses = face_front(poses)
+        poses = face_front(poses, track.fps)
     if how.loop > 1:
         poses = repeat(poses, how.loop)
     # After the repetition, so that a foot that stands across the seam is held across it.
@@ -97,11 +97,13 @@ def within_limits(rotations: Float[Tensor, "t 24 3 3"]) -> Float[Tensor, "t 24 3
     return torch.where(beyond[..., None, None], rotation_from_rotvec(allowed), rotations)
 
 
-def face_front(poses: BodyPose) -> BodyPose:
+def face_front(poses: BodyPose, fps: float) -> BodyPose:
     """Turn the whole motion about the vertical so that it starts above the origin, facing +Z."""
-    facing = poses.rotations[0, 0, :, 2]
+    # Over the first second, because a pelvis turns with every step.
+    first = poses.rotations[: max(1, round(fps)), 0]
+    facing = first[:, :, 2].mean(0)
     if float(facing[[0, 2]].norm()) < 0.3:  # lying: the head's direction says more than the belly's
-        facing = poses.rotations[0, 0, :, 1]
+        facing = first[:, :, 1].mean(0)
     angle = torch.atan2(facing[0], facing[2])
     R = rotation_from_rotvec(torch.stack([torch.zeros_like(angle), -angle, torch.zeros_like(angle)]))
     rotations = poses.rotations.clone()

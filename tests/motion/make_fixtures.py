@@ -141,7 +141,8 @@ def main() -> None:
         f"frames/{k:06d}.jpg": {
             "tid": [7, 3], "bbox": [np.zeros(4), np.zeros(4)],
             "smpl": [{"global_orient": (flip @ R[k, 0])[None], "body_pose": R[k, 1:], "betas": np.zeros(10)},
-                     {"global_orient": np.eye(3)[None], "body_pose": np.tile(np.eye(3), (23, 1, 1)), "betas": np.zeros(10)}],
+                     {"global_orient": np.eye(3)[None], "body_pose": np.tile(np.eye(3), (23, 1, 1)),
+                      "betas": np.zeros(10)}],
             "camera": [flip @ trans[k], np.array([0, 0, 9.0])],
         } if k != 5 else {"tid": [], "bbox": [], "smpl": [], "camera": []}
         for k in range(FRAMES)

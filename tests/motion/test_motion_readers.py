@@ -302,9 +302,14 @@ def test_smpl_vertices_by_smplx_agree_within_a_millimetre(tmp_path):
     np.savez(tmp_path / "a.npz", poses=FLAT, trans=TRANS, betas=betas.numpy())
     options = ReadOptions(rest_pelvis=tuple(rest.joints[0].tolist()))
     pose = load_motion(tmp_path / "a.npz", options).track.poses
+    posedirs = (
+        body.pose_dirs.permute(2, 0, 1).flatten(1)
+        if body.pose_dirs is not None
+        else torch.zeros(207, body.template.numel())
+    )
     expected, _ = lbs(
-        betas[None], torch.from_numpy(FLAT[:2]), body.template[None], body.shape_dirs,
-        torch.zeros(23 * 9, body.template.numel()), body.joint_regressor, torch.tensor(body.parents), body.weights,
+        betas.expand(2, -1), torch.from_numpy(FLAT[:2]), body.template[None], body.shape_dirs,
+        posedirs, body.joint_regressor, torch.tensor(body.parents), body.weights,
     )  # fmt: skip
     found = body.vertices(rest, pose[:2])
     assert float((expected + torch.from_numpy(TRANS[:2, None]) - found).norm(dim=-1).max()) < 1e-3

@@ -1,0 +1,116 @@
+"""Fitting a motion to a body: proportions, path, rate, joint ranges, feet."""
+
+import pytest
+import torch
+
+from avatar.body import load_body
+from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
+from avatar.body.skinning import joint_transforms
+from avatar.errors import UsageError
+from avatar.geometry import geodesic_angle, rotation_from_rotvec
+from avatar.motion.builtin import builtin_motion
+from avatar.motion.feet import bend_legs, soles_of
+from avatar.motion.motion import Motion, still_track
+from avatar.motion.retarget import Retargeting, resample, retarget, within_limits
+from avatar.motion.skeletons import leg_length, model_rest
+from avatar.types import BodyPose
+
+REST = model_rest().float()
+
+
+@pytest.fixture(scope="module")
+def body():
+    return load_body("open")
+
+
+def some_motion(frames=40, fps=20.0):
+    t = torch.arange(frames) / fps
+    rotvecs = torch.zeros(frames, 24, 3)
+    rotvecs[:, 16, 2] = -1.0 + 0.5 * torch.sin(3 * t)
+    rotvecs[:, 0, 1] = 0.4 * t + 1.0
+    path = torch.stack([t, 0.93 + 0 * t, 0.5 * t], -1)
+    return Motion("test", still_track(rotation_from_rotvec(rotvecs), path, fps), leg_length(REST))
+
+
+def test_the_path_grows_with_the_legs(body):
+    small = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
+    keep = Retargeting(facing="keep", feet="keep")
+    motion = some_motion()
+    there = retarget(motion, small, keep).poses.root_position
+    factor = leg_length(small.joints[:24]) / motion.leg_length
+    torch.testing.assert_close(there, motion.track.poses.root_position * factor)
+
+
+@pytest.mark.parametrize(
+    ("fps", "speed", "frames"), [(20.0, 1.0, 40), (60.0, 1.0, 118), (10.0, 1.0, 20), (20.0, 2.0, 20)]
+)
+def test_resampling_keeps_the_motion(fps, speed, frames):
+    motion = some_motion()
+    track = resample(motion.track, Retargeting(fps=fps, speed=speed))
+    assert len(track) == frames and track.fps == pytest.approx(fps, rel=1e-4)
+    # At times both have, both say the same.
+    step = round(fps / 10)
+    theirs = motion.track.poses.rotations[:: round(2 * speed)]
+    ours = track.poses.rotations[::step]
+    count = min(len(ours), len(theirs))
+    assert float(geodesic_angle(ours[:count], theirs[:count]).max().rad2deg()) < 0.1
+
+
+def test_a_span_is_cut_out_and_an_empty_one_refused():
+    track = resample(some_motion().track, Retargeting(start=0.5, end=1.0))
+    assert float(track.times[-1]) == pytest.approx(0.5)
+    for start, end in ((5.0, None), (1.0, 0.5), (-1.0, None)):
+        with pytest.raises(UsageError, match=r"lasts 1\.95 s"):
+            resample(some_motion().track, Retargeting(start=start, end=end))
+    with pytest.raises(UsageError, match="positive"):
+        resample(some_motion().track, Retargeting(speed=0.0))
+
+
+def test_it_starts_at_the_origin_facing_front(body):
+    rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
+    poses = retarget(some_motion(), rest, Retargeting(feet="keep")).poses
+    facing = torch.nn.functional.normalize(poses.rotations[:20, 0, :, 2].mean(0), dim=0)
+    torch.testing.assert_close(facing, torch.tensor([0.0, 0.0, 1.0]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(poses.root_position[0, [0, 2]], torch.zeros(2), atol=1e-5, rtol=0)
+
+
+def test_joints_beyond_their_range_come_back_and_others_stay_as_they_are():
+    rotvecs = torch.zeros(2, 24, 3)
+    rotvecs[:, 4, 0] = torch.tensor([1.0, -1.2])  # a knee bent well, and one bent the wrong way
+    rotations = rotation_from_rotvec(rotvecs)
+    found = within_limits(rotations)
+    assert torch.equal(found[0], rotations[0])
+    turn = geodesic_angle(found[1, 4], torch.eye(3)).rad2deg()
+    assert float(turn) == pytest.approx(22.0, abs=0.1)
+
+
+def test_sliding_feet_are_held_and_the_knees_do_not_pop(body):
+    """A squat on an escalator: the root slides away under standing feet."""
+    squat = builtin_motion("squat")
+    poses = squat.track.poses
+    slide = torch.linspace(0, 0.4, len(poses))[:, None] * torch.tensor([0.0, 0.0, 1.0])
+    sliding = Motion("test", still_track(poses.rotations, poses.root_position + slide, 60.0), squat.leg_length)
+    rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
+    track = retarget(sliding, rest)
+    joints = rest.joints[:24]
+    places = soles_of(joints, float(rest.vertices[:, 1].min())).places(
+        joint_transforms(joints, SMPL_PARENTS, track.poses)
+    )
+    spread = (places - places.mean(0))[..., [0, 2]].norm(dim=-1).max()
+    assert float(spread) < 0.01
+    faster = geodesic_angle(track.poses.rotations[1:], track.poses.rotations[:-1]).amax().rad2deg()
+    assert float(faster) < 6
+
+
+def test_legs_bend_to_where_the_ankles_shall_be():
+    generator = torch.Generator().manual_seed(0)
+    pose = BodyPose(torch.zeros(50, 3), rotation_from_rotvec(0.3 * torch.randn(50, 24, 3, generator=generator)))
+    rotvecs = torch.zeros(50, 24, 3)
+    rotvecs[:, 4:6, 0] = 1.3
+    pose = BodyPose(pose.root_position, pose.rotations @ rotation_from_rotvec(rotvecs))
+    moves = 0.04 * torch.randn(50, 2, 3, generator=generator)
+    before = joint_transforms(REST, SMPL_PARENTS, pose)
+    after = joint_transforms(REST, SMPL_PARENTS, bend_legs(REST, pose, moves))
+    ankles = [SMPL_JOINTS.index(f"{side}_ankle") for side in ("left", "right")]
+    torch.testing.assert_close(after[:, ankles, :3, 3], before[:, ankles, :3, 3] + moves, atol=2e-3, rtol=0)
+    torch.testing.assert_close(after[:, ankles, :3, :3], before[:, ankles, :3, :3], atol=1e-4, rtol=0)
