@@ -160,10 +160,11 @@ def bend_legs(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, moves: Float[T
         limit = torch.maximum(LONGEST_REACH * straight, (A - H).norm(dim=-1))
         reach = torch.minimum(reach, limit).clamp_min(1e-4)
         toward = F.normalize(wanted, dim=-1)
-        # The knee's side, off the line from hip to ankle; for a straight leg, the front of the thigh.
+        # The knee's side: how far it has left its place in a straight leg, or the front of the thigh.
         line = F.normalize(A - H, dim=-1)
-        bend = (K - H) + 0.02 * Ts[:, hip, :3, 2]
-        aside = F.normalize(bend - (bend * line).sum(-1, keepdim=True) * line, dim=-1)
+        straight_knee = _off_line(rest_joints[knee] - rest_joints[hip], rest_joints[ankle] - rest_joints[hip])
+        bend = (K - H) - Ts[:, hip, :3, :3] @ straight_knee + 0.02 * Ts[:, hip, :3, 2]
+        aside = F.normalize(_off_line(bend, line), dim=-1)
         across = torch.linalg.cross(line, aside)
         turn = _swing(line, toward)
         new_aside, new_across = ((turn @ v[..., None]).squeeze(-1) for v in (aside, across))
@@ -179,6 +180,12 @@ def bend_legs(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, moves: Float[T
         rotations[:, knee] = G_hip.mT @ G_knee
         rotations[:, ankle] = G_knee.mT @ Ts[:, ankle, :3, :3]
     return BodyPose(pose.root_position, rotations)
+
+
+def _off_line(v: Float[Tensor, "*t 3"], line: Float[Tensor, "*t 3"]) -> Float[Tensor, "*t 3"]:
+    """The part of `v` across `line`."""
+    along = F.normalize(line, dim=-1)
+    return v - (v * along).sum(-1, keepdim=True) * along
 
 
 def _carry(
