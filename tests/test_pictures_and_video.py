@@ -106,8 +106,8 @@ def test_unusual_videos_are_read(tmp_path, name, options):
 
 def test_high_dynamic_range_is_tone_mapped(tmp_path):
     # Reference white of BT.2408 is 58 % of the PQ signal; as standard video it must be bright but not burnt out.
-    options = ["-vf", "format=yuv420p10le", "-c:v", "ffv1", "-color_primaries", "bt2020", "-color_trc", "smpte2084",
-               "-colorspace", "bt2020nc"]  # fmt: skip
+    tags = "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"
+    options = ["-vf", f"format=yuv420p10le,{tags}", "-c:v", "ffv1"]
     path = make(tmp_path / "hdr.mkv", *options, source="color=0x949494:size=160x128:rate=10:duration=0.3")
     video = open_video(path)
     assert video.hdr
@@ -176,7 +176,7 @@ def test_a_written_video_is_read_again(tmp_path, suffix):
     video = open_video(path)
     frames = [frame for _, frame in video.frames()]
     assert len(frames) == 5 and video.fps == pytest.approx(10)
-    assert np.abs(frames[2][:129, :161].astype(int) - image).mean() < 9
+    assert np.abs(frames[2][:129, :161].astype(int) - image).mean() < 16
 
 
 def test_webm_keeps_alpha(tmp_path):

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float32, UInt8
 from avatar.types import Masks, Pictures
 
 PLATE_FRAMES = 21
-STATIC_LEVELS = 6.0  # median change of the background, in grey levels, that sensor noise alone may cause
+MOST_SHIFT = 0.5  # pixels by which the background's edges may move in the picture of a camera that stands still
 SHADOW = 2.0  # log-likelihood that a pixel loses for being explained as shaded background
 OUTLIER = -16.0  # log-likelihood of any colour under "something else", about 1 / 256^3
 
@@ -50,15 +50,23 @@ def background_plate(images: Pictures, masks: Masks) -> Plate | None:
         values = np.where(person[:, row, :, None], 999, colors[:, row].astype(np.int16))
         middle = np.maximum(count[row] - 1, 0)[None, :, None] // 2
         median[row] = np.take_along_axis(np.sort(values, axis=0), middle, axis=0)[0]
-    coarse = median[::4, ::4]
-    changes = [
-        np.median(np.abs(color - coarse)[~hidden]) if (~hidden).any() else np.inf
-        for color, hidden in zip(colors[:, ::4, ::4], person[:, ::4, ::4], strict=True)
-    ]
-    if np.quantile(changes, 0.9) > STATIC_LEVELS:
+    seen = ~person & (count >= min(3, len(chosen)))
+    changes, shifts = zip(*(_change(*views, median) for views in zip(colors[::3], seen[::3], strict=True)), strict=True)
+    if np.quantile(shifts, 0.9) > MOST_SHIFT:
         return None
-    known = ~_dilate(count < min(3, len(chosen)), 2)
-    return Plate(median, known, 10 + 4 * np.median(changes) ** 2 + 0.25 * _gradient_square(median))
+    known = ~_dilate(count < min(3, len(chosen)), 2.0)
+    noise = np.float32(np.median(changes))
+    return Plate(median, known, 10 + 4 * noise**2 + 0.25 * _gradient_square(median))
+
+
+def _change(color: np.ndarray, seen: np.ndarray, median: np.ndarray) -> tuple[float, float]:
+    """Median change of a frame's background in grey levels, and about how many pixels its edges have moved."""
+    difference = np.abs(color.astype(np.float32) - median).mean(-1)[seen]
+    slope = np.sqrt(_gradient_square(color.astype(np.float32)))[seen]
+    if slope.size == 0:
+        return 0.0, np.inf
+    edges = slope > np.quantile(slope, 0.9)  # a blank wall looks the same from a moving camera
+    return float(np.median(difference)), float(np.median(difference[edges] / (slope[edges] + 1)))
 
 
 def refine_mask(
@@ -84,7 +92,7 @@ def largest_region(mask: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
     if areas.size == 0:
         return np.zeros_like(mask)
     islands = np.isin(labels, 1 + np.flatnonzero(areas < max(areas) / 20))
-    clean = np.where(_dilate(islands, 2), 0, mask).astype(np.uint8)
+    clean = np.where(_dilate(islands, 2.0), 0, mask).astype(np.uint8)
     _, labels, stats, _ = cv2.connectedComponentsWithStats((clean <= 127).astype(np.uint8), connectivity=4)
     pinholes = 1 + np.flatnonzero(stats[1:, cv2.CC_STAT_AREA] < max(areas) / 2000)
     return np.where(np.isin(labels, pinholes), 255, clean).astype(np.uint8)

@@ -176,10 +176,13 @@ def _lost(source: Video, decoded: int) -> list[str]:
 
 
 def _views(keypoints: np.ndarray, keypoints_3d: np.ndarray) -> np.ndarray:
-    """What a frame shows: the 3D guess in the camera's axes, or the 2D landmarks where there is none."""
+    """What a frame shows: the 3D guess in the camera's axes, or the 2D landmarks where there is none.
+
+    A little of the time is added, so that a person who holds still is sampled evenly.
+    """
     flat = keypoints[..., :2] - keypoints[..., :2].mean(1, keepdims=True)
     points = flat / np.abs(flat).max() if np.isnan(keypoints_3d).any() else keypoints_3d
-    return points.reshape(len(points), -1)
+    return np.column_stack([points.reshape(len(points), -1), np.linspace(0, 0.5, len(points))])
 
 
 def _finish_pictures(person: Person, kept: Int[np.ndarray, " kept"], work: Path, coarse: Path, folder: Path) -> None:
