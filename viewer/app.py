@@ -9,6 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 import viser
+
+from avatar.errors import AvatarError
+from avatar.types import Gaussians
 from avatar.viewer.body_layer import BodyLayer
 from avatar.viewer.camera_layer import CameraLayer
 from avatar.viewer.clips import TRAINING
@@ -25,9 +28,6 @@ from avatar.viewer.state import Drag, Store, ViewState, advanced
 from avatar.viewer.subject import Subject
 from avatar.viewer.timeline_panel import add_keys, timeline_panel
 from avatar.viewer.uploads import limit_uploads
-
-from avatar.errors import AvatarError
-from avatar.types import BodyPose
 
 LOG = logging.getLogger("avatar")
 MOST_UPDATES = 30.0  # a second; browsers and networks gain nothing from more
@@ -51,10 +51,10 @@ class Viewer:
         limit_uploads(self.server)
         self.store = Store(first_state(subject))
         self.updates = 0
-        self._pulled: tuple[Drag, BodyPose] | None = None
+        self._pulled: Drag | None = None
         self._panels_at = 0.0
         self._stop = threading.Event()
-        dress(self.server, subject, self.store.state)
+        dress(self.server, subject.gaussians(subject.moment(self.store.state)))
         scene, gui = self.server.scene, self.server.gui
         self.layers = [
             SplatLayer(self.server, subject),
@@ -69,7 +69,7 @@ class Viewer:
             ("Look", viser.Icon.EYE, look_panel),
             ("Pose", viser.Icon.STRETCHING, pose_panel),
             ("Compare", viser.Icon.LAYERS_DIFFERENCE, compare_panel),
-            ("Take", viser.Icon.DOWNLOAD, export_panel),
+            ("Export", viser.Icon.DOWNLOAD, export_panel),
         ):
             with tabs.add_tab(label, icon):
                 self.panels.append(panel(gui, self.store, subject))
@@ -99,7 +99,7 @@ class Viewer:
             if not self.server.get_clients():
                 time.sleep(IDLE_SECONDS)
                 continue
-            state = self._advance(elapsed)
+            state = self._pull(self._advance(elapsed))
             try:
                 self._draw(state, drawn)
             except AvatarError as error:
@@ -125,18 +125,17 @@ class Viewer:
 
     def _draw(self, state: ViewState, drawn: ViewState | None) -> None:
         """Bring scene and panels to `state`; pictures are looked after even when only a camera has moved."""
-        pose = self._pose(state)
+        if drawn is not None and state.betas != drawn.betas:
+            self.subject.reshape(state.betas)
+        moment = self.subject.moment(state)
         if state is not drawn:
-            if drawn is not None and state.betas != drawn.betas:
-                self.subject.reshape(state.betas)
             for layer in self.layers:
-                layer.show(state, pose)
-            self.cameras.show(state)
+                layer.show(state, moment)
             self.updates += 1
             self._show_panels(state)
-            if drawn is None or state.background != drawn.background:
+            if drawn is None or (state.background, state.drawing) != (drawn.background, drawn.drawing):
                 self._fill_background(state)
-        self.pictures.show(state, pose)
+        self.pictures.show(state, moment)
 
     def _show_panels(self, state: ViewState) -> None:
         now = time.monotonic()
@@ -146,17 +145,16 @@ class Viewer:
         for show in self.panels:
             show(state)
 
-    def _pose(self, state: ViewState) -> BodyPose:
-        """The pose of a state; that of a pull is solved here, once, and kept as the pose made by hand."""
+    def _pull(self, state: ViewState) -> ViewState:
+        """Solve for the pose of a pull, once, and keep it as the pose made by hand."""
         drag = state.drag
-        if drag is None:
-            return self.subject.pose(state)
-        if self._pulled is None or self._pulled[0] is not drag:
-            avatar = self.subject.avatar
-            self._pulled = (drag, pulled(avatar.body, avatar.rest, drag.start, drag.joint, drag.target))
-            pose = self._pulled[1]
-            self.store.change(lambda current: replace(current, edited=pose))
-        return self._pulled[1]
+        if drag is None or drag is self._pulled:
+            return state
+        avatar = self.subject.avatar
+        pose = pulled(avatar.body, avatar.rest, drag.start, drag.joint, drag.target)
+        self._pulled = drag
+        self.store.change(lambda current: replace(current, edited=pose))
+        return self.store.state
 
     def _fill_background(self, state: ViewState) -> None:
         if state.drawing == "splats":
@@ -171,12 +169,12 @@ def first_state(subject: Subject) -> ViewState:
     return ViewState(clip, betas, "pictures" if cuda else "splats", playing=len(subject.clips[clip]) > 1)
 
 
-def dress(server: viser.ViserServer, subject: Subject, state: ViewState) -> None:
+def dress(server: viser.ViserServer, gaussians: Gaussians) -> None:
     """Colours of the page, and a first camera that sees the whole person from slightly aside."""
-    gaussians = subject.gaussians(subject.pose(state))
     low, high = gaussians.means.amin(0).cpu(), gaussians.means.amax(0).cpu()
     center, height = ((low + high) / 2).numpy(), float(high[1] - low[1])
     server.gui.configure_theme(show_logo=False, show_share_button=False, brand_color=BRAND)
+    server.gui.main_panel.dock_right()
     server.scene.set_up_direction("+y")
     server.initial_camera.look_at = center
     server.initial_camera.position = center + height * np.array([0.55, 0.15, 1.75])

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import viser
-from avatar.viewer.state import ViewState
-from avatar.viewer.subject import Subject
 from jaxtyping import Float
 
 from avatar.body.skinning import joint_transforms
 from avatar.geometry import quat_from_rotation
-from avatar.types import BodyPose
+from avatar.viewer.state import ViewState
+from avatar.viewer.subject import Moment, Subject
 
 SKIN = (176, 184, 196)
 BONE, JOINT, CHOSEN = (60, 110, 220), (40, 70, 160), (255, 140, 0)
@@ -26,11 +25,11 @@ class BodyLayer:
         self.bones: viser.LineSegmentsHandle | None = None
         self.joints: viser.PointCloudHandle | None = None
 
-    def show(self, state: ViewState, pose: BodyPose) -> None:
-        """Draw what `state` wants of the body in `pose`."""
+    def show(self, state: ViewState, moment: Moment) -> None:
+        """Draw what `state` wants of the body."""
         if state.mesh or state.skeleton:
             avatar = self.subject.avatar
-            full = avatar.body.complete(pose.to(avatar.device))
+            full = avatar.body.complete(moment.pose.to(avatar.device))
             Ts = joint_transforms(avatar.rest.joints, avatar.body.parents, full).detach().cpu()
             quats, places = quat_from_rotation(Ts[:, :3, :3]).numpy(), Ts[:, :3, 3].numpy()
             with self.server.atomic():
@@ -69,7 +68,7 @@ class BodyLayer:
         colors = np.tile(np.array(JOINT, np.uint8), (len(places), 1))
         colors[state.joint] = CHOSEN
         if self.bones is None or self.joints is None:
-            self.bones = self.scene.add_line_segments("/skeleton/bones", ends, BONE, thickness=3.0)
+            self.bones = self.scene.add_line_segments("/skeleton/bones", ends, BONE, thickness=0.012)
             self.joints = self.scene.add_point_cloud(
                 "/skeleton/joints", places, colors, point_size=0.025, point_shape="circle"
             )

@@ -7,12 +7,12 @@ import math
 import numpy as np
 import torch
 import viser
-from avatar.viewer.state import ViewState
-from avatar.viewer.subject import Subject
 from jaxtyping import UInt8
 
 from avatar.geometry import invert_rigid, quat_from_rotation
 from avatar.types import Cameras
+from avatar.viewer.state import ViewState
+from avatar.viewer.subject import Moment, Subject
 
 SHOWN_CAMERAS = 12
 PICTURE_SIDE = 200  # pixels of a frustum's picture
@@ -29,7 +29,7 @@ class CameraLayer:
         )  # fmt: skip
         self.frustums: list[viser.CameraFrustumHandle] = []
 
-    def show(self, state: ViewState) -> None:
+    def show(self, state: ViewState, moment: Moment) -> None:
         """Show or hide the ground and the cameras."""
         self.grid.visible = state.ground
         if state.cameras and not self.frustums:

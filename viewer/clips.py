@@ -6,7 +6,8 @@ import os
 import re
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -22,7 +23,7 @@ MOTION_SUFFIXES = (".npz", ".pkl", ".pt", ".bvh", ".json", ".smpl", ".glb", ".np
 MOST_BYTES = 50 * 2**20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Clip:
     """One motion.
 
@@ -39,9 +40,19 @@ class Clip:
     def __len__(self) -> int:
         return len(self.poses)
 
-    def at(self, frame: float) -> BodyPose:
-        """The pose nearest to a place in the motion."""
-        return self.poses[min(max(round(frame), 0), len(self) - 1)]
+    @property
+    def filmed(self) -> bool:
+        """Whether it was estimated from pictures, where its place in the world belongs to the cameras."""
+        return self.confidence is not None
+
+    @cached_property
+    def on_spot(self) -> Clip:
+        """The same motion without its way over the floor; filmed ones keep it."""
+        if self.filmed:
+            return self
+        roots = self.poses.root_position.clone()
+        roots[:, [0, 2]] = roots[:1, [0, 2]]
+        return replace(self, poses=BodyPose(roots, self.poses.rotations))
 
 
 # A motion, or the function that reads it when it is first asked for.

@@ -36,10 +36,9 @@ class Clusters:
     weights: Float[Tensor, "groups joints"]
     centers: Float[Tensor, "groups 3"]
 
-    def members(self) -> list[Int[Tensor, " members"]]:
-        """Indices of the splats of each group."""
-        order = torch.argsort(self.group, stable=True)
-        return list(order.split(torch.bincount(self.group, minlength=len(self.weights)).tolist()))
+    def of(self, splats: Int[Tensor, " chosen"]) -> Clusters:
+        """The same groups, of some of the splats only."""
+        return replace(self, group=self.group[splats])
 
 
 def cluster(avatar: Avatar, groups: int = GROUPS) -> Clusters:

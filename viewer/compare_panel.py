@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 import viser
+from jaxtyping import UInt8
+from viser import Icon
+
+from avatar.metrics import person_box
 from avatar.viewer.camera_layer import camera_place, field_of_view, smaller
 from avatar.viewer.clips import TRAINING
 from avatar.viewer.pictures import picture_of
 from avatar.viewer.state import Compare, Store, ViewState
-from avatar.viewer.subject import Subject
+from avatar.viewer.subject import Moment, Subject
 from avatar.viewer.widgets import Show, on_user, put
-from jaxtyping import UInt8
-from viser import Icon
-
-from avatar.types import BodyPose
 
 VIEWS: dict[str, Compare] = {
     "Off": "off", "Source | avatar | difference": "all three", "Source": "source", "Avatar": "avatar",
     "Difference": "difference",
 }  # fmt: skip
+MARGIN = 16  # pixels of the source left round the person
 SIDE = 640  # long side of a compared picture, pixels
 GAIN = 3.0  # differences are shown so many times as strong
 EMPTY = np.full((8, 16, 3), 240, np.uint8)
@@ -33,7 +35,7 @@ def compare_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
     picture = gui.add_image(EMPTY, format="jpeg", visible=False)
     note = gui.add_markdown("")
     stand = gui.add_button("Look through this camera", icon=Icon.CAMERA)
-    shown: list[object] = [None]
+    shown: list[object] = []
 
     on_user(view, lambda name: store.set(compare=VIEWS[name]))
 
@@ -45,15 +47,14 @@ def compare_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
     def show(state: ViewState) -> None:
         put(view, value=next(label for label, value in VIEWS.items() if value == state.compare))
         put(picture, visible=state.compare != "off")
-        pose = subject.pose(state)
-        wanted = (state.compare, state.clip, id(pose), state.colors, state.betas, state.detail)
+        moment = subject.moment(state)
         # A comparison takes a render and a file; while a motion plays or a hand is pulled it would hold up the rest.
-        if state.compare == "off" or state.playing or state.held is not None or wanted == shown[0]:
+        if state.compare == "off" or state.playing or state.held is not None or shown == [state.compare, moment]:
             return
-        shown[0] = wanted
-        picture.image, error = compared(state, subject, pose)
+        shown[:] = [state.compare, moment]
+        picture.image, error = compared(state, subject, moment)
         put(note, content=f"<sub>frame {training_frame(state, subject)}, difference ×{GAIN:.0f}, PSNR {error:.1f} dB"
-            " over the whole picture</sub>")  # fmt: skip
+            " in the person's box</sub>")  # fmt: skip
 
     return show
 
@@ -67,18 +68,23 @@ def training_frame(state: ViewState, subject: Subject) -> int:
     return int(shows[0]) if len(shows) else 0
 
 
-def compared(state: ViewState, subject: Subject, pose: BodyPose) -> tuple[UInt8[np.ndarray, "h w 3"], float]:
+def compared(state: ViewState, subject: Subject, moment: Moment) -> tuple[UInt8[np.ndarray, "h w 3"], float]:
     """The picture that `state.compare` asks for, and the PSNR of the avatar over the source's background."""
     assert subject.track is not None and subject.track.cameras is not None and subject.observations is not None
     index = training_frame(state, subject)
-    source = smaller(subject.observations.images[index], SIDE)
+    image, mask = subject.observations.images[index], subject.observations.masks[index]
+    coverage = torch.from_numpy(mask).float() / 255
+    rows, columns = person_box(coverage, MARGIN) or (slice(0, mask.shape[0]), slice(0, mask.shape[1]))
+    source = smaller(image[rows, columns], SIDE)
     height, width = source.shape[:2]
-    cameras = subject.track.cameras[index].resized(width, height)
-    mask = subject.observations.masks[index]
-    person = smaller(np.repeat(mask[..., None], 3, axis=2), SIDE) / 255
+    camera = subject.track.cameras[index].cropped(
+        columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
+    )
+    camera = camera.resized(width, height)
+    person = smaller(np.repeat(mask[rows, columns, None], 3, axis=2), SIDE) / 255
     # Cut out along the mask, so that only the person is compared and not the room behind.
     cut = (source * person + np.array(state.background) * (1 - person)).round().astype(np.uint8)
-    avatar = picture_of(subject.gaussians(pose, state.colors, state.detail), cameras, state.background)
+    avatar = picture_of(subject.gaussians(moment), camera, state.background)
     apart = avatar.astype(np.float32) - cut
     psnr = float(10 * np.log10(255**2 / max(float((apart**2).mean()), 1e-6)))
     difference = (255 - np.abs(apart) * GAIN).clip(0, 255).astype(np.uint8)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import viser
+from viser import Icon
+
 from avatar.viewer.pictures import client_camera, picture_of
 from avatar.viewer.record import FPS, TURN_SECONDS, clip_frames, turntable, write_film
 from avatar.viewer.state import Store, ViewState
 from avatar.viewer.subject import Subject
 from avatar.viewer.widgets import Show, on_job
-from viser import Icon
 
 SIZES = {"480 × 640": (480, 640), "720 × 960": (720, 960), "1080 × 1440": (1080, 1440), "1280 × 720": (1280, 720)}
 
@@ -55,7 +56,7 @@ def screenshot(client: viser.ClientHandle, subject: Subject, state: ViewState, s
     """Download what the tab sees, rendered at `size`."""
     from PIL import Image
 
-    gaussians = subject.gaussians(subject.pose(state), state.colors, state.detail)
+    gaussians = subject.gaussians(subject.moment(state))
     picture = picture_of(gaussians, fitted_camera(client, size), state.background)
     file = io.BytesIO()
     Image.fromarray(picture).save(file, format="PNG")

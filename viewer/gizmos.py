@@ -6,14 +6,14 @@ from dataclasses import replace
 
 import torch
 import viser
-from avatar.viewer.posing import HANDS_AND_FEET, turned
-from avatar.viewer.state import Drag, Store, ViewState
-from avatar.viewer.subject import Subject
 
 from avatar.body.skeleton import SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.geometry import quat_from_rotation, rotation_from_quat
 from avatar.types import BodyPose
+from avatar.viewer.posing import HANDS_AND_FEET, turned
+from avatar.viewer.state import Drag, Store, ViewState
+from avatar.viewer.subject import Moment, Subject
 
 SIZE = 0.18  # metres
 
@@ -70,7 +70,7 @@ class Gizmos:
         joints = avatar.rest.joints[list(avatar.body.smpl_index)].detach().cpu()
         return joint_transforms(joints, SMPL_PARENTS, pose)
 
-    def show(self, state: ViewState, pose: BodyPose) -> None:
+    def show(self, state: ViewState, moment: Moment) -> None:
         """Put the gizmos where the joints are, except the one that the mouse holds."""
         idle = not state.playing
         self.ring.visible = idle and state.handles == "joint"
@@ -78,7 +78,7 @@ class Gizmos:
             gizmo.visible = idle and state.handles == "hands and feet"
         if not idle or state.handles == "off" or state.held is not None:
             return
-        frames = self._frames(pose)
+        frames = self._frames(moment.pose)
         if state.handles == "joint":
             self.ring.wxyz = quat_from_rotation(frames[state.joint, :3, :3]).numpy()
             self.ring.position = frames[state.joint, :3, 3].numpy()

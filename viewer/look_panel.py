@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import viser
+
 from avatar.viewer.state import Colors, Drawing, Store, ViewState
 from avatar.viewer.subject import Subject
 from avatar.viewer.widgets import Show, on_press, on_user, put

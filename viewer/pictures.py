@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import viser
-from avatar.viewer.state import ViewState
-from avatar.viewer.subject import Subject
 from jaxtyping import UInt8
 
 from avatar.geometry import invert_rigid, rigid, rotation_from_quat
 from avatar.render import chosen_backend, render
-from avatar.types import BodyPose, Cameras, Gaussians
+from avatar.types import Cameras, Gaussians
+from avatar.viewer.state import ViewState
+from avatar.viewer.subject import Moment, Subject
 
 REST_SECONDS = 0.3  # a camera that stood still for so long gets the full picture
 COARSE_SIDE = {"gsplat": 960, "cpu": 320, "reference": 160}  # long side of pictures in motion, pixels
@@ -26,7 +26,8 @@ FULL_SIDE = {"gsplat": 1920, "cpu": 960, "reference": 320}
 class Sent:
     """What a tab was last sent: of which moment, from where, and whether in full."""
 
-    moment: tuple[object, ...]
+    moment: Moment
+    background: tuple[int, int, int]
     seen_from: bytes
     full: bool
     changed_at: float
@@ -39,9 +40,8 @@ class PictureLayer:
         self.server, self.subject = server, subject
         self.backend = chosen_backend("auto", subject.avatar.device)
         self.sent: dict[int, Sent] = {}
-        self.posed: tuple[tuple[object, ...], Gaussians] | None = None
 
-    def show(self, state: ViewState, pose: BodyPose) -> None:
+    def show(self, state: ViewState, moment: Moment) -> None:
         """Bring every tab up to date; call this again and again, since cameras move by themselves."""
         clients = self.server.get_clients()
         self.sent = {key: sent for key, sent in self.sent.items() if key in clients}
@@ -50,29 +50,24 @@ class PictureLayer:
                 clients[key].scene.set_background_image(None)
                 del self.sent[key]
             return
-        moment = (id(pose), state.colors, state.detail, state.betas, state.background)
         for key, client in clients.items():
-            self._update(key, client, state, pose, moment)
+            self._update(key, client, state, moment)
 
-    def _update(
-        self, key: int, client: viser.ClientHandle, state: ViewState, pose: BodyPose, moment: tuple[object, ...]
-    ) -> None:
+    def _update(self, key: int, client: viser.ClientHandle, state: ViewState, moment: Moment) -> None:
         camera, now, last = client.camera, time.monotonic(), self.sent.get(key)
         seen_from = np.concatenate([camera.wxyz, camera.position, [camera.fov, camera.aspect]]).tobytes()
-        same = last is not None and last.moment == moment and last.seen_from == seen_from
+        same = (
+            last is not None
+            and last.moment is moment
+            and last.background == state.background
+            and last.seen_from == seen_from
+        )
         if last is not None and same and (last.full or now - last.changed_at < REST_SECONDS):
             return
         side = (FULL_SIDE if same else COARSE_SIDE)[self.backend]
-        picture = self._render(client_camera(camera, side), state, pose, moment)
+        picture = picture_of(self.subject.gaussians(moment), client_camera(camera, side), state.background)
         client.scene.set_background_image(picture, format="jpeg", jpeg_quality=90 if same else 75)
-        self.sent[key] = Sent(moment, seen_from, same, now)
-
-    def _render(
-        self, cameras: Cameras, state: ViewState, pose: BodyPose, moment: tuple[object, ...]
-    ) -> UInt8[np.ndarray, "h w 3"]:
-        if self.posed is None or self.posed[0] != moment:
-            self.posed = (moment, self.subject.gaussians(pose, state.colors, state.detail))
-        return picture_of(self.posed[1], cameras, state.background)
+        self.sent[key] = Sent(moment, state.background, seen_from, same, now)
 
 
 @torch.no_grad()

@@ -8,6 +8,12 @@ from pathlib import Path
 
 import torch
 import viser
+from viser import Icon
+
+from avatar.body.skeleton import SMPL_JOINTS
+from avatar.errors import AvatarError
+from avatar.track.file import save_track
+from avatar.types import BodyPose, BodyTrack
 from avatar.viewer.clips import Clip
 from avatar.viewer.posing import (
     a_pose,
@@ -22,12 +28,6 @@ from avatar.viewer.posing import (
 from avatar.viewer.state import Handles, Store, ViewState
 from avatar.viewer.subject import Subject
 from avatar.viewer.widgets import Show, on_job, on_press, on_user, put
-from viser import Icon
-
-from avatar.body.skeleton import SMPL_JOINTS
-from avatar.errors import AvatarError
-from avatar.track.file import save_track
-from avatar.types import BodyPose, BodyTrack
 
 PRESETS = ("T", "A", "First", "Mirror", "Reset")
 HANDLES: dict[str, Handles] = {"Off": "off", "Joint": "joint", "Hands & feet": "hands and feet"}
@@ -127,7 +127,7 @@ def _with_handles(state: ViewState, handles: Handles) -> ViewState:
 def _preset(state: ViewState, name: str, subject: Subject) -> ViewState:
     """The state after one of the preset buttons."""
     here = subject.pose(state)
-    first = subject.clip(state.clip).at(0)
+    first = subject.clip(state.clip).poses[0]
     makers: dict[str, Callable[[], BodyPose]] = {
         "T": lambda: t_pose(here.root_position),
         "A": lambda: a_pose(here.root_position),

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from avatar.viewer.clips import Clip
-from avatar.viewer.pictures import picture_of
-from avatar.viewer.state import ViewState
-from avatar.viewer.subject import Subject
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from avatar.cameras import front, orbit
 from avatar.images import VideoWriter
-from avatar.types import BodyPose, Cameras
+from avatar.types import BodyPose, Cameras, Gaussians
+from avatar.viewer.clips import Clip
+from avatar.viewer.pictures import picture_of
+from avatar.viewer.state import ViewState
+from avatar.viewer.subject import Moment, Subject
 
 FPS = 30
 TURN_SECONDS = 4
@@ -27,7 +27,7 @@ Told = Callable[[int, int], None]
 
 def turntable(subject: Subject, state: ViewState, size: tuple[int, int]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Frames of one turn round the pose that is shown."""
-    gaussians = subject.gaussians(subject.pose(state), state.colors, state.detail)
+    gaussians = subject.gaussians(subject.moment(state))
     low, high = _box([gaussians.means])
     cameras = orbit(low, high, FPS * TURN_SECONDS, *size)
     for index in range(len(cameras)):
@@ -39,8 +39,8 @@ def clip_frames(
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Frames of a whole motion, from a given camera or from the front with all of it in view."""
 
-    def posed(pose: BodyPose):
-        return subject.gaussians(pose, state.colors, state.detail)
+    def posed(pose: BodyPose) -> Gaussians:
+        return subject.gaussians(Moment(pose, state.colors, state.detail))
 
     if camera is None:
         some = torch.linspace(0, len(clip) - 1, BOX_POSES).round().long().unique().tolist()

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import viser
-from avatar.viewer.clusters import Clusters, cluster, rigid_motion, unposed
-from avatar.viewer.state import ViewState
-from avatar.viewer.subject import Subject
 from jaxtyping import Float
 from viser._messages import SetOrientationMessage, SetPositionMessage
 
 from avatar.geometry import rotation_from_quat
 from avatar.types import BodyPose, Gaussians
+from avatar.viewer.clusters import Clusters, cluster, rigid_motion, unposed
+from avatar.viewer.state import ViewState
+from avatar.viewer.subject import Moment, Subject
 
 # The browser holds covariances as float16, in which anything flatter than this would vanish.
 THINNEST = 5e-4
@@ -51,36 +51,35 @@ class SplatLayer:
         self.groups: list[viser.GaussianSplatHandle] = []
         self.clusters: Clusters | None = None
         self.look: tuple[object, ...] = ()
-        self.shown: tuple[object, ...] = ()
+        self.shown: Moment | None = None
         self.placed = np.zeros((0, 7), np.float32)
 
-    def show(self, state: ViewState, pose: BodyPose) -> None:
-        """Draw `pose` as `state` wants it. Nothing is sent that the browser already shows."""
+    def show(self, state: ViewState, moment: Moment) -> None:
+        """Draw `moment` as `state` wants it. Nothing is sent that the browser already shows."""
         visible = state.splats and state.drawing == "splats"
         moving = visible and (state.playing or state.held is not None)
         if moving:
-            self._prepare_groups(state, pose)
-            self._move_groups(pose)
+            self._prepare_groups(state, moment)
+            self._move_groups(moment.pose)
         elif visible:
-            self._show_exact(state, pose)
+            self._show_exact(moment)
         with self.server.atomic():
             self.moving.visible = moving
             if self.exact is not None:
                 self.exact.visible = visible and not moving
 
-    def _show_exact(self, state: ViewState, pose: BodyPose) -> None:
-        wanted = (id(pose), state.colors, state.detail, state.betas)
-        if wanted == self.shown:
+    def _show_exact(self, moment: Moment) -> None:
+        if moment is self.shown:
             return
-        self.shown = wanted
-        arrays = splat_arrays(self.subject.gaussians(pose, state.colors, state.detail))
+        self.shown = moment
+        arrays = splat_arrays(self.subject.gaussians(moment))
         if self.exact is None:
             self.exact = self.scene.add_gaussian_splats("/splats/exact", **vars(arrays))
         else:
             self.exact.set_gaussians(**vars(arrays))
 
-    def _prepare_groups(self, state: ViewState, pose: BodyPose) -> None:
-        """Send the groups' splats, as they look in `pose`, when they were not sent yet or look different now."""
+    def _prepare_groups(self, state: ViewState, moment: Moment) -> None:
+        """Send the groups' splats, as they look now, when they were not sent yet or have another look."""
         look = (state.colors, state.detail, state.betas, state.clip)
         if look == self.look:
             return
@@ -89,9 +88,9 @@ class SplatLayer:
             self.clusters = cluster(avatar)
         for group in self.groups:
             group.remove()
-        whole = unposed(self.clusters, avatar, pose, self.subject.gaussians(pose, state.colors))
-        arrays = splat_arrays(self.subject.thinned(whole, state.detail))
-        group_of = self.clusters.group[self.subject.drawn(state.detail)].cpu().numpy()
+        drawn = self.clusters.of(self.subject.drawn(state.detail))
+        arrays = splat_arrays(unposed(drawn, avatar, moment.pose, self.subject.gaussians(moment)))
+        group_of = drawn.group.cpu().numpy()
         self.groups = [
             self.scene.add_gaussian_splats(
                 f"/splats/moving/{index:03d}",

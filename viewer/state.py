@@ -32,6 +32,7 @@ class ViewState:
         clip: name of the motion.
         frame: place in the motion, in its frames; between two frames while it plays slowly.
         edited: a pose made by hand, shown instead of the motion's; None follows the motion.
+        on_spot: motions that walk away stay in the middle of the scene.
         held: index of the joint whose gizmo the mouse holds, or None.
         drag: where a held hand or foot shall go; the loop solves for the pose.
         keyframes: poses collected for a clip of one's own.
@@ -48,6 +49,7 @@ class ViewState:
     playing: bool = False
     speed: float = 1.0
     loop: bool = True
+    on_spot: bool = True
     edited: BodyPose | None = None
     joint: int = 16
     handles: Handles = "off"

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from avatar.viewer.clips import TRAINING, Clip, Source, builtin_clips, clip_of_track, file_clips
-from avatar.viewer.posing import a_pose
-from avatar.viewer.state import Colors, ViewState
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar.model import Avatar
 from avatar.run import Run
 from avatar.types import BodyPose, BodyTrack, Gaussians, Observations
+from avatar.viewer.clips import TRAINING, Clip, Source, builtin_clips, clip_of_track, file_clips
+from avatar.viewer.state import Colors, ViewState
 
 # Splats that are left out are replaced by larger neighbours, so that no holes open.
 MOST_GROWTH = 2.5
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """The avatar in one pose and look, whatever it is seen from. Two moments are the same only if identical (`is`)."""
+
+    pose: BodyPose
+    colors: Colors
+    detail: float
 
 
 @dataclass
@@ -36,7 +45,9 @@ class Subject:
     folder: Path | None = None
     track: BodyTrack | None = None
     observations: Observations | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    _moment: tuple[tuple[Any, ...], Moment] | None = None
+    _posed: tuple[Moment, Gaussians] | None = None
 
     def clip(self, name: str) -> Clip:
         """A motion by name, read now if it was not yet.
@@ -53,16 +64,32 @@ class Subject:
 
     def pose(self, state: ViewState) -> BodyPose:
         """The pose that a state shows."""
-        return self.clip(state.clip).at(state.frame) if state.edited is None else state.edited
+        return self.moment(state).pose
+
+    def moment(self, state: ViewState) -> Moment:
+        """What a state shows; the very same object as before while none of it changes."""
+        clip = self.clip(state.clip)
+        frame = min(max(round(state.frame), 0), len(clip) - 1)
+        asked = (clip, frame, state.edited, state.on_spot, state.colors, state.detail, state.betas)
+        with self.lock:
+            # By identity: tensors have no equality that fits a condition.
+            if self._moment is None or any(a is not b and a != b for a, b in zip(asked, self._moment[0], strict=True)):
+                pose = state.edited or (clip.on_spot if state.on_spot else clip).poses[frame]
+                self._moment = (asked, Moment(pose, state.colors, state.detail))
+            return self._moment[1]
 
     @torch.no_grad()
-    def gaussians(self, pose: BodyPose, colors: Colors = "lit", detail: float = 1.0) -> Gaussians:
-        """The splats of one pose, coloured as wanted, of which the fraction `detail` is kept."""
+    def gaussians(self, moment: Moment) -> Gaussians:
+        """The splats of a moment."""
         with self.lock:
-            gaussians = self.avatar.pose(pose.to(self.avatar.device), lit=colors == "lit").detach()
-            if colors == "observed":
-                gaussians = _recolored(gaussians, heat(self.avatar.observed))
-        return self.thinned(gaussians, detail)
+            if self._posed is not None and self._posed[0] is moment:
+                return self._posed[1]
+            avatar = self.avatar
+            gaussians = avatar.pose(moment.pose.to(avatar.device), lit=moment.colors == "lit").detach()
+            if moment.colors == "observed":
+                gaussians = replace(gaussians, colors=heat(avatar.observed))
+            self._posed = (moment, self.thinned(gaussians, moment.detail))
+            return self._posed[1]
 
     def drawn(self, detail: float) -> Int[Tensor, " kept"]:
         """Indices of the splats that are kept: those that cover most."""
@@ -90,6 +117,7 @@ class Subject:
         with self.lock:
             self.avatar.betas = torch.tensor(betas, device=self.avatar.device)
             self.avatar.on(self.avatar.device)
+            self._posed = None
 
 
 def open_run(folder: Path, device: str = "cpu") -> Subject:
@@ -111,23 +139,8 @@ def open_run(folder: Path, device: str = "cpu") -> Subject:
     clips: dict[str, Source] = {}
     if track is not None:
         clips[TRAINING] = clip_of_track(TRAINING, track)
-    root = first_root(avatar) if track is None else track.poses.root_position[0]
-    clips.update({"A-pose": standing(root)} | file_clips(folder / "motions", avatar) | builtin_clips(avatar))
+    clips.update(file_clips(folder / "motions", avatar) | builtin_clips(avatar))
     return Subject(avatar, clips, folder, track, observations)
-
-
-def standing(root: Float[Tensor, " 3"]) -> Clip:
-    """The A-pose as a motion of one frame."""
-    pose = a_pose(root)
-    return Clip("A-pose", BodyPose(pose.root_position[None], pose.rotations[None]), 30.0)
-
-
-def first_root(avatar: Avatar) -> Float[Tensor, " 3"]:
-    """Where the pelvis is when the body at rest stands on the floor in the middle."""
-    rest = avatar.rest
-    pelvis = rest.joints[0].detach().cpu().clone()
-    height = pelvis[1] - rest.vertices[:, 1].min().cpu()
-    return torch.stack([torch.zeros(()), height, torch.zeros(())])
 
 
 def heat(values: Float[Tensor, " n"]) -> Float[Tensor, "n 3"]:
@@ -136,7 +149,3 @@ def heat(values: Float[Tensor, " n"]) -> Float[Tensor, "n 3"]:
     place = values.clamp(0, 1) * (len(stops) - 1)
     low = place.floor().long().clamp(max=len(stops) - 2)
     return stops[low].lerp(stops[low + 1], (place - low)[:, None])
-
-
-def _recolored(gaussians: Gaussians, colors: Float[Tensor, "n 3"]) -> Gaussians:
-    return Gaussians(gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities, colors)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import viser
+from viser import Icon
+
+from avatar.errors import AvatarError
 from avatar.viewer.clips import MOTION_SUFFIXES, Clip, clip_from_upload
 from avatar.viewer.state import Store, ViewState, stepped, toggled_play
 from avatar.viewer.subject import Subject
 from avatar.viewer.widgets import Show, on_press, on_user, put
-from viser import Icon
-
-from avatar.errors import AvatarError
 
 SPEEDS = ("¼×", "½×", "1×", "2×")
 SPEED_OF = dict(zip(SPEEDS, (0.25, 0.5, 1.0, 2.0), strict=True))
@@ -28,7 +28,10 @@ def timeline_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
     steps = gui.add_button_group("Step", STEPS, hint="Keys . and ,")
     speed = gui.add_dropdown("Speed", SPEEDS, initial_value="1×")
     loop = gui.add_checkbox("Repeat", store.state.loop)
-    upload = gui.add_upload_button("Load a motion …", icon=Icon.UPLOAD, mime_type=",".join(MOTION_SUFFIXES))
+    on_spot = gui.add_checkbox("On the spot", store.state.on_spot, hint="Motions that walk away stay in view")
+    upload = gui.add_upload_button(
+        "Load a motion …", icon=Icon.UPLOAD, color="gray", mime_type=",".join(MOTION_SUFFIXES)
+    )
     note = gui.add_markdown("")
 
     on_user(frame, lambda at: store.set(frame=float(at), playing=False, edited=None))
@@ -36,6 +39,7 @@ def timeline_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
     on_user(steps, lambda name: store.change(lambda state: _jumped(state, name, _frames(state, subject))))
     on_user(speed, lambda name: store.set(speed=SPEED_OF[name]))
     on_user(loop, lambda value: store.set(loop=value))
+    on_user(on_spot, lambda value: store.set(on_spot=value))
 
     @clip.on_update
     def _(event: viser.GuiEvent[viser.GuiDropdownHandle[str]]) -> None:
@@ -55,6 +59,7 @@ def timeline_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
         put(play, label="Pause" if state.playing else "Play", disabled=len(current) < 2)
         put(play, icon=Icon.PLAYER_PAUSE if state.playing else Icon.PLAYER_PLAY)
         put(loop, value=state.loop)
+        put(on_spot, value=state.on_spot, visible=not current.filmed)
         put(speed, value=next(name for name, value in SPEED_OF.items() if value == state.speed))
         put(note, content=_caption(state, current))
 
@@ -110,7 +115,7 @@ def confidence_strip(clip: Clip) -> str:
             f'fill="hsl({120 * value:.0f} 55% 48%)"/>'
         )
     return (
-        '<div title="How far the pose of each frame is trusted" style="padding:0 0.75em">'
+        '<div title="How far the pose of each frame is trusted" style="padding:0 0.75em 0.6em">'
         f'<svg viewBox="0 0 {columns} 10" preserveAspectRatio="none" '
         f'style="width:100%;height:14px;display:block;background:rgba(128,128,128,.15);border-radius:3px">'
         f"{''.join(bars)}</svg></div>"

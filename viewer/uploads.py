@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import viser
-from avatar.viewer.clips import MOST_BYTES
 from viser._messages import FileTransferPart, FileTransferStartUpload
+
+from avatar.viewer.clips import MOST_BYTES
 
 MOST_AT_ONCE = 4
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import viser
-from avatar.viewer.state import ViewState
 
 from avatar.errors import AvatarError
+from avatar.viewer.state import ViewState
 
 # A panel builds its widgets and returns the function that shows a state in them.
 Show = Callable[[ViewState], None]

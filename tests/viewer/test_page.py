@@ -1,0 +1,201 @@
+"""The page in a real browser with software WebGL: what a person does in it, judged by pixels."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sample import SHIRT
+
+from avatar.viewer.app import Viewer
+from avatar.viewer.guard import Guard
+from avatar.viewer.subject import open_run
+
+WIDTH, HEIGHT, PANEL = 760, 460, 330
+PATIENCE = 40.0
+
+
+@dataclass
+class Page:
+    """A tab on a viewer, and the errors it met."""
+
+    tab: Any
+    viewer: Viewer
+    errors: list[str]
+
+    def picture(self) -> np.ndarray:
+        """The scene without the panel."""
+        shot = np.asarray(Image.open(io.BytesIO(self.tab.screenshot())).convert("RGB")).astype(np.float32) / 255
+        return shot[:, : WIDTH - PANEL]
+
+    def until(self, seen: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+        """Whether something becomes true in good time."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if seen():
+                return True
+            self.tab.wait_for_timeout(150)
+        return False
+
+    def choose(self, label: str, option: str) -> None:
+        self.tab.get_by_label(label, exact=True).first.click(force=True)
+        self.tab.get_by_role("option", name=option, exact=True).click(force=True)
+
+    def type_number(self, label: str, value: float) -> None:
+        """Type into the number field beside a slider."""
+        row = self.tab.get_by_text(label, exact=True).locator("xpath=ancestor::p/../..")
+        field = row.locator("input:visible").last
+        field.fill(str(value))
+        field.press("Enter")
+
+    def open_tab(self, name: str) -> None:
+        self.tab.get_by_role("tab", name=name).click(force=True)
+
+
+def shirt(picture: np.ndarray) -> np.ndarray:
+    """Which pixels show the red shirt."""
+    return np.abs(picture - np.array(SHIRT)).max(-1) < 0.18
+
+
+@pytest.fixture(scope="module")
+def page(run_folder: Path, browser: Any) -> Iterator[Page]:
+    viewer = Viewer(open_run(run_folder), port=8750)
+    viewer.store.set(playing=False)
+    viewer.start()
+    tab, errors = new_tab(browser, viewer.port)
+    opened = Page(tab, viewer, errors)
+    assert opened.until(lambda: shirt(opened.picture()).sum() > 500, 60), "the avatar never appeared"
+    yield opened
+    tab.close()
+    viewer.stop()
+
+
+def new_tab(browser: Any, port: int) -> tuple[Any, list[str]]:
+    tab = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+    errors: list[str] = []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.goto(f"http://127.0.0.1:{port}")
+    return tab, errors
+
+
+def test_the_page_opens_only_with_the_token(run_folder: Path, browser: Any) -> None:
+    viewer = Viewer(open_run(run_folder), port=8780, guard=Guard("secret"))
+    viewer.start()
+    tab, _ = new_tab(browser, viewer.port)
+    assert "token" in tab.inner_text("body")
+    tab.goto(f"http://127.0.0.1:{viewer.port}/?token=secret")
+    tab.get_by_role("tab", name="Look").wait_for(timeout=60_000)
+    assert "secret" not in tab.url
+    tab.close()
+    viewer.stop()
+
+
+def test_plays_and_pauses_by_the_space_bar(page: Page) -> None:
+    page.tab.mouse.click(200, 300)
+    page.tab.keyboard.press("Space")
+    assert page.until(lambda: page.viewer.store.state.playing)
+    before = page.viewer.updates
+    assert page.until(lambda: page.viewer.updates > before + 10)
+    page.tab.keyboard.press("Space")
+    assert page.until(lambda: not page.viewer.store.state.playing)
+
+
+def test_steps_and_scrubs(page: Page) -> None:
+    page.viewer.store.set(playing=False, frame=3.0)
+    page.tab.keyboard.press(".")
+    assert page.until(lambda: page.viewer.store.state.frame == 4.0)
+    page.tab.keyboard.press(",")
+    page.tab.keyboard.press(",")
+    assert page.until(lambda: page.viewer.store.state.frame == 2.0)
+    front = page.picture()
+    page.type_number("Frame", 12)
+    assert page.until(lambda: page.viewer.store.state.frame == 12.0)
+    assert page.until(lambda: np.abs(page.picture() - front).max(-1).sum() > 200)
+
+
+def test_a_slider_moves_the_arm(page: Page) -> None:
+    page.viewer.store.set(frame=0.0, edited=None, clip="t-pose", ground=False)
+    page.open_tab("Pose")
+    assert page.until(lambda: level_arms(page) > 150)
+    page.choose("Joint", "left shoulder")
+    page.type_number("Turn Z", -75)
+    assert page.until(lambda: page.viewer.store.state.edited is not None)
+    assert page.until(lambda: arm_pixels(page)[1] < 20), "the left arm did not leave its place"
+    assert arm_pixels(page)[0] > 60, "the right arm moved too"
+
+
+def arm_pixels(page: Page) -> tuple[int, int]:
+    """Shirt pixels left and right of the trunk, at the height of the shoulders in a T-pose."""
+    red = shirt(page.picture())
+    rows = np.flatnonzero(red.any(1))
+    if len(rows) < 10:
+        return 0, 0
+    shoulders = red[rows[0] : rows[0] + (rows[-1] - rows[0]) // 3]
+    waist = np.flatnonzero(red[rows[-1] - 3])
+    middle, reach = round(float(waist.mean())), round(0.75 * float(np.ptp(waist)))
+    return int(shoulders[:, : middle - reach].sum()), int(shoulders[:, middle + reach :].sum())
+
+
+def level_arms(page: Page) -> int:
+    return min(arm_pixels(page)) * 2
+
+
+def test_a_motion_loads(page: Page, tmp_path: Path) -> None:
+    from avatar.track.file import save_track
+
+    track = page.viewer.subject.track
+    assert track is not None
+    save_track(track, tmp_path / "borrowed.npz")
+    with page.tab.expect_file_chooser() as chooser:
+        page.tab.get_by_role("button", name="Load a motion").click(force=True)
+    chooser.value.set_files(tmp_path / "borrowed.npz")
+    assert page.until(lambda: page.viewer.store.state.clip == "borrowed.npz")
+
+
+def test_a_broken_motion_says_so_and_changes_nothing(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "broken.bvh").write_text("HIERARCHY\nROOT")
+    before = page.viewer.store.state.clip
+    with page.tab.expect_file_chooser() as chooser:
+        page.tab.get_by_role("button", name="Load a motion").click(force=True)
+    chooser.value.set_files(tmp_path / "broken.bvh")
+    assert page.until(lambda: "broken.bvh" in page.viewer.store.state.message)
+    assert page.viewer.store.state.clip == before
+    assert str(tmp_path.parent) not in page.viewer.store.state.message
+
+
+def test_a_screenshot_downloads(page: Page) -> None:
+    page.open_tab("Export")
+    with page.tab.expect_download() as download:
+        page.tab.get_by_role("button", name="Screenshot").click(force=True)
+    picture = np.asarray(Image.open(download.value.path()).convert("RGB")).astype(np.float32) / 255
+    assert picture.shape == (640, 480, 3)
+    assert shirt(picture).sum() > 500
+
+
+def test_a_second_tab_shows_the_same_and_may_close(page: Page, browser: Any) -> None:
+    other, errors = new_tab(browser, page.viewer.port)
+    second = Page(other, page.viewer, errors)
+    assert second.until(lambda: shirt(second.picture()).sum() > 500)
+    other.close()
+    assert page.until(lambda: len(page.viewer.server.get_clients()) == 1)
+    page.viewer.store.set(clip="as filmed", frame=5.0, edited=None)
+    assert page.until(lambda: page.viewer.subject.clip("as filmed") is not None)
+    assert errors == []
+
+
+def test_a_lost_connection_comes_back(page: Page) -> None:
+    page.viewer.server._websock_server.disconnect_all_clients()
+    assert page.until(lambda: len(page.viewer.server.get_clients()) == 0)
+    assert page.until(lambda: len(page.viewer.server.get_clients()) == 1)
+    assert page.until(lambda: shirt(page.picture()).sum() > 500)
+
+
+def test_the_page_met_no_errors(page: Page) -> None:
+    assert page.errors == []
