@@ -1,46 +1,86 @@
-"""Colours for what no picture showed: from the other side of the body, then from the surroundings."""
+"""Colours for what no picture showed: from its surroundings, its mirror place, and the front of the same part."""
 
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from avatar.body.parts import PARTS
 from avatar.model import Avatar
 
 # Below this `observed` score a Gaussian's colour is a guess and is replaced.
 SEEN = 0.5
+NEAR = 0.02  # m over which a seen neighbour, or a seen mirror place, loses trust
+MIRROR_TRUST, COPY_TRUST = 0.5, 0.1  # against a seen neighbour's 1, at distance zero
+BROAD = 48  # Gaussians averaged where front is copied to back: a pattern would not go on behind, its colour does
+SMOOTHING = 8  # passes over the surface
+HEAD, FACE = PARTS.index("head"), PARTS.index("face")
+FLAT = [PARTS.index(name) for name in ("torso", "arms", "hands", "legs")]
 
 
 @torch.no_grad()
 def complete_unseen(avatar: Avatar) -> None:
-    """Give Gaussians that were hardly observed the colour of their mirror place, or else of their nearest seen ones.
+    """Give Gaussians that were hardly observed the colours that they most likely have.
 
-    The body at rest is symmetric about x = 0, so the mirror place of a point is (-x, y, z).
+    The nearest seen ones count most, then the mirror place of the same part (the body at rest is symmetric about
+    x = 0), then the broad colour of the same part seen from the front or the back; far from all seen ones only the
+    last is left. The back of a head takes hair and not the face. At last the guesses are smoothed over the surface.
     """
-    from scipy.spatial import cKDTree
-
-    gaussians = avatar.gaussians
-    seen = avatar.observed >= SEEN
+    seen = (avatar.observed >= SEEN).cpu()
     if seen.all() or not seen.any():
         return
-    means = avatar.rest_means().cpu()
-    known, unknown = means[seen.cpu()], means[~seen.cpu()]
-    tree = cKDTree(known.numpy())
-    mirrored = unknown * torch.tensor([-1.0, 1.0, 1.0])
-    mirror_distance, mirror = tree.query(mirrored.numpy(), k=4)
-    own_distance, own = tree.query(unknown.numpy(), k=4)
-    colors = gaussians.colors[seen].cpu()
-    trust = torch.exp(-torch.from_numpy(mirror_distance[:, :1]).float() / 0.02)
-    near = torch.exp(-torch.from_numpy(own_distance[:, :1]).float() / 0.02)
-    # A seen neighbour close by beats the mirror; far from both, the two are mixed by their distances.
-    total = near + 0.5 * trust + 1e-9
-    mixed = (near * _mean(colors, own, own_distance) + 0.5 * trust * _mean(colors, mirror, mirror_distance)) / total
-    gaussians.raw_colors[~seen] = torch.logit(mixed.clamp(0.01, 0.99)).to(avatar.device)
+    means, colors = avatar.rest_means().cpu(), avatar.gaussians.colors.cpu()
+    parts = part_of_gaussians(avatar).cpu()
+    guess = colors.clone()
+    for part in parts[~seen].unique().tolist():
+        unknown = ~seen & (parts == part)
+        known = seen & (parts == part)
+        known = known if known.any() else seen
+        guess[unknown] = _guessed(means, colors, known, seen, means[unknown], flat=part in FLAT)
+    neighbors = avatar.neighbors.cpu()
+    for _ in range(SMOOTHING):
+        guess = torch.where(seen[:, None], guess, (guess + guess[neighbors].mean(1)) / 2)
+    avatar.gaussians.raw_colors[~seen] = torch.logit(guess[~seen].clamp(0.01, 0.99)).to(avatar.device)
 
 
-def _mean(colors: Float[Tensor, "known 3"], indices, distances) -> Float[Tensor, "n 3"]:
-    """Mean of the colours at `indices` (n, k), nearer ones counting more."""
-    weights = 1 / (torch.from_numpy(distances).float() + 1e-4)
+def part_of_gaussians(avatar: Avatar) -> Int[Tensor, " n"]:
+    """Index into `PARTS` of each Gaussian: that of the nearest corner of its triangle."""
+    gaussians = avatar.gaussians
+    nearest = gaussians.bary.argmax(1, keepdim=True)
+    return avatar.body.parts[avatar.body.faces[gaussians.face].gather(1, nearest).squeeze(1)]
+
+
+def _guessed(
+    means: Float[Tensor, "n 3"],
+    colors: Float[Tensor, "n 3"],
+    known: Bool[Tensor, " n"],
+    seen: Bool[Tensor, " n"],
+    places: Float[Tensor, "m 3"],
+    flat: bool,
+) -> Float[Tensor, "m 3"]:
+    """Colours for `places` of one part, of which `known` were seen; `flat`: front and back lie behind each other."""
+    mirrored = places * torch.tensor([-1.0, 1.0, 1.0])
+    near, near_distance = _blend(means[seen], colors[seen], places, 4)
+    mirror, mirror_distance = _blend(means[known], colors[known], mirrored, 4)
+    # From front to back only x and y matter; seen along z the two sides of a part lie upon each other.
+    metric = torch.tensor([1.0, 1.0, 0.1 if flat else 1.0])
+    broad, _distance = _blend(means[known] * metric, colors[known], places * metric, BROAD)
+    near_trust = torch.exp(-near_distance / NEAR)
+    mirror_trust = MIRROR_TRUST * torch.exp(-mirror_distance / NEAR)
+    total = near_trust + mirror_trust + COPY_TRUST
+    return (near_trust * near + mirror_trust * mirror + COPY_TRUST * broad) / total
+
+
+def _blend(
+    means: Float[Tensor, "k 3"], colors: Float[Tensor, "k 3"], places: Float[Tensor, "m 3"], count: int
+) -> tuple[Float[Tensor, "m 3"], Float[Tensor, "m 1"]]:
+    """Mean colour of the `count` nearest, nearer ones counting more, and the distance of the nearest."""
+    from scipy.spatial import cKDTree
+
+    count = min(count, len(means))
+    distance, index = cKDTree(means.numpy()).query(places.numpy(), k=range(1, count + 1))
+    apart = torch.from_numpy(distance).float()
+    weights = 1 / (apart + apart.mean(1, keepdim=True) / 4 + 1e-4)
     weights = weights / weights.sum(1, keepdim=True)
-    return (weights[..., None] * colors[torch.from_numpy(indices)]).sum(1)
+    return (weights[..., None] * colors[torch.from_numpy(index)]).sum(1), apart[:, :1]

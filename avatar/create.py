@@ -1,4 +1,4 @@
-"""The main job: a video in, an avatar out. Each stage leaves a file, so that a stopped run goes on where it was."""
+"""The main job: a video or a photo in, an avatar out. Each stage leaves a file, so that a stopped run goes on where it was."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ from avatar.files import write_json
 from avatar.metrics import alpha_iou, person_box, psnr
 from avatar.model import Avatar
 from avatar.observe import load_observations, observe
+from avatar.photo import from_photo, photo_training
 from avatar.pictures import WHITE, body_splats, write_contact_sheet, write_overlay, write_turntable
 from avatar.render import render
 from avatar.run import Run, say
+from avatar.seed.photo import is_photo
 from avatar.settings import Settings
 from avatar.track import TrackOptions, load_track, save_track, track
 from avatar.train import Preview, Trainer, held_out_frames
@@ -44,10 +47,15 @@ def create(run: Run, settings: Settings, preview: Preview | None = None) -> dict
     if device.type == "cpu":
         # One torch thread: its pool would spin against the rasterizer's own threads.
         torch.set_num_threads(1)
-    with _timed(seconds, "observe"):
-        observations = _observed(run, settings)
-    with _timed(seconds, "track"):
-        found, warnings = _tracked(run, settings, observations)
+    if is_photo(Path(settings.source)):
+        with _timed(seconds, "photo"):
+            observations, found, warnings = from_photo(run, settings)
+        settings = replace(settings, train=photo_training(settings.train, len(observations)))
+    else:
+        with _timed(seconds, "observe"):
+            observations = _observed(run, settings)
+        with _timed(seconds, "track"):
+            found, warnings = _tracked(run, settings, observations)
     with _timed(seconds, "train"):
         avatar, refined = _trained(run, settings, observations, found, preview)
     with _timed(seconds, "pictures"):

@@ -26,6 +26,7 @@ class TrainingFrame:
     Attributes:
         image: sRGB in [0, 1]; mask: the person's coverage in [0, 1]; camera: of the cut.
         index: frame of the observations; instant: body pose that it shows; weight: trust in the frame.
+        trust: in each pixel, in [0, 1]; None: all wholly.
     """
 
     image: Float[Tensor, "h w 3"]
@@ -34,6 +35,7 @@ class TrainingFrame:
     index: int
     instant: int
     weight: float
+    trust: Float[Tensor, "h w"] | None = None
 
 
 class TrainingFrames:
@@ -50,7 +52,7 @@ class TrainingFrames:
     ) -> None:
         self.observations, self.device = observations, device
         self.scale = min(1.0, long_side / max(observations.width, observations.height))
-        self.levels: list[list[tuple[Tensor, Tensor, Cameras]]] = [[], []]
+        self.levels: list[list[tuple[Tensor, Tensor, Tensor | None, Cameras]]] = [[], []]
         for index in progress(range(len(observations)), "reading pictures"):
             full = self._cut(index, cameras)
             self.levels[0].append(_scaled(*full, self.scale))
@@ -61,7 +63,7 @@ class TrainingFrames:
 
     def get(self, index: int, level: int = 0) -> TrainingFrame:
         """Frame `index`, at full resolution (level 0) or half of it (level 1)."""
-        image, mask, camera = self.levels[level][index]
+        image, mask, trust, camera = self.levels[level][index]
         weight = self.observations.frame_weight
         return TrainingFrame(
             image=image.to(self.device).float() / 255,
@@ -70,26 +72,32 @@ class TrainingFrames:
             index=index,
             instant=int(self.observations.instant[index]),
             weight=1.0 if weight is None else float(weight[index]),
+            trust=None if trust is None else trust.to(self.device).float() / 255,
         )
 
-    def _cut(self, index: int, cameras: Cameras) -> tuple[np.ndarray, np.ndarray, Cameras]:
+    def _cut(self, index: int, cameras: Cameras) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, Cameras]:
         image, mask = self.observations.images[index], self.observations.masks[index]
         box = person_box(torch.from_numpy(mask).float() / 255, round(MARGIN * max(mask.shape)))
         if box is None:
             raise AvatarError(f"Frame {index} has an empty person mask: leave it out or observe the video again.")
         rows, columns = box
         camera = cameras[index].cropped(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
-        return image[box], mask[box], camera
+        trust = self.observations.trust
+        return image[box], mask[box], None if trust is None else trust[index][box], camera
 
 
-def _scaled(image: np.ndarray, mask: np.ndarray, camera: Cameras, scale: float) -> tuple[Tensor, Tensor, Cameras]:
-    """Picture, mask and camera scaled by area averaging."""
+def _scaled(
+    image: np.ndarray, mask: np.ndarray, trust: np.ndarray | None, camera: Cameras, scale: float
+) -> tuple[Tensor, Tensor, Tensor | None, Cameras]:
+    """Picture, mask, trust and camera scaled by area averaging."""
     import cv2
 
     if scale < 1:
         size = (max(round(camera.width * scale), 1), max(round(camera.height * scale), 1))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         mask = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+        trust = None if trust is None else cv2.resize(trust, size, interpolation=cv2.INTER_AREA)
         camera = camera.resized(*size)
     # A copy, so that the cut does not keep the whole picture in memory.
-    return torch.from_numpy(image.copy()), torch.from_numpy(mask.copy()), camera
+    trusted = None if trust is None else torch.from_numpy(trust.copy())
+    return torch.from_numpy(image.copy()), torch.from_numpy(mask.copy()), trusted, camera

@@ -25,6 +25,8 @@ class Settings:
         body: "open" or the path of a body file.
         focal: focal length in pixels, where it is known; height: the person's height in metres, likewise.
         max_frames: at most so many frames are used; person: which of several people, counted by size.
+        views: what shows the other sides of the person in a photo (see `avatar.seed.views`); view_frames: most views
+            of an orbit; view_offload: keep a generator's weights in main memory while they are not used.
         train: how the avatar is trained.
     """
 
@@ -37,6 +39,9 @@ class Settings:
     height: float | None = None
     max_frames: int = 120
     person: int | None = None
+    views: str = "none"
+    view_frames: int = 21
+    view_offload: bool = False
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def as_dict(self) -> dict[str, Any]:

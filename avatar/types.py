@@ -98,6 +98,7 @@ class Observations:
         cameras: known cameras, or None where they must be found.
         width, height: picture size in pixels.
         frame_weight: how far each whole frame is trusted, in [0, 1] (generated views and blurred frames less).
+        trust: how far each pixel is trusted, 0 to 255, read lazily; None: all wholly (repaired faces).
         source: where it came from, for people.
         notes: what the user should know about it, one sentence each: frames lost, persons left out.
     """
@@ -113,6 +114,7 @@ class Observations:
     height: int
     cameras: Cameras | None = None
     frame_weight: Float[Tensor, " frames"] | None = None
+    trust: Masks | None = None
     source: str = ""
     notes: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""`avatar create`: a video in, an avatar out."""
+"""`avatar create`: a video or a photo in, an avatar out."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ def create(
     height: float | None = None,
     max_frames: int | None = None,
     person: int | None = None,
+    views: str | None = None,
+    view_frames: int | None = None,
+    view_offload: bool | None = None,
     deform: Literal["mlp", "none"] | None = None,
     steps: int | None = None,
     seed: int | None = None,
@@ -28,10 +31,10 @@ def create(
     overwrite: bool = False,
     resume: bool = False,
 ) -> None:
-    """Make an avatar from a video of one person.
+    """Make an avatar from a video, or from one photo, of a person.
 
     Args:
-        source: the video (mp4, mov, webm, ...).
+        source: the video (mp4, mov, webm, ...) or photo (png, jpg, webp).
         out: run folder to write; runs/NAME OF THE VIDEO if not given.
         preset: fast, balanced, quality, or the path of a TOML file with the same entries.
         device: where to train; auto takes CUDA where it works.
@@ -41,6 +44,11 @@ def create(
         height: height of the person in metres, if you know it; otherwise it is assumed, and said so.
         max_frames: use at most so many frames of the video, the most telling ones.
         person: which person, if there are several: 1 is the largest and most persistent.
+        views: for a photo, what shows the sides that it does not: none guesses them, folder:PATH takes pictures made
+            by any tool, orbit:MODEL and edit:MODEL generate them with weights of yours (a folder, or a name on the
+            Hugging Face hub); see docs/photo.md.
+        view_frames: fewer views of an orbit need less memory; 21 is what such models are made for.
+        view_offload: keep the weights of the view generator in main memory while they are not used.
         deform: mlp adds a small network for what skinning leaves out, none does without.
         steps: training steps, instead of the preset's.
         seed: seed of everything random.
@@ -55,12 +63,16 @@ def create(
         raise UsageError(f"There is no file {source}.")
     asked = {
         "device": device, "backend": backend, "body": body, "focal": focal, "height": height,
-        "max_frames": max_frames, "person": person, "train": {"deform": deform, "steps": steps, "seed": seed},
+        "max_frames": max_frames, "person": person, "views": views, "view_frames": view_frames,
+        "view_offload": view_offload, "train": {"deform": deform, "steps": steps, "seed": seed},
     }  # fmt: skip
     with writing(run, overwrite, resume):
         from avatar.create import create as make
+        from avatar.seed.photo import is_photo
 
         settings = _resumed(run, source) if resume else _settings(source, preset, asked)
+        if settings.views != "none" and not is_photo(source):
+            raise UsageError(f"--views is for photos, and {source} is none.")
         say(f"{source} -> {run.folder}, on {settings.device} with the {settings.backend} renderer")
         report = make(run, settings, _preview(viewer))
     _tell(run, report)

@@ -1,4 +1,7 @@
-"""Observations as a folder: `frames/00000.png`, `masks/00000.png`, and `observations.npz` with the rest."""
+"""Observations as a folder: `frames/00000.png`, `masks/00000.png`, `observations.npz` with the rest.
+
+Where pixels are trusted unequally, `trust/00000.png` says how far.
+"""
 
 from __future__ import annotations
 
@@ -57,6 +60,8 @@ def save_observations(observations: Observations, folder: Path) -> None:
     for index in range(len(observations)):
         write_image(picture_path(folder / "frames", index), observations.images[index])
         write_image(picture_path(folder / "masks", index), observations.masks[index])
+        if observations.trust is not None:
+            write_image(picture_path(folder / "trust", index), observations.trust[index])
     save_arrays(observations, folder)
 
 
@@ -114,6 +119,7 @@ def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:
     return Observations(
         images=stored_frames(folder, count),
         masks=stored_masks(folder, count),
+        trust=StoredPictures(folder / "trust", count, read_mask) if (folder / "trust").is_dir() else None,
         layout=layout,
         instant=instant,
         width=width,

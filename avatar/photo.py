@@ -1,0 +1,202 @@
+"""An avatar from one photo: the body is fitted to it first, then what the photo shows, and what generated views
+suggest, becomes frames of one instant. From there on it is the way of a video."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.body import Body, load_body
+from avatar.complete import FACE, HEAD, part_of_gaussians
+from avatar.metrics import alpha_iou
+from avatar.model import Avatar
+from avatar.observe import load_observations, save_observations
+from avatar.pictures import to_bytes
+from avatar.render import render
+from avatar.run import Run, say
+from avatar.seed.alignment import ViewAlignment
+from avatar.seed.face import Surface, close_up, repaired
+from avatar.seed.gather import Sight, gather, seen_by
+from avatar.seed.photo import observe_photo, still_clip
+from avatar.seed.place import camera_angles, on_canvas, place_view
+from avatar.seed.views import Photo, View, view_generator
+from avatar.settings import Settings
+from avatar.track import TrackOptions, load_track, save_track, track
+from avatar.train import Trainer
+from avatar.train_config import TrainConfig
+from avatar.types import BodyTrack, Cameras, Observations
+
+ALIGN_ROUNDS = 60  # times that each view is shown while the views are aligned
+ALIGN_SIDE = 512  # px
+NEAREST_TRUST, FARTHEST_TRUST = 0.9, 0.5  # of a generated view beside the photo, and of one opposite to it
+LEAST_IOU = 0.6  # agreement of a view's silhouette with the fitted avatar below which it is left out
+FULL_IOU = 0.9
+STEPS_A_FRAME = 300
+
+BACK_IS_A_GUESS = (
+    "one photo shows one side: what it does not show is guessed, the back from the front; "
+    "`avatar view` shows the guessed parts as a heat map"
+)
+
+
+def from_photo(run: Run, settings: Settings) -> tuple[Observations, BodyTrack, list[str]]:
+    """The frames of one instant that the avatar is made from, the fitted body, and sentences for the user.
+
+    All of it is saved in the run folder, and read from there where a run is resumed.
+
+    Raises:
+        UsageError, AvatarError: see `observe_photo` and `view_generator`.
+    """
+    warnings_file = run.folder / "track_warnings.json"
+    from avatar.files import read_json, write_json
+
+    if run.found_track.is_file() and warnings_file.is_file():
+        return load_observations(run.observations), load_track(run.found_track), read_json(warnings_file)
+    generator = view_generator(settings.views, settings.device, settings.view_frames, settings.view_offload)
+    photo = observe_photo(Path(settings.source), settings.person)
+    body = load_body(settings.body)
+    found, report = track(still_clip(photo), body, TrackOptions(focal=settings.focal, height=settings.height))
+    assert found.cameras is not None
+    warnings = [*report.warnings, BACK_IS_A_GUESS]
+    sights = [Sight(photo.images[0], photo.masks[0], found.cameras[0])]
+    near = close_up(Path(settings.source), sights[0], _head(body, found))
+    if near is not None:
+        sights.append(near)
+    if generator is not None:
+        vertices = _vertices(body, found)
+        elevation = camera_angles(sights[0].camera.T_camera_world[0], _middle(vertices))[1]
+        views = generator.generate(Photo(sights[0].image, sights[0].mask, elevation))
+        placed = [placed_sight(view, vertices, sights[0].camera) for view in views]
+        sights, found, lost = with_views(settings, photo, sights, placed, found, body)
+        warnings += lost
+    observations = gather(photo, sights)
+    found = seen_by(found, observations)
+    save_observations(observations, run.observations)
+    write_json(warnings_file, warnings)
+    save_track(found, run.found_track)
+    for warning in warnings:
+        say(f"warning: {warning}")
+    return observations, found, warnings
+
+
+def photo_training(config: TrainConfig, frames: int) -> TrainConfig:
+    """How to train on one instant: nothing is left out, and what only motion can tell is not learned."""
+    return replace(
+        config,
+        steps=min(config.steps, STEPS_A_FRAME * frames),
+        hold_out=0,
+        deform="none",
+        light=False,
+        refine_poses=False,
+    )
+
+
+def placed_sight(view: View, vertices: Float[Tensor, "v 3"], photo: Cameras) -> Sight:
+    """A view as a sight of the photo's size, its camera placed by its angles and the fitted body."""
+    camera = place_view(view, vertices, photo.T_camera_world[0])
+    image, mask, camera = on_canvas(view, camera, photo.width, photo.height)
+    turned = abs((view.azimuth + 180) % 360 - 180) / 180
+    trust = NEAREST_TRUST + (FARTHEST_TRUST - NEAREST_TRUST) * turned
+    return Sight(image, mask, camera, weight=view.confidence * trust, name=view.name)
+
+
+def with_views(
+    settings: Settings,
+    photo: Observations,
+    sights: Sequence[Sight],
+    views: Sequence[Sight],
+    found: BodyTrack,
+    body: Body,
+) -> tuple[list[Sight], BodyTrack, list[str]]:
+    """The sights with the views that agree with them, aligned, their faces repaired; the body corrected by them.
+
+    Returns:
+        All sights, the track, and a sentence for each view that was left out.
+    """
+    known = len(sights)
+    together = gather(photo, [*sights, *views])
+    begun = seen_by(found, together)
+    centre = _middle(_vertices(body, found))
+    alignment = ViewAlignment(centre, torch.arange(len(together)) < known).to(settings.device)
+    avatar, corrected = aligned(settings, together, begun, body, alignment)
+    pose = corrected.poses[0]
+    kept, lost = list(sights), []
+    azimuth = camera_angles(sights[0].camera.T_camera_world[0], centre)[0]
+    seen_in_photo = surface(avatar, pose, sights[0].camera, sights[0].camera, settings.backend)
+    assert begun.cameras is not None
+    cameras = alignment.aligned(begun.cameras.to(settings.device)).to("cpu")
+    for index, view in enumerate(views, start=known):
+        camera = cameras[index]
+        seen = surface(avatar, pose, camera, sights[0].camera, settings.backend)
+        mask = torch.from_numpy(view.mask).float() / 255
+        iou = alpha_iou((seen.depth > 0).float(), mask)
+        if iou < LEAST_IOU:
+            lost.append(f"the view {view.name} does not show this person in this pose (overlap {iou:.2f}): left out")
+            continue
+        image = to_bytes(alignment.developed(torch.from_numpy(view.image).float() / 255, index))
+        turned = camera_angles(camera.T_camera_world[0], centre)[0] - azimuth
+        turned = (turned + 180) % 360 - 180
+        image, trust = repaired(image, camera, seen, sights[0], seen_in_photo.depth, turned)
+        agreement = min(1.0, (iou - LEAST_IOU) / (FULL_IOU - LEAST_IOU) + 0.2)
+        kept.append(replace(view, image=image, camera=camera, weight=view.weight * agreement, trust=trust))
+    return kept, corrected, lost
+
+
+def aligned(
+    settings: Settings, observations: Observations, begun: BodyTrack, body: Body, alignment: ViewAlignment | None
+) -> tuple[Avatar, BodyTrack]:
+    """A coarse avatar trained while `alignment`, in turn with it, learns where the views were taken from."""
+    config = replace(
+        photo_training(settings.train, len(observations)),
+        steps=ALIGN_ROUNDS * len(observations),
+        gaussians=min(settings.train.gaussians, 8000),
+        max_gaussians=min(settings.train.max_gaussians, 8000),
+        long_side=min(settings.train.long_side, ALIGN_SIDE),
+        coarse=1.0,
+        refine_poses=True,
+        refine_start=0.2,
+    )
+    trainer = Trainer(observations, begun, body, config, settings.device, settings.backend, views=alignment)
+    result = trainer.run()
+    return result.avatar, result.track
+
+
+@torch.no_grad()
+def surface(avatar: Avatar, pose, camera: Cameras, photo: Cameras, backend: str) -> Surface:
+    """What a camera sees of the avatar: depth, face, and how it faces the photo's camera."""
+    posed = avatar.pose(pose.to(avatar.device), lit=False)
+    parts = part_of_gaussians(avatar)
+    eye = torch.linalg.inv(photo.T_camera_world[0])[:3, 3].to(posed.means)
+    towards = torch.nn.functional.normalize(eye - posed.means, dim=-1)
+    from avatar.geometry import rotation_from_quat
+
+    normal = (
+        rotation_from_quat(posed.quats).gather(2, posed.scales.argmin(1)[:, None, None].expand(-1, 3, 1)).squeeze(2)
+    )
+    facing = (normal * towards).sum(-1).abs()
+    values = torch.stack([(parts == FACE).float(), facing, torch.zeros_like(facing)], -1)
+    out = render(replace(posed, colors=values), camera.to(avatar.device), backend)
+    alpha = out.alpha[0]
+    solid = alpha > 0.5
+    shares = torch.where(
+        solid[..., None], out.rgb[0] / alpha.clamp_min(0.5)[..., None], torch.zeros_like(out.rgb[0])
+    ).cpu()
+    depth = torch.where(solid, out.depth[0] / alpha.clamp_min(0.5), torch.zeros_like(alpha)).cpu()
+    return Surface(depth, shares[..., 0], shares[..., 1])
+
+
+def _vertices(body: Body, found: BodyTrack) -> Float[Tensor, "v 3"]:
+    return body.vertices(body.rest(found.betas), body.complete(found.poses[0]))
+
+
+def _head(body: Body, found: BodyTrack) -> Float[Tensor, "v 3"]:
+    return _vertices(body, found)[(body.parts == HEAD) | (body.parts == FACE)]
+
+
+def _middle(vertices: Float[Tensor, "v 3"]) -> Float[Tensor, " 3"]:
+    return (vertices.amin(0) + vertices.amax(0)) / 2
