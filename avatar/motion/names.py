@@ -23,6 +23,7 @@ PARTS = {
     "shoulder": ("arm", "upperarm", "uparm", "shoulder"),
     "elbow": ("forearm", "lowerarm", "lowarm", "elbow"),
     "wrist": ("wrist", "hand"),
+    "hand": ("hand",),
 }
 PELVIS = ("hips", "pelvis", "hip")
 NEEDED = ("pelvis",) + tuple(

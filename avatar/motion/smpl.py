@@ -83,7 +83,8 @@ def motion_from_rotvecs(
         raise UsageError(
             f"{content.path}: its joints turn by hundreds of radians, so they are in degrees; convert them."
         )
-    rotations = rotation_from_rotvec(torch.from_numpy(rotvecs[:, :24]))
+    # Beyond the body's 22 joints, only SMPL itself goes on with hands; the others have fingers or a jaw there.
+    rotations = rotation_from_rotvec(torch.from_numpy(rotvecs[:, : 24 if rotvecs.shape[1] == 24 else 22]))
     family = family or ("smplx" if rotvecs.shape[1] == 55 or content.has("pose_jaw") else "smpl")
     return motion_from_rotations(content, options, rotations, transl, fps, up, name, family, about_origin)
 

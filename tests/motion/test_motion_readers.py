@@ -53,6 +53,7 @@ def turned(poses, R):
 def amass(path, joints, rate):
     poses = np.zeros((FRAMES, joints, 3), np.float32)
     poses[:, :22] = turned(POSES, Y_TO_Z)[:, :22]
+    poses[:, 22:] = 0.4  # bent fingers, which must not be taken for hands
     pelvis = np.array((-0.002, -0.223, 0.028) if joints == 52 else (0.003, -0.351, 0.012))
     # AMASS moves the body by trans after turning it about its own pelvis.
     trans = (TRANS + pelvis) @ Y_TO_Z.T - pelvis
@@ -133,6 +134,8 @@ def test_formats_written_here(tmp_path, name):
     joints = [j for j in range(24) if name not in ("amass_h", "amass_x", "gvhmr", "smpl_x_parts") or j < 22]
     angle = geodesic_angle(motion.track.poses.rotations[:, joints], ROTATIONS[:, joints]).rad2deg().max()
     assert float(angle) < HALF_DEGREE
+    hands = motion.track.poses.rotations[:, len(joints) :]
+    torch.testing.assert_close(hands, torch.eye(3).expand_as(hands))
     moved = motion.track.poses.root_position - motion.track.poses.root_position[0]
     if name != "easymocap":  # there the pelvis itself swings with the turn about the origin
         torch.testing.assert_close(moved, torch.from_numpy(TRANS - TRANS[0]), atol=1e-4, rtol=0)
