@@ -35,13 +35,18 @@ def motion_by_name(run: Run, avatar: Avatar, name: str) -> BodyTrack:
     if name == FILMED:
         return replace(load_track(run.track), cameras=None)
     if name in BUILTIN:
-        motion = builtin_motion(name)
-        rounds = math.ceil(SHORTEST / max(float(motion.track.times[-1]), 1 / FPS))
-        return retarget(motion, avatar.rest, Retargeting(fps=FPS, loop=rounds))
+        return builtin_track(avatar, name)
     path = Path(name)
     if not path.is_file():
         raise UsageError(f"There is no motion {name!r}: give {FILMED}, {', '.join(BUILTIN)}, or the path of a file.")
     return retarget(load_motion(path), avatar.rest, Retargeting(fps=FPS))
+
+
+def builtin_track(avatar: Avatar, name: str) -> BodyTrack:
+    """A built-in motion for this avatar, repeated until it lasts some seconds."""
+    motion = builtin_motion(name)
+    rounds = math.ceil(SHORTEST / max(float(motion.track.times[-1]), 1 / FPS))
+    return retarget(motion, avatar.rest, Retargeting(fps=FPS, loop=rounds))
 
 
 def motions_for_page(run: Run, avatar: Avatar, names: tuple[str, ...]) -> dict[str, BodyTrack]:
