@@ -16,6 +16,7 @@ from avatar.body.skinning import joint_transforms
 from avatar.datasets.capture import Clip
 from avatar.evaluate.drive import HIPS, SCORED
 from avatar.evaluate.targets import SIDE_DEGREES, FinishedRun, Placement, Target, frames_of_instants
+from avatar.geometry import procrustes
 from avatar.render import render
 
 BACKGROUNDS = {"white": 1.0, "black": 0.0}
@@ -119,6 +120,8 @@ def pose_scores(opened: FinishedRun, clip: Clip, placement: Placement) -> dict[s
 
     Distances are in millimetres, with the middle of the hips brought together first (`mpjpe`) or after Procrustes
     (`pa_mpjpe`), both also with one constant offset a joint taken out (`_offsets`), since skeletons differ.
+    `size_after_scale` is the body's size relative to the true one once the depth is right: it leaves 1 where the
+    focal length was found wrongly, which one scale cannot mend (`focal_ratio`: found by true).
     """
     pairs = frames_of_instants(opened, clip)
     frames, own = list(pairs), [int(opened.track.instant[i]) for i in pairs.values()]
@@ -141,6 +144,8 @@ def pose_scores(opened: FinishedRun, clip: Clip, placement: Placement) -> dict[s
     return {
         "frames": len(frames),
         "scale": placement.scale,
+        "size_after_scale": float(procrustes(truth[:, chosen], found[:, chosen])[0].mean()),
+        "focal_ratio": float(opened.cameras.K[0, 0, 0] / opened.cameras.width / (clip.cameras.K[0, 0, 0] / clip.cameras.width)),
         "mpjpe_mm": 1e3 * float(metrics.mpjpe(found[:, chosen], truth[:, chosen], hips).mean()),
         "pa_mpjpe_mm": 1e3 * float(metrics.pa_mpjpe(found[:, chosen], truth[:, chosen]).mean()),
         "mpjpe_offsets_mm": 1e3 * float(metrics.mpjpe(offset[:, chosen], truth[:, chosen], hips).mean()),
