@@ -119,11 +119,11 @@ def clip_from_upload(name: str, content: bytes, avatar: Avatar) -> Clip:
 
 
 def builtin_clips(avatar: Avatar) -> dict[str, Source]:
-    """The motions that come with the program."""
-    from avatar.motion.builtin import BUILTIN, builtin_motion
-    from avatar.motion.retarget import retarget
+    """The motions that come with the program, as often repeated as exporters do."""
+    from avatar.export.motions import builtin_track
+    from avatar.motion.builtin import BUILTIN
 
     def maker(name: str) -> Callable[[], Clip]:
-        return lambda: clip_of_track(name, retarget(builtin_motion(name), avatar.rest))
+        return lambda: clip_of_track(name, builtin_track(avatar, name))
 
     return {name: maker(name) for name in BUILTIN}

@@ -11,6 +11,7 @@ import numpy as np
 import viser
 from viser import Icon
 
+from avatar.viewer.files_panel import files_folder
 from avatar.viewer.pictures import client_camera, picture_of
 from avatar.viewer.record import FPS, TURN_SECONDS, clip_frames, turntable, write_film
 from avatar.viewer.state import Store, ViewState
@@ -49,6 +50,7 @@ def export_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
         if event.client is not None:
             screenshot(event.client, subject, store.state, SIZES[size.value])
 
+    files_folder(gui, store, subject)
     return lambda state: None
 
 

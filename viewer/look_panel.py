@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import viser
 
+from avatar.viewer.shape_panel import shape_folder
 from avatar.viewer.state import Colors, Drawing, Store, ViewState
 from avatar.viewer.subject import Subject
-from avatar.viewer.widgets import Show, on_press, on_user, put
+from avatar.viewer.widgets import Show, on_user, put
 
 LAYERS = {"splats": "Splats", "mesh": "Body mesh", "skeleton": "Skeleton", "cameras": "Cameras", "ground": "Ground"}
 COLORS: dict[str, Colors] = {"Lit": "lit", "Neutral": "neutral", "Observed": "observed"}
 DRAWINGS: dict[str, Drawing] = {"Splats in the browser": "splats", "Pictures from the server": "pictures"}
-SHOWN_BETAS = 10
-BETA_RANGE = 3.0
 
 
 def look_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
@@ -24,7 +23,7 @@ def look_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
     background = gui.add_rgb("Background", store.state.background)
     detail = gui.add_slider("Detail", 0.05, 1.0, 0.05, 1.0, hint="Fraction of the splats that is drawn")
     drawing = gui.add_dropdown("Drawn as", tuple(DRAWINGS), hint="Splats need a GPU in the browser's machine")
-    show_shape = _shape_folder(gui, store, subject)
+    show_shape = shape_folder(gui, store, subject)
 
     for name, box in layers.items():
         on_user(box, lambda value, name=name: store.set(**{name: value}))
@@ -42,28 +41,5 @@ def look_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
         put(detail, value=state.detail)
         put(drawing, value=next(label for label, value in DRAWINGS.items() if value == state.drawing))
         show_shape(state)
-
-    return show
-
-
-def _shape_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
-    fitted = store.state.betas
-    with gui.add_folder("Body shape", expand_by_default=False):
-        sliders = [
-            gui.add_slider(f"Shape {i + 1}", min(-BETA_RANGE, beta), max(BETA_RANGE, beta), 0.05, beta)
-            for i, beta in enumerate(fitted[:SHOWN_BETAS])
-        ]
-        reset = gui.add_button("As filmed")
-
-    def reshape(_: float) -> None:
-        store.set(betas=(*(float(slider.value) for slider in sliders), *fitted[SHOWN_BETAS:]))
-
-    for slider in sliders:
-        on_user(slider, reshape)
-    on_press(reset, lambda: store.set(betas=fitted))
-
-    def show(state: ViewState) -> None:
-        for slider, beta in zip(sliders, state.betas, strict=False):
-            put(slider, value=beta)
 
     return show

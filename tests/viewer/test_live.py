@@ -1,0 +1,98 @@
+"""The preview of a running training: shown, paused, stopped, and never a burden."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import msgspec
+import pytest
+import viser
+from sample import sample_avatar
+from websockets.sync.client import ClientConnection, connect
+
+from avatar.viewer import live
+from avatar.viewer.live import LivePreview
+
+CAMERA = {
+    "type": "ViewerCameraMessage", "wxyz": (1.0, 0.0, 0.0, 0.0), "position": (0.0, 1.0, 3.0), "fov": 0.7,
+    "near": 0.01, "far": 100.0, "image_height": 100, "image_width": 100, "look_at": (0.0, 1.0, 0.0),
+    "up_direction": (0.0, 1.0, 0.0),
+}  # fmt: skip
+
+
+@pytest.fixture
+def preview(monkeypatch: pytest.MonkeyPatch) -> Iterator[LivePreview]:
+    monkeypatch.setattr(live, "UPDATE_SECONDS", 0.0)
+    shown = LivePreview(8830)
+    yield shown
+    shown.close()
+
+
+def open_page(preview: LivePreview) -> ClientConnection:
+    """A tab that never reads what it is sent."""
+    subprotocols = [f"viser-v{viser.__version__}"]
+    page = connect(f"ws://127.0.0.1:{preview.port}", subprotocols=subprotocols)  # type: ignore[arg-type]
+    page.send(msgspec.msgpack.encode(CAMERA))
+    wait_until(lambda: len(preview.server.get_clients()) == 1)
+    return page
+
+
+def wait_until(seen: Callable[[], bool]) -> None:
+    end = time.monotonic() + 15
+    while not seen():
+        assert time.monotonic() < end, "it did not happen in good time"
+        time.sleep(0.02)
+
+
+def test_nothing_is_posed_while_nobody_looks(preview: LivePreview) -> None:
+    assert preview.after_step(1, sample_avatar(100), 0.5, None)
+    assert preview.splats is None and preview.losses == []
+
+
+def test_the_avatar_and_its_numbers_appear(preview: LivePreview) -> None:
+    page = open_page(preview)
+    avatar = sample_avatar(100)
+    assert preview.after_step(7, avatar, 0.25, 21.5)
+    wait_until(lambda: preview.splats is not None and preview.losses == [(7, 0.25)])
+    assert "21.50 dB" in preview.text.content and "100 splats" in preview.text.content
+    page.close()
+
+
+def test_a_page_that_never_reads_does_not_slow_training(preview: LivePreview) -> None:
+    page = open_page(preview)
+    avatar = sample_avatar(20000)
+    began = time.monotonic()
+    alone = time.process_time()
+    for step in range(5):
+        preview.after_step(step, avatar, 1.0, None)
+    assert time.monotonic() - began < 10
+    assert time.process_time() - alone < 10
+    page.close()
+
+
+def test_pause_holds_and_a_lost_page_lets_go(preview: LivePreview) -> None:
+    page = open_page(preview)
+    avatar = sample_avatar(100)
+    preview._toggle_pause()
+    went_on = threading.Event()
+    training = threading.Thread(target=lambda: (preview.after_step(1, avatar, 1.0, None), went_on.set()))
+    training.start()
+    assert not went_on.wait(0.6)
+    page.close()
+    assert went_on.wait(15)
+    training.join()
+
+
+def test_stop_ends_training_even_when_paused(preview: LivePreview) -> None:
+    page = open_page(preview)
+    avatar = sample_avatar(100)
+    preview._toggle_pause()
+    answers: list[bool] = []
+    training = threading.Thread(target=lambda: answers.append(preview.after_step(1, avatar, 1.0, None)))
+    training.start()
+    preview._stop()
+    training.join(15)
+    assert answers == [False]
+    page.close()

@@ -1,0 +1,77 @@
+"""Files for other programs and other people, written by `avatar.export` and downloaded by the tab that asked."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import viser
+from viser import Icon
+
+from avatar.export.glb import write_glb
+from avatar.export.motions import FILMED, motions_for_page
+from avatar.export.page import write_page
+from avatar.export.ply import write_ply
+from avatar.motion.motion import still_track
+from avatar.run import Run
+from avatar.types import BodyTrack
+from avatar.viewer.clips import TRAINING, Clip
+from avatar.viewer.state import Store
+from avatar.viewer.subject import Subject
+from avatar.viewer.widgets import on_job
+
+Writer = Callable[[Subject, Store, Path], None]
+
+
+def files_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> None:
+    """Build one button for each kind of file."""
+    if subject.folder is None:
+        return
+    with gui.add_folder("Files"):
+        for label, icon, name, write in (
+            ("Page that opens anywhere (.html)", Icon.WORLD, "avatar.html", _page),
+            ("Splats of this pose (.ply)", Icon.GRAIN, "avatar.ply", _splats),
+            ("Mesh with this motion (.glb)", Icon.CUBE, "avatar.glb", _mesh),
+        ):
+            button = gui.add_button(label, icon=icon, color="gray")
+            on_job(button, name, _download(store, subject, name, write))
+
+
+def _download(store: Store, subject: Subject, name: str, write: Writer) -> Callable[[viser.ClientHandle], str]:
+    def job(client: viser.ClientHandle) -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / name
+            write(subject, store, path)
+            content = path.read_bytes()
+        client.send_file_download(name, content, save_immediately=True)
+        return f"{name} is downloaded ({len(content) / 2**20:.1f} MB)."
+
+    return job
+
+
+def _page(subject: Subject, store: Store, path: Path) -> None:
+    """The page with the motion that is shown first, then the filmed and some built-in ones."""
+    assert subject.folder is not None
+    clip = subject.clip(store.state.clip)
+    rest = motions_for_page(Run(subject.folder), subject.avatar, ())
+    shown = {_page_name(clip.name): track_of(clip)}
+    write_page(subject.avatar, shown | {k: v for k, v in rest.items() if k not in shown}, path, subject.folder.name)
+
+
+def _splats(subject: Subject, store: Store, path: Path) -> None:
+    write_ply(subject.gaussians(subject.moment(store.state)), path)
+
+
+def _mesh(subject: Subject, store: Store, path: Path) -> None:
+    clip = subject.clip(store.state.clip)
+    write_glb(subject.avatar, path, None, {_page_name(clip.name): track_of(clip)})
+
+
+def track_of(clip: Clip) -> BodyTrack:
+    """A clip as the noun that exporters take."""
+    return still_track(clip.poses.rotations, clip.poses.root_position, clip.fps)
+
+
+def _page_name(name: str) -> str:
+    return "as filmed" if name in (TRAINING, FILMED) else Path(name).stem

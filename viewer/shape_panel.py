@@ -1,0 +1,69 @@
+"""The body's shape: in words where the body has them (the open body), by its own coefficients otherwise."""
+
+from __future__ import annotations
+
+import torch
+import viser
+
+from avatar.body.shape_words import RANGES, load_shape_words
+from avatar.viewer.state import Store, ViewState
+from avatar.viewer.subject import Subject
+from avatar.viewer.widgets import Show, on_press, on_user, put
+
+SHOWN_BETAS = 10
+BETA_RANGE = 3.0
+
+
+def shape_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
+    """Build the sliders of the shape and a button back to the filmed one."""
+    fitted = store.state.betas
+    with gui.add_folder("Body shape", expand_by_default=False):
+        named = subject.avatar.body.name == "open"
+        show = _word_sliders(gui, store, fitted) if named else _beta_sliders(gui, store, fitted)
+        on_press(gui.add_button("As filmed", color="gray"), lambda: store.set(betas=fitted))
+    return show
+
+
+def _word_sliders(gui: viser.GuiApi, store: Store, fitted: tuple[float, ...]) -> Show:
+    """Height, weight and so on. A slider changes the shape by what the words imply, so what else is filmed stays."""
+    words = load_shape_words()
+    own = torch.tensor(fitted)
+    described = {name: value for name, (value, _) in words.describe(own).items()}
+    as_described = words.betas(**described)
+    sliders = {
+        name: gui.add_slider(name.capitalize(), *RANGES[name], 1.0 if name == "age" else 0.01, value)
+        for name, value in described.items()
+    }
+
+    def reshape(_: float) -> None:
+        implied = words.betas(**{name: float(slider.value) for name, slider in sliders.items()})
+        store.set(betas=tuple((own + implied - as_described).tolist()))
+
+    for slider in sliders.values():
+        on_user(slider, reshape)
+
+    def show(state: ViewState) -> None:
+        if state.betas == fitted:
+            for name, slider in sliders.items():
+                put(slider, value=described[name])
+
+    return show
+
+
+def _beta_sliders(gui: viser.GuiApi, store: Store, fitted: tuple[float, ...]) -> Show:
+    sliders = [
+        gui.add_slider(f"Shape {index + 1}", min(-BETA_RANGE, beta), max(BETA_RANGE, beta), 0.05, beta)
+        for index, beta in enumerate(fitted[:SHOWN_BETAS])
+    ]
+
+    def reshape(_: float) -> None:
+        store.set(betas=(*(float(slider.value) for slider in sliders), *fitted[SHOWN_BETAS:]))
+
+    for slider in sliders:
+        on_user(slider, reshape)
+
+    def show(state: ViewState) -> None:
+        for slider, beta in zip(sliders, state.betas, strict=False):
+            put(slider, value=beta)
+
+    return show
