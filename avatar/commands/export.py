@@ -20,6 +20,7 @@ def export(
     spz: Path | None = None,
     sog: Path | None = None,
     glb: Path | None = None,
+    motion_file: Path | None = None,
     turntable: Path | None = None,
     dataset: Path | None = None,
     motion: tuple[str, ...] = (),
@@ -44,10 +45,11 @@ def export(
         spz: splats of one pose as .spz, a sixth of the size of a PLY (needs the extra "splats").
         sog: splats of one pose as .sog, an eighth of the size (needs the extra "splats").
         glb: the body as a rigged mesh, coloured from the splats, with the motions as animations.
+        motion_file: a motion as .bvh, or as the .json that can be dropped on a page.
         turntable: the avatar turning once, as .mp4, .webm, .gif or .webp.
         dataset: folder for pictures with masks, depth, normals, keypoints and SMPL parameters, in random poses.
-        motion: motions: "filmed", built-in names (walk, wave, ...) or files. For --html, --glb, --dataset and
-            --ply-sequence (the first). Pages and data sets take the filmed and some built-in ones if none is given.
+        motion: motions: "filmed", built-in names (walk, wave, ...) or files. --ply-sequence and --motion-file take the
+            first. If none is given, pages and data sets take the filmed and some built-in ones, the others the filmed.
         pose: which pose to write: rest (the T-pose) or MOTION:FRAME, such as walk:12. Rest if not given; for a
             turntable the middle of the filmed motion.
         lit: keep the light of the recording in the colours of splats; without, they are as in even light.
@@ -61,7 +63,7 @@ def export(
     """
     outputs = {
         "html": html, "ply": ply, "ply_sequence": ply_sequence, "splat": splat, "spz": spz, "sog": sog, "glb": glb,
-        "turntable": turntable, "dataset": dataset,
+        "motion_file": motion_file, "turntable": turntable, "dataset": dataset,
     }  # fmt: skip
     wanted = {kind: path for kind, path in outputs.items() if path is not None}
     if not wanted:
@@ -84,7 +86,7 @@ def export(
 def _check_suffix(kind: str, path: Path) -> None:
     allowed = {
         "turntable": (".mp4", ".webm", ".gif", ".webp"), "html": (".html", ".htm"), "ply_sequence": ("",),
-        "dataset": ("",),
+        "dataset": ("",), "motion_file": (".bvh", ".json"),
     }.get(kind, (f".{kind}",))  # fmt: skip
     if path.suffix.lower() not in allowed:
         wanted = " or ".join(allowed) if allowed != ("",) else "a folder"

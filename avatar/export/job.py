@@ -15,8 +15,10 @@ from avatar.export.page import CREDITS, write_page
 from avatar.export.ply import write_packed, write_ply, write_ply_sequence
 from avatar.export.turntable import write_turntable
 from avatar.model import Avatar
+from avatar.motion.bvh import write_bvh
+from avatar.motion.player import write_player_motion
 from avatar.run import Run
-from avatar.types import BodyPose, Gaussians
+from avatar.types import BodyPose, BodyTrack, Gaussians
 
 
 def open_run(folder: Path, body: str | None) -> tuple[Run, Avatar]:
@@ -58,7 +60,7 @@ class ExportJob:
         return f"{len(gaussians)} splats"
 
     def ply_sequence(self, folder: Path) -> str:
-        track = motion_by_name(self.run, self.avatar, self.motions[0] if self.motions else FILMED)
+        track = self._first_motion()
         frames = (self._gaussians(track.poses[frame]) for frame in range(len(track)))
         return f"{write_ply_sequence(frames, folder, folder.name)} frames at {track.fps:g} a second"
 
@@ -71,10 +73,20 @@ class ExportJob:
     spz = sog = splat
 
     def glb(self, path: Path) -> str:
-        motions = {Path(name).stem: motion_by_name(self.run, self.avatar, name) for name in self.motions}
+        names = self.motions or ((FILMED,) if self.run.track.is_file() else ())
+        motions = {Path(name).stem: motion_by_name(self.run, self.avatar, name) for name in names}
         pose = None if self.pose is None else self._chosen_pose()
         write_glb(self.avatar, path, pose, motions)
         return f"{len(self.avatar.rest.vertices)} vertices, {len(motions)} animations"
+
+    def motion_file(self, path: Path) -> str:
+        track = self._first_motion()
+        if path.suffix.lower() == ".bvh":
+            joints = self.avatar.rest.joints[list(self.avatar.body.smpl_index)]
+            write_bvh(path, track.poses, track.fps, joints)
+        else:
+            write_player_motion(path, track.poses, track.fps)
+        return f"{len(track)} frames at {track.fps:g} a second"
 
     def turntable(self, path: Path) -> str:
         if self.pose is None and self.run.track.is_file():
@@ -89,6 +101,9 @@ class ExportJob:
         motions = motions_for_page(self.run, self.avatar, self.motions)
         write_dataset(self.avatar, motions, folder, self.count, *self.size, self.seed, self.backend)
         return f"{self.count} pictures"
+
+    def _first_motion(self) -> BodyTrack:
+        return motion_by_name(self.run, self.avatar, self.motions[0] if self.motions else FILMED)
 
     def _chosen_pose(self) -> BodyPose:
         return pose_by_name(self.run, self.avatar, self.pose or "rest")

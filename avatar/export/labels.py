@@ -41,7 +41,7 @@ from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians
 LOWER_BODY = [i for i, name in enumerate(SMPL_JOINTS) if name.endswith(("pelvis", "hip", "knee", "ankle", "foot"))]
 FIELDS_OF_VIEW = (25.0, 65.0)  # degrees across the longer side
 ELEVATIONS = (-15.0, 45.0)  # degrees above the horizon
-FILLED = (0.45, 0.95)  # of the picture's height, how much the person takes up
+FILLED = (0.45, 0.95)  # of the picture's height or width, how much the person takes up
 DEPTH_UNIT = 0.001  # metres that one step of a depth picture means
 
 
@@ -118,8 +118,9 @@ def random_camera(avatar: Avatar, pose: BodyPose, width: int, height: int, gener
     K = intrinsics(width, height, between(*FIELDS_OF_VIEW))
     means = avatar.pose(pose).means
     low, high = means.amin(0), means.amax(0)
-    size = float((high - low).norm())
-    distance = float(K[1, 1]) * size / (between(*FILLED) * min(width, height))
+    wide, tall = float((high - low)[[0, 2]].norm()), float(high[1] - low[1])
+    # The nearer half of the person must lie within the picture too.
+    distance = float(K[0, 0]) * max(wide / width, tall / height) / between(*FILLED) + wide / 2
     away = torch.tensor(
         [math.sin(azimuth) * math.cos(elevation), math.sin(elevation), math.cos(azimuth) * math.cos(elevation)]
     )
@@ -151,9 +152,9 @@ def draw(avatar: Avatar, pose: BodyPose, camera: Cameras, background: Float[Tens
 
 def posed_normals(avatar: Avatar, gaussians: Gaussians) -> Float[Tensor, "n 3"]:
     """World normals of the surface under each Gaussian: those at rest, turned as the Gaussian was."""
-    rest = avatar.gaussians.orientations(avatar.frame_quats)
+    rest = avatar.gaussians.orientations(avatar.surface.quats)
     turn = quat_multiply(gaussians.quats, rest * rest.new_tensor([1.0, -1.0, -1.0, -1.0]))
-    return (rotation_from_quat(turn) @ avatar.normals[..., None]).squeeze(-1)
+    return (rotation_from_quat(turn) @ avatar.surface.normals[..., None]).squeeze(-1)
 
 
 def _write_sample(sample: Sample, folder: Path, index: int) -> None:

@@ -129,11 +129,11 @@ def _pack_splats(avatar: Avatar, correctives: Correctives, payload: Payload) -> 
     sizes = (log_scales - small) / max(large - small, 1e-6)
     bones, weights = strongest_joints(avatar.weights, INFLUENCES)
     payload.add("centers", (steps[order] * 65535).round(), np.uint16)
-    payload.add("turns", (gaussians.orientations(avatar.frame_quats)[order] * 127).round(), np.int8)
+    payload.add("turns", (gaussians.orientations(avatar.surface.quats)[order] * 127).round(), np.int8)
     payload.add("sizes", _four((sizes[order] * 255).round()), np.uint8)
     paints = torch.cat([gaussians.colors, gaussians.opacities[:, None]], dim=1)
     payload.add("paints", (paints[order] * 255).round(), np.uint8)
-    payload.add("normals", (_octahedral(avatar.normals[order]) * 127).round(), np.int8)
+    payload.add("normals", (_octahedral(avatar.surface.normals[order]) * 127).round(), np.int8)
     payload.add("bones", bones[order], np.uint8)
     payload.add("weights", weights[order], np.uint8)
     return {

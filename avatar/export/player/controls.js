@@ -22,6 +22,7 @@ function bindControls(player) {
       page.dataset.background = BACKGROUNDS[(BACKGROUNDS.indexOf(page.dataset.background) + 1) % BACKGROUNDS.length];
     },
     about: () => element("info").showModal(),
+    add: () => element("file").click(),
   };
   for (const [id, act] of Object.entries(actions)) element(id).addEventListener("click", act);
   const stepFrames = (count) => () => player.set({ playing: false, time: player.state.time + count / player.clip.fps });
@@ -84,8 +85,8 @@ function updateControls(player) {
   document.getElementById("loop").setAttribute("aria-pressed", state.loop);
   document.getElementById("light").setAttribute("aria-pressed", state.lit);
   const list = document.getElementById("clips");
-  if (list.children.length !== player.clips.length + 1) listClips(player, list);
-  [...list.children].slice(0, -1).forEach((chip, i) => chip.setAttribute("aria-checked", i === state.clip));
+  if (list.children.length !== player.clips.length) listClips(player, list);
+  [...list.children].forEach((chip, i) => chip.setAttribute("aria-checked", i === state.clip));
 }
 
 function listClips(player, list) {
@@ -96,13 +97,7 @@ function listClips(player, list) {
     chip.addEventListener("click", () => player.set({ clip: i }));
     return chip;
   });
-  const plus = document.createElement("button");
-  plus.className = "add";
-  plus.textContent = "+";
-  plus.title = "Add a motion: BVH or JSON";
-  plus.setAttribute("aria-label", plus.title);
-  plus.addEventListener("click", () => document.getElementById("file").click());
-  list.replaceChildren(...chips, plus);
+  list.replaceChildren(...chips);
   chips[player.state.clip].scrollIntoView({ block: "nearest", inline: "center" });
 }
 

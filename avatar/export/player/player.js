@@ -98,14 +98,15 @@ class Player {
     const [x, z] = pathAt(this.clip, this.state.time);
     const height = high[1] - low[1];
     const target = [x, this.clip.floor + 0.5 * height, z];
-    // A T-pose at rest is as wide as the body is high; motions mostly stay within two thirds of it.
-    return this.camera.view(target, { height: 1.16 * height, width: 0.62 * height }, this.freeArea(), this.ratio);
+    // A T-pose at rest is as wide as the body is high; motions mostly stay within two thirds of that.
+    return this.camera.view(target, { height: 1.16 * height, width: 0.68 * height }, this.freeArea(), this.ratio);
   }
 
   freeArea() {
     const { clientWidth: width, clientHeight: height } = this.canvas;
     if (this.page.dataset.ui === "off") return { left: 0, top: 0, width, height };
-    const top = document.querySelector("header").getBoundingClientRect().bottom;
+    // In a wide window the header leaves its middle free for the head.
+    const top = width > 700 ? 20 : document.querySelector("header").getBoundingClientRect().bottom;
     const bottom = document.querySelector("footer").getBoundingClientRect().top;
     return { left: 0, top, width, height: Math.max(bottom - top, 0.3 * height) };
   }
