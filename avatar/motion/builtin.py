@@ -97,14 +97,22 @@ def _on_feet(
     root_shift: Float[Tensor, "t 3"],
     feet: Float[Tensor, "t 2 3"] | None = None,
     width: float = 0.11,
+    turned_out: float = 8.0,
 ) -> BodyPose:
     """Bend the legs so that the feet stand where they shall while the root goes its own way.
 
     Args:
         root_shift: of the root from where it is in the T-pose.
         feet: places of the ankles (left, right), relative to standing `width` to each side of the middle.
+        turned_out: of the legs, degrees: knees and toes point the same way.
     """
     rest = model_rest().float()
+    outwards = {
+        hip: about("y", torch.full((len(rotations),), sign * turned_out)) for hip, sign in ((1, 1.0), (2, -1.0))
+    }
+    rotations = rotations.clone()
+    for hip, turn in outwards.items():
+        rotations[:, hip] = turn
     pose = BodyPose(_root_at_rest(len(rotations)) + root_shift, rotations)
     Ts = joint_transforms(rest, SMPL_PARENTS, pose)
     ankles = Ts[:, [7, 8], :3, 3]
@@ -116,7 +124,7 @@ def _on_feet(
     Ts = joint_transforms(rest, SMPL_PARENTS, pose)
     turned = pose.rotations.clone()
     for side, (knee, ankle) in enumerate(((4, 7), (5, 8))):
-        turned[:, ankle] = Ts[:, knee, :3, :3].mT @ about("y", torch.full((len(turned),), 8.0 if side == 0 else -8.0))
+        turned[:, ankle] = Ts[:, knee, :3, :3].mT @ outwards[side + 1]
     return BodyPose(pose.root_position, turned)
 
 
@@ -214,7 +222,7 @@ def _squat(phase: Phase) -> BodyPose:
         back(10 * deep, 0 * deep, 0 * deep), gaze(-20 * deep, 0 * deep, 0 * deep),
     )  # fmt: skip
     shift = torch.stack([0 * deep, -0.01 - 0.40 * deep, -0.17 * deep], -1)
-    return _on_feet(assemble(*parts, root=about("x", 27 * deep)), shift, width=0.17)
+    return _on_feet(assemble(*parts, root=about("x", 27 * deep)), shift, width=0.17, turned_out=24.0)
 
 
 def _jumping_jack(phase: Phase) -> BodyPose:
@@ -229,7 +237,7 @@ def _jumping_jack(phase: Phase) -> BodyPose:
     shift = torch.stack([0 * wide, -0.045 - 0.035 * wide + 0.045 * bounce, 0 * wide], -1)
     side = 0.27 * wide
     feet = torch.stack([torch.stack([s * side, 0.07 * hop, 0 * wide], -1) for s in (1, -1)], 1)
-    return _on_feet(assemble(*parts), shift, feet, width=0.09)
+    return _on_feet(assemble(*parts), shift, feet, width=0.09, turned_out=18.0)
 
 
 def _dance(phase: Phase) -> BodyPose:
@@ -252,7 +260,7 @@ def _dance(phase: Phase) -> BodyPose:
         torch.stack([0.10 * side - 0.03, 0.055 * lift[0] * (side.abs() < 0.95), 0.05 * lift[0]], -1),
         torch.stack([0.10 * side + 0.03, 0.055 * lift[1] * (side.abs() < 0.95), 0.05 * lift[1]], -1),
     ], 1)  # fmt: skip
-    return _on_feet(assemble(*parts, root=root), shift, feet, width=0.16)
+    return _on_feet(assemble(*parts, root=root), shift, feet, width=0.16, turned_out=14.0)
 
 
 def _a_pose(phase: Phase) -> BodyPose:
