@@ -18,6 +18,7 @@ from avatar.evaluate.drive import HIPS, SCORED
 from avatar.evaluate.targets import SIDE_DEGREES, FinishedRun, Placement, Target, frames_of_instants
 from avatar.geometry import procrustes
 from avatar.render import render
+from avatar.types import Cameras
 
 BACKGROUNDS = {"white": 1.0, "black": 0.0}
 NETS: tuple[metrics.LpipsNet, ...] = ("alex", "vgg")
@@ -145,7 +146,7 @@ def pose_scores(opened: FinishedRun, clip: Clip, placement: Placement) -> dict[s
         "frames": len(frames),
         "scale": placement.scale,
         "size_after_scale": float(procrustes(truth[:, chosen], found[:, chosen])[0].mean()),
-        "focal_ratio": float(opened.cameras.K[0, 0, 0] / opened.cameras.width / (clip.cameras.K[0, 0, 0] / clip.cameras.width)),
+        "focal_ratio": _relative_focal(opened.cameras) / _relative_focal(clip.cameras),
         "mpjpe_mm": 1e3 * float(metrics.mpjpe(found[:, chosen], truth[:, chosen], hips).mean()),
         "pa_mpjpe_mm": 1e3 * float(metrics.pa_mpjpe(found[:, chosen], truth[:, chosen]).mean()),
         "mpjpe_offsets_mm": 1e3 * float(metrics.mpjpe(offset[:, chosen], truth[:, chosen], hips).mean()),
@@ -157,3 +158,8 @@ def pose_scores(opened: FinishedRun, clip: Clip, placement: Placement) -> dict[s
         "foot_sliding_mm_s": None if sliding is None else 1e3 * sliding,
         "true_foot_sliding_mm_s": None if true_sliding is None else 1e3 * true_sliding,
     }  # fmt: skip
+
+
+def _relative_focal(cameras: Cameras) -> float:
+    """Focal length of the first camera in widths of its picture."""
+    return float(cameras.K[0, 0, 0] / cameras.width)
