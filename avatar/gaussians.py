@@ -107,10 +107,13 @@ class TriangleGaussians(nn.Module):
         """Own colours, sRGB, as in neutral light."""
         return self.raw_colors.sigmoid()
 
+    def anchors(self, frames: TriangleFrames) -> Float[Tensor, "n 3"]:
+        """The fixed points on the triangles, in the rest frame, metres."""
+        return torch.einsum("nc,ncx->nx", self.bary, frames.vertices[self.face])
+
     def means(self, frames: TriangleFrames) -> Float[Tensor, "n 3"]:
         """Centres in the rest frame, metres."""
-        anchor = torch.einsum("nc,ncx->nx", self.bary, frames.vertices[self.face])
-        return anchor + torch.einsum("nxy,ny->nx", frames.rotation[self.face], self.offset)
+        return self.anchors(frames) + torch.einsum("nxy,ny->nx", frames.rotation[self.face], self.offset)
 
     def orientations(self, frame_quats: Float[Tensor, "n 4"]) -> Float[Tensor, "n 4"]:
         """Unit quaternions in the rest frame, given those of the parent triangles' frames."""

@@ -19,8 +19,9 @@ from avatar.deform import DeformMLP, nearby_joints
 from avatar.errors import AvatarError
 from avatar.files import replacing, require_file
 from avatar.gaussians import TriangleGaussians, triangle_frames
-from avatar.geometry import quat_from_rotation, quat_multiply, rotation_from_quat
+from avatar.geometry import quat_from_rotation, rotation_from_quat
 from avatar.light import Light
+from avatar.posing import OwnParts, RestSurface, carry
 from avatar.types import BodyPose, Gaussians
 
 FORMAT = "avatar-1"
@@ -66,8 +67,13 @@ class Avatar(nn.Module):
         self.frames = triangle_frames(self.rest.vertices, body.faces)
         corners = body.faces[gaussians.face]
         self.weights = torch.einsum("nc,ncj->nj", gaussians.bary, body.weights[corners])
-        self.normals = gaussians.normals(self.frames)
-        self.frame_quats = gaussians.frame_quats(self.frames)
+        self.surface = RestSurface(
+            anchors=gaussians.anchors(self.frames),
+            frames=self.frames.rotation[gaussians.face],
+            quats=gaussians.frame_quats(self.frames),
+            normals=gaussians.normals(self.frames),
+            weights=self.weights,
+        )
         self.near = nearby_joints(self.weights, body.parents)
         self.correctives = None
         if body.pose_dirs is not None:
@@ -99,7 +105,7 @@ class Avatar(nn.Module):
 
     def rest_means(self) -> Float[Tensor, "n 3"]:
         """Centres of the Gaussians on the body at rest, metres."""
-        return self.gaussians.means(self.frames)
+        return self.surface.means(self.gaussians.offset)
 
     @cached_property
     def neighbors(self) -> Int[Tensor, "n 4"]:
@@ -117,22 +123,16 @@ class Avatar(nn.Module):
             lit: with the learned light of the room, fixed in the world; otherwise the plain colours.
         """
         full = self.body.complete(body_pose)
-        means, brightness = self.bent(full)
+        displacement, brightness = self._bend(full)
         Ts = skinning_transforms(self.rest.joints, self.body.parents, full)
-        blended = (self.weights @ Ts[:, :3].flatten(1)).unflatten(1, (3, 4))
-        turn = self._blended_rotation(Ts[:, :3, :3])
-        colors = self.gaussians.colors
-        if brightness is not None:
-            colors = colors * brightness.exp()[:, None]
-        if lit:
-            normals = (rotation_from_quat(turn) @ self.normals[..., None]).squeeze(-1)
-            colors = colors * self.light.gains(normals)
+        own = OwnParts(self.gaussians.offset, self.gaussians.quats, self.gaussians.colors, displacement, brightness)
+        carried = carry(self.surface, own, Ts, self._turns(Ts[:, :3, :3]), self.light.coefficients if lit else None)
         return Gaussians(
-            means=(blended[..., :3] @ means[..., None]).squeeze(-1) + blended[..., 3],
-            quats=quat_multiply(turn, self.gaussians.orientations(self.frame_quats)),
+            means=carried.means,
+            quats=carried.quats,
             scales=self.gaussians.scales,
             opacities=self.gaussians.opacities,
-            colors=colors.clamp(max=1.0),
+            colors=carried.colors,
         )
 
     def bent(self, pose: BodyPose) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"] | None]:
@@ -140,28 +140,39 @@ class Avatar(nn.Module):
 
         `pose` must hold all the body's joints; see `Body.complete`.
         """
+        displacement, brightness = self._bend(pose)
         means = self.rest_means()
-        brightness = None
-        if self.deform is not None:
-            moved, brightness = self.deform(pose.rotations, means.detach(), self.near)
-            means = means + moved
-            self.moved = moved
+        return means if displacement is None else means + displacement, brightness
+
+    def posed_normals(self, body_pose: BodyPose) -> Float[Tensor, "n 3"]:
+        """Unit normals, in the world, of the surface under each Gaussian, for one pose."""
+        full = self.body.complete(body_pose)
+        Ts = skinning_transforms(self.rest.joints, self.body.parents, full)
+        turn = F.normalize(self.weights @ self._turns(Ts[:, :3, :3]), dim=-1)
+        return (rotation_from_quat(turn) @ self.surface.normals[..., None]).squeeze(-1)
+
+    def _bend(self, pose: BodyPose) -> tuple[Float[Tensor, "n 3"] | None, Float[Tensor, " n"] | None]:
+        """Displacement in the rest frame, metres, and log brightness in one pose; None where there is none."""
+        displacement, brightness = None, None
+        if self.deform is not None and self.deform.awake:
+            displacement, brightness = self.deform(pose.rotations, self.rest_means().detach(), self.near)
+        self.moved = displacement
         if self.correctives is not None:
-            means = means + self.correctives(pose.rotations)
-        return means, brightness
+            corrected = self.correctives(pose.rotations)
+            displacement = corrected if displacement is None else displacement + corrected
+        return displacement, brightness
 
-    def _blended_rotation(self, rotations: Float[Tensor, "joints 3 3"]) -> Float[Tensor, "n 4"]:
-        """Orientation of each Gaussian: its joints' quaternions, blended by weight and normalised.
+    def _turns(self, rotations: Float[Tensor, "joints 3 3"]) -> Float[Tensor, "joints 4"]:
+        """The joints' quaternions, each of the sign that agrees with its parent's.
 
-        Blending quaternions keeps a rotation where blending matrices would not (Kavan et al. 2007). A joint's sign
-        is chosen to agree with its parent's, so that no blend of neighbours passes through zero.
+        So no blend of neighbours passes through zero.
         """
         quats = quat_from_rotation(rotations)
         signs = [1.0] * len(self.body.parents)
         agree = ((quats[1:] * quats[list(self.body.parents[1:])]).sum(-1) >= 0).tolist()
         for joint, parent in enumerate(self.body.parents[1:], start=1):
             signs[joint] = signs[parent] if agree[joint - 1] else -signs[parent]
-        return F.normalize(self.weights @ (quats * quats.new_tensor(signs)[:, None]), dim=-1)
+        return quats * quats.new_tensor(signs)[:, None]
 
     def save(self, path: Path) -> None:
         """Write everything but the body model itself to one safetensors file, in one step."""

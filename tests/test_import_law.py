@@ -25,11 +25,14 @@ ALLOWED = {
     "gaussians": NOUNS,
     "correctives": NOUNS,
     "losses": NOUNS | {"gaussians", "ssim"},
-    "model": NOUNS | {"body", "correctives", "deform", "gaussians", "light"},
+    "posing": NOUNS | {"light", "posing_cpu"},
+    "posing_cpu": NOUNS | {"light", "render"},
+    "model": NOUNS | {"body", "correctives", "deform", "gaussians", "light", "posing"},
     "observe": PICTURES,
     "track": PICTURES | {"body", "observe"},
+    "seed": PICTURES | {"cameras", "observe"},
 }
-HEAVY = ("mediapipe", "gsplat", "smplx", "lpips", "diffusers", "viser")
+HEAVY = ("mediapipe", "gsplat", "smplx", "lpips", "diffusers", "transformers", "viser")
 
 
 def imported_rooms(room: str) -> set[str]:

@@ -70,7 +70,7 @@ def test_light_is_fixed_in_the_world(avatar):
     still = BodyPose(torch.zeros(3), torch.eye(3).repeat(24, 1, 1))
     back = torch.cat([rotation_from_rotvec(torch.tensor([[0.0, torch.pi, 0.0]])), still.rotations[1:]])
     front_colors, back_colors = avatar.pose(still).colors, avatar.pose(BodyPose(still.root_position, back)).colors
-    facing = avatar.normals[:, 2] > 0.7
+    facing = avatar.surface.normals[:, 2] > 0.7
     assert front_colors[facing].mean() > 1.5 * back_colors[facing].mean()
     assert torch.equal(avatar.pose(still, lit=False).colors, avatar.gaussians.colors)
 

@@ -44,11 +44,12 @@ def kernel(function):
     """Compile `function` with Numba: no interpreter lock, fused arithmetic, cached on disk.
 
     Numba notices a change only in the file of the function itself. The cached code also holds what was inlined from
-    the other files of this package, so all of them together are made the stamp of its cache. Wrappers (a shape
+    the files of this package, so all of them together are made part of the stamp of its cache. Wrappers (a shape
     checker's) are taken off.
     """
     compiled = numba.njit(cache=True, **_OPTIONS)(inspect.unwrap(function))
-    compiled._cache._cache_file._source_stamp = _SOURCES
+    own = compiled._cache._cache_file
+    own._source_stamp = _SOURCES, own._source_stamp
     return compiled
 
 
