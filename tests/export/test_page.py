@@ -3,6 +3,7 @@
 import io
 import shutil
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from avatar.export.page import write_page
 from avatar.geometry import quat_from_rotation
 from avatar.motion.bvh import write_bvh
 from avatar.motion.player import write_player_motion
+from avatar.motion.read import load_motion
 from avatar.render import render
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -166,6 +168,19 @@ def test_a_motion_file_dropped_on_the_page_plays(person, moves, page_file, tab, 
     shared = list(person.body.smpl_index)[:22]
     degrees = 2 * torch.rad2deg(torch.acos((turns * wanted).sum(-1).abs().clamp(max=1)))
     assert degrees[shared].max() < 0.5
+
+
+@pytest.mark.parametrize("name", ["mixamo.bvh", "z_up_a_pose.bvh"])
+def test_the_page_reads_a_foreign_skeleton_as_our_importer_does(page_file, tab, name):
+    path = Path(__file__).parents[1] / "motion" / "data" / name
+    ours = load_motion(path).track.poses
+    open_page(tab, page_file, "?t=0")
+    drop(tab, path)
+    until(tab, "player.clips.length === 3")
+    theirs = torch.tensor(tab.evaluate("Array.from(player.clip.quats)")).reshape(len(ours), -1, 4)[:, :22]
+    wanted = quat_from_rotation(ours.rotations)[:, :22]
+    degrees = 2 * torch.rad2deg(torch.acos((theirs * wanted).sum(-1).abs().clamp(max=1)))
+    assert degrees.max() < 2
 
 
 @pytest.mark.parametrize(
