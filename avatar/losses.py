@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar.gaussians import TriangleGaussians
@@ -36,9 +36,11 @@ def thickness(gaussians: TriangleGaussians, flatness: float) -> Float[Tensor, " 
     return (ordered[:, 0] - ordered[:, 1] - log_flatness).clamp_min(0)
 
 
-def roughness(values: Float[Tensor, "n k"], neighbors: Tensor) -> Float[Tensor, "n k"]:
-    """Squared difference of each Gaussian's values from the mean of its neighbours' (indices (n, m))."""
-    return (values - values[neighbors].mean(1)).square()
+def roughness(values: Float[Tensor, "n k"], neighbors: Int[Tensor, "n m"]) -> Float[Tensor, "n k"]:
+    """Squared difference of each Gaussian's values from the mean of its neighbours'."""
+    # Neighbour by neighbour: the gradient of indexing by a whole matrix takes three times as long.
+    around = torch.stack([values.index_select(0, nearest) for nearest in neighbors.unbind(1)]).mean(0)
+    return (values - around).square()
 
 
 def acceleration(values: Float[Tensor, "instants *k"]) -> Float[Tensor, "inner *k"]:

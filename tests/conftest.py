@@ -2,5 +2,6 @@
 
 import os
 
-# Before torch or numba start their thread pools, as `avatar.render.cpu` does for the program.
+# As `avatar/__init__.py` does for the program; here the plugin that checks shapes may load torch first, and OpenMP
+# reads it only then.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
