@@ -15,6 +15,7 @@ def track(
     body: str = "open",
     focal: float | None = None,
     height: float | None = None,
+    init: Path | None = None,
 ) -> None:
     """Find how the person in VIDEO moves: a body with its shape and its pose in every frame.
 
@@ -24,15 +25,22 @@ def track(
         body: "open", or the path of a body file in SMPL's format.
         focal: focal length in pixels, if you know it.
         height: the person's height in metres; without it every length is known only up to scale.
+        init: a track or a result of another body fitter for the same frames (GVHMR, WHAM, 4D-Humans, TRAM, PromptHMR,
+            any SMPL npz) to start from instead of the detector's own 3D guess.
     """
     from avatar.body import load_body
     from avatar.observe.observe import observe
     from avatar.track import TrackOptions, save_track
     from avatar.track import track as fit
 
+    start = None
+    if init is not None:
+        from avatar.motion.read import load_motion
+
+        start = load_motion(init).track
     out = out or Path("tracks") / video.stem
     observations = observe(video, out / "observations")
-    result, report = fit(observations, load_body(body), TrackOptions(focal=focal, height=height))
+    result, report = fit(observations, load_body(body), TrackOptions(focal, height, start))
     save_track(result, out / "track.npz")
     for warning in report.warnings:
         print(f"warning: {warning}")

@@ -93,6 +93,8 @@ def prepare(observations: Observations, body: Body, focal: float, height: float)
     keypoints = filled(observations.keypoints.double(), observations.times.double())
     centre = keypoints.new_tensor([observations.width / 2, observations.height / 2])
     pixels, confidence = keypoints[..., :2] - centre, keypoints[..., 2].clamp(0.02, 1)
+    if observations.frame_weight is not None:
+        confidence = confidence * observations.frame_weight.double().clamp_min(0.05)[:, None]
     guess = along_rays(filled(observations.keypoints_3d.double(), observations.times.double()), pixels.mean(1), focal)
     times = observations.times.double()
     gap = times.diff()

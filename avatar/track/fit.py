@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body import Body
-from avatar.errors import AvatarError
+from avatar.body.skeleton import SMPL_JOINTS
+from avatar.errors import AvatarError, UsageError
 from avatar.observe.layouts import LAYOUTS
-from avatar.progress import progress
+from avatar.progress import Progress
 from avatar.track.clip import Clip, prepare
-from avatar.track.initial import initial_state
+from avatar.track.initial import initial_state, state_in_pose
 from avatar.track.kinematics import State, move_points, pose_chain
 from avatar.track.report import TrackReport, median_distance, sentences
 from avatar.track.schedule import SCHEDULE, terms
+from avatar.track.silhouette import Outliner
 from avatar.track.solve import minimise
 from avatar.track.world import world_of
 from avatar.types import BodyTrack, Cameras, Observations
 
 ASSUMED_HEIGHT_M = 1.70
 # Focal length over the picture's longer side: a phone's main camera while filming, 26 mm equivalent with the crop
-# that its stabiliser takes.
-ASSUMED_FOCAL = 0.87
+# of about a quarter that its stabiliser takes (33 mm equivalent).
+ASSUMED_FOCAL = 0.92
 LEAST_FRAMES = 5
 
 
@@ -36,10 +40,13 @@ class TrackOptions:
     Attributes:
         focal: focal length in pixels; None: that of the observations' cameras, else assumed.
         height: of the person standing, metres; None: assumed, which leaves the scale unknown.
+        start: a motion of the same frames, from any other program, whose joint rotations the fit refines; its own
+            place and camera are not used. None: the detector's 3D guess.
     """
 
     focal: float | None = None
     height: float | None = None
+    start: BodyTrack | None = None
 
 
 def track(observations: Observations, body: Body, options: TrackOptions | None = None) -> tuple[BodyTrack, TrackReport]:
@@ -56,7 +63,8 @@ def track(observations: Observations, body: Body, options: TrackOptions | None =
     if focal is None:
         focal = assumed_focal = ASSUMED_FOCAL * max(observations.width, observations.height)
     clip = prepare(observations, body, focal, options.height or ASSUMED_HEIGHT_M)
-    state = fit(clip, names)
+    outliner = Outliner(body, observations.masks, observations.width, observations.height, float(clip.person_height[0]))
+    state = fit(clip, names, outliner, options.start)
     marks = move_points(pose_chain(body, state), state, clip.landmarks).x
     report = TrackReport(
         focal=float(state.view[0].exp()),
@@ -73,13 +81,45 @@ def known_focal(observations: Observations, options: TrackOptions) -> float | No
     return options.focal
 
 
-def fit(clip: Clip, names: tuple[str, ...]) -> State:
-    """Run the schedule from the detector's own 3D guess."""
+def fit(clip: Clip, names: tuple[str, ...], outliner: Outliner, start: BodyTrack | None = None) -> State:
+    """Run the schedule from the detector's own 3D guess, or from the joint rotations of `start`."""
     pixels = torch.cat([clip.pixels, clip.confidence[..., None]], -1)
-    state = initial_state(clip.body, clip.landmarks, names, pixels, clip.guess, clip.times, clip.focal)
-    for stage in progress(SCHEDULE, "fit"):
-        state, _ = minimise(state, partial(terms, clip, stage), stage.steps)
+    known = (clip.body, clip.landmarks, pixels, clip.guess, clip.times, clip.focal)
+    if start is None:
+        state = initial_state(*known, names)
+    else:
+        state = state_in_pose(*known, turns_of(start, clip))
+        clip = trusting(clip, state)
+    with Progress("fit", sum(stage.rounds for stage in SCHEDULE)) as bar:
+        for stage in SCHEDULE:
+            for _ in range(stage.rounds):
+                outline = outliner.pair(state) if math.isfinite(stage.outline) else None
+                state, costs = minimise(state, partial(terms, clip, stage, outline), stage.steps)
+                bar.step(f"{stage.name}, cost {sum(costs.values()):.0f}")
     return state
+
+
+def turns_of(start: BodyTrack, clip: Clip) -> Float[Tensor, "n j 3 3"]:
+    """The rotations of a motion of the same clip, for the joints that both skeletons share.
+
+    Raises:
+        UsageError: it has not as many poses as the clip has frames.
+    """
+    if len(start) != len(clip):
+        raise UsageError(
+            f"The motion to start from has {len(start)} poses, but {len(clip)} frames are tracked: give one a frame."
+        )
+    turns = clip.body.rest_rotations.double().repeat(len(clip), 1, 1, 1)
+    shared = min(turns.shape[1], start.poses.rotations.shape[1], len(SMPL_JOINTS))
+    turns[:, :shared] = start.poses.rotations[:, :shared].double()
+    return turns
+
+
+def trusting(clip: Clip, state: State) -> Clip:
+    """The clip with the bone directions of `state` in place of the detector's."""
+    ends = pose_chain(clip.body, state).place[:, clip.bones]
+    directions = F.normalize(ends[:, :, 1] - ends[:, :, 0], dim=-1)
+    return replace(clip, bone_directions=directions, bone_confidence=torch.ones_like(clip.bone_confidence))
 
 
 def as_track(clip: Clip, state: State, observations: Observations) -> BodyTrack:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -29,42 +32,66 @@ CAMERA_HEIGHT_M = 1.2
 def initial_state(
     body: Body,
     points: Points,
-    names: tuple[str, ...],
     pixels: Float[Tensor, "n l 3"],
     guess: Float[Tensor, "n l 3"],
     times: Float[Tensor, " n"],
     focal: float,
+    names: tuple[str, ...],
 ) -> State:
     """The state that follows the detector's 3D guess.
 
     Args:
         points: the landmarks on the body.
-        names: their names.
         pixels: pixels from the principal point, and confidence.
         guess: the detector's landmarks in metres, axes as the camera's, no NaN.
         times: seconds.
         focal: focal length in pixels.
+        names: of the landmarks.
     """
     at = {name: index for index, name in enumerate(names)}
-    directions = along_rays(guess, pixels[..., :2].mean(1), focal)
-    count, joints = len(times), len(body.parents)
+    count = len(times)
     betas = torch.zeros(body.shape_dirs.shape[-1], dtype=torch.float64)
-    view = torch.tensor([focal, 0.0, 0.0, CAMERA_HEIGHT_M], dtype=torch.float64)
-    view[0] = view[0].log()
-    rotations = torch.eye(3, dtype=torch.float64).repeat(count, joints, 1, 1)
+    view = torch.tensor([math.log(focal), 0.0, 0.0, CAMERA_HEIGHT_M], dtype=torch.float64)
+    rotations = body.rest_rotations.double().repeat(count, 1, 1, 1)
     torso = [at[f"{side}_{part}"] for side in ("left", "right") for part in ("shoulder", "hip")]
     rest = points.rest[torso].expand(count, -1, -1)
-    rotations[:, 0] = smooth_rotations(procrustes(rest, directions[:, torso])[1], times, _SMOOTHING_S)
+    rotations[:, 0] = smooth_rotations(procrustes(rest, guess[:, torso])[1], times, _SMOOTHING_S)
     state = State(torch.zeros(count, 3, dtype=torch.float64), rotations, betas, torch.zeros_like(points.rest), view)
     for joint_name, start, end in _LIMBS:
         joint = body.joint_names.index(joint_name)
         parent = pose_chain(body, state).turn[:, body.parents[joint]]
         bone = F.normalize(points.rest[at[end]] - points.rest[at[start]], dim=-1)
-        wanted = F.normalize(directions[:, at[end]] - directions[:, at[start]], dim=-1)
+        wanted = F.normalize(guess[:, at[end]] - guess[:, at[start]], dim=-1)
         rotations[:, joint] = _shortest_turn(bone.expand(count, 3), (parent.mT @ wanted[..., None]).squeeze(-1))
     x = move_points(pose_chain(body, state), state, points).x
     position = _place(x, pixels, focal)
     return State(position, rotations, betas, state.offsets, view)
+
+
+def state_in_pose(
+    body: Body,
+    points: Points,
+    pixels: Float[Tensor, "n l 3"],
+    guess: Float[Tensor, "n l 3"],
+    times: Float[Tensor, " n"],
+    focal: float,
+    turns: Float[Tensor, "n j 3 3"],
+) -> State:
+    """The state whose joints are turned as `turns` tells, placed and oriented as the detector saw the person.
+
+    A foreign result's own camera is seldom known, so that its root is not used.
+    """
+    rotations = turns.clone()
+    rotations[:, 0] = torch.eye(3, dtype=turns.dtype)
+    view = torch.tensor([math.log(focal), 0.0, 0.0, CAMERA_HEIGHT_M], dtype=torch.float64)
+    betas = torch.zeros(body.shape_dirs.shape[-1], dtype=torch.float64)
+    still = torch.zeros(len(times), 3, dtype=torch.float64)
+    state = State(still, rotations, betas, torch.zeros_like(points.rest), view)
+    posed = move_points(pose_chain(body, state), state, points).x
+    rotations[:, 0] = smooth_rotations(procrustes(posed, guess)[1], times, _SMOOTHING_S)
+    state = replace(state, rotations=rotations)
+    x = move_points(pose_chain(body, state), state, points).x
+    return replace(state, position=_place(x, pixels, focal))
 
 
 def along_rays(guess: Float[Tensor, "n l 3"], centre: Float[Tensor, "n 2"], focal: float) -> Float[Tensor, "n l 3"]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from avatar.body import Body
@@ -68,6 +68,8 @@ class State:
 class Points:
     """Points fixed to the body: linear in the shape, moved by the weighted transforms of their joints.
 
+    The same points at every instant, or (with a leading axis, n = instants) others at each.
+
     Attributes:
         rest: places in the rest pose of the mean shape.
         shape_dirs: their derivative by the shape coefficients.
@@ -75,16 +77,13 @@ class Points:
         landmark: index into `State.offsets` of the displacement that a point has, or -1.
     """
 
-    rest: Float[Tensor, "p 3"]
-    shape_dirs: Float[Tensor, "p 3 s"]
-    weights: Float[Tensor, "p j"]
-    landmark: Tensor
+    rest: Float[Tensor, "*n p 3"]
+    shape_dirs: Float[Tensor, "*n p 3 s"]
+    weights: Float[Tensor, "*n p j"]
+    landmark: Int[Tensor, " p"]
 
     def __len__(self) -> int:
-        return self.rest.shape[0]
-
-    def __getitem__(self, index: Tensor) -> Points:
-        return Points(self.rest[index], self.shape_dirs[index], self.weights[index], self.landmark[index])
+        return self.landmark.shape[0]
 
 
 @dataclass(frozen=True)
@@ -100,9 +99,6 @@ class Moving:
     x: Float[Tensor, "n p 3"]
     by_local: Float[Tensor, "n p 3 d"]
     by_shared: Float[Tensor, "n p 3 k"]
-
-    def __getitem__(self, index: Tensor) -> Moving:
-        return Moving(self.x[:, index], self.by_local[:, index], self.by_shared[:, index])
 
 
 @dataclass(frozen=True)
@@ -131,13 +127,13 @@ def joint_points(body: Body) -> Points:
     return Points(rest, dirs, torch.eye(count, dtype=torch.float64), torch.full((count,), -1))
 
 
-def surface_points(body: Body, vertices: Tensor) -> Points:
-    """Vertices of the body's surface."""
+def surface_points(body: Body, vertices: Int[Tensor, "*n p"]) -> Points:
+    """Vertices of the body's surface; with a leading axis, others at each instant."""
     return Points(
         body.template[vertices].double(),
         body.shape_dirs[vertices].double(),
         body.weights[vertices].double(),
-        torch.full((len(vertices),), -1),
+        torch.full((vertices.shape[-1],), -1),
     )
 
 
@@ -162,29 +158,35 @@ def move_points(chain: Chain, state: State, points: Points) -> Moving:
     """Places of `points` in the camera's frame at every instant, with derivatives by every unknown."""
     n, count = len(state), len(points)
     owned = points.landmark >= 0
-    rest = points.rest + points.shape_dirs @ state.betas
+    dirs, weights = _each_instant(points.shape_dirs, 3), _each_instant(points.weights, 2)
+    rest = _each_instant(points.rest, 2) + dirs @ state.betas
     rest = rest + torch.where(owned[:, None], state.offsets[points.landmark.clamp_min(0)], 0.0)
-    arm = rest[:, None] - chain.rest[None]
-    carried = torch.einsum("njab,pjb->npja", chain.turn, arm) + chain.place[:, None]
-    carried = carried * points.weights[None, :, :, None]
+    arm = rest[:, :, None] - chain.rest
+    carried = torch.einsum("njab,npjb->npja", chain.turn, arm.expand(n, -1, -1, -1)) + chain.place[:, None]
+    carried = carried * weights[..., None]
     x = carried.sum(2)
 
     above = chain.above.to(rest)
     lever = torch.einsum("npka,jk->npja", carried, above)
-    lever = lever - (points.weights @ above.T)[None, :, :, None] * chain.place[:, None]
+    lever = lever - (weights @ above.T)[..., None] * chain.place[:, None]
     axes = chain.turn.mT[:, None]  # rows are the joint's axes
     by_turn = torch.linalg.cross(axes, lever[:, :, :, None, :].expand(-1, -1, -1, 3, -1), dim=-1)
     by_turn = by_turn.permute(0, 1, 4, 2, 3).flatten(3)
     eye = torch.eye(3, dtype=rest.dtype).expand(n, count, 3, 3)
 
-    blend = torch.einsum("pj,njab->npab", points.weights, chain.turn)
+    blend = torch.einsum("npj,njab->npab", weights.expand(n, -1, -1), chain.turn)
     joint_part = chain.place_by_betas - torch.einsum("njab,jbs->njas", chain.turn, chain.rest_by_betas)
-    by_betas = blend @ points.shape_dirs + torch.einsum("pj,njas->npas", points.weights, joint_part)
+    by_betas = blend @ dirs + torch.einsum("npj,njas->npas", weights.expand(n, -1, -1), joint_part)
     by_offsets = rest.new_zeros(n, count, 3, len(state.offsets), 3)
     which = owned.nonzero()[:, 0]
     by_offsets[:, which, :, points.landmark[which]] = blend[:, which].transpose(0, 1)
     by_view = rest.new_zeros(n, count, 3, len(state.view))
     return Moving(x, torch.cat([eye, by_turn], -1), torch.cat([by_betas, by_offsets.flatten(3), by_view], -1))
+
+
+def _each_instant(values: Tensor, axes: int) -> Tensor:
+    """With a leading axis of instants, which may be one for all."""
+    return values if values.ndim > axes else values[None]
 
 
 def _rest_joints(body: Body) -> tuple[Float[Tensor, "j 3"], Float[Tensor, "j 3 s"]]:

@@ -2,7 +2,8 @@
 
 The detector's points are not joints: its shoulder lies on the acromion, its hip beside the hip joint. Each landmark
 is therefore a point of its own, constant in its bone's frame, which the fit solves over the whole clip within the
-spread given here. The prior places come from the body's own joints and surface.
+spread given here. The prior places come from the body's own joints and surface. The spreads are tight on purpose:
+with loose ones the landmarks, not the body, take up what the views disagree on, and depth gets worse.
 """
 
 from __future__ import annotations
@@ -18,19 +19,19 @@ from avatar.track.kinematics import Points, joint_points
 
 # Landmark -> (bone that carries it, joint where its prior place is, spread of its true place around that, metres).
 _SIDED = {
-    "shoulder": ("collar", "shoulder", 0.03),
-    "elbow": ("shoulder", "elbow", 0.02),
-    "wrist": ("elbow", "wrist", 0.02),
-    "pinky": ("wrist", "hand", 0.03),
-    "index": ("wrist", "hand", 0.03),
-    "thumb": ("wrist", "hand", 0.04),
-    "hip": ("pelvis", "hip", 0.03),
-    "knee": ("hip", "knee", 0.02),
-    "ankle": ("knee", "ankle", 0.02),
-    "heel": ("ankle", "ankle", 0.03),
-    "foot_index": ("ankle", "foot", 0.04),
+    "shoulder": ("collar", "shoulder", 0.006),
+    "elbow": ("shoulder", "elbow", 0.005),
+    "wrist": ("elbow", "wrist", 0.005),
+    "pinky": ("wrist", "hand", 0.01),
+    "index": ("wrist", "hand", 0.01),
+    "thumb": ("wrist", "hand", 0.01),
+    "hip": ("pelvis", "hip", 0.006),
+    "knee": ("hip", "knee", 0.005),
+    "ankle": ("knee", "ankle", 0.005),
+    "heel": ("ankle", "ankle", 0.015),
+    "foot_index": ("ankle", "foot", 0.015),
 }
-_FACE_SPREAD = 0.02
+_FACE_SPREAD = 0.008
 # Metres from the joint above in the rest pose (left side; x outward, y up, z forward). The shoulder's was measured
 # between BlazePose and true joints on synthetic people; hands and feet follow from anatomy.
 _SHIFT = {

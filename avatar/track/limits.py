@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body import Body
+from avatar.geometry import rotation_to_rotvec
 from avatar.track.kinematics import State
 from avatar.track.residuals import local_turns
 from avatar.track.solve import Features
@@ -33,6 +34,7 @@ _TURNS = {
     "wrist": ((-20, 0, 20), (-35, 0, 35), (-70, 0, 70), (5, 8, 12)),
     "hand": ((-2, 0, 2), (-2, 0, 2), (-2, 0, 2), (1, 1, 1)),
 }
+FIXED = math.radians(0.3)  # deviation of joints that no landmark tells of
 OVERSHOOT = math.radians(2.0)  # deviation of a joint beyond its range
 
 
@@ -42,6 +44,11 @@ def usual_turns(body: Body) -> Float[Tensor, "4 j 3"]:
     table[0, 0], table[2, 0], table[3, 0] = -math.inf, math.inf, math.inf
     for joint, name in enumerate(body.joint_names[1:], start=1):
         side, _, kind = name.rpartition("_")
+        if kind not in _TURNS:
+            # Fingers and jaws of richer skeletons stay where the body rests them: no landmark tells of them.
+            rest = rotation_to_rotvec(body.rest_rotations[joint].double())
+            table[:, joint] = torch.stack([rest - FIXED, rest, rest + FIXED, torch.full_like(rest, FIXED)])
+            continue
         least, usual, greatest = zip(*_TURNS[kind][:3], strict=True)
         rows = torch.tensor([least, usual, greatest, _TURNS[kind][3]], dtype=torch.float64)
         if side == "right":

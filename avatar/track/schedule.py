@@ -16,9 +16,10 @@ from torch import Tensor
 
 from avatar.track.clip import Clip
 from avatar.track.initial import CAMERA_HEIGHT_M
-from avatar.track.kinematics import Points, State, move_points, pose_chain
+from avatar.track.kinematics import Chain, Points, State, move_points, pose_chain, surface_points
 from avatar.track.limits import beyond_range, from_usual
 from avatar.track.residuals import (
+    across_contour,
     bone_direction,
     of_points,
     on_floor,
@@ -28,6 +29,7 @@ from avatar.track.residuals import (
     turning,
     upright,
 )
+from avatar.track.silhouette import Outline
 from avatar.track.solve import Features, Term
 
 
@@ -44,6 +46,8 @@ class Stage:
         acceleration: of every joint in space, metres a second squared.
         offset: factor on the spread of the landmarks' places on the body.
         shape: of each shape coefficient.
+        outline: the body's outline across the found one, as a part of the person's height in the picture.
+        rounds: how often the steps are taken, each time with newly paired outlines.
     """
 
     name: str
@@ -55,26 +59,30 @@ class Stage:
     acceleration: float
     offset: float
     shape: float
+    outline: float = math.inf
+    rounds: int = 1
 
 
 SCHEDULE = (
-    Stage("place", 8, 0.02, math.inf, 0.2, 3.0, 10.0, 0.1, 0.3),
-    Stage("limbs", 12, 0.012, 4.0, 0.3, 3.0, 10.0, 0.1, 1.0),
-    Stage("whole clip", 20, 0.010, 3.0, 0.5, 2.0, 10.0, 0.2, 1.0),
+    Stage("place", 8, 0.02, math.inf, 0.2, 3.0, 6.0, 0.5, 0.3),
+    Stage("limbs", 12, 0.012, 4.0, 0.3, 3.0, 6.0, 0.5, 1.0),
+    Stage("whole clip", 5, 0.010, 3.0, 0.5, 2.0, 6.0, 1.0, 1.0, 0.01, 3),
 )
 
 # Believed once, in every stage.
 TURN_ACCELERATION = 20.0  # of the whole body, rad/s^2
 FOCAL = 0.001  # of log focal length: kept where it was given or assumed
-PITCH = 0.15  # of the camera, radians
-ROLL = 0.03
+USUAL_PITCH = 0.07  # phones are held at chest height and look down a little
+PITCH = 0.08  # of the camera, radians
+ROLL = 0.02
 CAMERA_HEIGHT = 0.5
-LEAN = 0.3  # of the trunk at each instant, radians
+OUTLINE_SHARE = 0.3  # of each point: neighbours on an outline err together
+LEAN = 1.0  # of the trunk at each instant, radians
 HEIGHT = 0.003  # of the person, metres: nothing in the picture of one camera tells it
 FLOOR = 0.02  # metres between sole and floor
 
 
-def terms(clip: Clip, stage: Stage, state: State) -> list[Term]:
+def terms(clip: Clip, stage: Stage, outline: Outline | None, state: State) -> list[Term]:
     """All residuals of one stage at `state`."""
     chain = pose_chain(clip.body, state)
     marks, joints, soles = (move_points(chain, state, p) for p in (clip.landmarks, clip.joints, clip.soles))
@@ -95,20 +103,30 @@ def terms(clip: Clip, stage: Stage, state: State) -> list[Term]:
         Term("beyond range", beyond_range(state, clip.turns), share),
         Term("usual pose", from_usual(state, clip.turns), share),
         Term("still", speeds.times(1 / stage.still), later, 3.0),
-        Term("acceleration", moves.times(1 / stage.acceleration), between, 3.0),
+        Term("acceleration", moves.times(1 / stage.acceleration), between),
         Term("turn", whole_turn.times(1 / TURN_ACCELERATION), between),
         Term("floor", heights, share, 2.0),
         Term("upright", leans, share),
         Term("height", _height(clip, state), torch.ones(1, 1, dtype=torch.float64)),
+        *([] if outline is None else [_outline(clip, state, stage, chain, outline)]),
         *_priors(clip, state, stage),
     ]
+
+
+def _outline(clip: Clip, state: State, stage: Stage, chain: Chain, outline: Outline) -> Term:
+    """The body's outline against the found one."""
+    rim = move_points(chain, state, surface_points(clip.body, outline.vertices))
+    spread = (stage.outline * clip.person_height)[:, None, None].expand(-1, outline.vertices.shape[1], 1)
+    data = torch.cat([outline.data, spread], -1)
+    features = of_points(across_contour, rim, torch.arange(outline.vertices.shape[1])[:, None], state, data)
+    return Term("outline", features, OUTLINE_SHARE * clip.share[:, None] * outline.weight, 3.0)
 
 
 def _priors(clip: Clip, state: State, stage: Stage) -> list[Term]:
     """What is believed of the shared unknowns."""
     spread = stage.offset * clip.spread.repeat_interleave(3)
     view = state.view.new_tensor([FOCAL, PITCH, ROLL, CAMERA_HEIGHT])
-    start = state.view.new_tensor([math.log(clip.focal), 0.0, 0.0, CAMERA_HEIGHT_M])
+    start = state.view.new_tensor([math.log(clip.focal), USUAL_PITCH, 0.0, CAMERA_HEIGHT_M])
     parts = (
         ("shape", state.betas, torch.zeros_like(state.betas), torch.full_like(state.betas, stage.shape)),
         ("offsets", state.offsets.flatten(), torch.zeros_like(spread), spread),

@@ -16,9 +16,7 @@ from avatar.types import BodyPose, BodyTrack, Cameras
 def some_track(filmed: bool = True) -> BodyTrack:
     generator = torch.Generator().manual_seed(3)
     rotations = rotation_from_rotvec(torch.randn(4, 24, 3, generator=generator))
-    cameras = (
-        Cameras(torch.eye(3).expand(6, 3, 3), torch.eye(4).expand(6, 4, 4), 320, 240) if filmed else None
-    )
+    cameras = Cameras(torch.eye(3).expand(6, 3, 3), torch.eye(4).expand(6, 4, 4), 320, 240) if filmed else None
     return BodyTrack(
         body="open",
         betas=torch.randn(10, generator=generator),

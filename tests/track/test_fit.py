@@ -1,0 +1,101 @@
+"""The fit against made-up clips whose truth is known."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from avatar.body import Body, load_body
+from avatar.body.skinning import joint_transforms
+from avatar.errors import AvatarError
+from avatar.geometry import geodesic_angle, invert_rigid, procrustes, transform
+from avatar.track import TrackOptions, track
+from avatar.track.kinematics import pose_chain
+from avatar.types import BodyTrack
+
+from .synthetic import FOCAL, observed, truth
+
+LIMBS = [1, 2, 4, 5, 7, 8, 12, 16, 17, 18, 19, 20, 21]
+
+
+@pytest.fixture(scope="module")
+def body() -> Body:
+    return load_body("open")
+
+
+def joints_of(body: Body, result: BodyTrack) -> torch.Tensor:
+    rest = body.rest(result.betas)
+    return joint_transforms(rest.joints, body.parents, result.poses)[..., :3, 3]
+
+
+def aligned_error(found: torch.Tensor, true: torch.Tensor) -> float:
+    """Mean distance in metres after the best similarity of each instant."""
+    scale, R, t = procrustes(found, true)
+    return float((scale[:, None, None] * found @ R.mT + t[:, None] - true).norm(dim=-1).mean())
+
+
+@pytest.fixture(scope="module")
+def turned(body: Body):
+    """A whole turn seen by a detector with half a pixel of noise, and its fit."""
+    true = truth(body, 24, 2 * math.pi)
+    height = float(body.rest(true.betas.float()).vertices[:, 1].max())
+    result, report = track(observed(body, true, 0.5), body, TrackOptions(focal=FOCAL, height=height))
+    return true, result, report
+
+
+def test_recovers_a_known_motion(body: Body, turned) -> None:
+    true, result, report = turned
+    found, wanted = joints_of(body, result)[:, LIMBS], pose_chain(body, true).place[:, LIMBS].float()
+    assert aligned_error(found, wanted) < 0.012
+    assert report.reprojection < 1.5
+    in_camera = transform(result.cameras.T_camera_world, found)
+    assert (in_camera.mean(1) - wanted.mean(1)).norm(dim=-1).mean() < 0.03
+
+
+def test_a_whole_turn_has_no_jump(turned) -> None:
+    _, result, _ = turned
+    root = result.poses.rotations[:, 0]
+    steps = geodesic_angle(root[:-1], root[1:])
+    assert steps.max() < 1.6 * 2 * math.pi / 23
+    forward = root[..., :, 2]
+    yaw = torch.atan2(forward[1:, 0], forward[1:, 2]) - torch.atan2(forward[:-1, 0], forward[:-1, 2])
+    yaw = torch.remainder(yaw + math.pi, 2 * math.pi) - math.pi
+    assert abs(float(yaw.sum()) - 2 * math.pi) < 0.15
+
+
+def test_bones_keep_their_lengths(body: Body, turned) -> None:
+    _, result, _ = turned
+    joints = joints_of(body, result)
+    bones = torch.stack([(joints[:, c] - joints[:, p]).norm(dim=-1) for c, p in enumerate(body.parents) if c])
+    assert bones.std(dim=1).max() < 1e-5
+
+
+def test_stands_on_the_floor_facing_the_camera(body: Body, turned) -> None:
+    _, result, _ = turned
+    lowest = body.vertices(body.rest(result.betas), result.poses)[..., 1].amin(1)
+    assert lowest.abs().median() < 0.03
+    camera = invert_rigid(result.cameras.T_camera_world)[0, :3, 3]
+    facing = result.poses.rotations[0, 0, :, 2]
+    assert facing @ torch.nn.functional.normalize(camera * torch.tensor([1.0, 0, 1]), dim=0) > 0.9
+
+
+def test_gaps_are_filled_from_neighbours(body: Body) -> None:
+    true = truth(body, 14, 0.6)
+    seen = observed(body, true, 0.3)
+    keypoints, guess = seen.keypoints.clone(), seen.keypoints_3d.clone()
+    keypoints[6:8, :, :2], keypoints[6:8, :, 2], guess[6:8] = math.nan, 0.0, math.nan
+    result, report = track(replace(seen, keypoints=keypoints, keypoints_3d=guess), body, TrackOptions(focal=FOCAL))
+    found, wanted = joints_of(body, result)[:, LIMBS], pose_chain(body, true).place[:, LIMBS].float()
+    assert aligned_error(found[6:8], wanted[6:8]) < 0.03
+    assert result.confidence[6:8].max() < 0.3 < result.confidence[2].min()
+    assert any("2 of 14 frames" in sentence for sentence in report.warnings)
+    assert "the back was never in view" in report.warnings
+    assert any("assumed 1.70 m" in sentence for sentence in report.warnings)
+
+
+def test_too_few_frames_are_refused(body: Body) -> None:
+    with pytest.raises(AvatarError, match="too few"):
+        track(observed(body, truth(body, 3, 0.1), 0.0), body)
