@@ -78,13 +78,15 @@ def test_light_is_fixed_in_the_world(avatar):
 def test_sparse_correctives_are_the_dense_ones_with_their_gradient():
     directions = torch.randn(50, 3, 18) * (torch.rand(50, 3, 18) < 0.1)
     rotations = rotation_from_rotvec(torch.randn(3, 3)).requires_grad_()
-    dense = directions @ (rotations[1:] - torch.eye(3)).flatten()
-    sparse = PoseCorrectives(directions)(rotations)
-    assert torch.allclose(sparse, dense, atol=1e-6)
+    feature = (rotations[1:] - torch.eye(3)).flatten()
+    sparse = PoseCorrectives(directions)
     weight = torch.randn(50, 3)
-    (a,) = torch.autograd.grad((dense * weight).sum(), rotations)
-    (b,) = torch.autograd.grad((sparse * weight).sum(), rotations)
-    assert torch.allclose(a, b, atol=1e-5)
+    dense = directions @ feature
+    (true_gradient,) = torch.autograd.grad((dense * weight).sum(), rotations, retain_graph=True)
+    for moved in (sparse(rotations), sparse.displaced(feature)):
+        assert torch.allclose(moved, dense, atol=1e-6)
+        (gradient,) = torch.autograd.grad((moved * weight).sum(), rotations, retain_graph=True)
+        assert torch.allclose(gradient, true_gradient, atol=1e-5)
 
 
 def test_save_and_load_give_the_same_avatar(avatar, tmp_path):
