@@ -10,11 +10,11 @@ import torch
 
 from avatar.body import Body, load_body
 from avatar.body.skinning import joint_transforms
-from avatar.errors import AvatarError
+from avatar.errors import AvatarError, UsageError
 from avatar.geometry import geodesic_angle, invert_rigid, procrustes, transform
 from avatar.track import TrackOptions, track
 from avatar.track.kinematics import pose_chain
-from avatar.types import BodyTrack
+from avatar.types import BodyPose, BodyTrack
 
 from .synthetic import FOCAL, observed, truth
 
@@ -99,3 +99,24 @@ def test_gaps_are_filled_from_neighbours(body: Body) -> None:
 def test_too_few_frames_are_refused(body: Body) -> None:
     with pytest.raises(AvatarError, match="too few"):
         track(observed(body, truth(body, 3, 0.1), 0.0), body)
+
+
+def test_starts_from_the_result_of_another_program(body: Body) -> None:
+    """The detector's 3D guess is spoilt (flattened in depth), the given start is not."""
+    true = truth(body, 12, 0.5)
+    seen = observed(body, true, 0.3)
+    spoilt = replace(seen, keypoints_3d=seen.keypoints_3d * torch.tensor([1.0, 1.0, 0.3]))
+    poses = BodyPose(torch.zeros(12, 3), true.rotations.float())
+    start = BodyTrack("open", true.betas.float(), poses, seen.times, torch.ones(12, 24), seen.instant)
+    result, _ = track(spoilt, body, TrackOptions(focal=FOCAL, start=start))
+    found, wanted = joints_of(body, result)[:, LIMBS], pose_chain(body, true).place[:, LIMBS].float()
+    assert aligned_error(found, wanted) < 0.02
+    with pytest.raises(UsageError, match="12 poses, but 11 frames"):
+        shorter = replace(
+            seen,
+            keypoints=seen.keypoints[1:],
+            keypoints_3d=seen.keypoints_3d[1:],
+            instant=seen.instant[:-1],
+            times=seen.times[1:],
+        )
+        track(shorter, body, TrackOptions(focal=FOCAL, start=start))
