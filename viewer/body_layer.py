@@ -10,7 +10,9 @@ from avatar.body.skinning import joint_transforms
 from avatar.geometry import quat_from_rotation
 from avatar.viewer.state import ViewState
 from avatar.viewer.subject import Moment, Subject
+from avatar.viewer.widgets import put
 
+SEEN_THROUGH = 0.5  # opacity of the mesh when the skeleton in it shall be seen
 SKIN = (176, 184, 196)
 BONE, JOINT, CHOSEN = (60, 110, 220), (40, 70, 160), (255, 140, 0)
 
@@ -39,6 +41,7 @@ class BodyLayer:
                     self._show_skeleton(state, places)
         if self.mesh is not None:
             self.mesh.visible = state.mesh
+            put(self.mesh, opacity=SEEN_THROUGH if state.skeleton else 1.0)
         for part in (self.bones, self.joints):
             if part is not None:
                 part.visible = state.skeleton

@@ -21,6 +21,7 @@ def look_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
         "Colours", tuple(COLORS), hint="Lit as filmed, without the room's light, or how well each splat was seen"
     )
     background = gui.add_rgb("Background", store.state.background)
+    opacity = gui.add_slider("Opacity", 0.05, 1.0, 0.05, 1.0, hint="Of the splats; lower it to see the skeleton")
     detail = gui.add_slider("Detail", 0.05, 1.0, 0.05, 1.0, hint="Fraction of the splats that is drawn")
     drawing = gui.add_dropdown("Drawn as", tuple(DRAWINGS), hint="Splats need a GPU in the browser's machine")
     show_shape = shape_folder(gui, store, subject)
@@ -29,6 +30,7 @@ def look_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
         on_user(box, lambda value, name=name: store.set(**{name: value}))
     on_user(colors, lambda name: store.set(colors=COLORS[name]))
     on_user(background, lambda rgb: store.set(background=tuple(rgb)))
+    on_user(opacity, lambda value: store.set(opacity=float(value)))
     on_user(detail, lambda value: store.set(detail=float(value)))
     on_user(drawing, lambda name: store.set(drawing=DRAWINGS[name]))
     put(layers["cameras"], disabled=subject.track is None or subject.track.cameras is None)
@@ -38,6 +40,7 @@ def look_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
             put(box, value=getattr(state, name))
         put(colors, value=next(label for label, value in COLORS.items() if value == state.colors))
         put(background, value=state.background)
+        put(opacity, value=state.opacity)
         put(detail, value=state.detail)
         put(drawing, value=next(label for label, value in DRAWINGS.items() if value == state.drawing))
         show_shape(state)

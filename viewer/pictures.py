@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import viser
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from avatar.geometry import invert_rigid, rigid, rotation_from_quat
 from avatar.render import chosen_backend, render
@@ -17,6 +17,7 @@ from avatar.types import Cameras, Gaussians
 from avatar.viewer.state import ViewState
 from avatar.viewer.subject import Moment, Subject
 
+FAR = 160.0  # metres; viser packs depths below 167 m
 REST_SECONDS = 0.3  # a camera that stood still for so long gets the full picture
 COARSE_SIDE = {"gsplat": 960, "cpu": 320, "reference": 160}  # long side of pictures in motion, pixels
 FULL_SIDE = {"gsplat": 1920, "cpu": 960, "reference": 320}
@@ -65,17 +66,30 @@ class PictureLayer:
         if last is not None and same and (last.full or now - last.changed_at < REST_SECONDS):
             return
         side = (FULL_SIDE if same else COARSE_SIDE)[self.backend]
-        picture = picture_of(self.subject.gaussians(moment), client_camera(camera, side), state.background)
-        client.scene.set_background_image(picture, format="jpeg", jpeg_quality=90 if same else 75)
+        picture, depth = picture_and_depth(
+            self.subject.gaussians(moment), client_camera(camera, side), state.background
+        )
+        # With its depth, the browser hides what lies behind the person: the ground, cameras, gizmos.
+        client.scene.set_background_image(picture, format="jpeg", jpeg_quality=90 if same else 75, depth=depth)
         self.sent[key] = Sent(moment, state.background, seen_from, same, now)
 
 
 @torch.no_grad()
-def picture_of(gaussians: Gaussians, cameras: Cameras, background: tuple[int, int, int]) -> UInt8[np.ndarray, "h w 3"]:
-    """What the first of `cameras` sees, over a background of sRGB bytes."""
+def picture_and_depth(
+    gaussians: Gaussians, cameras: Cameras, background: tuple[int, int, int]
+) -> tuple[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:
+    """What the first of `cameras` sees over a background of sRGB bytes, and how far it is, metres (`FAR`: nothing)."""
     out = render(gaussians, cameras[0].to(gaussians.means.device))
     seen = out.on([value / 255 for value in background])[0]
-    return (seen.clamp(0, 1) * 255).round().byte().cpu().numpy()
+    picture = (seen.clamp(0, 1) * 255).round().byte()
+    solid = out.alpha[0] > 0.5
+    depth = torch.where(solid, out.depth[0] / out.alpha[0].clamp_min(0.5), FAR)
+    return picture.cpu().numpy(), depth.cpu().numpy()
+
+
+def picture_of(gaussians: Gaussians, cameras: Cameras, background: tuple[int, int, int]) -> UInt8[np.ndarray, "h w 3"]:
+    """What the first of `cameras` sees, over a background of sRGB bytes."""
+    return picture_and_depth(gaussians, cameras, background)[0]
 
 
 def client_camera(camera: viser.CameraHandle, long_side: int) -> Cameras:

@@ -40,7 +40,7 @@ def clip_frames(
     """Frames of a whole motion, from a given camera or from the front with all of it in view."""
 
     def posed(pose: BodyPose) -> Gaussians:
-        return subject.gaussians(Moment(pose, state.colors, state.detail))
+        return subject.gaussians(Moment(pose, state.colors, state.detail, state.opacity))
 
     if camera is None:
         some = torch.linspace(0, len(clip) - 1, BOX_POSES).round().long().unique().tolist()

@@ -80,7 +80,7 @@ class SplatLayer:
 
     def _prepare_groups(self, state: ViewState, moment: Moment) -> None:
         """Send the groups' splats, as they look now, when they were not sent yet or have another look."""
-        look = (state.colors, state.detail, state.betas, state.clip)
+        look = (state.colors, state.detail, state.opacity, state.betas, state.clip)
         if look == self.look:
             return
         avatar = self.subject.avatar

@@ -38,6 +38,7 @@ class ViewState:
         keyframes: poses collected for a clip of one's own.
         betas: the body's shape coefficients.
         detail: fraction of the splats that is drawn, in (0, 1].
+        opacity: factor on the splats' opacity, to see the skeleton through them.
         drawing: splats in the browser, or pictures rendered here that follow each tab's camera.
         message: one line on what was last done or went wrong.
     """
@@ -63,6 +64,7 @@ class ViewState:
     ground: bool = True
     colors: Colors = "lit"
     detail: float = 1.0
+    opacity: float = 1.0
     background: tuple[int, int, int] = (244, 244, 246)
     compare: Compare = "off"
     message: str = ""

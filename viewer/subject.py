@@ -27,7 +27,8 @@ class Moment:
 
     pose: BodyPose
     colors: Colors
-    detail: float
+    detail: float = 1.0
+    opacity: float = 1.0
 
 
 @dataclass
@@ -70,12 +71,12 @@ class Subject:
         """What a state shows; the very same object as before while none of it changes."""
         clip = self.clip(state.clip)
         frame = min(max(round(state.frame), 0), len(clip) - 1)
-        asked = (clip, frame, state.edited, state.on_spot, state.colors, state.detail, state.betas)
+        asked = (clip, frame, state.edited, state.on_spot, state.colors, state.detail, state.opacity, state.betas)
         with self.lock:
             # By identity: tensors have no equality that fits a condition.
             if self._moment is None or any(a is not b and a != b for a, b in zip(asked, self._moment[0], strict=True)):
                 pose = state.edited or (clip.on_spot if state.on_spot else clip).poses[frame]
-                self._moment = (asked, Moment(pose, state.colors, state.detail))
+                self._moment = (asked, Moment(pose, state.colors, state.detail, state.opacity))
             return self._moment[1]
 
     @torch.no_grad()
@@ -88,6 +89,7 @@ class Subject:
             gaussians = avatar.pose(moment.pose.to(avatar.device), lit=moment.colors == "lit").detach()
             if moment.colors == "observed":
                 gaussians = replace(gaussians, colors=heat(avatar.observed))
+            gaussians = replace(gaussians, opacities=gaussians.opacities * moment.opacity)
             self._posed = (moment, self.thinned(gaussians, moment.detail))
             return self._posed[1]
 

@@ -26,12 +26,13 @@ def timeline_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
     strip = gui.add_html("")
     play = gui.add_button("Play", icon=Icon.PLAYER_PLAY, hint="Space")
     steps = gui.add_button_group("Step", STEPS, hint="Keys . and ,")
-    speed = gui.add_dropdown("Speed", SPEEDS, initial_value="1×")
-    loop = gui.add_checkbox("Repeat", store.state.loop)
-    on_spot = gui.add_checkbox("On the spot", store.state.on_spot, hint="Motions that walk away stay in view")
     upload = gui.add_upload_button(
         "Load a motion …", icon=Icon.UPLOAD, color="gray", mime_type=",".join(MOTION_SUFFIXES)
     )
+    with gui.add_folder("Playback", expand_by_default=False):
+        speed = gui.add_dropdown("Speed", SPEEDS, initial_value="1×")
+        loop = gui.add_checkbox("Repeat", store.state.loop)
+        on_spot = gui.add_checkbox("On the spot", store.state.on_spot, hint="Motions that walk away stay in view")
     note = gui.add_markdown("")
 
     on_user(frame, lambda at: store.set(frame=float(at), playing=False, edited=None))

@@ -1,0 +1,99 @@
+"""Screenshots of the viewer for the README and the docs, taken in headless Chromium.
+
+Software WebGL is slow, so this takes some minutes: `python scripts/screenshot_viewer.py RUN docs/pictures`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+FLAGS = [
+    "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist", "--disable-background-networking",
+]  # fmt: skip
+SETTLE = 9_000  # milliseconds until software WebGL has drawn what was asked for
+PATIENCE = 90_000
+
+
+def main(
+    run: Annotated[Path, tyro.conf.Positional],
+    out: Annotated[Path, tyro.conf.Positional] = Path("docs/pictures"),
+    width: int = 1000,
+    height: int = 640,
+) -> None:
+    """Take the pictures.
+
+    Args:
+        run: run folder made by `avatar create`.
+        out: folder for the pictures.
+        width: of the page, pixels.
+        height: of the page, pixels.
+    """
+    from playwright.sync_api import sync_playwright
+
+    from avatar.motion.words import pose_from_words
+    from avatar.types import BodyPose
+    from avatar.viewer.app import Viewer
+    from avatar.viewer.subject import open_run
+
+    subject = open_run(run)
+    viewer = Viewer(subject, port=8640)
+    viewer.store.set(playing=False)
+    viewer.start()
+    out.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        page = browser.new_page(viewport={"width": width, "height": height})
+        page.set_default_timeout(PATIENCE)
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(f"http://127.0.0.1:{viewer.port}")
+        page.get_by_role("tab", name="Look").wait_for()
+        page.wait_for_timeout(SETTLE)
+        close_notice(page)
+        take(page, out / "viewer.png")
+        pose = pose_from_words("left arm raised, right knee bent 60")
+        viewer.store.set(
+            edited=BodyPose(subject.pose(viewer.store.state).root_position, pose), handles="hands and feet"
+        )
+        page.get_by_role("tab", name="Pose").click(force=True)
+        take(page, out / "viewer-pose.png")
+        viewer.store.set(edited=None, handles="off", compare="all three")
+        page.get_by_role("tab", name="Compare").click(force=True)
+        take(page, out / "viewer-compare.png")
+        viewer.store.set(compare="off", colors="observed")
+        page.get_by_role("tab", name="Look").click(force=True)
+        take(page, out / "viewer-observed.png")
+        viewer.store.set(colors="lit", splats=False, mesh=True, skeleton=True)
+        take(page, out / "viewer-mesh.png")
+        viewer.store.set(splats=True, mesh=False, skeleton=False, clip="walk", frame=20.0)
+        page.get_by_role("tab", name="Export").click(force=True)
+        take(page, out / "viewer-export.png")
+        viewer.store.set(drawing="pictures", clip=next(iter(subject.clips)), frame=0.0)
+        page.get_by_role("tab", name="Look").click(force=True)
+        take(page, out / "viewer-pictures.png")
+        browser.close()
+    viewer.stop()
+    print("\n".join(errors) or "the page met no errors")
+
+
+def take(page: Any, path: Path) -> None:
+    """Wait until the page has settled, and write what it shows."""
+    page.wait_for_timeout(SETTLE)
+    page.screenshot(path=path)
+    print(path, flush=True)
+
+
+def close_notice(page: Any) -> None:
+    """Close viser's notice about software WebGL, which no one with a graphics card sees."""
+    notice = page.locator(".mantine-Notification-closeButton")
+    if notice.count():
+        notice.first.click(force=True)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
