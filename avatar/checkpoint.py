@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def write_checkpoint(path: Path, trainer: Trainer) -> None:
-    """Write everything that training has learned so far, in one step."""
+    """Write everything that training has learned so far, in one step; a run that goes on from it ends in the same bits.
+
+    Raises:
+        AvatarError: the disk is full or the folder cannot be written; the checkpoint before it stays.
+    """
     state = {
         "step": trainer.step,
         "order": trainer.order,
@@ -24,11 +28,18 @@ def write_checkpoint(path: Path, trainer: Trainer) -> None:
         "error": trainer.error,
         "rng": trainer.rng.get_state(),
         "avatar": trainer.avatar.state_dict(),
+        # They are found when Gaussians are added, and would be others if found again where those stand now.
+        "neighbors": trainer.avatar.neighbors,
         "poses": trainer.poses.state_dict(),
         "optimizer": trainer.optimizer.state_dict(),
     }
-    with replacing(path) as temporary:
-        torch.save(state, temporary)
+    try:
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            torch.save(state, file)
+    except (AvatarError, RuntimeError) as error:  # torch's writer turns a full disk into a RuntimeError
+        kept = "The checkpoint before it stays: make room and go on with --resume." if path.is_file() else ""
+        reason = error if isinstance(error, AvatarError) else f"Cannot write {path}: the disk is full."
+        raise AvatarError(f"{reason} {kept}".strip()) from error
 
 
 def read_checkpoint(path: Path, trainer: Trainer) -> None:
@@ -50,6 +61,7 @@ def read_checkpoint(path: Path, trainer: Trainer) -> None:
             setattr(gaussians, name, saved[name].clone())
         trainer.avatar.load_state_dict(state["avatar"])
         trainer.avatar.refresh()
+        trainer.avatar.neighbors = state["neighbors"]
         trainer.poses.load_state_dict(state["poses"])
         trainer.optimizer.load_state_dict(state["optimizer"])
         trainer.rng.set_state(state["rng"].cpu())

@@ -36,13 +36,14 @@ from avatar.types import BodyTrack, Observations
 def create(run: Run, settings: Settings, preview: Preview | None = None) -> dict[str, Any]:
     """Make an avatar from `settings.source` in the folder of `run`, which the caller holds for writing.
 
+    The caller has written the configuration there.
+
     Stages whose files are there already are not done again.
 
     Returns:
         The content of the report.
     """
     seconds: dict[str, float] = {}
-    write_json(run.config, settings.as_dict())
     device = torch.device(settings.device)
     if device.type == "cpu":
         # One torch thread: its pool would spin against the rasterizer's own threads.
@@ -106,6 +107,7 @@ def _trained(
 ) -> tuple[Avatar, BodyTrack]:
     body = load_body(settings.body)
     if run.avatar.is_file() and run.track.is_file():
+        run.checkpoint.unlink(missing_ok=True)
         return Avatar.load(run.avatar, body).on(settings.device), load_track(run.track)
     trainer = Trainer(
         observations, found, body, settings.train, settings.device, settings.backend, checkpoint=run.checkpoint

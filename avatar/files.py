@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,12 @@ from typing import Any
 import numpy as np
 
 from avatar.errors import AvatarError, UsageError
+
+# What a killed process leaves beside its results begins so; see `sweep`.
+TEMPORARY = ".writing-"
+# The largest files of ours hold some hundred megabytes; beyond this a file is an attack.
+MOST_BYTES = 2 * 1024**3
+MOST_JSON_BYTES = 256 * 1024**2
 
 
 @contextlib.contextmanager
@@ -26,7 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f"{TEMPORARY}{path.stem}-", suffix=path.suffix, dir=path.parent)
     except OSError as error:
         raise AvatarError(f"Cannot write {path}: {error.strerror or error}.") from error
     os.close(handle)
@@ -46,6 +53,12 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def sweep(folder: Path) -> None:
+    """Remove what a killed process had begun to write in `folder`, which nobody else may be writing now."""
+    for path in folder.rglob(f"{TEMPORARY}*"):
+        path.unlink(missing_ok=True)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON, replacing `path` in one step."""
     text = json.dumps(content, indent=2, allow_nan=False)
@@ -61,9 +74,11 @@ def read_json(path: Path) -> Any:
         AvatarError: the file is not JSON.
     """
     require_file(path)
+    if path.stat().st_size > MOST_JSON_BYTES:
+        raise AvatarError(f"{path} is not a readable JSON file: it has {path.stat().st_size / 1e9:.3g} GB.")
     try:
         return json.loads(path.read_text())
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError, OSError) as error:
         raise AvatarError(f"{path} is not a readable JSON file: {error}.") from error
 
 
@@ -82,6 +97,10 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     """
     require_file(path)
     try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > MOST_BYTES:
+            raise ValueError(f"it unpacks to {unpacked / 1e9:.3g} GB")
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except Exception as error:  # zipfile, zlib, struct and NumPy each raise their own kinds on broken files

@@ -15,7 +15,7 @@ from avatar import __version__
 from avatar.body import Body, load_body
 from avatar.body.skinning import skinning_transforms
 from avatar.correctives import PoseCorrectives
-from avatar.deform import DeformMLP, nearby_joints
+from avatar.deform import DeformMLP, nearby_joints, place_features
 from avatar.errors import AvatarError
 from avatar.files import replacing, require_file
 from avatar.gaussians import TriangleGaussians, triangle_frames
@@ -75,6 +75,7 @@ class Avatar(nn.Module):
             weights=self.weights,
         )
         self.near = nearby_joints(self.weights, body.parents)
+        self.places = place_features(self.surface.anchors)
         self.correctives = None
         if body.pose_dirs is not None:
             directions = torch.zeros(len(gaussians), *body.pose_dirs.shape[1:], device=corners.device)
@@ -155,7 +156,7 @@ class Avatar(nn.Module):
         """Displacement in the rest frame, metres, and log brightness in one pose; None where there is none."""
         displacement, brightness = None, None
         if self.deform is not None and self.deform.awake:
-            displacement, brightness = self.deform(pose.rotations, self.rest_means().detach(), self.near)
+            displacement, brightness = self.deform(pose.rotations, self.places, self.near)
         self.moved = displacement
         if self.correctives is not None:
             corrected = self.correctives(pose.rotations)
@@ -176,14 +177,14 @@ class Avatar(nn.Module):
 
     def save(self, path: Path) -> None:
         """Write everything but the body model itself to one safetensors file, in one step."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         header = AvatarHeader(
             FORMAT, __version__, self.body.name, self.body.digest, "none" if self.deform is None else "mlp"
         )
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
         with replacing(path) as temporary:
-            save_file({**tensors, "betas": self.betas.cpu()}, temporary, metadata=asdict(header))
+            temporary.write_bytes(save({**tensors, "betas": self.betas.cpu()}, metadata=asdict(header)))
 
     @staticmethod
     def load(path: Path, body: Body | None = None) -> Avatar:

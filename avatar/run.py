@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avatar.errors import AvatarError, UsageError
+from avatar.files import sweep
 
 LOG = logging.getLogger("avatar")
 LOCK = ".lock"
@@ -88,10 +89,14 @@ def writing(run: Run, overwrite: bool, resume: bool) -> Iterator[None]:
             resume, or another process writes it now.
         AvatarError: it cannot be written.
     """
-    if resume and not run.config.is_file():
+    if resume and not run.config.is_file() and not (run.folder / LOCK).is_file():
         raise UsageError(f"There is no run to resume in {run.folder}.")
     _make(run.folder)
     with _locked(run.folder):
+        sweep(run.folder)
+        # Killed before it wrote anything, a run is resumed by beginning it.
+        if resume and not run.config.is_file() and _contents(run):
+            raise UsageError(f"There is no run to resume in {run.folder}: its {run.config.name} is missing.")
         if not resume:
             _set_aside(run, overwrite)
         with _logging(run):
@@ -106,9 +111,17 @@ def writing(run: Run, overwrite: bool, resume: bool) -> Iterator[None]:
             shutil.rmtree(run.folder / PREVIOUS, ignore_errors=True)
 
 
+class _LogFile(logging.FileHandler):
+    """A log on a full disk falls silent; what could not be done is said on the terminal."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+
 @contextlib.contextmanager
 def _logging(run: Run) -> Iterator[None]:
-    handler = logging.FileHandler(run.log)
+    # The file appears with the first message, which comes after the configuration.
+    handler = _LogFile(run.log, delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     LOG.addHandler(handler)
     LOG.setLevel(logging.INFO)
@@ -116,7 +129,8 @@ def _logging(run: Run) -> Iterator[None]:
         yield
     finally:
         LOG.removeHandler(handler)
-        handler.close()
+        with contextlib.suppress(OSError):
+            handler.close()
 
 
 def say(message: str) -> None:
@@ -145,11 +159,12 @@ def _set_aside(run: Run, overwrite: bool) -> None:
             f"{run.folder} holds another run: --resume finishes it, --overwrite replaces it, --out DIR puts the new "
             "one elsewhere."
         )
-    if not run.config.is_file():
+    if not run.config.is_file() and not (run.folder / PREVIOUS).is_dir():
         raise UsageError(f"{run.folder} is not empty and was not made by this program: choose another --out.")
     shutil.rmtree(run.folder / PREVIOUS, ignore_errors=True)
     (run.folder / PREVIOUS).mkdir()
-    for path in others:
+    # The configuration goes first: without it nobody takes what is left for a run, should this be interrupted.
+    for path in sorted(others, key=lambda path: path != run.config):
         path.rename(run.folder / PREVIOUS / path.name)
 
 

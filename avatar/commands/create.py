@@ -68,11 +68,13 @@ def create(
     }  # fmt: skip
     with writing(run, overwrite, resume):
         from avatar.create import create as make
+        from avatar.files import write_json
         from avatar.seed.photo import is_photo
 
-        settings = _resumed(run, source) if resume else _settings(source, preset, asked)
+        settings = _resumed(run, source) if resume and run.config.is_file() else _settings(source, preset, asked)
         if settings.views != "none" and not is_photo(source):
             raise UsageError(f"--views is for photos, and {source} is none.")
+        write_json(run.config, settings.as_dict())
         say(f"{source} -> {run.folder}, on {settings.device} with the {settings.backend} renderer")
         report = make(run, settings, _preview(viewer))
     _tell(run, report)
