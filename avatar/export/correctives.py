@@ -42,7 +42,7 @@ class Correctives:
     """
 
     basis: Float[Tensor, "components n 4"]
-    coefficients: tuple[Float[Tensor, "frames components"], ...]
+    coefficients: tuple[Float[Tensor, "_ components"], ...]
     regression: Float[Tensor, "components features"]
     kept: float
 
