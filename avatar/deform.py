@@ -76,24 +76,20 @@ class DeformMLP(nn.Module):
     def forward(
         self,
         rotations: Float[Tensor, "joints 3 3"],
-        points: Float[Tensor, "n 3"],
+        places: Float[Tensor, "n features"],
         near: Float[Tensor, "n joints"],
     ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
-        """Displacement in metres in the rest frame, and log brightness, of the Gaussians at rest `points`."""
-        if not self.awake:
-            return points.new_zeros(points.shape), points.new_zeros(len(points))
-        features = rotations.flatten(-2).clamp(self.low, self.high)
-        place = self.place_encoder(place_features(points))
-        moved = self._network(features, place, near) - self._network(self.mean, place, near)
-        scaled = moved * self.output_scale
-        return scaled[:, :3], scaled[:, 3]
+        """Displacement in metres in the rest frame, and log brightness, of Gaussians at rest.
 
-    def _network(
-        self,
-        features: Float[Tensor, "joints 9"],
-        place: Float[Tensor, "n hidden"],
-        near: Float[Tensor, "n joints"],
-    ) -> Float[Tensor, "n 4"]:
+        Args:
+            rotations: of all joints; places: `place_features` of the Gaussians; near: `nearby_joints`.
+        """
+        if not self.awake:
+            return near.new_zeros(len(near), 3), near.new_zeros(len(near))
+        features = rotations.flatten(-2).clamp(self.low, self.high)
         codes = torch.einsum("jf,jfh->jh", features - self.mean, self.joint_encoder)
-        hidden = torch.relu(near @ codes + place)
-        return self.out(torch.relu(self.hidden(hidden)))
+        place = self.place_encoder(places)
+        # The mean pose has no code. Its answer is subtracted before the last layer, whose bias so drops out.
+        moved = torch.relu(self.hidden(torch.relu(near @ codes + place))) - torch.relu(self.hidden(torch.relu(place)))
+        scaled = nn.functional.linear(moved, self.out.weight * self.output_scale[:, None])
+        return scaled[:, :3], scaled[:, 3]
