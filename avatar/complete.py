@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from avatar.body.parts import PARTS
+from avatar.gaussians import PARAMETERS, TriangleGaussians
 from avatar.model import Avatar
 
 # Below this `observed` score a Gaussian's colour is a guess and is replaced.
@@ -15,6 +16,7 @@ NEAR = 0.02  # m over which a seen neighbour, or a seen mirror place, loses trus
 MIRROR_TRUST, COPY_TRUST = 0.5, 0.1  # against a seen neighbour's 1, at distance zero
 BROAD = 48  # Gaussians averaged where front is copied to back: a pattern would not go on behind, its colour does
 SMOOTHING = 8  # passes over the surface
+CROWN = 0.3  # upper share of the head that shows what grows on the back of it
 HEAD, FACE = PARTS.index("head"), PARTS.index("face")
 FLAT = [PARTS.index(name) for name in ("torso", "arms", "hands", "legs")]
 
@@ -32,16 +34,46 @@ def complete_unseen(avatar: Avatar) -> None:
         return
     means, colors = avatar.rest_means().cpu(), avatar.gaussians.colors.cpu()
     parts = part_of_gaussians(avatar).cpu()
+    broad = _broad_sources(means, parts)
     guess = colors.clone()
     for part in parts[~seen].unique().tolist():
         unknown = ~seen & (parts == part)
         known = seen & (parts == part)
         known = known if known.any() else seen
-        guess[unknown] = _guessed(means, colors, known, seen, means[unknown], flat=part in FLAT)
+        source = known & broad if (known & broad).any() else known
+        guess[unknown] = _guessed(means, colors, (seen, known, source), means[unknown], flat=part in FLAT)
     neighbors = avatar.neighbors.cpu()
     for _ in range(SMOOTHING):
         guess = torch.where(seen[:, None], guess, (guess + guess[neighbors].mean(1)) / 2)
     avatar.gaussians.raw_colors[~seen] = torch.logit(guess[~seen].clamp(0.01, 0.99)).to(avatar.device)
+
+
+@torch.no_grad()
+def renew_unseen(avatar: Avatar, fresh: TriangleGaussians) -> None:
+    """Replace Gaussians that were hardly observed by those of `fresh` that lie where none was seen.
+
+    What no picture shows has no gradient but noise, which Adam turns into fur and holes; and where the body sticks
+    out of the mask everything was pruned, so that one would see through it from the side.
+    """
+    from scipy.spatial import cKDTree
+
+    old, vertices = avatar.gaussians, avatar.frames.vertices
+    seen = old.observed >= SEEN
+    anchors = [torch.einsum("nc,ncx->nx", g.bary, vertices[g.face]).cpu().numpy() for g in (old, fresh)]
+    distance, _nearest = cKDTree(anchors[0][seen.cpu().numpy()]).query(anchors[1])
+    spacing = fresh.scales.amax(1).cpu()
+    bare = (torch.from_numpy(distance).float() > spacing).to(seen.device)
+    merged = TriangleGaussians(
+        torch.cat([old.face[seen], fresh.face[bare]]),
+        torch.cat([old.bary[seen], fresh.bary[bare]]),
+        torch.cat([old.scales[seen], fresh.scales[bare]]),
+        torch.cat([old.colors[seen], fresh.colors[bare]]),
+    )
+    for name in (*PARAMETERS, "observed"):
+        joined = torch.cat([getattr(old, name)[seen], getattr(fresh, name)[bare]])
+        getattr(merged, name).data = joined
+    avatar.gaussians = merged
+    avatar.refresh()
 
 
 def part_of_gaussians(avatar: Avatar) -> Int[Tensor, " n"]:
@@ -51,21 +83,36 @@ def part_of_gaussians(avatar: Avatar) -> Int[Tensor, " n"]:
     return avatar.body.parts[avatar.body.faces[gaussians.face].gather(1, nearest).squeeze(1)]
 
 
+def _broad_sources(means: Float[Tensor, "n 3"], parts: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
+    """Which Gaussians lend their broad colour: of the head only the crown, whose hair goes on behind."""
+    height = means[:, 1]
+    head = parts == HEAD
+    if not head.any():
+        return torch.ones_like(head)
+    low, high = height[head].amin(), height[head].amax()
+    return ~head | (height > high - CROWN * (high - low))
+
+
 def _guessed(
     means: Float[Tensor, "n 3"],
     colors: Float[Tensor, "n 3"],
-    known: Bool[Tensor, " n"],
-    seen: Bool[Tensor, " n"],
+    sources: tuple[Bool[Tensor, " n"], Bool[Tensor, " n"], Bool[Tensor, " n"]],
     places: Float[Tensor, "m 3"],
     flat: bool,
 ) -> Float[Tensor, "m 3"]:
-    """Colours for `places` of one part, of which `known` were seen; `flat`: front and back lie behind each other."""
+    """Colours for `places` of one part.
+
+    Args:
+        sources: all that were seen, those of this part, and those of them whose broad colour is copied.
+        flat: front and back of the part lie behind each other.
+    """
+    seen, known, source = sources
     mirrored = places * torch.tensor([-1.0, 1.0, 1.0])
     near, near_distance = _blend(means[seen], colors[seen], places, 4)
     mirror, mirror_distance = _blend(means[known], colors[known], mirrored, 4)
     # From front to back only x and y matter; seen along z the two sides of a part lie upon each other.
     metric = torch.tensor([1.0, 1.0, 0.1 if flat else 1.0])
-    broad, _distance = _blend(means[known] * metric, colors[known], places * metric, BROAD)
+    broad, _distance = _blend(means[source] * metric, colors[source], places * metric, BROAD)
     near_trust = torch.exp(-near_distance / NEAR)
     mirror_trust = MIRROR_TRUST * torch.exp(-mirror_distance / NEAR)
     total = near_trust + mirror_trust + COPY_TRUST

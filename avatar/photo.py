@@ -29,9 +29,9 @@ from avatar.settings import Settings
 from avatar.track import TrackOptions, load_track, save_track, track
 from avatar.train import Trainer
 from avatar.train_config import TrainConfig
-from avatar.types import BodyTrack, Cameras, Observations
+from avatar.types import BodyPose, BodyTrack, Cameras, Observations
 
-ALIGN_ROUNDS = 60  # times that each view is shown while the views are aligned
+ALIGN_ROUNDS = 120  # times that each view is shown while the views are aligned
 ALIGN_SIDE = 512  # px
 NEAREST_TRUST, FARTHEST_TRUST = 0.9, 0.5  # of a generated view beside the photo, and of one opposite to it
 LEAST_IOU = 0.6  # agreement of a view's silhouette with the fitted avatar below which it is left out
@@ -60,19 +60,17 @@ def from_photo(run: Run, settings: Settings) -> tuple[Observations, BodyTrack, l
     generator = view_generator(settings.views, settings.device, settings.view_frames, settings.view_offload)
     photo = observe_photo(Path(settings.source), settings.person)
     body = load_body(settings.body)
-    found, report = track(still_clip(photo), body, TrackOptions(focal=settings.focal, height=settings.height))
-    assert found.cameras is not None
-    warnings = [*report.warnings, BACK_IS_A_GUESS]
-    sights = [Sight(photo.images[0], photo.masks[0], found.cameras[0])]
-    near = close_up(Path(settings.source), sights[0], _head(body, found))
-    if near is not None:
-        sights.append(near)
+    sights, found, warnings = photo_sights(settings, photo, body)
     if generator is not None:
-        vertices = _vertices(body, found)
-        elevation = camera_angles(sights[0].camera.T_camera_world[0], _middle(vertices))[1]
+        vertices = body_vertices(body, found)
+        elevation = camera_angles(sights[0].camera.T_camera_world[0], middle(vertices))[1]
+        terms = generator.terms()
+        warnings += [terms] if terms else []
         views = generator.generate(Photo(sights[0].image, sights[0].mask, elevation))
         placed = [placed_sight(view, vertices, sights[0].camera) for view in views]
-        sights, found, lost = with_views(settings, photo, sights, placed, found, body)
+        fixed = torch.arange(len(sights) + len(placed)) < len(sights)
+        alignment = ViewAlignment(middle(vertices), fixed)
+        sights, found, lost = with_views(settings, photo, sights, placed, found, body, alignment)
         warnings += lost
     observations = gather(photo, sights)
     found = seen_by(found, observations)
@@ -84,6 +82,18 @@ def from_photo(run: Run, settings: Settings) -> tuple[Observations, BodyTrack, l
     return observations, found, warnings
 
 
+def photo_sights(settings: Settings, photo: Observations, body: Body) -> tuple[list[Sight], BodyTrack, list[str]]:
+    """The photo and, where it can be enlarged, its face; the body fitted to it; and sentences for the user."""
+    found, report = track(still_clip(photo), body, TrackOptions(focal=settings.focal, height=settings.height))
+    assert found.cameras is not None
+    sights = [Sight(photo.images[0], photo.masks[0], found.cameras[0])]
+    head = (body.parts == HEAD) | (body.parts == FACE)
+    near = close_up(Path(settings.source), sights[0], body_vertices(body, found)[head])
+    if near is not None:
+        sights.append(near)
+    return sights, seen_by(found, gather(photo, sights)), [*report.warnings, BACK_IS_A_GUESS]
+
+
 def photo_training(config: TrainConfig, frames: int) -> TrainConfig:
     """How to train on one instant: nothing is left out, and what only motion can tell is not learned."""
     return replace(
@@ -93,6 +103,7 @@ def photo_training(config: TrainConfig, frames: int) -> TrainConfig:
         deform="none",
         light=False,
         refine_poses=False,
+        renew_unseen=True,
     )
 
 
@@ -112,8 +123,12 @@ def with_views(
     views: Sequence[Sight],
     found: BodyTrack,
     body: Body,
+    alignment: ViewAlignment,
 ) -> tuple[list[Sight], BodyTrack, list[str]]:
     """The sights with the views that agree with them, aligned, their faces repaired; the body corrected by them.
+
+    Args:
+        sights: the photo and its close-up; views: placed by their angles; alignment: learns where they really were.
 
     Returns:
         All sights, the track, and a sentence for each view that was left out.
@@ -121,15 +136,15 @@ def with_views(
     known = len(sights)
     together = gather(photo, [*sights, *views])
     begun = seen_by(found, together)
-    centre = _middle(_vertices(body, found))
-    alignment = ViewAlignment(centre, torch.arange(len(together)) < known).to(settings.device)
+    alignment.to(settings.device)
     avatar, corrected = aligned(settings, together, begun, body, alignment)
+    centre = alignment.centre.cpu()
     pose = corrected.poses[0]
+    assert begun.cameras is not None
+    cameras = alignment.aligned(begun.cameras.to(settings.device)).to("cpu")
     kept, lost = list(sights), []
     azimuth = camera_angles(sights[0].camera.T_camera_world[0], centre)[0]
     seen_in_photo = surface(avatar, pose, sights[0].camera, sights[0].camera, settings.backend)
-    assert begun.cameras is not None
-    cameras = alignment.aligned(begun.cameras.to(settings.device)).to("cpu")
     for index, view in enumerate(views, start=known):
         camera = cameras[index]
         seen = surface(avatar, pose, camera, sights[0].camera, settings.backend)
@@ -148,7 +163,7 @@ def with_views(
 
 
 def aligned(
-    settings: Settings, observations: Observations, begun: BodyTrack, body: Body, alignment: ViewAlignment | None
+    settings: Settings, observations: Observations, begun: BodyTrack, body: Body, alignment: ViewAlignment
 ) -> tuple[Avatar, BodyTrack]:
     """A coarse avatar trained while `alignment`, in turn with it, learns where the views were taken from."""
     config = replace(
@@ -167,19 +182,14 @@ def aligned(
 
 
 @torch.no_grad()
-def surface(avatar: Avatar, pose, camera: Cameras, photo: Cameras, backend: str) -> Surface:
+def surface(avatar: Avatar, pose: BodyPose, camera: Cameras, photo: Cameras, backend: str) -> Surface:
     """What a camera sees of the avatar: depth, face, and how it faces the photo's camera."""
     posed = avatar.pose(pose.to(avatar.device), lit=False)
     parts = part_of_gaussians(avatar)
     eye = torch.linalg.inv(photo.T_camera_world[0])[:3, 3].to(posed.means)
     towards = torch.nn.functional.normalize(eye - posed.means, dim=-1)
-    from avatar.geometry import rotation_from_quat
-
-    normal = (
-        rotation_from_quat(posed.quats).gather(2, posed.scales.argmin(1)[:, None, None].expand(-1, 3, 1)).squeeze(2)
-    )
-    facing = (normal * towards).sum(-1).abs()
-    values = torch.stack([(parts == FACE).float(), facing, torch.zeros_like(facing)], -1)
+    facing = (avatar.posed_normals(pose.to(avatar.device)) * towards).sum(-1)
+    values = torch.stack([(parts == FACE).float(), facing.clamp(0, 1), torch.zeros_like(facing)], -1)
     out = render(replace(posed, colors=values), camera.to(avatar.device), backend)
     alpha = out.alpha[0]
     solid = alpha > 0.5
@@ -190,13 +200,9 @@ def surface(avatar: Avatar, pose, camera: Cameras, photo: Cameras, backend: str)
     return Surface(depth, shares[..., 0], shares[..., 1])
 
 
-def _vertices(body: Body, found: BodyTrack) -> Float[Tensor, "v 3"]:
+def body_vertices(body: Body, found: BodyTrack) -> Float[Tensor, "v 3"]:
     return body.vertices(body.rest(found.betas), body.complete(found.poses[0]))
 
 
-def _head(body: Body, found: BodyTrack) -> Float[Tensor, "v 3"]:
-    return _vertices(body, found)[(body.parts == HEAD) | (body.parts == FACE)]
-
-
-def _middle(vertices: Float[Tensor, "v 3"]) -> Float[Tensor, " 3"]:
+def middle(vertices: Float[Tensor, "v 3"]) -> Float[Tensor, " 3"]:
     return (vertices.amin(0) + vertices.amax(0)) / 2

@@ -17,10 +17,11 @@ from torch import Tensor
 from avatar import losses
 from avatar.body import Body
 from avatar.checkpoint import read_checkpoint, write_checkpoint
-from avatar.complete import complete_unseen
+from avatar.complete import complete_unseen, renew_unseen
 from avatar.densify import choose, reattach, split_gaussians
 from avatar.frames import TrainingFrame, TrainingFrames
-from avatar.gaussians import sample_on_surface, triangle_frames
+from avatar.gaussians import TriangleFrames, TriangleGaussians, sample_on_surface, triangle_frames
+from avatar.geometry import invert_rigid
 from avatar.metrics import psnr
 from avatar.model import Avatar
 from avatar.progress import Progress
@@ -248,21 +249,25 @@ class Trainer:
         """Over some frames, how much of the pictures each Gaussian covers, and the sum of the colours under it.
 
         The derivative of a picture by a Gaussian's colour is its share of each pixel, so two backward passes give
-        the shares and the colours they cover, with any backend.
+        the shares and the colours they cover, with any backend. Those that face away do not count: nothing is so
+        opaque that no trace of them were left, and over many pixels traces add up.
         """
         seen = torch.zeros(len(self.avatar), device=self.device)
         colors = torch.zeros(len(self.avatar), 3, device=self.device)
         for index in chosen:
             frame = self.frames.get(index, level)
             with torch.no_grad():
-                posed = self.avatar.pose(self.poses.pose(frame.instant), lit=False)
+                pose = self.poses.pose(frame.instant)
+                posed = self.avatar.pose(pose, lit=False)
+                eye = invert_rigid(frame.camera.T_camera_world[0])[:3, 3]
+                facing = ((eye - posed.means) * self.avatar.posed_normals(pose)).sum(-1) > 0
             painted = posed.colors.clone().requires_grad_()
             rgb = self._render(replace(posed, colors=painted), frame).rgb[0]
             mask = (frame.mask > 0.9)[..., None]
             covered = torch.autograd.grad((rgb * mask).sum(), painted, retain_graph=True)[0]
             summed = torch.autograd.grad((rgb * frame.image * mask).sum(), painted)[0]
-            seen += covered[:, 0]
-            colors += summed
+            seen += covered[:, 0] * facing
+            colors += summed * facing[:, None]
         return seen, colors
 
     def _finish(self) -> None:
@@ -273,6 +278,8 @@ class Trainer:
         seen, _ = self._seen_colors(chosen, level=1)
         # One pixel's worth of a half-resolution picture in one of the frames counts as well seen.
         self.avatar.gaussians.observed = 1 - torch.exp(-seen)
+        if self.config.renew_unseen:
+            renew_unseen(self.avatar, self._sown(self.avatar.body, self.avatar.frames))
         complete_unseen(self.avatar)
 
     def _save(self) -> None:
@@ -286,11 +293,14 @@ class Trainer:
 
     def _new_avatar(self, body: Body, track: BodyTrack) -> Avatar:
         frames = triangle_frames(body.rest(track.betas).vertices, body.faces)
-        gaussians = sample_on_surface(frames, splat_density(body), self.config.gaussians, self.rng)
+        gaussians = self._sown(body, frames)
         avatar = Avatar(body, track.betas, gaussians, deform=self.config.deform == "mlp").on(self.device)
         if avatar.deform is not None:
             avatar.deform.remember_poses(body.complete(track.poses).rotations.to(self.device))
         return avatar
+
+    def _sown(self, body: Body, frames: TriangleFrames) -> TriangleGaussians:
+        return sample_on_surface(frames, splat_density(body), self.config.gaussians, self.rng)
 
     def _new_optimizer(self) -> torch.optim.Adam:
         rates = self.config.rates

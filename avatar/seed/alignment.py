@@ -14,8 +14,8 @@ from avatar.types import Cameras, Gaussians, RenderOutput
 # Deviations that are believed of a generator: radians, metres for a person, logarithm of brightness.
 TURN, SHIFT, GAIN = 0.1, 0.1, 0.15
 RATES = {"turns": 3e-3, "shifts": 3e-3, "gains": 5e-3}
-TURN_STEPS = 3  # rounds over all frames before it is the other's turn
-SILHOUETTE_ROUNDS = 12  # rounds at the start in which only coverage counts: the body's silhouette holds the views
+TURN_STEPS = 1  # rounds over all frames before it is the other's turn
+SILHOUETTE_ROUNDS = 6  # rounds at the start in which only coverage counts: the body's silhouette holds the views
 
 
 class ViewAlignment(nn.Module):
@@ -77,7 +77,7 @@ class ViewAlignment(nn.Module):
 
     @torch.no_grad()
     def aligned(self, cameras: Cameras) -> Cameras:
-        """The cameras where they really were."""
+        """The cameras where they really were, for the frames in the same order."""
         return replace(cameras, T_camera_world=cameras.T_camera_world @ self.motions().to(cameras.T_camera_world))
 
     @torch.no_grad()

@@ -28,6 +28,9 @@ class FolderViews:
                 f"{folder} has no {INDEX}, which says where each picture was taken from: see docs/photo.md."
             )
 
+    def terms(self) -> None:
+        """Only who made the pictures knows."""
+
     def generate(self, photo: Photo) -> list[View]:
         """Read the views; `photo` itself is not looked at."""
         entries = read_json(self.folder / INDEX)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -53,8 +53,13 @@ class Photo:
     elevation: float
 
 
+@runtime_checkable
 class ViewGenerator(Protocol):
     """Makes views of the person in a photo. Whatever it is, its views are guesses."""
+
+    def terms(self) -> str | None:
+        """A sentence on the licence of what makes the views, or None where nobody but the user knows."""
+        ...
 
     def generate(self, photo: Photo) -> list[View]:
         """The views, without the photo itself.

@@ -1,0 +1,83 @@
+"""Weights that the user brings: where they lie, under which licence, and what is missing to load them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from avatar.errors import AvatarError, UsageError
+
+CARD = "README.md"
+INSTALL = 'pip install "splat-avatar[seed]"'
+
+
+@contextmanager
+def loading(model: str) -> Iterator[None]:
+    """Turn whatever goes wrong while weights are loaded or run into one sentence.
+
+    Raises:
+        UsageError: there is no such folder, or packages are missing.
+        AvatarError: the weights do not load, or memory does not suffice.
+    """
+    import torch
+
+    if model.startswith((".", "/", "~")) and not Path(model).expanduser().is_dir():
+        raise UsageError(f"There is no folder {model} with weights.")
+    try:
+        _leave_out_broken_torchvision()
+        yield
+    except ImportError as error:
+        raise UsageError(f"Generating views needs diffusers and transformers: {INSTALL} ({error}).") from error
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise AvatarError(
+            f"{model} does not fit into memory: try --view-offload, fewer --view-frames, or --views none."
+        ) from error
+    except AvatarError:
+        raise
+    except Exception as error:  # the hub's client and both libraries raise dozens of kinds
+        reason = str(error).strip().split("\n")[0]
+        raise AvatarError(f"{model} cannot be used to generate views: {reason}") from error
+
+
+def licence_of(model: str) -> str:
+    """The licence that the weights' model card names, as a sentence.
+
+    Raises:
+        UsageError, AvatarError: see `loading`.
+    """
+    header = re.match(r"---\n(.*?)\n---", _card(model), re.DOTALL)
+    lines = dict(re.findall(r"^(license|license_name):\s*(\S+)", header[1], re.MULTILINE)) if header else {}
+    licence = lines.get("license_name") or lines.get("license")
+    if licence is None:
+        return f"{model} does not say under which licence its weights are: make sure that you may use them"
+    return f"the weights of {model} are under the licence {licence}: what you make with them may be bound by it"
+
+
+def _card(model: str) -> str:
+    """The model card, or nothing where there is none."""
+    with loading(model):
+        folder = Path(model).expanduser()
+        if folder.is_dir():
+            card = folder / CARD
+            return card.read_text(errors="replace") if card.is_file() else ""
+        from huggingface_hub import ModelCard
+        from huggingface_hub.errors import EntryNotFoundError
+
+        try:
+            return ModelCard.load(model).content
+        except EntryNotFoundError:
+            return ""
+
+
+def _leave_out_broken_torchvision() -> None:
+    """Keep transformers from importing a torchvision that was built for another torch, which it can do without."""
+    import transformers.utils.import_utils as packages
+
+    try:
+        import torchvision  # noqa: F401
+    except ImportError:
+        return
+    except RuntimeError:
+        packages.is_torchvision_available = lambda: False

@@ -1,0 +1,158 @@
+"""How good avatars from one photo are, on a capture with ground truth: without views, and with true pictures of other
+sides whose cameras are known only roughly, with and without aligning them. Half of the views are given, half scored.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+import tyro
+
+from avatar import metrics
+from avatar.body import Body, load_body
+from avatar.body.skinning import joint_transforms
+from avatar.datasets.capture import Clip, HeldOut, load_capture
+from avatar.evaluate.drive import LIMBS
+from avatar.evaluate.targets import Placement
+from avatar.files import write_json
+from avatar.geometry import transform
+from avatar.images import open_video, write_image
+from avatar.photo import body_vertices, middle, photo_sights, photo_training, placed_sight, with_views
+from avatar.pictures import to_bytes
+from avatar.render import render
+from avatar.seed.alignment import ViewAlignment
+from avatar.seed.gather import gather, seen_by
+from avatar.seed.photo import observe_photo
+from avatar.seed.place import camera_angles
+from avatar.seed.views import View
+from avatar.settings import Settings, build, merged, read_preset
+from avatar.train import Trainer
+from avatar.types import BodyTrack
+
+MODES = ("none", "noisy", "aligned", "true")
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Standard deviations of what is said about the views."""
+
+    degrees: float = 5.0
+    scale: float = 0.03
+    seed: int = 0
+
+
+def measure(
+    capture: Path,
+    out: Path,
+    clip: str = "turn",
+    frame: int = 0,
+    focal: float | None = None,
+    modes: tuple[str, ...] = MODES,
+    preset: str = "fast",
+    long_side: int = 480,
+    steps: int = 600,
+    noise: Noise = Noise(),
+) -> None:
+    """Train an avatar in each of `modes` and score it on the views that were not given.
+
+    Args:
+        capture: folder of a capture (docs/capture-format.md).
+        out: folder for the photo, the pictures to look at and scores.json.
+        clip: clip that the photo is taken from; frame: which of its frames.
+        focal: focal length of the photo in pixels, if it is to be known.
+        preset, long_side, steps: how to train.
+    """
+    truth = load_capture(capture)
+    source = truth.clip(clip)
+    pictures = [one for one in truth.held_out if one.clip == clip and one.frame == frame and one.group == "novel_view"]
+    settings = build(Settings, merged(read_preset(preset), {
+        "source": str(out / "photo.png"), "focal": focal, "train": {"long_side": long_side, "steps": steps},
+    }))  # fmt: skip
+    out.mkdir(parents=True, exist_ok=True)
+    for index, (_time, image) in enumerate(open_video(source.video).frames()):
+        if index == frame:
+            write_image(out / "photo.png", image)
+            break
+    torch.set_num_threads(1)
+    photo = observe_photo(out / "photo.png")
+    body = load_body(settings.body)
+    sights, found, _warnings = photo_sights(settings, photo, body)
+    given, scored = pictures[::2], pictures[1::2]
+    placement = placed(body, found, source, frame)
+    views = views_of(given, source, frame, noise)
+    scores = {}
+    for mode in modes:
+        taken, pose = list(sights), found
+        vertices = body_vertices(body, found)
+        if mode != "none":
+            rough = [placed_sight(view, vertices, sights[0].camera) for view in views]
+            if mode == "true":
+                rough = [replace(s, camera=placement.camera(p.camera)) for s, p in zip(rough, given, strict=True)]
+            known = len(sights) if mode == "aligned" else len(sights) + len(rough)
+            fixed = torch.arange(len(sights) + len(rough)) < known
+            alignment = ViewAlignment(middle(vertices), fixed)
+            taken, pose, lost = with_views(settings, photo, sights, rough, found, body, alignment)
+            print(mode, lost, [round(s.weight, 2) for s in taken])
+        observations = gather(photo, taken)
+        begun = seen_by(pose, observations)
+        config = photo_training(settings.train, len(observations))
+        result = Trainer(observations, begun, body, config, settings.device, settings.backend).run()
+        result.avatar.save(out / f"{mode}.safetensors")
+        scores[mode] = score(result, placed(body, result.track, source, frame), scored, settings, out / mode)
+        print(mode, scores[mode], flush=True)
+        write_json(out / "scores.json", scores)
+
+
+def views_of(given: list[HeldOut], source: Clip, frame: int, noise: Noise) -> list[View]:
+    """The true pictures as views, with noise on what is said of them."""
+    rng = torch.Generator().manual_seed(noise.seed)
+    centre = source.joints[frame].mean(0)
+    azimuth = camera_angles(source.cameras.T_camera_world[frame], centre)[0]
+    views = []
+    for one in given:
+        side, up = camera_angles(one.camera.T_camera_world[0], centre)
+        fov = 2 * math.degrees(math.atan(max(one.camera.width, one.camera.height) / 2 / float(one.camera.K[0, 0, 0])))
+        a, b, c = torch.randn(3, generator=rng).tolist()
+        rgb, alpha = one.picture()
+        white = rgb * alpha[..., None] + 1 - alpha[..., None]
+        views.append(View(
+            one.image.stem, to_bytes(white), (alpha * 255).round().byte().numpy(), side - azimuth + noise.degrees * a,
+            up + noise.degrees * b, fov * (1 + noise.scale * c),
+        ))  # fmt: skip
+    return views
+
+
+def placed(body: Body, found: BodyTrack, source: Clip, frame: int) -> Placement:
+    """How the two worlds hang together: through the photo's camera and one scale, from the limb joints."""
+    assert found.cameras is not None
+    joints = joint_transforms(body.rest(found.betas).joints, body.parents, body.complete(found.poses[0]))[:, :3, 3]
+    T_true, T_found = source.cameras.T_camera_world[frame], found.cameras.T_camera_world[0]
+    mine = transform(T_found, joints[list(body.smpl_index)])[list(LIMBS)]
+    true = transform(T_true, source.joints[frame])[list(LIMBS)]
+    return Placement(T_true, T_found, float((true * mine).sum() / (mine * mine).sum()))
+
+
+@torch.no_grad()
+def score(result, placement: Placement, scored: list[HeldOut], settings: Settings, out: Path) -> dict[str, float]:
+    """Means over the views that were not given, on white."""
+    rows = []
+    gaussians = result.avatar.pose(result.track.poses[0])
+    for one in scored:
+        picture = render(gaussians, placement.camera(one.camera), settings.backend)
+        rgb, alpha = one.picture()
+        truth = rgb * alpha[..., None] + 1 - alpha[..., None]
+        mine = picture.on((1.0, 1.0, 1.0))[0].clamp(0, 1)
+        box = metrics.person_box(alpha)
+        assert box is not None
+        rows.append((metrics.psnr(mine, truth), metrics.psnr(mine[box], truth[box]),
+                     metrics.alpha_iou(picture.alpha[0], alpha)))  # fmt: skip
+        write_image(out / f"{one.image.stem}.png", to_bytes(torch.cat([truth, mine], 1)))
+    means = torch.tensor(rows).mean(0).tolist()
+    return dict(zip(("psnr", "psnr_box", "alpha_iou"), (round(v, 3) for v in means), strict=True))
+
+
+if __name__ == "__main__":
+    tyro.cli(measure)
