@@ -5,11 +5,13 @@ Software WebGL is slow, so this takes some minutes: `python scripts/screenshot_v
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from PIL import Image
 
 FLAGS = [
     "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
@@ -55,27 +57,27 @@ def main(
         page.get_by_role("tab", name="Look").wait_for()
         page.wait_for_timeout(SETTLE)
         close_notice(page)
-        take(page, out / "viewer.png")
+        take(page, out / "viewer.webp")
         pose = pose_from_words("left arm raised, right knee bent 60")
         viewer.store.set(
             edited=BodyPose(subject.pose(viewer.store.state).root_position, pose), handles="hands and feet"
         )
         page.get_by_role("tab", name="Pose").click(force=True)
-        take(page, out / "viewer-pose.png")
+        take(page, out / "viewer-pose.webp")
         viewer.store.set(edited=None, handles="off", compare="all three")
         page.get_by_role("tab", name="Compare").click(force=True)
-        take(page, out / "viewer-compare.png")
+        take(page, out / "viewer-compare.webp")
         viewer.store.set(compare="off", colors="observed")
         page.get_by_role("tab", name="Look").click(force=True)
-        take(page, out / "viewer-observed.png")
+        take(page, out / "viewer-observed.webp")
         viewer.store.set(colors="lit", splats=False, mesh=True, skeleton=True)
-        take(page, out / "viewer-mesh.png")
+        take(page, out / "viewer-mesh.webp")
         viewer.store.set(splats=True, mesh=False, skeleton=False, clip="walk", frame=20.0)
         page.get_by_role("tab", name="Export").click(force=True)
-        take(page, out / "viewer-export.png")
+        take(page, out / "viewer-export.webp")
         viewer.store.set(drawing="pictures", clip=next(iter(subject.clips)), frame=0.0)
         page.get_by_role("tab", name="Look").click(force=True)
-        take(page, out / "viewer-pictures.png")
+        take(page, out / "viewer-pictures.webp")
         browser.close()
     viewer.stop()
     print("\n".join(errors) or "the page met no errors")
@@ -84,7 +86,7 @@ def main(
 def take(page: Any, path: Path) -> None:
     """Wait until the page has settled, and write what it shows."""
     page.wait_for_timeout(SETTLE)
-    page.screenshot(path=path)
+    Image.open(io.BytesIO(page.screenshot())).convert("RGB").save(path, quality=88)
     print(path, flush=True)
 
 
