@@ -65,9 +65,11 @@ def turntable_frames(
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Pictures of one pose from all round, at `TURN_FPS` frames a second, on white."""
     low, high = bounding_box(avatar, pose)
-    cameras = orbit(low, high, round(TURN_SECONDS * TURN_FPS), width, height)
+    cameras = orbit(low, high, round(TURN_SECONDS * TURN_FPS), width, height).to(avatar.device)
+    with torch.no_grad():
+        posed = avatar.pose(pose.to(avatar.device))
     for index in progress(range(len(cameras)), "turntable"):
-        yield to_bytes(picture(avatar, pose, cameras[index], backend))
+        yield to_bytes(render(posed, cameras[index], backend).on(WHITE)[0])
 
 
 @torch.no_grad()
@@ -106,8 +108,10 @@ def overlay_panels(
         out = render(gaussians, camera, backend)
         upon = strength * out.rgb[0] + (1 - strength * out.alpha[0, ..., None]) * background
         panels.append(to_bytes(upon))
-    difference = np.abs(panels[-1].astype(np.int16) - source).max(-1, keepdims=True)
-    panels.append(np.repeat(255 - np.minimum(difference * 3, 255), 3, axis=2).astype(np.uint8))
+    # Channel by channel: NumPy's maximum along an axis of three takes ten times as long.
+    red, green, blue = cv2.split(cv2.absdiff(panels[-1], source))
+    difference = cv2.max(cv2.max(red, green), blue).astype(np.uint16)
+    panels.append(cv2.merge([(255 - np.minimum(difference * 3, 255)).astype(np.uint8)] * 3))
     return panels
 
 
