@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body.skinning import joint_transforms
-from avatar.motion.ik import fit_joints
 from avatar.types import BodyPose
 
 
@@ -47,36 +45,3 @@ def learn_rest(
     found[0] = found[0] + own[0]
     measured = torch.stack(found)
     return chained(torch.where(measured.isnan(), own, measured), parents)
-
-
-def calibrate_rest(
-    rest_joints: Float[Tensor, "j 3"],
-    parents: tuple[int, ...],
-    targets: Float[Tensor, "t j 3"],
-    confidence: Float[Tensor, "t j"] | None = None,
-    rounds: int = 3,
-    trust: float = 0.5,
-    most_frames: int = 200,
-) -> Float[Tensor, "j 3"]:
-    """The T-pose of the skeleton that `targets` belong to, from the targets alone.
-
-    Bone lengths are measured; their T-pose directions start as the body's own and move, by the fraction `trust`
-    each round, towards what the fitted rotations say.
-    """
-    step = max(1, len(targets) // most_frames)
-    some = targets[::step]
-    sure = None if confidence is None else confidence[::step]
-    own = bone_vectors(rest_joints, parents)
-    lengths = own.norm(dim=-1)
-    for joint, parent in enumerate(parents):
-        if parent >= 0:
-            measured = (some[:, joint] - some[:, parent]).norm(dim=-1).nanmedian()
-            lengths[joint] = measured if measured.isfinite() else lengths[joint]
-    rest = chained(F.normalize(own, dim=-1) * lengths[:, None], parents)
-    for _ in range(rounds):
-        pose = fit_joints(rest, parents, some, sure, sequence=False)
-        learned = learn_rest(rest, parents, pose, some)
-        bones = bone_vectors(rest, parents).lerp(bone_vectors(learned, parents), trust)
-        bones = torch.cat([rest[:1], F.normalize(bones[1:], dim=-1) * lengths[1:, None]])
-        rest = chained(bones, parents)
-    return rest
