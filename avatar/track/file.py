@@ -94,7 +94,7 @@ def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
     """Raise AvatarError unless the arrays form one sound track."""
     if str(arrays.get("format")) != FORMAT:
         raise AvatarError(f"{path} is not a track file of this program.")
-    if arrays.get("version") is None or int(arrays["version"]) != VERSION:
+    if str(arrays.get("version")) != str(VERSION):
         raise AvatarError(f"{path} is a track file of another version; make it again with `avatar track`.")
     missing = [name for name in NEEDED if name not in arrays]
     if "K" in arrays:
@@ -105,6 +105,7 @@ def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
     frames = arrays["instant"].size
     shapes: dict[str, tuple[int, ...]] = {
         "betas": (arrays["betas"].size,),
+        "confidence": (n, joints),
         "root_position": (n, 3),
         "rotations": (n, joints, 3, 3),
         "times": (n,),
@@ -117,8 +118,12 @@ def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
         if name not in arrays:
             continue
         array = arrays[name]
-        if array.shape != shape or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+        fits = array.shape == shape and array.dtype.kind in "iuf"
+        # Whatever a double may hold, it becomes a float here.
+        if not fits or not (np.abs(array) < np.finfo(np.float32).max).all():
             raise AvatarError(f"The track file {path} is damaged: {name} should be {shape} finite numbers.")
+    if "K" in arrays and not ((arrays["image_size"] >= 1) & (arrays["image_size"] < 10**5)).all():
+        raise AvatarError(f"The track file {path} is damaged: no pictures are of the size {arrays['image_size']}.")
     instant = arrays["instant"]
     if n < 1 or frames < 1 or instant.dtype.kind not in "iu" or instant.min() < 0 or instant.max() >= n:
         raise AvatarError(f"The track file {path} is damaged: its frames do not match its poses.")
