@@ -132,7 +132,7 @@ def main(
     counts: tuple[int, ...] = (10_000, 20_000, 50_000),
     sizes: tuple[int, ...] = (256, 512),
     frames: int = 8,
-    steps: int = 60,
+    steps: int = 180,
     repeats: int = 15,
 ) -> None:
     """Print the tables.
@@ -141,7 +141,7 @@ def main(
         counts: numbers of Gaussians.
         sizes: widths of the square pictures.
         frames: length of the clip.
-        steps: training steps in all, a third in each stage.
+        steps: training steps in all, a third in each stage; some of them densify and take longer.
         repeats: measured frames of viewing.
     """
     print(f"{processor()}, {os.cpu_count()} processors; Python {platform.python_version()}, torch {torch.__version__}")
