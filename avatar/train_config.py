@@ -20,7 +20,7 @@ class LossWeights:
     deform: float = 0.02
     pose_acceleration: float = 20.0
     pose_size: float = 0.5
-    views: float = 0.002
+    views: float = 0.005
 
 
 @dataclass(frozen=True)

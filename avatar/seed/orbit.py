@@ -18,7 +18,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from avatar.progress import Progress
-from avatar.seed.views import Photo, View, person_mask
+from avatar.seed.views import Photo, View, not_background
 from avatar.seed.weights import licence_of, loading
 
 STEPS = 25
@@ -31,6 +31,7 @@ SIGMAS = {"sigma_min": 0.002, "sigma_max": 700.0}
 # with the true weights: should the back left and back right change places, this is the sign to turn.
 DIRECTION = 1.0
 DECODED_AT_ONCE = 4
+WHITE = np.full(3, 255, np.float32)
 NAMES = ("unet", "vae", "image_encoder")
 
 
@@ -109,7 +110,7 @@ class OrbitViews:
         views = []
         for turn, picture in zip(turns, pictures[:-1], strict=True):
             name = f"orbit {turn:.0f}"
-            mask = person_mask(picture, name, None) if picture.std() > 0 else np.zeros(picture.shape[:2], np.uint8)
+            mask = not_background(picture, WHITE)
             azimuth = (DIRECTION * float(turn) + 180) % 360 - 180
             views.append(View(name, picture, mask, azimuth, photo.elevation, FOV))
         return [view for view in views if view.mask.max() > 127]

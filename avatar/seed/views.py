@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 
 from avatar.errors import AvatarError, UsageError
 from avatar.observe.detector import LandmarkDetector
 from avatar.observe.masks import largest_region, refine_mask
 
 BACKGROUND_SPREAD = 12.0  # grey levels, within which the border of a picture counts as one colour
-BACKGROUND_REACH = 18  # grey levels between neighbours over which plain background goes on
+BACKGROUND_REACH = 18  # grey levels from the background's colour that still are background
 
 
 @dataclass(frozen=True)
@@ -110,20 +110,18 @@ def person_mask(
     color = np.median(border, axis=0)
     plain = np.abs(border - color).max(-1) < BACKGROUND_SPREAD
     if plain.mean() > 0.5:
-        return _not_background(image)
+        return not_background(image, color)
     found = [] if detector is None else detector.detect(image)
     if not found:
         raise AvatarError(f"{name}: no person was found, and the background is not plain: give it an alpha channel.")
     return refine_mask(image, found[0].mask, None)
 
 
-def _not_background(image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w"]:
-    """Everything that plain background, flooded from the border, does not reach."""
+def not_background(image: UInt8[np.ndarray, "h w 3"], color: Float32[np.ndarray, " 3"]) -> UInt8[np.ndarray, "h w"]:
+    """Everything that plain background of one colour, flooded from the border, does not reach."""
     import cv2
 
-    framed = cv2.copyMakeBorder(
-        image, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=[int(v) for v in np.median(image[[0, -1]], axis=(0, 1))]
-    )
+    framed = cv2.copyMakeBorder(image, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=[float(v) for v in color])
     flooded = np.zeros((framed.shape[0] + 2, framed.shape[1] + 2), np.uint8)
     reach = (BACKGROUND_REACH,) * 3
     cv2.floodFill(framed, flooded, (0, 0), 0, reach, reach, cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | 8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,12 +73,10 @@ def _card(model: str) -> str:
 
 
 def _leave_out_broken_torchvision() -> None:
-    """Keep transformers from importing a torchvision that was built for another torch, which it can do without."""
-    import transformers.utils.import_utils as packages
-
+    """Hide a torchvision that was built for another torch from transformers, which can do without it."""
     try:
         import torchvision  # noqa: F401
     except ImportError:
-        return
+        pass
     except RuntimeError:
-        packages.is_torchvision_available = lambda: False
+        sys.modules["torchvision"] = None  # type: ignore[assignment]

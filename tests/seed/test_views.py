@@ -63,7 +63,9 @@ def test_a_canvas_keeps_what_the_camera_sees(body):
     camera = camera_at(0, 0, 3, 45, centre)
     pixels, _ = project(camera.K[0], camera.T_camera_world[0], body.template)
     mask = filled_mesh(pixels.numpy(), body.faces.numpy().astype(np.int32), (300, 400))
-    _image, larger, moved = on_canvas(View("v", np.zeros((400, 300, 3), np.uint8), mask, 0.0, 0.0, 45.0), camera, 700, 600)
+    _image, larger, moved = on_canvas(
+        View("v", np.zeros((400, 300, 3), np.uint8), mask, 0.0, 0.0, 45.0), camera, 700, 600
+    )
     pixels, _ = project(moved.K[0], moved.T_camera_world[0], body.template)
     again = filled_mesh(pixels.numpy(), body.faces.numpy().astype(np.int32), (700, 600))
     assert larger.shape == (600, 700)
