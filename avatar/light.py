@@ -30,6 +30,7 @@ class Light(nn.Module):
         super().__init__()
         self.coefficients = nn.Parameter(torch.zeros(TERMS, 3))
 
-    def gains(self, normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-        """Factor on each colour channel for surfaces with these unit world normals; 1 in neutral light."""
-        return (normal_polynomials(normals) @ self.coefficients).exp()
+
+def gains(normals: Float[Tensor, "n 3"], coefficients: Float[Tensor, "8 3"]) -> Float[Tensor, "n 3"]:
+    """Factor on each colour channel for surfaces with these unit world normals; 1 where the coefficients are 0."""
+    return (normal_polynomials(normals) @ coefficients).exp()

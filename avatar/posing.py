@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.geometry import quat_multiply, rotation_from_quat
-from avatar.light import normal_polynomials
+from avatar.light import gains
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def carry(
         Ts_world_rest: what each joint does to points at rest.
         turns: unit quaternions of the joints' rotations, of signs that agree between neighbours: quaternions are
             blended by weight, since that keeps a rotation where blending matrices would not (Kavan et al. 2007).
-        light: coefficients of `avatar.light.Light`; None for the plain colours.
+        light: the coefficients of `avatar.light.gains`; None for the plain colours.
     """
     if own.offset.device.type != "cpu" or own.offset.dtype != torch.float32:
         return carry_torch(surface, own, Ts_world_rest, turns, light)
@@ -109,7 +109,7 @@ def carry_torch(
         colors = colors * own.brightness.exp()[:, None]
     if light is not None:
         normals = (rotation_from_quat(turn) @ surface.normals[..., None]).squeeze(-1)
-        colors = colors * (normal_polynomials(normals) @ light).exp()
+        colors = colors * gains(normals, light)
     return Carried(
         means=(transform[..., :3] @ rest[..., None]).squeeze(-1) + transform[..., 3],
         quats=quat_multiply(turn, quat_multiply(surface.quats, F.normalize(own.quats, dim=-1))),
