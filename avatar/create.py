@@ -17,6 +17,7 @@ import torch
 
 from avatar import __version__
 from avatar.body import load_body
+from avatar.datasets.training import from_dataset
 from avatar.errors import UsageError
 from avatar.files import write_json
 from avatar.metrics import alpha_iou, person_box, psnr
@@ -48,7 +49,10 @@ def create(run: Run, settings: Settings, preview: Preview | None = None) -> dict
     if device.type == "cpu":
         # One torch thread: its pool would spin against the rasterizer's own threads.
         torch.set_num_threads(1)
-    if is_photo(Path(settings.source)):
+    if settings.protocol is not None:
+        with _timed(seconds, "dataset"):
+            observations, found, warnings = from_dataset(run, settings)
+    elif is_photo(Path(settings.source)):
         with _timed(seconds, "photo"):
             observations, found, warnings = from_photo(run, settings)
         settings = replace(settings, train=photo_training(settings.train, len(observations)))
@@ -72,7 +76,7 @@ def create(run: Run, settings: Settings, preview: Preview | None = None) -> dict
         "held_out": _held_out_scores(avatar, refined, observations, settings),
         "body_mask_iou": _body_iou(avatar, refined, observations, settings),
         "observed_share": float((avatar.observed > 0.5).float().mean()),
-        "warnings": warnings,
+        "warnings": [*observations.notes, *warnings],
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "made_with": _provenance(settings),

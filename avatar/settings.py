@@ -5,8 +5,10 @@ from __future__ import annotations
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from importlib import resources
+from math import isfinite
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from avatar.errors import UsageError
 from avatar.train_config import TrainConfig
@@ -19,7 +21,8 @@ class Settings:
     """The resolved configuration of one run.
 
     Attributes:
-        source: the video or photo.
+        source: the video or photo, or the folder of a public dataset.
+        protocol: which pictures of a dataset are trained on (`avatar.datasets.protocols`); None for one's own source.
         preset: the name or file of the preset that the rest was taken from.
         device: "cpu" or "cuda"; backend: the renderer that runs there.
         body: "open" or the path of a body file.
@@ -31,9 +34,10 @@ class Settings:
     """
 
     source: str
+    protocol: str | None = None
     preset: str = "balanced"
-    device: str = "cpu"
-    backend: str = "cpu"
+    device: Literal["cpu", "cuda"] = "cpu"
+    backend: Literal["gsplat", "cpu", "reference"] = "cpu"
     body: str = "open"
     focal: float | None = None
     height: float | None = None
@@ -75,12 +79,14 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def build(kind: type, values: dict[str, Any], where: str = "the configuration") -> Any:
+def build(kind: type, values: Any, where: str = "the configuration") -> Any:
     """An instance of the dataclass `kind` from plain values; fields that are not given keep their defaults.
 
     Raises:
         UsageError: a name does not exist or a value is of the wrong type.
     """
+    if not isinstance(values, dict):
+        raise UsageError(f"{where} is not a table of entries.")
     hints = get_type_hints(kind)
     known = {f.name for f in fields(kind)}
     chosen: dict[str, Any] = {}
@@ -88,16 +94,24 @@ def build(kind: type, values: dict[str, Any], where: str = "the configuration") 
         if name not in known:
             raise UsageError(f"{where} has no entry {name!r}; it has {', '.join(sorted(known))}.")
         hint = hints[name]
-        if is_dataclass(hint) and isinstance(value, dict):
+        if is_dataclass(hint):
             chosen[name] = build(hint, value, f"{where}, table {name}")  # type: ignore[arg-type]
-        elif hint in (int, float, bool, str) and not _fits(hint, value):
-            raise UsageError(f"{where}: {name} must be {hint.__name__}, not {value!r}.")
+        elif not _fits(hint, value):
+            wanted = hint.__name__ if isinstance(hint, type) else str(hint).removeprefix("typing.")
+            raise UsageError(f"{where}: {name} must be {wanted}, not {str(value)[:100]!r}.")
         else:
             chosen[name] = float(value) if hint is float else value
-    return kind(**chosen)
+    try:
+        return kind(**chosen)
+    except TypeError as error:  # an entry without a default
+        raise UsageError(f"{where} lacks an entry: {error}.") from error
 
 
-def _fits(hint: type, value: Any) -> bool:
+def _fits(hint: Any, value: Any) -> bool:
+    if get_origin(hint) is UnionType:
+        return any(_fits(one, value) for one in get_args(hint))
+    if get_origin(hint) is Literal:
+        return isinstance(value, str) and value in get_args(hint)
     if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e30 and isfinite(value)
     return isinstance(value, hint) and not (hint is int and isinstance(value, bool))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickle
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -128,8 +128,23 @@ class _ArrayUnpickler(pickle.Unpickler):
         raise Refused(f"the external object {pid!r}")
 
 
+def _load(file: BinaryIO, path: Path) -> Any:
+    """The pickle in a file, or the one that NumPy writes into an npy file of objects."""
+    if path.suffix != ".npy":
+        return _ArrayUnpickler(file, encoding="latin1").load()
+    version = np.lib.format.read_magic(file)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    _, _, dtype = header(file)
+    if not dtype.hasobject:
+        raise ValueError("a plain array where a table was expected")
+    objects = _ArrayUnpickler(file, encoding="latin1").load()
+    return objects.item() if objects.shape == () else objects
+
+
 def read_pickle(path: Path) -> Any:
     """The arrays and plain containers in a pickle file; sparse and chumpy arrays come with a `toarray()`.
+
+    An npy file of objects, as `numpy.save` writes tables, is a pickle too; a single object in it is given as itself.
 
     Raises:
         UsageError: there is no such file.
@@ -138,7 +153,7 @@ def read_pickle(path: Path) -> Any:
     require_file(path)
     try:
         with path.open("rb") as file:
-            return _ArrayUnpickler(file, encoding="latin1").load()
+            return _load(file, path)
     except Refused as refused:
         raise AvatarError(
             f"{path} was refused: it asks to run {refused}, and a pickle may only hold arrays here. "

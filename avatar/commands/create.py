@@ -9,6 +9,9 @@ import tyro
 
 from avatar.errors import UsageError
 
+ProtocolName = Literal["instantavatar", "gauhuman", "humannerf", "hugs", "exavatar"]
+FOR_OWN_SOURCES = ("focal", "height", "max_frames", "person", "views", "view_frames", "view_offload")
+
 
 def create(
     source: Annotated[Path, tyro.conf.Positional],
@@ -21,6 +24,7 @@ def create(
     height: float | None = None,
     max_frames: int | None = None,
     person: int | None = None,
+    protocol: ProtocolName | None = None,
     views: str | None = None,
     view_frames: int | None = None,
     view_offload: bool | None = None,
@@ -34,7 +38,7 @@ def create(
     """Make an avatar from a video, or from one photo, of a person.
 
     Args:
-        source: the video (mp4, mov, webm, ...) or photo (png, jpg, webp).
+        source: the video (mp4, mov, webm, ...) or photo (png, jpg, webp), or with --protocol a dataset's folder.
         out: run folder to write; runs/NAME OF THE VIDEO if not given.
         preset: fast, balanced, quality, or the path of a TOML file with the same entries.
         device: where to train; auto takes CUDA where it works.
@@ -44,6 +48,8 @@ def create(
         height: height of the person in metres, if you know it; otherwise it is assumed, and said so.
         max_frames: use at most so many frames of the video, the most telling ones.
         person: which person, if there are several: 1 is the largest and most persistent.
+        protocol: train on a public dataset (PeopleSnapshot, ZJU-MoCap, NeuMan) with its own SMPL poses and the split
+            of that publication; needs your SMPL file as --body. See docs/evaluation.md.
         views: for a photo, what shows the sides that it does not: none guesses them, folder:PATH takes pictures made
             by any tool, orbit:MODEL and edit:MODEL generate them with weights of yours (a folder, or a name on the
             Hugging Face hub); see docs/photo.md.
@@ -64,8 +70,16 @@ def create(
     asked = {
         "device": device, "backend": backend, "body": body, "focal": focal, "height": height,
         "max_frames": max_frames, "person": person, "views": views, "view_frames": view_frames,
-        "view_offload": view_offload, "train": {"deform": deform, "steps": steps, "seed": seed},
+        "view_offload": view_offload, "protocol": protocol, "train": {"deform": deform, "steps": steps, "seed": seed,
+        # A protocol says itself which frames are left out.
+        "hold_out": None if protocol is None else 0},
     }  # fmt: skip
+    if protocol is not None:
+        useless = [name for name in FOR_OWN_SOURCES if asked[name] is not None]
+        if useless:
+            raise UsageError(f"With --protocol the dataset says all of that: leave out --{', --'.join(useless)}.")
+    elif not resume and source.is_dir():
+        raise UsageError(f"{source} is a folder: give a video or a photo, or --protocol for a public dataset.")
     with writing(run, overwrite, resume):
         from avatar.create import create as make
         from avatar.files import write_json

@@ -55,7 +55,7 @@ def table(rows: dict[str, dict[str, float]], reasons: Mapping[LpipsNet, str | No
 
 def write_page(path: Path, title: str, text: str, judged: Sequence[Judged]) -> None:
     """One HTML file with everything in it: the table, then truth, avatar and difference of each picture."""
-    ordered = sorted(judged, key=lambda one: one.scores.get("psnr_box_white", one.scores.get("psnr_white", 0.0)))
+    ordered = sorted(judged, key=lambda one: _first(one, "psnr_box", "psnr") or 0.0)
     figures = "\n".join(_figure(one) for one in ordered)
     content = (
         f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title>"
@@ -79,14 +79,17 @@ def _figure(one: Judged) -> str:
     Image.fromarray(strip).save(data, "JPEG", quality=88)
     source = base64.b64encode(data.getvalue()).decode()
     scores: dict[str, Any] = one.scores
-    said = ", ".join(
-        f"{label} {scores[key]:{form}}"
-        for label, key, form in (("PSNR", "psnr_white", ".1f"), ("box", "psnr_box_white", ".1f"), ("IoU", "iou", ".2f"))
-        if key in scores
-    )
+    numbers = (("PSNR", _first(one, "psnr")), ("box", _first(one, "psnr_box")), ("IoU", scores.get("iou")))
+    said = ", ".join(f"{label} {value:.{2 if label == 'IoU' else 1}f}" for label, value in numbers if value is not None)
     where = "" if one.target.angle is None else f", {one.target.angle:.0f}° from the training camera"
     caption = html.escape(f"{one.target.group}: {one.target.name}{where}. {said}")
     return f'<figure><img src="data:image/jpeg;base64,{source}" alt=""><figcaption>{caption}</figcaption></figure>'
+
+
+def _first(one: Judged, *scores: str) -> float | None:
+    """The first of these scores that the picture has, on the first background that it was judged on."""
+    names = (f"{score}_{background}" for score in scores for background in BACKGROUNDS)
+    return next((one.scores[name] for name in names if name in one.scores), None)
 
 
 def _cut(picture: Float[Tensor, "h w 3"], one: Judged) -> Float[Tensor, "h2 w2 3"]:

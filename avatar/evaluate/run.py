@@ -10,9 +10,10 @@ from avatar import __version__
 from avatar.datasets.capture import Capture, Clip, load_capture
 from avatar.errors import AvatarError, UsageError
 from avatar.evaluate.report import table, write_page
-from avatar.evaluate.scores import Judged, judge, lpips_reasons, pose_scores, rows
+from avatar.evaluate.scores import BACKGROUNDS, NETS, Judged, judge, lpips_reasons, pose_scores, rows
 from avatar.evaluate.targets import FinishedRun, Target, capture_targets, left_out_targets, open_run, place
 from avatar.files import write_json
+from avatar.metrics import LpipsNet
 from avatar.progress import progress
 
 
@@ -62,15 +63,17 @@ def report(
     joints: dict[str, Any] | None,
     out: Path,
     backend: str,
+    lpips: Sequence[LpipsNet] = NETS,
+    backgrounds: Sequence[str] = tuple(BACKGROUNDS),
 ) -> tuple[dict[str, Any], str]:
-    """Score all targets and write the files; see `evaluate_run`."""
-    reasons = lpips_reasons()
+    """Score all targets with these LPIPS networks on these backgrounds and write the files; see `evaluate_run`."""
+    reasons = lpips_reasons(lpips)
     nets = [net for net, reason in reasons.items() if reason is None]
     judged: list[Judged] = []
     skipped = list(skipped)
     for target in progress(targets, "comparing"):
         try:
-            judged.append(judge(target, opened, backend, nets))
+            judged.append(judge(target, opened, backend, nets, backgrounds))
         except AvatarError as error:
             skipped.append(f"{target.group}, {target.name}: {error}")
     if not judged:
@@ -119,7 +122,10 @@ def _heading(protocol: dict[str, Any]) -> str:
     return f"protocol: {protocol['name']}; test poses: {fitted}; {rest}"
 
 
-SAID = ("masks_of_left_out_frames", "alignment", "driving", "split", "resolution", "background", "lpips_net")
+SAID = (
+    "dataset", "masks_of_left_out_frames", "alignment", "driving", "split", "resolution", "background", "lpips_net",
+    "poses", "published",
+)  # fmt: skip
 
 
 def _poses(joints: dict[str, Any] | None) -> list[str]:

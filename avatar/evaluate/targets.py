@@ -193,7 +193,7 @@ def capture_targets(
     targets = []
     for picture, own_joints, index in zip(capture.held_out, joints, which.tolist(), strict=True):
         camera = placement.camera(picture.camera)
-        angle = _angle(camera, placement.T_found, own_joints[0])
+        angle = view_angle(camera, placement.T_found, own_joints[0])
         group = _group(picture, clip)
         if picture.clip == clip.name:
             frame = frames.get(picture.frame if picture.frame is not None else -1)
@@ -212,7 +212,7 @@ def _group(picture: HeldOut, clip: Clip) -> str:
     return "novel views, seen poses" if picture.clip == clip.name else f"novel views of {picture.clip}"
 
 
-def _angle(camera: Cameras, T_camera_world: Float[Tensor, "4 4"], person: Float[Tensor, " 3"]) -> float:
+def view_angle(camera: Cameras, T_camera_world: Float[Tensor, "4 4"], person: Float[Tensor, " 3"]) -> float:
     """Degrees between two cameras as seen from the person."""
     a, b = (invert_rigid(T)[:3, 3] - person for T in (camera.T_camera_world[0], T_camera_world))
     return float(torch.rad2deg(torch.acos((a @ b / (a.norm() * b.norm())).clamp(-1, 1))))

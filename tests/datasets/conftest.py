@@ -1,0 +1,40 @@
+"""The made-up datasets, written once, and runs that hold the very avatar that they show."""
+
+import json
+
+import pytest
+from made_up_datasets import write_neuman, write_peoplesnapshot, write_zju
+
+from avatar.datasets.protocols import PROTOCOLS
+from avatar.datasets.training import training_track
+from avatar.track import save_track
+
+MAKERS = {
+    "instantavatar": ("male-3-casual", write_peoplesnapshot),
+    "gauhuman": ("my_refined", lambda folder: write_zju(folder, refined=True, frames=500, cameras=6)),
+    "humannerf": ("CoreView_999", lambda folder: write_zju(folder, refined=False, frames=61, cameras=4)),
+    "hugs": ("seattle", write_neuman),
+    "exavatar": ("citron", write_neuman),
+}
+
+
+@pytest.fixture(scope="session")
+def made_up(tmp_path_factory):
+    """Gives, by the protocol's name, the folder of a dataset and of a run that knows the true avatar."""
+    done = {}
+
+    def make(protocol):
+        if protocol not in done:
+            name, maker = MAKERS[protocol]
+            base = tmp_path_factory.mktemp(protocol)
+            scene = maker(base / name)
+            run = base / "run"
+            run.mkdir()
+            track = training_track(PROTOCOLS[protocol].read(base / name), scene.avatar.body)
+            save_track(track, run / "track.npz")
+            scene.avatar.save(run / "avatar.safetensors")
+            (run / "config.json").write_text(json.dumps({"source": str(base / name), "protocol": protocol}))
+            done[protocol] = base / name, run
+        return done[protocol]
+
+    return make
