@@ -17,6 +17,8 @@ COMMANDS = {
     "describe": ("describe", "describe"),
     "view": ("view", "view"),
     "export": ("export", "export"),
+    "batch": ("batch", "batch"),
+    "doctor": ("doctor", "doctor"),
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from avatar.errors import AvatarError, UsageError
+from avatar.errors import AvatarError, UsageError, brief
 
 # What a killed process leaves beside its results begins so; see `sweep`.
 TEMPORARY = ".writing-"
@@ -79,7 +79,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except (ValueError, RecursionError, OSError) as error:
-        raise AvatarError(f"{path} is not a readable JSON file: {error}.") from error
+        raise AvatarError(f"{path} is not a readable JSON file: {brief(error)}.") from error
 
 
 def write_npz(path: Path, **arrays: np.ndarray) -> None:
@@ -104,7 +104,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except Exception as error:  # zipfile, zlib, struct and NumPy each raise their own kinds on broken files
-        raise AvatarError(f"{path} is not a readable npz file of plain arrays: {error}.") from error
+        raise AvatarError(f"{path} is not a readable npz file of plain arrays: {brief(error)}.") from error
 
 
 def require_file(path: Path) -> None:

@@ -16,7 +16,7 @@ from avatar.body import Body, load_body
 from avatar.body.skinning import skinning_transforms
 from avatar.correctives import PoseCorrectives
 from avatar.deform import DeformMLP, nearby_joints, place_features
-from avatar.errors import AvatarError
+from avatar.errors import AvatarError, brief
 from avatar.files import replacing, require_file
 from avatar.gaussians import TriangleGaussians, triangle_frames
 from avatar.geometry import quat_from_rotation, rotation_from_quat
@@ -199,13 +199,15 @@ class Avatar(nn.Module):
             AvatarError: it is not an avatar, is damaged, or was made with another body model.
         """
         header, tensors = read_avatar_file(path)
-        body = body or load_body(header.body)
+        body = body or _body_of(header, path)
         if body.digest != header.body_digest:
             raise AvatarError(
                 f"{path} was made with another version of the body {header.body!r} (by avatar {header.written_by}): "
                 "give the body file it was made with by --body."
             )
         check_gaussians(path, tensors, faces=body.faces.shape[0])
+        if tensors["betas"].shape != body.shape_dirs.shape[-1:]:
+            raise AvatarError(f"{path} is damaged: its body has another number of shape coefficients.")
         gaussians = TriangleGaussians(
             tensors["gaussians.face"],
             tensors["gaussians.bary"],
@@ -221,6 +223,13 @@ class Avatar(nn.Module):
         return avatar
 
 
+def _body_of(header: AvatarHeader, path: Path) -> Body:
+    try:
+        return load_body(header.body)
+    except AvatarError as error:
+        raise AvatarError(f"{path} needs the body it was made with: {error}") from error
+
+
 def read_avatar_file(path: Path) -> tuple[AvatarHeader, dict[str, Tensor]]:
     """Header and tensors of an avatar file. Nothing in it is run."""
     from safetensors import SafetensorError, safe_open
@@ -231,7 +240,7 @@ def read_avatar_file(path: Path) -> tuple[AvatarHeader, dict[str, Tensor]]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise AvatarError(f"{path} is not a readable avatar file: {error}.") from error
+        raise AvatarError(f"{path} is not a readable avatar file: {brief(error)}.") from error
     if metadata.get("format") != FORMAT:
         raise AvatarError(
             f"{path} is not an avatar of this program's format {FORMAT} "
@@ -240,7 +249,7 @@ def read_avatar_file(path: Path) -> tuple[AvatarHeader, dict[str, Tensor]]:
     try:
         header = AvatarHeader(**metadata)
     except TypeError as error:
-        raise AvatarError(f"{path} has a broken header: {error}.") from error
+        raise AvatarError(f"{path} has a broken header: {brief(error)}.") from error
     return header, tensors
 
 

@@ -17,7 +17,7 @@ from avatar.body.model import Body, Kind
 from avatar.body.parts import parts_by_joint
 from avatar.body.skeleton import SMPL_JOINTS, SMPLH_JOINTS, SMPLX_JOINTS
 from avatar.body.unpickle import read_pickle
-from avatar.errors import AvatarError
+from avatar.errors import AvatarError, brief
 from avatar.files import require_file
 from avatar.geometry import rotation_from_rotvec
 
@@ -75,7 +75,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     except AvatarError:
         raise
     except Exception as error:  # zipfile, zlib, struct and NumPy each raise their own kinds on broken files
-        raise AvatarError(f"{path} is not a readable npz file of plain arrays: {error}.") from error
+        raise AvatarError(f"{path} is not a readable npz file of plain arrays: {brief(error)}.") from error
 
 
 def _body(name: str, path: Path, arrays: Mapping[str, Any]) -> Body:

@@ -19,10 +19,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from avatar.body.unpickle import ALLOWED, Refused
-from avatar.errors import AvatarError
+from avatar.errors import AvatarError, brief
 
 # Uncompressed, the largest motions are a few hundred megabytes; beyond this a file is an attack or no motion.
-MOST_BYTES = 4_000_000_000
+MOST_BYTES = 1_000_000_000
 
 
 class _JoblibArray:
@@ -97,7 +97,7 @@ def read_pickle(data: bytes, name: str) -> Any:
     except Refused as refused:
         raise AvatarError(f"{name} was refused: {refused}, and a motion file may only hold arrays.") from refused
     except Exception as error:  # a hostile stream can break any of the steps above in its own way
-        raise AvatarError(f"{name} is not a pickle of plain arrays: {error}.") from error
+        raise AvatarError(f"{name} is not a pickle of plain arrays: {brief(error)}.") from error
 
 
 def _decompressed(data: bytes) -> bytes:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from avatar.errors import AvatarError
+from avatar.errors import AvatarError, brief
 from avatar.files import read_npz, write_npz
 from avatar.images import read_image, read_mask, write_image
 from avatar.observe.layouts import LAYOUTS
@@ -95,8 +95,8 @@ def load_observations(folder: Path) -> Observations:
     arrays = read_npz(path)
     try:
         return _observations(arrays, folder)
-    except (KeyError, ValueError, TypeError, IndexError) as error:
-        raise AvatarError(f"{path} does not hold observations as this version writes them: {error}.") from error
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
+        raise AvatarError(f"{path} does not hold observations as this version writes them: {brief(error)}.") from error
 
 
 def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:
@@ -105,6 +105,8 @@ def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:
     layout, count = str(arrays["layout"]), len(arrays["keypoints"])
     joints = len(LAYOUTS[layout].names)
     width, height = (int(n) for n in arrays["size"])
+    if not (1 <= width < 10**5 and 1 <= height < 10**5 and count):
+        raise ValueError(f"{count} pictures of {width} x {height} pixels")
     tensors = {
         name: _tensor(arrays[name], shape)
         for name, shape in (
@@ -115,7 +117,9 @@ def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:
     }  # fmt: skip
     K, T_camera_world = tensors.pop("K", None), tensors.pop("T_camera_world", None)
     cameras = None if K is None or T_camera_world is None else Cameras(K, T_camera_world, width, height)
-    instant = torch.from_numpy(arrays["instant"].astype(np.int64)).reshape(count)
+    instant = _tensor(arrays["instant"], (count,)).long()
+    if instant.min() < 0 or instant.max() >= count:
+        raise ValueError("frames of instants that are not there")
     return Observations(
         images=stored_frames(folder, count),
         masks=stored_masks(folder, count),
@@ -134,4 +138,6 @@ def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:
 def _tensor(array: np.ndarray, shape: tuple[int, ...]) -> torch.Tensor:
     if array.shape != shape:
         raise ValueError(f"an array of shape {array.shape} instead of {shape}")
+    if array.dtype.kind not in "iuf" or not (np.abs(array) < np.finfo(np.float32).max).all():
+        raise ValueError("an array with entries that are not finite numbers")
     return torch.from_numpy(array.astype(np.float32))

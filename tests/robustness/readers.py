@@ -1,0 +1,49 @@
+"""Every reader of files from others: from a path to what it gives. Named as the folders of the corpus."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from avatar.body import load_body
+from avatar.cameras import load_cameras
+from avatar.datasets.capture import read_capture_cameras, read_capture_joints
+from avatar.files import read_json
+from avatar.images import read_image
+from avatar.model import Avatar
+from avatar.motion.read import load_motion
+from avatar.observe import load_observations
+from avatar.settings import Settings, build
+from avatar.track import load_track
+from avatar.videos import open_video
+
+
+def read_video(path: Path) -> int:
+    return sum(1 for _ in open_video(path).frames())
+
+
+def read_observations(path: Path):
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(path, Path(folder) / "observations.npz")
+        return load_observations(Path(folder))
+
+
+def read_capture(path: Path):
+    return read_capture_cameras(path), read_capture_joints(path)
+
+
+def read_settings(path: Path) -> Settings:
+    return build(Settings, read_json(path), str(path))
+
+
+READERS = {
+    "video": read_video,
+    "track": load_track,
+    "motion": load_motion,
+    "observations": read_observations,
+    "body": load_body,
+    "capture": read_capture,
+    "avatar": Avatar.load,
+    "cameras": load_cameras,
+    "settings": read_settings,
+    "picture": read_image,
+}
