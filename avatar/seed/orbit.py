@@ -36,7 +36,7 @@ NAMES = ("unet", "vae", "image_encoder")
 
 
 @functools.cache
-def orbit_unet() -> type:
+def orbit_unet() -> Any:
     """The class of the network: SVD's, with a time embedding of its own for each frame."""
     from diffusers import UNetSpatioTemporalConditionModel
     from diffusers.models.embeddings import get_timestep_embedding
@@ -140,7 +140,7 @@ class OrbitViews:
         scale = 2 ** (len(self.parts["vae"].config.block_out_channels) - 1)
         square = framed(photo, unet_size * scale).to(self.device, self.kind)
         context, latent = self._context(square), self._latent(square)
-        scheduler = EulerDiscreteScheduler(
+        scheduler: Any = EulerDiscreteScheduler(
             prediction_type="v_prediction", timestep_type="continuous", timestep_spacing="leading",
             use_karras_sigmas=True, **SIGMAS,
         )  # fmt: skip

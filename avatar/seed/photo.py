@@ -18,6 +18,7 @@ from avatar.observe.layouts import LAYOUTS
 from avatar.observe.masks import refine_mask
 from avatar.observe.mediapipe import MediaPipeDetector
 from avatar.observe.mirrored import MirroredDetector, person_size
+from avatar.observe.observe import in_parallel
 from avatar.types import Observations
 
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -72,7 +73,9 @@ def observe_photo(path: Path, person: int | None = None, detector: LandmarkDetec
     pixels = scaled_down(pixels, LONGEST_SIDE)
     image, alpha = on_white(pixels)
     detector = detector or person_detector()
-    found = _choose(detector.detect(image), person, path)
+    # In a thread of its own, with which the network goes: left to the end of the program it complains on stderr.
+    (people,) = in_parallel(detector.detect, [image])
+    found = _choose(people, person, path)
     mask = refine_mask(image, found.mask, None) if alpha is None else alpha
     height, width = mask.shape
     layout = LAYOUTS[detector.layout]
