@@ -33,7 +33,7 @@ _SIDED = {
 }
 _FACE_SPREAD = 0.008
 # Metres from the joint above in the rest pose (left side; x outward, y up, z forward). The shoulder's was measured
-# between BlazePose and true joints on synthetic people; hands and feet follow from anatomy.
+# between BlazePose and the true joints of one synthetic person; hands and feet follow from anatomy.
 _SHIFT = {
     "shoulder": (-0.01, 0.035, 0.0),
     "elbow": (0.0, 0.0, 0.0),
