@@ -8,9 +8,11 @@ from typing import Any
 
 from avatar import __version__
 from avatar.datasets.capture import Capture, Clip, load_capture
+from avatar.datasets.multicamera import is_multicamera, read_stations
 from avatar.errors import AvatarError, UsageError
 from avatar.evaluate.report import table, write_page
 from avatar.evaluate.scores import BACKGROUNDS, NETS, Judged, judge, lpips_reasons, pose_scores, rows
+from avatar.evaluate.stations import station_targets
 from avatar.evaluate.targets import FinishedRun, Target, capture_targets, left_out_targets, open_run, place
 from avatar.files import write_json
 from avatar.metrics import LpipsNet
@@ -35,6 +37,8 @@ def evaluate_run(
         UsageError, AvatarError: see `open_run` and `load_capture`; or there is nothing to compare with.
     """
     opened = open_run(folder)
+    if capture is not None and is_multicamera(capture):
+        return evaluate_stations(opened, capture, clip, out or folder, backend)
     truth = None if capture is None else load_capture(capture)
     trained_on = None if truth is None else trained_clip(opened, truth, clip)
     targets, skipped = left_out_targets(opened, trained_on)
@@ -53,6 +57,28 @@ def evaluate_run(
         "driving": "none" if trained_on is None else "true joints, inverse kinematics on the fitted body",
     }
     return report(opened, targets, skipped, protocol, joints, out or folder, backend)
+
+
+def evaluate_stations(
+    opened: FinishedRun, folder: Path, clip: str | None, out: Path, backend: str
+) -> tuple[dict[str, Any], str]:
+    """Judge a run trained on one of several standing cameras by what the others see; see `evaluate_run`."""
+    stations = read_stations(folder)
+    capture = Capture(folder, {name: station.clip for name, station in stations.items()}, (), ())
+    trained_on = trained_clip(opened, capture, clip)
+    targets, skipped = left_out_targets(opened, None)
+    placement = place(opened, trained_on)
+    for name, station in stations.items():
+        if name != trained_on.name:
+            more, lost = station_targets(opened, station, placement, out / f"observed_{name}")
+            targets, skipped = targets + more, skipped + lost
+    protocol = {
+        "name": f"cameras of {folder.name}, trained on {trained_on.name}",
+        "test_poses_fitted": False,
+        "masks": "found in each video, not true",
+        "alignment": "one scale about the training camera, from the limb joints",
+    }
+    return report(opened, targets, skipped, protocol, None, out, backend)
 
 
 def report(
@@ -123,7 +149,8 @@ def _heading(protocol: dict[str, Any]) -> str:
 
 
 SAID = (
-    "dataset", "masks_of_left_out_frames", "alignment", "driving", "split", "resolution", "background", "lpips_net",
+    "dataset", "masks", "masks_of_left_out_frames",
+    "alignment", "driving", "split", "resolution", "background", "lpips_net",
     "poses", "published",
 )  # fmt: skip
 

@@ -174,7 +174,8 @@ def place(opened: FinishedRun, clip: Clip) -> Placement:
     limbs = list(LIMBS)
     true = transform(clip.cameras.T_camera_world[true_frames], clip.joints[true_frames])[:, limbs]
     found = transform(opened.cameras.T_camera_world[run_frames], found_joints(opened)[run_frames])[:, limbs]
-    scale = float((true * found).sum() / (found * found).sum())
+    known = true.isfinite().all(-1)
+    scale = float((true * found)[known].sum() / found[known].square().sum())
     first = run_frames[0]
     return Placement(clip.cameras.T_camera_world[0], opened.cameras.T_camera_world[first], scale)
 
