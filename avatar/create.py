@@ -1,4 +1,7 @@
-"""The main job: a video or a photo in, an avatar out. Each stage leaves a file, so that a stopped run goes on where it was."""
+"""The main job: a video or a photo in, an avatar out.
+
+Each stage leaves a file, so that a stopped run goes on where it was.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ import torch
 
 from avatar import __version__
 from avatar.body import load_body
+from avatar.body.shape_words import load_shape_words
 from avatar.datasets.training import from_dataset
 from avatar.errors import UsageError
 from avatar.files import write_json
@@ -44,6 +48,8 @@ def create(run: Run, settings: Settings, preview: Preview | None = None) -> dict
     Returns:
         The content of the report.
     """
+    # A body file that is none shows before the minutes that detection takes.
+    load_body(settings.body)
     seconds: dict[str, float] = {}
     device = torch.device(settings.device)
     if device.type == "cpu":
@@ -73,6 +79,7 @@ def create(run: Run, settings: Settings, preview: Preview | None = None) -> dict
         "frames": len(observations),
         "size": [observations.width, observations.height],
         "splats": len(avatar),
+        "shape": _shape(refined),
         "held_out": _held_out_scores(avatar, refined, observations, settings),
         "body_mask_iou": _body_iou(avatar, refined, observations, settings),
         "observed_share": float((avatar.observed > 0.5).float().mean()),
@@ -147,6 +154,17 @@ def _held_out_scores(
         return {"frames": 0}
     scores = {"psnr": full, "psnr_box": box, "alpha_iou": iou}
     return {"frames": len(indices)} | {name: round(sum(v) / len(v), 3) for name, v in scores.items() if v}
+
+
+def _shape(refined: BodyTrack) -> dict[str, Any] | None:
+    """The open body's fitted shape in words, each with the standard deviation that the coefficients leave open."""
+    if refined.body != "open":
+        return None
+    described = load_shape_words().describe(refined.betas)
+    words = {
+        name: {"value": round(value, 3), "spread": round(spread, 3)} for name, (value, spread) in described.items()
+    }
+    return words | {"note": "the spreads do not hold the error of the fit itself, nor of a height that was assumed"}
 
 
 @torch.no_grad()

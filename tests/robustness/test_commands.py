@@ -1,0 +1,104 @@
+"""Wrong use and bad input through the program itself: one sentence on stderr, the right exit code, nothing left."""
+
+import json
+import os
+
+import pytest
+import torch
+
+from avatar.batch import find_videos
+from avatar.cli import main
+from avatar.doctor import examine, report
+from avatar.errors import UsageError
+
+
+def ends(capsys, *arguments):
+    """Exit code and what was said on stderr."""
+    with pytest.raises(SystemExit) as end:
+        main([str(argument) for argument in arguments])
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    return end.value.code, said
+
+
+@pytest.mark.parametrize(
+    "name", ["zero_bytes.mp4", "text.mp4", "audio_only.mp4", "header_only.mp4", "odd_one_pixel.mkv", "zero_frames.mp4"]
+)
+def test_bad_videos(corpus, tmp_path, capsys, name):
+    code, said = ends(capsys, "create", corpus / "video" / name, "--out", tmp_path / "run")
+    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert code == 1 and len(errors) == 1 and name in errors[0]
+    assert not (tmp_path / "run").exists()
+
+
+def test_wrong_use_of_create(corpus, tmp_path, capsys):
+    video = corpus / "video" / "odd_plain.mp4"
+    out = ("--out", tmp_path / "run")
+    for arguments, says in (
+        ((tmp_path / "none.mp4",), "There is no file"),
+        ((video, "--preset", "superb"), "no preset"),
+        ((video, "--resume"), "no run to resume"),
+        ((video, "--body", tmp_path / "none.npz"), "none.npz"),
+    ):
+        code, said = ends(capsys, "create", *arguments, *out)
+        assert code in (1, 2) and says in said, said
+        assert not (tmp_path / "run").exists()
+    if not torch.cuda.is_available():
+        code, said = ends(capsys, "create", video, "--device", "cuda", *out)
+        assert code == 2 and "--device cpu" in said
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "letter.txt").write_text("precious")
+    code, said = ends(capsys, "create", video, *out)
+    assert code == 2 and "--overwrite" in said
+    code, said = ends(capsys, "create", video, "--overwrite", *out)
+    assert code == 2 and (tmp_path / "run" / "letter.txt").read_text() == "precious"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the administrator may write everywhere")
+def test_a_folder_that_cannot_be_written(corpus, tmp_path, capsys):
+    tmp_path.chmod(0o500)
+    code, said = ends(capsys, "create", corpus / "video" / "odd_plain.mp4", "--out", tmp_path / "run")
+    assert code == 1 and "Cannot write" in said
+
+
+def test_a_file_where_the_folder_should_be(corpus, tmp_path, capsys):
+    (tmp_path / "run").write_text("a file")
+    code, said = ends(capsys, "create", corpus / "video" / "odd_plain.mp4", "--out", tmp_path / "run")
+    assert code == 2 and "is a file" in said
+
+
+def test_a_batch_goes_on_after_bad_videos_and_keeps_what_is_done(tmp_path, capsys):
+    folder, out = tmp_path / "videos", tmp_path / "runs"
+    folder.mkdir()
+    for name in ("a.mp4", "b.mp4", "c.mov"):
+        (folder / name).write_text("This is a letter.")
+    (folder / "notes.txt").write_text("not a video")
+    done = out / "b"
+    done.mkdir(parents=True)
+    (done / "avatar.safetensors").write_bytes(b"finished")
+    (done / "report.json").write_text(json.dumps({"held_out": {"psnr": 25.0}, "seconds": {"train": 60.0}}))
+    code, said = ends(capsys, "batch", folder, "--out", out, "--workers", "2")
+    assert code == 1 and "2 of 3 videos failed" in said
+    outcomes = json.loads((out / "batch.json").read_text())
+    assert [outcome["state"] for outcome in outcomes] == ["failed", "done", "failed"]
+    assert "a.mp4" in outcomes[0]["reason"]
+    page = (out / "index.html").read_text()
+    assert "1 of 3 avatars" in page and "25.0 dB" in page and "b/contact.png" in page
+
+
+def test_a_list_of_videos(tmp_path):
+    (tmp_path / "list.txt").write_text("# ours\none.mp4\n\nmore/two.mp4\n")
+    assert find_videos(tmp_path / "list.txt") == [tmp_path / "one.mp4", tmp_path / "more" / "two.mp4"]
+    (tmp_path / "list.txt").write_text("one.mp4\nmore/one.mov\n")
+    with pytest.raises(UsageError, match="one"):
+        find_videos(tmp_path / "list.txt")
+
+
+def test_the_doctor_names_what_is_missing_and_how_to_get_it(monkeypatch, tmp_path):
+    findings = {finding.name: finding for finding in examine()}
+    assert findings["torch"].state == "works" and torch.__version__.startswith(findings["torch"].detail.split("+")[0])
+    assert findings["ffmpeg"].state == "works" and findings["body/open.npz"].state == "works"
+    monkeypatch.setattr("avatar.assets.ROOT", tmp_path)
+    missing = [finding for finding in examine() if finding.state == "missing"]
+    assert len(missing) == 3 and all(finding.remedy for finding in missing)
+    assert missing[0].remedy in report(missing)

@@ -1,0 +1,146 @@
+"""Training gives the same bits each time, also across a kill; full disks and second writers lose nothing."""
+
+import importlib.util
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from avatar.body import load_body
+from avatar.cameras import front
+from avatar.errors import AvatarError
+from avatar.geometry import rotation_from_rotvec
+from avatar.train import Trainer
+from avatar.train_config import TrainConfig
+from avatar.types import BodyPose, BodyTrack, Observations
+
+ROOT = Path(__file__).parents[2]
+FRAMES, STEPS = 6, 24
+CONFIG = TrainConfig(steps=STEPS, gaussians=400, max_gaussians=700, long_side=64, hold_out=3)
+
+
+class Killed(BaseException):
+    """Stands for a SIGKILL: nothing catches it, and nothing is saved on its way."""
+
+
+class KillAt:
+    """A watcher of training that ends it at a step."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def after_step(self, step, avatar, loss, psnr):
+        if step == self.step:
+            raise Killed
+        return True
+
+
+@pytest.fixture(scope="module")
+def scene():
+    body = load_body("open")
+    rotvecs = torch.zeros(FRAMES, 24, 3)
+    rotvecs[:, 0, 1] = torch.linspace(0, 3, FRAMES)
+    poses = BodyPose(torch.tensor([0.0, 1, 0]).repeat(FRAMES, 1), rotation_from_rotvec(rotvecs))
+    cameras = front(torch.tensor([-1.0, 0, -0.5]), torch.tensor([1.0, 1.9, 0.5]), FRAMES, 48, 64)
+    track = BodyTrack(
+        "open", torch.zeros(body.shape_dirs.shape[-1]), poses, torch.arange(FRAMES) / 10, torch.ones(FRAMES, 24),
+        torch.arange(FRAMES), cameras,
+    )  # fmt: skip
+    rng = torch.Generator().manual_seed(0)
+    mask = torch.zeros(64, 48, dtype=torch.uint8)
+    mask[8:56, 16:32] = 255
+    images = [torch.randint(0, 255, (64, 48, 3), generator=rng, dtype=torch.uint8).numpy() for _ in range(FRAMES)]
+    seen = Observations(
+        images=images, masks=[mask.numpy()] * FRAMES, keypoints=torch.zeros(FRAMES, 33, 3),
+        keypoints_3d=torch.zeros(FRAMES, 33, 3), layout="blazepose33", instant=track.instant, times=track.times,
+        width=48, height=64,
+    )  # fmt: skip
+    return seen, track, body
+
+
+def trainer(scene, checkpoint=None):
+    return Trainer(*scene, CONFIG, "cpu", "cpu", checkpoint=checkpoint)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(scene):
+    return trainer(scene).run()
+
+
+def assert_same_bits(one, other):
+    first, second = one.avatar.state_dict(), other.avatar.state_dict()
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+    assert torch.equal(one.track.poses.rotations, other.track.poses.rotations)
+    assert one.history == other.history
+
+
+def test_same_input_same_bits(scene, undisturbed):
+    assert_same_bits(undisturbed, trainer(scene).run())
+
+
+@pytest.mark.parametrize("step", [7, 13, 22])
+def test_killed_and_resumed_training_ends_in_the_same_bits(scene, undisturbed, tmp_path, step):
+    checkpoint = tmp_path / "checkpoint.pt"
+    with pytest.raises(Killed):
+        trainer(scene, checkpoint).run(KillAt(step))
+    assert checkpoint.is_file()
+    resumed = trainer(scene, checkpoint)
+    result = resumed.run(resume=True)
+    assert_same_bits(undisturbed, result)
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(scene, tmp_path):
+    checkpoint = tmp_path / "checkpoint.pt"
+    made = trainer(scene, checkpoint)
+    made._save()
+    good = checkpoint.read_bytes()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(good) // 2, before[1]))
+    try:
+        with pytest.raises(AvatarError, match=r"checkpoint before it stays.*--resume"):
+            made._save()
+        with pytest.raises(AvatarError, match="Cannot write"):
+            made.avatar.save(tmp_path / "avatar.safetensors")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert checkpoint.read_bytes() == good
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+def test_a_second_process_is_refused_and_a_dead_one_holds_nothing(tmp_path):
+    hold = (
+        "import sys, time, pathlib; from avatar.run import Run, writing\n"
+        f"with writing(Run(pathlib.Path({str(tmp_path / 'run')!r})), False, False):\n"
+        "    print('held', flush=True); time.sleep(60)"
+    )
+    first = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True)
+    assert first.stdout.readline() == "held\n"
+    try:
+        second = subprocess.run([sys.executable, "-c", hold], capture_output=True, text=True, timeout=60)
+        assert "Another process writes" in second.stderr.splitlines()[-1]
+    finally:
+        first.kill()
+        first.wait()
+        first.stdout.close()
+    third = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True)
+    assert third.stdout.readline() == "held\n"
+    third.kill()
+    third.wait()
+    third.stdout.close()
+
+
+@pytest.mark.slow
+def test_a_run_killed_by_the_system_is_resumed(tmp_path):
+    path = ROOT / "scripts" / "kill_test.py"
+    spec = importlib.util.spec_from_file_location("kill_test", path)
+    script = importlib.util.module_from_spec(spec)
+    sys.modules["kill_test"] = script  # dataclasses look their module up
+    spec.loader.exec_module(script)
+    with pytest.raises(SystemExit) as end:
+        script.main(times=2, folder=tmp_path)
+    assert end.value.code == 0
