@@ -4,7 +4,8 @@
 
 Each time a run is begun, killed with SIGKILL after a random share of the time that the undisturbed one took, looked
 at (every file that has its final name must be whole), and finished with --resume; then its avatar must equal the
-undisturbed one's. Prints one line a kill and a last line of counts; the exit status is 1 if any run was lost or differs.
+undisturbed one's. Prints one line a kill and a last line of counts; the exit status is 1 if any run
+was lost or differs.
 """
 
 from __future__ import annotations
