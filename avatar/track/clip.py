@@ -41,6 +41,7 @@ class Clip:
         height: of the person standing, metres; sets the scale of everything.
         standing: the body's height without shape, and its derivative by the shape coefficients.
         trunk: the pair of joints that is upright in most clips.
+        pitch: the camera's pitch and how firmly it is believed, where a turn has shown it, radians.
     """
 
     body: Body
@@ -62,6 +63,7 @@ class Clip:
     height: float
     standing: tuple[float, Float[Tensor, " s"]]
     trunk: Tensor
+    pitch: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         return len(self.times)

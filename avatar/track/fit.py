@@ -23,6 +23,7 @@ from avatar.track.report import TrackReport, median_distance, sentences
 from avatar.track.schedule import SCHEDULE, terms
 from avatar.track.silhouette import Outliner
 from avatar.track.solve import minimise
+from avatar.track.tilt import PITCH_FROM_TURN, pitch_from_turn
 from avatar.track.world import world_of
 from avatar.types import BodyTrack, Cameras, Observations
 
@@ -95,6 +96,9 @@ def fit(clip: Clip, names: tuple[str, ...], outliner: Outliner, start: BodyTrack
             for _ in range(stage.rounds):
                 outline = outliner.pair(state) if math.isfinite(stage.outline) else None
                 state, costs = minimise(state, partial(terms, clip, stage, outline), stage.steps)
+                pitch = pitch_from_turn(clip, state)
+                if pitch is not None:
+                    clip = replace(clip, pitch=(pitch, PITCH_FROM_TURN))
                 bar.step(f"{stage.name}, cost {sum(costs.values()):.0f}")
     return state
 

@@ -125,8 +125,9 @@ def _outline(clip: Clip, state: State, stage: Stage, chain: Chain, outline: Outl
 def _priors(clip: Clip, state: State, stage: Stage) -> list[Term]:
     """What is believed of the shared unknowns."""
     spread = stage.offset * clip.spread.repeat_interleave(3)
-    view = state.view.new_tensor([FOCAL, PITCH, ROLL, CAMERA_HEIGHT])
-    start = state.view.new_tensor([math.log(clip.focal), USUAL_PITCH, 0.0, CAMERA_HEIGHT_M])
+    pitch, pitch_deviation = clip.pitch or (USUAL_PITCH, PITCH)
+    view = state.view.new_tensor([FOCAL, pitch_deviation, ROLL, CAMERA_HEIGHT])
+    start = state.view.new_tensor([math.log(clip.focal), pitch, 0.0, CAMERA_HEIGHT_M])
     parts = (
         ("shape", state.betas, torch.zeros_like(state.betas), torch.full_like(state.betas, stage.shape)),
         ("offsets", state.offsets.flatten(), torch.zeros_like(spread), spread),
