@@ -8,15 +8,15 @@ from collections.abc import Sequence
 
 # Name of the command -> (module in avatar.commands, function in it). The order is the order in --help.
 COMMANDS = {
-    "track": ("track", "track"),
     "create": ("create", "create"),
-    "evaluate": ("evaluate", "evaluate"),
-    "render": ("render", "render"),
+    "view": ("view", "view"),
     "animate": ("animate", "animate"),
     "motions": ("motions", "motions"),
     "describe": ("describe", "describe"),
-    "view": ("view", "view"),
     "export": ("export", "export"),
+    "evaluate": ("evaluate", "evaluate"),
+    "render": ("render", "render"),
+    "track": ("track", "track"),
     "batch": ("batch", "batch"),
     "doctor": ("doctor", "doctor"),
 }
