@@ -315,7 +315,9 @@ class Trainer:
             groups += [("turns", [self.poses.turns]), ("shifts", [self.poses.shifts])]
         return torch.optim.Adam(
             [{"params": p, "name": n, "lr": getattr(rates, n), "initial": getattr(rates, n)} for n, p in groups],
-            eps=1e-15,
+            # Well below the gradients of what is seen: a smaller one would blow the rounding noise of what no
+            # picture shows up to whole steps, and grow fur there.
+            eps=1e-7,
             fused=True,
         )
 
