@@ -67,9 +67,10 @@ def track(observations: Observations, body: Body, options: TrackOptions | None =
     outliner = Outliner(body, observations.masks, observations.width, observations.height, float(clip.person_height[0]))
     state = fit(clip, names, outliner, options.start)
     marks = move_points(pose_chain(body, state), state, clip.landmarks).x
+    found_focal = float(state.view[0].exp())
     report = TrackReport(
-        focal=float(state.view[0].exp()),
-        reprojection=median_distance(focal * marks[..., :2] / marks[..., 2:], clip.pixels),
+        focal=found_focal,
+        reprojection=median_distance(found_focal * marks[..., :2] / marks[..., 2:], clip.pixels),
         warnings=sentences(state, clip.confidence, names, None if options.height else ASSUMED_HEIGHT_M, assumed_focal),
     )
     return as_track(clip, state, observations), report

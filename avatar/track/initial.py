@@ -50,13 +50,11 @@ def initial_state(
     """
     at = {name: index for index, name in enumerate(names)}
     count = len(times)
-    betas = torch.zeros(body.shape_dirs.shape[-1], dtype=torch.float64)
-    view = torch.tensor([math.log(focal), 0.0, 0.0, CAMERA_HEIGHT_M], dtype=torch.float64)
     rotations = body.rest_rotations.double().repeat(count, 1, 1, 1)
     torso = [at[f"{side}_{part}"] for side in ("left", "right") for part in ("shoulder", "hip")]
     rest = points.rest[torso].expand(count, -1, -1)
     rotations[:, 0] = smooth_rotations(procrustes(rest, guess[:, torso])[1], times, _SMOOTHING_S)
-    state = State(torch.zeros(count, 3, dtype=torch.float64), rotations, betas, torch.zeros_like(points.rest), view)
+    state = _mean_person(body, points, rotations, focal)
     for joint_name, start, end in _LIMBS:
         joint = body.joint_names.index(joint_name)
         parent = pose_chain(body, state).turn[:, body.parents[joint]]
@@ -64,8 +62,7 @@ def initial_state(
         wanted = F.normalize(guess[:, at[end]] - guess[:, at[start]], dim=-1)
         rotations[:, joint] = _shortest_turn(bone.expand(count, 3), (parent.mT @ wanted[..., None]).squeeze(-1))
     x = move_points(pose_chain(body, state), state, points).x
-    position = _place(x, pixels, focal)
-    return State(position, rotations, betas, state.offsets, view)
+    return replace(state, position=_place(x, pixels, focal))
 
 
 def state_in_pose(
@@ -83,15 +80,23 @@ def state_in_pose(
     """
     rotations = turns.clone()
     rotations[:, 0] = torch.eye(3, dtype=turns.dtype)
-    view = torch.tensor([math.log(focal), 0.0, 0.0, CAMERA_HEIGHT_M], dtype=torch.float64)
-    betas = torch.zeros(body.shape_dirs.shape[-1], dtype=torch.float64)
-    still = torch.zeros(len(times), 3, dtype=torch.float64)
-    state = State(still, rotations, betas, torch.zeros_like(points.rest), view)
+    state = _mean_person(body, points, rotations, focal)
     posed = move_points(pose_chain(body, state), state, points).x
     rotations[:, 0] = smooth_rotations(procrustes(posed, guess)[1], times, _SMOOTHING_S)
     state = replace(state, rotations=rotations)
     x = move_points(pose_chain(body, state), state, points).x
     return replace(state, position=_place(x, pixels, focal))
+
+
+def _mean_person(body: Body, points: Points, rotations: Float[Tensor, "n j 3 3"], focal: float) -> State:
+    """A person of mean shape in these poses at the camera's own place, before a level camera at the usual height."""
+    return State(
+        position=torch.zeros(len(rotations), 3, dtype=torch.float64),
+        rotations=rotations,
+        betas=torch.zeros(body.shape_dirs.shape[-1], dtype=torch.float64),
+        offsets=torch.zeros_like(points.rest),
+        view=torch.tensor([math.log(focal), 0.0, 0.0, CAMERA_HEIGHT_M], dtype=torch.float64),
+    )
 
 
 def along_rays(guess: Float[Tensor, "n l 3"], centre: Float[Tensor, "n 2"], focal: float) -> Float[Tensor, "n l 3"]:
