@@ -73,15 +73,6 @@ def _flat(phase: Phase, value: Number) -> Tensor:
     return torch.full_like(phase, float(value))
 
 
-def _stance(phase: Phase) -> tuple[Turns, ...]:
-    """Standing at ease: arms hanging a little away from the body, elbows and knees soft."""
-    f = _flat
-    return (
-        arm("left", f(phase, -74), f(phase, 5), f(phase, 14)),
-        arm("right", f(phase, -74), f(phase, 5), f(phase, 14)),
-    )
-
-
 def _root_at_rest(frames: int) -> Float[Tensor, "t 3"]:
     rest = model_rest().float()
     height = float(rest[0, 1]) - _floor()
