@@ -104,6 +104,11 @@ class Avatar(nn.Module):
         self.refresh()
         return self
 
+    def reshape(self, betas: Float[Tensor, " shapes"]) -> Avatar:
+        """Give the body another shape, on which the Gaussians keep their places; returns itself."""
+        self.betas = betas.to(self.betas)
+        return self.on(self.device)
+
     def rest_means(self) -> Float[Tensor, "n 3"]:
         """Centres of the Gaussians on the body at rest, metres."""
         return self.surface.means(self.gaussians.offset)

@@ -25,19 +25,20 @@ def shape_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
 
 
 def _word_sliders(gui: viser.GuiApi, store: Store, fitted: tuple[float, ...]) -> Show:
-    """Height, weight and so on. A slider changes the shape by what the words imply, so what else is filmed stays."""
+    """Height, weight and so on. What was filmed stays but for what a slider says."""
     words = load_shape_words()
     own = torch.tensor(fitted)
     described = {name: value for name, (value, _) in words.describe(own).items()}
-    as_described = words.betas(**described)
     sliders = {
         name: gui.add_slider(name.capitalize(), *RANGES[name], 1.0 if name == "age" else 0.01, value)
         for name, value in described.items()
     }
 
     def reshape(_: float) -> None:
-        implied = words.betas(**{name: float(slider.value) for name, slider in sliders.items()})
-        store.set(betas=tuple((own + implied - as_described).tolist()))
+        # Only what was moved: a slider's range and steps may not reach what was fitted.
+        said = {name: float(slider.value) for name, slider in sliders.items()}
+        moved = {name: value for name, value in said.items() if value != described[name]}
+        store.set(betas=tuple(words.reshaped(own, moved).tolist()))
 
     for slider in sliders.values():
         on_user(slider, reshape)

@@ -118,8 +118,7 @@ class Subject:
     def reshape(self, betas: tuple[float, ...]) -> None:
         """Give the body another shape."""
         with self.lock:
-            self.avatar.betas = torch.tensor(betas, device=self.avatar.device)
-            self.avatar.on(self.avatar.device)
+            self.avatar.reshape(torch.tensor(betas))
             self._posed = None
 
 

@@ -1,12 +1,16 @@
 """The open body's shape in words: height, weight, age, gender, muscle and proportions.
 
-Words and shape coefficients of a population vary together as one Gaussian, which the body's file keeps. What some of
-them say about the others is its conditional mean, and how sure that is its conditional spread.
+Words and shape coefficients of a population vary together as one Gaussian, which the body's file keeps. A body is
+described by the likeliest words for its coefficients, which are linear in them; how sure that is, is their conditional
+spread. A body is given other words by the likeliest change of its coefficients that makes it so described.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite
 
 import torch
 from jaxtyping import Float
@@ -25,6 +29,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "proportions": (0.0, 1.0),
 }
 """Least and greatest value of each word: height in metres, age in years, gender 0 male to 1 female."""
+UNITS = {"height": " metres", "age": " years", "gender": " (male to female)"}
 
 
 @dataclass(frozen=True)
@@ -35,59 +40,103 @@ class ShapeWords:
     mean: Float[Tensor, " n"]
     covariance: Float[Tensor, "n n"]
 
-    def betas(self, **words: float) -> Float[Tensor, " s"]:
-        """The likeliest shape coefficients of a person so described; words left out are free.
+    @cached_property
+    def _slopes(self) -> Float[Tensor, "w s"]:
+        """How the likeliest words change with the coefficients."""
+        first = len(self.names)
+        return torch.linalg.solve(self.covariance[first:, first:], self.covariance[:first, first:], left=False)
 
-        Raises:
-            UsageError: a word is unknown or its value out of range.
-        """
-        for name, value in words.items():
-            if name not in self.names:
-                raise UsageError(f"A shape has no {name!r}; it has {', '.join(self.names)}.")
-            low, high = RANGES[name]
-            if not low <= value <= high:
-                raise UsageError(f"The shape's {name} must lie between {low:g} and {high:g}, not at {value:g}.")
-        given = [self.names.index(name) for name in words]
-        mean, _ = self._conditional(given, self.mean.new_tensor(list(words.values())))
-        return mean[len(self.names) :].float()
+    def _likeliest(self, betas: Float[Tensor, " s"]) -> Float[Tensor, " w"]:
+        first = len(self.names)
+        return self.mean[:first] + self._slopes @ (betas.detach().to(self.mean) - self.mean[first:])
 
-    def describe(
-        self, betas: Float[Tensor, " s"], betas_spread: Float[Tensor, " s"] | None = None
-    ) -> dict[str, tuple[float, float]]:
+    def conditions(self, words: Mapping[str, float]) -> tuple[Float[Tensor, "k s"], Float[Tensor, " k"]]:
+        """What words ask of the coefficients, as `slopes @ betas = values`."""
+        rows = [self.names.index(name) for name in words]
+        without = self._likeliest(self.mean.new_zeros(self._slopes.shape[1]))
+        return self._slopes[rows], self.mean.new_tensor(list(words.values())) - without[rows]
+
+    def reshaped(self, betas: Float[Tensor, " s"], words: Mapping[str, float]) -> Float[Tensor, " s"]:
+        """The coefficients changed as little as makes the body so described; words left out stay as they are."""
+        stay = dict(zip(self.names, self._likeliest(betas).tolist(), strict=True))
+        slopes, values = self.conditions({**stay, **words})
+        own = betas.detach().to(slopes)
+        return (own + torch.linalg.pinv(slopes) @ (values - slopes @ own)).to(betas)
+
+    def describe(self, betas: Float[Tensor, " s"], height_spread: float = 0.0) -> dict[str, tuple[float, float]]:
         """For each word its likeliest value for these coefficients and the standard deviation of its error.
+
+        The deviation grows with the distance of the coefficients from those of people, where the words were not
+        learned; what else may be wrong with them it does not hold.
 
         Args:
             betas: the coefficients, as many as the body has.
-            betas_spread: their own standard deviations, where they were estimated; else they are taken as exact.
+            height_spread: standard deviation of the height that they were found with, metres: the size of all else
+                follows it.
         """
         first = len(self.names)
-        given = list(range(first, len(self.mean)))
-        mean, spread = self._conditional(given, betas.detach().to(self.mean), betas_spread)
-        table = zip(self.names, mean[:first].tolist(), spread[:first].tolist(), strict=True)
+        height = self.names.index("height")
+        left_open = (self.covariance[:first, :first] - self._slopes @ self.covariance[first:, :first]).diagonal()
+        far = (betas.detach().to(self.mean) - self.mean[first:]).square().mean().clamp_min(1)
+        with_height = self.covariance[:first, height] / self.covariance[height, height]
+        variance = left_open.clamp_min(0) * far + (with_height * height_spread).square()
+        table = zip(self.names, self._likeliest(betas).tolist(), variance.sqrt().tolist(), strict=True)
         return {name: (min(max(value, RANGES[name][0]), RANGES[name][1]), error) for name, value, error in table}
 
-    def _conditional(
-        self, given: list[int], values: Tensor, values_spread: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of everything when the entries `given` have `values`, known so well."""
-        across = self.covariance[:, given]
-        gain = torch.linalg.solve(across[given], across, left=False) if given else across
-        mean = self.mean + gain @ (values - self.mean[given])
-        variance = (self.covariance - gain @ across.T).diagonal()
-        if values_spread is not None:
-            variance = variance + (gain * values_spread.detach().to(self.mean)).square().sum(1)
-        return mean, variance.clamp_min(0).sqrt()
+    def spread(self, name: str) -> float:
+        """Standard deviation of a word in the population."""
+        row = self.names.index(name)
+        return float(self.covariance[row, row].sqrt())
 
 
-def load_shape_words() -> ShapeWords:
-    """The words of the open body.
+def load_shape_words(body: str = "open") -> ShapeWords:
+    """The words of a body, by the body's name.
 
     Raises:
-        AvatarError: the installation lacks the open body.
+        UsageError: the body has no words. AvatarError: the installation lacks the open body.
     """
+    if body != "open":
+        raise UsageError(
+            f"The shape of the body {body} has no words, only that of the open body has: leave out --shape."
+        )
     arrays = read_npz(asset_path("body", "open.npz"))
     return ShapeWords(
         names=tuple(str(name) for name in arrays["shape_words"]),
         mean=torch.from_numpy(arrays["shape_words_mean"]).double(),
         covariance=torch.from_numpy(arrays["shape_words_covariance"]).double(),
     )
+
+
+def parse_words(text: str | None) -> dict[str, float]:
+    """The words of "height=1.82,weight=0.6"; none of None.
+
+    Raises:
+        UsageError: it is not so written, a word is unknown or said twice, or its value is out of range.
+    """
+    words: dict[str, float] = {}
+    for part in [] if text is None else text.split(","):
+        name, equals, number = (piece.strip() for piece in part.partition("="))
+        if not equals or name in words:
+            raise UsageError(f"--shape is WORD=NUMBER,WORD=NUMBER, each word once, not {text!r}; {_the_words()}.")
+        if name not in RANGES:
+            raise UsageError(f"--shape has no word {name!r}; {_the_words()}.")
+        low, high = RANGES[name]
+        value = _number(number)
+        if value is None or not low <= value <= high:
+            wanted = f"{low:g} to {high:g}{UNITS.get(name, '')}"
+            raise UsageError(f"--shape {name} is {wanted}, not {number!r}; {_the_words()}.")
+        words[name] = value
+    return words
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if isfinite(value) else None
+
+
+def _the_words() -> str:
+    said = [f"{name} {low:g} to {high:g}{UNITS.get(name, '')}" for name, (low, high) in RANGES.items()]
+    return f"the words are {', '.join(said)}"

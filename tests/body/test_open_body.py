@@ -6,7 +6,7 @@ from scipy.spatial import KDTree
 
 from avatar.body import load_body
 from avatar.body.parts import PARTS
-from avatar.body.shape_words import load_shape_words
+from avatar.body.shape_words import load_shape_words, parse_words
 from avatar.body.skeleton import MIRROR, SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
@@ -102,26 +102,67 @@ def test_shapes_are_people():
     assert heights.min() > 1.3 and heights.max() < 2.1
 
 
+MEAN = torch.zeros(10)
+
+
 def test_words_give_the_shape_they_name():
     words = load_shape_words()
-    assert height(words.betas(height=1.82, weight=0.6)) == pytest.approx(1.82, abs=0.005)
-    man, woman = words.betas(gender=0.0), words.betas(gender=1.0)
-    assert height(man) > height(woman) + 0.05
-    assert words.betas().abs().max() < 1e-4
+    assert height(words.reshaped(MEAN, {"height": 1.82, "weight": 0.6})) == pytest.approx(1.82, abs=0.005)
+    thin, stout = (volume(words.reshaped(MEAN, {"weight": weight})) for weight in (0.1, 0.9))
+    assert stout > 1.3 * thin
+    assert torch.equal(words.reshaped(MEAN, {}), MEAN)
 
 
-def test_words_come_back_within_their_error():
+def volume(betas):
+    """Of the body at rest, by the tetrahedra between its triangles and the origin."""
+    body = load_body("open")
+    a, b, c = body.rest(betas).vertices[body.faces].unbind(1)
+    return float((torch.linalg.cross(a, b) * c).sum() / 6)
+
+
+def test_a_word_changes_what_it_names_and_leaves_the_others():
     words = load_shape_words()
-    said = words.describe(words.betas(height=1.6, weight=0.8, gender=0.9))
-    for name, value in (("height", 1.6), ("weight", 0.8), ("gender", 0.9)):
-        assert abs(said[name][0] - value) < said[name][1] + 0.01
-    unsure = words.describe(torch.zeros(10), torch.full((10,), 0.5))
-    sure = words.describe(torch.zeros(10))
-    assert all(unsure[name][1] > sure[name][1] for name in words.names)
+    person = torch.tensor([0.5, -0.3, 0.2, 0.4, -0.6, 0.1, 0.3, -0.2, 0.1, 0.4])
+    before, after = words.describe(person), words.describe(words.reshaped(person, {"height": 1.9, "weight": 0.8}))
+    assert after["height"][0] == pytest.approx(1.9, abs=1e-4) and after["weight"][0] == pytest.approx(0.8, abs=1e-4)
+    for name in ("age", "gender", "muscle", "proportions"):
+        assert after[name][0] == pytest.approx(before[name][0], rel=1e-3)
+    back = words.reshaped(words.reshaped(person, {"weight": 0.8}), {"weight": before["weight"][0]})
+    assert torch.allclose(back, person, atol=1e-3)
+
+
+def test_words_are_as_sure_as_the_shape_tells():
+    words = load_shape_words()
+    sure = words.describe(MEAN)
+    assert sure["height"][1] < 0.005
     assert sure["age"][1] > 5  # the years hardly show in a body without wrinkles
+    assumed = words.describe(MEAN, height_spread=0.1)
+    assert assumed["height"][1] == pytest.approx(0.1, abs=0.001)
+    assert assumed["gender"][1] > 2 * sure["gender"][1]  # who may be taller may be a man
+    strange = words.describe(torch.full((10,), 3.0))
+    assert strange["weight"][1] == pytest.approx(3 * sure["weight"][1], rel=1e-3)
 
 
-@pytest.mark.parametrize("bad", [{"height": 182.0}, {"width": 1.0}, {"weight": float("nan")}])
-def test_impossible_words_are_refused(bad):
-    with pytest.raises(UsageError, match=next(iter(bad))):
-        load_shape_words().betas(**bad)
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "height=182",
+        "width=1",
+        "weight=nan",
+        "weight=heavy",
+        "weight",
+        "",
+        "weight=0.5,weight=0.6",
+        "height=1.8 weight=1",
+    ],
+)
+def test_impossible_words_are_refused_with_those_there_are(bad):
+    with pytest.raises(
+        UsageError, match=r"^--shape .* the words are height 1.3 to 2.2 metres, .*proportions 0 to 1\.$"
+    ):
+        parse_words(bad)
+
+
+def test_a_body_without_words_says_so():
+    with pytest.raises(UsageError, match="body smpl has no words"):
+        load_shape_words("smpl")
