@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from avatar import __version__
 from avatar.body import Body, load_body
+from avatar.body.shape_words import load_shape_words
 from avatar.body.skinning import skinning_transforms
 from avatar.correctives import PoseCorrectives
 from avatar.deform import DeformMLP, nearby_joints, place_features
@@ -108,6 +110,14 @@ class Avatar(nn.Module):
         """Give the body another shape, on which the Gaussians keep their places; returns itself."""
         self.betas = betas.to(self.betas)
         return self.on(self.device)
+
+    def reshape_by(self, words: Mapping[str, float]) -> Avatar:
+        """Give the body the shape that words say (`avatar.body.shape_words`), all else as it is; returns itself.
+
+        Raises:
+            UsageError: there are words, and the body's shape has none.
+        """
+        return self.reshape(load_shape_words(self.body.name).reshaped(self.betas, words)) if words else self
 
     def rest_means(self) -> Float[Tensor, "n 3"]:
         """Centres of the Gaussians on the body at rest, metres."""

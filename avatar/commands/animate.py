@@ -31,6 +31,7 @@ def animate(
     source_fps: float | None = None,
     facing: Literal["front", "keep"] = "front",
     feet: Literal["plant", "keep"] = "plant",
+    shape: str | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     backend: Literal["auto", "gsplat", "cpu", "reference"] = "auto",
 ) -> None:
@@ -61,6 +62,9 @@ def animate(
         source_fps: frames a second of the motion file, if it does not say.
         facing: front turns the motion to start facing the camera, keep leaves its direction and place.
         feet: plant holds standing feet on the floor, keep leaves them as they come.
+        shape: another shape for the body, in words: height=1.82,weight=0.6. The words are height (metres), age (years),
+            weight, gender (0 male to 1 female), muscle and proportions (0 to 1); those left out stay as they are.
+            Bodies of SMPL files have no words.
         device: where to render; auto takes CUDA where it works.
         backend: the renderer; auto takes gsplat on CUDA and cpu elsewhere.
     """
@@ -68,6 +72,7 @@ def animate(
         raise UsageError("Say either --motion or --pose.")
     from avatar.animate import Shot, find_motion, motion_of_pose, parse_size
     from avatar.animate import animate as film
+    from avatar.body.shape_words import parse_words
     from avatar.create import chosen_device
     from avatar.model import Avatar
     from avatar.motion.motion import ReadOptions
@@ -76,6 +81,7 @@ def animate(
     from avatar.motion.retarget import Retargeting, retarget
     from avatar.run import Run
 
+    words = parse_words(shape)
     place = Run(run)
     place.require_avatar()
     width, height = parse_size(size)
@@ -86,7 +92,7 @@ def animate(
     else:
         moved = motion_of_pose(pose_from_option(pose or ""))
         facing = "keep"
-    subject = Avatar.load(place.avatar).on(chosen_device(device))
+    subject = Avatar.load(place.avatar).on(chosen_device(device)).reshape_by(words)
     track = retarget(moved, subject.rest, Retargeting(fps, start, end, speed, loop, facing, feet))
     if out is None:
         name = Path(motion).stem if motion is not None else "pose"

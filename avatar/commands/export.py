@@ -32,6 +32,7 @@ def export(
     count: int = 100,
     seed: int = 0,
     body: str | None = None,
+    shape: str | None = None,
     backend: Literal["auto", "gsplat", "cpu", "reference"] = "auto",
 ) -> None:
     """Write an avatar as files that other programs open. Everything is Y up, in metres, facing +Z.
@@ -59,6 +60,9 @@ def export(
         count: how many pictures --dataset makes.
         seed: of the random poses and cameras of --dataset.
         body: path of the body model's file, where it lies elsewhere than when the avatar was made.
+        shape: another shape for the body, in words: height=1.82,weight=0.6. The words are height (metres), age (years),
+            weight, gender (0 male to 1 female), muscle and proportions (0 to 1); those left out stay as they are.
+            Bodies of SMPL files have no words.
         backend: the renderer of --turntable and --dataset.
     """
     outputs = {
@@ -72,12 +76,14 @@ def export(
     for kind, path in wanted.items():
         _check_suffix(kind, path)
 
+    from avatar.body.shape_words import parse_words
     from avatar.export.job import ExportJob, open_run
 
-    opened = open_run(run, body)
+    words = parse_words(shape)
+    opened, avatar = open_run(run, body)
     job = ExportJob(
-        *opened, motions=motion, pose=pose, lit=lit, title=title or run.resolve().name, credits=credits,
-        size=_size(size), count=count, seed=seed, backend=backend,
+        opened, avatar.reshape_by(words), motions=motion, pose=pose, lit=lit, title=title or run.resolve().name,
+        credits=credits, size=_size(size), count=count, seed=seed, backend=backend,
     )  # fmt: skip
     for kind, path in wanted.items():
         print(f"{kind.replace('_', ' ') + ':':14}{path}  ({getattr(job, kind)(path)})", flush=True)

@@ -13,6 +13,7 @@ from avatar.model import Avatar
 from avatar.motion.builtin import BUILTIN, builtin_motion
 from avatar.motion.read import load_motion
 from avatar.motion.retarget import Retargeting, retarget
+from avatar.motion.skeletons import leg_length
 from avatar.run import Run
 from avatar.track.file import load_track
 from avatar.types import BodyPose, BodyTrack
@@ -33,7 +34,10 @@ def motion_by_name(run: Run, avatar: Avatar, name: str) -> BodyTrack:
         AvatarError: the file is broken.
     """
     if name == FILMED:
-        return replace(load_track(run.track), cameras=None)
+        track = load_track(run.track)
+        # A body that was given longer legs stands higher, and steps farther.
+        legs = leg_length(avatar.rest.joints) / leg_length(avatar.body.rest(track.betas.to(avatar.device)).joints)
+        return replace(track, cameras=None, poses=replace(track.poses, root_position=track.poses.root_position * legs))
     if name in BUILTIN:
         return builtin_track(avatar, name)
     path = Path(name)

@@ -45,6 +45,18 @@ def test_several_kinds_at_once(person, run_folder, tmp_path, capsys):
     assert len(load_motion(motion).track) == 24
 
 
+def test_another_body_shape_keeps_its_feet_on_the_ground(run_folder, tmp_path):
+    lowest, top = {}, {}
+    for shape in ((), ("--shape", "height=2.1,weight=0.7")):
+        path = tmp_path / "me.ply"
+        assert export(run_folder, "--ply", path, "--pose", "filmed:3", *shape) == 0
+        y = PlyData.read(path)["vertex"]["y"]
+        lowest[shape], top[shape] = y.min(), y.max()
+    before, after = lowest
+    assert top[after] - lowest[after] > 1.15 * (top[before] - lowest[before])
+    assert lowest[after] == pytest.approx(lowest[before], abs=0.04)
+
+
 def test_a_page_loads_nothing_from_anywhere(run_folder, tmp_path):
     assert export(run_folder, "--html", tmp_path / "me.html", "--motion", "filmed") == 0
     text = (tmp_path / "me.html").read_text()
@@ -59,6 +71,7 @@ def test_a_page_loads_nothing_from_anywhere(run_folder, tmp_path):
         (["--dataset", "labels.zip"], "--dataset writes a folder, not labels.zip."),
         (["--ply", "me.ply", "--pose", "filmed:24"], "filmed has the frames 0 to 23, not '24'."),
         (["--html", "me.html", "--motion", "moonwalk"], "There is no motion 'moonwalk'"),
+        (["--ply", "me.ply", "--shape", "height=210"], "--shape height is 1.3 to 2.2 metres, not '210'"),
         (["--turntable", "me.mp4", "--size", "big"], "--size must be WIDTHxHEIGHT"),
     ],
 )
