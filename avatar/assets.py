@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from avatar.errors import AvatarError
@@ -21,3 +22,14 @@ def asset_path(*parts: str) -> Path:
     if not path.exists():
         raise AvatarError(f"The file {path} is missing from this installation: install the project again.")
     return path
+
+
+def model_folder() -> Path:
+    """Where models that do not ship lie: the folder that AVATAR_MODELS names, or that of the shipped ones."""
+    return Path(os.environ.get("AVATAR_MODELS") or ROOT / "models")
+
+
+def model_path(name: str) -> Path | None:
+    """The path of a model that need not be there, or None."""
+    path = model_folder() / name
+    return path if path.is_file() else None

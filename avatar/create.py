@@ -27,6 +27,7 @@ from avatar.files import write_json
 from avatar.metrics import alpha_iou, person_box, psnr
 from avatar.model import Avatar
 from avatar.observe import load_observations, observe
+from avatar.observe.choose import choose_detector
 from avatar.photo import from_photo, photo_training
 from avatar.pictures import WHITE, body_splats, write_contact_sheet, write_overlay, write_turntable
 from avatar.render import render
@@ -94,7 +95,15 @@ def create(run: Run, settings: Settings, preview: Preview | None = None) -> dict
 
 def _observed(run: Run, settings: Settings) -> Observations:
     if not (run.observations / "observations.npz").is_file():
-        observe(Path(settings.source), run.observations, max_frames=settings.max_frames, person=settings.person)
+        detector, sentence = choose_detector(settings.detector)
+        say(sentence)
+        observe(
+            Path(settings.source),
+            run.observations,
+            person=settings.person,
+            max_frames=settings.max_frames,
+            detector=detector,
+        )
     return load_observations(run.observations)
 
 

@@ -16,6 +16,7 @@ from avatar.complete import FACE, HEAD, part_of_gaussians
 from avatar.metrics import alpha_iou
 from avatar.model import Avatar
 from avatar.observe import load_observations, save_observations
+from avatar.observe.choose import choose_detector
 from avatar.pictures import to_bytes
 from avatar.render import render
 from avatar.run import Run, say
@@ -58,7 +59,9 @@ def from_photo(run: Run, settings: Settings) -> tuple[Observations, BodyTrack, l
     if run.found_track.is_file() and warnings_file.is_file():
         return load_observations(run.observations), load_track(run.found_track), read_json(warnings_file)
     generator = view_generator(settings.views, settings.device, settings.view_frames, settings.view_offload)
-    photo = observe_photo(Path(settings.source), settings.person)
+    detector, sentence = choose_detector(settings.detector)
+    say(sentence)
+    photo = observe_photo(Path(settings.source), settings.person, detector)
     body = load_body(settings.body)
     sights, found, warnings = photo_sights(settings, photo, body)
     if generator is not None:

@@ -28,6 +28,7 @@ class Settings:
         body: "open" or the path of a body file.
         focal: focal length in pixels, where it is known; height: the person's height in metres, likewise.
         max_frames: at most so many frames are used; person: which of several people, counted by size.
+        detector: what finds the person's landmarks (`avatar.observe.choose`).
         views: what shows the other sides of the person in a photo (see `avatar.seed.views`); view_frames: most views
             of an orbit; view_offload: keep a generator's weights in main memory while they are not used.
         train: how the avatar is trained.
@@ -43,6 +44,7 @@ class Settings:
     height: float | None = None
     max_frames: int = 120
     person: int | None = None
+    detector: str = "auto"
     views: str = "none"
     view_frames: int = 21
     view_offload: bool = False

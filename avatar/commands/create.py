@@ -10,7 +10,7 @@ import tyro
 from avatar.errors import UsageError
 
 ProtocolName = Literal["instantavatar", "gauhuman", "humannerf", "hugs", "exavatar"]
-FOR_OWN_SOURCES = ("focal", "height", "max_frames", "person", "views", "view_frames", "view_offload")
+FOR_OWN_SOURCES = ("focal", "height", "max_frames", "person", "detector", "views", "view_frames", "view_offload")
 
 
 def create(
@@ -24,6 +24,7 @@ def create(
     height: float | None = None,
     max_frames: int | None = None,
     person: int | None = None,
+    detector: str | None = None,
     protocol: ProtocolName | None = None,
     views: str | None = None,
     view_frames: int | None = None,
@@ -48,6 +49,8 @@ def create(
         height: height of the person in metres, if you know it; otherwise it is assumed, and said so.
         max_frames: use at most so many frames of the video, the most telling ones.
         person: which person, if there are several: 1 is the largest and most persistent.
+        detector: what finds the landmarks: mediapipe, the model that ships; auto, the same with hands and face refined
+            where their bundles are there; or onnx:FILE, an RTMPose, RTMW or DWPose model of yours (docs/tracking.md).
         protocol: train on a public dataset (PeopleSnapshot, ZJU-MoCap, NeuMan) with its own SMPL poses and the split
             of that publication; needs your SMPL file as --body. See docs/evaluation.md.
         views: for a photo, what shows the sides that it does not: none guesses them, folder:PATH takes pictures made
@@ -69,7 +72,7 @@ def create(
         raise UsageError(f"There is no file {source}.")
     asked = {
         "device": device, "backend": backend, "body": body, "focal": focal, "height": height,
-        "max_frames": max_frames, "person": person, "views": views, "view_frames": view_frames,
+        "max_frames": max_frames, "person": person, "detector": detector, "views": views, "view_frames": view_frames,
         "view_offload": view_offload, "protocol": protocol, "train": {"deform": deform, "steps": steps, "seed": seed,
         # A protocol says itself which frames are left out.
         "hold_out": None if protocol is None else 0},

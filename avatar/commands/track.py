@@ -16,6 +16,7 @@ def track(
     focal: float | None = None,
     height: float | None = None,
     init: Path | None = None,
+    detector: str = "auto",
 ) -> None:
     """Find how the person in VIDEO moves: a body with its shape and its pose in every frame.
 
@@ -27,8 +28,11 @@ def track(
         height: the person's height in metres; without it every length is known only up to scale.
         init: a track or a result of another body fitter for the same frames (GVHMR, WHAM, 4D-Humans, TRAM, PromptHMR,
             any SMPL npz) to start from instead of the detector's own 3D guess.
+        detector: what finds the landmarks: mediapipe, the model that ships; auto, the same with hands and face refined
+            where their bundles are there; or onnx:FILE, an RTMPose, RTMW or DWPose model of yours (docs/tracking.md).
     """
     from avatar.body import load_body
+    from avatar.observe.choose import choose_detector
     from avatar.observe.observe import observe
     from avatar.track import TrackOptions, save_track
     from avatar.track import track as fit
@@ -39,7 +43,9 @@ def track(
 
         start = load_motion(init).track
     out = out or Path("tracks") / video.stem
-    observations = observe(video, out / "observations")
+    chosen, sentence = choose_detector(detector)
+    print(sentence)
+    observations = observe(video, out / "observations", detector=chosen)
     result, report = fit(observations, load_body(body), TrackOptions(focal, height, start))
     save_track(result, out / "track.npz")
     for warning in report.warnings:

@@ -108,7 +108,7 @@ def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:
     if not (1 <= width < 10**5 and 1 <= height < 10**5 and count):
         raise ValueError(f"{count} pictures of {width} x {height} pixels")
     tensors = {
-        name: _tensor(arrays[name], shape)
+        name: _tensor(arrays[name], shape, holes=name == "keypoints_3d")
         for name, shape in (
             ("keypoints", (count, joints, 3)), ("keypoints_3d", (count, joints, 3)), ("times", (count,)),
             ("frame_weight", (count,)), ("K", (count, 3, 3)), ("T_camera_world", (count, 4, 4)),
@@ -135,9 +135,13 @@ def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:
     )
 
 
-def _tensor(array: np.ndarray, shape: tuple[int, ...]) -> torch.Tensor:
+def _tensor(array: np.ndarray, shape: tuple[int, ...], holes: bool = False) -> torch.Tensor:
+    """Numbers of the wanted shape, all finite but for the NaN of what is not there, where there may be `holes`."""
     if array.shape != shape:
         raise ValueError(f"an array of shape {array.shape} instead of {shape}")
-    if array.dtype.kind not in "iuf" or not (np.abs(array) < np.finfo(np.float32).max).all():
+    if array.dtype.kind not in "iuf":
+        raise ValueError("an array of something else than numbers")
+    known = array[~np.isnan(array)] if holes else array
+    if not (np.abs(known) < np.finfo(np.float32).max).all():
         raise ValueError("an array with entries that are not finite numbers")
     return torch.from_numpy(array.astype(np.float32))

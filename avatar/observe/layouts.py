@@ -46,6 +46,13 @@ _SMPL_LIMBS = {
     for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 }
 
+_COCO = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
+    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+    "right_ankle",
+)  # fmt: skip
+_FEET = _both(("ankle", "heel"), ("heel", "foot_index"))
+
 LAYOUTS = {
     # Bazarevsky et al. 2020, BlazePose, as MediaPipe orders them.
     "blazepose33": Layout(
@@ -58,16 +65,14 @@ LAYOUTS = {
             "right_foot_index",
         ),
         smpl=_SMPL_LIMBS,
-        bones=_LIMBS + _ACROSS + _both(("ankle", "heel"), ("heel", "foot_index"), ("wrist", "index")),
+        bones=_LIMBS + _ACROSS + _FEET + _both(("wrist", "index")),
     ),
     # COCO's 17 key points, the order of most 2D detectors.
-    "coco17": Layout(
-        names=(
-            "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder",
-            "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee",
-            "right_knee", "left_ankle", "right_ankle",
-        ),
+    "coco17": Layout(names=_COCO, smpl=_SMPL_LIMBS, bones=_LIMBS + _ACROSS),
+    # The same with heels and big toes.
+    "coco17_feet": Layout(
+        names=(*_COCO, "left_heel", "right_heel", "left_foot_index", "right_foot_index"),
         smpl=_SMPL_LIMBS,
-        bones=_LIMBS + _ACROSS,
+        bones=_LIMBS + _ACROSS + _FEET,
     ),
 }  # fmt: skip

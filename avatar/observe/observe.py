@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from jaxtyping import Int, UInt8
 
-from avatar.assets import asset_path
 from avatar.errors import AvatarError, UsageError
 from avatar.images import Video, open_video, read_mask, write_image
+from avatar.observe.choose import choose_detector
 from avatar.observe.confidence import check_in_view, frame_weights, temper
 from avatar.observe.detector import LandmarkDetector
 from avatar.observe.file import (
@@ -32,8 +32,6 @@ from avatar.observe.file import (
 from avatar.observe.flips import mend_flips
 from avatar.observe.layouts import LAYOUTS
 from avatar.observe.masks import background_plate, refine_mask
-from avatar.observe.mediapipe import MediaPipeDetector
-from avatar.observe.mirrored import MirroredDetector
 from avatar.observe.people import People, Person
 from avatar.observe.select import CANDIDATES, most_telling, sharpest_of_each, sharpness
 from avatar.progress import Progress
@@ -41,7 +39,6 @@ from avatar.types import Observations
 
 SMALLEST_SIDE = 128
 LONGEST_SIDE = 1920
-MOST_PEOPLE = 4
 A = TypeVar("A")
 B = TypeVar("B")
 
@@ -62,7 +59,7 @@ def observe(
             removed with the last reference to the pictures.
         person: which person, 1 being the largest and most persistent, or None for that one.
         max_frames: a longer clip is thinned to this many sharp frames that differ in pose and view.
-        detector: MediaPipe's heavy BlazePose, asked twice, where None is given.
+        detector: what `choose_detector` takes by itself where None is given.
 
     Raises:
         UsageError: there is no such file or no such person.
@@ -76,8 +73,7 @@ def observe(
             f"{video} is {source.width}x{source.height}: frames need at least {SMALLEST_SIDE} pixels a side."
         )
     if detector is None:
-        model = asset_path("models", "pose_landmarker_heavy.task")
-        detector = MirroredDetector(MediaPipeDetector(model, MOST_PEOPLE))
+        detector, _ = choose_detector()
     folder = Path(tempfile.mkdtemp(prefix="avatar-observations-")) if out is None else out
     (folder / "observations.npz").unlink(missing_ok=True)
     work = folder / "unfinished"

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from avatar.observe.choose import choose_detector
 from avatar.observe.detector import LandmarkDetector
 from avatar.progress import Progress
-from avatar.seed.photo import on_white, person_detector, scaled_down
+from avatar.seed.photo import on_white, scaled_down
 from avatar.seed.views import Photo, View, person_mask
 from avatar.seed.weights import licence_of, loading
 
@@ -61,7 +62,7 @@ class EditedViews:
         from PIL import Image
 
         picture = Image.fromarray(_on_white(photo))
-        detector = self.detector or person_detector(1)
+        detector = self.detector or choose_detector(most_people=1)[0]
         views = []
         with loading(self.model):
             pipeline = self.pipeline or self._load()

@@ -9,7 +9,8 @@ from typing import Any
 from avatar.errors import AvatarError, UsageError
 from avatar.files import read_json
 from avatar.images import read_image
-from avatar.seed.photo import on_white, person_detector
+from avatar.observe.choose import choose_detector
+from avatar.seed.photo import on_white
 from avatar.seed.views import Photo, View, person_mask
 
 INDEX = "views.json"
@@ -48,7 +49,7 @@ class FolderViews:
             raise AvatarError(f"{self.folder} lacks the picture {name} that its {INDEX} names.")
         values = {key: self._number(entry, key, where) for key in RANGES}
         image, alpha = on_white(read_image(self.folder / name))
-        mask = person_mask(image, where, person_detector(1)) if alpha is None else alpha
+        mask = person_mask(image, where, choose_detector(most_people=1)[0]) if alpha is None else alpha
         if mask.max() < 128:
             raise AvatarError(f"{where}: the picture shows nobody.")
         return View(name, image, mask, **values)

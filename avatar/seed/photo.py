@@ -9,15 +9,14 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 
-from avatar.assets import asset_path
 from avatar.errors import AvatarError, UsageError
 from avatar.images import read_image
+from avatar.observe.choose import choose_detector
 from avatar.observe.confidence import check_in_view
 from avatar.observe.detector import Detection, LandmarkDetector
 from avatar.observe.layouts import LAYOUTS
 from avatar.observe.masks import refine_mask
-from avatar.observe.mediapipe import MediaPipeDetector
-from avatar.observe.mirrored import MirroredDetector, person_size
+from avatar.observe.mirrored import person_size
 from avatar.observe.observe import in_parallel
 from avatar.types import Observations
 
@@ -26,7 +25,6 @@ LONGEST_SIDE = 1920
 SMALLEST_SIDE = 128
 SMALLEST_PERSON = 96  # px, diagonal of the landmarks
 UNSURE = 0.25  # mean confidence of the landmarks below which it is hardly a person
-MOST_PEOPLE = 4
 OPAQUE = 250  # alpha from which a pixel hides what is behind it
 STILL_FRAMES = 5
 
@@ -49,11 +47,6 @@ def is_photo(path: Path) -> bool:
     return path.suffix.lower() in PHOTO_SUFFIXES
 
 
-def person_detector(most_people: int = MOST_PEOPLE) -> LandmarkDetector:
-    """The detector that videos are observed with."""
-    return MirroredDetector(MediaPipeDetector(asset_path("models", "pose_landmarker_heavy.task"), most_people))
-
-
 def observe_photo(path: Path, person: int | None = None, detector: LandmarkDetector | None = None) -> Observations:
     """Find the person in a photo: landmarks, their 3D guess and a sharp mask.
 
@@ -72,7 +65,8 @@ def observe_photo(path: Path, person: int | None = None, detector: LandmarkDetec
         )
     pixels = scaled_down(pixels, LONGEST_SIDE)
     image, alpha = on_white(pixels)
-    detector = detector or person_detector()
+    if detector is None:
+        detector, _ = choose_detector()
     # In a thread of its own, with which the network goes: left to the end of the program it complains on stderr.
     (people,) = in_parallel(detector.detect, [image])
     found = _choose(people, person, path)

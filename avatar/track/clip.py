@@ -14,9 +14,11 @@ from avatar.observe.layouts import LAYOUTS
 from avatar.track.initial import along_rays
 from avatar.track.kinematics import Points, joint_points, surface_points
 from avatar.track.landmarks import landmark_points
+from avatar.track.lift import lifted
 from avatar.track.limits import usual_turns
 from avatar.types import Observations
 
+LIFTED_TRUST = 0.2  # in directions that follow from 2D alone; to be measured against
 REFERENCE_RATE = 30.0  # frames a second for which the deviations in the schedule are meant
 
 
@@ -31,7 +33,7 @@ class Clip:
         focal: given or assumed focal length, pixels.
         pixels: landmarks in pixels from the principal point.
         confidence: trust in each landmark.
-        guess: the detector's landmarks in metres along the camera's axes.
+        guess: the detector's landmarks in metres along the camera's axes, or what the 2D ones suggest.
         person_height: of the person in the picture at each instant, pixels.
         times: seconds.
         share: time that each instant stands for, in frames of the reference rate.
@@ -97,14 +99,21 @@ def prepare(observations: Observations, body: Body, focal: float, height: float)
     pixels, confidence = keypoints[..., :2] - centre, keypoints[..., 2].clamp(0.02, 1)
     if observations.frame_weight is not None:
         confidence = confidence * observations.frame_weight.double().clamp_min(0.05)[:, None]
-    guess = along_rays(filled(observations.keypoints_3d.double(), observations.times.double()), pixels.mean(1), focal)
     times = observations.times.double()
+    known = observations.keypoints_3d.isfinite().all(-1)
+    if known.any(0).all():
+        guess, trust = filled(observations.keypoints_3d.double(), times), known.double()
+    else:
+        guess, trust = lifted(pixels, landmarks.rest, layout.names, times), LIFTED_TRUST * torch.ones_like(confidence)
+    guess = along_rays(guess, pixels.mean(1), focal)
     gap = times.diff()
     share = REFERENCE_RATE / 2 * (torch.cat([gap[:1], gap]) + torch.cat([gap, gap[-1:]]))
     pairs = [(a, b) for a, b in layout.bones if a in layout.smpl and b in layout.smpl]
     ends = [[layout.names.index(name) for name in pair] for pair in pairs]
     bones = torch.tensor([[body.joint_names.index(layout.smpl[name]) for name in pair] for pair in pairs])
-    start, end = guess[:, [a for a, _ in ends]], guess[:, [b for _, b in ends]]
+    (start, end), (start_trust, end_trust) = (
+        (values[:, [a for a, _ in ends]], values[:, [b for _, b in ends]]) for values in (guess, confidence * trust)
+    )
     size = pixels.amax(1) - pixels.amin(1)
     return Clip(
         body=body,
@@ -121,7 +130,7 @@ def prepare(observations: Observations, body: Body, focal: float, height: float)
         share=share.clamp(max=2.0),
         bones=bones,
         bone_directions=F.normalize(end - start, dim=-1),
-        bone_confidence=torch.minimum(confidence[:, [a for a, _ in ends]], confidence[:, [b for _, b in ends]]),
+        bone_confidence=torch.minimum(start_trust, end_trust),
         turns=usual_turns(body),
         height=height,
         standing=standing_height(body),
