@@ -20,7 +20,7 @@ import torch
 
 from avatar import __version__
 from avatar.body import load_body
-from avatar.body.shape_words import load_shape_words
+from avatar.body.shape_words import in_words, load_shape_words
 from avatar.datasets.training import from_dataset
 from avatar.errors import UsageError
 from avatar.files import write_json
@@ -34,7 +34,8 @@ from avatar.render import render
 from avatar.run import Run, say
 from avatar.seed.photo import is_photo
 from avatar.settings import Settings
-from avatar.track import TrackOptions, load_track, save_track, track
+from avatar.track import load_track, save_track, track
+from avatar.track.fit import known_shape
 from avatar.train import Preview, Trainer, held_out_frames
 from avatar.types import BodyTrack, Observations
 
@@ -49,8 +50,8 @@ def create(run: Run, settings: Settings, preview: Preview | None = None) -> dict
     Returns:
         The content of the report.
     """
-    # A body file that is none shows before the minutes that detection takes.
-    load_body(settings.body)
+    # A body file that is none, and a wrong word, show before the minutes that detection takes.
+    height, _ = known_shape(load_body(settings.body), settings.track_options())
     seconds: dict[str, float] = {}
     device = torch.device(settings.device)
     if device.type == "cpu":
@@ -80,7 +81,7 @@ def create(run: Run, settings: Settings, preview: Preview | None = None) -> dict
         "frames": len(observations),
         "size": [observations.width, observations.height],
         "splats": len(avatar),
-        "shape": _shape(refined),
+        "shape": _shape(refined, height),
         "held_out": _held_out_scores(avatar, refined, observations, settings),
         "body_mask_iou": _body_iou(avatar, refined, observations, settings),
         "observed_share": float((avatar.observed > 0.5).float().mean()),
@@ -114,7 +115,7 @@ def _tracked(run: Run, settings: Settings, observations: Observations) -> tuple[
 
         return load_track(run.found_track), read_json(warnings_file)
     body = load_body(settings.body)
-    found, report = track(observations, body, TrackOptions(focal=settings.focal, height=settings.height))
+    found, report = track(observations, body, settings.track_options())
     write_json(warnings_file, report.warnings)
     save_track(found, run.found_track)
     for warning in report.warnings:
@@ -165,15 +166,13 @@ def _held_out_scores(
     return {"frames": len(indices)} | {name: round(sum(v) / len(v), 3) for name, v in scores.items() if v}
 
 
-def _shape(refined: BodyTrack) -> dict[str, Any] | None:
-    """The open body's fitted shape in words, each with the standard deviation that the coefficients leave open."""
+def _shape(refined: BodyTrack, height: float | None) -> dict[str, dict[str, float]] | None:
+    """The open body's fitted shape in words, each with its standard deviation."""
     if refined.body != "open":
         return None
-    described = load_shape_words().describe(refined.betas)
-    words = {
-        name: {"value": round(value, 3), "spread": round(spread, 3)} for name, (value, spread) in described.items()
-    }
-    return words | {"note": "the spreads do not hold the error of the fit itself, nor of a height that was assumed"}
+    described = load_shape_words().describe(refined.betas, height is not None)
+    say(f"the shape: {in_words(described)}")
+    return {name: {"value": round(value, 3), "spread": round(spread, 3)} for name, (value, spread) in described.items()}
 
 
 @torch.no_grad()

@@ -27,7 +27,7 @@ from avatar.seed.photo import observe_photo, still_clip
 from avatar.seed.place import camera_angles, on_canvas, place_view
 from avatar.seed.views import Photo, View, view_generator
 from avatar.settings import Settings
-from avatar.track import TrackOptions, load_track, save_track, track
+from avatar.track import load_track, save_track, track
 from avatar.train import Trainer
 from avatar.train_config import TrainConfig
 from avatar.types import BodyPose, BodyTrack, Cameras, Observations
@@ -87,7 +87,7 @@ def from_photo(run: Run, settings: Settings) -> tuple[Observations, BodyTrack, l
 
 def photo_sights(settings: Settings, photo: Observations, body: Body) -> tuple[list[Sight], BodyTrack, list[str]]:
     """The photo and, where it can be enlarged, its face; the body fitted to it; and sentences for the user."""
-    found, report = track(still_clip(photo), body, TrackOptions(focal=settings.focal, height=settings.height))
+    found, report = track(still_clip(photo), body, settings.track_options())
     assert found.cameras is not None
     sights = [Sight(photo.images[0], photo.masks[0], found.cameras[0])]
     head = (body.parts == HEAD) | (body.parts == FACE)

@@ -8,10 +8,13 @@ from importlib import resources
 from math import isfinite
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 from avatar.errors import UsageError
 from avatar.train_config import TrainConfig
+
+if TYPE_CHECKING:
+    from avatar.track import TrackOptions
 
 PRESETS = ("fast", "balanced", "quality")
 
@@ -26,7 +29,8 @@ class Settings:
         preset: the name or file of the preset that the rest was taken from.
         device: "cpu" or "cuda"; backend: the renderer that runs there.
         body: "open" or the path of a body file.
-        focal: focal length in pixels, where it is known; height: the person's height in metres, likewise.
+        focal: focal length in pixels, where it is known; height: the person's height in metres, likewise; shape: their
+            shape in words, likewise (`avatar.body.shape_words.parse_words`).
         max_frames: at most so many frames are used; person: which of several people, counted by size.
         detector: what finds the person's landmarks (`avatar.observe.choose`).
         views: what shows the other sides of the person in a photo (see `avatar.seed.views`); view_frames: most views
@@ -42,6 +46,7 @@ class Settings:
     body: str = "open"
     focal: float | None = None
     height: float | None = None
+    shape: str | None = None
     max_frames: int = 120
     person: int | None = None
     detector: str = "auto"
@@ -52,6 +57,17 @@ class Settings:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def track_options(self) -> TrackOptions:
+        """What is known of the person and the camera.
+
+        Raises:
+            UsageError: the words of the shape are wrong.
+        """
+        from avatar.body.shape_words import parse_words
+        from avatar.track import TrackOptions
+
+        return TrackOptions(self.focal, self.height, shape=parse_words(self.shape))
 
 
 def read_preset(preset: str) -> dict[str, Any]:

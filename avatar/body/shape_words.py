@@ -63,7 +63,7 @@ class ShapeWords:
         own = betas.detach().to(slopes)
         return (own + torch.linalg.pinv(slopes) @ (values - slopes @ own)).to(betas)
 
-    def describe(self, betas: Float[Tensor, " s"], height_spread: float = 0.0) -> dict[str, tuple[float, float]]:
+    def describe(self, betas: Float[Tensor, " s"], height_known: bool = True) -> dict[str, tuple[float, float]]:
         """For each word its likeliest value for these coefficients and the standard deviation of its error.
 
         The deviation grows with the distance of the coefficients from those of people, where the words were not
@@ -71,22 +71,17 @@ class ShapeWords:
 
         Args:
             betas: the coefficients, as many as the body has.
-            height_spread: standard deviation of the height that they were found with, metres: the size of all else
-                follows it.
+            height_known: False where the height was assumed: then it may be anybody's, and all else follows it.
         """
         first = len(self.names)
         height = self.names.index("height")
         left_open = (self.covariance[:first, :first] - self._slopes @ self.covariance[first:, :first]).diagonal()
         far = (betas.detach().to(self.mean) - self.mean[first:]).square().mean().clamp_min(1)
-        with_height = self.covariance[:first, height] / self.covariance[height, height]
-        variance = left_open.clamp_min(0) * far + (with_height * height_spread).square()
+        variance = left_open.clamp_min(0) * far
+        if not height_known:
+            variance = variance + self.covariance[:first, height].square() / self.covariance[height, height]
         table = zip(self.names, self._likeliest(betas).tolist(), variance.sqrt().tolist(), strict=True)
         return {name: (min(max(value, RANGES[name][0]), RANGES[name][1]), error) for name, value, error in table}
-
-    def spread(self, name: str) -> float:
-        """Standard deviation of a word in the population."""
-        row = self.names.index(name)
-        return float(self.covariance[row, row].sqrt())
 
 
 def load_shape_words(body: str = "open") -> ShapeWords:
@@ -127,6 +122,15 @@ def parse_words(text: str | None) -> dict[str, float]:
             raise UsageError(f"--shape {name} is {wanted}, not {number!r}; {_the_words()}.")
         words[name] = value
     return words
+
+
+def in_words(described: Mapping[str, tuple[float, float]]) -> str:
+    """What `ShapeWords.describe` found, as a line for the user."""
+    said = []
+    for name, (value, spread) in described.items():
+        digits = 0 if name == "age" else 2
+        said.append(f"{name} {value:.{digits}f} ± {spread:.{digits}f}{UNITS.get(name, '').partition(' (')[0]}")
+    return ", ".join(said)
 
 
 def _number(text: str) -> float | None:

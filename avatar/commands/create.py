@@ -10,7 +10,9 @@ import tyro
 from avatar.errors import UsageError
 
 ProtocolName = Literal["instantavatar", "gauhuman", "humannerf", "hugs", "exavatar"]
-FOR_OWN_SOURCES = ("focal", "height", "max_frames", "person", "detector", "views", "view_frames", "view_offload")
+FOR_OWN_SOURCES = (
+    "focal", "height", "shape", "max_frames", "person", "detector", "views", "view_frames", "view_offload",
+)  # fmt: skip
 
 
 def create(
@@ -22,6 +24,7 @@ def create(
     body: str = "open",
     focal: float | None = None,
     height: float | None = None,
+    shape: str | None = None,
     max_frames: int | None = None,
     person: int | None = None,
     detector: str | None = None,
@@ -47,6 +50,9 @@ def create(
         body: "open", the body that ships with the program, or the path of an SMPL, SMPL-H or SMPL-X file.
         focal: focal length of the camera in pixels, if you know it.
         height: height of the person in metres, if you know it; otherwise it is assumed, and said so.
+        shape: what else you know of the person, in words: height=1.82,weight=0.6; the body keeps to it. The words are
+            height (metres, as --height), age (years), weight, gender (0 male to 1 female), muscle and proportions
+            (0 to 1). Bodies of SMPL files have no words.
         max_frames: use at most so many frames of the video, the most telling ones.
         person: which person, if there are several: 1 is the largest and most persistent.
         detector: what finds the landmarks: mediapipe, the model that ships; auto, the same with hands and face refined
@@ -71,7 +77,7 @@ def create(
     if not resume and not source.exists():
         raise UsageError(f"There is no file {source}.")
     asked = {
-        "device": device, "backend": backend, "body": body, "focal": focal, "height": height,
+        "device": device, "backend": backend, "body": body, "focal": focal, "height": height, "shape": shape,
         "max_frames": max_frames, "person": person, "detector": detector, "views": views, "view_frames": view_frames,
         "view_offload": view_offload, "protocol": protocol, "train": {"deform": deform, "steps": steps, "seed": seed,
         # A protocol says itself which frames are left out.

@@ -43,6 +43,7 @@ class Clip:
         height: of the person standing, metres; sets the scale of everything.
         standing: the body's height without shape, and its derivative by the shape coefficients.
         trunk: the pair of joints that is upright in most clips.
+        told: what the user says of the shape as `slopes @ betas = values`, in parts of each word's range.
         pitch: the camera's pitch and how firmly it is believed, where a turn has shown it, radians.
     """
 
@@ -65,6 +66,7 @@ class Clip:
     height: float
     standing: tuple[float, Float[Tensor, " s"]]
     trunk: Tensor
+    told: tuple[Float[Tensor, "k s"], Float[Tensor, " k"]] | None = None
     pitch: tuple[float, float] | None = None
 
     def __len__(self) -> int:

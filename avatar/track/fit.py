@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -12,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body import Body
+from avatar.body.shape_words import RANGES, load_shape_words
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.errors import AvatarError, UsageError
 from avatar.observe.layouts import LAYOUTS
@@ -28,6 +30,7 @@ from avatar.track.world import world_of
 from avatar.types import BodyTrack, Cameras, Observations
 
 ASSUMED_HEIGHT_M = 1.70
+LEAST_HEIGHT_M, MOST_HEIGHT_M = 0.5, 2.6
 # Focal length over the picture's longer side: a phone's main camera while filming, 26 mm equivalent with the crop
 # of about a quarter that its stabiliser takes (33 mm equivalent).
 ASSUMED_FOCAL = 0.92
@@ -41,6 +44,7 @@ class TrackOptions:
     Attributes:
         focal: focal length in pixels; None: that of the observations' cameras, else assumed.
         height: of the person standing, metres; None: assumed, which leaves the scale unknown.
+        shape: what is known of the person's shape, in words (`avatar.body.shape_words`); their height may be said here.
         start: a motion of the same frames, from any other program, whose joint rotations the fit refines; its own
             place and camera are not used. None: the detector's 3D guess.
     """
@@ -48,22 +52,24 @@ class TrackOptions:
     focal: float | None = None
     height: float | None = None
     start: BodyTrack | None = None
+    shape: Mapping[str, float] = field(default_factory=dict)
 
 
 def track(observations: Observations, body: Body, options: TrackOptions | None = None) -> tuple[BodyTrack, TrackReport]:
     """Fit `body` to all frames of one fixed camera at once.
 
     Raises:
-        AvatarError: too few frames, or the body lacks SMPL's joints.
+        UsageError: see `known_shape`. AvatarError: too few frames, or the body lacks SMPL's joints.
     """
     options = options or TrackOptions()
+    height, told = known_shape(body, options)
     if len(observations) < LEAST_FRAMES:
         raise AvatarError(f"{len(observations)} frames are too few to track a body: {LEAST_FRAMES} are needed.")
     names = LAYOUTS[observations.layout].names
     focal, assumed_focal = known_focal(observations, options), None
     if focal is None:
         focal = assumed_focal = ASSUMED_FOCAL * max(observations.width, observations.height)
-    clip = prepare(observations, body, focal, options.height or ASSUMED_HEIGHT_M)
+    clip = replace(prepare(observations, body, focal, height or ASSUMED_HEIGHT_M), told=told)
     outliner = Outliner(body, observations.masks, observations.width, observations.height, float(clip.person_height[0]))
     state = fit(clip, names, outliner, options.start)
     marks = move_points(pose_chain(body, state), state, clip.landmarks).x
@@ -71,7 +77,7 @@ def track(observations: Observations, body: Body, options: TrackOptions | None =
     report = TrackReport(
         focal=found_focal,
         reprojection=median_distance(found_focal * marks[..., :2] / marks[..., 2:], clip.pixels),
-        warnings=sentences(state, clip.confidence, names, None if options.height else ASSUMED_HEIGHT_M, assumed_focal),
+        warnings=sentences(state, clip.confidence, names, None if height else ASSUMED_HEIGHT_M, assumed_focal),
     )
     return as_track(clip, state, observations), report
 
@@ -81,6 +87,29 @@ def known_focal(observations: Observations, options: TrackOptions) -> float | No
     if options.focal is None and observations.cameras is not None:
         return float(observations.cameras.K[0, 0, 0])
     return options.focal
+
+
+def known_shape(
+    body: Body, options: TrackOptions
+) -> tuple[float | None, tuple[Float[Tensor, "k s"], Float[Tensor, " k"]] | None]:
+    """The height in metres that the user gave, and what the other words say of the shape, see `Clip.told`.
+
+    Raises:
+        UsageError: the height is none or was said twice, or there are words and the body's shape has none.
+    """
+    words = dict(options.shape)
+    language = load_shape_words(body.name) if words else None
+    said = words.pop("height", None)
+    if said is not None and options.height is not None:
+        raise UsageError("The height was said twice: by --height and by --shape.")
+    height = options.height if said is None else said
+    if height is not None and not LEAST_HEIGHT_M <= height <= MOST_HEIGHT_M:
+        raise UsageError(f"--height is in metres, from {LEAST_HEIGHT_M:g} to {MOST_HEIGHT_M:g}, not {height:g}.")
+    if language is None or not words:
+        return height, None
+    slopes, values = language.conditions(words)
+    spans = values.new_tensor([RANGES[name][1] - RANGES[name][0] for name in words])
+    return height, (slopes / spans[:, None], values / spans)
 
 
 def fit(clip: Clip, names: tuple[str, ...], outliner: Outliner, start: BodyTrack | None = None) -> State:

@@ -79,6 +79,7 @@ CAMERA_HEIGHT = 0.5
 OUTLINE_SHARE = 0.3  # of each point: neighbours on an outline err together
 LEAN = 1.0  # of the trunk at each instant, radians
 HEIGHT = 0.003  # of the person, metres: nothing in the picture of one camera tells it
+TOLD = 0.02  # of what else the user says of the shape, as a part of each word's range
 FLOOR = 0.02  # metres between sole and floor
 
 
@@ -107,7 +108,7 @@ def terms(clip: Clip, stage: Stage, outline: Outline | None, state: State) -> li
         Term("turn", whole_turn.times(1 / TURN_ACCELERATION), between),
         Term("floor", heights, share, 2.0),
         Term("upright", leans, share),
-        Term("height", _height(clip, state), torch.ones(1, 1, dtype=torch.float64)),
+        *_told(clip, state),
         *([] if outline is None else [_outline(clip, state, stage, chain, outline)]),
         *_priors(clip, state, stage),
     ]
@@ -142,13 +143,19 @@ def _priors(clip: Clip, state: State, stage: Stage) -> list[Term]:
     return result
 
 
-def _height(clip: Clip, state: State) -> Features:
-    """The standing height of the shaped body against the wanted one, in deviations."""
+def _told(clip: Clip, state: State) -> list[Term]:
+    """The standing height of the shaped body against the wanted one, and what else the user said of it."""
     height, slope = clip.standing
-    value = (height + slope @ state.betas - clip.height) / HEIGHT
-    by_shared = slope.new_zeros(1, 1, 1, state.shared_size)
-    by_shared[..., : len(slope)] = slope / HEIGHT
-    return Features(value.reshape(1, 1, 1), {}, by_shared)
+    parts = [("height", slope[None], slope.new_tensor([clip.height - height]), HEIGHT)]
+    if clip.told is not None:
+        parts.append(("told", *clip.told, TOLD))
+    result = []
+    for name, slopes, values, deviation in parts:
+        by_shared = slopes.new_zeros(1, 1, len(slopes), state.shared_size)
+        by_shared[..., : slopes.shape[1]] = slopes / deviation
+        value = (slopes @ state.betas - values) / deviation
+        result.append(Term(name, Features(value[None, None], {}, by_shared), slopes.new_ones(1, 1)))
+    return result
 
 
 def _alone(points: Points) -> Tensor:

@@ -102,15 +102,15 @@ def test_shapes_are_people():
     assert heights.min() > 1.3 and heights.max() < 2.1
 
 
-MEAN = torch.zeros(10)
+AVERAGE = torch.zeros(10)
 
 
 def test_words_give_the_shape_they_name():
     words = load_shape_words()
-    assert height(words.reshaped(MEAN, {"height": 1.82, "weight": 0.6})) == pytest.approx(1.82, abs=0.005)
-    thin, stout = (volume(words.reshaped(MEAN, {"weight": weight})) for weight in (0.1, 0.9))
+    assert height(words.reshaped(AVERAGE, {"height": 1.82, "weight": 0.6})) == pytest.approx(1.82, abs=0.005)
+    thin, stout = (volume(words.reshaped(AVERAGE, {"weight": weight})) for weight in (0.1, 0.9))
     assert stout > 1.3 * thin
-    assert torch.equal(words.reshaped(MEAN, {}), MEAN)
+    assert torch.equal(words.reshaped(AVERAGE, {}), AVERAGE)
 
 
 def volume(betas):
@@ -133,11 +133,11 @@ def test_a_word_changes_what_it_names_and_leaves_the_others():
 
 def test_words_are_as_sure_as_the_shape_tells():
     words = load_shape_words()
-    sure = words.describe(MEAN)
+    sure = words.describe(AVERAGE)
     assert sure["height"][1] < 0.005
     assert sure["age"][1] > 5  # the years hardly show in a body without wrinkles
-    assumed = words.describe(MEAN, height_spread=0.1)
-    assert assumed["height"][1] == pytest.approx(0.1, abs=0.001)
+    assumed = words.describe(AVERAGE, height_known=False)
+    assert assumed["height"][1] == pytest.approx(0.107, abs=0.001)
     assert assumed["gender"][1] > 2 * sure["gender"][1]  # who may be taller may be a man
     strange = words.describe(torch.full((10,), 3.0))
     assert strange["weight"][1] == pytest.approx(3 * sure["weight"][1], rel=1e-3)
