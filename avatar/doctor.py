@@ -17,8 +17,18 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox")
 # Distribution -> what it brings, and the command that installs it.
 OPTIONAL = {
     "gaussforge": ("packed splat files (.splat, .spz, .sog, .ksplat)", "pip install 'splat-avatar[splats]'"),
+    "onnxruntime": ("landmarks by an ONNX pose model of yours", "pip install 'splat-avatar[onnx]'"),
     "diffusers": ("views of a photo's other sides by a model of yours", "pip install diffusers transformers"),
 }
+# Models that do not ship -> what they bring, and where their maker offers them.
+MODELS = {
+    "hand_landmarker.task": (
+        "exacter hands", "https://ai.google.dev/edge/mediapipe/solutions/vision/hand_landmarker#models"
+    ),
+    "face_landmarker.task": (
+        "exacter faces", "https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker#models"
+    ),
+}  # fmt: skip
 NEEDED = ("torch", "numpy", "numba", "scipy", "mediapipe", "smplx", "viser", "safetensors", "opencv-contrib-python")
 
 
@@ -46,6 +56,8 @@ def examine() -> Iterator[Finding]:
     yield _ffmpeg()
     for folder, file in (("body", "open.npz"), ("models", "pose_landmarker_heavy.task"), ("clips", "turn.mp4")):
         yield _asset(folder, file)
+    for name, (use, page) in MODELS.items():
+        yield _model(name, use, page)
     yield from _cuda()
     yield _perceptual()
     yield _browser()
@@ -104,6 +116,15 @@ def _asset(*parts: str) -> Finding:
         return Finding(name, "works", f"{asset_path(*parts).stat().st_size / 1e6:.1f} MB")
     except AvatarError as error:
         return Finding(name, "missing", str(error), "pip install --force-reinstall --no-deps splat-avatar")
+
+
+def _model(name: str, use: str, page: str) -> Finding:
+    from avatar.assets import model_folder, model_path
+
+    path = model_path(name)
+    if path is not None:
+        return Finding(name, "works", str(path))
+    return Finding(name, "absent", use, f"{page}, into {model_folder()} or the folder that AVATAR_MODELS names")
 
 
 def _cuda() -> Iterator[Finding]:

