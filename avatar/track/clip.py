@@ -18,7 +18,7 @@ from avatar.track.lift import lifted
 from avatar.track.limits import usual_turns
 from avatar.types import Observations
 
-LIFTED_TRUST = 0.2  # in directions that follow from 2D alone; to be measured against
+LIFTED_TRUST = 0.2  # in directions that follow from 2D alone; a quarter of it fits as well
 REFERENCE_RATE = 30.0  # frames a second for which the deviations in the schedule are meant
 
 
