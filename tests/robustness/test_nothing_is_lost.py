@@ -1,18 +1,23 @@
 """Training gives the same bits each time, also across a kill; full disks and second writers lose nothing."""
 
+import contextlib
 import importlib.util
 import resource
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
+from avatar.assets import asset_path
 from avatar.body import load_body
 from avatar.cameras import front
 from avatar.errors import AvatarError
 from avatar.geometry import rotation_from_rotvec
+from avatar.run import Run
 from avatar.train import Trainer
 from avatar.train_config import TrainConfig
 from avatar.types import BodyPose, BodyTrack, Observations
@@ -112,6 +117,47 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_says_so(scene, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 24 MB of its own, in memory."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = shutil.which("mount")
+    made = mount and subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)], capture_output=True, text=True
+    )
+    if not made or made.returncode:
+        pytest.skip(f"no disk can be mounted here: {made.stderr.strip() if made else 'there is no mount command'}")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fill(disk):
+    """Write until there is no room left; returns the file to delete."""
+    filler = disk / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    return filler
+
+
+def test_a_disk_that_is_full_leaves_the_last_checkpoint_and_says_so(scene, undisturbed, small_disk):
+    checkpoint = small_disk / "run" / "checkpoint.pt"
+    made = trainer(scene, checkpoint)
+    with pytest.raises(Killed):
+        made.run(KillAt(13))
+    good = checkpoint.read_bytes()
+    filler = fill(small_disk)
+    with pytest.raises(AvatarError, match=r"checkpoint before it stays.*--resume"):
+        made._save()
+    with pytest.raises(AvatarError, match="Cannot write"):
+        made.avatar.save(checkpoint.with_name("avatar.safetensors"))
+    assert checkpoint.read_bytes() == good
+    assert [path.name for path in checkpoint.parent.iterdir()] == ["checkpoint.pt"]
+    filler.unlink()
+    assert_same_bits(undisturbed, trainer(scene, checkpoint).run(resume=True))
+
+
 def test_a_second_process_is_refused_and_a_dead_one_holds_nothing(tmp_path):
     hold = (
         "import sys, time, pathlib; from avatar.run import Run, writing\n"
@@ -134,13 +180,37 @@ def test_a_second_process_is_refused_and_a_dead_one_holds_nothing(tmp_path):
     third.stdout.close()
 
 
-@pytest.mark.slow
-def test_a_run_killed_by_the_system_is_resumed(tmp_path):
+@pytest.fixture(scope="module")
+def kill_script():
     path = ROOT / "scripts" / "kill_test.py"
     spec = importlib.util.spec_from_file_location("kill_test", path)
     script = importlib.util.module_from_spec(spec)
     sys.modules["kill_test"] = script  # dataclasses look their module up
     spec.loader.exec_module(script)
+    return script
+
+
+@pytest.mark.slow
+def test_a_run_killed_by_the_system_is_resumed(kill_script, tmp_path):
     with pytest.raises(SystemExit) as end:
-        script.main(times=2, folder=tmp_path)
+        kill_script.main(times=2, folder=tmp_path)
     assert end.value.code == 0
+
+
+@pytest.mark.slow
+def test_create_on_a_disk_that_fills_is_resumed_once_there_is_room(kill_script, small_disk, tmp_path):
+    source = kill_script.small_source(asset_path("clips", "turn.mp4"), tmp_path)
+    preset = source.with_suffix(".toml")
+    preset.write_text(preset.read_text().replace("steps = 40", "steps = 400"))
+    run = Run(small_disk / "run")
+    process = kill_script.create(source, run.folder)
+    while not run.checkpoint.is_file() and process.poll() is None:
+        time.sleep(0.01)
+    filler = fill(small_disk)
+    assert process.wait() == 1
+    said = kill_script.said(source).read_text().splitlines()[-1]
+    assert said.startswith("error: ") and "The checkpoint before it stays" in said and "--resume" in said
+    kill_script.readable(run)
+    filler.unlink()
+    kill_script.finish(kill_script.create(source, run.folder, "--resume"), source)
+    assert run.report.is_file() and not run.checkpoint.exists()
