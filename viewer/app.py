@@ -60,8 +60,8 @@ class Viewer:
             SplatLayer(self.server, subject),
             BodyLayer(self.server, subject),
             Gizmos(scene, self.store, subject),
+            CameraLayer(scene, subject),
         ]
-        self.cameras = CameraLayer(scene, subject)
         self.pictures = PictureLayer(self.server, subject)
         self.panels = [timeline_panel(gui, self.store, subject)]
         tabs = gui.add_tab_group()

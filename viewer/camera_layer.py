@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 import viser
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 from avatar.geometry import invert_rigid, quat_from_rotation
 from avatar.types import Cameras
@@ -15,6 +15,7 @@ from avatar.viewer.state import ViewState
 from avatar.viewer.subject import Moment, Subject
 
 SHOWN_CAMERAS = 12
+SAME_PLACE = 0.05  # metres, or components of the rotation matrix
 PICTURE_SIDE = 200  # pixels of a frustum's picture
 
 
@@ -27,6 +28,7 @@ class CameraLayer:
             "/ground", infinite_grid=True, plane="xz", cell_size=0.25, section_size=1.0, fade_distance=9.0,
             cell_color=(205, 205, 210), section_color=(170, 170, 180), shadow_opacity=0.0,
         )  # fmt: skip
+        self.cameras = self.scene.add_frame("/cameras", show_axes=False, visible=False)
         self.frustums: list[viser.CameraFrustumHandle] = []
 
     def show(self, state: ViewState, moment: Moment) -> None:
@@ -34,15 +36,14 @@ class CameraLayer:
         self.grid.visible = state.ground
         if state.cameras and not self.frustums:
             self._add_frustums()
-        for frustum in self.frustums:
-            frustum.visible = state.cameras
+        self.cameras.visible = state.cameras
 
     def _add_frustums(self) -> None:
         track, observations = self.subject.track, self.subject.observations
         if track is None or track.cameras is None:
             return
         cameras = track.cameras
-        for index in np.unique(np.linspace(0, len(cameras) - 1, SHOWN_CAMERAS).round().astype(int)).tolist():
+        for index in apart(cameras, np.unique(np.linspace(0, len(cameras) - 1, SHOWN_CAMERAS).round().astype(int))):
             wxyz, position = camera_place(cameras, index)
             picture = None if observations is None else smaller(observations.images[index])
             self.frustums.append(
@@ -61,6 +62,16 @@ class CameraLayer:
                     receive_shadow=False,
                 )
             )
+
+
+def apart(cameras: Cameras, indices: Int[np.ndarray, " n"]) -> list[int]:
+    """Those of the cameras that stand elsewhere or look elsewhere than the ones before; a tripod is one camera."""
+    chosen: list[int] = []
+    for index in indices.tolist():
+        T = cameras.T_camera_world[index]
+        if all((T - cameras.T_camera_world[other]).abs().max() > SAME_PLACE for other in chosen):
+            chosen.append(index)
+    return chosen
 
 
 def camera_place(cameras: Cameras, index: int) -> tuple[np.ndarray, np.ndarray]:

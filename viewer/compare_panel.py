@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 import viser
@@ -42,6 +44,7 @@ def compare_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
     @stand.on_click
     def _(event: viser.GuiEvent) -> None:
         if event.client is not None:
+            store.set(cameras=False)  # the picture that hangs before this camera would hide the avatar
             stand_at(event.client, subject, training_frame(store.state, subject))
 
     def show(state: ViewState) -> None:
@@ -84,7 +87,7 @@ def compared(state: ViewState, subject: Subject, moment: Moment) -> tuple[UInt8[
     person = smaller(np.repeat(mask[rows, columns, None], 3, axis=2), SIDE) / 255
     # Cut out along the mask, so that only the person is compared and not the room behind.
     cut = (source * person + np.array(state.background) * (1 - person)).round().astype(np.uint8)
-    avatar = picture_of(subject.gaussians(moment), camera, state.background)
+    avatar = picture_of(subject.gaussians(replace(moment, opacity=1.0)), camera, state.background)
     apart = avatar.astype(np.float32) - cut
     psnr = float(10 * np.log10(255**2 / max(float((apart**2).mean()), 1e-6)))
     difference = (255 - np.abs(apart) * GAIN).clip(0, 255).astype(np.uint8)

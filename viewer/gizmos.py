@@ -15,7 +15,7 @@ from avatar.viewer.posing import HANDS_AND_FEET, turned
 from avatar.viewer.state import Drag, Store, ViewState
 from avatar.viewer.subject import Moment, Subject
 
-SIZE = 0.18  # metres
+SIZE = 0.25  # metres, so that arrows stick out of the trunk and the feet
 
 
 class Gizmos:
@@ -24,12 +24,10 @@ class Gizmos:
     def __init__(self, scene: viser.SceneApi, store: Store, subject: Subject) -> None:
         self.store, self.subject = store, subject
         self.ring = scene.add_transform_controls(
-            "/gizmos/joint", SIZE, disable_axes=True, disable_sliders=True, depth_test=False, visible=False
+            "/gizmos/joint", SIZE, disable_axes=True, disable_sliders=True, visible=False
         )
         self.pulls = {
-            joint: scene.add_transform_controls(
-                f"/gizmos/pull-{joint}", SIZE, disable_rotations=True, depth_test=False, visible=False
-            )
+            joint: scene.add_transform_controls(f"/gizmos/pull-{joint}", SIZE, disable_rotations=True, visible=False)
             for joint in HANDS_AND_FEET
         }
         self._listen()

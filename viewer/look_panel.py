@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import viser
 
 from avatar.viewer.shape_panel import shape_folder
@@ -11,6 +13,7 @@ from avatar.viewer.widgets import Show, on_user, put
 
 LAYERS = {"splats": "Splats", "mesh": "Body mesh", "skeleton": "Skeleton", "cameras": "Cameras", "ground": "Ground"}
 COLORS: dict[str, Colors] = {"Lit": "lit", "Neutral": "neutral", "Observed": "observed"}
+SEEN_THROUGH = 0.5
 DRAWINGS: dict[str, Drawing] = {"Splats in the browser": "splats", "Pictures from the server": "pictures"}
 
 
@@ -27,7 +30,7 @@ def look_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
     show_shape = shape_folder(gui, store, subject)
 
     for name, box in layers.items():
-        on_user(box, lambda value, name=name: store.set(**{name: value}))
+        on_user(box, lambda value, name=name: store.change(lambda state: with_layer(state, name, value)))
     on_user(colors, lambda name: store.set(colors=COLORS[name]))
     on_user(background, lambda rgb: store.set(background=tuple(rgb)))
     on_user(opacity, lambda value: store.set(opacity=float(value)))
@@ -46,3 +49,11 @@ def look_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
         show_shape(state)
 
     return show
+
+
+def with_layer(state: ViewState, name: str, shown: bool) -> ViewState:
+    """The state with a layer shown or hidden; for the skeleton, which lies inside, the splats turn translucent."""
+    opacity = state.opacity
+    if name == "skeleton":
+        opacity = min(opacity, SEEN_THROUGH) if shown else 1.0
+    return replace(state, **{name: shown}, opacity=opacity)

@@ -83,11 +83,11 @@ def _joint_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
 
 def _keeping_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
     with gui.add_folder("Keep"):
-        save = gui.add_button("Save this pose", icon=Icon.DEVICE_FLOPPY)
+        save = gui.add_button("Save this pose", icon=Icon.DEVICE_FLOPPY, color="gray")
         add = gui.add_button("Add as keyframe", icon=Icon.KEYFRAME)
         seconds = gui.add_slider("Seconds a step", 0.2, 4.0, 0.1, 1.0)
         save_clip = gui.add_button("Save keyframed clip", icon=Icon.MOVIE)
-        clear = gui.add_button("Clear keyframes", icon=Icon.TRASH)
+        clear = gui.add_button("Clear keyframes", icon=Icon.TRASH, color="gray")
 
     def save_pose(client: viser.ClientHandle) -> str:
         pose = subject.pose(store.state)
@@ -117,7 +117,7 @@ def _keeping_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
 
 
 def _edit(state: ViewState, pose: BodyPose) -> ViewState:
-    return replace(state, edited=pose, playing=False)
+    return replace(state, edited=pose, playing=False, message="")
 
 
 def _with_handles(state: ViewState, handles: Handles) -> ViewState:
@@ -149,7 +149,7 @@ def _posed_by_words(state: ViewState, text: str, subject: Subject) -> ViewState:
         return replace(state, message=str(error))
     avatar = subject.avatar
     pose = BodyPose(subject.pose(state).root_position, rotations)
-    return replace(_edit(state, on_the_floor(avatar.body, avatar.rest, pose)), message="")
+    return _edit(state, on_the_floor(avatar.body, avatar.rest, pose))
 
 
 def _keep(store: Store, subject: Subject, kind: str, poses: BodyPose) -> str:
@@ -169,7 +169,7 @@ def _keep(store: Store, subject: Subject, kind: str, poses: BodyPose) -> str:
     )
     save_track(track, path)
     subject.clips = {**subject.clips, path.name: Clip(path.name, poses, CLIP_FPS)}
-    store.set(message=f"saved as motions/{path.name}")
+    store.set(message="")  # so that all tabs draw again and list the new motion
     return f"Saved as {path}."
 
 

@@ -12,6 +12,7 @@ from avatar.viewer.widgets import Show, on_press, on_user, put
 
 SHOWN_BETAS = 10
 BETA_RANGE = 3.0
+DIGITS = {name: 0 if name == "age" else 2 for name in RANGES}  # behind the point, of what a slider shows
 
 
 def shape_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
@@ -28,9 +29,9 @@ def _word_sliders(gui: viser.GuiApi, store: Store, fitted: tuple[float, ...]) ->
     """Height, weight and so on. What was filmed stays but for what a slider says."""
     words = load_shape_words()
     own = torch.tensor(fitted)
-    described = {name: value for name, (value, _) in words.describe(own).items()}
+    described = {name: round(value, DIGITS[name]) for name, (value, _) in words.describe(own).items()}
     sliders = {
-        name: gui.add_slider(name.capitalize(), *RANGES[name], 1.0 if name == "age" else 0.01, value)
+        name: gui.add_slider(name.capitalize(), *RANGES[name], 10.0 ** -DIGITS[name], value)
         for name, value in described.items()
     }
 

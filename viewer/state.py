@@ -38,7 +38,7 @@ class ViewState:
         keyframes: poses collected for a clip of one's own.
         betas: the body's shape coefficients.
         detail: fraction of the splats that is drawn, in (0, 1].
-        opacity: factor on the splats' opacity, to see the skeleton through them.
+        opacity: about how solid the splats are together, in (0, 1]; less lets the skeleton be seen.
         drawing: splats in the browser, or pictures rendered here that follow each tab's camera.
         message: one line on what was last done or went wrong.
     """

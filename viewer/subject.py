@@ -19,6 +19,8 @@ from avatar.viewer.state import Colors, ViewState
 
 # Splats that are left out are replaced by larger neighbours, so that no holes open.
 MOST_GROWTH = 2.5
+# So many splats cover each other, in effect: with this exponent the whole person is about as solid as was asked for.
+LAYERS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +31,16 @@ class Moment:
     colors: Colors
     detail: float = 1.0
     opacity: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A moment, and what of the state it was made from."""
+
+    clip: Clip
+    edited: BodyPose | None
+    values: tuple[Any, ...]
+    moment: Moment
 
 
 @dataclass
@@ -47,7 +59,7 @@ class Subject:
     track: BodyTrack | None = None
     observations: Observations | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
-    _moment: tuple[tuple[Any, ...], Moment] | None = None
+    _moment: _Asked | None = None
     _posed: tuple[Moment, Gaussians] | None = None
 
     def clip(self, name: str) -> Clip:
@@ -71,13 +83,15 @@ class Subject:
         """What a state shows; the very same object as before while none of it changes."""
         clip = self.clip(state.clip)
         frame = min(max(round(state.frame), 0), len(clip) - 1)
-        asked = (clip, frame, state.edited, state.on_spot, state.colors, state.detail, state.opacity, state.betas)
+        values = (frame, state.on_spot, state.colors, state.detail, state.opacity, state.betas)
         with self.lock:
-            # By identity: tensors have no equality that fits a condition.
-            if self._moment is None or any(a is not b and a != b for a, b in zip(asked, self._moment[0], strict=True)):
+            last = self._moment
+            # Motions and poses by identity: tensors have no equality that fits a condition.
+            if last is None or last.clip is not clip or last.edited is not state.edited or last.values != values:
                 pose = state.edited or (clip.on_spot if state.on_spot else clip).poses[frame]
-                self._moment = (asked, Moment(pose, state.colors, state.detail, state.opacity))
-            return self._moment[1]
+                moment = Moment(pose, state.colors, state.detail, state.opacity)
+                self._moment = last = _Asked(clip, state.edited, values, moment)
+            return last.moment
 
     @torch.no_grad()
     def gaussians(self, moment: Moment) -> Gaussians:
@@ -89,7 +103,7 @@ class Subject:
             gaussians = avatar.pose(moment.pose.to(avatar.device), lit=moment.colors == "lit").detach()
             if moment.colors == "observed":
                 gaussians = replace(gaussians, colors=heat(avatar.observed))
-            gaussians = replace(gaussians, opacities=gaussians.opacities * moment.opacity)
+            gaussians = replace(gaussians, opacities=gaussians.opacities * moment.opacity**LAYERS)
             self._posed = (moment, self.thinned(gaussians, moment.detail))
             return self._posed[1]
 

@@ -18,11 +18,15 @@ def on_user(widget: Any, act: Callable[[Any], None]) -> None:
     """Call `act` with the widget's value when a person changes it, in the order of the changes.
 
     Values that the program sets itself come back as events without a client; acting on them would echo for ever.
+    What is typed beside a slider may lie beyond its ends, and is then brought back to them.
     """
 
     async def changed(event: viser.GuiEvent) -> None:
-        if event.client is not None:
-            act(event.target.value)
+        if event.client is None:
+            return
+        if isinstance(widget, viser.GuiSliderHandle):
+            put(widget, value=min(max(widget.value, widget.min), widget.max))
+        act(widget.value)
 
     # A group of buttons remembers the last one pressed but calls it a click.
     listen = widget.on_click if isinstance(widget, viser.GuiButtonGroupHandle) else widget.on_update
