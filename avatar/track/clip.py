@@ -13,7 +13,7 @@ from avatar.body import Body
 from avatar.observe.layouts import LAYOUTS
 from avatar.track.initial import along_rays
 from avatar.track.kinematics import Points, joint_points, surface_points
-from avatar.track.landmarks import landmark_points
+from avatar.track.landmarks import landmark_points, landmark_weights
 from avatar.track.lift import lifted
 from avatar.track.limits import usual_turns
 from avatar.types import Observations
@@ -32,7 +32,7 @@ class Clip:
         spread: how far each landmark may lie from its prior place, metres.
         focal: given or assumed focal length, pixels.
         pixels: landmarks in pixels from the principal point.
-        confidence: trust in each landmark.
+        confidence: trust in each landmark; `weight` what it counts in the fit.
         guess: the detector's landmarks in metres along the camera's axes, or what the 2D ones suggest.
         person_height: of the person in the picture at each instant, pixels.
         times: seconds.
@@ -55,6 +55,7 @@ class Clip:
     focal: float
     pixels: Float[Tensor, "n l 2"]
     confidence: Float[Tensor, "n l"]
+    weight: Float[Tensor, "n l"]
     guess: Float[Tensor, "n l 3"]
     person_height: Float[Tensor, " n"]
     times: Float[Tensor, " n"]
@@ -103,10 +104,11 @@ def prepare(observations: Observations, body: Body, focal: float, height: float)
         confidence = confidence * observations.frame_weight.double().clamp_min(0.05)[:, None]
     times = observations.times.double()
     known = observations.keypoints_3d.isfinite().all(-1)
-    if known.any(0).all():
-        guess, trust = filled(observations.keypoints_3d.double(), times), known.double()
-    else:
-        guess, trust = lifted(pixels, landmarks.rest, layout.names, times), LIFTED_TRUST * torch.ones_like(confidence)
+    guess, trust = filled(observations.keypoints_3d.double(), times), known.double()
+    flat = ~known.any(0)
+    if flat.any():
+        guess[:, flat] = lifted(pixels, landmarks.rest, layout.names, times)[:, flat]
+        trust[:, flat] = LIFTED_TRUST
     guess = along_rays(guess, pixels.mean(1), focal)
     gap = times.diff()
     share = REFERENCE_RATE / 2 * (torch.cat([gap[:1], gap]) + torch.cat([gap, gap[-1:]]))
@@ -126,6 +128,7 @@ def prepare(observations: Observations, body: Body, focal: float, height: float)
         focal=focal,
         pixels=pixels,
         confidence=confidence,
+        weight=landmark_weights(confidence, observations.layout),
         guess=guess,
         person_height=size[:, 1].median().expand(len(times)),
         times=times,
