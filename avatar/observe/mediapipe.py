@@ -104,7 +104,9 @@ class _Network:
             if getattr(self._threads, "warm", False):
                 return self._run(image)
             with _quiet_stderr():  # the network greets when it starts and again when it first finds someone
-                return self._run(image)
+                result = self._run(image)
+            self._threads.warm = bool(getattr(result, f"{self._kind.lower()}_landmarks"))
+            return result
         except (RuntimeError, ValueError) as error:
             raise AvatarError(
                 f"{self._model} does not work as a bundle for MediaPipe's {self._kind.lower()} landmarker: "
@@ -117,9 +119,7 @@ class _Network:
         if not hasattr(self._threads, "landmarker"):
             self._threads.landmarker = self._landmarker()
         picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))
-        result = self._threads.landmarker.detect(picture)
-        self._threads.warm = bool(getattr(result, f"{self._kind.lower()}_landmarks"))
-        return result
+        return self._threads.landmarker.detect(picture)
 
     def _landmarker(self) -> Any:
         from mediapipe.tasks.python import BaseOptions, vision
