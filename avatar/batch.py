@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import html
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,33 +57,60 @@ def find_videos(source: Path) -> list[Path]:
     return videos
 
 
-def batch(videos: list[Path], out: Path, workers: int, options: list[str]) -> list[Outcome]:
+def run_here(task: Callable[..., Outcome], *arguments: Any) -> Outcome:
+    """Run a task on this machine; `avatar.cluster.ray_pool` has the same for a cluster."""
+    return task(*arguments)
+
+
+def batch(
+    videos: list[Path],
+    out: Path,
+    workers: int,
+    options: list[str],
+    run: Callable[..., Outcome] = run_here,
+) -> list[Outcome]:
     """Make an avatar of each video in `out/NAME`, `workers` at a time, with these options of `avatar create`.
 
     Runs that are finished are not made again, and those that were stopped go on. `out/batch.json` and
-    `out/index.html` are written anew after each video.
+    `out/index.html` are written anew after each video. `run(task, *arguments)` calls the task where it is to run.
     """
-    outcomes: dict[Path, Outcome] = {}
+    folder = Path.cwd()
+
+    def outcome_of(video: Path) -> Outcome:
+        try:
+            return run(_make, video, out, options, folder)
+        except AvatarError as error:
+            return Outcome(str(video), str(out / video.stem), "failed", str(error))
+
+    outcomes: list[Outcome] = []
     with Progress("avatars", len(videos)) as bar, ThreadPoolExecutor(workers) as pool:
-        for video, outcome in zip(videos, pool.map(lambda video: _make(video, out, options), videos), strict=True):
-            outcomes[video] = outcome
-            write_summary(out, list(outcomes.values()))
+        for video, outcome in zip(videos, pool.map(outcome_of, videos), strict=True):
+            outcomes.append(outcome)
+            write_summary(out, outcomes)
             bar.step(f"{video.name} {outcome.state}")
-    return list(outcomes.values())
+    return outcomes
 
 
-def _make(video: Path, out: Path, options: list[str]) -> Outcome:
-    run = Run(out / video.stem)
+def _make(video: Path, out: Path, options: list[str], folder: Path) -> Outcome:
+    """The avatar of one video; paths are relative to `folder`, on whichever machine this runs."""
+    run = Run(folder / out / video.stem)
+    made = str(video), str(out / video.stem)
+    if not folder.is_dir():
+        raise AvatarError(
+            f"{socket.gethostname()} has no folder {folder}: all machines must share the files of a batch."
+        )
     if run.report.is_file() and run.avatar.is_file():
-        return Outcome(str(video), str(run.folder), "done")
+        return Outcome(*made, "done")
     resume = ["--resume"] if run.config.is_file() else []
-    command = [sys.executable, "-c", PROGRAM, "create", str(video), "--out", str(run.folder), *options, *resume]
-    process = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=_alone())
+    command = [sys.executable, "-c", PROGRAM, "create", str(video), "--out", made[1], *options, *resume]
+    process = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, errors="replace", check=False, env=_alone()
+    )
     if process.returncode == 0:
-        return Outcome(str(video), str(run.folder), "done")
+        return Outcome(*made, "done")
     said = [line for line in process.stderr.splitlines() if line.startswith("error: ")]
     reason = said[-1].removeprefix("error: ") if said else f"avatar create ended with {process.returncode}."
-    return Outcome(str(video), str(run.folder), "failed", reason)
+    return Outcome(*made, "failed", reason)
 
 
 def _alone() -> dict[str, str]:
