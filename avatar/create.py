@@ -69,6 +69,8 @@ def create(run: Run, settings: Settings, preview: Preview | None = None) -> dict
             observations = _observed(run, settings)
         with _timed(seconds, "track"):
             found, warnings = _tracked(run, settings, observations)
+    for note in observations.notes:
+        say(f"warning: {note}")
     with _timed(seconds, "train"):
         avatar, refined = _trained(run, settings, observations, found, preview)
     with _timed(seconds, "pictures"):
@@ -211,11 +213,21 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 
 def chosen_device(asked: str) -> str:
-    """ "cpu" or "cuda" for `auto`, `cpu` or `cuda`; only `auto` may choose.
+    """ "cpu" or "cuda" for `auto`, `cpu` or `cuda`; only `auto` may choose, and it says so where CUDA is of no use.
 
     Raises:
         UsageError: CUDA was asked for and is not there.
     """
     if asked == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda was asked for, but torch finds no CUDA device: use --device cpu or auto.")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if asked == "auto" else asked
+    if asked != "auto":
+        return asked
+    if not torch.cuda.is_available():
+        return "cpu"
+    from avatar.render.gsplat import missing_kernels
+
+    trouble = missing_kernels()
+    if trouble is None:
+        return "cuda"
+    say(f"CUDA is there but gsplat cannot render on it, since {trouble}; the work is done on the CPU.")
+    return "cpu"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 import platform
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from avatar.errors import AvatarError
+from avatar.errors import AvatarError, brief
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox")
 # Distribution -> what it brings, and the command that installs it.
@@ -29,7 +30,9 @@ MODELS = {
         "exacter faces", "https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker#models"
     ),
 }  # fmt: skip
-NEEDED = ("torch", "numpy", "numba", "scipy", "mediapipe", "smplx", "viser", "safetensors", "opencv-contrib-python")
+# Distribution -> the module that it brings, which is imported: a package may be there and lack a library of the system.
+NEEDED = {name: name for name in ("torch", "numpy", "numba", "scipy", "mediapipe", "smplx", "viser", "safetensors")}
+NEEDED["opencv-contrib-python"] = "cv2"
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,8 @@ def examine() -> Iterator[Finding]:
     """Look at everything, the cheap things first."""
     yield Finding("machine", "works", f"{platform.platform()}, Python {platform.python_version()}")
     yield Finding("CPU", "works", f"{_cpu_name()}, {len(os.sched_getaffinity(0))} of {os.cpu_count()} threads for us")
-    for package in NEEDED:
-        yield _package(package)
+    for package, module in NEEDED.items():
+        yield _package(package, module)
     yield _ffmpeg()
     for folder, file in (("body", "open.npz"), ("models", "pose_landmarker_heavy.task"), ("clips", "turn.mp4")):
         yield _asset(folder, file)
@@ -63,7 +66,12 @@ def examine() -> Iterator[Finding]:
     yield _browser()
     for package, (use, remedy) in OPTIONAL.items():
         version = _version(package)
-        yield Finding(package, "works" if version else "absent", version or use, "" if version else remedy)
+        yield Finding(
+            package,
+            "works" if version else "absent",
+            f"{version}: {use}" if version else use,
+            "" if version else remedy,
+        )
 
 
 def report(findings: list[Finding]) -> str:
@@ -74,7 +82,9 @@ def report(findings: list[Finding]) -> str:
         lines.append(f"{finding.name:{width}}  {finding.state:7}  {finding.detail}")
         if finding.remedy:
             lines.append(f"{'':{width}}           get it: {finding.remedy}")
-    return "\n".join(lines)
+    count = {state: sum(finding.state == state for finding in findings) for state in ("missing", "absent")}
+    needed = f"{count['missing']} needed things are missing" if count["missing"] else "All that is needed works"
+    return "\n".join([*lines, "", f"{needed}; {count['absent']} that add something are absent."])
 
 
 def _version(package: str) -> str | None:
@@ -84,10 +94,15 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _package(package: str) -> Finding:
+def _package(package: str, module: str) -> Finding:
     version = _version(package)
     if version is None:
         return Finding(package, "missing", "not installed", f"pip install {package}")
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # broken packages raise many kinds
+        remedy = f"pip install --force-reinstall {package}"
+        return Finding(package, "missing", f"{version} cannot be loaded: {brief(error)}", remedy)
     return Finding(package, "works", version)
 
 
@@ -131,6 +146,10 @@ def _cuda() -> Iterator[Finding]:
     import torch
 
     if not torch.cuda.is_available():
+        if torch.version.cuda is None and shutil.which("nvidia-smi"):
+            found = "there is an NVIDIA device here, but torch is built without CUDA; training runs on the CPU"
+            yield Finding("CUDA", "absent", found, "pip install --force-reinstall torch")
+            return
         built = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is built without CUDA"
         yield Finding("CUDA", "absent", f"{built} and finds no device; training runs on the CPU")
         return

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avatar.errors import AvatarError, UsageError
-from avatar.files import sweep
+from avatar.files import read_json, sweep
 
 LOG = logging.getLogger("avatar")
 LOCK = ".lock"
@@ -159,13 +159,22 @@ def _set_aside(run: Run, overwrite: bool) -> None:
             f"{run.folder} holds another run: --resume finishes it, --overwrite replaces it, --out DIR puts the new "
             "one elsewhere."
         )
-    if not run.config.is_file() and not (run.folder / PREVIOUS).is_dir():
+    if not _is_ours(run) and not (run.folder / PREVIOUS).is_dir():
         raise UsageError(f"{run.folder} is not empty and was not made by this program: choose another --out.")
     shutil.rmtree(run.folder / PREVIOUS, ignore_errors=True)
     (run.folder / PREVIOUS).mkdir()
     # The configuration goes first: without it nobody takes what is left for a run, should this be interrupted.
     for path in sorted(others, key=lambda path: path != run.config):
         path.rename(run.folder / PREVIOUS / path.name)
+
+
+def _is_ours(run: Run) -> bool:
+    """Whether the folder's configuration is one of ours: other programs keep a config.json in their folders too."""
+    try:
+        config = read_json(run.config)
+    except AvatarError:
+        return False
+    return isinstance(config, dict) and {"source", "train"} <= config.keys()
 
 
 def _put_back(run: Run) -> None:

@@ -5,9 +5,11 @@ import pytest
 from avatar.errors import AvatarError, UsageError
 from avatar.run import Run, writing
 
+CONFIG = '{"source": "me.mp4", "train": {}}'
+
 
 def finished(run: Run, text: str) -> None:
-    run.config.write_text("{}")
+    run.config.write_text(CONFIG)
     run.found_track.write_text("")
     run.avatar.write_text(text)
 
@@ -26,7 +28,7 @@ def test_overwrite_replaces_a_run_only_when_the_new_one_stands(tmp_path):
     with writing(run, overwrite=False, resume=False):
         finished(run, "first")
     with pytest.raises(AvatarError), writing(run, overwrite=True, resume=False):
-        run.config.write_text("{}")
+        run.config.write_text(CONFIG)
         raise AvatarError("There is no person in view.")
     assert run.avatar.read_text() == "first"
     with writing(run, overwrite=True, resume=False):
@@ -38,7 +40,7 @@ def test_overwrite_replaces_a_run_only_when_the_new_one_stands(tmp_path):
 def test_a_failed_first_run_leaves_no_folder(tmp_path):
     run = Run(tmp_path / "run")
     with pytest.raises(AvatarError), writing(run, overwrite=False, resume=False):
-        run.config.write_text("{}")
+        run.config.write_text(CONFIG)
         raise AvatarError("This is not a video.")
     assert not run.folder.exists()
 

@@ -16,6 +16,7 @@ def track(
     focal: float | None = None,
     height: float | None = None,
     shape: str | None = None,
+    person: int | None = None,
     init: Path | None = None,
     detector: str = "auto",
 ) -> None:
@@ -30,6 +31,7 @@ def track(
         shape: what else you know of the person, in words: height=1.82,weight=0.6; the body keeps to it. The words are
             height (metres, as --height), age (years), weight, gender (0 male to 1 female), muscle and proportions
             (0 to 1). Bodies of SMPL files have no words.
+        person: which person, if there are several: 1 is the largest and most persistent.
         init: a track or a result of another body fitter for the same frames (GVHMR, WHAM, 4D-Humans, TRAM, PromptHMR,
             any SMPL npz) to start from instead of the detector's own 3D guess.
         detector: what finds the landmarks: mediapipe, the model that ships; auto, the same with hands and face refined
@@ -53,10 +55,10 @@ def track(
     out = out or Path("tracks") / video.stem
     chosen, sentence = choose_detector(detector)
     print(sentence)
-    observations = observe(video, out / "observations", detector=chosen)
+    observations = observe(video, out / "observations", person=person, detector=chosen)
     result, report = fit(observations, model, options)
     save_track(result, out / "track.npz")
-    for warning in report.warnings:
+    for warning in (*observations.notes, *report.warnings):
         print(f"warning: {warning}")
     if model.name == "open":
         print(f"The shape: {in_words(load_shape_words().describe(result.betas, known_height is not None))}.")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import pytest
 import torch
@@ -52,6 +53,13 @@ def test_wrong_use_of_create(corpus, tmp_path, capsys):
     assert code == 2 and "--overwrite" in said
     code, said = ends(capsys, "create", video, "--overwrite", *out)
     assert code == 2 and (tmp_path / "run" / "letter.txt").read_text() == "precious"
+    # Other programs have a config.json too.
+    (tmp_path / "run" / "config.json").write_text('{"model_type": "bert"}')
+    code, said = ends(capsys, "create", video, "--overwrite", *out)
+    assert code == 2 and "was not made by this program" in said
+    assert (tmp_path / "run" / "letter.txt").read_text() == "precious"
+    code, said = ends(capsys, "create", video, "--resume", *out)
+    assert code == 2 and "config.json" in said and (tmp_path / "run" / "letter.txt").is_file()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the administrator may write everywhere")
@@ -59,6 +67,32 @@ def test_a_folder_that_cannot_be_written(corpus, tmp_path, capsys):
     tmp_path.chmod(0o500)
     code, said = ends(capsys, "create", corpus / "video" / "odd_plain.mp4", "--out", tmp_path / "run")
     assert code == 1 and "Cannot write" in said
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="there is no folder here that nobody may write")
+def test_a_folder_that_nobody_can_write(corpus, capsys):
+    code, said = ends(capsys, "create", corpus / "video" / "odd_plain.mp4", "--out", "/proc/self/run")
+    assert code == 1 and "Cannot write into /proc/self/run" in said
+
+
+def test_a_folder_of_another_program_is_no_run(corpus, tmp_path, capsys):
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    for command in ("view", "evaluate", "export", "animate"):
+        more = {"export": ("--ply", tmp_path / "me.ply"), "animate": ("--motion", "walk")}.get(command, ())
+        code, said = ends(capsys, command, tmp_path, *more)
+        assert code == 2 and "holds no finished avatar" in said, said
+
+
+def test_a_word_of_the_shape_that_is_none_shows_before_detection(corpus, tmp_path, capsys):
+    video, out = corpus / "video" / "odd_plain.mp4", ("--out", tmp_path / "run")
+    for arguments, says in (
+        (("--shape", "wait=0.5"), "the words are height 1.3 to 2.2 metres"),
+        (("--shape", "height=1.8", "--height", "1.8"), "said twice"),
+        (("--height", "182"), "--height is in metres"),
+    ):
+        code, said = ends(capsys, "create", video, *arguments, *out)
+        assert code == 2 and says in said and "finding the person" not in said, said
+        assert not (tmp_path / "run").exists()
 
 
 def test_a_file_where_the_folder_should_be(corpus, tmp_path, capsys):
@@ -98,6 +132,11 @@ def test_the_doctor_names_what_is_missing_and_how_to_get_it(monkeypatch, tmp_pat
     findings = {finding.name: finding for finding in examine()}
     assert findings["torch"].state == "works" and torch.__version__.startswith(findings["torch"].detail.split("+")[0])
     assert findings["ffmpeg"].state == "works" and findings["body/open.npz"].state == "works"
+    assert "All that is needed works" in report(list(findings.values()))
+    monkeypatch.setitem(sys.modules, "smplx", None)  # as if a library of the system were missing
+    broken = {finding.name: finding for finding in examine()}["smplx"]
+    assert broken.state == "missing" and "cannot be loaded" in broken.detail
+    monkeypatch.undo()
     monkeypatch.setattr("avatar.assets.ROOT", tmp_path)
     missing = [finding for finding in examine() if finding.state == "missing"]
     assert len(missing) == 3 and all(finding.remedy for finding in missing)
