@@ -16,6 +16,7 @@ from torch import Tensor
 
 from avatar import losses
 from avatar.body import Body
+from avatar.body.parts import part_of_joint
 from avatar.checkpoint import read_checkpoint, write_checkpoint
 from avatar.complete import complete_unseen, renew_unseen
 from avatar.densify import choose, reattach, split_gaussians
@@ -324,7 +325,7 @@ class Trainer:
 
 def splat_density(body: Body) -> Float[Tensor, " faces"]:
     """How densely each triangle is sown: the face and the hands carry the finest detail."""
-    head = body.joint_names.index("head")
-    hands = [i for i, name in enumerate(body.joint_names) if "hand" in name]
-    weight = 1 + 2 * body.weights[:, head] + 0.5 * body.weights[:, hands].sum(1)
+    head = [i for i, name in enumerate(body.joint_names) if part_of_joint(name) in ("head", "face")]
+    fingers = [i for i, name in enumerate(body.joint_names) if part_of_joint(name) == "hands" and "wrist" not in name]
+    weight = 1 + 2 * body.weights[:, head].sum(1) + 0.5 * body.weights[:, fingers].sum(1)
     return weight[body.faces].mean(1)

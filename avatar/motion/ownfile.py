@@ -31,11 +31,14 @@ def read(content: Content, options: ReadOptions) -> Motion:
     from avatar.track.file import load_track
 
     track = load_track(content.path)
-    joints = min(track.poses.rotations.shape[1], 24)
+    rotations = track.poses.rotations[:, :24].clone()
+    if track.poses.rotations.shape[1] > 24:
+        # Where SMPL has its hands, bodies with fingers have some finger, or the jaw.
+        rotations[:, 22:] = torch.eye(3)
     track = replace(
         track,
-        poses=replace(track.poses, rotations=track.poses.rotations[:, :joints]),
-        confidence=track.confidence[:, :joints],
+        poses=replace(track.poses, rotations=rotations),
+        confidence=track.confidence[:, :24],
         cameras=None,
         instant=torch.arange(len(track)),
     )

@@ -59,7 +59,7 @@ def track(observations: Observations, body: Body, options: TrackOptions | None =
     """Fit `body` to all frames of one fixed camera at once.
 
     Raises:
-        UsageError: see `known_shape`. AvatarError: too few frames, or the body lacks SMPL's joints.
+        UsageError: see `known_shape`. AvatarError: there are too few frames.
     """
     options = options or TrackOptions()
     height, told = known_shape(body, options)
@@ -144,7 +144,8 @@ def turns_of(start: BodyTrack, clip: Clip) -> Float[Tensor, "n j 3 3"]:
             f"The motion to start from has {len(start)} poses, but {len(clip)} frames are tracked: give one a frame."
         )
     turns = clip.body.rest_rotations.double().repeat(len(clip), 1, 1, 1)
-    shared = min(turns.shape[1], start.poses.rotations.shape[1], len(SMPL_JOINTS))
+    common = sum(a == b for a, b in zip(clip.body.joint_names, SMPL_JOINTS, strict=False))
+    shared = min(common, start.poses.rotations.shape[1])
     turns[:, :shared] = start.poses.rotations[:, :shared].double()
     return turns
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body import Body
-from avatar.errors import AvatarError
+from avatar.body.skeleton import SMPL_JOINTS
 from avatar.observe.layouts import LAYOUTS
 from avatar.track.kinematics import Points, joint_points
 
@@ -55,11 +55,7 @@ _FACE = {
 
 
 def landmark_points(body: Body, layout: str) -> tuple[Points, Float[Tensor, " l"]]:
-    """The landmarks of `layout` as points on `body`, and the spread of each around its prior place in metres.
-
-    Raises:
-        AvatarError: the body lacks SMPL's joints.
-    """
+    """The landmarks of `layout` as points on `body`, and the spread of each around its prior place in metres."""
     joints = joint_points(body)
     nose = _nose(body)
     rest, dirs, bones, spreads = [], [], [], []
@@ -94,9 +90,7 @@ def _side(name: str) -> tuple[str, str]:
 
 
 def _joint(body: Body, name: str) -> int:
-    if name not in body.joint_names:
-        raise AvatarError(f"The body {body.name} has no joint {name}: only bodies with SMPL's joints can be tracked.")
-    return body.joint_names.index(name)
+    return body.smpl_index[SMPL_JOINTS.index(name)]
 
 
 def _nose(body: Body) -> Float[Tensor, "3"]:
