@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avatar.render.simd import kernel, message_while_compiling
-from avatar.render.threads import run_workers, threads
+from avatar.render.simd import kernel
+from avatar.render.threads import run_parts, threads
 
 # The gradient is summed over as many parts, whoever works on them, so that it does not depend on the threads.
 _PARTS = 8
@@ -21,8 +21,7 @@ class Displace(torch.autograd.Function):
         ctx.save_for_backward(feature, starts, entry, vectors)
         moved = torch.empty(len(starts) - 1, 3)
         arrays = (tensor.detach().contiguous().numpy() for tensor in (feature, starts, entry, vectors, moved))
-        with message_while_compiling("the pose correctives"):
-            run_workers(_displace, threads(), *arrays)
+        run_parts(_displace, threads(), *arrays)
         return moved
 
     @staticmethod
@@ -31,7 +30,7 @@ class Displace(torch.autograd.Function):
         feature, starts, entry, vectors = ctx.saved_tensors
         sums = np.zeros((_PARTS, len(feature)))
         arrays = (tensor.contiguous().numpy() for tensor in (starts, entry, vectors, g_moved))
-        run_workers(_displace_back, threads(), *arrays, sums)
+        run_parts(_displace_back, threads(), *arrays, sums)
         return feature.new_tensor(sums.sum(0)), None, None, None
 
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from avatar.light import TERMS
-from avatar.render.simd import inlined, kernel, message_while_compiling
-from avatar.render.threads import run_workers, threads
+from avatar.render.simd import inlined, kernel
+from avatar.render.threads import run_parts, threads
 
 # The light's gradient is summed over blocks of this size, whoever works on them, so that it does not depend on the
 # number of threads.
@@ -32,8 +32,7 @@ class Carry(torch.autograd.Function):
     def forward(ctx, *inputs: Tensor):
         offset, quats = inputs[5], inputs[6]
         outputs = torch.empty_like(offset), torch.empty_like(quats), torch.empty_like(offset)
-        with message_while_compiling("the posing of Gaussians"):
-            run_workers(_carry, threads(), *(tensor.detach().numpy() for tensor in (*inputs, *outputs)))
+        run_parts(_carry, threads(), *(tensor.detach().numpy() for tensor in (*inputs, *outputs)))
         ctx.save_for_backward(*inputs)
         return outputs
 
@@ -44,8 +43,7 @@ class Carry(torch.autograd.Function):
         gradients = [torch.empty_like(tensor) for tensor in inputs[4:10]]
         light_sums = np.zeros((-(-len(inputs[0]) // _BLOCK), TERMS, 3))
         arrays = [tensor.numpy() for tensor in (*inputs, *(g.contiguous() for g in g_outputs), *gradients)]
-        with message_while_compiling("the posing of Gaussians"):
-            run_workers(_carry_back, threads(), *arrays, light_sums)
+        run_parts(_carry_back, threads(), *arrays, light_sums)
         light = inputs[10]
         return None, None, None, None, *gradients, light.new_tensor(light_sums.sum(0)) if len(light) else None
 

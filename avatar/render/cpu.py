@@ -15,19 +15,19 @@ import torch
 from torch import Tensor
 
 from avatar.render import cpu_project, cpu_raster, cpu_tiles
-from avatar.render.simd import LANES, message_while_compiling
+from avatar.render.simd import LANES
 from avatar.render.statistics import RenderStatistics
-from avatar.render.threads import run_workers, threads
+from avatar.render.threads import run_parts, threads
 from avatar.types import Cameras, Gaussians, RenderOutput
 
 _MAX_SPARE = 4
+_PARTS_A_THREAD = 4  # so that no thread waits long for another, nor for one that the system has stopped
 
 
 def render_cpu(gaussians: Gaussians, cameras: Cameras, statistics: RenderStatistics | None = None) -> RenderOutput:
     """See `avatar.render.render`. It computes in float32, whatever comes in."""
     fields = [getattr(gaussians, name).float() for name in gaussians.__dataclass_fields__]
-    with message_while_compiling("the renderer"):
-        return RenderOutput(*_Render.apply(*fields, cameras, statistics))
+    return RenderOutput(*_Render.apply(*fields, cameras, statistics))
 
 
 class _Render(torch.autograd.Function):
@@ -36,7 +36,7 @@ class _Render(torch.autograd.Function):
         fields = [tensor.contiguous() for tensor in (means, quats, scales, opacities, colors)]
         ctx.pictures = [_Picture([field.numpy() for field in fields], cameras, i) for i in range(len(cameras))]
         shape = len(cameras), cameras.height, cameras.width
-        outputs = means.new_zeros(*shape, 3), means.new_zeros(shape), means.new_zeros(shape)
+        outputs = means.new_empty(*shape, 3), means.new_empty(shape), means.new_empty(shape)
         for picture, *images in zip(ctx.pictures, *outputs, strict=True):
             picture.blend(*(_flat(image) for image in images))
         ctx.statistics = statistics
@@ -106,47 +106,48 @@ class _Picture:
             self.work = _Workspace()
         weakref.finalize(self, _give_back, self.work)
         self.size = cameras.width, cameras.height
-        self.workers = threads()
+        self.parts = threads() * (_PARTS_A_THREAD if threads() > 1 else 1)
         self.camera = cpu_project.camera_numbers(cameras, index)
         self._bin(fields)
 
     def _bin(self, fields: list[np.ndarray]) -> None:
-        (width, height), number, work = self.size, len(fields[0]), self.work
+        (width, height), number, work, parts = self.size, len(fields[0]), self.work, self.parts
+        order, spare = work.array("order", number), work.array("spare", number)
+        depths = work.array("depths", number, np.float32)
+        count = cpu_tiles.order_by_depth(fields[0], self.camera, depths, depths.view(np.uint32), order, spare)
+        self.order = order[:count]
         tiles = -(-width // LANES) * -(-height // cpu_raster.ROWS)
-        depths = work.array("depths", number, np.float32)[:number]
-        self.records = work.array("records", number * cpu_raster.RECORD, np.float32)
-        places = (number + 1) * cpu_tiles.LAYOUT
-        self.layout = work.array("layout", places)[:places]
+        self.records = work.array("records", count * cpu_raster.RECORD, np.float32)
+        self.layout = work.array("layout", (count + 1) * cpu_tiles.LAYOUT)
         self.starts = work.array("starts", tiles + 1)[: tiles + 1]
-        tile_counts = work.array("tile_counts", self.workers * tiles)[: self.workers * tiles]
-        tile_counts = tile_counts.reshape(self.workers, tiles)
+        tile_counts = work.array("tile_counts", parts * tiles)[: parts * tiles].reshape(parts, tiles)
         needed = 0
         while True:
-            spans = work.array("spans", self.workers * needed, np.float32)
-            share = len(spans) // self.workers
+            spans = work.array("spans", parts * needed, np.float32)
+            room = len(spans) // parts
             needed = max(
-                run_workers(
-                    cpu_project.project, self.workers, *fields, self.camera, width, height,
-                    depths, self.records, spans, share, self.layout, tile_counts,
+                run_parts(
+                    cpu_project.project, parts, *fields, self.order, self.camera, width, height,
+                    self.records, spans, room, self.layout, tile_counts,
                 )
             )  # fmt: skip
-            if needed <= share:
+            if needed <= room:
                 break
-        order, spare = work.array("order", number), work.array("spare", number)
-        count = cpu_tiles.sort_by_depth(depths, depths.view(np.uint32), order, spare)
-        pairs = cpu_tiles.open_tiles(self.workers, self.layout, tile_counts, self.starts)
+        first_pairs = work.array("first_pairs", parts)[:parts]
+        pairs = cpu_tiles.open_tiles(tile_counts, self.starts, first_pairs)
         self.entries, self.entry_pairs = work.array("entries", pairs), work.array("entry_pairs", pairs)
-        run_workers(
-            cpu_tiles.fill_tiles, self.workers, order[:count], spans, self.layout, tile_counts[0],
+        run_parts(
+            cpu_tiles.fill_tiles, parts, count, spans, self.layout, tile_counts, first_pairs,
             width, self.entries, self.entry_pairs,
         )  # fmt: skip
 
     def _tiles(self, *arguments: Any) -> tuple[Any, ...]:
-        scratch = self.work.array("scratch", self.workers * cpu_raster.SCRATCH, np.float32)
+        scratch = self.work.array("scratch", self.parts * cpu_raster.SCRATCH, np.float32)
         return self.starts, self.entries, self.records, scratch, *self.size, *arguments
 
     def blend(self, rgb: np.ndarray, alpha: np.ndarray, depth: np.ndarray) -> None:
-        run_workers(cpu_raster.forward, self.workers, *self._tiles(rgb, alpha, depth))
+        run_parts(cpu_raster.clear, self.parts, rgb, alpha, depth)
+        run_parts(cpu_raster.forward, self.parts, *self._tiles(rgb, alpha, depth))
 
     def blend_back(
         self,
@@ -161,12 +162,13 @@ class _Picture:
         statistics_slots = None
         if statistics is not None:
             statistics_slots = self.work.array("statistics", pairs * cpu_raster.STATISTICS_SLOT, np.float32)
-        run_workers(
-            cpu_raster.backward, self.workers,
+        run_parts(
+            cpu_raster.backward, self.parts,
             *self._tiles(*images, *g_images, self.entry_pairs, slots, statistics_slots),
         )  # fmt: skip
         means, quats, scales, opacities, _ = fields
-        run_workers(
-            cpu_project.project_back, self.workers, means, quats, scales, opacities,
-            self.camera, self.records, self.layout, slots, statistics_slots, g_images[2], *gradients, statistics,
+        run_parts(
+            cpu_project.project_back, self.parts, means, quats, scales, opacities,
+            self.order, self.camera, self.records, self.layout,
+            slots, statistics_slots, g_images[2], *gradients, statistics,
         )  # fmt: skip

@@ -12,8 +12,8 @@ import numpy as np
 
 from avatar.render import cpu_raster as raster
 from avatar.render import cpu_tiles as tiles
-from avatar.render.constants import BLUR, MIN_ALPHA, NEAR, VIEW_MARGIN
-from avatar.render.simd import LANES, inlined, kernel, load, splat, store
+from avatar.render.constants import BLUR, MIN_ALPHA, VIEW_MARGIN
+from avatar.render.simd import LANES, inlined, kernel, load, prefetch, splat, store
 from avatar.types import Cameras
 
 
@@ -29,6 +29,7 @@ def camera_numbers(cameras: Cameras, index: int) -> np.ndarray:
 
 
 _LOG_MIN_ALPHA = math.log(MIN_ALPHA)
+_AHEAD = 12  # Gaussians between a hint to load one and its use
 
 
 @inlined
@@ -94,33 +95,46 @@ def _root(P, R, scale):
     )
 
 
+@inlined
+def _look_ahead(order, rank, end, means, quats, scales, opacities, colors):
+    """Begin to load the Gaussian that is due in a while: in the order of depth they lie anywhere."""
+    i = order[min(rank + _AHEAD, end - 1)]
+    prefetch(means, 3 * i)
+    prefetch(quats, 4 * i)
+    prefetch(scales, 3 * i)
+    prefetch(opacities, i)
+    prefetch(colors, 3 * i)
+
+
 @kernel
 def project(
-    worker, workers, means, quats, scales, opacities, colors, camera, width, height,
-    depths, records, spans, share, layout, tile_counts,
+    part, parts, means, quats, scales, opacities, colors, order, camera, width, height,
+    records, spans, room, layout, tile_counts,
 ):  # fmt: skip
-    """Project one worker's share of the Gaussians and find the tiles that each splat reaches.
+    """Project one part of the Gaussians and find the tiles that each splat reaches. Splats are numbered by `order`.
 
     Args:
+        order: the Gaussians before the camera, front to back.
         camera: see `camera_numbers`.
-        depths: out, metres, or -1 where a Gaussian is not drawn.
-        records: out, `raster.RECORD` numbers a Gaussian.
+        records: out, `raster.RECORD` numbers a splat.
         spans: out, for each tile column that a splat meets the first and the end row of pixels.
-        share: length of the part of `spans` that each worker fills. What does not fit is counted but not written.
-        layout: out, `tiles.LAYOUT` places a Gaussian; for now the last is the number of its pairs.
-        tile_counts: out, (workers, tiles) number of splats of this worker in each tile.
+        room: length of the piece of `spans` that each part fills. What does not fit is counted but not written.
+        layout: out, `tiles.LAYOUT` places a splat, but for the last; no columns where it is not drawn.
+        tile_counts: out, (parts, tiles) number of splats of this part in each tile.
 
     Returns:
-        How long the worker's share of `spans` ought to be.
+        How long the part's piece of `spans` ought to be.
     """
-    tile_counts[worker] = 0
+    counts = tile_counts[part]
+    counts[:] = 0
     columns = (width + LANES - 1) // LANES
     needed = 0
-    for i in range(len(means) * worker // workers, len(means) * (worker + 1) // workers):
-        depths[i], layout[tiles.LAYOUT * i + tiles.PAIR] = -1.0, 0
+    begin, stop = tiles.share(len(order), part, parts)
+    for rank in range(begin, stop):
+        _look_ahead(order, rank, stop, means, quats, scales, opacities, colors)
+        i, place = order[rank], tiles.LAYOUT * rank
+        layout[place + tiles.COLUMNS] = 0
         slope_x, slope_y, inverse_z = _slopes(means, i, camera)
-        if not 0 < inverse_z <= 1 / NEAR:
-            continue
         x, y = camera[12] * slope_x + camera[14], camera[13] * slope_y + camera[15]
         R, _, _ = _rotation(quats, i)
         P = _jacobian_world(_limited(slope_x, slope_y, camera), inverse_z, camera)
@@ -139,54 +153,52 @@ def project(
         end = math.floor(min(x + radius_x - 0.5, width - 1.0)) // LANES + 1
         if end <= first:
             continue
-        r, inverse = i * raster.RECORD, 1 / determinant
+        r, inverse = rank * raster.RECORD, 1 / determinant
         records[r + raster.X], records[r + raster.Y], records[r + raster.DEPTH] = x, y, 1 / inverse_z
         records[r + raster.A], records[r + raster.C] = -yy * inverse / 16, -xx * inverse / 16
         records[r + raster.B], records[r + raster.LOG] = xy * inverse / 8, log_opacity / 8
         for channel in range(3):
             records[r + raster.RED + channel] = colors[i, channel]
-        start, room = worker * share + needed, 2 * LANES * ((end - first + LANES - 1) // LANES)
-        needed += room
-        if needed > share:
+        start, length = part * room + needed, 2 * LANES * ((end - first + LANES - 1) // LANES)
+        needed += length
+        if needed > room:
             continue
-        depths[i] = 1 / inverse_z
-        place = tiles.LAYOUT * i
         layout[place + tiles.SPAN], layout[place + tiles.COLUMN] = start, first
         layout[place + tiles.COLUMNS] = end - first
         tilt, ratio, lowest = xy / xx, math.sqrt(determinant) / xx, xy * math.sqrt(reach / yy)
         tiles.write_spans(spans, start, first, end, x, y, radius_x, tilt, ratio, lowest, height)
-        pairs = 0
         for column in range(first, end):
-            place = start + tiles.span_place(column - first)
-            for tile_row in tiles.tile_rows(int(spans[place]), int(spans[place + LANES])):
-                tile_counts[worker, tile_row * columns + column] += 1
-                pairs += 1
-        layout[tiles.LAYOUT * i + tiles.PAIR] = pairs
+            strip = start + tiles.span_place(column - first)
+            for tile_row in tiles.tile_rows(int(spans[strip]), int(spans[strip + LANES])):
+                counts[tile_row * columns + column] += 1
     return needed
 
 
 @kernel
 def project_back(
-    worker, workers, means, quats, scales, opacities, camera,
+    part, parts, means, quats, scales, opacities, order, camera,
     records, layout, slots, statistics_slots, g_depth,
     g_means, g_quats, g_scales, g_opacities, g_colors, statistics,
 ):  # fmt: skip
-    """Add the gradients of one worker's share of the Gaussians, summed over their pairs.
+    """Add the gradients of one part of the Gaussians, summed over their pairs.
 
     Args:
         means ... records: as `project` used and made them.
-        layout: as `tiles.open_tiles` left it, with the first pair of each Gaussian and of one beyond the last.
+        layout: as `tiles.fill_tiles` left it, with the first pair of each splat and of one beyond the last.
         slots, statistics_slots: as `raster.backward` made them.
         g_depth: None where the loss does not depend on the depth picture.
         g_means, ...: out, one row a Gaussian.
         statistics: None, or out, (Gaussians, 3): contribution and absolute gradients by the projected centre.
     """
     sums = np.empty(LANES, np.float32)
-    for i in range(len(means) * worker // workers, len(means) * (worker + 1) // workers):
-        first, end = layout[tiles.LAYOUT * i + tiles.PAIR], layout[tiles.LAYOUT * (i + 1) + tiles.PAIR]
+    begin, stop = tiles.share(len(order), part, parts)
+    for rank in range(begin, stop):
+        _look_ahead(order, rank, stop, g_means, g_quats, g_scales, g_opacities, g_colors)
+        _look_ahead(order, rank, stop, means, quats, scales, opacities, g_colors)
+        i, r = order[rank], rank * raster.RECORD
+        first, end = layout[tiles.LAYOUT * rank + tiles.PAIR], layout[tiles.LAYOUT * (rank + 1) + tiles.PAIR]
         if first == end:
             continue
-        r = i * raster.RECORD
         eight, blue, g_z = splat(0.0), 0.0, 0.0
         for slot in range(first * raster.SLOT, end * raster.SLOT, raster.SLOT):
             eight = eight + load(slots, slot)

@@ -35,6 +35,7 @@ from avatar.render.simd import (
 
 ROWS = 16
 _NEXT = 3  # splats between a hint to load a record and its use
+_TILE = 16  # splats that cost as much as what a tile costs without any
 CHECK = 16  # splats between two looks at whether the whole tile is finished
 
 # A splat's record: projected centre, scaled conic and logarithm, colour, depth.
@@ -88,20 +89,43 @@ def _finished(planes):
     return not any_lane(left > 0.0)
 
 
+@inlined
+def _tiles(starts, part, parts):
+    """One part of the tiles: a stretch of them, row by row, so that few splats reach into two parts.
+
+    The work in a tile is taken to be its splats and a little for its own pixels.
+    """
+    number, first, end = len(starts) - 1, 0, 0
+    whole = starts[number] + number * _TILE
+    for tile in range(number):
+        work = (starts[tile] + tile * _TILE) * parts
+        first += work < whole * part
+        end += work < whole * (part + 1)
+    return range(first, end)
+
+
 @kernel
-def forward(worker, workers, starts, entries, records, scratch, width, height, rgb, alpha, depth):
-    """Blend every `workers`-th tile, from tile `worker` on, into the pictures, which come in as zeros.
+def clear(part, parts, rgb, alpha, depth):
+    """Zero one part of the flat pictures."""
+    for picture in (rgb, alpha, depth):
+        for i in range(len(picture) * part // parts, len(picture) * (part + 1) // parts):
+            picture[i] = 0.0
+
+
+@kernel
+def forward(part, parts, starts, entries, records, scratch, width, height, rgb, alpha, depth):
+    """Blend one part of the tiles into the pictures, which come in as zeros.
 
     Args:
         starts: for each tile the place in `entries` where its splats begin; one more at the end.
         entries: splats of each tile front to back, as `Gaussian << 16 | first_row << 8 | end_row`.
         records: `RECORD` numbers a Gaussian.
-        scratch: `SCRATCH` numbers a worker.
+        scratch: `SCRATCH` numbers a part.
         rgb, alpha, depth: flat pictures.
     """
-    planes = scratch[worker * SCRATCH : (worker + 1) * SCRATCH]
+    planes = scratch[part * SCRATCH : (part + 1) * SCRATCH]
     columns = (width + LANES - 1) // LANES
-    for tile in range(worker, len(starts) - 1, workers):
+    for tile in _tiles(starts, part, parts):
         position, last = starts[tile], starts[tile + 1]
         if position == last:
             continue
@@ -159,10 +183,10 @@ def _write_tile(planes, left, top, width, height, rgb, alpha, depth):
 
 @kernel
 def backward(
-    worker, workers, starts, entries, records, scratch, width, height, rgb, alpha, depth,
+    part, parts, starts, entries, records, scratch, width, height, rgb, alpha, depth,
     g_rgb, g_alpha, g_depth, entry_pairs, slots, statistics_slots,
 ):  # fmt: skip
-    """Sum up the gradients of the pairs of every `workers`-th tile, from tile `worker` on, into their slots.
+    """Sum up the gradients of the pairs of one part of the tiles into their slots.
 
     Args:
         starts, entries, records, scratch, rgb, alpha, depth: as `forward` used and made them.
@@ -171,9 +195,9 @@ def backward(
         slots: out, `SLOT` numbers a pair, about the offset (dx, dy) of the pixel from the splat's centre.
         statistics_slots: None, or out, `STATISTICS_SLOT` numbers a pair.
     """
-    planes = scratch[worker * SCRATCH : (worker + 1) * SCRATCH]
+    planes = scratch[part * SCRATCH : (part + 1) * SCRATCH]
     columns = (width + LANES - 1) // LANES
-    for tile in range(worker, len(starts) - 1, workers):
+    for tile in _tiles(starts, part, parts):
         position, last = starts[tile], starts[tile + 1]
         if position == last:
             continue

@@ -4,34 +4,42 @@ from __future__ import annotations
 
 import numpy as np
 
+from avatar.render.constants import NEAR
 from avatar.render.cpu_raster import ROWS
-from avatar.render.simd import LANES, floor, inlined, kernel, lanes, maximum, minimum, prefetch, splat, sqrt, store
+from avatar.render.simd import LANES, floor, inlined, kernel, lanes, maximum, minimum, splat, sqrt, store
 
 SLACK = 0.01
 """Slack of the bounds in pixels: far above the rounding of float32, far below what would cost time."""
 
-# Where to find what of a Gaussian: place in `spans`, first tile column, number of columns, first pair.
+# Where to find what of a splat: place in `spans`, first tile column, number of columns, first pair.
 SPAN, COLUMN, COLUMNS, PAIR = range(4)
 LAYOUT = 4
 
-_AHEAD = 12  # splats between a hint to load what belongs to a splat and its use
+
+@inlined
+def share(number, part, parts):
+    """First and end of one part of so many things."""
+    return number * part // parts, number * (part + 1) // parts
 
 
 @kernel
-def sort_by_depth(depths, depth_bits, order, spare):
-    """Write the indices of the Gaussians of positive depth to `order`, front to back, and return their number.
+def order_by_depth(means, camera, depths, depth_bits, order, spare):
+    """Write the indices of the Gaussians before the camera to `order`, front to back, and return their number.
 
     The bits of positive floats are ordered like the floats, so a radix sort of four passes does it; it is stable, and
     equal depths stay in the order of the Gaussians, as in gsplat.
 
     Args:
-        depths, depth_bits: the same memory seen as float32 and as uint32.
-        spare: scratch like `order`.
+        camera: see `cpu_project.camera_numbers`.
+        depths, depth_bits: scratch, the same memory seen as float32 and as uint32.
+        order, spare: one place a Gaussian; `spare` is scratch.
     """
     count = 0
     histogram = np.zeros((4, 256), np.int64)
-    for i in range(len(depths)):
-        if depths[i] > 0:
+    for i in range(len(means)):
+        depth = camera[6] * means[i, 0] + camera[7] * means[i, 1] + camera[8] * means[i, 2] + camera[11]
+        if NEAR <= depth < np.inf:
+            depths[i] = depth
             order[count] = i
             count += 1
             for digit in range(4):
@@ -88,61 +96,62 @@ def write_spans(spans, start, first, end, x, y, radius, tilt, ratio, lowest, hei
 
 
 @kernel
-def open_tiles(workers, layout, tile_counts, starts):
-    """Turn counts into places: of each Gaussian's pairs and, in `starts` and `tile_counts[0]`, of each tile.
+def open_tiles(tile_counts, starts, first_pairs):
+    """Turn the counts of each part and tile into places: `starts` of each tile, and in it of each part's entries.
+
+    The parts are those of the splats front to back, so each tile comes out sorted by depth.
+
+    Args:
+        tile_counts: (parts, tiles) numbers of splats; afterwards the place of the first entry of each.
+        first_pairs: out, the number of pairs before each part.
 
     Returns:
         The number of pairs.
     """
+    parts, number = tile_counts.shape
+    first_pairs[:] = 0
     place = 0
-    for tile in range(tile_counts.shape[1]):
+    for tile in range(number):
         starts[tile] = place
-        for worker in range(workers):
-            place += tile_counts[worker, tile]
-        tile_counts[0, tile] = starts[tile]
-    starts[tile_counts.shape[1]] = place
-    before = 0
-    for i in range(PAIR, len(layout) - LAYOUT, LAYOUT):
-        before, layout[i] = before + layout[i], before
-    layout[len(layout) - LAYOUT + PAIR] = before
-    return before
+        for part in range(parts):
+            count = tile_counts[part, tile]
+            tile_counts[part, tile] = place
+            place += count
+            if part + 1 < parts:
+                first_pairs[part + 1] += count
+    starts[number] = place
+    for part in range(1, parts):
+        first_pairs[part] += first_pairs[part - 1]
+    return place
 
 
 @kernel
-def fill_tiles(worker, workers, order, spans, layout, cursors, width, entries, entry_pairs):
-    """Write the entries of every `workers`-th column of tiles, and which pair each is.
-
-    Every worker goes through all splats from front to back, so each tile comes out sorted by depth.
+def fill_tiles(part, parts, count, spans, layout, cursors, first_pairs, width, entries, entry_pairs):
+    """Write the entries of one part of the splats, and which pair each is.
 
     Args:
-        order: as `sort_by_depth` made it.
-        layout: `LAYOUT` places a Gaussian.
-        cursors: for each tile the place of its next entry.
+        count: number of splats.
+        layout: `LAYOUT` places a splat; the number of its first pair is filled in, and that of one beyond the last.
+        cursors: (parts, tiles), for each tile the place of its next entry.
+        first_pairs: see `open_tiles`.
     """
     columns = (width + LANES - 1) // LANES
-    last = len(order) - 1
-    for rank in range(len(order)):
-        prefetch(layout, LAYOUT * order[min(rank + 2 * _AHEAD, last)])
-        prefetch(spans, layout[LAYOUT * order[min(rank + _AHEAD, last)] + SPAN])
-        i = order[rank]
-        start, first, number, pair = _places(layout, i)
-        for k in range(number):
-            place = start + span_place(k)
-            begin, end = int(spans[place]), int(spans[place + LANES])
-            if (first + k) % workers != worker:
-                pair += len(tile_rows(begin, end))
-                continue
-            for tile_row in tile_rows(begin, end):
+    own, pair = cursors[part], first_pairs[part]
+    first, end = share(count, part, parts)
+    for i in range(first, end):
+        place = LAYOUT * i
+        start, column = layout[place + SPAN], layout[place + COLUMN]
+        layout[place + PAIR] = pair
+        for k in range(layout[place + COLUMNS]):
+            strip = start + span_place(k)
+            top_row, end_row = int(spans[strip]), int(spans[strip + LANES])
+            for tile_row in tile_rows(top_row, end_row):
                 top = tile_row * ROWS
-                tile = tile_row * columns + first + k
-                entry = cursors[tile]
-                cursors[tile] = entry + 1
-                entries[entry] = i << 16 | max(begin - top, 0) << 8 | min(end - top, ROWS)
+                tile = tile_row * columns + column + k
+                entry = own[tile]
+                own[tile] = entry + 1
+                entries[entry] = i << 16 | max(top_row - top, 0) << 8 | min(end_row - top, ROWS)
                 entry_pairs[entry] = pair
                 pair += 1
-
-
-@inlined
-def _places(layout, i):
-    i *= LAYOUT
-    return layout[i + SPAN], layout[i + COLUMN], layout[i + COLUMNS], layout[i + PAIR]
+    if end == count:
+        layout[LAYOUT * count + PAIR] = pair

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
-from avatar.errors import AvatarError
+from avatar.errors import AvatarError, brief
 from avatar.render.constants import BLUR, NEAR
 from avatar.render.statistics import RenderStatistics, UnitGradient
 from avatar.types import Cameras, Gaussians, RenderOutput
@@ -51,9 +53,23 @@ def _collect(statistics: RenderStatistics, probe: Tensor, means2d: Tensor) -> No
         means2d.register_hook(keep_mean_gradients)
 
 
-def _rasterization():
+@cache
+def missing_kernels() -> str | None:
+    """Why gsplat cannot run here, or None where it can. The first call after an installation builds its kernels.
+
+    gsplat itself says nothing when it is imported without them, and fails in the middle of the first picture.
+    """
     try:
-        from gsplat import rasterization
-    except ImportError as error:
-        raise AvatarError(f"The gsplat backend cannot start: {error}. Install gsplat or use --device cpu.") from error
+        from gsplat.cuda._backend import _C
+    except (ImportError, OSError, RuntimeError) as error:
+        return f"its CUDA kernels cannot be built ({brief(error)})"
+    return None if _C is not None else "there is no CUDA toolkit (nvcc) to build its kernels with"
+
+
+def _rasterization():
+    trouble = missing_kernels()
+    if trouble is not None:
+        raise AvatarError(f"The gsplat backend cannot start: {trouble}. Mend that, or use --device cpu.")
+    from gsplat import rasterization
+
     return rasterization

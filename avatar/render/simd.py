@@ -14,15 +14,13 @@ import hashlib
 import inspect
 import operator
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import llvmlite.binding
 import numba
 from llvmlite import ir
 from numba.core import cgutils, typeconv, types
+from numba.core import event as events
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, lower_cast, models, register_model
 
@@ -36,8 +34,6 @@ _INDEX = ir.IntType(32)
 # Products and sums may fuse; nothing else is allowed to change, so the same input gives the same bits.
 _FLAGS = ("contract",)
 _OPTIONS = {"nogil": True, "fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy"}
-_SECONDS_BEFORE_MESSAGE = 2.0
-_ready: set[str] = set()
 
 
 def kernel(function):
@@ -58,20 +54,24 @@ def inlined(function):
     return numba.njit(forceinline=True, **_OPTIONS)(inspect.unwrap(function))
 
 
-@contextmanager
-def message_while_compiling(what: str) -> Iterator[None]:
-    """Say on stderr why the first use after an installation takes long; later processes load what it left."""
-    if what in _ready:
-        yield
-        return
-    text = f"Compiling {what} for this processor (once after an installation, about 20 s) ..."
-    timer = threading.Timer(_SECONDS_BEFORE_MESSAGE, print, [text], {"file": sys.stderr, "flush": True})
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-    _ready.add(what)
+class _Announcement(events.Listener):
+    """Says once on stderr why the first use after an installation takes long; later processes load what it left."""
+
+    def __init__(self) -> None:
+        self.said = False
+
+    def on_start(self, event) -> None:
+        # Numba tells of a compilation only where nothing was found in the cache on disk.
+        if not self.said and event.data["dispatcher"].py_func.__module__.startswith("avatar."):
+            self.said = True
+            text = "Compiling the renderer for this processor (once after an installation, about 20 s) ..."
+            print(text, file=sys.stderr, flush=True)
+
+    def on_end(self, event) -> None:
+        pass
+
+
+events.register("numba:compile", _Announcement())
 
 
 def _digest() -> str:

@@ -17,8 +17,8 @@ from avatar.render.constants import SSIM_C1 as C1
 from avatar.render.constants import SSIM_C2 as C2
 from avatar.render.constants import SSIM_RADIUS as RADIUS
 from avatar.render.constants import SSIM_TAPS
-from avatar.render.simd import LANES, inlined, kernel, lanes, load, message_while_compiling, splat, store, total, where
-from avatar.render.threads import run_workers, threads
+from avatar.render.simd import LANES, inlined, kernel, lanes, load, splat, store, total, where
+from avatar.render.threads import run_parts, threads
 
 _T0, _T1, _T2, _T3, _T4, _T5 = SSIM_TAPS
 _WINDOW = 2 * RADIUS + 1
@@ -35,8 +35,7 @@ def fused_ssim(a: Tensor, b: Tensor, wanted: tuple[bool, bool]) -> tuple[float, 
     gradients = [torch.empty_like(a) if want else None for want in wanted]
     row_sums = np.empty(height)
     arrays = [None if array is None else array.numpy().reshape(-1) for array in (a, b, *gradients)]
-    with message_while_compiling("SSIM"):
-        run_workers(_sweep, workers, *arrays, height, length, channels, stride, scratch, row_sums)
+    run_parts(_sweep, workers, *arrays, height, length, channels, stride, scratch, row_sums)
     return row_sums.sum() / a.numel(), *gradients
 
 

@@ -26,15 +26,29 @@ def threads() -> int:
     return _count
 
 
-def run_workers(kernel: Callable[..., Any], workers: int, *arguments: Any) -> list[Any]:
-    """Run `kernel(worker, workers, *arguments)` for every worker at the same time; return their results in order."""
+def run_parts(kernel: Callable[..., Any], parts: int, *arguments: Any) -> list[Any]:
+    """Call `kernel(part, parts, *arguments)` for every part and return the results in order.
+
+    Each thread takes the next part when it has done one, so with more parts than threads none waits long for another.
+    """
     global _pool
-    if workers == 1:
-        return [kernel(0, 1, *arguments)]
+    helpers = min(_count, parts) - 1
+    if helpers <= 0:
+        return [kernel(part, parts, *arguments) for part in range(parts)]
     if _pool is None:
-        _pool = ThreadPoolExecutor(max_workers=max(workers - 1, _count), thread_name_prefix="avatar-render")
-    others = [_pool.submit(kernel, worker, workers, *arguments) for worker in range(1, workers)]
-    return [kernel(0, workers, *arguments), *(other.result() for other in others)]
+        _pool = ThreadPoolExecutor(max_workers=_count, thread_name_prefix="avatar-render")
+    results: list[Any] = [None] * parts
+    todo = iter(range(parts))
+
+    def work() -> None:
+        for part in todo:
+            results[part] = kernel(part, parts, *arguments)
+
+    others = [_pool.submit(work) for _ in range(helpers)]
+    work()
+    for other in others:
+        other.result()
+    return results
 
 
 def _forget_pool() -> None:

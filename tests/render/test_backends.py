@@ -1,11 +1,14 @@
 """The fast renderers against the obvious one, on values and gradients."""
 
+import os
+import subprocess
+import sys
 import threading
 
 import pytest
 import torch
 
-from avatar.errors import UsageError
+from avatar.errors import AvatarError, UsageError
 from avatar.render import RenderStatistics, chosen_backend, render
 from avatar.render.reference import render_reference
 from avatar.render.threads import set_threads, threads
@@ -198,6 +201,37 @@ def test_backends_are_chosen_or_refused():
         chosen_backend("gsplat", "cpu")
     with pytest.raises(UsageError, match="cannot render tensors on cuda"):
         chosen_backend("cpu", "cuda")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without CUDA")
+def test_gsplat_without_kernels_is_refused_by_name_and_told_by_auto(monkeypatch, capsys):
+    from avatar.create import chosen_device
+    from avatar.render.gsplat import render_gsplat
+
+    with pytest.raises(AvatarError, match=r"gsplat backend cannot start: .*--device cpu"):
+        render_gsplat(blob(3), cameras(8, 8))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert chosen_device("auto") == "cpu"
+    assert "gsplat cannot render" in capsys.readouterr().err
+    assert chosen_device("cuda") == "cuda"
+    monkeypatch.setattr("avatar.render.gsplat.missing_kernels", lambda: None)
+    assert chosen_device("auto") == "cuda"
+
+
+def test_compiling_is_said_once_and_only_when_nothing_was_compiled_before(tmp_path):
+    """Decided by the cache and not by the clock, which would tell nonsense on a busy machine."""
+    program = """if True:
+        import numpy as np
+        from avatar.render.cpu_raster import clear
+        clear(0, 1, *(np.empty(3, np.float32) for _ in range(3)))
+    """
+    said = []
+    for _ in range(2):
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+        process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+        assert process.returncode == 0, process.stderr
+        said.append(process.stderr.count("Compiling the renderer"))
+    assert said == [1, 0]
 
 
 def test_reference_in_float64_passes_gradcheck():
