@@ -54,7 +54,8 @@ class Viewer:
         self._pulled: Drag | None = None
         self._panels_at = 0.0
         self._stop = threading.Event()
-        dress(self.server, subject.gaussians(subject.moment(self.store.state)))
+        dress(self.server)
+        stand_before(self.server, subject.gaussians(subject.moment(self.store.state)))
         scene, gui = self.server.scene, self.server.gui
         self.layers = [
             SplatLayer(self.server, subject),
@@ -169,13 +170,17 @@ def first_state(subject: Subject) -> ViewState:
     return ViewState(clip, betas, "pictures" if cuda else "splats", playing=len(subject.clips[clip]) > 1)
 
 
-def dress(server: viser.ViserServer, gaussians: Gaussians) -> None:
-    """Colours of the page, and a first camera that sees the whole person from slightly aside."""
-    low, high = gaussians.means.amin(0).cpu(), gaussians.means.amax(0).cpu()
-    center, height = ((low + high) / 2).numpy(), float(high[1] - low[1])
+def dress(server: viser.ViserServer) -> None:
+    """Colours and places of the page; call this before a page is open, since its widgets are laid out anew."""
     server.gui.configure_theme(show_logo=False, show_share_button=False, brand_color=BRAND)
     server.gui.main_panel.dock_right()
     server.scene.set_up_direction("+y")
+
+
+def stand_before(server: viser.ViserServer, gaussians: Gaussians) -> None:
+    """A first camera that sees the whole person from slightly aside."""
+    low, high = gaussians.means.amin(0).cpu(), gaussians.means.amax(0).cpu()
+    center, height = ((low + high) / 2).numpy(), float(high[1] - low[1])
     server.initial_camera.look_at = center
     server.initial_camera.position = center + height * np.array([0.55, 0.15, 1.75])
     server.initial_camera.fov = 0.75

@@ -16,7 +16,7 @@ from avatar.viewer.pictures import client_camera, picture_of
 from avatar.viewer.record import FPS, TURN_SECONDS, clip_frames, turntable, write_film
 from avatar.viewer.state import Store, ViewState
 from avatar.viewer.subject import Subject
-from avatar.viewer.widgets import Show, on_job
+from avatar.viewer.widgets import Show, Tell, on_job
 
 SIZES = {"480 × 640": (480, 640), "720 × 960": (720, 960), "1080 × 1440": (1080, 1440), "1280 × 720": (1280, 720)}
 
@@ -29,19 +29,19 @@ def export_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
     film = gui.add_button("Film of this motion", icon=Icon.MOVIE)
     view = gui.add_checkbox("From this view", True, hint="Otherwise from the front, with the whole motion in view")
 
-    def film_clip(client: viser.ClientHandle) -> str:
+    def film_clip(client: viser.ClientHandle, tell: Tell) -> str:
         state = store.state
-        clip = subject.clip(state.clip)
+        clip = subject.shown(state)
         pixels = SIZES[size.value]
         camera = fitted_camera(client, pixels) if view.value else None
         frames = clip_frames(subject, state, clip, pixels, camera)
-        return _send_film(client, f"{_plain(state.clip)}.mp4", frames, clip.fps, len(clip))
+        return _send_film(client, f"{_plain(state.clip)}.mp4", frames, clip.fps, len(clip), tell)
 
-    def film_turn(client: viser.ClientHandle) -> str:
+    def film_turn(client: viser.ClientHandle, tell: Tell) -> str:
         frames = turntable(subject, store.state, SIZES[size.value])
-        return _send_film(client, "turntable.mp4", frames, FPS, FPS * TURN_SECONDS)
+        return _send_film(client, "turntable.mp4", frames, FPS, FPS * TURN_SECONDS, tell)
 
-    on_job(still, "Screenshot", lambda client: screenshot(client, subject, store.state, SIZES[size.value]))
+    on_job(still, "Screenshot", lambda client, _: screenshot(client, subject, store.state, SIZES[size.value]))
     on_job(turn, "Turntable film", film_turn)
     on_job(film, "Film", film_clip)
 
@@ -74,16 +74,14 @@ def fitted_camera(client: viser.ClientHandle, size: tuple[int, int]):
     return whole.cropped((whole.width - size[0]) // 2, 0, *size)
 
 
-def _send_film(client: viser.ClientHandle, name: str, frames: Iterator[np.ndarray], fps: float, total: int) -> str:
-    """Render a film while a bar shows how far it is, and download it in the tab that asked."""
-    bar = client.gui.add_progress_bar(0.0)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / name
-            write_film(path, frames, fps, total, lambda done, of: setattr(bar, "value", 100.0 * done / of))
-            content = path.read_bytes()
-    finally:
-        bar.remove()
+def _send_film(
+    client: viser.ClientHandle, name: str, frames: Iterator[np.ndarray], fps: float, total: int, tell: Tell
+) -> str:
+    """Render a film, telling how far it is, and download it in the tab that asked."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        write_film(path, frames, fps, lambda done: tell(f"{done} of {total} frames"))
+        content = path.read_bytes()
     client.send_file_download(name, content, save_immediately=True)
     return f"{name} is downloaded ({len(content) / 2**20:.1f} MB)."
 

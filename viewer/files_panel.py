@@ -19,7 +19,7 @@ from avatar.types import BodyTrack
 from avatar.viewer.clips import TRAINING, Clip
 from avatar.viewer.state import Store
 from avatar.viewer.subject import Subject
-from avatar.viewer.widgets import on_job
+from avatar.viewer.widgets import Job, Tell, on_job
 
 Writer = Callable[[Subject, Store, Path], None]
 
@@ -38,8 +38,8 @@ def files_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> None:
             on_job(button, name, _download(store, subject, name, write))
 
 
-def _download(store: Store, subject: Subject, name: str, write: Writer) -> Callable[[viser.ClientHandle], str]:
-    def job(client: viser.ClientHandle) -> str:
+def _download(store: Store, subject: Subject, name: str, write: Writer) -> Job:
+    def job(client: viser.ClientHandle, tell: Tell) -> str:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / name
             write(subject, store, path)

@@ -14,7 +14,7 @@ from viser import Icon, uplot
 
 from avatar.model import Avatar
 from avatar.types import BodyPose, Gaussians
-from avatar.viewer.app import dress
+from avatar.viewer.app import dress, stand_before
 from avatar.viewer.guard import Guard, guarded_server
 from avatar.viewer.posing import a_pose, on_the_floor
 from avatar.viewer.splat_layer import splat_arrays
@@ -22,6 +22,7 @@ from avatar.viewer.widgets import on_press, put
 
 UPDATE_SECONDS = 0.7
 PAUSE_LOOK_SECONDS = 0.1
+PLOT_POINTS = 300
 
 
 class LivePreview:
@@ -51,8 +52,9 @@ class LivePreview:
         return self.server.get_port()
 
     def _build(self) -> None:
+        dress(self.server)
         gui = self.server.gui
-        self.text = gui.add_markdown("Waiting for the first step …")
+        self.text = gui.add_markdown("The person is found and tracked first; then training begins …")
         nothing = np.zeros(1)
         self.plot = gui.add_uplot(
             (nothing, nothing), (uplot.Series(label="step"), uplot.Series(label="loss", stroke="#2463eb", width=2)),
@@ -64,13 +66,18 @@ class LivePreview:
         on_press(self.stop_button, self._stop)
 
     def _toggle_pause(self) -> None:
-        self.paused = not self.paused
+        self._set_paused(not self.paused)
+
+    def _set_paused(self, paused: bool) -> None:
+        self.paused = paused
         put(self.pause, label="Go on" if self.paused else "Pause")
         put(self.pause, icon=Icon.PLAYER_PLAY if self.paused else Icon.PLAYER_PAUSE)
 
     def _stop(self) -> None:
-        self.stopped, self.paused = True, False
-        put(self.stop_button, disabled=True, label="Stopping …")
+        self.stopped = True
+        self._set_paused(False)
+        put(self.pause, disabled=True)
+        put(self.stop_button, disabled=True, label="Stopped: the run is being finished …")
 
     def after_step(self, step: int, avatar: Avatar, loss: float, psnr: float | None) -> bool:
         """Show the avatar from time to time; returns False when the person at the page wants to stop.
@@ -80,6 +87,7 @@ class LivePreview:
         """
         if psnr is not None and math.isfinite(psnr):
             self.psnr = psnr
+        self.losses.append((step, loss))
         now = time.monotonic()
         if now - self.last_update >= UPDATE_SECONDS and self.server.get_clients():
             self.last_update = now
@@ -92,6 +100,8 @@ class LivePreview:
                 self._arrived.notify()
         while self.paused and not self.stopped and self.server.get_clients():
             time.sleep(PAUSE_LOOK_SECONDS)
+        if self.paused:
+            self._set_paused(False)
         return not self.stopped
 
     def close(self) -> None:
@@ -115,19 +125,19 @@ class LivePreview:
     def _draw(self, gaussians: Gaussians, step: int, loss: float) -> None:
         arrays = splat_arrays(gaussians)
         if self.splats is None:
-            dress(self.server, gaussians)
+            stand_before(self.server, gaussians)
             self.splats = self.server.scene.add_gaussian_splats("/avatar", **vars(arrays))
         else:
             self.splats.set_gaussians(**vars(arrays))
-        self.losses.append((step, loss))
         quality = "" if self.psnr is None else f" · held-out PSNR **{self.psnr:.2f} dB**"
         self.text.content = f"step **{step}** · loss **{loss:.4f}**{quality} · {len(gaussians)} splats"
-        steps, losses = np.array(self.losses, dtype=float).T
-        self.plot.data = (steps.copy(), smooth(losses))
+        steps, losses = np.array(list(self.losses), dtype=float).T
+        every = math.ceil(len(steps) / PLOT_POINTS)
+        self.plot.data = (steps[::every].copy(), smooth(losses)[::every].copy())
         self.plot.visible = len(steps) > 2
 
 
-def smooth(values: Float[np.ndarray, " n"], keep: float = 0.8) -> Float[np.ndarray, " n"]:
+def smooth(values: Float[np.ndarray, " n"], keep: float = 0.95) -> Float[np.ndarray, " n"]:
     """Exponential running mean, so that the loss of single frames does not hide the trend."""
     out = np.array(values, dtype=float)
     for index in range(1, len(out)):

@@ -27,7 +27,7 @@ from avatar.viewer.posing import (
 )
 from avatar.viewer.state import Handles, Store, ViewState
 from avatar.viewer.subject import Subject
-from avatar.viewer.widgets import Show, on_job, on_press, on_user, put
+from avatar.viewer.widgets import Show, Tell, on_job, on_press, on_user, put
 
 PRESETS = ("T", "A", "First", "Mirror", "Reset")
 HANDLES: dict[str, Handles] = {"Off": "off", "Joint": "joint", "Hands & feet": "hands and feet"}
@@ -89,11 +89,11 @@ def _keeping_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
         save_clip = gui.add_button("Save keyframed clip", icon=Icon.MOVIE)
         clear = gui.add_button("Clear keyframes", icon=Icon.TRASH, color="gray")
 
-    def save_pose(client: viser.ClientHandle) -> str:
+    def save_pose(client: viser.ClientHandle, tell: Tell) -> str:
         pose = subject.pose(store.state)
         return _keep(store, subject, "pose", BodyPose(pose.root_position[None], pose.rotations[None]))
 
-    def save_keyframes(client: viser.ClientHandle) -> str:
+    def save_keyframes(client: viser.ClientHandle, tell: Tell) -> str:
         poses = store.state.keyframes
         if len(poses) < 2:
             raise AvatarError("Add at least two keyframes first.")

@@ -22,8 +22,6 @@ FPS = 30
 TURN_SECONDS = 4
 BOX_POSES = 12  # of a motion, looked at to find the box that it stays in
 
-Told = Callable[[int, int], None]
-
 
 def turntable(subject: Subject, state: ViewState, size: tuple[int, int]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Frames of one turn round the pose that is shown."""
@@ -50,14 +48,13 @@ def clip_frames(
 
 
 def write_film(
-    path: Path, frames: Iterator[UInt8[np.ndarray, "h w 3"]], fps: float, total: int, tell: Told | None = None
+    path: Path, frames: Iterator[UInt8[np.ndarray, "h w 3"]], fps: float, tell: Callable[[int], None]
 ) -> None:
-    """Write frames as a video, telling how far it is."""
+    """Write frames as a video, telling how many are done."""
     with VideoWriter(path, fps) as video:
         for index, frame in enumerate(frames):
             video.add(frame)
-            if tell is not None:
-                tell(index + 1, total)
+            tell(index + 1)
 
 
 def _box(means: list[Float[Tensor, "n 3"]]) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:

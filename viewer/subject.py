@@ -75,6 +75,11 @@ class Subject:
         self.clips = {**self.clips, name: clip}
         return clip
 
+    def shown(self, state: ViewState) -> Clip:
+        """The motion as a state shows it: on the spot, or where it goes."""
+        clip = self.clip(state.clip)
+        return clip.on_spot if state.on_spot else clip
+
     def pose(self, state: ViewState) -> BodyPose:
         """The pose that a state shows."""
         return self.moment(state).pose
@@ -88,7 +93,7 @@ class Subject:
             last = self._moment
             # Motions and poses by identity: tensors have no equality that fits a condition.
             if last is None or last.clip is not clip or last.edited is not state.edited or last.values != values:
-                pose = state.edited or (clip.on_spot if state.on_spot else clip).poses[frame]
+                pose = state.edited or self.shown(state).poses[frame]
                 moment = Moment(pose, state.colors, state.detail, state.opacity)
                 self._moment = last = _Asked(clip, state.edited, values, moment)
             return last.moment

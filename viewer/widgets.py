@@ -12,6 +12,8 @@ from avatar.viewer.state import ViewState
 
 # A panel builds its widgets and returns the function that shows a state in them.
 Show = Callable[[ViewState], None]
+Tell = Callable[[str], None]
+Job = Callable[[viser.ClientHandle, Tell], str]
 
 
 def on_user(widget: Any, act: Callable[[Any], None]) -> None:
@@ -42,11 +44,12 @@ def on_press(button: viser.GuiButtonHandle, act: Callable[[], None]) -> None:
     button.on_click(pressed)
 
 
-def on_job(button: viser.GuiButtonHandle, title: str, job: Callable[[viser.ClientHandle], str]) -> None:
+def on_job(button: viser.GuiButtonHandle, title: str, job: Job) -> None:
     """Run long work in a thread of its own when the button is pressed, one at a time, and tell how it ended.
 
     Args:
-        job: does the work for the tab that asked, and returns what to tell; an AvatarError's sentence is told too.
+        job: does the work for the tab that asked, may tell how far it is, and returns what to tell in the end; an
+            AvatarError's sentence is told too.
     """
 
     def pressed(event: viser.GuiEvent) -> None:
@@ -56,7 +59,7 @@ def on_job(button: viser.GuiButtonHandle, title: str, job: Callable[[viser.Clien
         button.disabled = True
         note = client.add_notification(title, "Working …", loading=True, with_close_button=False)
         try:
-            note.body, note.color = job(client), "teal"
+            note.body, note.color = job(client, lambda text: put(note, body=text)), "teal"
         except AvatarError as error:
             note.body, note.color = str(error), "red"
         finally:

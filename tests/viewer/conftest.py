@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 from sample import sample_run
+from webpage import Page, new_tab, shirt
+
+from avatar.viewer.app import Viewer
+from avatar.viewer.subject import open_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # Software WebGL, and no traffic of the browser's own.
@@ -32,3 +36,18 @@ def browser() -> Iterator[object]:
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield running
         running.close()
+
+
+@pytest.fixture(scope="session")
+def page(run_folder: Path, browser: object) -> Iterator[Page]:
+    """One tab for all tests of the page, since loading it is what takes long."""
+    viewer = Viewer(open_run(run_folder), port=8750)
+    viewer.store.set(playing=False)
+    viewer.start()
+    tab, errors = new_tab(browser, viewer.port)
+    opened = Page(tab, viewer, errors)
+    assert opened.until(lambda: shirt(opened.picture()).sum() > 500, 60), "the avatar never appeared"
+    yield opened
+    tab.close()
+    viewer.stop()
+    assert errors == [], "the page met errors"

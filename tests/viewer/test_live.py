@@ -48,7 +48,7 @@ def wait_until(seen: Callable[[], bool]) -> None:
 
 def test_nothing_is_posed_while_nobody_looks(preview: LivePreview) -> None:
     assert preview.after_step(1, sample_avatar(100), 0.5, None)
-    assert preview.splats is None and preview.losses == []
+    assert preview.splats is None and preview._latest is None
 
 
 def test_the_avatar_and_its_numbers_appear(preview: LivePreview) -> None:
@@ -83,6 +83,7 @@ def test_pause_holds_and_a_lost_page_lets_go(preview: LivePreview) -> None:
     page.close()
     assert went_on.wait(15)
     training.join()
+    assert not preview.paused, "the next page would stop it again"
 
 
 def test_stop_ends_training_even_when_paused(preview: LivePreview) -> None:

@@ -2,87 +2,16 @@
 
 from __future__ import annotations
 
-import io
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from PIL import Image
-from sample import SHIRT
+from webpage import Page, new_tab, shirt
 
 from avatar.viewer.app import Viewer
 from avatar.viewer.guard import Guard
 from avatar.viewer.subject import open_run
-
-WIDTH, HEIGHT, PANEL = 760, 460, 330
-PATIENCE = 40.0
-
-
-@dataclass
-class Page:
-    """A tab on a viewer, and the errors it met."""
-
-    tab: Any
-    viewer: Viewer
-    errors: list[str]
-
-    def picture(self) -> np.ndarray:
-        """The scene without the panel."""
-        shot = np.asarray(Image.open(io.BytesIO(self.tab.screenshot())).convert("RGB")).astype(np.float32) / 255
-        return shot[:, : WIDTH - PANEL]
-
-    def until(self, seen: Callable[[], bool], seconds: float = PATIENCE) -> bool:
-        """Whether something becomes true in good time."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if seen():
-                return True
-            self.tab.wait_for_timeout(150)
-        return False
-
-    def choose(self, label: str, option: str) -> None:
-        self.tab.get_by_label(label, exact=True).first.click(force=True)
-        self.tab.get_by_role("option", name=option, exact=True).click(force=True)
-
-    def type_number(self, label: str, value: float) -> None:
-        """Type into the number field beside a slider."""
-        row = self.tab.get_by_text(label, exact=True).locator("xpath=ancestor::p/../..")
-        field = row.locator("input:visible").last
-        field.fill(str(value))
-        field.press("Enter")
-
-    def open_tab(self, name: str) -> None:
-        self.tab.get_by_role("tab", name=name).click(force=True)
-
-
-def shirt(picture: np.ndarray) -> np.ndarray:
-    """Which pixels show the red shirt."""
-    return np.abs(picture - np.array(SHIRT)).max(-1) < 0.18
-
-
-@pytest.fixture(scope="module")
-def page(run_folder: Path, browser: Any) -> Iterator[Page]:
-    viewer = Viewer(open_run(run_folder), port=8750)
-    viewer.store.set(playing=False)
-    viewer.start()
-    tab, errors = new_tab(browser, viewer.port)
-    opened = Page(tab, viewer, errors)
-    assert opened.until(lambda: shirt(opened.picture()).sum() > 500, 60), "the avatar never appeared"
-    yield opened
-    tab.close()
-    viewer.stop()
-
-
-def new_tab(browser: Any, port: int) -> tuple[Any, list[str]]:
-    tab = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
-    errors: list[str] = []
-    tab.on("pageerror", lambda error: errors.append(str(error)))
-    tab.goto(f"http://127.0.0.1:{port}")
-    return tab, errors
 
 
 def test_the_page_opens_only_with_the_token(run_folder: Path, browser: Any) -> None:
@@ -115,7 +44,7 @@ def test_steps_and_scrubs(page: Page) -> None:
     page.tab.keyboard.press(",")
     assert page.until(lambda: page.viewer.store.state.frame == 2.0)
     front = page.picture()
-    page.type_number("Frame", 12)
+    page.type_into("Frame", 12)
     assert page.until(lambda: page.viewer.store.state.frame == 12.0)
     assert page.until(lambda: np.abs(page.picture() - front).max(-1).sum() > 200)
 
@@ -125,7 +54,7 @@ def test_a_slider_moves_the_arm(page: Page) -> None:
     page.open_tab("Pose")
     assert page.until(lambda: level_arms(page) > 150)
     page.choose("Joint", "left shoulder")
-    page.type_number("Turn Z", -75)
+    page.type_into("Turn Z", -75)
     assert page.until(lambda: page.viewer.store.state.edited is not None)
     assert page.until(lambda: arm_pixels(page)[1] < 20), "the left arm did not leave its place"
     assert arm_pixels(page)[0] > 60, "the right arm moved too"
@@ -180,13 +109,17 @@ def test_a_screenshot_downloads(page: Page) -> None:
 
 
 def test_a_second_tab_shows_the_same_and_may_close(page: Page, browser: Any) -> None:
+    page.viewer.store.set(clip="as filmed", frame=7.0, edited=None, playing=False)
     other, errors = new_tab(browser, page.viewer.port)
     second = Page(other, page.viewer, errors)
-    assert second.until(lambda: shirt(second.picture()).sum() > 500)
+    other.get_by_role("tab", name="Look").wait_for(timeout=60_000)
+    assert second.until(lambda: second.number("Frame") == "7")
+    second.type_into("Frame", 4)
+    assert page.until(lambda: page.number("Frame") == "4"), "what one tab does, the other does not show"
     other.close()
     assert page.until(lambda: len(page.viewer.server.get_clients()) == 1)
-    page.viewer.store.set(clip="as filmed", frame=5.0, edited=None)
-    assert page.until(lambda: page.viewer.subject.clip("as filmed") is not None)
+    page.type_into("Frame", 9)
+    assert page.until(lambda: page.viewer.store.state.frame == 9.0)
     assert errors == []
 
 

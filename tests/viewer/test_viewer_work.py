@@ -1,0 +1,150 @@
+"""Longer work in the page: poses pulled and kept, layers, films and files, each taken as a person would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from plyfile import PlyData
+from pygltflib import GLTF2
+from webpage import Page, shirt
+
+from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
+from avatar.body.skinning import joint_transforms
+from avatar.geometry import project
+from avatar.images import open_video
+from avatar.track.file import load_track
+from avatar.viewer.gizmos import SIZE
+from avatar.viewer.pictures import client_camera
+
+LEFT_WRIST, RIGHT_WRIST = SMPL_JOINTS.index("left_wrist"), SMPL_JOINTS.index("right_wrist")
+
+
+@pytest.fixture(autouse=True)
+def fresh(page: Page) -> Iterator[None]:
+    page.viewer.store.set(clip="as filmed", frame=0.0, edited=None, playing=False, handles="off", message="")
+    yield
+    page.viewer.store.set(edited=None, handles="off", keyframes=())
+
+
+def wrists(page: Page) -> torch.Tensor:
+    """Where the left and the right wrist are, metres."""
+    avatar = page.viewer.subject.avatar
+    joints = avatar.rest.joints[list(avatar.body.smpl_index)]
+    Ts = joint_transforms(joints, SMPL_PARENTS, page.viewer.subject.pose(page.viewer.store.state))
+    return Ts[[LEFT_WRIST, RIGHT_WRIST], :3, 3].detach()
+
+
+def pixel(page: Page, point: torch.Tensor) -> tuple[float, float]:
+    """Where in the tab a point of the world is seen."""
+    camera = next(iter(page.viewer.server.get_clients().values())).camera
+    seen_by = client_camera(camera, max(camera.image_width, camera.image_height))
+    (at,), _ = project(seen_by.K[0], seen_by.T_camera_world[0], point[None])
+    return float(at[0]), float(at[1])
+
+
+def press(page: Page, name: str) -> None:
+    page.tab.get_by_role("button", name=name, exact=True).first.click(force=True)
+
+
+def test_a_hand_is_pulled_by_its_arrow_and_the_arm_follows(page: Page) -> None:
+    page.open_tab("Pose")
+    page.choose("Handles", "Hands & feet")
+    before = wrists(page)
+    x, y = pixel(page, before[0] + torch.tensor([0.0, 0.75 * SIZE, 0.0]))
+    # The browser puts the arrows up some frames after it was told to.
+    page.tab.wait_for_timeout(1200)
+    page.tab.mouse.move(x, y)
+    page.tab.mouse.down()
+    for step in range(1, 5):
+        page.tab.mouse.move(x, y - 15 * step)
+        page.tab.wait_for_timeout(60)
+    page.tab.mouse.up()
+    assert page.until(lambda: page.viewer.store.state.held is None and page.viewer.store.state.edited is not None)
+    moved = wrists(page) - before
+    assert moved[0, 1] > 0.1, "the hand did not follow"
+    assert moved[1].norm() < 0.05, "the other hand did not hold on"
+
+
+def test_one_pose_after_the_other_is_drawn(page: Page) -> None:
+    page.open_tab("Pose")
+    press(page, "T")
+    assert page.until(lambda: page.viewer.store.state.edited is not None)
+    level = page.until(lambda: wrists(page)[:, 1].min() > 1.2)
+    press(page, "A")
+    assert level and page.until(lambda: wrists(page)[:, 1].max() < 1.2)
+    assert page.viewer.store.state.message == ""
+
+
+def test_keyframes_become_a_motion_of_the_run(page: Page) -> None:
+    page.open_tab("Pose")
+    for count, preset in enumerate(("T", "A", "First")):
+        press(page, preset)
+        press(page, f"Add as keyframe ({count} so far)")
+        assert page.until(lambda count=count: len(page.viewer.store.state.keyframes) == count + 1)
+    press(page, "Save keyframed clip")
+    folder = page.viewer.subject.folder
+    assert folder is not None
+    assert page.until(lambda: any(name.startswith("keyframes-") for name in page.viewer.subject.clips))
+    (path,) = (folder / "motions").glob("keyframes-*.npz")
+    assert len(load_track(path)) == 61
+    page.choose("Motion", path.name)
+    assert page.until(lambda: page.viewer.store.state.clip == path.name)
+
+
+def test_a_word_that_is_not_known_is_told_and_the_next_pose_clears_it(page: Page) -> None:
+    page.open_tab("Pose")
+    page.type_into("In words", "left arm purple")
+    assert page.until(lambda: "purple" in page.viewer.store.state.message)
+    assert page.viewer.store.state.edited is None
+    page.type_into("In words", "left arm raised")
+    assert page.until(lambda: page.viewer.store.state.edited is not None)
+    assert page.viewer.store.state.message == "" and wrists(page)[0, 1] > 1.5
+
+
+def test_the_ground_hides(page: Page) -> None:
+    page.viewer.store.set(ground=True)
+    assert page.until(lambda: lines_of_the_ground(page) > 50)
+    page.viewer.store.set(ground=False)
+    assert page.until(lambda: lines_of_the_ground(page) < 5)
+
+
+def lines_of_the_ground(page: Page) -> int:
+    """Grey pixels in the lowest part of the scene, aside of the person."""
+    corner = page.picture()[-110:-10, :90]
+    return int((corner.max(-1) < 0.9).sum())
+
+
+def test_a_number_out_of_range_is_brought_back(page: Page) -> None:
+    page.open_tab("Look")
+    page.type_into("Detail", 7)
+    page.type_into("Detail", 0.001)
+    assert page.until(lambda: page.viewer.store.state.detail == 0.05)
+    page.viewer.store.set(detail=1.0)
+
+
+def download(page: Page, button: str) -> Path:
+    page.open_tab("Export")
+    with page.tab.expect_download() as taken:
+        press(page, button)
+    return Path(taken.value.path())
+
+
+def test_a_film_of_the_motion_downloads(page: Page, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    film.write_bytes(download(page, "Film of this motion").read_bytes())
+    frames = [frame.astype(np.float32) / 255 for _, frame in open_video(film).frames()]
+    assert len(frames) == 20 and frames[0].shape == (640, 480, 3)
+    assert shirt(frames[0]).sum() > 500 and np.abs(frames[0] - frames[-1]).max(-1).mean() > 0.005
+
+
+def test_splats_mesh_and_page_download(page: Page) -> None:
+    splats = PlyData.read(download(page, "Splats of this pose (.ply)").open("rb"))
+    assert splats["vertex"].count == len(page.viewer.subject.avatar)
+    mesh = GLTF2.load_binary(download(page, "Mesh with this motion (.glb)"))
+    assert len(mesh.skins[0].joints) == 24 and len(mesh.animations) == 1
+    text = download(page, "Page that opens anywhere (.html)").read_text()
+    assert text.startswith("<!doctype html>") and '"name":"as filmed"' in text

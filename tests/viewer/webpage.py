@@ -1,0 +1,74 @@
+"""A tab on a viewer in a real browser, and what a person does in it."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from sample import SHIRT
+
+from avatar.viewer.app import Viewer
+
+WIDTH, HEIGHT, PANEL = 760, 460, 330
+PATIENCE = 40.0
+
+
+@dataclass
+class Page:
+    """A tab on a viewer, and the errors it met."""
+
+    tab: Any
+    viewer: Viewer
+    errors: list[str]
+
+    def picture(self) -> np.ndarray:
+        """The scene without the panel."""
+        shot = np.asarray(Image.open(io.BytesIO(self.tab.screenshot())).convert("RGB")).astype(np.float32) / 255
+        return shot[:, : WIDTH - PANEL]
+
+    def until(self, seen: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+        """Whether something becomes true in good time."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if seen():
+                return True
+            self.tab.wait_for_timeout(150)
+        return False
+
+    def choose(self, label: str, option: str) -> None:
+        self.tab.get_by_label(label, exact=True).first.click(force=True)
+        self.tab.get_by_role("option", name=option, exact=True).click(force=True)
+
+    def field(self, label: str) -> Any:
+        """The text field, or the number field beside a slider, with this label."""
+        return self.tab.get_by_text(label, exact=True).locator("xpath=ancestor::p/../..").locator("input:visible").last
+
+    def number(self, label: str) -> str:
+        """What stands in the number field beside a slider."""
+        return self.field(label).input_value()
+
+    def type_into(self, label: str, value: object) -> None:
+        """Type into a field and press Enter."""
+        self.field(label).fill(str(value))
+        self.field(label).press("Enter")
+
+    def open_tab(self, name: str) -> None:
+        self.tab.get_by_role("tab", name=name).click(force=True)
+
+
+def shirt(picture: np.ndarray) -> np.ndarray:
+    """Which pixels show the red shirt."""
+    return np.abs(picture - np.array(SHIRT)).max(-1) < 0.18
+
+
+def new_tab(browser: Any, port: int) -> tuple[Any, list[str]]:
+    tab = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+    errors: list[str] = []
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.goto(f"http://127.0.0.1:{port}")
+    return tab, errors
