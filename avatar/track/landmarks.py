@@ -32,6 +32,9 @@ _SIDED = {
     "foot_index": ("ankle", "foot", 0.015),
 }
 _FACE_SPREAD = 0.008
+# The weight of landmarks that lie inside the body, where nothing is to be seen: the detector puts both hips at one
+# height from every side, although a camera that looks down sees the farther one higher.
+_INSIDE = {"hip": 0.1}
 # Metres from the joint above in the rest pose (left side; x outward, y up, z forward). The shoulder's was measured
 # between BlazePose and the true joints of one synthetic person; hands and feet follow from anatomy.
 _SHIFT = {
@@ -77,6 +80,11 @@ def landmark_points(body: Body, layout: str) -> tuple[Points, Float[Tensor, " l"
     weights = torch.eye(len(body.parents), dtype=torch.float64)[bones]
     points = Points(torch.stack(rest), torch.stack(dirs), weights, torch.arange(len(rest)))
     return points, torch.tensor(spreads, dtype=torch.float64)
+
+
+def landmark_weights(confidence: Float[Tensor, "n l"], layout: str) -> Float[Tensor, "n l"]:
+    """How much each landmark of `layout` counts in the fit, from the detector's confidence in it."""
+    return confidence * confidence.new_tensor([_INSIDE.get(_side(name)[1], 1.0) for name in LAYOUTS[layout].names])
 
 
 def _side(name: str) -> tuple[str, str]:
