@@ -31,11 +31,11 @@ from avatar.track import load_track, save_track, track
 from avatar.train import Trainer
 from avatar.train_config import TrainConfig
 from avatar.types import BodyPose, BodyTrack, Cameras, Observations
+from avatar.view_fit import LEAST_IOU, fit_views
 
 ALIGN_ROUNDS = 120  # times that each view is shown while the views are aligned
 ALIGN_SIDE = 512  # px
 NEAREST_TRUST, FARTHEST_TRUST = 0.9, 0.5  # of a generated view beside the photo, and of one opposite to it
-LEAST_IOU = 0.6  # agreement of a view's silhouette with the fitted avatar below which it is left out
 FULL_IOU = 0.9
 STEPS_A_FRAME = 300
 
@@ -70,9 +70,10 @@ def from_photo(run: Run, settings: Settings) -> tuple[Observations, BodyTrack, l
         terms = generator.terms()
         warnings += [terms] if terms else []
         views = generator.generate(Photo(sights[0].image, sights[0].mask, elevation))
-        placed = [placed_sight(view, vertices, sights[0].camera) for view in views]
+        rough = [placed_sight(view, vertices, sights[0].camera) for view in views]
+        found, placed = fit_views(photo, sights[0], rough, found, body, detector)
         fixed = torch.arange(len(sights) + len(placed)) < len(sights)
-        alignment = ViewAlignment(middle(vertices), fixed)
+        alignment = ViewAlignment(middle(body_vertices(body, found)), fixed)
         sights, found, lost = with_views(settings, photo, sights, placed, found, body, alignment)
         warnings += lost
     observations = gather(photo, sights)
@@ -106,7 +107,6 @@ def photo_training(config: TrainConfig, frames: int) -> TrainConfig:
         deform="none",
         light=False,
         refine_poses=False,
-        renew_unseen=True,
     )
 
 

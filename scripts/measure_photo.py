@@ -20,6 +20,7 @@ from avatar.evaluate.targets import Placement
 from avatar.files import write_json
 from avatar.geometry import transform
 from avatar.images import open_video, write_image
+from avatar.observe.choose import choose_detector
 from avatar.photo import body_vertices, middle, photo_sights, photo_training, placed_sight, with_views
 from avatar.pictures import to_bytes
 from avatar.render import render
@@ -31,8 +32,10 @@ from avatar.seed.views import View
 from avatar.settings import Settings, build, merged, read_preset
 from avatar.train import Trainer
 from avatar.types import BodyTrack
+from avatar.view_fit import fit_views
 
 MODES = ("none", "noisy", "aligned", "true")
+EXACT = (1e-3, 1e-3, 1e-3)  # rad, of true cameras; the body is fitted to their pictures too
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,8 @@ def measure(
             write_image(out / "photo.png", image)
             break
     torch.set_num_threads(1)
-    photo = observe_photo(out / "photo.png")
+    detector = choose_detector()[0]
+    photo = observe_photo(out / "photo.png", detector=detector)
     body = load_body(settings.body)
     sights, found, _warnings = photo_sights(settings, photo, body)
     given, scored = pictures[::2], pictures[1::2]
@@ -91,10 +95,13 @@ def measure(
             rough = [placed_sight(view, vertices, sights[0].camera) for view in views]
             if mode == "true":
                 rough = [replace(s, camera=placement.camera(p.camera)) for s, p in zip(rough, given, strict=True)]
+                pose, rough = fit_views(photo, sights[0], rough, found, body, detector, EXACT)
+            if mode == "aligned":
+                pose, rough = fit_views(photo, sights[0], rough, found, body, detector)
             known = len(sights) if mode == "aligned" else len(sights) + len(rough)
             fixed = torch.arange(len(sights) + len(rough)) < known
-            alignment = ViewAlignment(middle(vertices), fixed)
-            taken, pose, lost = with_views(settings, photo, sights, rough, found, body, alignment)
+            alignment = ViewAlignment(middle(body_vertices(body, pose)), fixed)
+            taken, pose, lost = with_views(settings, photo, sights, rough, pose, body, alignment)
             print(mode, lost, [round(s.weight, 2) for s in taken])
         observations = gather(photo, taken)
         begun = seen_by(pose, observations)

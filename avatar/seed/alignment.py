@@ -81,6 +81,11 @@ class ViewAlignment(nn.Module):
         return replace(cameras, T_camera_world=cameras.T_camera_world @ self.motions().to(cameras.T_camera_world))
 
     @torch.no_grad()
+    def moved(self, camera: Cameras, frame: int) -> Cameras:
+        """One frame's camera where it really was."""
+        return replace(camera, T_camera_world=camera.T_camera_world @ self.motions()[frame])
+
+    @torch.no_grad()
     def developed(self, image: Float[Tensor, "h w 3"], frame: int) -> Float[Tensor, "h w 3"]:
         """A frame's picture as if it had been exposed like the photo."""
         gain = (self.gains[frame] * self.free[frame]).exp().to(image)
