@@ -7,7 +7,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from avatar.body.parts import PARTS
-from avatar.gaussians import PARAMETERS, TriangleGaussians
 from avatar.model import Avatar
 
 # Below this `observed` score a Gaussian's colour is a guess and is replaced.
@@ -46,34 +45,6 @@ def complete_unseen(avatar: Avatar) -> None:
     for _ in range(SMOOTHING):
         guess = torch.where(seen[:, None], guess, (guess + guess[neighbors].mean(1)) / 2)
     avatar.gaussians.raw_colors[~seen] = torch.logit(guess[~seen].clamp(0.01, 0.99)).to(avatar.device)
-
-
-@torch.no_grad()
-def renew_unseen(avatar: Avatar, fresh: TriangleGaussians) -> None:
-    """Replace Gaussians that were hardly observed by those of `fresh` that lie where none was seen.
-
-    What no picture shows has no gradient but noise, which Adam turns into fur and holes; and where the body sticks
-    out of the mask everything was pruned, so that one would see through it from the side.
-    """
-    from scipy.spatial import cKDTree
-
-    old, vertices = avatar.gaussians, avatar.frames.vertices
-    seen = old.observed >= SEEN
-    anchors = [torch.einsum("nc,ncx->nx", g.bary, vertices[g.face]).cpu().numpy() for g in (old, fresh)]
-    distance, _nearest = cKDTree(anchors[0][seen.cpu().numpy()]).query(anchors[1])
-    spacing = fresh.scales.amax(1).cpu()
-    bare = (torch.from_numpy(distance).float() > spacing).to(seen.device)
-    merged = TriangleGaussians(
-        torch.cat([old.face[seen], fresh.face[bare]]),
-        torch.cat([old.bary[seen], fresh.bary[bare]]),
-        torch.cat([old.scales[seen], fresh.scales[bare]]),
-        torch.cat([old.colors[seen], fresh.colors[bare]]),
-    )
-    for name in (*PARAMETERS, "observed"):
-        joined = torch.cat([getattr(old, name)[seen], getattr(fresh, name)[bare]])
-        getattr(merged, name).data = joined
-    avatar.gaussians = merged
-    avatar.refresh()
 
 
 def part_of_gaussians(avatar: Avatar) -> Int[Tensor, " n"]:

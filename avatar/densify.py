@@ -62,6 +62,21 @@ def split_gaussians(
 
 
 @torch.no_grad()
+def exchange_gaussians(
+    gaussians: TriangleGaussians,
+    optimizer: torch.optim.Adam,
+    keep: Int[Tensor, " kept"],
+    fresh: TriangleGaussians,
+    taken: Int[Tensor, " taken"],
+) -> None:
+    """Keep the rows `keep`, and append the rows `taken` of `fresh`."""
+    old = len(keep)
+    _select_rows(gaussians, optimizer, torch.cat([keep, keep.new_zeros(len(taken))]), new=slice(old, None))
+    for name in ("face", "bary", "observed", *PARAMETERS):
+        getattr(gaussians, name)[old:] = getattr(fresh, name)[taken]
+
+
+@torch.no_grad()
 def reattach(gaussians: TriangleGaussians, frames: TriangleFrames, candidates: int = 8) -> None:
     """Hand each Gaussian to the triangle nearest to it, so that its offset is the distance from the surface again.
 

@@ -7,6 +7,7 @@ compares, and lets Adam move the Gaussians, the light and, a little later, the p
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -18,7 +19,7 @@ from avatar import losses
 from avatar.body import Body
 from avatar.body.parts import part_of_joint
 from avatar.checkpoint import read_checkpoint, write_checkpoint
-from avatar.complete import complete_unseen, renew_unseen
+from avatar.complete import complete_unseen
 from avatar.densify import choose, reattach, split_gaussians
 from avatar.frames import TrainingFrame, TrainingFrames
 from avatar.gaussians import TriangleFrames, TriangleGaussians, sample_on_surface, triangle_frames
@@ -28,12 +29,15 @@ from avatar.model import Avatar
 from avatar.progress import Progress
 from avatar.refine import PoseRefinement
 from avatar.render import render
+from avatar.renew import renew_unseen
 from avatar.seed.alignment import ViewAlignment
 from avatar.ssim import ssim
 from avatar.train_config import TrainConfig
 from avatar.types import BodyTrack, Gaussians, Observations, RenderOutput
 
 WHITE = (1.0, 1.0, 1.0)
+TOLD = 10  # steps between two looks at the loss
+RENEWED = 0.85  # share of the run after which what no frame showed is sown anew
 
 
 @dataclass(frozen=True)
@@ -112,13 +116,18 @@ class Trainer:
 
     def _loop(self, preview: Preview | None) -> None:
         config = self.config
+        loss: float | None = None
         with Progress("training", config.steps) as bar:
             bar.step(count=self.step)
             while self.step < config.steps:
-                loss = self._one_step()
+                step_loss = self._one_step()
                 self.step += 1
+                if loss is None or preview is not None or self.step % TOLD == 0:
+                    loss = float(step_loss)
                 if self._due(6, 0.15, 0.7):
                     self._densify()
+                if self.config.renew_unseen and self._due(1, 0.0, RENEWED):
+                    self._renew()
                 measured = self._measure() if self._due(8, 0.0, 1.0) else None
                 if self._due(5, 0.0, 1.0) and self.step < config.steps:
                     self._save()
@@ -135,7 +144,8 @@ class Trainer:
         period = (last - first) / times
         return int((self.step - first) / period) != int((self.step - 1 - first) / period)
 
-    def _one_step(self) -> float:
+    def _one_step(self) -> Float[Tensor, ""]:
+        """The loss stays where it is: on a GPU, reading it would make every step wait for the one before."""
         config, share = self.config, self.step / self.config.steps
         frame = self.frames.get(self._next_frame(), level=1 if share < config.coarse else 0)
         self._schedule(share)
@@ -150,7 +160,7 @@ class Trainer:
         optimizer.step()
         if gaussians.means.grad is not None:
             self.error += gaussians.means.grad.norm(dim=-1)
-        return float(loss.detach())
+        return loss.detach()
 
     def _picture_loss(self, gaussians: Gaussians, frame: TrainingFrame) -> Float[Tensor, ""]:
         weights = self.config.weights
@@ -275,13 +285,30 @@ class Trainer:
         """Say how well each Gaussian was seen, and complete those that no frame showed."""
         if self.avatar.deform is not None:
             self.avatar.deform.awake = True
-        chosen = self.trained[:: max(len(self.trained) // 32, 1)]
-        seen, _ = self._seen_colors(chosen, level=1)
+        self._observe()
+        complete_unseen(self.avatar)
+
+    def _observe(self) -> None:
+        """Say how well each Gaussian was seen."""
+        seen, _ = self._seen_colors(self._some_frames(), level=1)
         # One pixel's worth of a half-resolution picture in one of the frames counts as well seen.
         self.avatar.gaussians.observed = 1 - torch.exp(-seen)
-        if self.config.renew_unseen:
-            renew_unseen(self.avatar, self._sown(self.avatar.body, self.avatar.frames))
+
+    def _renew(self) -> None:
+        """Close what no frame showed, early enough for the frames to trim what they do not agree with."""
+        self._observe()
+        shown = []
+        for index in self._some_frames():
+            frame = self.frames.get(index, level=1)
+            camera = frame.camera if self.views is None else self.views.moved(frame.camera, index)
+            shown.append((replace(frame, camera=camera), self.poses.pose(frame.instant)))
+        config, sow = self.config, partial(self._sown, self.avatar.body, self.avatar.frames)
+        renew_unseen(self.avatar, self.optimizer, sow, config.gaussians, config.max_gaussians, shown)
         complete_unseen(self.avatar)
+        self.error = torch.zeros(len(self.avatar), device=self.device)
+
+    def _some_frames(self) -> list[int]:
+        return self.trained[:: max(len(self.trained) // 32, 1)]
 
     def _save(self) -> None:
         if self.checkpoint is not None:
@@ -294,14 +321,14 @@ class Trainer:
 
     def _new_avatar(self, body: Body, track: BodyTrack) -> Avatar:
         frames = triangle_frames(body.rest(track.betas).vertices, body.faces)
-        gaussians = self._sown(body, frames)
+        gaussians = self._sown(body, frames, self.config.gaussians)
         avatar = Avatar(body, track.betas, gaussians, deform=self.config.deform == "mlp").on(self.device)
         if avatar.deform is not None:
             avatar.deform.remember_poses(body.complete(track.poses).rotations.to(self.device))
         return avatar
 
-    def _sown(self, body: Body, frames: TriangleFrames) -> TriangleGaussians:
-        return sample_on_surface(frames, splat_density(body), self.config.gaussians, self.rng)
+    def _sown(self, body: Body, frames: TriangleFrames, count: int) -> TriangleGaussians:
+        return sample_on_surface(frames, splat_density(body), count, self.rng)
 
     def _new_optimizer(self) -> torch.optim.Adam:
         rates = self.config.rates

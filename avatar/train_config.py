@@ -52,7 +52,7 @@ class TrainConfig:
         refine_poses: correct the tracked poses by the pictures; refine_start: share of the steps before that.
         light: learn the room's light apart from the colours.
         reach: offsets from the body's surface that are cheap, metres.
-        renew_unseen: sow anew, after training, what no picture showed; for a photo, which shows one side.
+        renew_unseen: sow anew, near the end of training, what no picture showed, and close the holes there.
         largest: splats wider than this are punished, metres.
     """
 
@@ -69,7 +69,7 @@ class TrainConfig:
     light: bool = True
     reach: float = 0.01
     largest: float = 0.03
-    renew_unseen: bool = False
+    renew_unseen: bool = True
     seed: int = 0
     weights: LossWeights = field(default_factory=LossWeights)
     rates: LearningRates = field(default_factory=LearningRates)
