@@ -116,3 +116,16 @@ class Body:
         eye = torch.eye(3, dtype=pose.rotations.dtype, device=pose.rotations.device)
         feature = (pose.rotations[..., 1:, :, :] - eye).flatten(-3)
         return (feature @ self.pose_dirs.flatten(0, 1).T).unflatten(-1, (-1, 3))
+
+
+def smpl_pose(pose: BodyPose) -> BodyPose:
+    """A pose of SMPL's 24 joints from one of a body with fingers; a pose without fingers is returned as it is.
+
+    Such bodies have SMPL's first 22 joints, then jaw, eyes and fingers, which have no place in SMPL: its hands are left
+    straight.
+    """
+    if pose.rotations.shape[-3] <= len(SMPL_JOINTS):
+        return pose
+    rotations = pose.rotations[..., : len(SMPL_JOINTS), :, :].clone()
+    rotations[..., 22:, :, :] = torch.eye(3).to(rotations)
+    return BodyPose(pose.root_position, rotations)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from avatar.body import load_body
+from avatar.body import load_body, smpl_pose
 from avatar.export.glb import write_glb
 from avatar.export.labels import write_dataset
 from avatar.export.motions import FILMED, motion_by_name, motions_for_page, pose_by_name
@@ -83,7 +83,7 @@ class ExportJob:
         track = self._first_motion()
         if path.suffix.lower() == ".bvh":
             joints = self.avatar.rest.joints[list(self.avatar.body.smpl_index)]
-            write_bvh(path, track.poses, track.fps, joints)
+            write_bvh(path, smpl_pose(track.poses), track.fps, joints)
         else:
             write_player_motion(path, track.poses, track.fps)
         return f"{len(track)} frames at {track.fps:g} a second"

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar import __version__
+from avatar.body import smpl_pose
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.body.skinning import joint_transforms
 from avatar.cameras import intrinsics, look_at
@@ -179,7 +180,7 @@ def _entry(avatar: Avatar, sample: Sample, index: int) -> dict[str, Any]:
     places = joint_transforms(avatar.rest.joints, avatar.body.parents, complete)[list(avatar.body.smpl_index), :3, 3]
     pixels, depths = project(camera.K[0], camera.T_camera_world[0], places)
     inside = (pixels >= 0).all(-1) & (pixels < torch.tensor([camera.width, camera.height])).all(-1) & (depths > 0)
-    rotvecs = rotation_to_rotvec(pose.rotations)
+    rotvecs = rotation_to_rotvec(smpl_pose(pose).rotations)
     return {
         "file": f"{index:06d}.png",
         "width": camera.width,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from avatar.body import load_body
+from avatar.body import load_body, smpl_pose
 from avatar.errors import AvatarError
 from avatar.motion.content import Content
 from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, still_track
@@ -31,13 +31,9 @@ def read(content: Content, options: ReadOptions) -> Motion:
     from avatar.track.file import load_track
 
     track = load_track(content.path)
-    rotations = track.poses.rotations[:, :24].clone()
-    if track.poses.rotations.shape[1] > 24:
-        # Where SMPL has its hands, bodies with fingers have some finger, or the jaw.
-        rotations[:, 22:] = torch.eye(3)
     track = replace(
         track,
-        poses=replace(track.poses, rotations=rotations),
+        poses=smpl_pose(track.poses),
         confidence=track.confidence[:, :24],
         cameras=None,
         instant=torch.arange(len(track)),

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from avatar.body import smpl_pose
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.errors import AvatarError
 from avatar.files import write_json
@@ -28,7 +29,7 @@ FORMAT = "avatar-motion"
 
 def player_motion(poses: BodyPose, fps: float, digits: int = 5) -> dict[str, Any]:
     """The content of a motion file, as plain lists and numbers."""
-    quats = quat_from_rotation(poses.rotations[:, :24]).detach().cpu().double().numpy()
+    quats = quat_from_rotation(smpl_pose(poses).rotations).detach().cpu().double().numpy()
     return {
         "format": FORMAT,
         "version": 1,

@@ -1,8 +1,11 @@
 """Skinning by its laws: it follows the joints, turns with the root, and has right gradients."""
 
+import numpy as np
+import pytest
 import torch
-from made_up_bodies import parents_of
+from made_up_bodies import made_up, parents_of
 
+from avatar.body import load_body, smpl_pose
 from avatar.body.skeleton import SMPL_PARENTS, chain_levels
 from avatar.body.skinning import joint_transforms, skin, skinning_transforms
 from avatar.geometry import rigid, rotation_from_rotvec, transform
@@ -73,3 +76,16 @@ def test_gradients_reach_every_input_and_are_right():
         return skin(points, weights, skinning_transforms(joints, SMPL_PARENTS, pose))
 
     assert torch.autograd.gradcheck(posed, (rotvecs, *inputs), fast_mode=True)
+
+
+@pytest.mark.parametrize(("kind", "joints"), [("smpl", 24), ("smplh", 52), ("smplx", 55)])
+def test_a_pose_goes_to_a_body_with_fingers_and_back(tmp_path, kind, joints):
+    np.savez(tmp_path / "body.npz", **made_up(kind))
+    body, pose = load_body(tmp_path / "body.npz"), BodyPose(torch.zeros(2, 3), poses(2).rotations.float())
+    there = body.complete(pose)
+    assert there.rotations.shape[-3] == joints
+    back = smpl_pose(there)
+    assert torch.equal(back.rotations[:, :22], pose.rotations[:, :22])
+    # Neither the jaw nor a finger is taken for a hand.
+    hands = pose.rotations[:, 22:] if kind == "smpl" else torch.eye(3).expand(2, 2, 3, 3)
+    assert torch.equal(back.rotations[:, 22:], hands)
