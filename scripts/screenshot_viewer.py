@@ -17,7 +17,8 @@ FLAGS = [
     "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist", "--disable-background-networking",
 ]  # fmt: skip
-SETTLE = 9_000  # milliseconds until software WebGL has drawn what was asked for
+PULSE = 2_500  # milliseconds between looks at whether software WebGL still draws
+LOOKS = 24
 PATIENCE = 90_000
 
 
@@ -55,7 +56,7 @@ def main(
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(f"http://127.0.0.1:{viewer.port}")
         page.get_by_role("tab", name="Look").wait_for()
-        page.wait_for_timeout(SETTLE)
+        settled(page)
         close_notice(page)
         take(page, out / "viewer.webp")
         pose = pose_from_words("left arm raised, right knee bent 60")
@@ -84,10 +85,21 @@ def main(
 
 
 def take(page: Any, path: Path) -> None:
-    """Wait until the page has settled, and write what it shows."""
-    page.wait_for_timeout(SETTLE)
-    Image.open(io.BytesIO(page.screenshot())).convert("RGB").save(path, quality=88)
+    """Write what the page shows once it has settled."""
+    Image.open(io.BytesIO(settled(page))).convert("RGB").save(path, quality=88)
     print(path, flush=True)
+
+
+def settled(page: Any) -> bytes:
+    """A screenshot of the page, when it looks the same twice in a row."""
+    page.wait_for_timeout(PULSE)
+    last, seen = b"", page.screenshot()
+    for _ in range(LOOKS):
+        if seen == last:
+            break
+        page.wait_for_timeout(PULSE)
+        last, seen = seen, page.screenshot()
+    return seen
 
 
 def close_notice(page: Any) -> None:

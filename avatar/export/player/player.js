@@ -51,7 +51,10 @@ class Player {
   }
 
   addClip(clip) {
-    this.clips.push(prepareClip(clip, this.skeleton));
+    const taken = this.clips.map((other) => other.name);
+    let name = clip.name;
+    for (let number = 2; taken.includes(name); number++) name = `${clip.name} ${number}`;
+    this.clips.push(prepareClip({ ...clip, name }, this.skeleton));
     this.set({ clip: this.clips.length - 1, playing: true });
   }
 
