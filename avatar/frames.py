@@ -44,19 +44,21 @@ class TrainingFrames:
     Args:
         observations: the pictures and masks; cameras: one a frame, for the full pictures.
         long_side: pictures whose long side is longer are scaled down to it.
-        device: where frames are put when they are asked for.
+        device: where they are held.
     """
 
     def __init__(
         self, observations: Observations, cameras: Cameras, long_side: int, device: torch.device | str
     ) -> None:
-        self.observations, self.device = observations, device
+        self.observations = observations
         self.scale = min(1.0, long_side / max(observations.width, observations.height))
         self.levels: list[list[tuple[Tensor, Tensor, Tensor | None, Cameras]]] = [[], []]
         for index in progress(range(len(observations)), "reading pictures"):
             full = self._cut(index, cameras)
-            self.levels[0].append(_scaled(*full, self.scale))
-            self.levels[1].append(_scaled(*full, self.scale / 2))
+            for level, scale in zip(self.levels, (self.scale, self.scale / 2), strict=True):
+                image, mask, trust, camera = _scaled(*full, scale)
+                trusted = None if trust is None else trust.to(device)
+                level.append((image.to(device), mask.to(device), trusted, camera.to(device)))
 
     def __len__(self) -> int:
         return len(self.levels[0])
@@ -66,13 +68,13 @@ class TrainingFrames:
         image, mask, trust, camera = self.levels[level][index]
         weight = self.observations.frame_weight
         return TrainingFrame(
-            image=image.to(self.device).float() / 255,
-            mask=mask.to(self.device).float() / 255,
-            camera=camera.to(self.device),
+            image=image.float() / 255,
+            mask=mask.float() / 255,
+            camera=camera,
             index=index,
             instant=int(self.observations.instant[index]),
             weight=1.0 if weight is None else float(weight[index]),
-            trust=None if trust is None else trust.to(self.device).float() / 255,
+            trust=None if trust is None else trust.float() / 255,
         )
 
     def _cut(self, index: int, cameras: Cameras) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, Cameras]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from avatar import __version__
 from avatar.body import Body, load_body
 from avatar.body.shape_words import load_shape_words
-from avatar.body.skinning import skinning_transforms
+from avatar.body.skinning import ancestry, parent_indices, skinning_transforms
 from avatar.correctives import PoseCorrectives
 from avatar.deform import DeformMLP, nearby_joints, place_features
 from avatar.errors import AvatarError, brief
@@ -184,11 +184,11 @@ class Avatar(nn.Module):
         So no blend of neighbours passes through zero.
         """
         quats = quat_from_rotation(rotations)
-        signs = [1.0] * len(self.body.parents)
-        agree = ((quats[1:] * quats[list(self.body.parents[1:])]).sum(-1) >= 0).tolist()
-        for joint, parent in enumerate(self.body.parents[1:], start=1):
-            signs[joint] = signs[parent] if agree[joint - 1] else -signs[parent]
-        return quats * quats.new_tensor(signs)[:, None]
+        parents = self.body.parents
+        turned_over = (quats * quats[parent_indices(parents, quats.device)]).sum(-1) < 0
+        # A joint's sign is the product of those from it to the root; in tensors, since a GPU would wait for an `if`.
+        signs = 1 - 2 * ((ancestry(parents, quats.device).to(quats) @ turned_over.to(quats)) % 2)
+        return quats * signs[:, None]
 
     def save(self, path: Path) -> None:
         """Write everything but the body model itself to one safetensors file, in one step."""

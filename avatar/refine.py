@@ -21,9 +21,13 @@ class PoseRefinement(nn.Module):
 
     Attributes:
         turns: rotation vectors in each joint's own frame; shifts: metres in the world.
+        spread: weights of the trained instants' corrections at every instant.
+        root_positions, rotations: the tracked poses, where the corrections are.
     """
 
     spread: Tensor
+    root_positions: Tensor
+    rotations: Tensor
 
     def __init__(self, track: BodyTrack, trained: Bool[Tensor, " instants"]) -> None:
         super().__init__()
@@ -33,25 +37,24 @@ class PoseRefinement(nn.Module):
         self.turns = nn.Parameter(torch.zeros(count, joints, 3))
         self.shifts = nn.Parameter(torch.zeros(count, 3))
         self.register_buffer("spread", interpolation_matrix(track.times, trained), persistent=False)
+        self.register_buffer("root_positions", track.poses.root_position, persistent=False)
+        self.register_buffer("rotations", track.poses.rotations, persistent=False)
 
     def pose(self, instant: int) -> BodyPose:
         """The corrected pose of one instant."""
-        row = self.spread[instant]
-        used = row.nonzero().squeeze(1)
-        turn = torch.einsum("t,tjk->jk", row[used], self.turns[used])
-        shift = row[used] @ self.shifts[used]
-        base = self.track.poses[instant]
-        return BodyPose(base.root_position + shift, base.rotations @ rotation_from_rotvec(turn))
+        return self._corrected(slice(instant, instant + 1))[0]
 
     @torch.no_grad()
     def refined(self) -> BodyTrack:
-        """The whole track with the corrections applied."""
-        turns = torch.einsum("it,tjk->ijk", self.spread, self.turns)
-        poses = self.track.poses
-        corrected = BodyPose(
-            poses.root_position + self.spread @ self.shifts, poses.rotations @ rotation_from_rotvec(turns)
+        """The whole track with the corrections applied, where the track was."""
+        return replace(self.track, poses=self._corrected(slice(None)).to(self.track.times.device))
+
+    def _corrected(self, instants: slice) -> BodyPose:
+        turns = torch.einsum("it,tjk->ijk", self.spread[instants], self.turns)
+        return BodyPose(
+            self.root_positions[instants] + self.spread[instants] @ self.shifts,
+            self.rotations[instants] @ rotation_from_rotvec(turns),
         )
-        return replace(self.track, poses=corrected)
 
 
 def interpolation_matrix(

@@ -5,3 +5,17 @@ import os
 # As `avatar/__init__.py` does for the program; here the plugin that checks shapes may load torch first, and OpenMP
 # reads it only then.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `gpu`, asked for where there is none, are skipped and say so."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="torch finds no CUDA device here"))

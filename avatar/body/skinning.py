@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar.body.skeleton import chain_levels
@@ -15,13 +16,38 @@ from avatar.types import BodyPose
 
 
 @cache
-def _chain(parents: tuple[int, ...]) -> tuple[list[tuple[list[int], list[int]]], list[int]]:
-    """For each level after the root its joints and where their parents stand in the level before; and the
-    order that brings the joints, listed level by level, back into their own."""
+def _chain(
+    parents: tuple[int, ...], device: torch.device
+) -> tuple[list[tuple[Int[Tensor, " level"], Int[Tensor, " level"]]], Int[Tensor, " j"], Int[Tensor, " j"]]:
+    """For each level after the root its joints and where their parents stand in the level before; the order that
+    brings the joints, listed level by level, back into their own; and each joint's parent, the root's being itself.
+
+    Kept on `device`, so that a GPU need not wait for indices.
+    """
+
+    def index(values: Iterable[int]) -> Int[Tensor, " k"]:
+        return torch.tensor(list(values), device=device)
+
     levels = chain_levels(parents)
-    steps = [(list(level), [above.index(parents[joint]) for joint in level]) for above, level in pairwise(levels)]
+    steps = [(index(level), index(above.index(parents[joint]) for joint in level)) for above, level in pairwise(levels)]
     listed = [joint for level in levels for joint in level]
-    return steps, [listed.index(joint) for joint in range(len(parents))]
+    own_order = index(listed.index(joint) for joint in range(len(parents)))
+    return steps, own_order, index(max(parent, 0) for parent in parents)
+
+
+@cache
+def ancestry(parents: tuple[int, ...], device: torch.device) -> Float[Tensor, "j j"]:
+    """One where the second joint is the first one or stands between it and the root, or is the root."""
+    rows = torch.eye(len(parents))
+    for joint, parent in enumerate(parents):
+        if parent >= 0:
+            rows[joint] += rows[parent]
+    return rows.to(device)
+
+
+def parent_indices(parents: tuple[int, ...], device: torch.device) -> Int[Tensor, " j"]:
+    """Each joint's parent; the root's is itself."""
+    return _chain(parents, device)[2]
 
 
 def joint_transforms(
@@ -36,8 +62,8 @@ def joint_transforms(
         parents: parent of each joint, -1 for the root, which comes first.
         pose: the pose or poses; as many rotations as there are joints.
     """
-    steps, own_order = _chain(parents)
-    offsets = rest_joints - rest_joints[[max(parent, 0) for parent in parents]]
+    steps, own_order, parent_of = _chain(parents, rest_joints.device)
+    offsets = rest_joints - rest_joints[parent_of]
     Ts_parent_joint = rigid(pose.rotations, offsets.expand(*pose.rotations.shape[:-2], 3))
     levels = [rigid(pose.rotations[..., :1, :, :], pose.root_position[..., None, :])]
     for joints, above in steps:
