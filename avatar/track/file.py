@@ -32,6 +32,7 @@ FORMAT = "avatar-track"
 VERSION = 1
 NEEDED = ("body", "betas", "root_position", "rotations", "times", "confidence", "instant")
 CAMERA = ("K", "T_camera_world", "image_size")
+WHOLE = ("instant", "image_size")  # indices and counts; all else may have been written as either kind of number
 
 
 def save_track(track: BodyTrack, path: Path) -> None:
@@ -71,7 +72,7 @@ def load_track(path: Path) -> BodyTrack:
     arrays = read_npz(path)
     _check(arrays, path)
     values = {
-        name: torch.from_numpy(array.astype(np.int64 if array.dtype.kind in "iu" else np.float32))
+        name: torch.from_numpy(array.astype(np.int64 if name in WHOLE else np.float32))
         for name, array in arrays.items()
         if array.dtype.kind in "iuf"
     }

@@ -6,10 +6,12 @@ import time
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from avatar.errors import AvatarError
+from avatar.track import load_track
 
 from .readers import READERS
 
@@ -55,6 +57,15 @@ def peak_megabytes() -> float:
 @pytest.mark.parametrize("kind", ["track", "observations", "capture"])
 def test_the_sound_files_are_read(corpus, kind):
     assert sentence_of(kind, corpus / "sound" / f"{kind}.npz") is None
+
+
+def test_whole_numbers_are_numbers_too(corpus, tmp_path):
+    """Found by the long fuzzer: shape coefficients that are all zero, written as integers."""
+    with np.load(corpus / "sound" / "track.npz") as file:
+        sound = {key: file[key] for key in file.files}
+    np.savez(tmp_path / "track.npz", **{**sound, "betas": np.zeros(10, np.int8)})
+    track = load_track(tmp_path / "track.npz")
+    assert track.betas.dtype == torch.float32 and track.instant.dtype == torch.int64
 
 
 DAMAGE = st.lists(st.tuples(st.floats(0, 0.999999), st.binary(min_size=1, max_size=4)), min_size=1, max_size=6)
