@@ -20,6 +20,7 @@ from avatar.body import Body
 from avatar.geometry import invert_rigid, project, rigid, rotation_to_rotvec
 from avatar.metrics import alpha_iou
 from avatar.observe.detector import LandmarkDetector
+from avatar.observe.observe import in_parallel
 from avatar.seed.gather import Sight
 from avatar.seed.photo import MemoryPictures
 from avatar.track.clip import Clip, prepare, standing_height
@@ -128,8 +129,8 @@ def _known(
     first = photo.keypoints[0].clone()
     first[:, :2] = (first[:, :2] - centre) * focal / float(sights[0].camera.K[0, 0, 0]) + centre
     marks, guesses, trust = [first], [photo.keypoints_3d[0]], [1.0]
-    for image, _mask in pictures[1:]:
-        people = detector.detect(image)
+    # In a thread of its own, with which the network goes: left to the end of the program it complains on stderr.
+    for people in in_parallel(detector.detect, [image for image, _mask in pictures[1:]]):
         # Where nobody is found the outline is left; what stands for the landmarks does not count.
         marks.append(torch.from_numpy(people[0].keypoints.astype(np.float32)) if people else first)
         guesses.append(torch.from_numpy(people[0].keypoints_3d.astype(np.float32)) if people else guesses[0])
