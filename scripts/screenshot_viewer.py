@@ -59,7 +59,7 @@ def main(
         settled(page)
         close_notice(page)
         take(page, out / "viewer.webp")
-        pose = pose_from_words("left arm raised, right knee bent 60")
+        pose = pose_from_words("left arm level, right knee bent 60")
         viewer.store.set(
             edited=BodyPose(subject.pose(viewer.store.state).root_position, pose), handles="hands and feet"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import viser
@@ -60,7 +61,8 @@ def _page(subject: Subject, store: Store, path: Path) -> None:
 
 
 def _splats(subject: Subject, store: Store, path: Path) -> None:
-    write_ply(subject.gaussians(subject.moment(store.state)), path)
+    # Translucency is for looking at the skeleton here; other programs get solid splats.
+    write_ply(subject.gaussians(replace(subject.moment(store.state), opacity=1.0)), path)
 
 
 def _mesh(subject: Subject, store: Store, path: Path) -> None:

@@ -21,6 +21,7 @@ from avatar.viewer.state import Colors, ViewState
 MOST_GROWTH = 2.5
 # So many splats cover each other, in effect: with this exponent the whole person is about as solid as was asked for.
 LAYERS = 3
+SHADE = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +108,9 @@ class Subject:
             avatar = self.avatar
             gaussians = avatar.pose(moment.pose.to(avatar.device), lit=moment.colors == "lit").detach()
             if moment.colors == "observed":
-                gaussians = replace(gaussians, colors=heat(avatar.observed))
+                # Some of the own brightness stays in, so that face and folds are still made out.
+                shade = SHADE + (1 - SHADE) * gaussians.colors.mean(-1, keepdim=True).clamp(0, 1)
+                gaussians = replace(gaussians, colors=heat(avatar.observed) * shade)
             gaussians = replace(gaussians, opacities=gaussians.opacities * moment.opacity**LAYERS)
             self._posed = (moment, self.thinned(gaussians, moment.detail))
             return self._posed[1]

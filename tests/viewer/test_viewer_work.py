@@ -123,7 +123,25 @@ def test_a_number_out_of_range_is_brought_back(page: Page) -> None:
     page.type_into("Detail", 7)
     page.type_into("Detail", 0.001)
     assert page.until(lambda: page.viewer.store.state.detail == 0.05)
-    page.viewer.store.set(detail=1.0)
+    page.type_into("Detail", 1)
+    assert page.until(lambda: page.viewer.store.state.detail == 1.0)
+
+
+def test_pictures_from_the_server_are_coarse_while_moving_and_full_at_rest(page: Page) -> None:
+    page.open_tab("Look")
+    page.choose("Drawn as", "Pictures from the server")
+
+    def full() -> list[bool]:
+        return [sent.full for sent in page.viewer.pictures.sent.values()]
+
+    assert page.until(lambda: full() == [True])
+    assert page.until(lambda: shirt(page.picture()).sum() > 500)
+    page.viewer.store.set(playing=True)
+    assert page.until(lambda: full() == [False])
+    page.viewer.store.set(playing=False)
+    assert page.until(lambda: full() == [True])
+    page.choose("Drawn as", "Splats in the browser")
+    assert page.until(lambda: page.viewer.store.state.drawing == "splats" and full() == [])
 
 
 def download(page: Page, button: str) -> Path:
