@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program and exit: 0 well done, 1 the work failed, 2 wrong use, 130 stopped by Ctrl-C."""
     import tyro
 
-    from avatar.errors import AvatarError
+    from avatar.errors import AvatarError, brief
 
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -37,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except AvatarError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
+    except OSError as error:  # what the system refuses, wherever it was met: a name too long, a folder closed to us
+        place = "" if error.filename is None else f"{brief(ValueError(error.filename))}: "
+        print(f"error: {place}{error.strerror or brief(error)}.", file=sys.stderr)
+        raise SystemExit(1) from None
     except KeyboardInterrupt:
         print("stopped.", file=sys.stderr)
         raise SystemExit(130) from None

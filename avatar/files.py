@@ -109,5 +109,10 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 def require_file(path: Path) -> None:
     """Raise UsageError unless `path` is an existing file."""
-    if not path.is_file():
+    try:
+        found = path.is_file()
+    except (OSError, ValueError) as error:  # a name that is too long, a folder that may not be entered, a null byte
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{brief(ValueError(path))} cannot be read: {reason}.") from error
+    if not found:
         raise UsageError(f"There is no file {path}.")

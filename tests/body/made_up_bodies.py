@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
+from avatar.assets import asset_path
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS, SMPLH_JOINTS, SMPLX_JOINTS
 
 VERTICES = 150
@@ -58,6 +59,35 @@ def made_up(kind: str, seed: int = 0) -> dict[str, np.ndarray]:
         # The real files hold such pickled tables beside their arrays.
         arrays["joint2num"] = np.array({"pelvis": 0}, dtype=object)
     return arrays
+
+
+def made_up_person(kind: str) -> dict[str, np.ndarray]:
+    """The open body in the layout of that kind, which a video can be fitted to.
+
+    Fingers, jaw and eyes sit on vertices of the hand and the head, whose skin they share.
+    """
+    with np.load(asset_path("body", "open.npz")) as file:
+        body = {name: file[name] for name in ("v_template", "f", "J_regressor", "weights", "shapedirs", "posedirs")}
+    rng, names = np.random.default_rng(0), JOINTS[kind]
+    v, j, shared = len(body["v_template"]), len(names), 24 if kind == "smpl" else 22
+    regressor, weights = np.zeros((j, v)), np.zeros((v, j))
+    regressor[:shared], weights[:, :shared] = body["J_regressor"][:shared], body["weights"][:, :shared]
+    for joint in range(shared, j):
+        owner = SMPL_JOINTS.index(f"{names[joint].split('_')[0]}_hand" if joint >= j - 30 else "head")
+        regressor[joint, rng.choice(np.flatnonzero(body["weights"][:, owner] > 0.5))] = 1
+        share = 1 / 15 if joint >= j - 30 else 0.05
+        weights[:, joint] = share * body["weights"][:, owner]
+    pose_dirs = np.zeros((v, 3, 9 * (j - 1)))
+    pose_dirs[..., : 9 * (shared - 1)] = body["posedirs"][..., : 9 * (shared - 1)]
+    shapes = SHAPES[kind] - 10
+    return {
+        **body,
+        "J_regressor": regressor,
+        "weights": weights / weights.sum(1, keepdims=True),
+        "posedirs": pose_dirs,
+        "shapedirs": np.concatenate([body["shapedirs"], rng.normal(size=(v, 3, shapes)) * 1e-4], -1),
+        "kintree_table": np.array([[p % 2**32 for p in parents_of(kind)], range(j)], dtype=np.uint32),
+    } | {name: array for name, array in made_up(kind).items() if name.startswith("hands_mean")}
 
 
 def write_pickle(path: Path, content: object, protocol: int = 2) -> Path:

@@ -75,6 +75,13 @@ def test_a_folder_that_nobody_can_write(corpus, capsys):
     assert code == 1 and "Cannot write into /proc/self/run" in said
 
 
+def test_names_that_no_file_can_have(tmp_path, capsys):
+    long = "x" * 5000
+    for arguments in (("animate", tmp_path, "--motion", f"{long}.bvh"), ("create", long), ("track", f"{long}.mp4")):
+        code, said = ends(capsys, *arguments)
+        assert code in (1, 2) and said.count("error: ") == 1 and len(said) < 1000, said
+
+
 def test_a_folder_of_another_program_is_no_run(corpus, tmp_path, capsys):
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     for command in ("view", "evaluate", "export", "animate"):

@@ -10,7 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from avatar.errors import AvatarError
+from avatar.body import load_body
+from avatar.errors import AvatarError, UsageError
+from avatar.motion.read import load_motion
 from avatar.track import load_track
 
 from .readers import READERS
@@ -66,6 +68,16 @@ def test_whole_numbers_are_numbers_too(corpus, tmp_path):
     np.savez(tmp_path / "track.npz", **{**sound, "betas": np.zeros(10, np.int8)})
     track = load_track(tmp_path / "track.npz")
     assert track.betas.dtype == torch.float32 and track.instant.dtype == torch.int64
+
+
+def test_a_body_of_an_endless_name(corpus, tmp_path):
+    """Found by the long fuzzer: where the name of the body should stand there is a whole array."""
+    with np.load(corpus / "sound" / "track.npz") as file:
+        sound = {key: file[key] for key in file.files}
+    np.savez(tmp_path / "track.npz", **{**sound, "body": np.zeros((4, 4, 4, 4))})
+    assert len(load_motion(tmp_path / "track.npz").track) == len(sound["times"])
+    with pytest.raises(UsageError, match="cannot be read: File name too long"):
+        load_body("x" * 5000)
 
 
 DAMAGE = st.lists(st.tuples(st.floats(0, 0.999999), st.binary(min_size=1, max_size=4)), min_size=1, max_size=6)

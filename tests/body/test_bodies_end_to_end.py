@@ -1,0 +1,75 @@
+"""Bodies that users bring through the whole program: `pytest -m slow tests/body/test_bodies_end_to_end.py`."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up_bodies import JOINTS, made_up_person
+
+from avatar.assets import asset_path
+from avatar.cli import main
+from avatar.files import write_json
+from avatar.images import open_video, read_image
+from avatar.observe import observe
+from avatar.run import Run
+from avatar.settings import Settings
+from avatar.track import load_track
+from avatar.train_config import TrainConfig
+from avatar.viewer.app import Viewer
+from avatar.viewer.subject import open_run
+
+pytestmark = pytest.mark.slow
+
+
+def avatar_command(*arguments: object) -> None:
+    main([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory) -> Path:
+    """What was seen in the sample clip, found once for all bodies."""
+    folder = tmp_path_factory.mktemp("seen") / "observations"
+    observe(asset_path("clips", "turn.mp4"), folder, max_frames=6)
+    return folder
+
+
+@pytest.mark.parametrize("kind", JOINTS)
+def test_a_body_file_through_everything(observed, tmp_path, kind, capsys):
+    source, body, run = asset_path("clips", "turn.mp4"), tmp_path / f"{kind}.npz", Run(tmp_path / "run")
+    np.savez(body, **made_up_person(kind))
+    run.folder.mkdir()
+    run.observations.symlink_to(observed)
+    train = TrainConfig(steps=30, gaussians=1000, max_gaussians=1500, long_side=192)
+    write_json(run.config, Settings(str(source), body=str(body), train=train, max_frames=6).as_dict())
+    avatar_command("create", source, "--out", run.folder, "--resume")
+    track = load_track(run.track)
+    assert track.poses.rotations.shape[1] == len(JOINTS[kind]) and (run.folder / "report.json").is_file()
+
+    avatar_command(
+        "animate", run.folder, "--motion", "wave", "--out", tmp_path / "film.mp4", "--size", "64x96", "--fps", "4"
+    )
+    assert open_video(tmp_path / "film.mp4").height == 96
+    avatar_command(
+        "animate", run.folder, "--pose", "left arm raised", "--out", tmp_path / "one.png", "--size", "96x160"
+    )
+    assert (read_image(tmp_path / "one.png") < 250).any()
+    outs = [tmp_path / f"me.{suffix}" for suffix in ("ply", "glb", "html", "bvh")]
+    avatar_command(
+        "export", run.folder, "--ply", outs[0], "--glb", outs[1], "--html", outs[2], "--motion-file", outs[3]
+    )
+    assert all(out.stat().st_size > 5_000 for out in outs)
+    with pytest.raises(SystemExit) as end:
+        avatar_command("export", run.folder, "--ply", tmp_path / "b.ply", "--shape", "weight=0.4")
+    assert end.value.code == 2 and "has no words" in capsys.readouterr().err
+
+    subject = open_run(run.folder)
+    viewer = Viewer(subject, port=18731)
+    viewer.start()
+    try:
+        state = viewer.store.state
+        betas = (state.betas[0] + 1.0, *state.betas[1:])
+        before = subject.avatar.rest.vertices.clone()
+        subject.reshape(betas)
+        assert not subject.avatar.rest.vertices.allclose(before)
+    finally:
+        viewer.stop()
