@@ -80,11 +80,7 @@ class Avatar(nn.Module):
         self.places = place_features(self.surface.anchors)
         self.correctives = None
         if body.pose_dirs is not None:
-            directions = torch.zeros(len(gaussians), *body.pose_dirs.shape[1:], device=corners.device)
-            # Corner by corner: all three at once would take half a gigabyte for a large avatar.
-            for share, corner in zip(gaussians.bary.unbind(1), corners.unbind(1), strict=True):
-                directions += share[:, None, None] * body.pose_dirs[corner]
-            self.correctives = PoseCorrectives(directions)
+            self.correctives = PoseCorrectives(body.pose_dirs, corners, gaussians.bary)
 
     @property
     def device(self) -> torch.device:
