@@ -123,18 +123,21 @@ class LivePreview:
             self._draw(*latest)
 
     def _draw(self, gaussians: Gaussians, step: int, loss: float) -> None:
-        arrays = splat_arrays(gaussians)
-        if self.splats is None:
-            stand_before(self.server, gaussians)
-            self.splats = self.server.scene.add_gaussian_splats("/avatar", **vars(arrays))
-        else:
-            self.splats.set_gaussians(**vars(arrays))
         quality = "" if self.psnr is None else f" · held-out PSNR **{self.psnr:.2f} dB**"
         self.text.content = f"step **{step}** · loss **{loss:.4f}**{quality} · {len(gaussians)} splats"
         steps, losses = np.array(list(self.losses), dtype=float).T
         every = math.ceil(len(steps) / PLOT_POINTS)
         self.plot.data = (steps[::every].copy(), smooth(losses)[::every].copy())
         self.plot.visible = len(steps) > 2
+        # The page gives the memory of a whole parcel with splats away to its sorter; a plot in the same parcel is lost.
+        self.server.flush()
+        arrays = splat_arrays(gaussians)
+        if self.splats is None:
+            stand_before(self.server, gaussians)
+            self.splats = self.server.scene.add_gaussian_splats("/avatar", **vars(arrays))
+        else:
+            self.splats.set_gaussians(**vars(arrays))
+        self.server.flush()
 
 
 def smooth(values: Float[np.ndarray, " n"], keep: float = 0.95) -> Float[np.ndarray, " n"]:
