@@ -30,7 +30,7 @@ class Clip:
         body: the body that is fitted.
         landmarks, joints, soles: points on it.
         spread: how far each landmark may lie from its prior place, metres.
-        focal: given or assumed focal length, pixels.
+        focal: given or assumed focal length, pixels; `focal_given` tells which.
         pixels: landmarks in pixels from the principal point.
         confidence: trust in each landmark; `weight` what it counts in the fit.
         guess: the detector's landmarks in metres along the camera's axes, or what the 2D ones suggest.
@@ -68,6 +68,7 @@ class Clip:
     standing: tuple[float, Float[Tensor, " s"]]
     trunk: Tensor
     told: tuple[Float[Tensor, "k s"], Float[Tensor, " k"]] | None = None
+    focal_given: bool = True
     pitch: tuple[float, float] | None = None
 
     def __len__(self) -> int:

@@ -66,10 +66,11 @@ def track(observations: Observations, body: Body, options: TrackOptions | None =
     if len(observations) < LEAST_FRAMES:
         raise AvatarError(f"{len(observations)} frames are too few to track a body: {LEAST_FRAMES} are needed.")
     names = LAYOUTS[observations.layout].names
-    focal, assumed_focal = known_focal(observations, options), None
-    if focal is None:
-        focal = assumed_focal = ASSUMED_FOCAL * max(observations.width, observations.height)
-    clip = replace(prepare(observations, body, focal, height or ASSUMED_HEIGHT_M), told=told)
+    focal = known_focal(observations, options)
+    given = focal is not None
+    focal = focal or ASSUMED_FOCAL * max(observations.width, observations.height)
+    clip = prepare(observations, body, focal, height or ASSUMED_HEIGHT_M)
+    clip = replace(clip, told=told, focal_given=given)
     outliner = Outliner(body, observations.masks, observations.width, observations.height, float(clip.person_height[0]))
     state = fit(clip, names, outliner, options.start)
     marks = move_points(pose_chain(body, state), state, clip.landmarks).x
@@ -77,7 +78,9 @@ def track(observations: Observations, body: Body, options: TrackOptions | None =
     report = TrackReport(
         focal=found_focal,
         reprojection=median_distance(found_focal * marks[..., :2] / marks[..., 2:], clip.pixels),
-        warnings=sentences(state, clip.confidence, names, None if height else ASSUMED_HEIGHT_M, assumed_focal),
+        warnings=sentences(
+            state, clip.confidence, names, None if height else ASSUMED_HEIGHT_M, None if given else found_focal
+        ),
     )
     return as_track(clip, state, observations), report
 

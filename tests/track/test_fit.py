@@ -82,6 +82,15 @@ def test_stands_on_the_floor_facing_the_camera(body: Body, turned) -> None:
     assert facing @ torch.nn.functional.normalize(camera * torch.tensor([1.0, 0, 1]), dim=0) > 0.9
 
 
+def test_a_turn_tells_of_the_focal_length(body: Body, monkeypatch) -> None:
+    monkeypatch.setattr("avatar.track.fit.ASSUMED_FOCAL", 1.02)
+    seen = observed(body, truth(body, 24, 2 * math.pi), 0.5)
+    assumed = 1.02 * seen.height
+    _, report = track(seen, body)
+    assert abs(report.focal / FOCAL - 1) < 0.8 * abs(assumed / FOCAL - 1)
+    assert any("focal length is unknown" in warning for warning in report.warnings)
+
+
 def test_gaps_are_filled_from_neighbours(body: Body) -> None:
     true = truth(body, 14, 0.6)
     seen = observed(body, true, 0.3)
