@@ -33,8 +33,8 @@ from avatar.types import BodyPose, BodyTrack, Observations
 
 # Coarse to fine, as for a video, but without what holds over time.
 STAGES = (
-    Stage("views", 6, 0.02, math.inf, 0.5, math.inf, math.inf, 0.5, 1.0, 0.02, 4),
-    Stage("views and body", 4, 0.010, 3.0, 0.5, math.inf, math.inf, 1.0, 1.0, 0.01, 8),
+    Stage("views", 4, 0.02, math.inf, 0.5, math.inf, math.inf, 0.5, 1.0, 0.02, 3),
+    Stage("views and body", 3, 0.010, 3.0, 0.5, math.inf, math.inf, 1.0, 1.0, 0.01, 5),
 )
 TIMED = ("still", "acceleration", "turn", "floor", "upright")
 APART_S = 1000.0  # pretended time between the pictures, for the terms over time to be finite before they are dropped
