@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 
 import pytest
@@ -148,3 +149,11 @@ def test_the_doctor_names_what_is_missing_and_how_to_get_it(monkeypatch, tmp_pat
     missing = [finding for finding in examine() if finding.state == "missing"]
     assert len(missing) == 3 and all(finding.remedy for finding in missing)
     assert missing[0].remedy in report(missing)
+
+
+def test_a_reader_that_goes_away_gets_no_traceback():
+    program = [sys.executable, "-c", "from avatar.cli import main; main()", "motions"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 141
