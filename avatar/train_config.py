@@ -18,7 +18,7 @@ class LossWeights:
     roughness: float = 0.02
     light: float = 0.01
     deform: float = 0.02
-    pose_acceleration: float = 20.0
+    pose_acceleration: float = 5.0
     pose_size: float = 0.5
     views: float = 0.005
 
