@@ -13,7 +13,7 @@ from avatar.body import Body
 from avatar.observe.layouts import LAYOUTS
 from avatar.track.initial import along_rays
 from avatar.track.kinematics import Points, joint_points, surface_points
-from avatar.track.landmarks import landmark_points, landmark_weights
+from avatar.track.landmarks import landmark_points, landmark_shares
 from avatar.track.lift import lifted
 from avatar.track.limits import usual_turns
 from avatar.types import Observations
@@ -32,7 +32,7 @@ class Clip:
         spread: how far each landmark may lie from its prior place, metres.
         focal: given or assumed focal length, pixels; `focal_given` tells which.
         pixels: landmarks in pixels from the principal point.
-        confidence: trust in each landmark; `weight` what it counts in the fit.
+        confidence: trust in each landmark; landmark_share: what each counts beside that.
         guess: the detector's landmarks in metres along the camera's axes, or what the 2D ones suggest.
         person_height: of the person in the picture at each instant, pixels.
         times: seconds.
@@ -55,7 +55,7 @@ class Clip:
     focal: float
     pixels: Float[Tensor, "n l 2"]
     confidence: Float[Tensor, "n l"]
-    weight: Float[Tensor, "n l"]
+    landmark_share: Float[Tensor, " l"]
     guess: Float[Tensor, "n l 3"]
     person_height: Float[Tensor, " n"]
     times: Float[Tensor, " n"]
@@ -129,7 +129,7 @@ def prepare(observations: Observations, body: Body, focal: float, height: float)
         focal=focal,
         pixels=pixels,
         confidence=confidence,
-        weight=landmark_weights(confidence, observations.layout),
+        landmark_share=landmark_shares(observations.layout),
         guess=guess,
         person_height=size[:, 1].median().expand(len(times)),
         times=times,

@@ -82,9 +82,10 @@ def landmark_points(body: Body, layout: str) -> tuple[Points, Float[Tensor, " l"
     return points, torch.tensor(spreads, dtype=torch.float64)
 
 
-def landmark_weights(confidence: Float[Tensor, "n l"], layout: str) -> Float[Tensor, "n l"]:
-    """How much each landmark of `layout` counts in the fit, from the detector's confidence in it."""
-    return confidence * confidence.new_tensor([_INSIDE.get(_side(name)[1], 1.0) for name in LAYOUTS[layout].names])
+def landmark_shares(layout: str) -> Float[Tensor, " l"]:
+    """What each landmark of `layout` counts in the fit beside the detector's confidence in it."""
+    shares = [_INSIDE.get(_side(name)[1], 1.0) for name in LAYOUTS[layout].names]
+    return torch.tensor(shares, dtype=torch.float64)
 
 
 def _side(name: str) -> tuple[str, str]:

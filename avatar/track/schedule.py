@@ -102,7 +102,7 @@ def terms(clip: Clip, stage: Stage, outline: Outline | None, state: State) -> li
     heights = of_points(on_floor, soles, _alone(clip.soles), state, _constant(clip, len(clip.soles), FLOOR))
     leans = of_points(upright, joints, clip.trunk, state, _constant(clip, 1, LEAN))
     return [
-        Term("landmarks", seen, share * clip.weight, stage.pixel_knee),
+        Term("landmarks", seen, share * clip.confidence * clip.landmark_share, stage.pixel_knee),
         Term("directions", guessed.times(1 / stage.direction), share * clip.bone_confidence, 2.0),
         Term("beyond range", beyond_range(state, clip.turns), share),
         Term("usual pose", from_usual(state, clip.turns), share),
