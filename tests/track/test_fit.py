@@ -13,7 +13,9 @@ from avatar.body.skinning import joint_transforms
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import geodesic_angle, invert_rigid, procrustes, transform
 from avatar.track import TrackOptions, track
+from avatar.track.clip import prepare
 from avatar.track.kinematics import pose_chain
+from avatar.track.schedule import SCHEDULE, terms
 from avatar.types import BodyPose, BodyTrack
 
 from .synthetic import FOCAL, observed, truth
@@ -129,3 +131,12 @@ def test_starts_from_the_result_of_another_program(body: Body) -> None:
             times=seen.times[1:],
         )
         track(shorter, body, TrackOptions(focal=FOCAL, start=start))
+
+
+def test_landmarks_without_confidence_do_not_count(body: Body) -> None:
+    true = truth(body, 6, 0.5)
+    clip = prepare(observed(body, true, 0.5), body, FOCAL, 1.7)
+    blind = replace(clip, confidence=torch.zeros_like(clip.confidence))
+    weights = [terms(one, SCHEDULE[0], None, true)[0].weight.sum() for one in (clip, blind)]
+    assert weights[0] > 0
+    assert weights[1] == 0
