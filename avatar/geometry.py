@@ -117,6 +117,13 @@ def geodesic_angle(A: Float[Tensor, "*b 3 3"], B: Float[Tensor, "*b 3 3"]) -> Fl
     return rotation_to_rotvec(A.mT @ B).norm(dim=-1)
 
 
+def mean_rotation(R: Float[Tensor, "n *b 3 3"], weights: Float[Tensor, "m n"]) -> Float[Tensor, "m *b 3 3"]:
+    """Means over the first axis, one for each row of weights (Markley et al. 2007, eq. 12)."""
+    q = quat_from_rotation(R)
+    outer = torch.einsum("mn,n...ab->m...ab", weights.to(q), q[..., :, None] * q[..., None, :])
+    return rotation_from_quat(torch.linalg.eigh(outer)[1][..., -1])
+
+
 def rigid(R: Float[Tensor, "*b 3 3"], t: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 4 4"]:
     """The 4x4 transform x -> R x + t."""
     top = torch.cat([R, t[..., None]], dim=-1)

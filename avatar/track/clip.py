@@ -13,7 +13,7 @@ from avatar.body import Body
 from avatar.observe.layouts import LAYOUTS
 from avatar.track.initial import along_rays
 from avatar.track.kinematics import Points, joint_points, surface_points
-from avatar.track.landmarks import landmark_points, landmark_shares
+from avatar.track.landmarks import landmark_points, landmark_shares, overlooked_pitch
 from avatar.track.lift import lifted
 from avatar.track.limits import usual_turns
 from avatar.types import Observations
@@ -33,6 +33,7 @@ class Clip:
         focal: given or assumed focal length, pixels; `focal_given` tells which.
         pixels: landmarks in pixels from the principal point.
         confidence: trust in each landmark; landmark_share: what each counts beside that.
+        overlooked: part of the camera's pitch that the detector overlooks at each; hips: the pair it is seen about.
         guess: the detector's landmarks in metres along the camera's axes, or what the 2D ones suggest.
         person_height: of the person in the picture at each instant, pixels.
         times: seconds.
@@ -56,6 +57,8 @@ class Clip:
     pixels: Float[Tensor, "n l 2"]
     confidence: Float[Tensor, "n l"]
     landmark_share: Float[Tensor, " l"]
+    overlooked: Float[Tensor, " l"]
+    hips: Tensor
     guess: Float[Tensor, "n l 3"]
     person_height: Float[Tensor, " n"]
     times: Float[Tensor, " n"]
@@ -130,6 +133,8 @@ def prepare(observations: Observations, body: Body, focal: float, height: float)
         pixels=pixels,
         confidence=confidence,
         landmark_share=landmark_shares(observations.layout),
+        overlooked=overlooked_pitch(observations.layout),
+        hips=torch.tensor([layout.names.index(f"{side}_hip") for side in ("left", "right")]),
         guess=guess,
         person_height=size[:, 1].median().expand(len(times)),
         times=times,

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body import Body
-from avatar.geometry import procrustes, quat_from_rotation, rotation_from_quat, rotation_from_rotvec
+from avatar.geometry import mean_rotation, procrustes, rotation_from_rotvec
 from avatar.track.kinematics import Points, State, move_points, pose_chain
 
 # Limb joint, then the two landmarks whose direction its bone follows; parents come first.
@@ -107,11 +107,9 @@ def along_rays(guess: Float[Tensor, "n l 3"], centre: Float[Tensor, "n 2"], foca
 
 
 def smooth_rotations(R: Float[Tensor, "n 3 3"], times: Float[Tensor, " n"], spread: float) -> Float[Tensor, "n 3 3"]:
-    """Mean rotation over a Gaussian window of `spread` seconds (Markley et al. 2007, eq. 12)."""
-    q = quat_from_rotation(R)
-    outer = q[:, :, None] * q[:, None, :]
-    window = torch.exp(-0.5 * ((times[:, None] - times[None]) / spread).square()).to(q)
-    return rotation_from_quat(torch.linalg.eigh(torch.einsum("st,tab->sab", window, outer))[1][..., -1])
+    """Mean rotation over a Gaussian window of `spread` seconds."""
+    window = torch.exp(-0.5 * ((times[:, None] - times[None]) / spread).square())
+    return mean_rotation(R, window)
 
 
 def _shortest_turn(a: Float[Tensor, "n 3"], b: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3 3"]:

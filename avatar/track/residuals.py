@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import jacfwd, vmap
 
-from avatar.geometry import rotation_to_rotvec, skew
+from avatar.geometry import mean_rotation, rotation_to_rotvec, skew
 from avatar.track.kinematics import Moving, State
 from avatar.track.solve import Features
 
@@ -31,6 +31,22 @@ def reprojection(
 ) -> Float[Tensor, "2"]:
     """Picture of a point against where it was seen. Data: pixel from the principal point, and its deviation."""
     return (pixel_of(points[0], view) - data[:2]) / data[2]
+
+
+def as_if_level(
+    points: Float[Tensor, "3 3"], view: Float[Tensor, "4"], data: Float[Tensor, "4"]
+) -> Float[Tensor, "2"]:
+    """`reprojection` of the first point for a detector that partly takes the camera for level.
+
+    It sees the person turned about the middle of the other two points, as a camera that looks neither up nor down
+    would. Data: as for `reprojection`, and the part of the pitch that the detector overlooks.
+    """
+    centre = (points[1] + points[2]) / 2
+    x, y, z = points[0] - centre
+    overlooked = data[3] * view[1]
+    cosine, sine = overlooked.cos(), overlooked.sin()
+    turned = torch.stack([x, cosine * y + sine * z, cosine * z - sine * y])
+    return reprojection((centre + turned)[None], view, data[:3])
 
 
 def across_contour(
@@ -100,6 +116,14 @@ def places(moving: Moving, points: Tensor) -> Features:
 def local_turns(state: State, joints: Tensor) -> Features:
     """Rotation vectors of some joints against their parents."""
     value = rotation_to_rotvec(state.rotations[:, joints])
+    return Features(value, {0: _columns(state, joints, _by_right_turn(value))}, None)
+
+
+def from_own_mean(state: State, joints: Tensor) -> Features:
+    """Rotation vectors of some joints against their own means over the clip, which count as fixed in each step."""
+    turns = state.rotations[:, joints]
+    mean = mean_rotation(turns, turns.new_ones(1, len(state)))
+    value = rotation_to_rotvec(mean.mT @ turns)
     return Features(value, {0: _columns(state, joints, _by_right_turn(value))}, None)
 
 

@@ -28,7 +28,7 @@ WORK_HEIGHT = 320  # of the person in the reduced pictures, pixels: finer than t
 NORMAL_REACH = 0.06  # a fully turned normal counts like this distance, in heights of the person
 FARTHEST = 0.06  # no pairs beyond this distance, in heights of the person
 LOOSE = 0.35  # weight of clothed points that lie inside the mask
-BARE = ("face", "hands", "feet")
+BARE = ("face", "hands")
 
 
 @dataclass(frozen=True)

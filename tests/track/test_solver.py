@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from avatar.body import load_body
@@ -11,7 +13,7 @@ from avatar.track.clip import sole_vertices
 from avatar.track.kinematics import joint_points, move_points, pose_chain, surface_points
 from avatar.track.landmarks import landmark_points
 from avatar.track.limits import usual_turns
-from avatar.track.residuals import across_contour, local_turns, of_points, turning
+from avatar.track.residuals import across_contour, as_if_level, from_own_mean, local_turns, of_points, reprojection, turning
 from avatar.track.solve import Normal
 
 from .synthetic import truth
@@ -34,6 +36,36 @@ def test_points_move_as_their_derivatives_say() -> None:
         assert torch.allclose(after - before.x, told, atol=2e-9)
 
 
+def test_a_pitch_that_is_overlooked_is_none() -> None:
+    """Seen by a detector that overlooks all of it, a person before a pitched camera looks like one before a level one."""
+    body = load_body("open")
+    pitched, level = (truth(body, 3, 1.0, pitch) for pitch in (0.3, 0.0))
+    hips = [body.joint_names.index(f"{side}_hip") for side in ("left", "right")]
+    groups = torch.tensor([[joint, *hips] for joint in range(24)])
+    seen = torch.tensor([0.0, 0.0, 1.0, 1.0], dtype=torch.float64).expand(3, 24, 4)
+    values = []
+    for state, residual in ((pitched, as_if_level), (level, reprojection)):
+        # The same place before the camera: the pose is turned about the middle of the hips, not about the pelvis.
+        middle = pose_chain(body, state).place[:, hips].mean(1)
+        state = replace(state, position=state.position - middle + torch.tensor([0.0, 0.0, 2.6]))
+        moving = move_points(pose_chain(body, state), state, joint_points(body))
+        index = groups if residual is as_if_level else groups[:, :1]
+        values.append(of_points(residual, moving, index, state, seen[..., : 4 if residual is as_if_level else 3]).value)
+    assert torch.allclose(*values, atol=1e-6)
+
+
+def test_a_held_pose_is_its_own_mean() -> None:
+    body = load_body("open")
+    state = truth(body, 4, 1.0)
+    held = replace(state, rotations=state.rotations[:1].expand(4, -1, -1, -1))
+    every = torch.arange(1, 24)
+    assert from_own_mean(held, every).value.abs().max() < 1e-6
+    knee = body.joint_names.index("left_knee") - 1
+    bent = from_own_mean(state, every).value[:, knee, 0]
+    assert bent.abs().max() > 0.1
+    assert bent.mean().abs() < 1e-3
+
+
 def test_residuals_change_as_their_derivatives_say() -> None:
     body = load_body("open")
     state = truth(body, 4, 1.0)
@@ -48,7 +80,11 @@ def test_residuals_change_as_their_derivatives_say() -> None:
         moving = move_points(pose_chain(body, s), s, joint_points(body))
         return of_points(across_contour, moving, every[:, None], s, data)
 
-    for lift in (outline, lambda s: local_turns(s, every[1:]), lambda s: turning(s, every)):
+    def pitched(s):
+        moving = move_points(pose_chain(body, s), s, joint_points(body))
+        return of_points(as_if_level, moving, torch.tensor([[20, 1, 2]]).repeat(24, 1), s, data[..., :4])
+
+    for lift in (outline, pitched, lambda s: local_turns(s, every[1:]), lambda s: turning(s, every)):
         before, after = lift(state), lift(moved)
         told = torch.zeros_like(before.value)
         if before.by_shared is not None:
