@@ -56,16 +56,16 @@ class TrainConfig:
         largest: splats wider than this are punished, metres.
     """
 
-    steps: int = 2400
-    gaussians: int = 16000
-    max_gaussians: int = 30000
+    steps: int = 3000
+    gaussians: int = 12000
+    max_gaussians: int = 20000
     long_side: int = 960
-    coarse: float = 0.5
+    coarse: float = 0.6
     hold_out: int = 8
     deform: Literal["mlp", "none"] = "mlp"
     deform_start: float = 0.5
     refine_poses: bool = True
-    refine_start: float = 0.1
+    refine_start: float = 0.03
     light: bool = True
     reach: float = 0.01
     largest: float = 0.03

@@ -33,9 +33,7 @@ def reprojection(
     return (pixel_of(points[0], view) - data[:2]) / data[2]
 
 
-def as_if_level(
-    points: Float[Tensor, "3 3"], view: Float[Tensor, "4"], data: Float[Tensor, "4"]
-) -> Float[Tensor, "2"]:
+def as_if_level(points: Float[Tensor, "3 3"], view: Float[Tensor, "4"], data: Float[Tensor, "4"]) -> Float[Tensor, "2"]:
     """`reprojection` of the first point for a detector that partly takes the camera for level.
 
     It sees the person turned about the middle of the other two points, as a camera that looks neither up nor down

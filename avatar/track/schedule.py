@@ -75,10 +75,10 @@ TURN_ACCELERATION = 20.0  # of the whole body, rad/s^2
 FOCAL = 0.001  # of log focal length: kept where it was given, and where nothing better than the assumption is known
 # The same where the person turned, when near and far limbs tell of it as well; on m_floral's turn they alone say
 # some percent too long, the assumption is 2.4 % too short, both together are true.
-FOCAL_IN_TURN = 0.015
+FOCAL_IN_TURN = 0.02
 # Of each joint from its own mean, for a person who turned to be seen from all sides: they hold a pose and may step.
 # What the detector sees wrongly in the same way from the same side would otherwise bend them once in each turn.
-HELD = math.radians(4.0)
+HELD = math.radians(5.0)
 USUAL_PITCH = 0.07  # phones are held at chest height and look down a little
 PITCH = 0.08  # of the camera, radians
 ROLL = 0.02

@@ -32,11 +32,11 @@ class Stack:
         return self.pictures[index]
 
 
-def truth(body: Body, frames: int, turn: float, pitch: float = 0.1) -> State:
-    """A person in an A-pose who turns by `turn` on the spot, swinging the arms and stepping, 2.6 m away."""
+def truth(body: Body, frames: int, turn: float, pitch: float = 0.1, moving: float = 0.25) -> State:
+    """A person in an A-pose who turns by `turn` on the spot, swinging the arms and stepping by `moving`, 2.6 m away."""
     phase = torch.linspace(0, 1, frames, dtype=torch.float64)
     rotvec = torch.zeros(frames, len(body.parents), 3, dtype=torch.float64)
-    swing = 0.25 * torch.sin(2 * math.pi * phase)
+    swing = moving * torch.sin(2 * math.pi * phase)
     name = body.joint_names.index
     rotvec[:, name("left_shoulder"), 2] = -0.9 + swing
     rotvec[:, name("right_shoulder"), 2] = 0.9 + swing
@@ -47,7 +47,7 @@ def truth(body: Body, frames: int, turn: float, pitch: float = 0.1) -> State:
     rotations = rotation_from_rotvec(rotvec)
     yaw = torch.zeros(frames, 3, dtype=torch.float64)
     yaw[:, 1] = turn * phase
-    pitched = torch.tensor([-pitch, 0, 0], dtype=torch.float64)
+    pitched = torch.tensor([pitch, 0, 0], dtype=torch.float64)
     # The body's Y axis points up and its Z axis to the camera, which looks along its own +Z with Y down.
     upright = torch.diag(torch.tensor([1.0, -1, -1], dtype=torch.float64))
     rotations[:, 0] = rotation_from_rotvec(pitched) @ upright @ rotation_from_rotvec(yaw)

@@ -12,10 +12,11 @@ from avatar.body import Body, load_body
 from avatar.body.skinning import joint_transforms
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import geodesic_angle, invert_rigid, procrustes, transform
+from avatar.observe.layouts import LAYOUTS
 from avatar.track import TrackOptions, track
 from avatar.track.clip import prepare
 from avatar.track.kinematics import pose_chain
-from avatar.track.schedule import SCHEDULE, terms
+from avatar.track.schedule import HELD, SCHEDULE, terms
 from avatar.types import BodyPose, BodyTrack
 
 from .synthetic import FOCAL, observed, truth
@@ -51,10 +52,27 @@ def turned(body: Body):
 def test_recovers_a_known_motion(body: Body, turned) -> None:
     true, result, report = turned
     found, wanted = joints_of(body, result)[:, LIMBS], pose_chain(body, true).place[:, LIMBS].float()
-    assert aligned_error(found, wanted) < 0.012
+    # Arms that swing once in a turn look like a held pose seen wrongly from one side, and half a centimetre is lost.
+    assert aligned_error(found, wanted) < 0.014
     assert report.reprojection < 1.5
     in_camera = transform(result.cameras.T_camera_world, found)
     assert (in_camera.mean(1) - wanted.mean(1)).norm(dim=-1).mean() < 0.03
+
+
+def test_a_held_pose_is_not_bent_by_a_detector_that_errs_with_the_side(body: Body, monkeypatch) -> None:
+    """Elbows and wrists are seen farther from the body when they are on the far side."""
+    true = truth(body, 24, 2 * math.pi, moving=0.0)
+    seen = observed(body, true, 0.5)
+    arms = [index for index, name in enumerate(LAYOUTS[seen.layout].names) if "elbow" in name or "wrist" in name]
+    seen.keypoints[:, arms, 1] += 15 * seen.keypoints_3d[:, arms, 2]
+    joints = [body.joint_names.index(f"{side}_{name}") for side in ("left", "right") for name in ("elbow", "wrist")]
+    wanted = pose_chain(body, true).place.float()
+    errors = []
+    for held in (HELD, 1e3):
+        monkeypatch.setattr("avatar.track.schedule.HELD", held)
+        result, _ = track(seen, body, TrackOptions(focal=FOCAL))
+        errors.append(aligned_error(joints_of(body, result)[:, LIMBS + joints], wanted[:, LIMBS + joints]))
+    assert errors[0] < 0.8 * errors[1]
 
 
 def test_a_whole_turn_has_no_jump(turned) -> None:

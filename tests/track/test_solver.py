@@ -13,7 +13,15 @@ from avatar.track.clip import sole_vertices
 from avatar.track.kinematics import joint_points, move_points, pose_chain, surface_points
 from avatar.track.landmarks import landmark_points
 from avatar.track.limits import usual_turns
-from avatar.track.residuals import across_contour, as_if_level, from_own_mean, local_turns, of_points, reprojection, turning
+from avatar.track.residuals import (
+    across_contour,
+    as_if_level,
+    from_own_mean,
+    local_turns,
+    of_points,
+    reprojection,
+    turning,
+)
 from avatar.track.solve import Normal
 
 from .synthetic import truth
@@ -37,20 +45,20 @@ def test_points_move_as_their_derivatives_say() -> None:
 
 
 def test_a_pitch_that_is_overlooked_is_none() -> None:
-    """Seen by a detector that overlooks all of it, a person before a pitched camera looks like one before a level one."""
+    """To a detector that overlooks all of it, a person before a pitched camera looks as before a level one."""
     body = load_body("open")
     pitched, level = (truth(body, 3, 1.0, pitch) for pitch in (0.3, 0.0))
     hips = [body.joint_names.index(f"{side}_hip") for side in ("left", "right")]
     groups = torch.tensor([[joint, *hips] for joint in range(24)])
     seen = torch.tensor([0.0, 0.0, 1.0, 1.0], dtype=torch.float64).expand(3, 24, 4)
     values = []
-    for state, residual in ((pitched, as_if_level), (level, reprojection)):
+    for state, residual, width in ((pitched, as_if_level, 4), (level, reprojection, 3)):
         # The same place before the camera: the pose is turned about the middle of the hips, not about the pelvis.
         middle = pose_chain(body, state).place[:, hips].mean(1)
         state = replace(state, position=state.position - middle + torch.tensor([0.0, 0.0, 2.6]))
         moving = move_points(pose_chain(body, state), state, joint_points(body))
         index = groups if residual is as_if_level else groups[:, :1]
-        values.append(of_points(residual, moving, index, state, seen[..., : 4 if residual is as_if_level else 3]).value)
+        values.append(of_points(residual, moving, index, state, seen[..., :width]).value)
     assert torch.allclose(*values, atol=1e-6)
 
 
