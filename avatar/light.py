@@ -15,6 +15,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 TERMS = 8
+# How much less a surface takes up of distant light of the second degree than of the first, 2 pi / 3 against pi / 4
+# (Ramamoorthi and Hanrahan 2001, eq. 8). A fixed camera sees no surface that faces away from it, and only this
+# tells how the light goes on there.
+_RARITY = (1.0,) * 3 + ((2 / 3) / (1 / 4),) * 5
 
 
 def normal_polynomials(n: Float[Tensor, "n 3"]) -> Float[Tensor, "n 8"]:
@@ -29,6 +33,10 @@ class Light(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.coefficients = nn.Parameter(torch.zeros(TERMS, 3))
+
+    def unlikelihood(self) -> Float[Tensor, ""]:
+        """Mean square of the coefficients, each in units of how large distant light makes it beside the others."""
+        return (self.coefficients * self.coefficients.new_tensor(_RARITY)[:, None]).square().mean()
 
 
 def gains(normals: Float[Tensor, "n 3"], coefficients: Float[Tensor, "8 3"]) -> Float[Tensor, "n 3"]:

@@ -190,7 +190,7 @@ class Trainer:
             + weights.oversize * losses.oversize(gaussians, config.largest).mean()
             + weights.thickness * losses.thickness(gaussians, 0.5).mean()
             + weights.roughness * losses.roughness(gaussians.offset / config.reach, self.avatar.neighbors).mean()
-            + weights.light * self.avatar.light.coefficients.square().mean()
+            + weights.light * self.avatar.light.unlikelihood()
         )
         if config.refine_poses:
             total = total + weights.pose_size * self.poses.turns.square().mean()

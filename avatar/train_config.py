@@ -16,7 +16,7 @@ class LossWeights:
     oversize: float = 0.1
     thickness: float = 0.02
     roughness: float = 0.02
-    light: float = 0.01
+    light: float = 0.05
     deform: float = 0.02
     pose_acceleration: float = 5.0
     pose_size: float = 0.5

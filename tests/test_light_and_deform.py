@@ -80,3 +80,16 @@ def test_unseen_joints_are_not_heard_at_all():
     deform, points = trained_deform(), place_features(torch.rand(1, 3))
     near = nearby_joints(torch.eye(24)[[RIGHT_ELBOW]], SMPL_PARENTS)
     assert torch.equal(deform(bent(RIGHT_ELBOW, 1.0), points, near)[0], deform(bent(RIGHT_ELBOW, 0.0), points, near)[0])
+
+
+def test_light_goes_on_behind_as_it_came_from_the_front():
+    """Of two lights that look alike from the side that is filmed, the likelier is the one whose back is dark."""
+    front, back = torch.tensor([[0.0, 0, 1], [1, 0, 0]]), torch.tensor([[0.0, 0, -1]])
+    linear, square = Light(), Light()
+    with torch.no_grad():
+        linear.coefficients[2] = 0.2
+        square.coefficients[6] = -0.1
+    seen = [gains(front, light.coefficients) for light in (linear, square)]
+    assert torch.allclose(seen[0][0] / seen[0][1], seen[1][0] / seen[1][1])
+    assert linear.unlikelihood() < square.unlikelihood()
+    assert gains(back, linear.coefficients).max() < 0.9 < 1 < gains(back, square.coefficients).min()

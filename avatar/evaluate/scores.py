@@ -122,7 +122,9 @@ def pose_scores(opened: FinishedRun, clip: Clip, placement: Placement) -> dict[s
     Distances are in millimetres, with the middle of the hips brought together first (`mpjpe`) or after Procrustes
     (`pa_mpjpe`), both also with one constant offset a joint taken out (`_offsets`), since skeletons differ.
     `size_after_scale` is the body's size relative to the true one once the depth is right: it leaves 1 where the
-    focal length was found wrongly, which one scale cannot mend (`focal_ratio`: found by true).
+    focal length was found wrongly, which one scale cannot mend (`focal_ratio`: found by true). A video does not tell
+    where its optical axis lies, so that everything stands aside by `principal_point_x_px` and `_y_px` (assumed minus
+    true, in pixels of the true camera) when it is seen from elsewhere.
     """
     pairs = frames_of_instants(opened, clip)
     frames, own = list(pairs), [int(opened.track.instant[i]) for i in pairs.values()]
@@ -147,6 +149,7 @@ def pose_scores(opened: FinishedRun, clip: Clip, placement: Placement) -> dict[s
         "scale": placement.scale,
         "size_after_scale": float(procrustes(truth[:, chosen], found[:, chosen])[0].mean()),
         "focal_ratio": _relative_focal(opened.cameras) / _relative_focal(clip.cameras),
+        **{f"principal_point_{axis}_px": value for axis, value in _axis_off(opened.cameras, clip.cameras).items()},
         "mpjpe_mm": 1e3 * float(metrics.mpjpe(found[:, chosen], truth[:, chosen], hips).mean()),
         "pa_mpjpe_mm": 1e3 * float(metrics.pa_mpjpe(found[:, chosen], truth[:, chosen]).mean()),
         "mpjpe_offsets_mm": 1e3 * float(metrics.mpjpe(offset[:, chosen], truth[:, chosen], hips).mean()),
@@ -163,3 +166,10 @@ def pose_scores(opened: FinishedRun, clip: Clip, placement: Placement) -> dict[s
 def _relative_focal(cameras: Cameras) -> float:
     """Focal length of the first camera in widths of its picture."""
     return float(cameras.K[0, 0, 0] / cameras.width)
+
+
+def _axis_off(assumed: Cameras, true: Cameras) -> dict[str, float]:
+    """How far the assumed principal point is from the true one, in pixels of the true camera."""
+    scale = true.width / assumed.width
+    off = scale * assumed.K[0, :2, 2] - true.K[0, :2, 2]
+    return {"x": float(off[0]), "y": float(off[1])}

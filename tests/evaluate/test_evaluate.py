@@ -32,6 +32,7 @@ def test_the_same_avatar_in_a_scaled_turned_and_moved_world_scores_like_itself(e
     assert content["joints"]["mpjpe_mm"] < 1
     assert content["joints"]["size_after_scale"] == pytest.approx(1.0, abs=1e-3)
     assert content["joints"]["focal_ratio"] == pytest.approx(1.0)
+    assert content["joints"]["principal_point_x_px"] == pytest.approx(0.0, abs=1e-3)
 
 
 def test_pictures_are_counted_by_group_and_side(evaluated):
