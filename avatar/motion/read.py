@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from avatar.errors import UsageError
+from avatar.errors import AvatarError, UsageError, brief
 from avatar.files import read_json
 from avatar.motion import (
     aist,
@@ -57,7 +57,13 @@ def load_motion(path: Path, options: ReadOptions | None = None, format: str | No
             f"{path} is no motion that is recognised (it holds {inside}): choose a reader by --format, one of "
             f"{', '.join(FORMATS)}."
         )
-    return reader.read(content, options or ReadOptions())
+    try:
+        return reader.read(content, options or ReadOptions())
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
+        # Anything may stand under any name in a file of others; readers check what is likely to be wrong there.
+        raise AvatarError(
+            f"{path} looks like {reader.DESCRIPTION}, but what it holds is of other kinds: {brief(error)}."
+        ) from error
 
 
 def is_pose_file(path: Path) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from avatar.errors import AvatarError
@@ -161,6 +161,8 @@ def test_deep_json_and_other_junk(tmp_path):
         max_leaves=12,
     )
 )
+@example({"poses": [None, []]})
+@example({"poses": {"smpl": None, "tid": None}})
 def test_any_json_is_refused_in_one_sentence(tmp_path, content):
     (tmp_path / "a.json").write_text(json.dumps(content))
     complaint(tmp_path / "a.json")
