@@ -30,13 +30,16 @@ def normal_polynomials(n: Float[Tensor, "n 3"]) -> Float[Tensor, "n 8"]:
 class Light(nn.Module):
     """Log gains of distant light by the direction in which a surface faces, in the world frame."""
 
+    rarity: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.coefficients = nn.Parameter(torch.zeros(TERMS, 3))
+        self.register_buffer("rarity", torch.tensor(_RARITY)[:, None], persistent=False)
 
     def unlikelihood(self) -> Float[Tensor, ""]:
         """Mean square of the coefficients, each in units of how large distant light makes it beside the others."""
-        return (self.coefficients * self.coefficients.new_tensor(_RARITY)[:, None]).square().mean()
+        return (self.coefficients * self.rarity).square().mean()
 
 
 def gains(normals: Float[Tensor, "n 3"], coefficients: Float[Tensor, "8 3"]) -> Float[Tensor, "n 3"]:
