@@ -88,14 +88,18 @@ def landmark_points(body: Body, layout: str) -> tuple[Points, Float[Tensor, " l"
 
 def landmark_shares(layout: str) -> Float[Tensor, " l"]:
     """What each landmark of `layout` counts in the fit beside the detector's confidence in it."""
-    shares = [_INSIDE.get(_side(name)[1], 1.0) for name in LAYOUTS[layout].names]
-    return torch.tensor(shares, dtype=torch.float64)
+    return _of_kinds(layout, _INSIDE, 1.0)
 
 
 def overlooked_pitch(layout: str) -> Float[Tensor, " l"]:
     """The part of the camera's pitch, 0 to 1, that the detector overlooks at each landmark of `layout`."""
-    parts = [_OVERLOOKED.get(_side(name)[1], 0.0) for name in LAYOUTS[layout].names]
-    return torch.tensor(parts, dtype=torch.float64)
+    return _of_kinds(layout, _OVERLOOKED, 0.0)
+
+
+def _of_kinds(layout: str, values: dict[str, float], otherwise: float) -> Float[Tensor, " l"]:
+    """What a table of kinds says of each landmark of `layout`."""
+    each = [values.get(_side(name)[1], otherwise) for name in LAYOUTS[layout].names]
+    return torch.tensor(each, dtype=torch.float64)
 
 
 def _side(name: str) -> tuple[str, str]:
