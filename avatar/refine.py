@@ -60,7 +60,20 @@ class PoseRefinement(nn.Module):
 def interpolation_matrix(
     times: Float[Tensor, " instants"], trained: Bool[Tensor, " instants"]
 ) -> Float[Tensor, "instants trained"]:
-    """Weights that give every instant the linear interpolation in time of the trained instants' values."""
-    known = times[trained].cpu().numpy()
-    columns = [np.interp(times.cpu().numpy(), known, basis) for basis in np.eye(len(known))]
-    return torch.from_numpy(np.stack(columns, axis=1)).to(times)
+    """Weights that give every instant the corrections of the trained instants around it.
+
+    A cubic spline in time, since a step or a swing bends within a few frames; straight lines over gaps of more than
+    three usual strides, where a spline would swing out; the nearest trained instant before the first and after the
+    last.
+    """
+    from scipy.interpolate import CubicSpline
+
+    known, wanted = times[trained].double().cpu().numpy(), times.double().cpu().numpy()
+    basis = np.eye(len(known))
+    weights = np.stack([np.interp(wanted, known, column) for column in basis], axis=1)
+    if len(known) > 2:
+        strides = np.diff(known)
+        stride = strides[np.searchsorted(known, wanted).clip(1, len(strides)) - 1]
+        inside = (wanted > known[0]) & (wanted < known[-1]) & (stride < 3.5 * np.median(strides))
+        weights[inside] = CubicSpline(known, basis)(wanted[inside])
+    return torch.from_numpy(weights).to(times)

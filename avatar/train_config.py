@@ -12,10 +12,10 @@ class LossWeights:
 
     ssim: float = 0.2
     mask: float = 0.3
-    stiffness: float = 0.02
+    stiffness: float = 0.005
     oversize: float = 0.1
     thickness: float = 0.02
-    roughness: float = 0.02
+    roughness: float = 0.05
     light: float = 0.05
     deform: float = 0.02
     pose_acceleration: float = 5.0
@@ -27,7 +27,7 @@ class LossWeights:
 class LearningRates:
     """Step sizes of Adam at the start; all decay to a tenth over the run."""
 
-    offset: float = 4e-4
+    offset: float = 2e-4
     log_scales: float = 1e-2
     quats: float = 4e-3
     logit_opacities: float = 3e-2

@@ -22,15 +22,25 @@ def test_nothing_is_corrected_at_the_start():
     assert torch.equal(refined.poses.root_position, clip.poses.root_position)
 
 
-def test_a_left_out_instant_takes_the_mean_of_its_neighbours():
+def test_a_left_out_instant_moves_with_its_neighbours():
     trained = torch.tensor([True, True, False, True, True])
     poses = PoseRefinement(track(5), trained)
     assert len(poses.shifts) == 4
+    bend = torch.tensor([0.0, 0.1, 0.4, 0.9, 1.6])
     with torch.no_grad():
-        poses.shifts[1], poses.shifts[2] = torch.tensor([0.2, 0, 0]), torch.tensor([0, 0.4, 0])
+        poses.shifts[:, 1] = bend[trained]
     moved = poses.refined().poses.root_position - poses.track.poses.root_position
-    assert torch.allclose(moved[2], torch.tensor([0.1, 0.2, 0.0]), atol=1e-6)
+    assert torch.allclose(moved[:, 1], bend, atol=1e-5)
     assert torch.allclose(poses.pose(2).root_position, poses.refined().poses.root_position[2])
+
+
+def test_long_gaps_are_bridged_by_straight_lines_and_ends_are_held():
+    trained = torch.tensor([False, *[True] * 6, *[False] * 8, *[True] * 6, False])
+    times = torch.arange(len(trained)) / 30
+    wiggle = torch.sin(20 * times)
+    bridged = interpolation_matrix(times, trained) @ wiggle[trained]
+    assert torch.allclose(bridged[7:15], torch.linspace(wiggle[6], wiggle[15], 10)[1:9], atol=1e-5)
+    assert bridged[0] == wiggle[1] and bridged[-1] == wiggle[-2]
 
 
 def test_interpolation_reproduces_straight_lines_in_uneven_time():
