@@ -36,7 +36,7 @@ STAGES = (
     Stage("views", 4, 0.02, math.inf, 0.5, math.inf, math.inf, 0.5, 1.0, 0.02, 3),
     Stage("views and body", 3, 0.010, 3.0, 0.5, math.inf, math.inf, 1.0, 1.0, 0.01, 5),
 )
-TIMED = ("still", "acceleration", "turn", "floor", "upright")
+TIMED = ("still", "acceleration", "turn", "floor", "planted", "upright")
 APART_S = 1000.0  # pretended time between the pictures, for the terms over time to be finite before they are dropped
 # Deviations in radians of where a view was said to be taken from, about the camera's axes: elevation, azimuth, roll.
 # Cameras are held level; the error of the photo's own pitch shows as roll from the side.

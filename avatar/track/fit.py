@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,6 +18,7 @@ from avatar.errors import AvatarError, UsageError
 from avatar.observe.layouts import LAYOUTS
 from avatar.progress import Progress
 from avatar.track.clip import Clip, prepare
+from avatar.track.flow import FlowMeter
 from avatar.track.initial import initial_state, state_in_pose
 from avatar.track.kinematics import State, move_points, pose_chain
 from avatar.track.report import TrackReport, median_distance, sentences
@@ -72,7 +72,8 @@ def track(observations: Observations, body: Body, options: TrackOptions | None =
     clip = prepare(observations, body, focal, height or ASSUMED_HEIGHT_M)
     clip = replace(clip, told=told, focal_given=given)
     outliner = Outliner(body, observations.masks, observations.width, observations.height, float(clip.person_height[0]))
-    state = fit(clip, names, outliner, options.start)
+    meter = FlowMeter(body, observations, float(clip.person_height[0]))
+    state = fit(clip, names, outliner, meter, options.start)
     marks = move_points(pose_chain(body, state), state, clip.landmarks).x
     found_focal = float(state.view[0].exp())
     report = TrackReport(
@@ -115,7 +116,9 @@ def known_shape(
     return height, (slopes / spans[:, None], values / spans)
 
 
-def fit(clip: Clip, names: tuple[str, ...], outliner: Outliner, start: BodyTrack | None = None) -> State:
+def fit(
+    clip: Clip, names: tuple[str, ...], outliner: Outliner, meter: FlowMeter, start: BodyTrack | None = None
+) -> State:
     """Run the schedule from the detector's own 3D guess, or from the joint rotations of `start`."""
     pixels = torch.cat([clip.pixels, clip.confidence[..., None]], -1)
     known = (clip.body, clip.landmarks, pixels, clip.guess, clip.times, clip.focal)
@@ -127,8 +130,8 @@ def fit(clip: Clip, names: tuple[str, ...], outliner: Outliner, start: BodyTrack
     with Progress("fit", sum(stage.rounds for stage in SCHEDULE)) as bar:
         for stage in SCHEDULE:
             for _ in range(stage.rounds):
-                outline = outliner.pair(state) if math.isfinite(stage.outline) else None
-                state, costs = minimise(state, partial(terms, clip, stage, outline), stage.steps)
+                outline, flow = (outliner.pair(state), meter.read(state)) if stage.by_picture else (None, None)
+                state, costs = minimise(state, partial(terms, clip, stage, outline, flow=flow), stage.steps)
                 pitch = pitch_from_turn(clip, state)
                 if pitch is not None:
                     clip = replace(clip, pitch=(pitch, PITCH_FROM_TURN))

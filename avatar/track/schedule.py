@@ -8,15 +8,16 @@ picture) and belong to a continuous clip: sums over frames are weighted by the t
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from avatar.track.clip import Clip
+from avatar.track.flow import Flow
 from avatar.track.initial import CAMERA_HEIGHT_M
-from avatar.track.kinematics import Chain, Points, State, move_points, pose_chain, surface_points
+from avatar.track.kinematics import Chain, Moving, Points, State, move_points, pose_chain, surface_points
 from avatar.track.limits import beyond_range, from_usual
 from avatar.track.residuals import (
     across_contour,
@@ -26,6 +27,7 @@ from avatar.track.residuals import (
     of_points,
     on_floor,
     places,
+    reprojection,
     shared_values,
     turning,
     upright,
@@ -48,7 +50,7 @@ class Stage:
         offset: factor on the spread of the landmarks' places on the body.
         shape: of each shape coefficient.
         outline: the body's outline across the found one, as a part of the person's height in the picture.
-        rounds: how often the steps are taken, each time with newly paired outlines.
+        rounds: how often the steps are taken, each time with newly paired outlines and flow.
     """
 
     name: str
@@ -62,6 +64,11 @@ class Stage:
     shape: float
     outline: float = math.inf
     rounds: int = 1
+
+    @property
+    def by_picture(self) -> bool:
+        """Whether outlines and optical flow are looked at, beside the landmarks."""
+        return math.isfinite(self.outline)
 
 
 SCHEDULE = (
@@ -84,13 +91,18 @@ PITCH = 0.08  # of the camera, radians
 ROLL = 0.02
 CAMERA_HEIGHT = 0.5
 OUTLINE_SHARE = 0.3  # of each point: neighbours on an outline err together
+FLOW = 0.002  # movement of a surface point between instants, as a part of the person's height in the picture
+FLOW_SHARE = 0.4  # of each point: neighbours on the surface err together
 LEAN = 1.0  # of the trunk at each instant, radians
 HEIGHT = 0.003  # of the person, metres: nothing in the picture of one camera tells it
 TOLD = 0.02  # of what else the user says of the shape, as a part of each word's range
 FLOOR = 0.02  # metres between sole and floor
+# Speed of a sole that stands, metres a second. Faster ones lose the pull (see Term.knee): they are being swung.
+PLANTED = 0.15
+PLANTED_KNEE = 2.0
 
 
-def terms(clip: Clip, stage: Stage, outline: Outline | None, state: State) -> list[Term]:
+def terms(clip: Clip, stage: Stage, outline: Outline | None, state: State, flow: Flow | None = None) -> list[Term]:
     """All residuals of one stage at `state`."""
     chain = pose_chain(clip.body, state)
     marks, joints, soles = (move_points(chain, state, p) for p in (clip.landmarks, clip.joints, clip.soles))
@@ -115,9 +127,10 @@ def terms(clip: Clip, stage: Stage, outline: Outline | None, state: State) -> li
         Term("turn", whole_turn.times(1 / TURN_ACCELERATION), between),
         Term("floor", heights, share, 2.0),
         Term("upright", leans, share),
-        *([] if clip.pitch is None else [_held(clip, state)]),
+        _planted(clip, soles) if clip.pitch is None else _held(clip, state),
         *_told(clip, state),
         *([] if outline is None else [_outline(clip, state, stage, chain, outline)]),
+        *([] if flow is None else [_flow(clip, state, chain, flow)]),
         *_priors(clip, state, stage),
     ]
 
@@ -126,6 +139,23 @@ def _held(clip: Clip, state: State) -> Term:
     """The pose that somebody holds while turning round."""
     away = from_own_mean(state, torch.arange(1, len(clip.joints)))
     return Term("held pose", away.times(1 / HELD), clip.share[:, None], 2.0)
+
+
+def _planted(clip: Clip, soles: Moving) -> Term:
+    """Feet that stand do not slide. Not for those who turn on the spot: they shuffle and swivel."""
+    slides = places(soles, torch.arange(len(clip.soles))).stencil(clip.velocity)
+    return Term("planted", slides.times(1 / PLANTED), clip.share[1:, None], PLANTED_KNEE)
+
+
+def _flow(clip: Clip, state: State, chain: Chain, flow: Flow) -> Term:
+    """How the surface moves in the picture from one instant to the next, against the optical flow."""
+    points = surface_points(clip.body, flow.vertices)
+    size = FLOW * float(clip.person_height.median())
+    nowhere = state.view.new_tensor([0.0, 0.0, size]).expand(len(clip), len(points), 3)
+    seen = of_points(reprojection, move_points(chain, state, points), _alone(points), state, nowhere)
+    steps = seen.stencil(state.view.new_tensor([[-1.0, 1.0]]).expand(len(clip) - 1, 2))
+    away = replace(steps, value=steps.value - flow.moved / size)
+    return Term("flow", away, FLOW_SHARE * clip.share[1:, None] * flow.weight, 3.0)
 
 
 def _outline(clip: Clip, state: State, stage: Stage, chain: Chain, outline: Outline) -> Term:
