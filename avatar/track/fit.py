@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -130,7 +131,11 @@ def fit(
     with Progress("fit", sum(stage.rounds for stage in SCHEDULE)) as bar:
         for stage in SCHEDULE:
             for _ in range(stage.rounds):
-                outline, flow = (outliner.pair(state), meter.read(state)) if stage.by_picture else (None, None)
+                by_picture = math.isfinite(stage.outline)
+                outline = outliner.pair(state) if by_picture else None
+                # Somebody who turns on the spot is steadied by the pose they hold. The light, which does not turn with
+                # them, would drag the flow, and tilt them by half a degree.
+                flow = meter.read(state) if by_picture and clip.pitch is None else None
                 state, costs = minimise(state, partial(terms, clip, stage, outline, flow=flow), stage.steps)
                 pitch = pitch_from_turn(clip, state)
                 if pitch is not None:

@@ -7,6 +7,7 @@ picture, to a fraction of a pixel, and ties neighbouring poses to each other, no
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ class Flow:
 
 
 class FlowMeter:
-    """Holds the flow between the neighbouring frames of a clip and reads it at the points of a fitted body."""
+    """Reads the flow between the neighbouring frames of a clip, measured once, at the points of a fitted body."""
 
     def __init__(self, body: Body, observations: Observations, person_height: float) -> None:
         self.body = body
@@ -61,8 +62,35 @@ class FlowMeter:
         )
         self.centre = np.array([observations.width / 2, observations.height / 2])
         self.vertices = spread_vertices(body, POINTS)
-        self.box = self._person(observations)
-        self.pairs = self._measured(observations)
+        self.observations = observations
+
+    @cached_property
+    def box(self) -> tuple[slice, slice]:
+        """Rows and columns of the reduced pictures in which the person ever is: all that has to be kept."""
+        import cv2
+
+        ever = np.zeros(self.size[::-1], np.uint8)
+        for index in range(len(self.observations)):
+            ever |= cv2.resize(self.observations.masks[index], self.size, interpolation=cv2.INTER_AREA)
+        return person_box(torch.from_numpy(ever).float() / 255, MARGIN) or (slice(0), slice(0))
+
+    @cached_property
+    def pairs(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Of neighbouring frames the flow there and back, reduced pixels, and where the first has texture."""
+        import cv2
+
+        meter = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        pairs, last = [], None
+        for index in range(len(self.observations)):
+            small = cv2.resize(self.observations.images[index], self.size, interpolation=cv2.INTER_AREA)
+            grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)[self.box].copy()
+            if last is not None and grey.size:
+                still = np.zeros((*grey.shape, 2), np.float32)
+                there, back = meter.calc(last, grey, still.copy()), meter.calc(grey, last, still)
+                clear = cv2.cornerMinEigenVal(last.astype(np.float32) / 255, WINDOW) > TEXTURE
+                pairs.append((there.astype(np.float16), back.astype(np.float16), clear[..., None]))
+            last = grey
+        return pairs
 
     def read(self, state: State) -> Flow:
         """The flow at the visible points of the fitted body."""
@@ -80,32 +108,6 @@ class FlowMeter:
             good &= missed < BACK_AND_FORTH * self.height * self.reduce
             moved[index], weight[index] = flow / self.reduce, good
         return Flow(self.vertices, torch.from_numpy(moved), torch.from_numpy(weight))
-
-    def _person(self, observations: Observations) -> tuple[slice, slice]:
-        """Rows and columns of the reduced pictures in which the person ever is: all that has to be kept."""
-        import cv2
-
-        ever = np.zeros(self.size[::-1], np.uint8)
-        for index in range(len(observations)):
-            ever |= cv2.resize(observations.masks[index], self.size, interpolation=cv2.INTER_AREA)
-        return person_box(torch.from_numpy(ever).float() / 255, MARGIN) or (slice(0), slice(0))
-
-    def _measured(self, observations: Observations) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Of neighbouring frames the flow there and back, reduced pixels, and where the first has texture."""
-        import cv2
-
-        meter = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        pairs, last = [], None
-        for index in range(len(observations)):
-            small = cv2.resize(observations.images[index], self.size, interpolation=cv2.INTER_AREA)
-            grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)[self.box].copy()
-            if last is not None and grey.size:
-                still = np.zeros((*grey.shape, 2), np.float32)
-                there, back = meter.calc(last, grey, still.copy()), meter.calc(grey, last, still)
-                clear = cv2.cornerMinEigenVal(last.astype(np.float32) / 255, WINDOW) > TEXTURE
-                pairs.append((there.astype(np.float16), back.astype(np.float16), clear[..., None]))
-            last = grey
-        return pairs
 
     def _visible(
         self, mesh: Float[np.ndarray, "v 3"], focal: float

@@ -65,11 +65,6 @@ class Stage:
     outline: float = math.inf
     rounds: int = 1
 
-    @property
-    def by_picture(self) -> bool:
-        """Whether outlines and optical flow are looked at, beside the landmarks."""
-        return math.isfinite(self.outline)
-
 
 SCHEDULE = (
     Stage("place", 8, 0.02, math.inf, 0.2, 3.0, 5.0, 0.5, 0.3),
@@ -127,7 +122,7 @@ def terms(clip: Clip, stage: Stage, outline: Outline | None, state: State, flow:
         Term("turn", whole_turn.times(1 / TURN_ACCELERATION), between),
         Term("floor", heights, share, 2.0),
         Term("upright", leans, share),
-        _planted(clip, soles) if clip.pitch is None else _held(clip, state),
+        *([_planted(clip, soles)] if clip.pitch is None else [_held(clip, state)]),
         *_told(clip, state),
         *([] if outline is None else [_outline(clip, state, stage, chain, outline)]),
         *([] if flow is None else [_flow(clip, state, chain, flow)]),
