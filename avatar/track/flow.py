@@ -8,24 +8,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from avatar.body import Body
 from avatar.body.parts import PARTS
 from avatar.gaussians import vertex_normals
 from avatar.metrics import person_box
+from avatar.observe.observe import in_parallel
 from avatar.track.kinematics import State
 from avatar.track.silhouette import posed_vertices
 from avatar.types import Observations
 
-POINTS = 120  # on the whole surface
+POINTS = 100  # on the whole surface
 WORK_HEIGHT = 500  # of the person in the reduced pictures, pixels
 FACING = 0.3  # least cosine between the normal and the direction to the camera
 MARGIN = 10  # reduced pixels around the person
+LEAST_SIDE = 32  # pixels of a picture, below which there is no flow
 BEHIND = 0.05  # metres by which a point must lie behind the nearest surface to count as hidden
 CELL = 4  # pixels of the reduced picture: the grid on which the nearest surface is kept
 BACK_AND_FORTH = 0.003  # what the flow there and back may miss by, in heights of the person
@@ -49,6 +52,20 @@ class Flow:
     weight: Float[Tensor, "n1 p"]
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Optical flow between two neighbouring frames, in reduced pixels, cut to the person.
+
+    Attributes:
+        corner: of the cut, x and y; there, back: the flow; clear: where the first frame has texture.
+    """
+
+    corner: Float[np.ndarray, "2"]
+    there: Float[np.ndarray, "h w 2"]
+    back: Float[np.ndarray, "h w 2"]
+    clear: Bool[np.ndarray, "h w 1"]
+
+
 class FlowMeter:
     """Reads the flow between the neighbouring frames of a clip, measured once, at the points of a fitted body."""
 
@@ -65,46 +82,31 @@ class FlowMeter:
         self.observations = observations
 
     @cached_property
-    def box(self) -> tuple[slice, slice]:
-        """Rows and columns of the reduced pictures in which the person ever is: all that has to be kept."""
+    def pairs(self) -> list[Pair]:
+        """The flow between all neighbouring frames."""
+        frames = in_parallel(self._reduced, range(len(self.observations)))
+        return list(in_parallel(_measured, pairwise(frames)))
+
+    def _reduced(self, index: int) -> tuple[UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]:
+        """The grey picture and the mask of a frame."""
         import cv2
 
-        ever = np.zeros(self.size[::-1], np.uint8)
-        for index in range(len(self.observations)):
-            ever |= cv2.resize(self.observations.masks[index], self.size, interpolation=cv2.INTER_AREA)
-        return person_box(torch.from_numpy(ever).float() / 255, MARGIN) or (slice(0), slice(0))
-
-    @cached_property
-    def pairs(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Of neighbouring frames the flow there and back, reduced pixels, and where the first has texture."""
-        import cv2
-
-        meter = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        pairs, last = [], None
-        for index in range(len(self.observations)):
-            small = cv2.resize(self.observations.images[index], self.size, interpolation=cv2.INTER_AREA)
-            grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)[self.box].copy()
-            if last is not None and grey.size:
-                still = np.zeros((*grey.shape, 2), np.float32)
-                there, back = meter.calc(last, grey, still.copy()), meter.calc(grey, last, still)
-                clear = cv2.cornerMinEigenVal(last.astype(np.float32) / 255, WINDOW) > TEXTURE
-                pairs.append((there.astype(np.float16), back.astype(np.float16), clear[..., None]))
-            last = grey
-        return pairs
+        image, mask = self.observations.images[index], self.observations.masks[index]
+        small = cv2.resize(image, self.size, interpolation=cv2.INTER_AREA)
+        return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.resize(mask, self.size, interpolation=cv2.INTER_AREA)
 
     def read(self, state: State) -> Flow:
         """The flow at the visible points of the fitted body."""
         focal = float(state.view[0].exp())
-        corner = np.array([self.box[1].start, self.box[0].start])
         seen = [self._visible(mesh, focal) for mesh in posed_vertices(self.body, state)]
         moved = np.zeros((len(state) - 1, POINTS, 2))
         weight = np.zeros((len(state) - 1, POINTS))
-        for index, (there, back, clear) in enumerate(self.pairs):
-            pixels, visible = seen[index][0] - corner, seen[index][1]
-            flow, known = sampled(there, pixels)
-            returned, known_then = sampled(back, pixels + flow)
+        for index, pair in enumerate(self.pairs):
+            pixels, visible = seen[index][0] - pair.corner, seen[index][1]
+            flow, known = sampled(pair.there, pixels)
+            returned, known_then = sampled(pair.back, pixels + flow)
             missed = np.linalg.norm(flow + returned, axis=1)
-            good = visible & seen[index + 1][1] & known & known_then & (sampled(clear, pixels)[0][:, 0] > 0)
+            good = visible & seen[index + 1][1] & known & known_then & (sampled(pair.clear, pixels)[0][:, 0] > 0)
             good &= missed < BACK_AND_FORTH * self.height * self.reduce
             moved[index], weight[index] = flow / self.reduce, good
         return Flow(self.vertices, torch.from_numpy(moved), torch.from_numpy(weight))
@@ -123,6 +125,24 @@ class FlowMeter:
         towards = -(normals[chosen] * mesh[chosen]).sum(1) / np.linalg.norm(mesh[chosen], axis=1)
         free = depth[chosen] < nearest[cells[chosen, 1], cells[chosen, 0]] + BEHIND
         return pixels[chosen], (towards > FACING) & free
+
+
+def _measured(frames: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]) -> Pair:
+    """The flow between two frames, each a grey picture and a mask, where the person is in either."""
+    import cv2
+
+    (first, mask), (second, mask_then) = frames
+    box = person_box(torch.from_numpy(mask | mask_then).float() / 255, MARGIN) or (slice(0, 1), slice(0, 1))
+    first, second = first[box].copy(), second[box].copy()
+    if min(first.shape) < LEAST_SIDE:
+        nothing = np.zeros((1, 1, 2), np.float16)
+        return Pair(np.zeros(2), nothing, nothing, np.zeros((1, 1, 1), bool))
+    meter = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    still = np.zeros((*first.shape, 2), np.float32)
+    there, back = meter.calc(first, second, still.copy()), meter.calc(second, first, still)
+    clear = cv2.cornerMinEigenVal(first.astype(np.float32) / 255, WINDOW) > TEXTURE
+    corner = np.array([box[1].start, box[0].start], float)
+    return Pair(corner, there.astype(np.float16), back.astype(np.float16), clear[..., None])
 
 
 def spread_vertices(body: Body, count: int) -> Int[Tensor, " p"]:
