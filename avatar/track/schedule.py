@@ -69,7 +69,7 @@ class Stage:
 SCHEDULE = (
     Stage("place", 8, 0.02, math.inf, 0.2, 3.0, 5.0, 0.5, 0.3),
     Stage("limbs", 12, 0.012, 4.0, 0.3, 3.0, 5.0, 0.5, 1.0),
-    Stage("whole clip", 5, 0.010, 3.0, 0.5, 2.0, 5.0, 1.0, 1.0, 0.01, 3),
+    Stage("whole clip", 5, 0.010, 3.0, 0.5, 2.0, 5.0, 1.0, 1.0, 0.01, 2),
 )
 
 # Believed once, in every stage.
