@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from avatar.geometry import quat_from_rotation, quat_multiply
+from avatar.geometry import quat_from_rotation, quat_multiply, vertex_normals
 
 # Thickness of a new Gaussian relative to its width: a surface, not a cloud.
 FLATNESS = 0.25
@@ -37,16 +37,6 @@ class TriangleFrames:
     rotation: Float[Tensor, "faces 3 3"]
     corner_normals: Float[Tensor, "faces 3 3"]
     area: Float[Tensor, " faces"]
-
-
-def vertex_normals(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, "v 3"]:
-    """Unit normals, the mean of the neighbouring triangles' weighted by their area."""
-    a, b, c = vertices[faces].unbind(1)
-    weighted = torch.linalg.cross(b - a, c - a)
-    normals = torch.zeros_like(vertices)
-    for corner in range(3):
-        normals.index_add_(0, faces[:, corner], weighted)
-    return F.normalize(normals, dim=-1)
 
 
 def triangle_frames(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> TriangleFrames:

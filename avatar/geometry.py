@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 
@@ -173,3 +173,13 @@ def nearest_rotation(M: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3 3"]:
     sign = torch.ones_like(M[..., 0])
     sign[..., 2] = torch.det(U @ Vh)
     return U @ (sign[..., None] * Vh)
+
+
+def vertex_normals(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, "v 3"]:
+    """Unit normals, the mean of the neighbouring triangles' weighted by their area."""
+    a, b, c = vertices[faces].unbind(1)
+    weighted = torch.linalg.cross(b - a, c - a)
+    normals = torch.zeros_like(vertices)
+    for corner in range(3):
+        normals.index_add_(0, faces[:, corner], weighted)
+    return F.normalize(normals, dim=-1)

@@ -5,8 +5,8 @@ import torch
 import trimesh
 
 from avatar.densify import barycentric_of_nearest, choose, reattach, split_gaussians
-from avatar.gaussians import PARAMETERS, sample_on_surface, triangle_frames, vertex_normals
-from avatar.geometry import rotation_from_quat
+from avatar.gaussians import PARAMETERS, sample_on_surface, triangle_frames
+from avatar.geometry import rotation_from_quat, vertex_normals
 
 
 def sphere():

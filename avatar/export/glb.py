@@ -21,8 +21,7 @@ from torch import Tensor
 from avatar import __version__
 from avatar.export.skin import strongest_joints
 from avatar.files import replacing
-from avatar.gaussians import vertex_normals
-from avatar.geometry import quat_from_rotation
+from avatar.geometry import quat_from_rotation, vertex_normals
 from avatar.model import Avatar
 from avatar.types import BodyPose, BodyTrack
 

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from avatar.body import Body
 from avatar.body.parts import PARTS
-from avatar.gaussians import vertex_normals
-from avatar.metrics import person_box
+from avatar.geometry import vertex_normals
 from avatar.observe.observe import in_parallel
 from avatar.track.kinematics import State
 from avatar.track.silhouette import posed_vertices
@@ -132,8 +131,10 @@ def _measured(frames: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.
     import cv2
 
     (first, mask), (second, mask_then) = frames
-    box = person_box(torch.from_numpy(mask | mask_then).float() / 255, MARGIN) or (slice(0, 1), slice(0, 1))
-    first, second = first[box].copy(), second[box].copy()
+    x, y, width, height = cv2.boundingRect(((mask | mask_then) > 127).astype(np.uint8))
+    left, top = max(x - MARGIN, 0), max(y - MARGIN, 0)
+    cut = slice(top, y + height + MARGIN), slice(left, x + width + MARGIN)
+    first, second = first[cut].copy(), second[cut].copy()
     if min(first.shape) < LEAST_SIDE:
         nothing = np.zeros((1, 1, 2), np.float16)
         return Pair(np.zeros(2), nothing, nothing, np.zeros((1, 1, 1), bool))
@@ -141,8 +142,7 @@ def _measured(frames: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.
     still = np.zeros((*first.shape, 2), np.float32)
     there, back = meter.calc(first, second, still.copy()), meter.calc(second, first, still)
     clear = cv2.cornerMinEigenVal(first.astype(np.float32) / 255, WINDOW) > TEXTURE
-    corner = np.array([box[1].start, box[0].start], float)
-    return Pair(corner, there.astype(np.float16), back.astype(np.float16), clear[..., None])
+    return Pair(np.array([left, top], float), there.astype(np.float16), back.astype(np.float16), clear[..., None])
 
 
 def spread_vertices(body: Body, count: int) -> Int[Tensor, " p"]:

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from avatar.body import Body, load_body
-from avatar.gaussians import triangle_frames, vertex_normals
-from avatar.geometry import quat_from_rotation
+from avatar.gaussians import triangle_frames
+from avatar.geometry import quat_from_rotation, vertex_normals
 from avatar.render import render
 from avatar.track import TrackOptions, track
 from avatar.track.flow import FlowMeter, spread_vertices
