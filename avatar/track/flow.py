@@ -20,7 +20,7 @@ from avatar.body.parts import PARTS
 from avatar.geometry import vertex_normals
 from avatar.observe.observe import in_parallel
 from avatar.track.kinematics import State
-from avatar.track.silhouette import posed_vertices
+from avatar.track.silhouette import posed_vertices, reduced_size
 from avatar.types import Observations
 
 POINTS = 100  # on the whole surface
@@ -43,7 +43,7 @@ class Flow:
     Attributes:
         vertices: of the body, the same at every instant.
         moved: from each instant to the next, pixels.
-        weight: 0 where a point is hidden or the flow disagrees with itself.
+        weight: 0 where a point is hidden or without texture, or where the flow disagrees with itself.
     """
 
     vertices: Int[Tensor, " p"]
@@ -71,11 +71,7 @@ class FlowMeter:
     def __init__(self, body: Body, observations: Observations, person_height: float) -> None:
         self.body = body
         self.height = person_height
-        self.reduce = min(1.0, WORK_HEIGHT / person_height)
-        self.size = (
-            max(1, round(observations.width * self.reduce)),
-            max(1, round(observations.height * self.reduce)),
-        )
+        self.reduce, self.size = reduced_size(observations.width, observations.height, WORK_HEIGHT / person_height)
         self.centre = np.array([observations.width / 2, observations.height / 2])
         self.vertices = spread_vertices(body, POINTS)
         self.observations = observations

@@ -122,7 +122,7 @@ def terms(clip: Clip, stage: Stage, outline: Outline | None, state: State, flow:
         Term("turn", whole_turn.times(1 / TURN_ACCELERATION), between),
         Term("floor", heights, share, 2.0),
         Term("upright", leans, share),
-        *([_planted(clip, soles)] if clip.pitch is None else [_held(clip, state)]),
+        _planted(clip, soles) if clip.pitch is None else _held(clip, state),
         *_told(clip, state),
         *([] if outline is None else [_outline(clip, state, stage, chain, outline)]),
         *([] if flow is None else [_flow(clip, state, chain, flow)]),

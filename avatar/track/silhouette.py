@@ -54,8 +54,7 @@ class Outliner:
 
         self.body = body
         self.person_height = person_height
-        self.reduce = min(1.0, WORK_HEIGHT / person_height)
-        self.size = (max(1, round(width * self.reduce)), max(1, round(height * self.reduce)))
+        self.reduce, self.size = reduced_size(width, height, WORK_HEIGHT / person_height)
         self.centre = np.array([width / 2, height / 2])
         self.found = []
         for index in range(len(masks)):
@@ -101,6 +100,12 @@ class Outliner:
         trust = good * np.where((gap < 0) & ~self.bare[vertex], LOOSE, 1.0)
         place = np.concatenate([target[:, :2] / self.reduce - self.centre, target[:, 2:]], 1)
         return vertex, place, trust
+
+
+def reduced_size(width: int, height: int, factor: float) -> tuple[float, tuple[int, int]]:
+    """By how much a picture is scaled, never up, and its width and height then."""
+    factor = min(1.0, factor)
+    return factor, (max(1, round(width * factor)), max(1, round(height * factor)))
 
 
 def posed_vertices(body: Body, state: State) -> Float[np.ndarray, "n v 3"]:
