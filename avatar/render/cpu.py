@@ -146,7 +146,6 @@ class _Picture:
         return self.starts, self.entries, self.records, scratch, *self.size, *arguments
 
     def blend(self, rgb: np.ndarray, alpha: np.ndarray, depth: np.ndarray) -> None:
-        run_parts(cpu_raster.clear, self.parts, rgb, alpha, depth)
         run_parts(cpu_raster.forward, self.parts, *self._tiles(rgb, alpha, depth))
 
     def blend_back(

@@ -105,16 +105,8 @@ def _tiles(starts, part, parts):
 
 
 @kernel
-def clear(part, parts, rgb, alpha, depth):
-    """Zero one part of the flat pictures."""
-    for picture in (rgb, alpha, depth):
-        for i in range(len(picture) * part // parts, len(picture) * (part + 1) // parts):
-            picture[i] = 0.0
-
-
-@kernel
 def forward(part, parts, starts, entries, records, scratch, width, height, rgb, alpha, depth):
-    """Blend one part of the tiles into the pictures, which come in as zeros.
+    """Blend one part of the tiles into the pictures; where no splat is, they become zero.
 
     Args:
         starts: for each tile the place in `entries` where its splats begin; one more at the end.
@@ -127,9 +119,10 @@ def forward(part, parts, starts, entries, records, scratch, width, height, rgb, 
     columns = (width + LANES - 1) // LANES
     for tile in _tiles(starts, part, parts):
         position, last = starts[tile], starts[tile + 1]
-        if position == last:
-            continue
         left, top = (tile % columns) * LANES, (tile // columns) * ROWS
+        if position == last:
+            _clear_tile(left, top, width, height, rgb, alpha, depth)
+            continue
         _open_tile(planes, left, top, width, height)
         for i in range(_PLANE, 6 * _PLANE, LANES):
             store(planes, i, splat(0.0))
@@ -166,6 +159,13 @@ def _blend(planes, entry, records, left, top):
         store(planes, _BLUE + i, load(planes, _BLUE + i) + weight * blue)
         store(planes, _DEPTH + i, load(planes, _DEPTH + i) + weight * z)
         store(planes, _ALPHA + i, load(planes, _ALPHA + i) + weight)
+
+
+@kernel
+def _clear_tile(left, top, width, height, rgb, alpha, depth):
+    for row in range(top, min(top + ROWS, height)):
+        first, end = row * width + left, row * width + min(left + LANES, width)
+        rgb[3 * first : 3 * end], alpha[first:end], depth[first:end] = 0.0, 0.0, 0.0
 
 
 @kernel

@@ -222,8 +222,8 @@ def test_compiling_is_said_once_and_only_when_nothing_was_compiled_before(tmp_pa
     """Decided by the cache and not by the clock, which would tell nonsense on a busy machine."""
     program = """if True:
         import numpy as np
-        from avatar.render.cpu_raster import clear
-        clear(0, 1, *(np.empty(3, np.float32) for _ in range(3)))
+        from avatar.render.cpu_tiles import open_tiles
+        open_tiles(np.ones((1, 2), np.int64), np.empty(3, np.int64), np.empty(1, np.int64))
     """
     said = []
     for _ in range(2):
