@@ -51,6 +51,7 @@ class Clip:
         joints: true places of SMPL's 24 joints in each frame, metres.
         cameras: the true camera of each frame.
         masks: the true soft masks.
+        rest_joints: where the skeleton that `joints` belong to has them in its T-pose, metres; None: not told.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Clip:
     joints: Float[Tensor, "frames 24 3"]
     cameras: Cameras
     masks: FolderMasks
+    rest_joints: Float[Tensor, "24 3"] | None = None
 
     def __len__(self) -> int:
         return self.joints.shape[0]
@@ -166,7 +168,8 @@ def _clip(folder: Path) -> Clip:
     if len(truth.cameras) != 1:
         raise AvatarError(f"{folder / 'gt.npz'} has {len(truth.cameras)} cameras; a clip has one, which stands still.")
     cameras = truth.cameras[[0] * count]
-    return Clip(folder.name, folder / "video.mp4", float(fps), truth.joints, cameras, FolderMasks(masks))
+    rest = read_capture_rest(folder / "gt.npz")
+    return Clip(folder.name, folder / "video.mp4", float(fps), truth.joints, cameras, FolderMasks(masks), rest)
 
 
 def _held_out(folder: Path) -> list[HeldOut]:
@@ -238,6 +241,19 @@ def read_capture_joints(path: Path) -> Float[Tensor, "n 24 3"]:
         AvatarError: it holds no joints.
     """
     return _numbers(path, read_npz(path), "joints", (None, JOINTS, 3)) @ torch.tensor(R_WORLD_CAPTURE).T
+
+
+def read_capture_rest(path: Path) -> Float[Tensor, "24 3"] | None:
+    """The T-pose of the skeleton of a capture's gt.npz, in this program's world; None where the file does not tell it.
+
+    Raises:
+        UsageError: there is no such file.
+        AvatarError: it tells something else.
+    """
+    arrays = read_npz(path)
+    if "rest_joints" not in arrays:
+        return None
+    return _numbers(path, arrays, "rest_joints", (JOINTS, 3)) @ torch.tensor(R_WORLD_CAPTURE).T
 
 
 def _cameras(path: Path, arrays: dict[str, np.ndarray]) -> Cameras:

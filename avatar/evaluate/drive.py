@@ -12,7 +12,7 @@ from torch import Tensor
 from avatar.body import Body, RestBody
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.datasets.capture import Clip
-from avatar.motion.ik import fit_joints
+from avatar.motion.ik import Landmarks, fit_landmarks
 from avatar.types import BodyPose, BodyTrack
 
 LIMBS = tuple(
@@ -23,23 +23,55 @@ LIMBS = tuple(
 # Where skeletons agree to a few centimetres; the rest of the trunk and the head are each rig's own.
 SCORED = (*LIMBS, SMPL_JOINTS.index("neck"))
 HIPS = LIMBS[:2]
-LOOSE_TRUST = 0.2
+# Each rig puts these where it likes, up to 11 cm apart.
+OWN_TO_EACH_RIG = tuple(
+    SMPL_JOINTS.index(name) for name in ("pelvis", "spine1", "spine2", "spine3", "left_collar", "right_collar", "head")
+)
+TRUST = {"hip": 0.2, "knee": 0.5, "elbow": 0.5, "foot": 0.2, "hand": 0.2}
+UNTOLD_TRUST = 0.1  # in joints that are each rig's own, where nothing tells how this rig has them
 LENGTH_SPREAD = 0.017  # m, how well the length of a bone is known across skeletons
 
 
-def drive(body: Body, rest: RestBody, joints: Float[Tensor, "t 24 3"]) -> BodyPose:
-    """Poses of a body whose joints come to given places (`fit_joints`), the loosely defined ones less exactly.
+def drive(
+    body: Body, rest: RestBody, joints: Float[Tensor, "t 24 3"], true_rest: Float[Tensor, "24 3"] | None = None
+) -> BodyPose:
+    """Poses of a body whose joints come to given places, as far as skeletons mean the same by a joint.
 
-    Offsets of the joints, constant in their bones, were tried as well: solved from the driven frames alone they
-    bend the back falsely (1 dB less on held-out poses of a capture), so each joint is taken for what it is called.
+    Knees and elbows may slide along the limb by a centimetre or two, hips are wider apart in some skeletons than in
+    others: they count less. Pelvis, spine, collars and head are compared at the places where the T-pose of the true
+    skeleton has them (`own_places`), or count hardly at all.
 
     Args:
         rest: the body of the person.
         joints: true places of SMPL's 24 joints, in any frames; they need not follow one another.
+        true_rest: those of the same skeleton in its T-pose, in the same units, upright and facing along +z; None:
+            not known.
     """
-    trust = torch.full((len(SMPL_JOINTS),), LOOSE_TRUST)
-    trust[list(SCORED)] = 1.0
-    return fit_joints(smpl_joints(body, rest), SMPL_PARENTS, joints, trust.expand(len(joints), -1), sequence=False)
+    own = smpl_joints(body, rest)
+    trust = torch.ones(len(SMPL_JOINTS))
+    for index, name in enumerate(SMPL_JOINTS):
+        trust[index] = TRUST.get(name.split("_")[-1], 1.0)
+    offsets = torch.zeros_like(own)
+    if true_rest is None:
+        trust[list(OWN_TO_EACH_RIG)] = UNTOLD_TRUST
+    else:
+        offsets = own_places(own, true_rest)
+    points = Landmarks(torch.arange(len(own)), offsets)
+    return fit_landmarks(own, SMPL_PARENTS, points, joints, trust.expand(len(joints), -1), sequence=False)
+
+
+def own_places(own: Float[Tensor, "24 3"], true: Float[Tensor, "24 3"]) -> Float[Tensor, "24 3"]:
+    """Where the joints that are each rig's own lie from the body's in the T-pose, metres.
+
+    The trunks are laid over each other by their four corners, hips and shoulders; only shifted, since a T-pose
+    stands upright in every rig. Of hips, whose height tells the pose as well, only the width is taken.
+    """
+    corners = [joint for joint in LIMBS if SMPL_JOINTS[joint].endswith(("hip", "shoulder"))]
+    apart = (true - true[corners].mean(0)) - (own - own[corners].mean(0))
+    offsets = torch.zeros_like(own)
+    offsets[list(OWN_TO_EACH_RIG)] = apart[list(OWN_TO_EACH_RIG)]
+    offsets[list(HIPS), 0] = apart[list(HIPS), 0]
+    return offsets
 
 
 def smpl_joints(body: Body, rest: RestBody) -> Float[Tensor, "24 3"]:
@@ -86,7 +118,7 @@ def oracle_track(clip: Clip, body: Body, frames: Sequence[int] | None = None) ->
     """
     chosen = list(range(len(clip)) if frames is None else frames)
     betas = fit_shape(body, clip.joints)
-    poses = drive(body, body.rest(betas), clip.joints)
+    poses = drive(body, body.rest(betas), clip.joints, clip.rest_joints)
     return BodyTrack(
         body=body.name,
         betas=betas,

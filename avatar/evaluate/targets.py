@@ -189,7 +189,8 @@ def capture_targets(
         return [], skipped
     joints = placement.points(torch.stack([picture.joints for picture in capture.held_out]))
     different, which = joints.flatten(1).unique(dim=0, return_inverse=True)
-    driven = drive(opened.avatar.body, opened.avatar.rest, different.unflatten(1, (-1, 3)))
+    true_rest = None if clip.rest_joints is None else clip.rest_joints / placement.scale
+    driven = drive(opened.avatar.body, opened.avatar.rest, different.unflatten(1, (-1, 3)), true_rest)
     frames = frames_of_instants(opened, clip)
     targets = []
     for picture, own_joints, index in zip(capture.held_out, joints, which.tolist(), strict=True):
