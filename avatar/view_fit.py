@@ -20,7 +20,7 @@ from avatar.body import Body
 from avatar.geometry import invert_rigid, project, rigid, rotation_to_rotvec
 from avatar.metrics import alpha_iou
 from avatar.observe.detector import LandmarkDetector
-from avatar.observe.observe import in_parallel
+from avatar.parallel import in_parallel
 from avatar.seed.gather import Sight
 from avatar.seed.photo import MemoryPictures
 from avatar.track.clip import Clip, prepare, standing_height
@@ -33,8 +33,8 @@ from avatar.types import BodyPose, BodyTrack, Observations
 
 # Coarse to fine, as for a video, but without what holds over time.
 STAGES = (
-    Stage("views", 4, 0.02, math.inf, 0.5, math.inf, math.inf, 0.5, 1.0, 0.02, 3),
-    Stage("views and body", 3, 0.010, 3.0, 0.5, math.inf, math.inf, 1.0, 1.0, 0.01, 5),
+    *[Stage("views", 4, 0.02, math.inf, 0.5, math.inf, math.inf, 0.5, 1.0, 0.02)] * 3,
+    *[Stage("views and body", 3, 0.010, 3.0, 0.5, math.inf, math.inf, 1.0, 1.0, 0.01)] * 5,
 )
 TIMED = ("still", "acceleration", "turn", "floor", "planted", "upright")
 APART_S = 1000.0  # pretended time between the pictures, for the terms over time to be finite before they are dropped
@@ -83,8 +83,7 @@ def fit_views(
     known = _known(photo, sights, found, body, detector, said)
     state = _begun(sights, found, body, known)
     for stage in STAGES:
-        for _ in range(stage.rounds):
-            state = _improved(known, stage, known.outliner.pair(state), state)
+        state = _improved(known, stage, known.outliner.pair(state, stage.loose), state)
     Ts_camera_body = rigid(state.rotations[:, 0], state.position)
     T_world_body = invert_rigid(shown.camera.T_camera_world[0].double()) @ Ts_camera_body[0]
     rotations = torch.cat([T_world_body[None, :3, :3], state.rotations[0, 1:]])

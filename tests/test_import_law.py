@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-NOUNS = {"types", "geometry", "errors", "files", "progress", "assets"}
+NOUNS = {"types", "geometry", "errors", "files", "progress", "parallel", "assets"}
 PICTURES = NOUNS | {"images", "videos"}
 # Room -> other rooms of `avatar` that it may import from.
 ALLOWED = {

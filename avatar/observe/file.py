@@ -1,6 +1,8 @@
-"""Observations as a folder: `frames/00000.png`, `masks/00000.png`, `observations.npz` with the rest.
+"""Observations as a folder: `frames/00000.jpg`, `masks/00000.png`, `observations.npz` with the rest.
 
-Where pixels are trusted unequally, `trust/00000.png` says how far.
+Where pixels are trusted unequally, `trust/00000.png` says how far. Frames of a video, which is compressed anyway, are
+stored as JPEG of high quality, since coding PNG takes ten times as long; pictures that must stay exact (a photo, a
+dataset) as `frames/00000.png`.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ class StoredPictures:
     folder: Path
     count: int
     read: Callable[[Path], np.ndarray]
+    suffix: str = ".png"
 
     def __len__(self) -> int:
         return self.count
@@ -36,15 +39,21 @@ class StoredPictures:
     def __getitem__(self, index: int, /) -> np.ndarray:
         if not -self.count <= index < self.count:
             raise IndexError(index)
-        return self.read(picture_path(self.folder, index % self.count))
+        return self.read(picture_path(self.folder, index % self.count, self.suffix))
 
 
-def picture_path(folder: Path, index: int) -> Path:
-    return folder / f"{index:05d}.png"
+def picture_path(folder: Path, index: int, suffix: str = ".png") -> Path:
+    return folder / f"{index:05d}{suffix}"
+
+
+def frame_path(folder: Path, index: int) -> Path:
+    """Where a frame of a video is kept."""
+    return picture_path(folder / "frames", index, ".jpg")
 
 
 def stored_frames(folder: Path, count: int) -> StoredPictures:
-    return StoredPictures(folder / "frames", count, read_color)
+    suffix = ".png" if picture_path(folder / "frames", 0).is_file() else ".jpg"
+    return StoredPictures(folder / "frames", count, read_color, suffix)
 
 
 def stored_masks(folder: Path, count: int) -> StoredPictures:

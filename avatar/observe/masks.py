@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
+from avatar.parallel import in_parallel
 from avatar.types import Masks, Pictures
 
 PLATE_FRAMES = 21
@@ -42,21 +43,28 @@ class Plate:
 def background_plate(images: Pictures, masks: Masks) -> Plate | None:
     """The median of the background over the clip, or None where the camera moves."""
     chosen = np.unique(np.linspace(0, len(images) - 1, PLATE_FRAMES).round().astype(int))
-    colors = np.stack([images[int(i)] for i in chosen])
-    person = np.stack([_dilate(masks[int(i)] > 25, _scale(masks[int(i)]) * 3) for i in chosen])
+    colors = np.stack(list(in_parallel(lambda i: images[int(i)], chosen)))
+    person = np.stack(list(in_parallel(lambda i: _around_person(masks[int(i)]), chosen)))
     count = (~person).sum(0)
-    median = np.empty(colors.shape[1:], np.float32)
-    for row in range(colors.shape[1]):  # row by row: a sort of the whole stack would need gigabytes
+
+    def median_of(row: int) -> np.ndarray:  # row by row: a sort of the whole stack would need gigabytes
         values = np.where(person[:, row, :, None], 999, colors[:, row].astype(np.int16))
         middle = np.maximum(count[row] - 1, 0)[None, :, None] // 2
-        median[row] = np.take_along_axis(np.sort(values, axis=0), middle, axis=0)[0]
+        return np.take_along_axis(np.sort(values, axis=0), middle, axis=0)[0].astype(np.float32)
+
+    median = np.stack(list(in_parallel(median_of, range(colors.shape[1]))))
     seen = ~person & (count >= min(3, len(chosen)))
-    changes, shifts = zip(*(_change(*views, median) for views in zip(colors[::3], seen[::3], strict=True)), strict=True)
+    views = zip(colors[::3], seen[::3], strict=True)
+    changes, shifts = zip(*in_parallel(lambda view: _change(*view, median), views), strict=True)
     if np.quantile(shifts, 0.9) > MOST_SHIFT:
         return None
     known = ~_dilate(count < min(3, len(chosen)), 2.0)
     noise = np.float32(np.median(changes))
     return Plate(median, known, 10 + 4 * noise**2 + 0.25 * _gradient_square(median))
+
+
+def _around_person(mask: np.ndarray) -> np.ndarray:
+    return _dilate(mask > 25, _scale(mask) * 3)
 
 
 def _change(color: np.ndarray, seen: np.ndarray, median: np.ndarray) -> tuple[float, float]:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 import tempfile
 import weakref
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -24,6 +20,7 @@ from avatar.observe.confidence import check_in_view, frame_weights, temper
 from avatar.observe.detector import LandmarkDetector
 from avatar.observe.file import (
     StoredPictures,
+    frame_path,
     picture_path,
     save_arrays,
     stored_frames,
@@ -34,13 +31,12 @@ from avatar.observe.layouts import LAYOUTS
 from avatar.observe.masks import background_plate, refine_mask
 from avatar.observe.people import People, Person
 from avatar.observe.select import CANDIDATES, most_telling, sharpest_of_each, sharpness
+from avatar.parallel import in_parallel
 from avatar.progress import Progress
 from avatar.types import Observations
 
 SMALLEST_SIDE = 128
 LONGEST_SIDE = 1920
-A = TypeVar("A")
-B = TypeVar("B")
 
 
 def observe(
@@ -135,7 +131,7 @@ def _survey(
         index, time, image = item
         found = detector.detect(image)
         if found:
-            write_image(picture_path(work / "frames", index), image)
+            write_image(frame_path(work, index), image)
         return index, time, found, [sharpness(image, detection.mask) for detection in found]
 
     def wanted() -> Iterator[tuple[int, float, UInt8[np.ndarray, "h w 3"]]]:
@@ -186,11 +182,10 @@ def _finish_pictures(person: Person, kept: Int[np.ndarray, " kept"], work: Path,
     for name in ("frames", "masks"):
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir(parents=True)
+    (work / "coarse").mkdir()
     for position, index in enumerate(kept):
-        for source, name in ((work / "frames", "frames"), (coarse, "coarse")):
-            target = picture_path((folder if name == "frames" else work) / name, position)
-            target.parent.mkdir(exist_ok=True)
-            picture_path(source, person.frames[index]).rename(target)
+        frame_path(work, person.frames[index]).rename(frame_path(folder, position))
+        picture_path(coarse, person.frames[index]).rename(picture_path(work / "coarse", position))
     images, masks = stored_frames(folder, len(kept)), StoredPictures(work / "coarse", len(kept), read_mask)
     plate = background_plate(images, masks)
 
@@ -200,20 +195,3 @@ def _finish_pictures(person: Person, kept: Int[np.ndarray, " kept"], work: Path,
     with Progress("sharpening the masks", len(kept)) as bar:
         for _ in in_parallel(refine, range(len(kept))):
             bar.step()
-
-
-def in_parallel(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-    """`map` on a few threads, in order, reading `items` only a few ahead so that memory stays bounded."""
-    workers = min(4, os.cpu_count() or 1)
-    waiting: deque[Future[B]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()

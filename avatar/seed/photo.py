@@ -17,7 +17,7 @@ from avatar.observe.detector import Detection, LandmarkDetector
 from avatar.observe.layouts import LAYOUTS
 from avatar.observe.masks import refine_mask
 from avatar.observe.mirrored import person_size
-from avatar.observe.observe import in_parallel
+from avatar.parallel import in_parallel
 from avatar.types import Observations
 
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")

@@ -128,19 +128,18 @@ def fit(
     else:
         state = state_in_pose(*known, turns_of(start, clip))
         clip = trusting(clip, state)
-    with Progress("fit", sum(stage.rounds for stage in SCHEDULE)) as bar:
+    with Progress("fit", len(SCHEDULE)) as bar:
         for stage in SCHEDULE:
-            for _ in range(stage.rounds):
-                by_picture = math.isfinite(stage.outline)
-                outline = outliner.pair(state) if by_picture else None
-                # Somebody who turns on the spot is steadied by the pose they hold. The light, which does not turn with
-                # them, would drag the flow, and tilt them by half a degree.
-                flow = meter.read(state) if by_picture and clip.pitch is None else None
-                state, costs = minimise(state, partial(terms, clip, stage, outline, flow=flow), stage.steps)
-                pitch = pitch_from_turn(clip, state)
-                if pitch is not None:
-                    clip = replace(clip, pitch=(pitch, PITCH_FROM_TURN))
-                bar.step(f"{stage.name}, cost {sum(costs.values()):.0f}")
+            by_picture = math.isfinite(stage.outline)
+            outline = outliner.pair(state, stage.loose) if by_picture else None
+            # Somebody who turns on the spot is steadied by the pose they hold. The light, which does not turn with
+            # them, would drag the flow, and tilt them by half a degree.
+            flow = meter.read(state) if by_picture and clip.pitch is None else None
+            state, costs = minimise(state, partial(terms, clip, stage, outline, flow=flow), stage.steps)
+            pitch = pitch_from_turn(clip, state)
+            if pitch is not None:
+                clip = replace(clip, pitch=(pitch, PITCH_FROM_TURN))
+            bar.step(f"{stage.name}, cost {sum(costs.values()):.0f}")
     return state
 
 

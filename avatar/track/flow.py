@@ -18,7 +18,7 @@ from torch import Tensor
 from avatar.body import Body
 from avatar.body.parts import PARTS
 from avatar.geometry import vertex_normals
-from avatar.observe.observe import in_parallel
+from avatar.parallel import in_parallel
 from avatar.track.kinematics import State
 from avatar.track.silhouette import posed_vertices, reduced_size
 from avatar.types import Observations
@@ -87,8 +87,11 @@ class FlowMeter:
         import cv2
 
         image, mask = self.observations.images[index], self.observations.masks[index]
-        small = cv2.resize(image, self.size, interpolation=cv2.INTER_AREA)
-        return cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), cv2.resize(mask, self.size, interpolation=cv2.INTER_AREA)
+        grey, mask = (
+            cv2.resize(picture, self.size, interpolation=cv2.INTER_AREA)
+            for picture in (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), mask)
+        )
+        return grey, mask
 
     def read(self, state: State) -> Flow:
         """The flow at the visible points of the fitted body."""

@@ -49,8 +49,9 @@ class Stage:
         acceleration: of every joint in space, metres a second squared.
         offset: factor on the spread of the landmarks' places on the body.
         shape: of each shape coefficient.
-        outline: the body's outline across the found one, as a part of the person's height in the picture.
-        rounds: how often the steps are taken, each time with newly paired outlines and flow.
+        outline: the body's outline across the found one, as a part of the person's height in the picture. It is
+            paired anew, and the flow read anew, before each stage that has one.
+        loose: weight of clothed points of the outline that lie inside the mask: clothes are outside the body.
     """
 
     name: str
@@ -63,13 +64,15 @@ class Stage:
     offset: float
     shape: float
     outline: float = math.inf
-    rounds: int = 1
+    loose: float = 0.35
 
 
 SCHEDULE = (
     Stage("place", 8, 0.02, math.inf, 0.2, 3.0, 5.0, 0.5, 0.3),
     Stage("limbs", 12, 0.012, 4.0, 0.3, 3.0, 5.0, 0.5, 1.0),
-    Stage("whole clip", 5, 0.010, 3.0, 0.5, 2.0, 5.0, 1.0, 1.0, 0.01, 2),
+    Stage("whole clip", 5, 0.010, 3.0, 0.5, 2.0, 5.0, 1.0, 1.0, 0.01),
+    # Sooner, a body that shall fill its clothes is drawn into a wrong pose.
+    Stage("clothes", 5, 0.010, 3.0, 0.5, 2.0, 5.0, 1.0, 1.0, 0.01, 0.6),
 )
 
 # Believed once, in every stage.

@@ -20,6 +20,7 @@ from torch import Tensor
 from avatar.body import Body
 from avatar.body.parts import PARTS
 from avatar.body.skinning import skin, skinning_transforms
+from avatar.parallel import in_parallel
 from avatar.track.kinematics import State
 from avatar.types import BodyPose, Masks
 
@@ -27,7 +28,6 @@ SAMPLES = 100  # points of the outline a frame
 WORK_HEIGHT = 320  # of the person in the reduced pictures, pixels: finer than the masks are true
 NORMAL_REACH = 0.06  # a fully turned normal counts like this distance, in heights of the person
 FARTHEST = 0.06  # no pairs beyond this distance, in heights of the person
-LOOSE = 0.35  # weight of clothed points that lie inside the mask
 BARE = ("face", "hands")
 
 
@@ -56,29 +56,34 @@ class Outliner:
         self.person_height = person_height
         self.reduce, self.size = reduced_size(width, height, WORK_HEIGHT / person_height)
         self.centre = np.array([width / 2, height / 2])
-        self.found = []
-        for index in range(len(masks)):
-            small = cv2.resize(masks[index], self.size, interpolation=cv2.INTER_AREA)
-            self.found.append(_outline(small, self.size))
+
+        def found(index: int) -> np.ndarray:
+            return _outline(cv2.resize(masks[index], self.size, interpolation=cv2.INTER_AREA), self.size)
+
+        self.found = list(in_parallel(found, range(len(masks))))
         self.faces = body.faces.numpy().astype(np.int32)
         self.bare = np.isin(body.parts.numpy(), [PARTS.index(name) for name in BARE])
 
-    def pair(self, state: State) -> Outline:
-        """Pair the fitted body's outline with the found one at every instant."""
+    def pair(self, state: State, loose: float = 1.0) -> Outline:
+        """Pair the fitted body's outline with the found one at every instant.
+
+        Args:
+            loose: weight of clothed points that lie inside the mask.
+        """
         focal = float(state.view[0].exp())
         vertices = np.zeros((len(state), SAMPLES), np.int64)
         data = np.zeros((len(state), SAMPLES, 4))
         weight = np.zeros((len(state), SAMPLES))
         posed = posed_vertices(self.body, state)
-        for index, mesh in enumerate(posed):
-            pixels = focal * mesh[:, :2] / np.maximum(mesh[:, 2:], 0.1)
-            chosen, place, trust = self._pair_one(pixels, self.found[index])
+        pixels = focal * posed[..., :2] / np.maximum(posed[..., 2:], 0.1)
+        pairs = in_parallel(lambda index: self._pair_one(pixels[index], self.found[index], loose), range(len(state)))
+        for index, (chosen, place, trust) in enumerate(pairs):
             count = len(chosen)
             vertices[index, :count], data[index, :count], weight[index, :count] = chosen, place, trust
         return Outline(torch.from_numpy(vertices), torch.from_numpy(data), torch.from_numpy(weight))
 
     def _pair_one(
-        self, pixels: Float[np.ndarray, "v 2"], found: Float[np.ndarray, "p 4"]
+        self, pixels: Float[np.ndarray, "v 2"], found: Float[np.ndarray, "p 4"], loose: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Vertices on the outline of one posed body, their places and weights."""
         from scipy.spatial import cKDTree
@@ -97,7 +102,7 @@ class Outliner:
         apart = np.linalg.norm(small[vertex] - target[:, :2], axis=1)
         agree = (target[:, 2:] * rim[:, 2:]).sum(1) > 0.5
         good = agree & (apart < FARTHEST * self.person_height * self.reduce) & (near < 5)
-        trust = good * np.where((gap < 0) & ~self.bare[vertex], LOOSE, 1.0)
+        trust = good * np.where((gap < 0) & ~self.bare[vertex], loose, 1.0)
         place = np.concatenate([target[:, :2] / self.reduce - self.centre, target[:, 2:]], 1)
         return vertex, place, trust
 
@@ -137,7 +142,7 @@ def _filler() -> Callable[[np.ndarray, np.ndarray], None]:
     """`_fill`, compiled; unwrapped first, since the shape checker's wrapper cannot be."""
     import numba
 
-    return numba.njit(cache=True)(inspect.unwrap(_fill))
+    return numba.njit(cache=True, nogil=True)(inspect.unwrap(_fill))
 
 
 def filled_mesh(pixels: Float[np.ndarray, "v 2"], faces: np.ndarray, size: tuple[int, int]) -> np.ndarray:
