@@ -83,7 +83,7 @@ def fit_views(
     known = _known(photo, sights, found, body, detector, said)
     state = _begun(sights, found, body, known)
     for stage in STAGES:
-        state = _improved(known, stage, known.outliner.pair(state, stage.loose), state)
+        state = _improved(known, stage, known.outliner.pair(state), state)
     Ts_camera_body = rigid(state.rotations[:, 0], state.position)
     T_world_body = invert_rigid(shown.camera.T_camera_world[0].double()) @ Ts_camera_body[0]
     rotations = torch.cat([T_world_body[None, :3, :3], state.rotations[0, 1:]])

@@ -131,7 +131,7 @@ def fit(
     with Progress("fit", len(SCHEDULE)) as bar:
         for stage in SCHEDULE:
             by_picture = math.isfinite(stage.outline)
-            outline = outliner.pair(state, stage.loose) if by_picture else None
+            outline = outliner.pair(state) if by_picture else None
             # Somebody who turns on the spot is steadied by the pose they hold. The light, which does not turn with
             # them, would drag the flow, and tilt them by half a degree.
             flow = meter.read(state) if by_picture and clip.pitch is None else None

@@ -51,7 +51,6 @@ class Stage:
         shape: of each shape coefficient.
         outline: the body's outline across the found one, as a part of the person's height in the picture. It is
             paired anew, and the flow read anew, before each stage that has one.
-        loose: weight of clothed points of the outline that lie inside the mask: clothes are outside the body.
     """
 
     name: str
@@ -64,15 +63,12 @@ class Stage:
     offset: float
     shape: float
     outline: float = math.inf
-    loose: float = 0.35
 
 
 SCHEDULE = (
     Stage("place", 8, 0.02, math.inf, 0.2, 3.0, 5.0, 0.5, 0.3),
     Stage("limbs", 12, 0.012, 4.0, 0.3, 3.0, 5.0, 0.5, 1.0),
-    Stage("whole clip", 5, 0.010, 3.0, 0.5, 2.0, 5.0, 1.0, 1.0, 0.01),
-    # Sooner, a body that shall fill its clothes is drawn into a wrong pose.
-    Stage("clothes", 5, 0.010, 3.0, 0.5, 2.0, 5.0, 1.0, 1.0, 0.01, 0.6),
+    *[Stage("whole clip", 5, 0.010, 3.0, 0.5, 2.0, 5.0, 1.0, 1.0, 0.01)] * 2,
 )
 
 # Believed once, in every stage.
