@@ -58,7 +58,14 @@ class Page:
         self.field(label).press("Enter")
 
     def open_tab(self, name: str) -> None:
-        self.tab.get_by_role("tab", name=name).click(force=True)
+        """Click on a tab of the panel until it is the open one: a page that is still being built loses clicks."""
+        tab = self.tab.get_by_role("tab", name=name)
+
+        def opened() -> bool:
+            tab.click(force=True)
+            return tab.get_attribute("aria-selected") == "true"
+
+        assert self.until(opened), f"the tab {name} does not open"
 
 
 def shirt(picture: np.ndarray) -> np.ndarray:
