@@ -54,9 +54,16 @@ def evaluate_run(
         "test_poses_fitted": False,
         "masks_of_left_out_frames": masks,
         "alignment": "none" if trained_on is None else "one scale about the training camera, from the limb joints",
-        "driving": "none" if trained_on is None else "true joints, inverse kinematics on the fitted body",
+        "driving": _driving(trained_on),
     }
     return report(opened, targets, skipped, protocol, joints, out or folder, backend)
+
+
+def _driving(clip: Clip | None) -> str:
+    if clip is None:
+        return "none"
+    way = "true joints, inverse kinematics on the fitted body"
+    return way if clip.rest_joints is None else f"{way}, trunk joints where the true skeleton's T-pose has them"
 
 
 def evaluate_stations(
