@@ -26,7 +26,7 @@ from avatar.seed.photo import MemoryPictures
 from avatar.track.clip import Clip, prepare, standing_height
 from avatar.track.initial import CAMERA_HEIGHT_M
 from avatar.track.kinematics import State
-from avatar.track.schedule import Stage, terms
+from avatar.track.schedule import Stage, picture_terms
 from avatar.track.silhouette import Outline, Outliner, filled_mesh
 from avatar.track.solve import Normal
 from avatar.types import BodyPose, BodyTrack, Observations
@@ -36,8 +36,7 @@ STAGES = (
     *[Stage("views", 4, 0.02, math.inf, 0.5, math.inf, math.inf, 0.5, 1.0, 0.02)] * 3,
     *[Stage("views and body", 3, 0.010, 3.0, 0.5, math.inf, math.inf, 1.0, 1.0, 0.01)] * 5,
 )
-TIMED = ("still", "acceleration", "turn", "floor", "planted", "upright")
-APART_S = 1000.0  # pretended time between the pictures, for the terms over time to be finite before they are dropped
+APART_S = 1000.0  # pretended time between the pictures: each is an instant of its own
 # Deviations in radians of where a view was said to be taken from, about the camera's axes: elevation, azimuth, roll.
 # Cameras are held level; the error of the photo's own pitch shows as roll from the side.
 SAID = (0.1, 0.1, 0.015)
@@ -204,7 +203,7 @@ def _normal(
     views: Views, stage: Stage, outline: Outline, state: State
 ) -> tuple[float, Float[Tensor, "u u"], Float[Tensor, " u"]]:
     """Cost, Gauss-Newton matrix and gradient by the unknowns of `_moved`."""
-    believed = [term for term in terms(views.clip, stage, outline, state) if term.name not in TIMED]
+    believed = picture_terms(views.clip, stage, outline, state)
     normal = Normal(len(state), state.local_size, state.shared_size)
     total, said_hessian, said_gradient = _said(views, state)
     for term in believed:

@@ -168,8 +168,8 @@ def _clip(folder: Path) -> Clip:
     if len(truth.cameras) != 1:
         raise AvatarError(f"{folder / 'gt.npz'} has {len(truth.cameras)} cameras; a clip has one, which stands still.")
     cameras = truth.cameras[[0] * count]
-    rest = read_capture_rest(folder / "gt.npz")
-    return Clip(folder.name, folder / "video.mp4", float(fps), truth.joints, cameras, FolderMasks(masks), rest)
+    video, rest = folder / "video.mp4", truth.rest_joints
+    return Clip(folder.name, video, float(fps), truth.joints, cameras, FolderMasks(masks), rest)
 
 
 def _held_out(folder: Path) -> list[HeldOut]:
@@ -200,7 +200,7 @@ class _Truth:
             raise AvatarError(f"The capture lacks {', '.join(lost)}.")
         self.arrays = read_npz(path)
         self.cameras_json: dict[str, Any] = read_json(folder / "cameras.json")
-        self.joints = read_capture_joints(path)
+        self.joints, self.rest_joints = _skeleton(path, self.arrays)
         self.cameras = _cameras(path, self.arrays)
 
 
@@ -233,27 +233,24 @@ def read_capture_cameras(path: Path) -> tuple[Cameras, tuple[str, ...]]:
     return Cameras(K, T, width, height), tuple(entries)
 
 
-def read_capture_joints(path: Path) -> Float[Tensor, "n 24 3"]:
-    """The true joints of a capture's gt.npz, in this program's world.
+def read_capture_skeleton(path: Path) -> tuple[Float[Tensor, "n 24 3"], Float[Tensor, "24 3"] | None]:
+    """The true joints of a capture's gt.npz and those of the same skeleton in its T-pose, in this program's world.
+
+    The latter are None where the file does not tell them.
 
     Raises:
         UsageError: there is no such file.
-        AvatarError: it holds no joints.
+        AvatarError: it holds no joints, or a T-pose of another kind.
     """
-    return _numbers(path, read_npz(path), "joints", (None, JOINTS, 3)) @ torch.tensor(R_WORLD_CAPTURE).T
+    return _skeleton(path, read_npz(path))
 
 
-def read_capture_rest(path: Path) -> Float[Tensor, "24 3"] | None:
-    """The T-pose of the skeleton of a capture's gt.npz, in this program's world; None where the file does not tell it.
-
-    Raises:
-        UsageError: there is no such file.
-        AvatarError: it tells something else.
-    """
-    arrays = read_npz(path)
+def _skeleton(path: Path, arrays: dict[str, np.ndarray]) -> tuple[Tensor, Tensor | None]:
+    turn = torch.tensor(R_WORLD_CAPTURE).T
+    joints = _numbers(path, arrays, "joints", (None, JOINTS, 3)) @ turn
     if "rest_joints" not in arrays:
-        return None
-    return _numbers(path, arrays, "rest_joints", (JOINTS, 3)) @ torch.tensor(R_WORLD_CAPTURE).T
+        return joints, None
+    return joints, _numbers(path, arrays, "rest_joints", (JOINTS, 3)) @ turn
 
 
 def _cameras(path: Path, arrays: dict[str, np.ndarray]) -> Cameras:

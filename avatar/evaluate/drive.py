@@ -27,6 +27,7 @@ HIPS = LIMBS[:2]
 OWN_TO_EACH_RIG = tuple(
     SMPL_JOINTS.index(name) for name in ("pelvis", "spine1", "spine2", "spine3", "left_collar", "right_collar", "head")
 )
+# In joints that skeletons define a little otherwise, against 1 in the rest.
 TRUST = {"hip": 0.2, "knee": 0.5, "elbow": 0.5, "foot": 0.2, "hand": 0.2}
 UNTOLD_TRUST = 0.1  # in joints that are each rig's own, where nothing tells how this rig has them
 LENGTH_SPREAD = 0.017  # m, how well the length of a bone is known across skeletons
@@ -48,14 +49,10 @@ def drive(
             not known.
     """
     own = smpl_joints(body, rest)
-    trust = torch.ones(len(SMPL_JOINTS))
-    for index, name in enumerate(SMPL_JOINTS):
-        trust[index] = TRUST.get(name.split("_")[-1], 1.0)
-    offsets = torch.zeros_like(own)
+    trust = torch.tensor([TRUST.get(name.split("_")[-1], 1.0) for name in SMPL_JOINTS])
     if true_rest is None:
         trust[list(OWN_TO_EACH_RIG)] = UNTOLD_TRUST
-    else:
-        offsets = own_places(own, true_rest)
+    offsets = torch.zeros_like(own) if true_rest is None else own_places(own, true_rest)
     points = Landmarks(torch.arange(len(own)), offsets)
     return fit_landmarks(own, SMPL_PARENTS, points, joints, trust.expand(len(joints), -1), sequence=False)
 

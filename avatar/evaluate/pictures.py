@@ -12,7 +12,7 @@ import torch
 from jaxtyping import UInt8
 
 from avatar.cameras import load_cameras
-from avatar.datasets.capture import read_capture_cameras, read_capture_joints, read_capture_rest
+from avatar.datasets.capture import read_capture_cameras, read_capture_skeleton
 from avatar.errors import AvatarError, UsageError
 from avatar.evaluate.drive import drive
 from avatar.evaluate.targets import FinishedRun, Placement
@@ -89,10 +89,9 @@ def _poses(opened: FinishedRun, path: Path, placement: Placement | None) -> Body
         raise UsageError(f"Poses are read from a track or a capture's gt.npz, both .npz, not from {path.name}.")
     if "format" in read_npz(path):
         return load_track(path).poses
-    joints, true_rest = read_capture_joints(path), read_capture_rest(path)
+    joints, true_rest = read_capture_skeleton(path)
     if placement is not None:
-        joints = placement.points(joints)
-        true_rest = None if true_rest is None else true_rest / placement.scale
+        joints, true_rest = placement.points(joints), placement.at_rest(true_rest)
     return drive(opened.avatar.body, opened.avatar.rest, joints, true_rest)
 
 

@@ -139,6 +139,10 @@ class Placement:
         flat = transform(self.T_true, world.flatten(0, 1)) / self.scale
         return transform(invert_rigid(self.T_found), flat).unflatten(0, world.shape[:2])
 
+    def at_rest(self, joints: Float[Tensor, "j 3"] | None) -> Float[Tensor, "j 3"] | None:
+        """A T-pose of the capture in the run's size, where there is one."""
+        return None if joints is None else joints / self.scale
+
     def camera(self, camera: Cameras) -> Cameras:
         """A camera of the capture for the run's world, which is smaller by the scale."""
         relative = camera.T_camera_world @ invert_rigid(self.T_true)
@@ -189,7 +193,7 @@ def capture_targets(
         return [], skipped
     joints = placement.points(torch.stack([picture.joints for picture in capture.held_out]))
     different, which = joints.flatten(1).unique(dim=0, return_inverse=True)
-    true_rest = None if clip.rest_joints is None else clip.rest_joints / placement.scale
+    true_rest = placement.at_rest(clip.rest_joints)
     driven = drive(opened.avatar.body, opened.avatar.rest, different.unflatten(1, (-1, 3)), true_rest)
     frames = frames_of_instants(opened, clip)
     targets = []

@@ -135,7 +135,7 @@ def fit(
             # Somebody who turns on the spot is steadied by the pose they hold. The light, which does not turn with
             # them, would drag the flow, and tilt them by half a degree.
             flow = meter.read(state) if by_picture and clip.pitch is None else None
-            state, costs = minimise(state, partial(terms, clip, stage, outline, flow=flow), stage.steps)
+            state, costs = minimise(state, partial(terms, clip, stage, outline, flow), stage.steps)
             pitch = pitch_from_turn(clip, state)
             if pitch is not None:
                 clip = replace(clip, pitch=(pitch, PITCH_FROM_TURN))

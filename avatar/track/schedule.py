@@ -96,36 +96,59 @@ PLANTED = 0.15
 PLANTED_KNEE = 2.0
 
 
-def terms(clip: Clip, stage: Stage, outline: Outline | None, state: State, flow: Flow | None = None) -> list[Term]:
+def terms(clip: Clip, stage: Stage, outline: Outline | None, flow: Flow | None, state: State) -> list[Term]:
     """All residuals of one stage at `state`."""
     chain = pose_chain(clip.body, state)
-    marks, joints, soles = (move_points(chain, state, p) for p in (clip.landmarks, clip.joints, clip.soles))
+    joints = move_points(chain, state, clip.joints)
+    return [
+        *_of_pictures(clip, stage, outline, state, chain, joints),
+        *_of_film(clip, stage, flow, state, chain, joints),
+    ]
+
+
+def picture_terms(clip: Clip, stage: Stage, outline: Outline, state: State) -> list[Term]:
+    """Those that hold for pictures from different cameras too: nothing over time, no floor, no upright."""
+    chain = pose_chain(clip.body, state)
+    return _of_pictures(clip, stage, outline, state, chain, move_points(chain, state, clip.joints))
+
+
+def _of_pictures(
+    clip: Clip, stage: Stage, outline: Outline | None, state: State, chain: Chain, joints: Moving
+) -> list[Term]:
+    share = clip.share[:, None]
+    marks = move_points(chain, state, clip.landmarks)
+    seen = of_points(as_if_level, marks, _about_hips(clip), state, _pixels(clip, stage.pixel))
+    guessed = of_points(bone_direction, joints, clip.bones, state, clip.bone_directions)
+    return [
+        Term("landmarks", seen, share * clip.confidence * clip.landmark_share, stage.pixel_knee),
+        Term("directions", guessed.times(1 / stage.direction), share * clip.bone_confidence, 2.0),
+        Term("beyond range", beyond_range(state, clip.turns), share),
+        Term("usual pose", from_usual(state, clip.turns), share),
+        *_told(clip, state),
+        *([] if outline is None else [_outline(clip, state, stage, chain, outline)]),
+        *_priors(clip, state, stage),
+    ]
+
+
+def _of_film(clip: Clip, stage: Stage, flow: Flow | None, state: State, chain: Chain, joints: Moving) -> list[Term]:
+    """What one standing camera adds: time, the floor and what is upright."""
     every = torch.arange(len(clip.joints))
     share = clip.share[:, None]
     later, between = share[1:], share[1:-1]
-
-    seen = of_points(as_if_level, marks, _about_hips(clip), state, _pixels(clip, stage.pixel))
-    guessed = of_points(bone_direction, joints, clip.bones, state, clip.bone_directions)
+    soles = move_points(chain, state, clip.soles)
     speeds = turning(state, every[1:]).stencil(clip.velocity[:, 1:])
     moves = places(joints, every).stencil(clip.acceleration)
     whole_turn = turning(state, every[:1]).stencil(clip.turn_acceleration)
     heights = of_points(on_floor, soles, _alone(clip.soles), state, _constant(clip, len(clip.soles), FLOOR))
     leans = of_points(upright, joints, clip.trunk, state, _constant(clip, 1, LEAN))
     return [
-        Term("landmarks", seen, share * clip.confidence * clip.landmark_share, stage.pixel_knee),
-        Term("directions", guessed.times(1 / stage.direction), share * clip.bone_confidence, 2.0),
-        Term("beyond range", beyond_range(state, clip.turns), share),
-        Term("usual pose", from_usual(state, clip.turns), share),
         Term("still", speeds.times(1 / stage.still), later, 3.0),
         Term("acceleration", moves.times(1 / stage.acceleration), between),
         Term("turn", whole_turn.times(1 / TURN_ACCELERATION), between),
         Term("floor", heights, share, 2.0),
         Term("upright", leans, share),
         _planted(clip, soles) if clip.pitch is None else _held(clip, state),
-        *_told(clip, state),
-        *([] if outline is None else [_outline(clip, state, stage, chain, outline)]),
         *([] if flow is None else [_flow(clip, state, chain, flow)]),
-        *_priors(clip, state, stage),
     ]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from avatar.body import load_body
 from avatar.cameras import load_cameras
-from avatar.datasets.capture import read_capture_cameras, read_capture_joints
+from avatar.datasets.capture import read_capture_cameras, read_capture_skeleton
 from avatar.files import read_json
 from avatar.images import read_image
 from avatar.model import Avatar
@@ -28,7 +28,7 @@ def read_observations(path: Path):
 
 
 def read_capture(path: Path):
-    return read_capture_cameras(path), read_capture_joints(path)
+    return read_capture_cameras(path), *read_capture_skeleton(path)
 
 
 def read_settings(path: Path) -> Settings:

@@ -155,6 +155,6 @@ def test_landmarks_without_confidence_do_not_count(body: Body) -> None:
     true = truth(body, 6, 0.5)
     clip = prepare(observed(body, true, 0.5), body, FOCAL, 1.7)
     blind = replace(clip, confidence=torch.zeros_like(clip.confidence))
-    weights = [terms(one, SCHEDULE[0], None, true)[0].weight.sum() for one in (clip, blind)]
+    weights = [terms(one, SCHEDULE[0], None, None, true)[0].weight.sum() for one in (clip, blind)]
     assert weights[0] > 0
     assert weights[1] == 0
