@@ -82,8 +82,8 @@ def make_sound(folder: Path) -> dict[str, Path]:
         instant=np.arange(frames), times=times.numpy(),
     )  # fmt: skip
     np.savez(
-        folder / "capture.npz", joints=np.zeros((frames, 24, 3)), K=cameras.K[0].numpy(), cam_R=np.eye(3)[None],
-        cam_t=np.zeros((1, 3)), image_size=[32, 48],
+        folder / "capture.npz", joints=np.zeros((frames, 24, 3)), local_rotvec=np.zeros((frames, 24, 3)),
+        K=cameras.K[0].numpy(), cam_R=np.eye(3)[None], cam_t=np.zeros((1, 3)), image_size=[32, 48],
     )  # fmt: skip
     names = ("track", "observations", "capture")
     files = {name: folder / f"{name}.npz" for name in names} | {"avatar": folder / "avatar.safetensors"}

@@ -17,6 +17,7 @@ def evaluate(
     dataset: Path | None = None,
     protocol: Literal["instantavatar", "gauhuman", "humannerf", "hugs", "exavatar"] | None = None,
     fit_test_poses: bool = False,
+    joints_alone: bool = False,
     out: Path | None = None,
     backend: Literal["auto", "gsplat", "cpu", "reference"] = "auto",
 ) -> None:
@@ -29,6 +30,8 @@ def evaluate(
         dataset: folder of a public dataset, of a run made by `avatar create DATASET --protocol P` (docs/evaluation.md).
         protocol: whose split, resolution, background and LPIPS network.
         fit_test_poses: move the test poses, and nothing else, to fit the test pictures first, as some publications do.
+        joints_alone: put the avatar into a capture's poses by the places of the true joints alone, though the capture
+            tells their T-pose and rotations.
         out: where evaluation.json and evaluation.html go; the run folder if not given.
         backend: the renderer.
     """
@@ -37,6 +40,8 @@ def evaluate(
     if dataset is not None and protocol is not None:
         if capture is not None or clip is not None:
             raise UsageError("Give either --capture or --dataset, not both.")
+        if joints_alone:
+            raise UsageError("--joints-alone is for --capture; a public dataset's poses are the body's own.")
         from avatar.evaluate.published import evaluate_dataset
 
         _, text = evaluate_dataset(run, dataset, protocol, fit_test_poses, out, backend)
@@ -45,9 +50,11 @@ def evaluate(
             raise UsageError(
                 "--fit-test-poses is for --dataset with --protocol; elsewhere test poses are never fitted."
             )
+        if joints_alone and capture is None:
+            raise UsageError("--joints-alone is for --capture: frames that training left out are not driven.")
         from avatar.evaluate.run import evaluate_run
 
-        _, text = evaluate_run(run, capture, clip, out, backend)
+        _, text = evaluate_run(run, capture, clip, out, backend, joints_alone)
     print(text)
     folder = out or run
     print(f"the numbers:  {folder / 'evaluation.json'}")

@@ -6,7 +6,8 @@ The folder's layout is specified in `docs/capture-format.md`. Everything given o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from avatar.errors import AvatarError, UsageError
 from avatar.files import read_json, read_npz
-from avatar.geometry import rigid
+from avatar.geometry import rigid, rotation_from_rotvec
 from avatar.images import read_image, read_mask
 from avatar.types import Cameras
 
@@ -41,6 +42,33 @@ class FolderMasks:
 
 
 @dataclass(frozen=True)
+class Skeleton:
+    """True poses of a skeleton that is not the body's own.
+
+    Attributes:
+        joints: places of SMPL's 24 joints, metres.
+        rest_joints: where the same skeleton has them in its T-pose, upright and facing along +z; None: not told.
+        rotations: of each joint in the frame of its parent, away from that T-pose, of the pelvis in the world; None:
+            not told.
+    """
+
+    joints: Float[Tensor, "t 24 3"]
+    rest_joints: Float[Tensor, "24 3"] | None = None
+    rotations: Float[Tensor, "t 24 3 3"] | None = None
+
+    def __len__(self) -> int:
+        return self.joints.shape[0]
+
+    def __getitem__(self, index: slice | list[int]) -> Skeleton:
+        rotations = None if self.rotations is None else self.rotations[index]
+        return Skeleton(self.joints[index], self.rest_joints, rotations)
+
+    def joints_alone(self) -> Skeleton:
+        """The same poses, as if nothing but the places of joints were told."""
+        return Skeleton(self.joints)
+
+
+@dataclass(frozen=True)
 class Clip:
     """One filmed clip and the truth about it.
 
@@ -48,22 +76,25 @@ class Clip:
         name: of its folder.
         video: the only file that an avatar builder should need.
         fps: frames a second.
-        joints: true places of SMPL's 24 joints in each frame, metres.
+        skeleton: the true pose of each frame.
         cameras: the true camera of each frame.
         masks: the true soft masks.
-        rest_joints: where the skeleton that `joints` belong to has them in its T-pose, metres; None: not told.
     """
 
     name: str
     video: Path
     fps: float
-    joints: Float[Tensor, "frames 24 3"]
+    skeleton: Skeleton
     cameras: Cameras
     masks: FolderMasks
-    rest_joints: Float[Tensor, "24 3"] | None = None
 
     def __len__(self) -> int:
-        return self.joints.shape[0]
+        return len(self.skeleton)
+
+    @property
+    def joints(self) -> Float[Tensor, "frames 24 3"]:
+        """True places of SMPL's 24 joints in each frame, metres."""
+        return self.skeleton.joints
 
     @property
     def times(self) -> Float[Tensor, " frames"]:
@@ -79,14 +110,14 @@ class HeldOut:
         group: "novel_view" or "novel_pose".
         image: its file: RGBA, straight colour, exact coverage.
         camera: of one frame.
-        joints: true joints, metres.
+        pose: which of the group's true poses it shows.
         clip, frame: where the same pose occurs in a clip, or None.
     """
 
     group: str
     image: Path
     camera: Cameras
-    joints: Float[Tensor, "24 3"]
+    pose: int
     clip: str | None
     frame: int | None
 
@@ -111,12 +142,18 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Capture:
-    """A whole capture. `missing` names the held-out pictures that should be there and are not."""
+    """A whole capture.
+
+    Attributes:
+        held_out: the held-out pictures; missing: those that should be there and are not.
+        skeletons: the true poses of each group of held-out pictures.
+    """
 
     folder: Path
     clips: dict[str, Clip]
-    held_out: tuple[HeldOut, ...]
-    missing: tuple[Path, ...]
+    held_out: tuple[HeldOut, ...] = ()
+    missing: tuple[Path, ...] = ()
+    skeletons: Mapping[str, Skeleton] = field(default_factory=dict)
 
     def clip(self, name: str) -> Clip:
         """A clip by its name.
@@ -143,21 +180,16 @@ def load_capture(folder: Path) -> Capture:
     if not names:
         raise UsageError(f"{folder} is no capture: no folder in it holds a video.mp4 (see docs/capture-format.md).")
     clips = {name: _clip(folder / name) for name in names}
-    found: list[HeldOut] = []
-    missing: list[Path] = []
-    for group in GROUPS:
-        if (folder / group).is_dir():
-            for picture in _held_out(folder / group):
-                if picture.image.is_file():
-                    found.append(picture)
-                else:
-                    missing.append(picture.image)
-    return Capture(folder, clips, tuple(found), tuple(missing))
+    truths = {group: _Truth(folder / group) for group in GROUPS if (folder / group).is_dir()}
+    pictures = [picture for group, truth in truths.items() for picture in _held_out(folder / group, truth)]
+    found = tuple(picture for picture in pictures if picture.image.is_file())
+    missing = tuple(picture.image for picture in pictures if not picture.image.is_file())
+    return Capture(folder, clips, found, missing, {group: truth.skeleton for group, truth in truths.items()})
 
 
 def _clip(folder: Path) -> Clip:
     truth = _Truth(folder)
-    count = len(truth.joints)
+    count = len(truth.skeleton)
     masks = tuple(folder / "masks" / f"{index:04d}.png" for index in range(count))
     lost = [path for path in masks if not path.is_file()]
     if lost:
@@ -168,25 +200,23 @@ def _clip(folder: Path) -> Clip:
     if len(truth.cameras) != 1:
         raise AvatarError(f"{folder / 'gt.npz'} has {len(truth.cameras)} cameras; a clip has one, which stands still.")
     cameras = truth.cameras[[0] * count]
-    video, rest = folder / "video.mp4", truth.rest_joints
-    return Clip(folder.name, video, float(fps), truth.joints, cameras, FolderMasks(masks), rest)
+    return Clip(folder.name, folder / "video.mp4", float(fps), truth.skeleton, cameras, FolderMasks(masks))
 
 
-def _held_out(folder: Path) -> list[HeldOut]:
+def _held_out(folder: Path, truth: _Truth) -> list[HeldOut]:
     """The pictures that a held-out folder should have: every pose from every camera."""
-    truth = _Truth(folder)
     sources = truth.arrays.get("source_sequence")
     frames = truth.arrays.get("source_frame")
     names = truth.arrays.get("camera_names")
     pictures = []
-    for pose, joints in enumerate(truth.joints):
+    for pose in range(len(truth.skeleton)):
         clip = None if sources is None else str(sources[pose])
         frame = None if frames is None else int(frames[pose])
         stem = f"{pose:04d}" if clip is None else f"{clip}{frame:04d}"
         for camera in range(len(truth.cameras)):
             suffix = "" if names is None else f"_{names[camera]}"
             image = folder / f"{stem}{suffix}.png"
-            pictures.append(HeldOut(folder.name, image, truth.cameras[camera], joints, clip, frame))
+            pictures.append(HeldOut(folder.name, image, truth.cameras[camera], pose, clip, frame))
     return pictures
 
 
@@ -200,7 +230,7 @@ class _Truth:
             raise AvatarError(f"The capture lacks {', '.join(lost)}.")
         self.arrays = read_npz(path)
         self.cameras_json: dict[str, Any] = read_json(folder / "cameras.json")
-        self.joints, self.rest_joints = _skeleton(path, self.arrays)
+        self.skeleton = _skeleton(path, self.arrays)
         self.cameras = _cameras(path, self.arrays)
 
 
@@ -233,24 +263,26 @@ def read_capture_cameras(path: Path) -> tuple[Cameras, tuple[str, ...]]:
     return Cameras(K, T, width, height), tuple(entries)
 
 
-def read_capture_skeleton(path: Path) -> tuple[Float[Tensor, "n 24 3"], Float[Tensor, "24 3"] | None]:
-    """The true joints of a capture's gt.npz and those of the same skeleton in its T-pose, in this program's world.
-
-    The latter are None where the file does not tell them.
+def read_capture_skeleton(path: Path) -> Skeleton:
+    """The true poses of a capture's gt.npz, in this program's world.
 
     Raises:
         UsageError: there is no such file.
-        AvatarError: it holds no joints, or a T-pose of another kind.
+        AvatarError: it holds no joints, or a T-pose or rotations of another kind.
     """
     return _skeleton(path, read_npz(path))
 
 
-def _skeleton(path: Path, arrays: dict[str, np.ndarray]) -> tuple[Tensor, Tensor | None]:
-    turn = torch.tensor(R_WORLD_CAPTURE).T
-    joints = _numbers(path, arrays, "joints", (None, JOINTS, 3)) @ turn
-    if "rest_joints" not in arrays:
-        return joints, None
-    return joints, _numbers(path, arrays, "rest_joints", (JOINTS, 3)) @ turn
+def _skeleton(path: Path, arrays: dict[str, np.ndarray]) -> Skeleton:
+    ours = torch.tensor(R_WORLD_CAPTURE)
+    joints = _numbers(path, arrays, "joints", (None, JOINTS, 3)) @ ours.T
+    rest = rotations = None
+    if "rest_joints" in arrays:
+        rest = _numbers(path, arrays, "rest_joints", (JOINTS, 3)) @ ours.T
+    if "local_rotvec" in arrays:
+        # The T-pose stands along the axes, so that turning the axes turns the rotations about them alike.
+        rotations = rotation_from_rotvec(_numbers(path, arrays, "local_rotvec", (len(joints), JOINTS, 3)) @ ours.T)
+    return Skeleton(joints, rest, rotations)
 
 
 def _cameras(path: Path, arrays: dict[str, np.ndarray]) -> Cameras:

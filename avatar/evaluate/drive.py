@@ -11,7 +11,7 @@ from torch import Tensor
 
 from avatar.body import Body, RestBody
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
-from avatar.datasets.capture import Clip
+from avatar.datasets.capture import Clip, Skeleton
 from avatar.motion.ik import Landmarks, fit_landmarks
 from avatar.types import BodyPose, BodyTrack
 
@@ -33,28 +33,26 @@ UNTOLD_TRUST = 0.1  # in joints that are each rig's own, where nothing tells how
 LENGTH_SPREAD = 0.017  # m, how well the length of a bone is known across skeletons
 
 
-def drive(
-    body: Body, rest: RestBody, joints: Float[Tensor, "t 24 3"], true_rest: Float[Tensor, "24 3"] | None = None
-) -> BodyPose:
-    """Poses of a body whose joints come to given places, as far as skeletons mean the same by a joint.
+def drive(body: Body, rest: RestBody, truth: Skeleton) -> BodyPose:
+    """Poses of a body that follow another skeleton's, as far as skeletons mean the same by a joint.
 
     Knees and elbows may slide along the limb by a centimetre or two, hips are wider apart in some skeletons than in
     others: they count less. Pelvis, spine, collars and head are compared at the places where the T-pose of the true
-    skeleton has them (`own_places`), or count hardly at all.
+    skeleton has them (`own_places`), or count hardly at all. Where the true rotations are told, joints are held to
+    them loosely: places say nothing of the head's turn and of twists, and little where joints are defined otherwise.
 
     Args:
         rest: the body of the person.
-        joints: true places of SMPL's 24 joints, in any frames; they need not follow one another.
-        true_rest: those of the same skeleton in its T-pose, in the same units, upright and facing along +z; None:
-            not known.
+        truth: the poses, in the body's size; they need not follow one another.
     """
-    own = smpl_joints(body, rest)
+    own, true_rest = smpl_joints(body, rest), truth.rest_joints
     trust = torch.tensor([TRUST.get(name.split("_")[-1], 1.0) for name in SMPL_JOINTS])
     if true_rest is None:
         trust[list(OWN_TO_EACH_RIG)] = UNTOLD_TRUST
     offsets = torch.zeros_like(own) if true_rest is None else own_places(own, true_rest)
     points = Landmarks(torch.arange(len(own)), offsets)
-    return fit_landmarks(own, SMPL_PARENTS, points, joints, trust.expand(len(joints), -1), sequence=False)
+    trusts = trust.expand(len(truth), -1)
+    return fit_landmarks(own, SMPL_PARENTS, points, truth.joints, trusts, sequence=False, turns=truth.rotations)
 
 
 def own_places(own: Float[Tensor, "24 3"], true: Float[Tensor, "24 3"]) -> Float[Tensor, "24 3"]:
@@ -115,7 +113,7 @@ def oracle_track(clip: Clip, body: Body, frames: Sequence[int] | None = None) ->
     """
     chosen = list(range(len(clip)) if frames is None else frames)
     betas = fit_shape(body, clip.joints)
-    poses = drive(body, body.rest(betas), clip.joints, clip.rest_joints)
+    poses = drive(body, body.rest(betas), clip.skeleton)
     return BodyTrack(
         body=body.name,
         betas=betas,

@@ -89,10 +89,8 @@ def _poses(opened: FinishedRun, path: Path, placement: Placement | None) -> Body
         raise UsageError(f"Poses are read from a track or a capture's gt.npz, both .npz, not from {path.name}.")
     if "format" in read_npz(path):
         return load_track(path).poses
-    joints, true_rest = read_capture_skeleton(path)
-    if placement is not None:
-        joints, true_rest = placement.points(joints), placement.at_rest(true_rest)
-    return drive(opened.avatar.body, opened.avatar.rest, joints, true_rest)
+    truth = read_capture_skeleton(path)
+    return drive(opened.avatar.body, opened.avatar.rest, truth if placement is None else placement.skeleton(truth))
 
 
 def pairs(shots: Shots, paired: bool) -> Iterator[tuple[str, int, int]]:

@@ -20,7 +20,12 @@ from avatar.progress import progress
 
 
 def evaluate_run(
-    folder: Path, capture: Path | None = None, clip: str | None = None, out: Path | None = None, backend: str = "auto"
+    folder: Path,
+    capture: Path | None = None,
+    clip: str | None = None,
+    out: Path | None = None,
+    backend: str = "auto",
+    joints_alone: bool = False,
 ) -> tuple[dict[str, Any], str]:
     """Judge a run by its left-out frames and, where a capture is given, by its truth.
 
@@ -28,7 +33,7 @@ def evaluate_run(
 
     Args:
         capture: folder of a capture (`docs/capture-format.md`); clip: which clip the run was trained on, needed only
-            where the run's source does not lie in the capture.
+            where the run's source does not lie in the capture; joints_alone: see `capture_targets`.
 
     Returns:
         The content of the JSON file and the table to print.
@@ -45,7 +50,7 @@ def evaluate_run(
     joints: dict[str, Any] | None = None
     if truth is not None and trained_on is not None:
         placement = place(opened, trained_on)
-        more, lost = capture_targets(opened, truth, trained_on, placement)
+        more, lost = capture_targets(opened, truth, trained_on, placement, joints_alone)
         targets, skipped = targets + more, skipped + lost
         joints = pose_scores(opened, trained_on, placement)
     masks = "the run's own" if trained_on is None else "true"
@@ -54,16 +59,23 @@ def evaluate_run(
         "test_poses_fitted": False,
         "masks_of_left_out_frames": masks,
         "alignment": "none" if trained_on is None else "one scale about the training camera, from the limb joints",
-        "driving": _driving(trained_on),
+        "driving": _driving(truth, joints_alone),
     }
     return report(opened, targets, skipped, protocol, joints, out or folder, backend)
 
 
-def _driving(clip: Clip | None) -> str:
-    if clip is None:
+def _driving(capture: Capture | None, joints_alone: bool) -> str:
+    if capture is None or not capture.skeletons:
         return "none"
-    way = "true joints, inverse kinematics on the fitted body"
-    return way if clip.rest_joints is None else f"{way}, trunk joints where the true skeleton's T-pose has them"
+    way = "inverse kinematics on the fitted body to the true joints"
+    if joints_alone:
+        return f"{way} alone"
+    told = capture.skeletons.values()
+    if all(skeleton.rest_joints is not None for skeleton in told):
+        way += ", those of the trunk where the true skeleton's T-pose has them"
+    if all(skeleton.rotations is not None for skeleton in told):
+        way += ", held loosely to its rotations"
+    return way
 
 
 def evaluate_stations(
@@ -71,7 +83,7 @@ def evaluate_stations(
 ) -> tuple[dict[str, Any], str]:
     """Judge a run trained on one of several standing cameras by what the others see; see `evaluate_run`."""
     stations = read_stations(folder)
-    capture = Capture(folder, {name: station.clip for name, station in stations.items()}, (), ())
+    capture = Capture(folder, {name: station.clip for name, station in stations.items()})
     trained_on = trained_clip(opened, capture, clip)
     targets, skipped = left_out_targets(opened, None)
     placement = place(opened, trained_on)

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body.skinning import joint_transforms
-from avatar.datasets.capture import Capture, Clip, HeldOut
+from avatar.datasets.capture import Capture, Clip, HeldOut, Skeleton
 from avatar.errors import UsageError
 from avatar.evaluate.drive import LIMBS, drive
 from avatar.files import read_json
@@ -139,9 +139,13 @@ class Placement:
         flat = transform(self.T_true, world.flatten(0, 1)) / self.scale
         return transform(invert_rigid(self.T_found), flat).unflatten(0, world.shape[:2])
 
-    def at_rest(self, joints: Float[Tensor, "j 3"] | None) -> Float[Tensor, "j 3"] | None:
-        """A T-pose of the capture in the run's size, where there is one."""
-        return None if joints is None else joints / self.scale
+    def skeleton(self, true: Skeleton) -> Skeleton:
+        """Poses of the capture in the run's world and size."""
+        rest, rotations = true.rest_joints, true.rotations
+        if rotations is not None:
+            R = self.T_found[:3, :3].mT @ self.T_true[:3, :3]
+            rotations = torch.cat([R @ rotations[:, :1], rotations[:, 1:]], dim=1)
+        return Skeleton(self.points(true.joints), None if rest is None else rest / self.scale, rotations)
 
     def camera(self, camera: Cameras) -> Cameras:
         """A camera of the capture for the run's world, which is smaller by the scale."""
@@ -185,21 +189,23 @@ def place(opened: FinishedRun, clip: Clip) -> Placement:
 
 
 def capture_targets(
-    opened: FinishedRun, capture: Capture, clip: Clip, placement: Placement
+    opened: FinishedRun, capture: Capture, clip: Clip, placement: Placement, joints_alone: bool = False
 ) -> tuple[list[Target], list[str]]:
-    """All held-out pictures: seen poses with the pose that the run found, and all with the true joints' pose."""
+    """All held-out pictures: seen poses with the pose that the run found, and all with the true skeleton's pose.
+
+    Args:
+        joints_alone: drive by the places of the true joints, though the capture tells more.
+    """
     skipped = [f"{path.parent.name}/{path.name}: the file is missing" for path in capture.missing]
-    if not capture.held_out:
-        return [], skipped
-    joints = placement.points(torch.stack([picture.joints for picture in capture.held_out]))
-    different, which = joints.flatten(1).unique(dim=0, return_inverse=True)
-    true_rest = placement.at_rest(clip.rest_joints)
-    driven = drive(opened.avatar.body, opened.avatar.rest, different.unflatten(1, (-1, 3)), true_rest)
+    true = {group: placement.skeleton(skeleton) for group, skeleton in capture.skeletons.items()}
+    body, rest = opened.avatar.body, opened.avatar.rest
+    driven = {group: drive(body, rest, s.joints_alone() if joints_alone else s) for group, s in true.items()}
     frames = frames_of_instants(opened, clip)
     targets = []
-    for picture, own_joints, index in zip(capture.held_out, joints, which.tolist(), strict=True):
+    for picture in capture.held_out:
         camera = placement.camera(picture.camera)
-        angle = view_angle(camera, placement.T_found, own_joints[0])
+        angle = view_angle(camera, placement.T_found, true[picture.group].joints[picture.pose, 0])
+        driven_pose = driven[picture.group][picture.pose]
         group = _group(picture, clip)
         if picture.clip == clip.name:
             frame = frames.get(picture.frame if picture.frame is not None else -1)
@@ -208,7 +214,7 @@ def capture_targets(
             else:
                 pose = opened.track.poses[int(opened.track.instant[frame])]
                 targets.append(Target(f"{group}, found pose", picture.name, pose, camera, picture.picture, angle))
-        targets.append(Target(f"{group}, driven", picture.name, driven[index], camera, picture.picture, angle))
+        targets.append(Target(f"{group}, driven", picture.name, driven_pose, camera, picture.picture, angle))
     return targets, skipped
 
 

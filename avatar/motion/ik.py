@@ -26,6 +26,7 @@ from avatar.types import BodyPose
 # Weights in metres a radian: how far landmarks may stay from their targets to spare one radian.
 REST_WEIGHT = 0.006
 STIFF_WEIGHT = 0.02  # the spine and collars share a bend instead of one joint taking it all
+TOLD = 3.0  # times as much where the turn itself is told by another skeleton
 LIMIT_WEIGHT = 0.15
 SMOOTH_WEIGHT = 0.03
 FRAMES_AT_ONCE = 512
@@ -95,8 +96,16 @@ def fit_landmarks(
     confidence: Float[Tensor, "t m"] | None = None,
     sequence: bool = True,
     iterations: int = 25,
+    turns: Float[Tensor, "t j 3 3"] | None = None,
 ) -> BodyPose:
-    """Pose a body so that points riding on it come to given places; arguments as in `fit_joints`."""
+    """Pose a body so that points riding on it come to given places.
+
+    Args:
+        rest_joints, parents, points, targets, confidence, sequence, iterations: as in `fit_joints`.
+        turns: how another skeleton in the same pose turns each joint from its T-pose, in the parent's frame: tells
+            what places leave open (twists, the head) and is weighed against places that skeletons define
+            otherwise. The root's is not looked at. In place of rest and smoothness over time.
+    """
     rest = rest_joints.detach().cpu().double()
     points = Landmarks(points.joints, points.offsets.detach().cpu().double())
     weights = _weights(targets.cpu(), confidence)
@@ -105,10 +114,12 @@ def fit_landmarks(
     start = problem.guess(goals, weights)
     frames = range(0, len(goals), FRAMES_AT_ONCE)
     chunks = [slice(first, first + FRAMES_AT_ONCE) for first in frames]
-    resting = torch.eye(3, dtype=torch.float64).expand_as(start.rotations)
-    pose = _joined([problem.solve(start[c], goals[c], weights[c], resting[c], problem.rest_weights, iterations)
+    near, pull = torch.eye(3, dtype=torch.float64).expand_as(start.rotations), problem.rest_weights
+    if turns is not None:
+        near, pull = turns.detach().cpu().double(), TOLD * pull
+    pose = _joined([problem.solve(start[c], goals[c], weights[c], near[c], pull, iterations)
                     for c in chunks])  # fmt: skip
-    if sequence and len(goals) > 2:
+    if sequence and turns is None and len(goals) > 2:
         near = smooth_rotations(pose.rotations, sigma=1.5)
         pull = torch.full_like(rest, SMOOTH_WEIGHT)
         pose = _joined([problem.solve(pose[c], goals[c], weights[c], near[c], pull, iterations // 2)

@@ -4,9 +4,15 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
-from avatar.datasets.capture import load_capture, read_capture_cameras
+from avatar.body import load_body
+from avatar.body.skeleton import SMPL_PARENTS
+from avatar.body.skinning import joint_transforms
+from avatar.datasets.capture import R_WORLD_CAPTURE, load_capture, read_capture_cameras, read_capture_skeleton
 from avatar.errors import AvatarError, UsageError
+from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
+from avatar.types import BodyPose
 
 
 def _clip(folder, frames=2, **changes):
@@ -39,6 +45,8 @@ def test_each_missing_file_is_named(tmp_path):
         ({"joints": np.zeros((2, 17, 3))}, "n x 24 x 3"),
         ({"K": np.full((3, 3), np.nan)}, "K should be"),
         ({"cam_t": np.zeros((2, 3))}, "cam_t should be"),
+        ({"rest_joints": np.zeros((2, 24, 3))}, "rest_joints should be"),
+        ({"local_rotvec": np.zeros((1, 24, 3))}, "local_rotvec should be"),
     ],
 )
 def test_wrong_arrays_are_said(tmp_path, changes, sentence):
@@ -56,6 +64,21 @@ def test_a_person_who_stands_on_the_floor_stands_on_ours(tmp_path):
         (tmp_path / "turn" / "masks" / f"{index:04d}.png").touch()
     joints = load_capture(tmp_path).clip("turn").joints
     assert joints[0, 15].tolist() == pytest.approx([0.1, 1.7, 0.2])
+
+
+def test_rotations_carry_the_t_pose_onto_the_joints(tmp_path):
+    """A chain of turns away from the T-pose ends at the given places, also in our axes."""
+    body, axes = load_body("open"), torch.tensor(R_WORLD_CAPTURE)
+    rest = body.rest(torch.zeros(body.shape_dirs.shape[-1])).joints
+    turns = 0.5 * torch.randn(3, 24, 3, generator=torch.Generator().manual_seed(1))
+    pose = BodyPose(torch.ones(3, 3), rotation_from_rotvec(turns))
+    joints = joint_transforms(rest, SMPL_PARENTS, pose)[..., :3, 3]
+    files = {"joints": joints, "rest_joints": rest, "local_rotvec": rotation_to_rotvec(pose.rotations)}
+    np.savez(tmp_path / "gt.npz", **{name: (array @ axes).numpy() for name, array in files.items()})
+    skeleton = read_capture_skeleton(tmp_path / "gt.npz")
+    posed = joint_transforms(skeleton.rest_joints, SMPL_PARENTS, BodyPose(skeleton.joints[:, 0], skeleton.rotations))
+    torch.testing.assert_close(posed[..., :3, 3], skeleton.joints, atol=1e-5, rtol=0)
+    torch.testing.assert_close(skeleton.rotations, pose.rotations, atol=1e-5, rtol=0)
 
 
 def test_a_file_that_is_no_camera_file(tmp_path):

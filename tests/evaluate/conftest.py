@@ -13,7 +13,7 @@ from avatar.body.skinning import joint_transforms
 from avatar.cameras import front, orbit
 from avatar.datasets.capture import R_WORLD_CAPTURE
 from avatar.gaussians import sample_on_surface, triangle_frames
-from avatar.geometry import rotation_from_rotvec
+from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
 from avatar.images import write_image
 from avatar.model import Avatar
 from avatar.observe.file import save_observations
@@ -101,9 +101,11 @@ def _truth(avatar, pose, cameras) -> dict[str, np.ndarray]:
     world = SCALE * (joints @ TURN.T + MOVE)
     R = cameras.T_camera_world[:, :3, :3] @ TURN.T
     t = SCALE * (cameras.T_camera_world[:, :3, 3] - R @ MOVE)
+    turns = torch.cat([TURN @ pose.rotations[:, :1], pose.rotations[:, 1:]], dim=1)
     return {
-        "joints": (world @ axes).numpy(), "K": cameras.K[0].numpy(), "cam_R": (R @ axes).numpy(),
-        "cam_t": t.numpy(), "image_size": np.array([WIDTH, HEIGHT]),
+        "joints": (world @ axes).numpy(), "rest_joints": (SCALE * avatar.rest.joints @ axes).numpy(),
+        "local_rotvec": (rotation_to_rotvec(turns) @ axes).numpy(), "K": cameras.K[0].numpy(),
+        "cam_R": (R @ axes).numpy(), "cam_t": t.numpy(), "image_size": np.array([WIDTH, HEIGHT]),
     }  # fmt: skip
 
 

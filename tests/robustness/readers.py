@@ -28,7 +28,7 @@ def read_observations(path: Path):
 
 
 def read_capture(path: Path):
-    return read_capture_cameras(path), *read_capture_skeleton(path)
+    return read_capture_cameras(path), read_capture_skeleton(path)
 
 
 def read_settings(path: Path) -> Settings:
