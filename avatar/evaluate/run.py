@@ -71,8 +71,9 @@ def _driving(capture: Capture | None, joints_alone: bool) -> str:
     if joints_alone:
         return f"{way} alone"
     told = capture.skeletons.values()
+    way += ", whose places in its bones are calibrated on the training clip's true joints"
     if all(skeleton.rest_joints is not None for skeleton in told):
-        way += ", those of the trunk where the true skeleton's T-pose has them"
+        way += " and the true skeleton's T-pose"
     if all(skeleton.rotations is not None for skeleton in told):
         way += ", held loosely to its rotations"
     return way

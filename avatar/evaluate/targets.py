@@ -14,7 +14,7 @@ from torch import Tensor
 from avatar.body.skinning import joint_transforms
 from avatar.datasets.capture import Capture, Clip, HeldOut, Skeleton
 from avatar.errors import UsageError
-from avatar.evaluate.drive import LIMBS, drive
+from avatar.evaluate.drive import LIMBS, calibrated_places, drive
 from avatar.files import read_json
 from avatar.geometry import invert_rigid, rigid, transform
 from avatar.model import Avatar
@@ -199,8 +199,13 @@ def capture_targets(
     skipped = [f"{path.parent.name}/{path.name}: the file is missing" for path in capture.missing]
     true = {group: placement.skeleton(skeleton) for group, skeleton in capture.skeletons.items()}
     body, rest = opened.avatar.body, opened.avatar.rest
-    driven = {group: drive(body, rest, s.joints_alone() if joints_alone else s) for group, s in true.items()}
     frames = frames_of_instants(opened, clip)
+    if joints_alone:
+        driven = {group: drive(body, rest, skeleton.joints_alone()) for group, skeleton in true.items()}
+    else:
+        found = opened.track.poses[opened.track.instant[list(frames.values())]]
+        places = calibrated_places(body, rest, found, placement.skeleton(clip.skeleton[list(frames)]))
+        driven = {group: drive(body, rest, skeleton, places) for group, skeleton in true.items()}
     targets = []
     for picture in capture.held_out:
         camera = placement.camera(picture.camera)

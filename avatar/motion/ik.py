@@ -104,7 +104,7 @@ def fit_landmarks(
         rest_joints, parents, points, targets, confidence, sequence, iterations: as in `fit_joints`.
         turns: how another skeleton in the same pose turns each joint from its T-pose, in the parent's frame: tells
             what places leave open (twists, the head) and is weighed against places that skeletons define
-            otherwise. The root's is not looked at. In place of rest and smoothness over time.
+            otherwise. The root's is where the search starts. In place of rest and smoothness over time.
     """
     rest = rest_joints.detach().cpu().double()
     points = Landmarks(points.joints, points.offsets.detach().cpu().double())
@@ -117,6 +117,7 @@ def fit_landmarks(
     near, pull = torch.eye(3, dtype=torch.float64).expand_as(start.rotations), problem.rest_weights
     if turns is not None:
         near, pull = turns.detach().cpu().double(), TOLD * pull
+        start = BodyPose(start.root_position, near)
     pose = _joined([problem.solve(start[c], goals[c], weights[c], near[c], pull, iterations)
                     for c in chunks])  # fmt: skip
     if sequence and turns is None and len(goals) > 2:
