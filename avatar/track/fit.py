@@ -20,6 +20,7 @@ from avatar.observe.layouts import LAYOUTS
 from avatar.progress import Progress
 from avatar.track.clip import Clip, prepare
 from avatar.track.flow import FlowMeter
+from avatar.track.girth import fill_legs
 from avatar.track.initial import initial_state, state_in_pose
 from avatar.track.kinematics import State, move_points, pose_chain
 from avatar.track.report import TrackReport, median_distance, sentences
@@ -128,7 +129,7 @@ def fit(
     else:
         state = state_in_pose(*known, turns_of(start, clip))
         clip = trusting(clip, state)
-    with Progress("fit", len(SCHEDULE)) as bar:
+    with Progress("fit", len(SCHEDULE) + 1) as bar:
         for stage in SCHEDULE:
             by_picture = math.isfinite(stage.outline)
             outline = outliner.pair(state) if by_picture else None
@@ -140,6 +141,8 @@ def fit(
             if pitch is not None:
                 clip = replace(clip, pitch=(pitch, PITCH_FROM_TURN))
             bar.step(f"{stage.name}, cost {sum(costs.values()):.0f}")
+        state = fill_legs(clip, outliner, state)
+        bar.step("girth of the legs")
     return state
 
 

@@ -124,8 +124,8 @@ def _of_pictures(
         Term("directions", guessed.times(1 / stage.direction), share * clip.bone_confidence, 2.0),
         Term("beyond range", beyond_range(state, clip.turns), share),
         Term("usual pose", from_usual(state, clip.turns), share),
-        *_told(clip, state),
-        *([] if outline is None else [_outline(clip, state, stage, chain, outline)]),
+        *told_terms(clip, state),
+        *([] if outline is None else [outline_term(clip, state, stage, chain, outline)]),
         *_priors(clip, state, stage),
     ]
 
@@ -175,7 +175,7 @@ def _flow(clip: Clip, state: State, chain: Chain, flow: Flow) -> Term:
     return Term("flow", away, FLOW_SHARE * clip.share[1:, None] * flow.weight, 3.0)
 
 
-def _outline(clip: Clip, state: State, stage: Stage, chain: Chain, outline: Outline) -> Term:
+def outline_term(clip: Clip, state: State, stage: Stage, chain: Chain, outline: Outline) -> Term:
     """The body's outline against the found one."""
     rim = move_points(chain, state, surface_points(clip.body, outline.vertices))
     spread = (stage.outline * clip.person_height)[:, None, None].expand(-1, outline.vertices.shape[1], 1)
@@ -205,7 +205,7 @@ def _priors(clip: Clip, state: State, stage: Stage) -> list[Term]:
     return result
 
 
-def _told(clip: Clip, state: State) -> list[Term]:
+def told_terms(clip: Clip, state: State) -> list[Term]:
     """The standing height of the shaped body against the wanted one, and what else the user said of it."""
     height, slope = clip.standing
     parts = [("height", slope[None], slope.new_tensor([clip.height - height]), HEIGHT)]

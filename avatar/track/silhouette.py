@@ -28,9 +28,7 @@ SAMPLES = 100  # points of the outline a frame
 WORK_HEIGHT = 320  # of the person in the reduced pictures, pixels: finer than the masks are true
 NORMAL_REACH = 0.06  # a fully turned normal counts like this distance, in heights of the person
 FARTHEST = 0.06  # no pairs beyond this distance, in heights of the person
-# Weight of clothed points that lie inside the mask, since clothes are outside the body. With 0.6 in the last round the
-# body fills the masks better (0.853 instead of 0.842 on m_floral's motion), but stands worse where other cameras look.
-LOOSE = 0.35
+LOOSE = 0.35  # weight of clothed points that lie inside the mask, since clothes are outside the body
 BARE = ("face", "hands")
 
 
@@ -66,25 +64,31 @@ class Outliner:
         self.found = list(in_parallel(found, range(len(masks))))
         self.faces = body.faces.numpy().astype(np.int32)
         self.bare = np.isin(body.parts.numpy(), [PARTS.index(name) for name in BARE])
+        self.legs = body.parts.numpy() == PARTS.index("legs")
 
-    def pair(self, state: State) -> Outline:
-        """Pair the fitted body's outline with the found one at every instant."""
+    def pair(self, state: State, legs: float = LOOSE) -> Outline:
+        """Pair the fitted body's outline with the found one at every instant.
+
+        Args:
+            legs: weight of the legs' points that lie inside the mask.
+        """
+        inside = np.where(self.bare, 1.0, np.where(self.legs, legs, LOOSE))
         focal = float(state.view[0].exp())
         vertices = np.zeros((len(state), SAMPLES), np.int64)
         data = np.zeros((len(state), SAMPLES, 4))
         weight = np.zeros((len(state), SAMPLES))
         posed = posed_vertices(self.body, state)
         pixels = focal * posed[..., :2] / np.maximum(posed[..., 2:], 0.1)
-        pairs = in_parallel(lambda index: self._pair_one(pixels[index], self.found[index]), range(len(state)))
+        pairs = in_parallel(lambda index: self._pair_one(pixels[index], self.found[index], inside), range(len(state)))
         for index, (chosen, place, trust) in enumerate(pairs):
             count = len(chosen)
             vertices[index, :count], data[index, :count], weight[index, :count] = chosen, place, trust
         return Outline(torch.from_numpy(vertices), torch.from_numpy(data), torch.from_numpy(weight))
 
     def _pair_one(
-        self, pixels: Float[np.ndarray, "v 2"], found: Float[np.ndarray, "p 4"]
+        self, pixels: Float[np.ndarray, "v 2"], found: Float[np.ndarray, "p 4"], inside: Float[np.ndarray, " v"]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Vertices on the outline of one posed body, their places and weights."""
+        """Vertices on the outline of one posed body, their places and weights: `inside` where they lie in the mask."""
         from scipy.spatial import cKDTree
 
         small = (pixels + self.centre) * self.reduce
@@ -101,7 +105,7 @@ class Outliner:
         apart = np.linalg.norm(small[vertex] - target[:, :2], axis=1)
         agree = (target[:, 2:] * rim[:, 2:]).sum(1) > 0.5
         good = agree & (apart < FARTHEST * self.person_height * self.reduce) & (near < 5)
-        trust = good * np.where((gap < 0) & ~self.bare[vertex], LOOSE, 1.0)
+        trust = good * np.where(gap < 0, inside[vertex], 1.0)
         place = np.concatenate([target[:, :2] / self.reduce - self.centre, target[:, 2:]], 1)
         return vertex, place, trust
 
