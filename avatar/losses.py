@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -41,6 +44,48 @@ def roughness(values: Float[Tensor, "n k"], neighbors: Int[Tensor, "n m"]) -> Fl
     # Neighbour by neighbour: the gradient of indexing by a whole matrix takes three times as long.
     around = torch.stack([values.index_select(0, nearest) for nearest in neighbors.unbind(1)]).mean(0)
     return (values - around).square()
+
+
+@dataclass(frozen=True)
+class SplatPriors:
+    """What is believed of splats on a surface, all of them together.
+
+    Attributes:
+        stiffness, oversize, thickness, roughness: what the means of the terms of these names count; roughness is that
+            of the offsets, in units of `reach`.
+        reach: metres; largest: the greatest usual scale, metres; flatness: see `thickness`.
+    """
+
+    stiffness: float
+    oversize: float
+    thickness: float
+    roughness: float
+    reach: float
+    largest: float
+    flatness: float = 0.5
+
+    def __call__(self, gaussians: TriangleGaussians, neighbors: Int[Tensor, "n m"]) -> Float[Tensor, ""]:
+        """The weighted sum; on the CPU in compiled code, elsewhere by `in_tensors`."""
+        if gaussians.offset.device.type != "cpu" or gaussians.offset.dtype != torch.float32:
+            return self.in_tensors(gaussians, neighbors)
+        from avatar import losses_cpu
+
+        count = max(len(gaussians.offset), 1)
+        numbers = (
+            self.stiffness / self.reach**2 / count, self.oversize / (3 * count), self.thickness / count,
+            self.roughness / self.reach**2 / (3 * count), math.log(self.largest), math.log(self.flatness),
+        )  # fmt: skip
+        total: Tensor = losses_cpu.SplatPriors.apply(gaussians.offset, gaussians.log_scales, neighbors, *numbers)
+        return total
+
+    def in_tensors(self, gaussians: TriangleGaussians, neighbors: Int[Tensor, "n m"]) -> Float[Tensor, ""]:
+        """The same, for any device and floating type."""
+        return (
+            self.stiffness * stiffness(gaussians, self.reach).mean()
+            + self.oversize * oversize(gaussians, self.largest).mean()
+            + self.thickness * thickness(gaussians, self.flatness).mean()
+            + self.roughness * roughness(gaussians.offset / self.reach, neighbors).mean()
+        )
 
 
 def acceleration(values: Float[Tensor, "instants *k"]) -> Float[Tensor, "inner *k"]:

@@ -185,13 +185,10 @@ class Trainer:
 
     def _priors(self) -> Float[Tensor, ""]:
         config, weights, gaussians = self.config, self.config.weights, self.avatar.gaussians
-        total = (
-            weights.stiffness * losses.stiffness(gaussians, config.reach).mean()
-            + weights.oversize * losses.oversize(gaussians, config.largest).mean()
-            + weights.thickness * losses.thickness(gaussians, 0.5).mean()
-            + weights.roughness * losses.roughness(gaussians.offset / config.reach, self.avatar.neighbors).mean()
-            + weights.light * self.avatar.light.unlikelihood()
+        of_splats = losses.SplatPriors(
+            weights.stiffness, weights.oversize, weights.thickness, weights.roughness, config.reach, config.largest
         )
+        total = of_splats(gaussians, self.avatar.neighbors) + weights.light * self.avatar.light.unlikelihood()
         if config.refine_poses:
             total = total + weights.pose_size * self.poses.turns.square().mean()
             if len(self.poses.turns) > 2:
