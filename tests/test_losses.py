@@ -49,7 +49,7 @@ def test_splats_of_equal_axes_are_thick_too(scales):
         gaussians.log_scales.copy_(torch.tensor(scales, dtype=torch.float32).log()[None] - 6)
     alone = SplatPriors(0.0, 0.0, 1.0, 0.0, reach=0.02, largest=0.03)
     total, _, gradient = _sum_and_gradients(alone, gaussians, neighbors)
-    assert total.item() == pytest.approx(float(thickness(gaussians, 0.5)[0]), abs=1e-6)
+    assert total.item() == pytest.approx(thickness(gaussians, 0.5)[0].item(), abs=1e-6)
     assert total.item() == pytest.approx(
         sorted(map(math.log, scales))[0] - sorted(map(math.log, scales))[1] + math.log(2)
     )

@@ -21,7 +21,7 @@ from avatar.render.threads import run_parts, threads
 from avatar.types import Cameras, Gaussians, RenderOutput
 
 _MAX_SPARE = 4
-_PARTS_A_THREAD = 4  # so that no thread waits long for another, nor for one that the system has stopped
+_PARTS_A_THREAD = 8  # so that no thread waits long for another, nor for one that the system has stopped
 
 
 def render_cpu(gaussians: Gaussians, cameras: Cameras, statistics: RenderStatistics | None = None) -> RenderOutput:
