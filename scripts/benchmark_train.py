@@ -144,7 +144,6 @@ def main(
         steps: training steps in all, a third in each stage; some of them densify and take longer.
         repeats: measured frames of viewing.
     """
-    torch.set_num_threads(1)  # as `avatar create` does
     print(f"{processor()}, {os.cpu_count()} processors; Python {platform.python_version()}, torch {torch.__version__}")
     print(f"load before: {load()}\n")
     torch.set_num_threads(1)
