@@ -74,6 +74,8 @@ class FlowMeter:
         self.reduce, self.size = reduced_size(observations.width, observations.height, WORK_HEIGHT / person_height)
         self.centre = np.array([observations.width / 2, observations.height / 2])
         self.vertices = spread_vertices(body, POINTS)
+        # All that makes the normals of the points.
+        self.faces_around = body.faces[torch.isin(body.faces, self.vertices).any(1)]
         self.observations = observations
 
     @cached_property
@@ -118,8 +120,8 @@ class FlowMeter:
         cells = (pixels / CELL).astype(int).clip(0, (np.array(self.size) - 1) // CELL)
         nearest = np.full((self.size[1] // CELL + 1, self.size[0] // CELL + 1), np.inf)
         np.minimum.at(nearest, (cells[:, 1], cells[:, 0]), depth)
-        normals = vertex_normals(torch.from_numpy(mesh), self.body.faces).numpy()
         chosen = self.vertices.numpy()
+        normals = vertex_normals(torch.from_numpy(mesh), self.faces_around).numpy()
         towards = -(normals[chosen] * mesh[chosen]).sum(1) / np.linalg.norm(mesh[chosen], axis=1)
         free = depth[chosen] < nearest[cells[chosen, 1], cells[chosen, 0]] + BEHIND
         return pixels[chosen], (towards > FACING) & free
