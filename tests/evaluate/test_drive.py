@@ -113,6 +113,20 @@ def test_places_are_calibrated_as_far_as_found_poses_can_be_trusted():
     assert sure[others].norm(dim=-1).max() < 1e-4
 
 
+def test_joints_that_are_each_rig_s_own_are_calibrated_without_a_t_pose_too():
+    """The spine 5 cm further back: believed from exact poses, and the limbs then come where they truly are."""
+    body = load_body("open")
+    rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
+    poses, moves = _some_poses(12), torch.zeros_like(rest.joints)
+    moves[list(OWN_TO_EACH_RIG)] = torch.tensor([0.0, 0.0, -0.05])
+    Ts = joint_transforms(rest.joints, body.parents, poses)
+    given = Skeleton(Ts[..., :3, 3] + (Ts[..., :3, :3] @ moves[..., None]).squeeze(-1))
+    places = calibrated_places(body, rest, poses, given)
+    assert (places - moves).norm(dim=-1).max() < 0.005
+    found = joint_transforms(rest.joints, body.parents, drive(body, rest, given, places))[..., :3, 3]
+    assert (found - Ts[..., :3, 3])[:, list(SCORED)].norm(dim=-1).mean() < 0.006
+
+
 def test_shape_from_bones_finds_a_taller_person():
     body = load_body("open")
     betas = torch.zeros(body.shape_dirs.shape[-1])
