@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
 from avatar.evaluate.scores import BACKGROUNDS, Judged
 from avatar.files import replacing
-from avatar.metrics import BOX_MARGIN, LpipsNet, person_box
-from avatar.pictures import sheet, to_bytes
+from avatar.metrics import BOX_MARGIN, LpipsNet
 
-AROUND = 40  # px of surroundings shown on the page around the person
 LPIPS_FACTOR = 1000  # LPIPS is printed times a thousand, as in most papers, and says so
 
 
@@ -70,14 +63,7 @@ def write_page(path: Path, title: str, text: str, judged: Sequence[Judged]) -> N
 
 
 def _figure(one: Judged) -> str:
-    from PIL import Image
-
-    truth, image = (_cut(picture, one) for picture in (one.truth, one.image))
-    difference = 1 - (truth - image).abs()
-    strip = sheet([to_bytes(picture) for picture in (truth, image, difference)])
-    data = io.BytesIO()
-    Image.fromarray(strip).save(data, "JPEG", quality=88)
-    source = base64.b64encode(data.getvalue()).decode()
+    source = base64.b64encode(one.strip).decode()
     scores: dict[str, Any] = one.scores
     numbers = (("PSNR", _first(one, "psnr")), ("box", _first(one, "psnr_box")), ("IoU", scores.get("iou")))
     said = ", ".join(f"{label} {value:.{2 if label == 'IoU' else 1}f}" for label, value in numbers if value is not None)
@@ -90,11 +76,3 @@ def _first(one: Judged, *scores: str) -> float | None:
     """The first of these scores that the picture has, on the first background that it was judged on."""
     names = (f"{score}_{background}" for score in scores for background in BACKGROUNDS)
     return next((one.scores[name] for name in names if name in one.scores), None)
-
-
-def _cut(picture: Float[Tensor, "h w 3"], one: Judged) -> Float[Tensor, "h2 w2 3"]:
-    """The picture around what either side shows."""
-    background = one.truth[0, 0]
-    seen = torch.maximum((one.truth - background).abs(), (one.image - background).abs()).amax(-1)
-    box = person_box((seen > 0.1).float(), AROUND)
-    return picture if box is None else picture[box]

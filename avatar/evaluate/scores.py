@@ -15,6 +15,7 @@ from avatar.body.skeleton import SMPL_JOINTS
 from avatar.body.skinning import joint_transforms
 from avatar.datasets.capture import Clip
 from avatar.evaluate.drive import HIPS, SCORED
+from avatar.evaluate.strips import strip
 from avatar.evaluate.targets import SIDE_DEGREES, FinishedRun, Placement, Target, frames_of_instants
 from avatar.geometry import procrustes
 from avatar.render import render
@@ -27,12 +28,11 @@ FEET = [SMPL_JOINTS.index("left_foot"), SMPL_JOINTS.index("right_foot")]
 
 @dataclass(frozen=True)
 class Judged:
-    """A target's scores and the pictures on white to look at."""
+    """A target's scores, and what there is to look at on white (`strip`)."""
 
     target: Target
     scores: dict[str, float]
-    truth: Float[Tensor, "h w 3"]
-    image: Float[Tensor, "h w 3"]
+    strip: bytes
 
 
 def lpips_reasons(nets: Sequence[metrics.LpipsNet] = NETS) -> dict[metrics.LpipsNet, str | None]:
@@ -77,7 +77,7 @@ def judge(
         if box is not None:
             scores |= picture_scores(image[box], truth[box], nets, f"box_{name}")
     image, truth = pair["white"] if "white" in pair else next(iter(pair.values()))
-    return Judged(target, scores, truth, image)
+    return Judged(target, scores, strip(truth, image))
 
 
 def picture_scores(
