@@ -70,7 +70,5 @@ def _thinnest_two(log_scales, i):
     """The axes of the least and of the middle scale."""
     a, b, c = log_scales[i, 0], log_scales[i, 1], log_scales[i, 2]
     least = 0 if a <= b and a <= c else (1 if b <= c else 2)
-    most = 0 if a > b and a > c else (1 if b > c and b >= a else 2)
-    if most == least:
-        most = (least + 1) % 3
-    return least, 3 - least - most
+    one, other = (least + 1) % 3, (least + 2) % 3
+    return least, one if log_scales[i, one] <= log_scales[i, other] else other

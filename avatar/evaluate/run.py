@@ -43,6 +43,8 @@ def evaluate_run(
     """
     opened = open_run(folder)
     if capture is not None and is_multicamera(capture):
+        if joints_alone:
+            raise UsageError(f"{capture} has standing cameras and no held-out poses: nothing is driven there.")
         return evaluate_stations(opened, capture, clip, out or folder, backend)
     truth = None if capture is None else load_capture(capture)
     trained_on = None if truth is None else trained_clip(opened, truth, clip)
