@@ -15,15 +15,14 @@ from torch import Tensor, nn
 from avatar import __version__
 from avatar.body import Body, load_body
 from avatar.body.shape_words import load_shape_words
-from avatar.body.skinning import ancestry, parent_indices, skinning_transforms
 from avatar.correctives import PoseCorrectives
 from avatar.deform import DeformMLP, nearby_joints, place_features
 from avatar.errors import AvatarError, brief
 from avatar.files import replacing, require_file
 from avatar.gaussians import TriangleGaussians, triangle_frames
-from avatar.geometry import quat_from_rotation, rotation_from_quat
+from avatar.geometry import rotation_from_quat
 from avatar.light import Light
-from avatar.posing import OwnParts, RestSurface, carry
+from avatar.posing import OwnParts, RestSurface, carry, joint_motions
 from avatar.types import BodyPose, Gaussians
 
 FORMAT = "avatar-1"
@@ -136,9 +135,9 @@ class Avatar(nn.Module):
         """
         full = self.body.complete(body_pose)
         displacement, brightness = self._bend(full)
-        Ts = skinning_transforms(self.rest.joints, self.body.parents, full)
+        motions = joint_motions(self.rest.joints, self.body.parents, full)
         own = OwnParts(self.gaussians.offset, self.gaussians.quats, self.gaussians.colors, displacement, brightness)
-        carried = carry(self.surface, own, Ts, self._turns(Ts[:, :3, :3]), self.light.coefficients if lit else None)
+        carried = carry(self.surface, own, motions, self.light.coefficients if lit else None)
         return Gaussians(
             means=carried.means,
             quats=carried.quats,
@@ -159,8 +158,8 @@ class Avatar(nn.Module):
     def posed_normals(self, body_pose: BodyPose) -> Float[Tensor, "n 3"]:
         """Unit normals, in the world, of the surface under each Gaussian, for one pose."""
         full = self.body.complete(body_pose)
-        Ts = skinning_transforms(self.rest.joints, self.body.parents, full)
-        turn = F.normalize(self.weights @ self._turns(Ts[:, :3, :3]), dim=-1)
+        motions = joint_motions(self.rest.joints, self.body.parents, full)
+        turn = F.normalize(self.weights @ motions[:, 12:], dim=-1)
         return (rotation_from_quat(turn) @ self.surface.normals[..., None]).squeeze(-1)
 
     def _bend(self, pose: BodyPose) -> tuple[Float[Tensor, "n 3"] | None, Float[Tensor, " n"] | None]:
@@ -173,18 +172,6 @@ class Avatar(nn.Module):
             corrected = self.correctives(pose.rotations)
             displacement = corrected if displacement is None else displacement + corrected
         return displacement, brightness
-
-    def _turns(self, rotations: Float[Tensor, "joints 3 3"]) -> Float[Tensor, "joints 4"]:
-        """The joints' quaternions, each of the sign that agrees with its parent's.
-
-        So no blend of neighbours passes through zero.
-        """
-        quats = quat_from_rotation(rotations)
-        parents = self.body.parents
-        turned_over = (quats * quats[parent_indices(parents, quats.device)]).sum(-1) < 0
-        # A joint's sign is the product of those from it to the root; in tensors, since a GPU would wait for an `if`.
-        signs = 1 - 2 * ((ancestry(parents, quats.device).to(quats) @ turned_over.to(quats)) % 2)
-        return quats * signs[:, None]
 
     def save(self, path: Path) -> None:
         """Write everything but the body model itself to one safetensors file, in one step."""

@@ -9,8 +9,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from avatar.geometry import quat_multiply, rotation_from_quat
+from avatar.body.skinning import ancestry, parent_indices, skinning_transforms
+from avatar.geometry import quat_from_rotation, quat_multiply, rotation_from_quat
 from avatar.light import gains
+from avatar.types import BodyPose
 
 
 @dataclass(frozen=True)
@@ -60,11 +62,43 @@ class OwnParts:
     brightness: Float[Tensor, " n"] | None = None
 
 
+def joint_motions(
+    rest_joints: Float[Tensor, "joints 3"], parents: tuple[int, ...], pose: BodyPose
+) -> Float[Tensor, "joints 16"]:
+    """What each joint does to what is at rest: the 3x4 transform of points, row by row, and its rotation's quaternion.
+
+    Quaternions (wxyz) are of the sign that agrees with the parent joint's, so that no blend of neighbours passes
+    through zero. On the CPU in float32 it runs in compiled code; elsewhere `joint_motions_torch` computes the same.
+
+    Args:
+        rest_joints: joint positions of the shaped body at rest, metres; no gradient goes to them.
+        parents: parent of each joint, -1 for the root, which comes first.
+        pose: an unbatched pose of all joints.
+    """
+    if rest_joints.device.type != "cpu" or pose.rotations.dtype != torch.float32:
+        return joint_motions_torch(rest_joints, parents, pose)
+    from avatar.joints_cpu import JointMotions
+
+    motions: Tensor = JointMotions.apply(pose.rotations, pose.root_position, rest_joints, parents)
+    return motions
+
+
+def joint_motions_torch(
+    rest_joints: Float[Tensor, "joints 3"], parents: tuple[int, ...], pose: BodyPose
+) -> Float[Tensor, "joints 16"]:
+    """The same as `joint_motions`, in tensors, for any device and floating type."""
+    Ts = skinning_transforms(rest_joints, parents, pose)
+    quats = quat_from_rotation(Ts[:, :3, :3])
+    turned_over = (quats * quats[parent_indices(parents, quats.device)]).sum(-1) < 0
+    # A joint's sign is the product of those from it to the root; in tensors, since a GPU would wait for an `if`.
+    signs = 1 - 2 * ((ancestry(parents, quats.device).to(quats) @ turned_over.to(quats)) % 2)
+    return torch.cat([Ts[:, :3].flatten(1), quats * signs[:, None]], dim=1)
+
+
 def carry(
     surface: RestSurface,
     own: OwnParts,
-    Ts_world_rest: Float[Tensor, "joints 4 4"],
-    turns: Float[Tensor, "joints 4"],
+    motions: Float[Tensor, "joints 16"],
     light: Float[Tensor, "8 3"] | None,
 ) -> Carried:
     """Skin the centres, turn the orientations and light the colours; differentiable in all but the surface.
@@ -72,9 +106,8 @@ def carry(
     On the CPU in float32 it runs fused in compiled code; elsewhere `carry_torch` computes the same.
 
     Args:
-        Ts_world_rest: what each joint does to points at rest.
-        turns: unit quaternions of the joints' rotations, of signs that agree between neighbours: quaternions are
-            blended by weight, since that keeps a rotation where blending matrices would not (Kavan et al. 2007).
+        motions: of the joints, see `joint_motions`. Transforms are blended by weight, and so are the quaternions, since
+            that keeps a rotation where blending matrices would not (Kavan et al. 2007).
         light: the coefficients of `avatar.light.gains`; None for the plain colours.
     """
     if own.offset.device.type != "cpu" or own.offset.dtype != torch.float32:
@@ -83,7 +116,7 @@ def carry(
 
     empty = own.offset.new_zeros(0, 3)
     inputs = [
-        surface.anchors, surface.frames, surface.quats, surface.normals, _blended(surface, Ts_world_rest, turns),
+        surface.anchors, surface.frames, surface.quats, surface.normals, surface.weights @ motions,
         own.offset, own.quats, own.colors,
         empty if own.displacement is None else own.displacement,
         empty[:, 0] if own.brightness is None else own.brightness,
@@ -95,12 +128,11 @@ def carry(
 def carry_torch(
     surface: RestSurface,
     own: OwnParts,
-    Ts_world_rest: Float[Tensor, "joints 4 4"],
-    turns: Float[Tensor, "joints 4"],
+    motions: Float[Tensor, "joints 16"],
     light: Float[Tensor, "8 3"] | None,
 ) -> Carried:
     """The same as `carry`, in tensors, for any device and floating type."""
-    blended = _blended(surface, Ts_world_rest, turns)
+    blended = surface.weights @ motions
     transform, turn = blended[:, :12].unflatten(1, (3, 4)), F.normalize(blended[:, 12:], dim=-1)
     rest, colors = surface.means(own.offset), own.colors
     if own.displacement is not None:
@@ -115,10 +147,3 @@ def carry_torch(
         quats=quat_multiply(turn, quat_multiply(surface.quats, F.normalize(own.quats, dim=-1))),
         colors=colors.clamp(max=1.0),
     )
-
-
-def _blended(
-    surface: RestSurface, Ts_world_rest: Float[Tensor, "joints 4 4"], turns: Float[Tensor, "joints 4"]
-) -> Float[Tensor, "n 16"]:
-    """Weighted means of the joints' 3x4 transforms, row by row, and of their quaternions."""
-    return surface.weights @ torch.cat([Ts_world_rest[:, :3].flatten(1), turns], dim=1)

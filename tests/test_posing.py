@@ -4,9 +4,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from avatar.body.skeleton import SMPL_PARENTS
 from avatar.geometry import quat_from_rotation, rotation_from_quat, rotation_from_rotvec
-from avatar.posing import OwnParts, RestSurface, carry, carry_torch
+from avatar.posing import OwnParts, RestSurface, carry, carry_torch, joint_motions, joint_motions_torch
 from avatar.render.threads import set_threads, threads
+from avatar.types import BodyPose
 
 COUNT, JOINTS = 2500, 6
 
@@ -32,8 +34,9 @@ def made_up(seed=0):
         "colors": torch.rand(COUNT, 3, generator=g),
         "displacement": normal(COUNT, 3, size=0.01),
         "brightness": normal(COUNT, size=0.2),
-        "Ts": normal(JOINTS, 4, 4),
-        "turns": F.normalize(torch.tensor([2.0, 0, 0, 0]) + normal(JOINTS, 4), dim=-1),
+        "motions": torch.cat(
+            [normal(JOINTS, 12), F.normalize(torch.tensor([2.0, 0, 0, 0]) + normal(JOINTS, 4), dim=-1)], dim=1
+        ),
         "light": normal(8, 3, size=0.2),
     }
     return surface, {name: value.requires_grad_() for name, value in leaves.items()}
@@ -43,7 +46,7 @@ def carried(function, surface, leaves, without=()):
     """World values and the gradients of a weighted sum of them, by each leaf that is used."""
     used = {name: None if name in without else leaf for name, leaf in leaves.items()}
     own = OwnParts(*(used[name] for name in ("offset", "quats", "colors", "displacement", "brightness")))
-    out = function(surface, own, used["Ts"], used["turns"], used["light"])
+    out = function(surface, own, used["motions"], used["light"])
     values = [out.means, out.quats, out.colors]
     g = torch.Generator().manual_seed(1)
     weights = [torch.randn(value.shape, generator=g).to(value) for value in values]
@@ -82,13 +85,33 @@ def test_same_bits_whatever_the_number_of_threads():
 def test_a_rigid_motion_moves_rigidly_and_keeps_colours():
     surface, leaves = made_up()
     R, t = rotation_from_rotvec(torch.tensor([0.3, 2.0, -0.5])), torch.tensor([1.0, 2.0, 3.0])
-    T = torch.eye(4)
-    T[:3, :3], T[:3, 3] = R, t
+    motion = torch.cat([torch.cat([R, t[:, None]], 1).flatten(), quat_from_rotation(R)])
+    stillness = torch.cat([torch.eye(4)[:3].flatten(), torch.eye(4)[0]])
     own = OwnParts(*(leaves[name].detach() for name in ("offset", "quats", "colors")))
-    still = carry(surface, own, torch.eye(4).repeat(JOINTS, 1, 1), torch.eye(4)[:1].repeat(JOINTS, 1), None)
-    moved = carry(surface, own, T.repeat(JOINTS, 1, 1), quat_from_rotation(R).repeat(JOINTS, 1), None)
+    still = carry(surface, own, stillness.repeat(JOINTS, 1), None)
+    moved = carry(surface, own, motion.repeat(JOINTS, 1), None)
     torch.testing.assert_close(moved.means, still.means @ R.T + t, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(
         rotation_from_quat(moved.quats), R @ rotation_from_quat(still.quats), rtol=1e-4, atol=1e-5
     )
     assert torch.equal(moved.colors, own.colors)
+
+
+@pytest.mark.parametrize("size", [0.3, 3.0], ids=["small turns", "through half turns"])
+def test_compiled_joint_motions_are_what_tensors_say(size):
+    g = torch.Generator().manual_seed(3)
+    turns = (size * torch.randn(20, len(SMPL_PARENTS), 3, generator=g)).requires_grad_()
+    root = torch.randn(20, 3, generator=g).requires_grad_()
+    rest = torch.randn(len(SMPL_PARENTS), 3, generator=g)
+    weights = torch.randn(len(SMPL_PARENTS), 16, generator=g)
+    for i in range(len(turns)):
+        motions, gradients = zip(
+            *(
+                (out, torch.autograd.grad(out, (turns, root), weights))
+                for function in (joint_motions, joint_motions_torch)
+                for out in [function(rest, SMPL_PARENTS, BodyPose(root[i], rotation_from_rotvec(turns[i])))]
+            ),
+            strict=True,
+        )
+        torch.testing.assert_close(*motions, rtol=1e-4, atol=2e-5)
+        torch.testing.assert_close(*gradients, rtol=1e-3, atol=1e-3)
