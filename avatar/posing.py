@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar.body.skinning import ancestry, parent_indices, skinning_transforms
@@ -31,6 +32,13 @@ class RestSurface:
     quats: Float[Tensor, "n 4"]
     normals: Float[Tensor, "n 3"]
     weights: Float[Tensor, "n joints"]
+
+    @cached_property
+    def sparse_weights(self) -> tuple[Int[Tensor, " starts"], Int[Tensor, " k"], Float[Tensor, " k"]]:
+        """The weights that are not zero: where each Gaussian's begin, and of each the joint and the weight."""
+        gaussian, joint = self.weights.nonzero(as_tuple=True)
+        count = torch.bincount(gaussian, minlength=len(self.weights))
+        return torch.cat([count.new_zeros(1), count.cumsum(0)]), joint, self.weights[gaussian, joint]
 
     def means(self, offset: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
         """Centres of Gaussians that stand off the anchors by `offset`, given in the triangles' frames."""
@@ -116,7 +124,7 @@ def carry(
 
     empty = own.offset.new_zeros(0, 3)
     inputs = [
-        surface.anchors, surface.frames, surface.quats, surface.normals, surface.weights @ motions,
+        surface.anchors, surface.frames, surface.quats, surface.normals, *surface.sparse_weights, motions,
         own.offset, own.quats, own.colors,
         empty if own.displacement is None else own.displacement,
         empty[:, 0] if own.brightness is None else own.brightness,

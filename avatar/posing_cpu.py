@@ -15,22 +15,23 @@ from avatar.light import TERMS
 from avatar.render.simd import inlined, kernel
 from avatar.render.threads import run_parts, threads
 
-# The light's gradient is summed over blocks of this size, whoever works on them, so that it does not depend on the
-# number of threads.
+# The gradients by light and motions are summed over blocks of this size, whoever works on them, so that they do not
+# depend on the number of threads.
 _BLOCK = 1024
 
 
 class Carry(torch.autograd.Function):
     """Places, orientations and colours in the world.
 
-    Inputs, float32 and contiguous: anchors, frames, frame_quats and normals of the rest surface (constants); blended
-    (n, 16), the weighted mean of the joints' 3x4 transforms and quaternions; offset, quats, colors of the Gaussians;
-    displacement (n or 0, 3), brightness (n or 0) and light (8 or 0, 3), empty where there is none.
+    Inputs, contiguous and, where not whole numbers, float32: anchors, frames, frame_quats and normals of the rest
+    surface, then starts (n + 1), joint and weight of its skinning weights that are not zero (all constants); motions
+    (joints, 16), see `avatar.posing.joint_motions`; offset, quats, colors of the Gaussians; displacement (n or 0, 3),
+    brightness (n or 0) and light (8 or 0, 3), empty where there is none.
     """
 
     @staticmethod
     def forward(ctx, *inputs: Tensor):
-        offset, quats = inputs[5], inputs[6]
+        offset, quats = inputs[8], inputs[9]
         outputs = torch.empty_like(offset), torch.empty_like(quats), torch.empty_like(offset)
         run_parts(_carry, threads(), *(tensor.detach().numpy() for tensor in (*inputs, *outputs)))
         ctx.save_for_backward(*inputs)
@@ -40,12 +41,14 @@ class Carry(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, *g_outputs: Tensor):
         inputs = ctx.saved_tensors
-        gradients = [torch.empty_like(tensor) for tensor in inputs[4:10]]
-        light_sums = np.zeros((-(-len(inputs[0]) // _BLOCK), TERMS, 3))
+        motions, light = inputs[7], inputs[13]
+        gradients = [torch.empty_like(tensor) for tensor in inputs[8:13]]
+        blocks = -(-len(inputs[0]) // _BLOCK)
+        motion_sums, light_sums = np.zeros((blocks, *motions.shape), np.float32), np.zeros((blocks, TERMS, 3))
         arrays = [tensor.numpy() for tensor in (*inputs, *(g.contiguous() for g in g_outputs), *gradients)]
-        run_parts(_carry_back, threads(), *arrays, light_sums)
-        light = inputs[10]
-        return None, None, None, None, *gradients, light.new_tensor(light_sums.sum(0)) if len(light) else None
+        run_parts(_carry_back, threads(), *arrays, motion_sums, light_sums)
+        g_motions = torch.from_numpy(motion_sums.sum(0))
+        return *[None] * 7, g_motions, *gradients, light.new_tensor(light_sums.sum(0)) if len(light) else None
 
 
 @inlined
@@ -65,10 +68,20 @@ def _conjugate(a):
 
 
 @inlined
-def _quat(rows, i, start):
-    """Four numbers of row i as a unit quaternion, and one over their length."""
-    w, x = np.float64(rows[i, start]), np.float64(rows[i, start + 1])
-    y, z = np.float64(rows[i, start + 2]), np.float64(rows[i, start + 3])
+def _blend(starts, joint, weight, motions, i, blended):
+    """The mean of the motions of the joints that move Gaussian i, by weight, into `blended`."""
+    for c in range(16):
+        blended[c] = 0
+    for k in range(starts[i], starts[i + 1]):
+        for c in range(16):
+            blended[c] += weight[k] * motions[joint[k], c]
+
+
+@inlined
+def _quat(row, start):
+    """Four numbers of a row as a unit quaternion, and one over their length."""
+    w, x = np.float64(row[start]), np.float64(row[start + 1])
+    y, z = np.float64(row[start + 2]), np.float64(row[start + 3])
     inverse = 1 / max(math.sqrt(w * w + x * x + y * y + z * z), 1e-12)
     return (w * inverse, x * inverse, y * inverse, z * inverse), inverse
 
@@ -142,21 +155,22 @@ def _log_gain(polynomials, light, channel):
 
 @kernel
 def _carry(
-    worker, workers, anchors, frames, frame_quats, normals, blended,
+    worker, workers, anchors, frames, frame_quats, normals, starts, joint, weight, motions,
     offset, quats, colors, displacement, brightness, light, out_means, out_quats, out_colors,
 ):  # fmt: skip
     """One worker's share of the Gaussians, into the world."""
-    number = len(offset)
+    number, blended = len(offset), np.empty(16, np.float32)
     for i in range(number * worker // workers, number * (worker + 1) // workers):
+        _blend(starts, joint, weight, motions, i, blended)
         rest = _rest(anchors, frames, offset, displacement, i)
         for k in range(3):
             row = 4 * k
             out_means[i, k] = (
-                blended[i, row] * rest[0] + blended[i, row + 1] * rest[1] + blended[i, row + 2] * rest[2]
-            ) + blended[i, row + 3]
-        turn, _ = _quat(blended, i, 12)
-        local, _ = _quat(quats, i, 0)
-        rest_turn = _quat(frame_quats, i, 0)[0]
+                blended[row] * rest[0] + blended[row + 1] * rest[1] + blended[row + 2] * rest[2]
+            ) + blended[row + 3]
+        turn, _ = _quat(blended, 12)
+        local, _ = _quat(quats[i], 0)
+        rest_turn = _quat(frame_quats[i], 0)[0]
         turned = _multiply(turn, _multiply(rest_turn, local))
         for k in range(4):
             out_quats[i, k] = turned[k]
@@ -174,19 +188,20 @@ def _carry(
 
 @kernel
 def _carry_back(
-    worker, workers, anchors, frames, frame_quats, normals, blended,
+    worker, workers, anchors, frames, frame_quats, normals, starts, joint, weight, motions,
     offset, quats, colors, displacement, brightness, light, g_means, g_quats, g_colors,
-    out_blended, out_offset, out_quats, out_colors, out_displacement, out_brightness, light_sums,
+    out_offset, out_quats, out_colors, out_displacement, out_brightness, motion_sums, light_sums,
 ):  # fmt: skip
     """The gradients of one worker's blocks of Gaussians."""
-    number = len(offset)
+    number, blended, g_blended = len(offset), np.empty(16, np.float32), np.empty(16, np.float32)
     for block in range(worker, len(light_sums), workers):
         for i in range(block * _BLOCK, min((block + 1) * _BLOCK, number)):
-            _place_back(anchors, frames, blended, offset, displacement, g_means, out_blended, out_offset,
+            _blend(starts, joint, weight, motions, i, blended)
+            _place_back(anchors, frames, blended, offset, displacement, g_means, g_blended, out_offset,
                         out_displacement, i)  # fmt: skip
-            turn, inverse = _quat(blended, i, 12)
-            local, local_inverse = _quat(quats, i, 0)
-            rest_turn = _quat(frame_quats, i, 0)[0]
+            turn, inverse = _quat(blended, 12)
+            local, local_inverse = _quat(quats[i], 0)
+            rest_turn = _quat(frame_quats[i], 0)[0]
             g_turned = (np.float64(g_quats[i, 0]), np.float64(g_quats[i, 1]),
                         np.float64(g_quats[i, 2]), np.float64(g_quats[i, 3]))  # fmt: skip
             g_turn = _multiply(g_turned, _conjugate(_multiply(rest_turn, local)))
@@ -200,20 +215,28 @@ def _carry_back(
             g_turn = _through_length(g_turn, turn, inverse)
             for k in range(4):
                 out_quats[i, k] = g_local[k]
-                out_blended[i, 12 + k] = g_turn[k]
+                g_blended[12 + k] = g_turn[k]
+            _blend_back(starts, joint, weight, g_blended, i, motion_sums[block])
 
 
 @inlined
-def _place_back(anchors, frames, blended, offset, displacement, g_means, out_blended, out_offset, out_displacement, i):
+def _blend_back(starts, joint, weight, g_blended, i, g_motions):
+    for k in range(starts[i], starts[i + 1]):
+        for c in range(16):
+            g_motions[joint[k], c] += weight[k] * g_blended[c]
+
+
+@inlined
+def _place_back(anchors, frames, blended, offset, displacement, g_means, g_blended, out_offset, out_displacement, i):
     rest, g = _rest(anchors, frames, offset, displacement, i), _vector(g_means, i)
     for k in range(3):
         for j in range(3):
-            out_blended[i, 4 * k + j] = g[k] * rest[j]
-        out_blended[i, 4 * k + 3] = g[k]
+            g_blended[4 * k + j] = g[k] * rest[j]
+        g_blended[4 * k + 3] = g[k]
     g_rest = (
-        blended[i, 0] * g[0] + blended[i, 4] * g[1] + blended[i, 8] * g[2],
-        blended[i, 1] * g[0] + blended[i, 5] * g[1] + blended[i, 9] * g[2],
-        blended[i, 2] * g[0] + blended[i, 6] * g[1] + blended[i, 10] * g[2],
+        blended[0] * g[0] + blended[4] * g[1] + blended[8] * g[2],
+        blended[1] * g[0] + blended[5] * g[1] + blended[9] * g[2],
+        blended[2] * g[0] + blended[6] * g[1] + blended[10] * g[2],
     )
     for k in range(3):
         out_offset[i, k] = frames[i, 0, k] * g_rest[0] + frames[i, 1, k] * g_rest[1] + frames[i, 2, k] * g_rest[2]
