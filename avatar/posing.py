@@ -119,7 +119,7 @@ def carry(
         light: the coefficients of `avatar.light.gains`; None for the plain colours.
     """
     if own.offset.device.type != "cpu" or own.offset.dtype != torch.float32:
-        return carry_torch(surface, own, Ts_world_rest, turns, light)
+        return carry_torch(surface, own, motions, light)
     from avatar.posing_cpu import Carry
 
     empty = own.offset.new_zeros(0, 3)

@@ -1,6 +1,7 @@
 """`avatar.posing.carry` on the CPU: one pass over the Gaussians forward and one back, instead of some sixty tensors.
 
-The arithmetic is in float64, which costs scalar code nothing.
+Gaussians are worked on in groups, one a lane of a vector (`avatar.render.simd`): a group's numbers are copied to a
+scratch, column by column, and what comes out is copied back.
 """
 
 from __future__ import annotations
@@ -12,12 +13,20 @@ import torch
 from torch import Tensor
 
 from avatar.light import TERMS
-from avatar.render.simd import inlined, kernel
+from avatar.render.simd import LANES, exp, inlined, kernel, load, maximum, minimum, splat, sqrt, store, total, where
 from avatar.render.threads import run_parts, threads
 
-# The gradients by light and motions are summed over blocks of this size, whoever works on them, so that they do not
-# depend on the number of threads.
-_BLOCK = 1024
+# The gradients by light and motions are summed over blocks of so many groups, whoever works on them, so that they do
+# not depend on the number of threads.
+_BLOCK = 1024 // LANES
+
+# Where the columns of a group begin in its scratch; the gradients by them lie `_GRADIENTS` further on. The last four of
+# the sixteen blended ones are the turn.
+_ANCHOR, _FRAME, _FRAME_QUAT, _NORMAL, _BLENDED, _TURN = 0, 3, 12, 16, 19, 31
+_OFFSET, _QUAT, _COLOR, _DISPLACEMENT, _BRIGHTNESS = 35, 38, 42, 45, 48
+_MEAN_OUT, _QUAT_OUT, _COLOR_OUT = 49, 52, 56
+_GRADIENTS = 59
+_SCRATCH = (_GRADIENTS + 59) * LANES
 
 
 class Carry(torch.autograd.Function):
@@ -33,7 +42,7 @@ class Carry(torch.autograd.Function):
     def forward(ctx, *inputs: Tensor):
         offset, quats = inputs[8], inputs[9]
         outputs = torch.empty_like(offset), torch.empty_like(quats), torch.empty_like(offset)
-        run_parts(_carry, threads(), *(tensor.detach().numpy() for tensor in (*inputs, *outputs)))
+        run_parts(_carry, threads(), *_arrays(inputs), *_arrays(outputs))
         ctx.save_for_backward(*inputs)
         return outputs
 
@@ -43,12 +52,61 @@ class Carry(torch.autograd.Function):
         inputs = ctx.saved_tensors
         motions, light = inputs[7], inputs[13]
         gradients = [torch.empty_like(tensor) for tensor in inputs[8:13]]
-        blocks = -(-len(inputs[0]) // _BLOCK)
-        motion_sums, light_sums = np.zeros((blocks, *motions.shape), np.float32), np.zeros((blocks, TERMS, 3))
-        arrays = [tensor.numpy() for tensor in (*inputs, *(g.contiguous() for g in g_outputs), *gradients)]
-        run_parts(_carry_back, threads(), *arrays, motion_sums, light_sums)
-        g_motions = torch.from_numpy(motion_sums.sum(0))
-        return *[None] * 7, g_motions, *gradients, light.new_tensor(light_sums.sum(0)) if len(light) else None
+        blocks = -(-len(inputs[0]) // (_BLOCK * LANES))
+        sums = [np.zeros((blocks, *shape), np.float32) for shape in (motions.shape, (TERMS, 3))]
+        run_parts(_carry_back, threads(), *_arrays(inputs), *_arrays(g_outputs), *_arrays(gradients), *sums)
+        g_motions, g_light = (torch.from_numpy(s.sum(0)) for s in sums)
+        return *[None] * 7, g_motions, *gradients, g_light if len(light) else None
+
+
+def _arrays(tensors) -> list[np.ndarray]:
+    """Each tensor of floats as a table, one row a Gaussian where it is about Gaussians; whole numbers as they are."""
+    arrays = (tensor.detach().contiguous().numpy() for tensor in tensors)
+    return [a.reshape(len(a), math.prod(a.shape[1:])) if a.dtype == np.float32 else a for a in arrays]
+
+
+@inlined
+def _in(rows, first, columns, scratch, place):
+    """Copy the rows of a group to columns of the scratch; zeros stand for rows beyond the last."""
+    for lane in range(LANES):
+        for k in range(columns):
+            scratch[(place + k) * LANES + lane] = rows[first + lane, k] if first + lane < len(rows) else np.float32(0)
+
+
+@inlined
+def _out(scratch, place, columns, rows, first):
+    for lane in range(min(LANES, len(rows) - first)):
+        for k in range(columns):
+            rows[first + lane, k] = scratch[(place + k) * LANES + lane]
+
+
+@inlined
+def _one(scratch, column):
+    return load(scratch, column * LANES)
+
+
+@inlined
+def _three(scratch, column):
+    return _one(scratch, column), _one(scratch, column + 1), _one(scratch, column + 2)
+
+
+@inlined
+def _four(scratch, column):
+    return _one(scratch, column), _one(scratch, column + 1), _one(scratch, column + 2), _one(scratch, column + 3)
+
+
+@inlined
+def _put(values, scratch, column):
+    for k in range(len(values)):
+        store(scratch, (column + k) * LANES, values[k])
+
+
+@inlined
+def _unit(scratch, column):
+    """Four columns as unit quaternions, and one over their lengths."""
+    w, x, y, z = _four(scratch, column)
+    inverse = 1.0 / maximum(sqrt(w * w + x * x + y * y + z * z), 1e-12)
+    return (w * inverse, x * inverse, y * inverse, z * inverse), inverse
 
 
 @inlined
@@ -68,25 +126,6 @@ def _conjugate(a):
 
 
 @inlined
-def _blend(starts, joint, weight, motions, i, blended):
-    """The mean of the motions of the joints that move Gaussian i, by weight, into `blended`."""
-    for c in range(16):
-        blended[c] = 0
-    for k in range(starts[i], starts[i + 1]):
-        for c in range(16):
-            blended[c] += weight[k] * motions[joint[k], c]
-
-
-@inlined
-def _quat(row, start):
-    """Four numbers of a row as a unit quaternion, and one over their length."""
-    w, x = np.float64(row[start]), np.float64(row[start + 1])
-    y, z = np.float64(row[start + 2]), np.float64(row[start + 3])
-    inverse = 1 / max(math.sqrt(w * w + x * x + y * y + z * z), 1e-12)
-    return (w * inverse, x * inverse, y * inverse, z * inverse), inverse
-
-
-@inlined
 def _through_length(g, unit, inverse):
     """From the gradient by a unit quaternion to that by the quaternion it was made of."""
     along = g[0] * unit[0] + g[1] * unit[1] + g[2] * unit[2] + g[3] * unit[3]
@@ -96,11 +135,6 @@ def _through_length(g, unit, inverse):
         (g[2] - along * unit[2]) * inverse,
         (g[3] - along * unit[3]) * inverse,
     )
-
-
-@inlined
-def _vector(rows, i):
-    return np.float64(rows[i, 0]), np.float64(rows[i, 1]), np.float64(rows[i, 2])
 
 
 @inlined
@@ -114,23 +148,11 @@ def _dot(a, b):
 
 
 @inlined
-def _rest(anchors, frames, offset, displacement, i):
-    """Centre in the rest frame: anchor + frame @ offset + displacement."""
-    place, moved = _vector(anchors, i), _vector(offset, i)
-    x = place[0] + frames[i, 0, 0] * moved[0] + frames[i, 0, 1] * moved[1] + frames[i, 0, 2] * moved[2]
-    y = place[1] + frames[i, 1, 0] * moved[0] + frames[i, 1, 1] * moved[1] + frames[i, 1, 2] * moved[2]
-    z = place[2] + frames[i, 2, 0] * moved[0] + frames[i, 2, 1] * moved[1] + frames[i, 2, 2] * moved[2]
-    if len(displacement) > 0:
-        x, y, z = x + displacement[i, 0], y + displacement[i, 1], z + displacement[i, 2]
-    return x, y, z
-
-
-@inlined
 def _turned(turn, n):
     """R(turn) n = n + 2 w v x n + 2 v (v . n) - 2 n (v . v) for turn = (w, v)."""
     v = turn[1], turn[2], turn[3]
-    across, along, square = _cross(v, n), 2 * _dot(v, n), 1 - 2 * _dot(v, v)
-    w = 2 * turn[0]
+    across, along, square = _cross(v, n), 2.0 * _dot(v, n), 1.0 - 2.0 * _dot(v, v)
+    w = 2.0 * turn[0]
     return (
         n[0] * square + w * across[0] + v[0] * along,
         n[1] * square + w * across[1] + v[1] * along,
@@ -146,11 +168,68 @@ def _polynomials(m):
 
 
 @inlined
-def _log_gain(polynomials, light, channel):
-    total = 0.0
-    for k in range(TERMS):
-        total += polynomials[k] * light[k, channel]
-    return total
+def _gain(log_gain, polynomials, light, channel):
+    for k in range(len(light)):
+        log_gain = log_gain + polynomials[k] * light[k, channel]
+    return exp(log_gain)
+
+
+@inlined
+def _blend(starts, joint, weight, motions, first, row, scratch):
+    """The means of the motions of the joints that move each Gaussian, by weight; beyond the last that of the last."""
+    for lane in range(LANES):
+        i = min(first + lane, len(starts) - 2)
+        for c in range(0, 16, LANES):
+            store(row, c, splat(0.0))
+        for k in range(starts[i], starts[i + 1]):
+            motion, share = motions[joint[k]], splat(weight[k, 0])
+            for c in range(0, 16, LANES):
+                store(row, c, load(row, c) + share * load(motion, c))
+        for c in range(16):
+            scratch[(_BLENDED + c) * LANES + lane] = row[c]
+
+
+@inlined
+def _blend_back(starts, joint, weight, first, row, scratch, g_motions):
+    """Add the gradients by the means, weighted, to those by the motions of the joints."""
+    for i in range(first, min(first + LANES, len(starts) - 1)):
+        for c in range(16):
+            row[c] = scratch[(_GRADIENTS + _BLENDED + c) * LANES + i - first]
+        for k in range(starts[i], starts[i + 1]):
+            g_motion, share = g_motions[joint[k]], splat(weight[k, 0])
+            for c in range(0, 16, LANES):
+                store(g_motion, c, load(g_motion, c) + share * load(row, c))
+
+
+@inlined
+def _read(
+    first, anchors, frames, frame_quats, normals, starts, joint, weight, motions,
+    offset, quats, colors, displacement, brightness, row, scratch,
+):  # fmt: skip
+    """Fill the scratch with a group, its skinning blended; what there is none of stays as it was, zero."""
+    _in(anchors, first, 3, scratch, _ANCHOR)
+    _in(frames, first, 9, scratch, _FRAME)
+    _in(frame_quats, first, 4, scratch, _FRAME_QUAT)
+    _in(normals, first, 3, scratch, _NORMAL)
+    _in(offset, first, 3, scratch, _OFFSET)
+    _in(quats, first, 4, scratch, _QUAT)
+    _in(colors, first, 3, scratch, _COLOR)
+    if len(displacement) > 0:
+        _in(displacement, first, 3, scratch, _DISPLACEMENT)
+    if len(brightness) > 0:
+        _in(brightness, first, 1, scratch, _BRIGHTNESS)
+    _blend(starts, joint, weight, motions, first, row, scratch)
+
+
+@inlined
+def _rest(scratch):
+    """Centres in the rest frame: anchor + frame @ offset + displacement."""
+    offset, anchor, moved = _three(scratch, _OFFSET), _three(scratch, _ANCHOR), _three(scratch, _DISPLACEMENT)
+    return (
+        anchor[0] + moved[0] + _dot(_three(scratch, _FRAME), offset),
+        anchor[1] + moved[1] + _dot(_three(scratch, _FRAME + 3), offset),
+        anchor[2] + moved[2] + _dot(_three(scratch, _FRAME + 6), offset),
+    )
 
 
 @kernel
@@ -158,32 +237,25 @@ def _carry(
     worker, workers, anchors, frames, frame_quats, normals, starts, joint, weight, motions,
     offset, quats, colors, displacement, brightness, light, out_means, out_quats, out_colors,
 ):  # fmt: skip
-    """One worker's share of the Gaussians, into the world."""
-    number, blended = len(offset), np.empty(16, np.float32)
-    for i in range(number * worker // workers, number * (worker + 1) // workers):
-        _blend(starts, joint, weight, motions, i, blended)
-        rest = _rest(anchors, frames, offset, displacement, i)
+    """One worker's share of the groups, into the world."""
+    scratch, row = np.zeros(_SCRATCH, np.float32), np.empty(16, np.float32)
+    groups = (len(offset) + LANES - 1) // LANES
+    for first in range(groups * worker // workers * LANES, groups * (worker + 1) // workers * LANES, LANES):
+        _read(first, anchors, frames, frame_quats, normals, starts, joint, weight, motions,
+              offset, quats, colors, displacement, brightness, row, scratch)  # fmt: skip
+        rest = _rest(scratch)
         for k in range(3):
-            row = 4 * k
-            out_means[i, k] = (
-                blended[row] * rest[0] + blended[row + 1] * rest[1] + blended[row + 2] * rest[2]
-            ) + blended[row + 3]
-        turn, _ = _quat(blended, 12)
-        local, _ = _quat(quats[i], 0)
-        rest_turn = _quat(frame_quats[i], 0)[0]
-        turned = _multiply(turn, _multiply(rest_turn, local))
-        for k in range(4):
-            out_quats[i, k] = turned[k]
-        log_gain = np.float64(brightness[i]) if len(brightness) > 0 else 0.0
-        if len(light) > 0:
-            polynomials = _polynomials(_turned(turn, _vector(normals, i)))
-            for k in range(3):
-                gain = math.exp(log_gain + _log_gain(polynomials, light, k))
-                out_colors[i, k] = min(colors[i, k] * gain, 1.0)
-        else:
-            gain = math.exp(log_gain)
-            for k in range(3):
-                out_colors[i, k] = min(colors[i, k] * gain, 1.0)
+            means = _dot(_three(scratch, _BLENDED + 4 * k), rest) + _one(scratch, _BLENDED + 4 * k + 3)
+            store(scratch, (_MEAN_OUT + k) * LANES, means)
+        turn, rest_turn, local = _unit(scratch, _TURN)[0], _unit(scratch, _FRAME_QUAT)[0], _unit(scratch, _QUAT)[0]
+        _put(_multiply(turn, _multiply(rest_turn, local)), scratch, _QUAT_OUT)
+        polynomials, log_gain = _polynomials(_turned(turn, _three(scratch, _NORMAL))), _one(scratch, _BRIGHTNESS)
+        for k in range(3):
+            lit = _one(scratch, _COLOR + k) * _gain(log_gain, polynomials, light, k)
+            store(scratch, (_COLOR_OUT + k) * LANES, minimum(lit, 1.0))
+        _out(scratch, _MEAN_OUT, 3, out_means, first)
+        _out(scratch, _QUAT_OUT, 4, out_quats, first)
+        _out(scratch, _COLOR_OUT, 3, out_colors, first)
 
 
 @kernel
@@ -193,89 +265,89 @@ def _carry_back(
     out_offset, out_quats, out_colors, out_displacement, out_brightness, motion_sums, light_sums,
 ):  # fmt: skip
     """The gradients of one worker's blocks of Gaussians."""
-    number, blended, g_blended = len(offset), np.empty(16, np.float32), np.empty(16, np.float32)
+    scratch, row = np.zeros(_SCRATCH, np.float32), np.empty(16, np.float32)
     for block in range(worker, len(light_sums), workers):
-        for i in range(block * _BLOCK, min((block + 1) * _BLOCK, number)):
-            _blend(starts, joint, weight, motions, i, blended)
-            _place_back(anchors, frames, blended, offset, displacement, g_means, g_blended, out_offset,
-                        out_displacement, i)  # fmt: skip
-            turn, inverse = _quat(blended, 12)
-            local, local_inverse = _quat(quats[i], 0)
-            rest_turn = _quat(frame_quats[i], 0)[0]
-            g_turned = (np.float64(g_quats[i, 0]), np.float64(g_quats[i, 1]),
-                        np.float64(g_quats[i, 2]), np.float64(g_quats[i, 3]))  # fmt: skip
-            g_turn = _multiply(g_turned, _conjugate(_multiply(rest_turn, local)))
-            g_local = _multiply(_conjugate(_multiply(turn, rest_turn)), g_turned)
-            g_local = _through_length(g_local, local, local_inverse)
-            by_light = _color_back(
-                turn, normals, colors, brightness, light, g_colors, out_colors, out_brightness, light_sums[block], i
-            )
-            g_turn = (g_turn[0] + by_light[0], g_turn[1] + by_light[1],
-                      g_turn[2] + by_light[2], g_turn[3] + by_light[3])  # fmt: skip
-            g_turn = _through_length(g_turn, turn, inverse)
-            for k in range(4):
-                out_quats[i, k] = g_local[k]
-                g_blended[12 + k] = g_turn[k]
-            _blend_back(starts, joint, weight, g_blended, i, motion_sums[block])
+        light_lanes = np.zeros(3 * TERMS * LANES, np.float32)
+        begin = block * _BLOCK * LANES
+        for first in range(begin, min(begin + _BLOCK * LANES, len(offset)), LANES):
+            _read(first, anchors, frames, frame_quats, normals, starts, joint, weight, motions,
+                  offset, quats, colors, displacement, brightness, row, scratch)  # fmt: skip
+            _in(g_means, first, 3, scratch, _MEAN_OUT)
+            _in(g_quats, first, 4, scratch, _QUAT_OUT)
+            _in(g_colors, first, 3, scratch, _COLOR_OUT)
+            _place_back(scratch)
+            _turn_back(scratch, light, light_lanes)
+            _out(scratch, _GRADIENTS + _OFFSET, 3, out_offset, first)
+            _out(scratch, _GRADIENTS + _QUAT, 4, out_quats, first)
+            _out(scratch, _GRADIENTS + _COLOR, 3, out_colors, first)
+            if len(displacement) > 0:
+                _out(scratch, _GRADIENTS + _DISPLACEMENT, 3, out_displacement, first)
+            if len(brightness) > 0:
+                _out(scratch, _GRADIENTS + _BRIGHTNESS, 1, out_brightness, first)
+            _blend_back(starts, joint, weight, first, row, scratch, motion_sums[block])
+        for term in range(TERMS):
+            for k in range(3):
+                light_sums[block, term, k] = total(load(light_lanes, (3 * term + k) * LANES))
 
 
 @inlined
-def _blend_back(starts, joint, weight, g_blended, i, g_motions):
-    for k in range(starts[i], starts[i + 1]):
-        for c in range(16):
-            g_motions[joint[k], c] += weight[k] * g_blended[c]
-
-
-@inlined
-def _place_back(anchors, frames, blended, offset, displacement, g_means, g_blended, out_offset, out_displacement, i):
-    rest, g = _rest(anchors, frames, offset, displacement, i), _vector(g_means, i)
+def _place_back(scratch):
+    """From the gradient by the centre to those by transform, offset and displacement."""
+    rest, g = _rest(scratch), _three(scratch, _MEAN_OUT)
     for k in range(3):
-        for j in range(3):
-            g_blended[4 * k + j] = g[k] * rest[j]
-        g_blended[4 * k + 3] = g[k]
-    g_rest = (
-        blended[0] * g[0] + blended[4] * g[1] + blended[8] * g[2],
-        blended[1] * g[0] + blended[5] * g[1] + blended[9] * g[2],
-        blended[2] * g[0] + blended[6] * g[1] + blended[10] * g[2],
-    )
+        _put((g[k] * rest[0], g[k] * rest[1], g[k] * rest[2], g[k]), scratch, _GRADIENTS + _BLENDED + 4 * k)
+        column = _one(scratch, _BLENDED + k), _one(scratch, _BLENDED + 4 + k), _one(scratch, _BLENDED + 8 + k)
+        store(scratch, (_GRADIENTS + _DISPLACEMENT + k) * LANES, _dot(column, g))
+    g_rest = _three(scratch, _GRADIENTS + _DISPLACEMENT)
     for k in range(3):
-        out_offset[i, k] = frames[i, 0, k] * g_rest[0] + frames[i, 1, k] * g_rest[1] + frames[i, 2, k] * g_rest[2]
-    if len(displacement) > 0:
-        for k in range(3):
-            out_displacement[i, k] = g_rest[k]
+        column = _one(scratch, _FRAME + k), _one(scratch, _FRAME + 3 + k), _one(scratch, _FRAME + 6 + k)
+        store(scratch, (_GRADIENTS + _OFFSET + k) * LANES, _dot(column, g_rest))
 
 
 @inlined
-def _color_back(turn, normals, colors, brightness, light, g_colors, out_colors, out_brightness, light_sums, i):
+def _turn_back(scratch, light, light_lanes):
+    """From the gradients by orientation and colour to those by the turn, the Gaussian's own quaternion and colour."""
+    turn, inverse = _unit(scratch, _TURN)
+    local, local_inverse = _unit(scratch, _QUAT)
+    rest_turn = _unit(scratch, _FRAME_QUAT)[0]
+    g = _four(scratch, _QUAT_OUT)
+    g_local = _multiply(_conjugate(_multiply(turn, rest_turn)), g)
+    _put(_through_length(g_local, local, local_inverse), scratch, _GRADIENTS + _QUAT)
+    g_turn = _multiply(g, _conjugate(_multiply(rest_turn, local)))
+    lit = _color_back(turn, scratch, light, light_lanes)
+    g_turn = (g_turn[0] + lit[0], g_turn[1] + lit[1], g_turn[2] + lit[2], g_turn[3] + lit[3])
+    _put(_through_length(g_turn, turn, inverse), scratch, _GRADIENTS + _TURN)
+
+
+@inlined
+def _color_back(turn, scratch, light, light_lanes):
     """The gradient by the turn, through the light that falls on the turned normal."""
-    lit = len(light) > 0
-    normal = _vector(normals, i)
+    normal = _three(scratch, _NORMAL)
     m = _turned(turn, normal)
-    polynomials = _polynomials(m)
-    log_gain = np.float64(brightness[i]) if len(brightness) > 0 else 0.0
-    g_brightness = 0.0
-    gx, gy, gz = 0.0, 0.0, 0.0
+    polynomials, log_gain = _polynomials(m), _one(scratch, _BRIGHTNESS)
     x, y, z = m
+    gx, gy, gz, g_brightness = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
     for k in range(3):
-        gain = math.exp(log_gain + (_log_gain(polynomials, light, k) if lit else 0.0))
-        color = colors[i, k] * gain
-        g = np.float64(g_colors[i, k]) if color <= 1 else 0.0
-        out_colors[i, k] = g * gain
+        gain = _gain(log_gain, polynomials, light, k)
+        color = _one(scratch, _COLOR + k) * gain
+        g = where(color <= 1.0, _one(scratch, _COLOR_OUT + k), 0.0)
+        store(scratch, (_GRADIENTS + _COLOR + k) * LANES, g * gain)
         g_log = g * color
-        g_brightness += g_log
-        if lit:
+        g_brightness = g_brightness + g_log
+        if len(light) > 0:
             for term in range(TERMS):
-                light_sums[term, k] += g_log * polynomials[term]
-            gx += g_log * (light[0, k] + y * light[3, k] + z * light[5, k] + 2 * x * light[6, k])
-            gy += g_log * (light[1, k] + x * light[3, k] + z * light[4, k] + 3 * y * light[7, k])
-            gz += g_log * (light[2, k] + y * light[4, k] + x * light[5, k] - 2 * z * light[6, k])
-    if len(brightness) > 0:
-        out_brightness[i] = g_brightness
-    g_m, v, w = (gx, gy, gz), (turn[1], turn[2], turn[3]), 2 * turn[0]
+                place = (3 * term + k) * LANES
+                store(light_lanes, place, load(light_lanes, place) + g_log * polynomials[term])
+            gx = gx + g_log * (x * (2.0 * light[6, k]) + y * light[3, k] + z * light[5, k] + light[0, k])
+            gy = gy + g_log * (x * light[3, k] + y * (3.0 * light[7, k]) + z * light[4, k] + light[1, k])
+            gz = gz + g_log * (x * light[5, k] + y * light[4, k] - z * (2.0 * light[6, k]) + light[2, k])
+    store(scratch, (_GRADIENTS + _BRIGHTNESS) * LANES, g_brightness)
+    g_m, v, w = (gx, gy, gz), (turn[1], turn[2], turn[3]), 2.0 * turn[0]
     # The terms of `_turned` in turn: 2 w v x n, 2 v (v . n), -2 n (v . v).
-    across, along, g_along, both = _cross(normal, g_m), 2 * _dot(v, normal), 2 * _dot(v, g_m), 4 * _dot(g_m, normal)
+    across, along = _cross(normal, g_m), 2.0 * _dot(v, normal)
+    g_along, both = 2.0 * _dot(v, g_m), 4.0 * _dot(g_m, normal)
     return (
-        2 * _dot(g_m, _cross(v, normal)),
+        2.0 * _dot(g_m, _cross(v, normal)),
         w * across[0] + along * g_m[0] + g_along * normal[0] - both * v[0],
         w * across[1] + along * g_m[1] + g_along * normal[1] - both * v[1],
         w * across[2] + along * g_m[2] + g_along * normal[2] - both * v[2],

@@ -273,6 +273,33 @@ def _fold(builder, value, width: int):
 
 
 @intrinsic
+def power_of_two(typingctx, vector):
+    """Two to the power of each lane, a whole number from -126 to 127: the exponent of a float32, put in place."""
+
+    def build(context, builder, sig, args):
+        whole = ir.VectorType(_INDEX, LANES)
+        biased = builder.add(builder.fptosi(args[0], whole), ir.Constant(whole, [127] * LANES))
+        return builder.bitcast(builder.shl(biased, ir.Constant(whole, [23] * LANES)), _VECTOR)
+
+    return Vector(Vector), build
+
+
+@inlined
+def exp(x):
+    """The exponential of each lane to 2e-7 of its value; beyond -87 and 88 that of the nearest of the two."""
+    x = minimum(maximum(x, -87.0), 88.0)
+    twos = floor(x * 1.4426950408889634 + 0.5)
+    # The logarithm of two in two parts, so that the rest keeps its digits; then Taylor up to the sixth degree.
+    rest = x - twos * 0.693359375 + twos * 2.12194440e-4
+    p = splat(1 / 720) * rest + 1 / 120
+    p = p * rest + 1 / 24
+    p = p * rest + 1 / 6
+    p = p * rest + 0.5
+    p = p * rest + 1.0
+    return (p * rest + 1.0) * power_of_two(twos)
+
+
+@intrinsic
 def total(typingctx, vector):
     """Sum over the lanes, in a fixed order."""
 

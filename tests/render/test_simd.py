@@ -13,6 +13,7 @@ from avatar.render.simd import (
     Vector,
     absolute,
     any_lane,
+    exp,
     floor,
     kernel,
     lanes,
@@ -60,6 +61,22 @@ def test_sums_over_lanes():
     lane = np.arange(LANES)
     vectors = [x, 2 * x, x * x, lane, x + 1, np.ones(LANES), x * lane, -x]
     np.testing.assert_allclose(out[:9], [*(v.sum() for v in vectors), x.sum()], rtol=1e-6)
+
+
+@kernel
+def _exponentials(x, out):
+    for i in range(0, len(x), LANES):
+        store(out, i, exp(load(x, i)))
+
+
+def test_exponential_of_lanes():
+    x = np.linspace(-86, 88, 1024 * LANES, dtype=np.float32)
+    out, beyond = np.empty_like(x), np.empty(LANES, np.float32)
+    _exponentials(x, out)
+    np.testing.assert_allclose(out, np.exp(x.astype(np.float64)), rtol=3e-7)
+    for far in (-1e9, 1e9):
+        _exponentials(np.full(LANES, far, np.float32), beyond)
+        np.testing.assert_allclose(beyond, np.exp(np.clip(far, -87, 88)), rtol=1e-5)
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads x86 assembly")
