@@ -10,16 +10,59 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar.gaussians import TriangleGaussians
+from avatar.types import RenderOutput
 
 
-def photometric(rgb: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"]) -> Float[Tensor, "h w 3"]:
-    """Absolute difference of two pictures on the same background."""
-    return (rgb - truth).abs()
+@dataclass(frozen=True)
+class Comparison:
+    """A rendered picture beside the true one, both on one background.
+
+    Attributes:
+        difference: absolute, of the colours, times the trust in each pixel; mean over pixels and channels.
+        coverage: absolute difference of the rendered coverage and the person's mask, mean over pixels.
+        shown, truth: the two pictures on the background.
+    """
+
+    difference: Float[Tensor, ""]
+    coverage: Float[Tensor, ""]
+    shown: Float[Tensor, "h w 3"]
+    truth: Float[Tensor, "h w 3"]
 
 
-def coverage(alpha: Float[Tensor, "h w"], mask: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    """Absolute difference of the rendered coverage and the person's mask."""
-    return (alpha - mask).abs()
+def compare(
+    out: RenderOutput,
+    image: Float[Tensor, "h w 3"],
+    mask: Float[Tensor, "h w"],
+    background: Float[Tensor, " 3"],
+    trust: Float[Tensor, "h w"] | None = None,
+) -> Comparison:
+    """Compare the picture of one camera with the true one; on the CPU in compiled code, elsewhere in tensors.
+
+    Args:
+        out: of one camera; image: straight colours; mask: the person's coverage; background: colour behind both.
+        trust: in each pixel of the picture, in [0, 1]; None: all wholly.
+    """
+    if out.rgb.device.type != "cpu" or out.rgb.dtype != torch.float32:
+        return compare_in_tensors(out, image, mask, background, trust)
+    from avatar import losses_cpu
+
+    trusted = mask.new_zeros(0) if trust is None else trust
+    return Comparison(*losses_cpu.Compare.apply(out.rgb[0], out.alpha[0], image, mask, background, trusted))
+
+
+def compare_in_tensors(
+    out: RenderOutput,
+    image: Float[Tensor, "h w 3"],
+    mask: Float[Tensor, "h w"],
+    background: Float[Tensor, " 3"],
+    trust: Float[Tensor, "h w"] | None = None,
+) -> Comparison:
+    """The same as `compare`, for any device and floating type."""
+    shown, truth = out.on(background)[0], image * mask[..., None] + (1 - mask[..., None]) * background
+    difference = (shown - truth).abs()
+    if trust is not None:
+        difference = difference * trust[..., None]
+    return Comparison(difference.mean(), (out.alpha[0] - mask).abs().mean(), shown, truth)
 
 
 def stiffness(gaussians: TriangleGaussians, reach: float) -> Float[Tensor, " n"]:

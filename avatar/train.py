@@ -166,15 +166,11 @@ class Trainer:
         weights = self.config.weights
         background = torch.rand(3, generator=self.rng).to(self.device)
         out = self._render(gaussians, frame)
-        coverage = weights.mask * losses.coverage(out.alpha[0], frame.mask).mean()
+        seen = losses.compare(out, frame.image, frame.mask, background, frame.trust)
+        coverage = weights.mask * seen.coverage
         if self.views is not None and self.views.by_silhouette(self.step):
             return coverage
-        rgb = out.on(background)[0]
-        truth = frame.image * frame.mask[..., None] + (1 - frame.mask[..., None]) * background
-        difference = losses.photometric(rgb, truth)
-        if frame.trust is not None:
-            difference = difference * frame.trust[..., None]
-        return difference.mean() + weights.ssim * (1 - ssim(rgb, truth)) + coverage
+        return seen.difference + weights.ssim * (1 - ssim(seen.shown, seen.truth)) + coverage
 
     def _render(self, gaussians: Gaussians, frame: TrainingFrame) -> RenderOutput:
         """The picture that the frame's camera takes, wherever it really stood."""

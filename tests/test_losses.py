@@ -1,4 +1,4 @@
-"""The priors on splats: the fused kernel against tensors, in values and gradients."""
+"""Pictures compared and the priors on splats: the fused kernels against tensors, in values and gradients."""
 
 import math
 
@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from avatar.gaussians import TriangleGaussians
-from avatar.losses import SplatPriors, thickness
+from avatar.losses import SplatPriors, compare, compare_in_tensors, thickness
+from avatar.render.threads import set_threads, threads
+from avatar.types import RenderOutput
 
 PRIORS = SplatPriors(0.3, 0.7, 0.5, 0.9, reach=0.02, largest=0.03)
 
@@ -54,4 +56,49 @@ def test_splats_of_equal_axes_are_thick_too(scales):
         sorted(map(math.log, scales))[0] - sorted(map(math.log, scales))[1] + math.log(2)
     )
     assert sorted(gradient[0].tolist()) == [-3.0, 0.0, 3.0]
-    assert float(gradient[0] @ gaussians.log_scales[0]) <= 0 or max(scales) == min(scales)
+
+
+def _pictures(seed: int = 0) -> tuple[RenderOutput, tuple[torch.Tensor, ...], torch.Tensor]:
+    """A rendered picture, what it is compared with (image, mask, background), and trust; some pixels agree exactly."""
+    generator = torch.Generator().manual_seed(seed)
+    rgb, image = torch.rand(2, 23, 31, 3, generator=generator)
+    alpha, mask, trust = torch.rand(3, 23, 31, generator=generator)
+    for ours, true in ((rgb, image), (alpha, mask)):
+        ours[:5], true[:5] = 0, 0
+    out = RenderOutput(rgb[None].requires_grad_(), alpha[None].requires_grad_(), torch.zeros(1, 23, 31))
+    return out, (image, mask, torch.tensor([0.25, 0.5, 1.0])), trust
+
+
+def _compared(way, out, truth, trust, parts):
+    """The comparison and the gradients of some of its parts, the picture among them by its square."""
+    seen = way(out, *truth, trust)
+    terms = {"difference": seen.difference, "coverage": seen.coverage, "shown": seen.shown.square().mean()}
+    total = sum(weight * terms[name] for weight, name in zip((1.0, 2.0, 3.0), parts, strict=False))
+    return [seen.difference, seen.coverage, seen.shown, seen.truth], torch.autograd.grad(
+        total, (out.rgb, out.alpha), allow_unused=True
+    )
+
+
+@pytest.mark.parametrize("trusted", [False, True], ids=["all", "trust"])
+@pytest.mark.parametrize("parts", [("difference", "coverage", "shown"), ("coverage",), ("difference",), ("shown",)])
+def test_pictures_are_compared_as_tensors_say(trusted, parts):
+    out, truth, trust = _pictures()
+    values, gradients = _compared(compare, out, truth, trust if trusted else None, parts)
+    true_values, true_gradients = _compared(compare_in_tensors, out, truth, trust if trusted else None, parts)
+    for mine, other in zip(values, true_values, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
+    for mine, other, leaf in zip(gradients, true_gradients, (out.rgb, out.alpha), strict=True):
+        torch.testing.assert_close(mine, torch.zeros_like(leaf) if other is None else other, rtol=1e-4, atol=1e-8)
+
+
+def test_a_comparison_has_the_same_bits_whatever_the_number_of_threads():
+    out, truth, trust = _pictures()
+    before, results = threads(), []
+    try:
+        for count in (1, 2, 3):
+            set_threads(count)
+            values, gradients = _compared(compare, out, truth, trust, ("difference", "coverage", "shown"))
+            results.append([*values, *gradients])
+    finally:
+        set_threads(before)
+    assert all(torch.equal(a, b) for other in results[1:] for a, b in zip(results[0], other, strict=True))

@@ -24,7 +24,7 @@ def fit_pose(opened: FinishedRun, target: Target, backend: str, steps: int = STE
     """
     device = opened.avatar.device
     rgb, mask = (part.to(device) for part in target.truth())
-    truth, camera = rgb * mask[..., None], target.camera.to(device)
+    black, camera = rgb.new_zeros(3), target.camera.to(device)
     alone = BodyTrack(
         body=opened.track.body,
         betas=opened.track.betas,
@@ -45,8 +45,8 @@ def fit_pose(opened: FinishedRun, target: Target, backend: str, steps: int = STE
     )
     for _ in range(steps):
         out = render(opened.avatar.pose(refinement.pose(0)), camera, backend)
-        loss = losses.photometric(out.rgb[0], truth).mean() + losses.coverage(out.alpha[0], mask).mean()
+        seen = losses.compare(out, rgb, mask, black)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        (seen.difference + seen.coverage).backward()
         optimizer.step()
     return replace(target, pose=refinement.refined().poses[0].to("cpu"))
