@@ -47,7 +47,9 @@ def compare(
     from avatar import losses_cpu
 
     trusted = mask.new_zeros(0) if trust is None else trust
-    return Comparison(*losses_cpu.Compare.apply(out.rgb[0], out.alpha[0], image, mask, background, trusted))
+    return Comparison(
+        *losses_cpu.Compare.apply(out.rgb.squeeze(0), out.alpha.squeeze(0), image, mask, background, trusted)
+    )
 
 
 def compare_in_tensors(

@@ -27,6 +27,24 @@ def test_fused_agrees_with_convolutions(shape):
         assert (one.grad - other.grad).norm() <= 1e-5 * other.grad.norm()
 
 
+@pytest.mark.parametrize("shape", [(90, 80, 3), (6, 9, 3), (25, 4, 1), (4, 70, 3)])
+@pytest.mark.parametrize(
+    "spots", [[], [(0.5, 0.5)], [(0, 0)], [(1, 1), (0.2, 0.1)], [(0.1, 0.9), (0.6, 0.3), (0.6, 0.31)]]
+)
+def test_pictures_that_agree_but_for_some_spots(shape, spots):
+    """Whatever is left out because the pictures agree there makes no difference."""
+    a, _ = pictures(*shape)
+    b = a.clone()
+    for down, across in spots:
+        b[round(down * (shape[0] - 1)), round(across * (shape[1] - 1))] += 0.2
+    ours, truth = [t.clone().requires_grad_() for t in (a, b)], [t.double().requires_grad_() for t in (a, b)]
+    for _ in range(2):  # the second time with what the first one left in memory
+        value, true_value = ssim(*ours), ssim_torch(*truth)
+        torch.testing.assert_close(value.double(), true_value, atol=1e-6, rtol=0)
+    for one, other in zip(torch.autograd.grad(value, ours), torch.autograd.grad(true_value, truth), strict=True):
+        assert (one - other).norm() <= 1e-5 * other.norm() + 1e-7
+
+
 def test_gradient_by_one_picture_alone():
     a, b = pictures(30, 40)
     both = [t.clone().requires_grad_() for t in (a, b)]

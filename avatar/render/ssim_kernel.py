@@ -5,6 +5,9 @@ through P = blur(p), Q = blur(q), and the variances blur(p^2) - P^2 and blur(q^2
 maps more (four where both pictures want one). Each row is blurred across as it comes and kept for eleven rows, in
 which it is blurred down; the maps of the gradient follow five rows behind in the same way. Rows hold the channels
 side by side, as the pictures do.
+
+Where two pictures agree, as they do beside a person, SSIM is one and its gradient zero. So each row is worked on only
+within a span: from the first to the last difference in the rows around it and as far as these reach.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from avatar.render.constants import SSIM_C1 as C1
 from avatar.render.constants import SSIM_C2 as C2
 from avatar.render.constants import SSIM_RADIUS as RADIUS
 from avatar.render.constants import SSIM_TAPS
-from avatar.render.simd import LANES, inlined, kernel, lanes, load, splat, store, total, where
+from avatar.render.simd import LANES, absolute, any_lane, inlined, kernel, lanes, load, splat, store, total, where
 from avatar.render.threads import run_parts, threads
 
 _T0, _T1, _T2, _T3, _T4, _T5 = SSIM_TAPS
@@ -33,9 +36,10 @@ def fused_ssim(a: Tensor, b: Tensor, wanted: tuple[bool, bool]) -> tuple[float, 
     stride = border + -(-length // LANES) * LANES + border + LANES
     scratch = np.zeros(workers * _ROWS * stride, np.float32)
     gradients = [torch.empty_like(a) if want else None for want in wanted]
-    row_sums = np.empty(height)
+    row_sums, differing = np.empty(height), np.empty((height, 2), np.int64)
     arrays = [None if array is None else array.numpy().reshape(-1) for array in (a, b, *gradients)]
-    run_parts(_sweep, workers, *arrays, height, length, channels, stride, scratch, row_sums)
+    run_parts(_differing, workers, *arrays[:2], length, differing)
+    run_parts(_sweep, workers, *arrays, height, length, channels, stride, differing, scratch, row_sums)
     return row_sums.sum() / a.numel(), *gradients
 
 
@@ -77,53 +81,98 @@ def _window(y, stride):
 
 
 @kernel
-def _sweep(worker, workers, a, b, g_a, g_b, height, length, channels, stride, scratch, row_sums):
+def _differing(worker, workers, a, b, length, differing):
+    """For one worker's rows where the pictures begin to differ and where they have ended; (length, 0) if nowhere."""
+    for y in range(len(differing) * worker // workers, len(differing) * (worker + 1) // workers):
+        row, first, end = y * length, 0, length
+        while first + LANES <= length and not any_lane(absolute(load(a, row + first) - load(b, row + first)) > 0.0):
+            first += LANES
+        while first < length and a[row + first] == b[row + first]:
+            first += 1
+        while end - LANES >= first and not any_lane(
+            absolute(load(a, row + end - LANES) - load(b, row + end - LANES)) > 0.0
+        ):
+            end -= LANES
+        while end > first and a[row + end - 1] == b[row + end - 1]:
+            end -= 1
+        differing[y, 0], differing[y, 1] = first, end if end > first else 0
+
+
+@inlined
+def _span(differing, y, rows, reach, length):
+    """Where row `y` must be worked on: the differences of so many rows around it, and `reach` beyond them."""
+    first, end = length, 0
+    for other in range(max(y - rows, 0), min(y + rows + 1, len(differing))):
+        first, end = min(first, differing[other, 0]), max(end, differing[other, 1])
+    return _wider((first, end), reach, length)
+
+
+@inlined
+def _wider(span, reach, length):
+    """The span with its surroundings within the row; one that is empty stays so."""
+    return (max(span[0] - reach, 0), min(span[1] + reach, length)) if span[1] > 0 else (0, 0)
+
+
+@kernel
+def _sweep(worker, workers, a, b, g_a, g_b, height, length, channels, stride, differing, scratch, row_sums):
     """Fill `row_sums` and the gradients (either may be None) in one worker's band of rows.
 
-    The band's borders are computed by both neighbours, so that no thread waits for another.
+    The band's borders are computed by both neighbours, so that no thread waits for another. The gradient is not zero
+    within two radii of a difference; what it is made of is needed a radius further for each blur.
     """
     mine = scratch[worker * _ROWS * stride : (worker + 1) * _ROWS * stride]
     rows, ring, g_ring = mine[: 9 * stride], mine[9 * stride : 53 * stride], mine[53 * stride :]
     first, end = height * worker // workers, height * (worker + 1) // workers
-    with_gradient = g_a is not None or g_b is not None
+    with_gradient, border = g_a is not None or g_b is not None, RADIUS * channels
     halo = 2 * RADIUS if with_gradient else RADIUS
     for y in range(first - halo, end + halo):
-        _blur_inputs(y, a, b, height, length, channels, stride, rows, ring)
+        _blur_inputs(y, a, b, height, length, channels, stride, _span(differing, y, 4 * RADIUS, 3 * border, length),
+                     rows, ring)  # fmt: skip
         middle = y - RADIUS
         if middle >= first - halo + RADIUS:
-            value = _compare(middle, height, length, channels, stride, rows, ring, g_ring, g_a, g_b)
+            span = _span(differing, middle, 3 * RADIUS, 2 * border, length)
+            value = _compare(middle, height, length, channels, stride, span, rows, ring, g_ring, g_a, g_b)
             if first <= middle < end:
                 row_sums[middle] = value
         out = y - 2 * RADIUS
         if with_gradient and first <= out < end:
-            _gather(out, a, b, g_a, g_b, height, length, channels, stride, rows, g_ring)
+            span = _span(differing, out, 2 * RADIUS, 2 * border, length)
+            _gather(out, a, b, g_a, g_b, height, length, channels, stride, span, rows, g_ring)
 
 
 @kernel
-def _blur_inputs(y, a, b, height, length, channels, stride, rows, ring):
-    """Blur p, q, p^2 and q^2 across row `y`; zeros above and below the picture."""
+def _blur_inputs(y, a, b, height, length, channels, stride, span, rows, ring):
+    """Blur p, q, p^2 and q^2 across the span of row `y`; zeros above and below the picture."""
     border, place = RADIUS * channels, (y + 11) % 11 * stride
     if y < 0 or y >= height:
         for m in range(4):
             ring[m * 11 * stride + place : m * 11 * stride + place + stride] = 0.0
         return
-    rows[border : border + length] = a[y * length : (y + 1) * length]
-    rows[stride + border : stride + border + length] = b[y * length : (y + 1) * length]
-    rows[border + length : stride] = 0.0
-    rows[stride + border + length : 2 * stride] = 0.0
-    for i in range(border, border + length, LANES):
+    begin, stop = _wider(span, border, length)
+    _copy_rows(y, a, b, length, stride, border, begin, stop, rows)
+    for i in range(border + begin, border + stop, LANES):
         p, q = load(rows, i) + load(rows, stride + i), load(rows, i) - load(rows, stride + i)
         store(rows, 5 * stride + i, p)
         store(rows, 6 * stride + i, q)
         store(rows, 7 * stride + i, p * p)
         store(rows, 8 * stride + i, q * q)
     for m in range(4):
-        for i in range(border, border + length, LANES):
+        for i in range(border + span[0], border + span[1], LANES):
             store(ring, m * 11 * stride + place + i, _across(rows, (5 + m) * stride + i, channels))
 
 
+@inlined
+def _copy_rows(y, a, b, length, stride, border, begin, stop, rows):
+    """Part of row `y` of both pictures, followed by the zeros beyond the picture where it ends there."""
+    rows[border + begin : border + stop] = a[y * length + begin : y * length + stop]
+    rows[stride + border + begin : stride + border + stop] = b[y * length + begin : y * length + stop]
+    if stop == length:
+        rows[border + length : stride] = 0.0
+        rows[stride + border + length : 2 * stride] = 0.0
+
+
 @kernel
-def _compare(y, height, length, channels, stride, rows, ring, g_ring, g_a, g_b):
+def _compare(y, height, length, channels, stride, span, rows, ring, g_ring, g_a, g_b):
     """The sum of SSIM over row `y`, and its derivatives by P + Q, P - Q, blur(p^2) and blur(q^2), blurred across."""
     border, place = RADIUS * channels, (y + 11) % 11 * stride
     if y < 0 or y >= height:
@@ -131,7 +180,8 @@ def _compare(y, height, length, channels, stride, rows, ring, g_ring, g_a, g_b):
             g_ring[m * 11 * stride + place : m * 11 * stride + place + stride] = 0.0
         return 0.0
     around, sums = _window(y, stride), splat(0.0)
-    for i in range(border, border + length, LANES):
+    begin, stop = _wider(span, border, length)
+    for i in range(border + begin, border + stop, LANES):
         P, Q = _down(ring, around, i), _down(ring, around, 11 * stride + i)
         PP, QQ = P * P, Q * Q
         var_p, var_q = _down(ring, around, 22 * stride + i) - PP, _down(ring, around, 33 * stride + i) - QQ
@@ -146,7 +196,7 @@ def _compare(y, height, length, channels, stride, rows, ring, g_ring, g_a, g_b):
         d_pp, d_qq = by_shape - fall_shape, splat(0.0) - by_shape - fall_shape
         d_p = P * 2.0 * (by_light - fall_light - d_pp)
         d_q = Q * 2.0 * (splat(0.0) - by_light - fall_light - d_qq)
-        inside = lanes() < float(border + length - i)
+        inside = lanes() < float(border + stop - i)
         sums = sums + where(inside, value, 0.0)
         store(rows, 5 * stride + i, where(inside, d_p + d_q, 0.0))
         store(rows, 6 * stride + i, where(inside, d_p - d_q, 0.0))
@@ -155,19 +205,19 @@ def _compare(y, height, length, channels, stride, rows, ring, g_ring, g_a, g_b):
     for m in range(4):
         if (m == 0 and g_a is None) or (m == 1 and g_b is None) or (g_a is None and g_b is None):
             continue
-        for i in range(border, border + length, LANES):
+        for i in range(border + span[0], border + span[1], LANES):
             store(g_ring, m * 11 * stride + place + i, _across(rows, (5 + m) * stride + i, channels))
-    return total(sums)
+    return total(sums) + (length - stop + begin)
 
 
 @kernel
-def _gather(y, a, b, g_a, g_b, height, length, channels, stride, rows, g_ring):
+def _gather(y, a, b, g_a, g_b, height, length, channels, stride, span, rows, g_ring):
     """The gradient in row `y`."""
     border, around = RADIUS * channels, _window(y, stride)
-    scale = 1 / (height * length)
-    rows[border : border + length] = a[y * length : (y + 1) * length]
-    rows[stride + border : stride + border + length] = b[y * length : (y + 1) * length]
-    for i in range(border, border + length, LANES):
+    scale, row = 1 / (height * length), y * length
+    begin, stop = span
+    _copy_rows(y, a, b, length, stride, border, begin, stop, rows)
+    for i in range(border + begin, border + stop, LANES):
         by_p = (load(rows, i) + load(rows, stride + i)) * _down(g_ring, around, 22 * stride + i)
         by_q = (load(rows, i) - load(rows, stride + i)) * _down(g_ring, around, 33 * stride + i)
         if g_a is not None:
@@ -175,6 +225,8 @@ def _gather(y, a, b, g_a, g_b, height, length, channels, stride, rows, g_ring):
         if g_b is not None:
             store(rows, 3 * stride + i, (_down(g_ring, around, 11 * stride + i) + by_p - by_q) * scale)
     if g_a is not None:
-        g_a[y * length : (y + 1) * length] = rows[2 * stride + border : 2 * stride + border + length]
+        g_a[row : row + length] = 0.0
+        g_a[row + begin : row + stop] = rows[2 * stride + border + begin : 2 * stride + border + stop]
     if g_b is not None:
-        g_b[y * length : (y + 1) * length] = rows[3 * stride + border : 3 * stride + border + length]
+        g_b[row : row + length] = 0.0
+        g_b[row + begin : row + stop] = rows[3 * stride + border + begin : 3 * stride + border + stop]
