@@ -18,9 +18,9 @@ import tyro
 from avatar.body import Body, load_body
 from avatar.datasets.capture import Clip, FolderMasks, load_capture
 from avatar.errors import AvatarError
-from avatar.evaluate.drive import oracle_track
+from avatar.evaluate.oracle import oracle_track
+from avatar.evaluate.placement import FoundPerson, nearest_frame
 from avatar.evaluate.run import evaluate_run
-from avatar.evaluate.targets import nearest_frame
 from avatar.files import read_json, replacing, write_json
 from avatar.observe import load_observations, observe
 from avatar.run import Run
@@ -135,7 +135,8 @@ def _train(
     given = observations
     if way.true_masks:
         given = replace(given, masks=FolderMasks(tuple(clip.masks.paths[frame] for frame in shown)))
-    start = oracle_track(clip, body, shown) if way.true_joints else found
+    person = FoundPerson(body, body.rest(found.betas), found)
+    start = oracle_track(person, clip, shown) if way.true_joints else found
     config = replace(settings.train, deform=way.deform, refine_poses=way.refine_poses)
     result = Trainer(given, start, body, config).run()
     run.folder.mkdir(parents=True, exist_ok=True)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -12,9 +9,9 @@ from torch import Tensor
 from avatar.body import Body, RestBody
 from avatar.body.skeleton import MIRROR, SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
-from avatar.datasets.capture import Clip, Skeleton
+from avatar.datasets.capture import Skeleton
 from avatar.motion.ik import Landmarks, fit_landmarks
-from avatar.types import BodyPose, BodyTrack
+from avatar.types import BodyPose
 
 LIMBS = tuple(
     SMPL_JOINTS.index(f"{side}_{name}")
@@ -31,7 +28,6 @@ OWN_TO_EACH_RIG = tuple(
 # In joints that skeletons define a little otherwise, against 1 in the rest.
 TRUST = {"hip": 0.2, "knee": 0.5, "elbow": 0.5, "foot": 0.5, "hand": 0.5}
 UNTOLD_TRUST = 0.1  # in joints that are each rig's own, where nothing tells how this rig has them
-LENGTH_SPREAD = 0.017  # m, how well the length of a bone is known across skeletons
 PLACE_SPREAD = 0.012  # m, how far apart skeletons put a joint, along each axis
 OWN_SPREAD = 0.05  # m, the same for joints that are each rig's own
 HELD_ERROR = 0.01  # m, by which found poses err alike in all frames, so that their spread does not show it
@@ -104,54 +100,3 @@ def calibrated_places(body: Body, rest: RestBody, poses: BodyPose, truth: Skelet
 def smpl_joints(body: Body, rest: RestBody) -> Float[Tensor, "24 3"]:
     """SMPL's 24 joints of a body at rest."""
     return rest.joints[list(body.smpl_index)]
-
-
-def fit_shape(body: Body, joints: Float[Tensor, "t 24 3"], rounds: int = 10) -> Float[Tensor, " s"]:
-    """Shape coefficients from the lengths of bones that skeletons agree on, by Gauss-Newton with a unit prior."""
-    pairs = _measured_pairs()
-    truth = _lengths(joints, pairs).median(0).values
-
-    def lengths(betas: Tensor) -> Tensor:
-        return _lengths(smpl_joints(body, body.rest(betas))[None], pairs)[0]
-
-    betas = torch.zeros(body.shape_dirs.shape[-1])
-    for _ in range(rounds):
-        J = torch.func.jacrev(lengths)(betas) / LENGTH_SPREAD
-        missed = (truth - lengths(betas)) / LENGTH_SPREAD
-        betas = torch.linalg.solve(J.T @ J + torch.eye(len(betas)), J.T @ (missed + J @ betas))
-    return betas
-
-
-def _measured_pairs() -> list[tuple[int, int]]:
-    at = SMPL_JOINTS.index
-    pairs = [(at("left_hip"), at("right_hip")), (at("left_shoulder"), at("right_shoulder"))]
-    for side in ("left", "right"):
-        chain = [at(f"{side}_{name}") for name in ("hip", "knee", "ankle")]
-        arm = [at(f"{side}_{name}") for name in ("shoulder", "elbow", "wrist")]
-        pairs += [*pairwise(chain), *pairwise(arm), (chain[0], arm[0])]
-    return pairs
-
-
-def _lengths(joints: Float[Tensor, "t 24 3"], pairs: list[tuple[int, int]]) -> Float[Tensor, "t p"]:
-    a, b = (list(ends) for ends in zip(*pairs, strict=True))
-    return (joints[:, a] - joints[:, b]).norm(dim=-1)
-
-
-def oracle_track(clip: Clip, body: Body, frames: Sequence[int] | None = None) -> BodyTrack:
-    """The body fitted to the true joints of a clip, with its true cameras: what perfect tracking would give.
-
-    Args:
-        frames: the frames of the clip that the track shall have, one instant each; all if not given.
-    """
-    chosen = list(range(len(clip)) if frames is None else frames)
-    betas = fit_shape(body, clip.joints)
-    poses = drive(body, body.rest(betas), clip.skeleton)
-    return BodyTrack(
-        body=body.name,
-        betas=betas,
-        poses=poses[chosen],
-        times=clip.times[chosen],
-        confidence=torch.ones(len(chosen), len(SMPL_JOINTS)),
-        instant=torch.arange(len(chosen)),
-        cameras=clip.cameras[chosen],
-    )

@@ -10,10 +10,11 @@ from avatar import __version__
 from avatar.datasets.capture import Capture, Clip, load_capture
 from avatar.datasets.multicamera import is_multicamera, read_stations
 from avatar.errors import AvatarError, UsageError
+from avatar.evaluate.placement import place
 from avatar.evaluate.report import table, write_page
 from avatar.evaluate.scores import BACKGROUNDS, NETS, Judged, judge, lpips_reasons, pose_scores, rows
 from avatar.evaluate.stations import station_targets
-from avatar.evaluate.targets import FinishedRun, Target, capture_targets, left_out_targets, open_run, place
+from avatar.evaluate.targets import FinishedRun, Target, capture_targets, left_out_targets, open_run
 from avatar.files import write_json
 from avatar.metrics import LpipsNet
 from avatar.progress import progress
@@ -51,7 +52,7 @@ def evaluate_run(
     targets, skipped = left_out_targets(opened, trained_on)
     joints: dict[str, Any] | None = None
     if truth is not None and trained_on is not None:
-        placement = place(opened, trained_on)
+        placement = place(opened.found, trained_on)
         more, lost = capture_targets(opened, truth, trained_on, placement, joints_alone)
         targets, skipped = targets + more, skipped + lost
         joints = pose_scores(opened, trained_on, placement)
@@ -89,7 +90,7 @@ def evaluate_stations(
     capture = Capture(folder, {name: station.clip for name, station in stations.items()})
     trained_on = trained_clip(opened, capture, clip)
     targets, skipped = left_out_targets(opened, None)
-    placement = place(opened, trained_on)
+    placement = place(opened.found, trained_on)
     for name, station in stations.items():
         if name != trained_on.name:
             more, lost = station_targets(opened, station, placement, out / f"observed_{name}")

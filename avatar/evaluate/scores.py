@@ -15,8 +15,9 @@ from avatar.body.skeleton import SMPL_JOINTS
 from avatar.body.skinning import joint_transforms
 from avatar.datasets.capture import Clip
 from avatar.evaluate.drive import HIPS, SCORED
+from avatar.evaluate.placement import Placement
 from avatar.evaluate.strips import strip
-from avatar.evaluate.targets import SIDE_DEGREES, FinishedRun, Placement, Target, frames_of_instants
+from avatar.evaluate.targets import SIDE_DEGREES, FinishedRun, Target
 from avatar.geometry import procrustes
 from avatar.render import render
 from avatar.types import Cameras
@@ -126,7 +127,7 @@ def pose_scores(opened: FinishedRun, clip: Clip, placement: Placement) -> dict[s
     where its optical axis lies, so that everything stands aside by `principal_point_x_px` and `_y_px` (assumed minus
     true, in pixels of the true camera) when it is seen from elsewhere.
     """
-    pairs = frames_of_instants(opened, clip)
+    pairs = opened.found.frames_of(clip)
     frames, own = list(pairs), [int(opened.track.instant[i]) for i in pairs.values()]
     avatar = opened.avatar
     poses = avatar.body.complete(opened.track.poses[own])

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from avatar.datasets.multicamera import Station
 from avatar.datasets.posed import prepared
-from avatar.evaluate.targets import FinishedRun, Placement, Target, Truth, nearest_frame, view_angle
+from avatar.evaluate.placement import Placement, nearest_frame
+from avatar.evaluate.targets import FinishedRun, Target, Truth, view_angle
 from avatar.observe import load_observations, observe
 from avatar.types import Observations
 

@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avatar.body.skinning import joint_transforms
-from avatar.datasets.capture import Capture, Clip, HeldOut, Skeleton
+from avatar.datasets.capture import Capture, Clip, HeldOut
 from avatar.errors import UsageError
-from avatar.evaluate.drive import LIMBS, calibrated_places, drive
+from avatar.evaluate.drive import drive
+from avatar.evaluate.placement import FoundPerson, Placement, calibrate, nearest_frame
 from avatar.files import read_json
-from avatar.geometry import invert_rigid, rigid, transform
+from avatar.geometry import invert_rigid
 from avatar.model import Avatar
 from avatar.observe import load_observations
 from avatar.run import Run
@@ -61,6 +61,10 @@ class FinishedRun:
     def cameras(self) -> Cameras:
         assert self.track.cameras is not None
         return self.track.cameras
+
+    @property
+    def found(self) -> FoundPerson:
+        return FoundPerson(self.avatar.body, self.avatar.rest, self.track)
 
     def observations(self) -> Observations:
         return load_observations(self.run.observations)
@@ -113,81 +117,6 @@ def _frame_truth(observations: Observations, index: int, masks: Any, row: int) -
     return read
 
 
-def nearest_frame(clip: Clip, time: float) -> int | None:
-    """The frame of a clip shown at `time` seconds, or None where it has none."""
-    frame = round(time * clip.fps)
-    return frame if 0 <= frame < len(clip) else None
-
-
-@dataclass(frozen=True)
-class Placement:
-    """How a capture's world and a run's world hang together: through the training camera and one scale.
-
-    A point seen by the true training camera at x lies in the run's at x / `scale`; nothing else is aligned.
-
-    Attributes:
-        T_true: world to the true training camera; T_found: run's world to the run's training camera.
-        scale: true metres for one metre of the run.
-    """
-
-    T_true: Float[Tensor, "4 4"]
-    T_found: Float[Tensor, "4 4"]
-    scale: float
-
-    def points(self, world: Float[Tensor, "t j 3"]) -> Float[Tensor, "t j 3"]:
-        """Points of the capture's world in the run's."""
-        flat = transform(self.T_true, world.flatten(0, 1)) / self.scale
-        return transform(invert_rigid(self.T_found), flat).unflatten(0, world.shape[:2])
-
-    def skeleton(self, true: Skeleton) -> Skeleton:
-        """Poses of the capture in the run's world and size."""
-        rest, rotations = true.rest_joints, true.rotations
-        if rotations is not None:
-            R = self.T_found[:3, :3].mT @ self.T_true[:3, :3]
-            rotations = torch.cat([R @ rotations[:, :1], rotations[:, 1:]], dim=1)
-        return Skeleton(self.points(true.joints), None if rest is None else rest / self.scale, rotations)
-
-    def camera(self, camera: Cameras) -> Cameras:
-        """A camera of the capture for the run's world, which is smaller by the scale."""
-        relative = camera.T_camera_world @ invert_rigid(self.T_true)
-        relative = rigid(relative[:, :3, :3], relative[:, :3, 3] / self.scale)
-        return Cameras(camera.K, relative @ self.T_found, camera.width, camera.height)
-
-
-def frames_of_instants(opened: FinishedRun, clip: Clip) -> dict[int, int]:
-    """For each frame of the clip that the run used, its index among the run's frames."""
-    times = opened.track.times[opened.track.instant]
-    frames = [nearest_frame(clip, float(time)) for time in times]
-    return {frame: index for index, frame in enumerate(frames) if frame is not None}
-
-
-def found_joints(opened: FinishedRun) -> Float[Tensor, "frames 24 3"]:
-    """SMPL's joints of the run's track at each of its frames, in the run's world."""
-    avatar = opened.avatar
-    poses = avatar.body.complete(opened.track.poses)
-    joints = joint_transforms(avatar.rest.joints, avatar.body.parents, poses)[..., :3, 3]
-    return joints[:, list(avatar.body.smpl_index)][opened.track.instant]
-
-
-def place(opened: FinishedRun, clip: Clip) -> Placement:
-    """The one scale of the clip, by least squares over the limb joints before the training camera.
-
-    Raises:
-        UsageError: the run and the clip have no frame in common.
-    """
-    pairs = frames_of_instants(opened, clip)
-    if not pairs:
-        raise UsageError(f"{opened.run.folder} has no frame in common with the clip {clip.name}.")
-    true_frames, run_frames = list(pairs), list(pairs.values())
-    limbs = list(LIMBS)
-    true = transform(clip.cameras.T_camera_world[true_frames], clip.joints[true_frames])[:, limbs]
-    found = transform(opened.cameras.T_camera_world[run_frames], found_joints(opened)[run_frames])[:, limbs]
-    known = true.isfinite().all(-1)
-    scale = float((true * found)[known].sum() / found[known].square().sum())
-    first = run_frames[0]
-    return Placement(clip.cameras.T_camera_world[0], opened.cameras.T_camera_world[first], scale)
-
-
 def capture_targets(
     opened: FinishedRun, capture: Capture, clip: Clip, placement: Placement, joints_alone: bool = False
 ) -> tuple[list[Target], list[str]]:
@@ -197,15 +126,14 @@ def capture_targets(
         joints_alone: drive by the places of the true joints, though the capture tells more.
     """
     skipped = [f"{path.parent.name}/{path.name}: the file is missing" for path in capture.missing]
+    found = opened.found
     true = {group: placement.skeleton(skeleton) for group, skeleton in capture.skeletons.items()}
-    body, rest = opened.avatar.body, opened.avatar.rest
-    frames = frames_of_instants(opened, clip)
     if joints_alone:
-        driven = {group: drive(body, rest, skeleton.joints_alone()) for group, skeleton in true.items()}
+        driven = {group: drive(found.body, found.rest, skeleton.joints_alone()) for group, skeleton in true.items()}
     else:
-        found = opened.track.poses[opened.track.instant[list(frames.values())]]
-        places = calibrated_places(body, rest, found, placement.skeleton(clip.skeleton[list(frames)]))
-        driven = {group: drive(body, rest, skeleton, places) for group, skeleton in true.items()}
+        places = calibrate(found, clip, placement)
+        driven = {group: drive(found.body, found.rest, skeleton, places) for group, skeleton in true.items()}
+    frames, found_poses = found.frames_of(clip), found.frame_poses
     targets = []
     for picture in capture.held_out:
         camera = placement.camera(picture.camera)
@@ -217,7 +145,7 @@ def capture_targets(
             if frame is None:
                 skipped.append(f"{picture.name}: the run has no frame {picture.frame} of {clip.name}")
             else:
-                pose = opened.track.poses[int(opened.track.instant[frame])]
+                pose = found_poses[frame]
                 targets.append(Target(f"{group}, found pose", picture.name, pose, camera, picture.picture, angle))
         targets.append(Target(f"{group}, driven", picture.name, driven_pose, camera, picture.picture, angle))
     return targets, skipped

@@ -6,7 +6,7 @@ from avatar.body import load_body
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.body.skinning import joint_transforms
 from avatar.datasets.capture import Skeleton
-from avatar.evaluate.drive import HIPS, OWN_TO_EACH_RIG, SCORED, calibrated_places, drive, fit_shape
+from avatar.evaluate.drive import HIPS, OWN_TO_EACH_RIG, SCORED, calibrated_places, drive
 from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
 from avatar.types import BodyPose
 
@@ -125,12 +125,3 @@ def test_joints_that_are_each_rig_s_own_are_calibrated_without_a_t_pose_too():
     assert (places - moves).norm(dim=-1).max() < 0.005
     found = joint_transforms(rest.joints, body.parents, drive(body, rest, given, places))[..., :3, 3]
     assert (found - Ts[..., :3, 3])[:, list(SCORED)].norm(dim=-1).mean() < 0.006
-
-
-def test_shape_from_bones_finds_a_taller_person():
-    body = load_body("open")
-    betas = torch.zeros(body.shape_dirs.shape[-1])
-    rest = body.rest(betas)
-    taller = 1.06 * rest.joints[None].expand(3, -1, -1)
-    found = body.rest(fit_shape(body, taller))
-    assert (found.joints[4] - found.joints[1]).norm() / (rest.joints[4] - rest.joints[1]).norm() > 1.03
