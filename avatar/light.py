@@ -15,6 +15,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 TERMS = 8
+UP = 1  # the term that grows with the height that a surface faces
+# Light comes from above, indoors and out: a ceiling or sky brighter than the floor. Who is filmed standing shows each
+# place in one tilt, so that pictures hardly tell this from the colours, and backs that bend and knees that rise came
+# out too bright or too dark without it. Log gain in sRGB of what faces up against what faces sideways: between
+# facing up and down a factor of 1.6, of 3 in linear light.
+FROM_ABOVE = 0.25
 # How much less a surface takes up of distant light of the second degree than of the first, 2 pi / 3 against pi / 4
 # (Ramamoorthi and Hanrahan 2001, eq. 8). A fixed camera sees no surface that faces away from it, and only this
 # tells how the light goes on there.
@@ -31,15 +37,24 @@ class Light(nn.Module):
     """Log gains of distant light by the direction in which a surface faces, in the world frame."""
 
     rarity: Tensor
+    expected: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.coefficients = nn.Parameter(torch.zeros(TERMS, 3))
+        expected = torch.zeros(TERMS, 1)
+        expected[UP] = FROM_ABOVE
+        self.register_buffer("expected", expected, persistent=False)
         self.register_buffer("rarity", torch.tensor(_RARITY)[:, None], persistent=False)
 
+    @torch.no_grad()
+    def expect(self) -> None:
+        """Take the light that is usual, to start learning from."""
+        self.coefficients.copy_(self.expected.expand(-1, 3))
+
     def unlikelihood(self) -> Float[Tensor, ""]:
-        """Mean square of the coefficients, each in units of how large distant light makes it beside the others."""
-        return (self.coefficients * self.rarity).square().mean()
+        """Mean square of what differs from usual light, in units of how large distant light makes each term."""
+        return ((self.coefficients - self.expected) * self.rarity).square().mean()
 
 
 def gains(normals: Float[Tensor, "n 3"], coefficients: Float[Tensor, "8 3"]) -> Float[Tensor, "n 3"]:

@@ -316,6 +316,8 @@ class Trainer:
         frames = triangle_frames(body.rest(track.betas).vertices, body.faces)
         gaussians = self._sown(body, frames, self.config.gaussians)
         avatar = Avatar(body, track.betas, gaussians, deform=self.config.deform == "mlp").on(self.device)
+        if self.config.light:
+            avatar.light.expect()
         if avatar.deform is not None:
             avatar.deform.remember_poses(body.complete(track.poses).rotations.to(self.device))
         return avatar

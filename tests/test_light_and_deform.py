@@ -82,6 +82,16 @@ def test_unseen_joints_are_not_heard_at_all():
     assert torch.equal(deform(bent(RIGHT_ELBOW, 1.0), points, near)[0], deform(bent(RIGHT_ELBOW, 0.0), points, near)[0])
 
 
+def test_light_is_expected_from_above_until_pictures_say_otherwise():
+    light = Light()
+    assert light.unlikelihood() > 0
+    light.expect()
+    assert light.unlikelihood() == 0
+    up, aside, down = gains(torch.tensor([[0.0, 1, 0], [1, 0, 0], [0, -1, 0]]), light.coefficients)
+    assert (up > aside).all() and (aside > down).all()
+    torch.testing.assert_close(aside, torch.ones(3))
+
+
 def test_light_goes_on_behind_as_it_came_from_the_front():
     """Of two lights that look alike from the side that is filmed, the likelier is the one whose back is dark."""
     front, back = torch.tensor([[0.0, 0, 1], [1, 0, 0]]), torch.tensor([[0.0, 0, -1]])

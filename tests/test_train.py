@@ -10,6 +10,7 @@ from avatar.body import load_body
 from avatar.cameras import front
 from avatar.gaussians import sample_on_surface, triangle_frames
 from avatar.geometry import rotation_from_rotvec
+from avatar.light import FROM_ABOVE, UP
 from avatar.model import Avatar
 from avatar.pictures import to_bytes
 from avatar.render import render
@@ -96,6 +97,9 @@ def test_light_is_told_apart_from_colour(scene):
     )
     # The lamp stands at +X and the person turns, so one colour cannot serve all frames.
     assert lit.avatar.light.coefficients[0].mean() > 0.15
+    # How much of it comes from above such a turn does not tell.
+    assert lit.avatar.light.coefficients[UP].mean() == pytest.approx(FROM_ABOVE, abs=0.1)
+    assert not flat.avatar.light.coefficients.any()
     assert lit.history[-1][1] > flat.history[-1][1] + 0.5
 
 
