@@ -98,7 +98,7 @@ def test_light_is_told_apart_from_colour(scene):
     # The lamp stands at +X and the person turns, so one colour cannot serve all frames.
     assert lit.avatar.light.coefficients[0].mean() > 0.15
     # How much of it comes from above such a turn does not tell.
-    assert lit.avatar.light.coefficients[UP].mean() == pytest.approx(FROM_ABOVE, abs=0.1)
+    assert lit.avatar.light.coefficients[UP].mean().item() == pytest.approx(FROM_ABOVE, abs=0.1)
     assert not flat.avatar.light.coefficients.any()
     assert lit.history[-1][1] > flat.history[-1][1] + 0.5
 
