@@ -24,6 +24,7 @@ from avatar.densify import choose, reattach, split_gaussians
 from avatar.frames import TrainingFrame, TrainingFrames
 from avatar.gaussians import TriangleFrames, TriangleGaussians, sample_on_surface, triangle_frames
 from avatar.geometry import invert_rigid
+from avatar.light import gains
 from avatar.metrics import psnr
 from avatar.model import Avatar
 from avatar.progress import Progress
@@ -239,7 +240,10 @@ class Trainer:
         return self.history[-1][1]
 
     def _paint(self) -> None:
-        """Give every Gaussian the mean colour of the pixels it covers; what no frame shows is completed later."""
+        """Give every Gaussian the mean colour of the pixels it covers, as it is in even light.
+
+        What no frame shows is completed later.
+        """
         gaussians = self.avatar.gaussians
         chosen = self.trained[:: max(len(self.trained) // 24, 1)]
         seen, colors = self._seen_colors(chosen, level=1)
@@ -247,7 +251,9 @@ class Trainer:
         mean = colors[known].sum(0) / seen[known].sum()
         painted = torch.where(known[:, None], colors / seen.clamp_min(1e-3)[:, None], mean)
         with torch.no_grad():
-            gaussians.raw_colors.copy_(torch.logit(painted.clamp(0.02, 0.98)))
+            normals = [self.avatar.posed_normals(self.poses.pose(self.frames.get(i, 1).instant)) for i in chosen]
+            lit = torch.stack([gains(one, self.avatar.light.coefficients) for one in normals]).mean(0)
+            gaussians.raw_colors.copy_(torch.logit((painted / lit).clamp(0.02, 0.98)))
 
     def _seen_colors(self, chosen: list[int], level: int) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
         """Over some frames, how much of the pictures each Gaussian covers, and the sum of the colours under it.
