@@ -23,8 +23,6 @@ from avatar.complete import complete_unseen
 from avatar.densify import choose, reattach, split_gaussians
 from avatar.frames import TrainingFrame, TrainingFrames
 from avatar.gaussians import TriangleFrames, TriangleGaussians, sample_on_surface, triangle_frames
-from avatar.geometry import invert_rigid
-from avatar.light import gains
 from avatar.metrics import psnr
 from avatar.model import Avatar
 from avatar.progress import Progress
@@ -32,9 +30,10 @@ from avatar.refine import PoseRefinement
 from avatar.render import render
 from avatar.renew import renew_unseen
 from avatar.seed.alignment import ViewAlignment
+from avatar.seen import GRAZING, Shown, observe_gaussians, paint
 from avatar.ssim import ssim
 from avatar.train_config import TrainConfig
-from avatar.types import BodyTrack, Gaussians, Observations, RenderOutput
+from avatar.types import BodyTrack, Cameras, Gaussians, Observations, RenderOutput
 
 WHITE = (1.0, 1.0, 1.0)
 TOLD = 10  # steps between two looks at the loss
@@ -240,74 +239,35 @@ class Trainer:
         return self.history[-1][1]
 
     def _paint(self) -> None:
-        """Give every Gaussian the mean colour of the pixels it covers, as it is in even light.
-
-        What no frame shows is completed later.
-        """
-        gaussians = self.avatar.gaussians
-        chosen = self.trained[:: max(len(self.trained) // 24, 1)]
-        seen, colors = self._seen_colors(chosen, level=1)
-        known = seen > 1e-3
-        mean = colors[known].sum(0) / seen[known].sum()
-        painted = torch.where(known[:, None], colors / seen.clamp_min(1e-3)[:, None], mean)
-        with torch.no_grad():
-            normals = [self.avatar.posed_normals(self.poses.pose(self.frames.get(i, 1).instant)) for i in chosen]
-            lit = torch.stack([gains(one, self.avatar.light.coefficients) for one in normals]).mean(0)
-            gaussians.raw_colors.copy_(torch.logit((painted / lit).clamp(0.02, 0.98)))
-
-    def _seen_colors(self, chosen: list[int], level: int) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
-        """Over some frames, how much of the pictures each Gaussian covers, and the sum of the colours under it.
-
-        The derivative of a picture by a Gaussian's colour is its share of each pixel, so two backward passes give
-        the shares and the colours they cover, with any backend. Those that face away do not count: nothing is so
-        opaque that no trace of them were left, and over many pixels traces add up.
-        """
-        seen = torch.zeros(len(self.avatar), device=self.device)
-        colors = torch.zeros(len(self.avatar), 3, device=self.device)
-        for index in chosen:
-            frame = self.frames.get(index, level)
-            with torch.no_grad():
-                pose = self.poses.pose(frame.instant)
-                posed = self.avatar.pose(pose, lit=False)
-                eye = invert_rigid(frame.camera.T_camera_world[0])[:3, 3]
-                facing = ((eye - posed.means) * self.avatar.posed_normals(pose)).sum(-1) > 0
-            painted = posed.colors.clone().requires_grad_()
-            rgb = self._render(replace(posed, colors=painted), frame).rgb[0]
-            mask = (frame.mask > 0.9)[..., None]
-            covered = torch.autograd.grad((rgb * mask).sum(), painted, retain_graph=True)[0]
-            summed = torch.autograd.grad((rgb * frame.image * mask).sum(), painted)[0]
-            seen += covered[:, 0] * facing
-            colors += summed * facing[:, None]
-        return seen, colors
+        """Start from the colours that the pictures show; what no frame shows is completed later."""
+        paint(self.avatar, self._shown(24), self._render)
 
     def _finish(self) -> None:
-        """Say how well each Gaussian was seen, and complete those that no frame showed."""
+        """Say how well each Gaussian was seen, and complete those whose colour no frame tells."""
         if self.avatar.deform is not None:
             self.avatar.deform.awake = True
-        self._observe()
+        observe_gaussians(self.avatar, self._shown(32), self._render, GRAZING)
         complete_unseen(self.avatar)
-
-    def _observe(self) -> None:
-        """Say how well each Gaussian was seen."""
-        seen, _ = self._seen_colors(self._some_frames(), level=1)
-        # One pixel's worth of a half-resolution picture in one of the frames counts as well seen.
-        self.avatar.gaussians.observed = 1 - torch.exp(-seen)
 
     def _renew(self) -> None:
         """Close what no frame showed, early enough for the frames to trim what they do not agree with."""
-        self._observe()
-        shown = []
-        for index in self._some_frames():
-            frame = self.frames.get(index, level=1)
-            camera = frame.camera if self.views is None else self.views.moved(frame.camera, index)
-            shown.append((replace(frame, camera=camera), self.poses.pose(frame.instant)))
+        frames = self._shown(32)
+        observe_gaussians(self.avatar, frames, self._render)
+        shown = [(replace(frame, camera=self._true_camera(frame)), pose) for frame, pose in frames]
         config, sow = self.config, partial(self._sown, self.avatar.body, self.avatar.frames)
         renew_unseen(self.avatar, self.optimizer, sow, config.gaussians, config.max_gaussians, shown)
         complete_unseen(self.avatar)
         self.error = torch.zeros(len(self.avatar), device=self.device)
 
-    def _some_frames(self) -> list[int]:
-        return self.trained[:: max(len(self.trained) // 32, 1)]
+    def _true_camera(self, frame: TrainingFrame) -> Cameras:
+        return frame.camera if self.views is None else self.views.moved(frame.camera, frame.index)
+
+    def _shown(self, count: int) -> list[Shown]:
+        """About so many of the trained frames, at half resolution, with the poses that they show."""
+        chosen = self.trained[:: max(len(self.trained) // count, 1)]
+        frames = [self.frames.get(index, level=1) for index in chosen]
+        with torch.no_grad():
+            return [(frame, self.poses.pose(frame.instant)) for frame in frames]
 
     def _save(self) -> None:
         if self.checkpoint is not None:

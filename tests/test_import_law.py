@@ -27,7 +27,8 @@ ALLOWED = {
     "correctives_cpu": NOUNS | {"render"},
     "losses": NOUNS | {"gaussians", "losses_cpu"},
     "losses_cpu": NOUNS | {"render"},
-    "posing": NOUNS | {"light", "posing_cpu"},
+    "posing": NOUNS | {"body", "joints_cpu", "light", "posing_cpu"},
+    "joints_cpu": NOUNS | {"render"},
     "posing_cpu": NOUNS | {"light", "render"},
     "model": NOUNS | {"body", "correctives", "deform", "gaussians", "light", "posing"},
     "observe": PICTURES,
@@ -37,6 +38,7 @@ ALLOWED = {
     "densify": NOUNS | {"gaussians"},
     "refine": NOUNS,
     "frames": NOUNS | {"metrics"},
+    "seen": NOUNS | {"frames", "light", "model"},
     "seed": PICTURES | {"cameras", "observe"},
     "batch": NOUNS | {"run"},
 }
