@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -15,10 +14,6 @@ from avatar.geometry import invert_rigid
 from avatar.light import gains
 from avatar.model import Avatar
 from avatar.types import BodyPose, Gaussians, RenderOutput
-
-# Cosine between the surface and the sight from which on a picture tells the colour of a place: beyond it cloth and hair
-# shine, and splats take what stands behind the outline.
-GRAZING = 0.3
 
 Shown = tuple[TrainingFrame, BodyPose]
 Draw = Callable[[Gaussians, TrainingFrame], RenderOutput]
@@ -40,22 +35,19 @@ def paint(avatar: Avatar, shown: Sequence[Shown], draw: Draw) -> None:
         avatar.gaussians.raw_colors.copy_(torch.logit((painted / lit).clamp(0.02, 0.98)))
 
 
-def observe_gaussians(avatar: Avatar, shown: Iterable[Shown], draw: Draw, steepest: float = 0.0) -> None:
+def observe_gaussians(avatar: Avatar, shown: Iterable[Shown], draw: Draw) -> None:
     """Say of each Gaussian how well it was seen, in pictures of half the resolution; see `seen_colors`."""
-    seen, _ = seen_colors(avatar, shown, draw, steepest)
+    seen, _ = seen_colors(avatar, shown, draw)
     # One pixel's worth in one of the frames counts as well seen.
     avatar.gaussians.observed = 1 - torch.exp(-seen)
 
 
-def seen_colors(
-    avatar: Avatar, shown: Iterable[Shown], draw: Draw, steepest: float = 0.0
-) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
+def seen_colors(avatar: Avatar, shown: Iterable[Shown], draw: Draw) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
     """Over some pictures, how many pixels each Gaussian covers, and the sum of the colours under it.
 
     The derivative of a picture by a Gaussian's colour is its share of each pixel, so two backward passes give the
-    shares and the colours they cover, with any backend. Those that face away do not count, nor those whose normal
-    has a smaller cosine with the sight than `steepest`: nothing is so opaque that no trace of them were left, and
-    over many pixels traces add up.
+    shares and the colours they cover, with any backend. Those that face away do not count: nothing is so opaque
+    that no trace of them were left, and over many pixels traces add up.
     """
     seen = torch.zeros(len(avatar), device=avatar.device)
     colors = torch.zeros(len(avatar), 3, device=avatar.device)
@@ -63,8 +55,7 @@ def seen_colors(
         with torch.no_grad():
             posed = avatar.pose(pose, lit=False)
             eye = invert_rigid(frame.camera.T_camera_world[0])[:3, 3]
-            sight = F.normalize(eye - posed.means, dim=-1)
-            facing = (sight * avatar.posed_normals(pose)).sum(-1) > steepest
+            facing = ((eye - posed.means) * avatar.posed_normals(pose)).sum(-1) > 0
         painted = posed.colors.clone().requires_grad_()
         rgb = draw(replace(posed, colors=painted), frame).rgb[0]
         mask = (frame.mask > 0.9)[..., None]

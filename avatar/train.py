@@ -30,7 +30,7 @@ from avatar.refine import PoseRefinement
 from avatar.render import render
 from avatar.renew import renew_unseen
 from avatar.seed.alignment import ViewAlignment
-from avatar.seen import GRAZING, Shown, observe_gaussians, paint
+from avatar.seen import Shown, observe_gaussians, paint
 from avatar.ssim import ssim
 from avatar.train_config import TrainConfig
 from avatar.types import BodyTrack, Cameras, Gaussians, Observations, RenderOutput
@@ -243,10 +243,10 @@ class Trainer:
         paint(self.avatar, self._shown(24), self._render)
 
     def _finish(self) -> None:
-        """Say how well each Gaussian was seen, and complete those whose colour no frame tells."""
+        """Say how well each Gaussian was seen, and complete those that no frame showed."""
         if self.avatar.deform is not None:
             self.avatar.deform.awake = True
-        observe_gaussians(self.avatar, self._shown(32), self._render, GRAZING)
+        observe_gaussians(self.avatar, self._shown(32), self._render)
         complete_unseen(self.avatar)
 
     def _renew(self) -> None:

@@ -56,7 +56,7 @@ class TrainConfig:
         largest: splats wider than this are punished, metres.
     """
 
-    steps: int = 3000
+    steps: int = 3600
     gaussians: int = 12000
     max_gaussians: int = 20000
     long_side: int = 960
