@@ -58,13 +58,12 @@ class FinishedRun:
     track: BodyTrack
 
     @property
-    def cameras(self) -> Cameras:
-        assert self.track.cameras is not None
-        return self.track.cameras
-
-    @property
     def found(self) -> FoundPerson:
         return FoundPerson(self.avatar.body, self.avatar.rest, self.track)
+
+    @property
+    def cameras(self) -> Cameras:
+        return self.found.cameras
 
     def observations(self) -> Observations:
         return load_observations(self.run.observations)
