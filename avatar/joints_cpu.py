@@ -33,7 +33,7 @@ class JointMotions(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, g_motions: Tensor):
         g_rotations, g_root = _back(*ctx.arrays, *ctx.kept, g_motions.contiguous().numpy())
-        return torch.from_numpy(g_rotations), torch.from_numpy(g_root), None, None
+        return torch.from_numpy(g_rotations), torch.from_numpy(g_root).float(), None, None
 
 
 @kernel
@@ -43,20 +43,21 @@ def _forward(rotations, rest_joints, parents, root_position):
     motions = np.empty((count, 16), np.float32)
     world, place, quats = np.empty((count, 3, 3)), np.empty((count, 3)), np.empty((count, 4))
     for i in range(count):
-        parent = parents[i]
-        if parent < 0:
-            world[i], place[i] = rotations[i], root_position
-        else:
-            for r in range(3):
-                place[i, r] = place[parent, r]
-                for c in range(3):
+        parent, likeness = parents[i], 0.0
+        for r in range(3):
+            place[i, r] = root_position[r] if parent < 0 else place[parent, r]
+            for c in range(3):
+                if parent < 0:
+                    world[i, r, c] = rotations[i, r, c]
+                else:
                     place[i, r] += world[parent, r, c] * (rest_joints[i, c] - rest_joints[parent, c])
                     world[i, r, c] = _row_times_column(world[parent], rotations[i], r, c)
         _quaternion(world[i], quats[i])
         # Neighbours' quaternions must agree in sign, so that no blend of them passes through zero.
-        agrees = parent < 0 or (quats[i] * quats[parent]).sum() >= 0
         for k in range(4):
-            quats[i, k] = quats[i, k] if agrees else -quats[i, k]
+            likeness += quats[i, k] * quats[max(parent, 0), k]
+        for k in range(4):
+            quats[i, k] = quats[i, k] if likeness >= 0 else -quats[i, k]
             motions[i, 12 + k] = quats[i, k]
         for r in range(3):
             shift = place[i, r]
@@ -95,7 +96,7 @@ def _back(rotations, rest_joints, parents, world, quats, g_motions):
                 g_world[parent, r, c] += g_place[i, r] * offset
             if parent >= 0:
                 g_place[parent, r] += g_place[i, r]
-    return g_rotations, g_place[0].astype(np.float32)
+    return g_rotations, g_place[0]
 
 
 @inlined

@@ -146,7 +146,7 @@ def _blur_inputs(y, a, b, height, length, channels, stride, span, rows, ring):
     border, place = RADIUS * channels, (y + 11) % 11 * stride
     if y < 0 or y >= height:
         for m in range(4):
-            ring[m * 11 * stride + place : m * 11 * stride + place + stride] = 0.0
+            _clear(ring, m * 11 * stride + place, stride)
         return
     begin, stop = _wider(span, border, length)
     _copy_rows(y, a, b, length, stride, border, begin, stop, rows)
@@ -164,11 +164,24 @@ def _blur_inputs(y, a, b, height, length, channels, stride, span, rows, ring):
 @inlined
 def _copy_rows(y, a, b, length, stride, border, begin, stop, rows):
     """Part of row `y` of both pictures, followed by the zeros beyond the picture where it ends there."""
-    rows[border + begin : border + stop] = a[y * length + begin : y * length + stop]
-    rows[stride + border + begin : stride + border + stop] = b[y * length + begin : y * length + stop]
+    _copy(a, y * length + begin, rows, border + begin, stop - begin)
+    _copy(b, y * length + begin, rows, stride + border + begin, stop - begin)
     if stop == length:
-        rows[border + length : stride] = 0.0
-        rows[stride + border + length : 2 * stride] = 0.0
+        _clear(rows, border + length, stride - border - length)
+        _clear(rows, stride + border + length, stride - border - length)
+
+
+@inlined
+def _copy(source, start, target, place, count):
+    # A loop: numba takes seconds to compile what copies a slice.
+    for i in range(count):
+        target[place + i] = source[start + i]
+
+
+@inlined
+def _clear(target, place, count):
+    for i in range(count):
+        target[place + i] = np.float32(0)
 
 
 @kernel
@@ -177,7 +190,7 @@ def _compare(y, height, length, channels, stride, span, rows, ring, g_ring, g_a,
     border, place = RADIUS * channels, (y + 11) % 11 * stride
     if y < 0 or y >= height:
         for m in range(4):
-            g_ring[m * 11 * stride + place : m * 11 * stride + place + stride] = 0.0
+            _clear(g_ring, m * 11 * stride + place, stride)
         return 0.0
     around, sums = _window(y, stride), splat(0.0)
     begin, stop = _wider(span, border, length)
@@ -225,8 +238,14 @@ def _gather(y, a, b, g_a, g_b, height, length, channels, stride, span, rows, g_r
         if g_b is not None:
             store(rows, 3 * stride + i, (_down(g_ring, around, 11 * stride + i) + by_p - by_q) * scale)
     if g_a is not None:
-        g_a[row : row + length] = 0.0
-        g_a[row + begin : row + stop] = rows[2 * stride + border + begin : 2 * stride + border + stop]
+        _write(rows, 2 * stride + border, g_a, row, begin, stop, length)
     if g_b is not None:
-        g_b[row : row + length] = 0.0
-        g_b[row + begin : row + stop] = rows[3 * stride + border + begin : 3 * stride + border + stop]
+        _write(rows, 3 * stride + border, g_b, row, begin, stop, length)
+
+
+@inlined
+def _write(rows, place, gradient, row, begin, stop, length):
+    """What was computed of a row of the gradient, between zeros."""
+    _clear(gradient, row, begin)
+    _copy(rows, place + begin, gradient, row + begin, stop - begin)
+    _clear(gradient, row + stop, length - stop)
