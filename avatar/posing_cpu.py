@@ -21,12 +21,11 @@ from avatar.render.threads import run_parts, threads
 _BLOCK = 1024 // LANES
 
 # Where the columns of a group begin in its scratch; the gradients by them lie `_GRADIENTS` further on. The last four of
-# the sixteen blended ones are the turn.
-_ANCHOR, _FRAME, _FRAME_QUAT, _NORMAL, _BLENDED, _TURN = 0, 3, 12, 16, 19, 31
-_OFFSET, _QUAT, _COLOR, _DISPLACEMENT, _BRIGHTNESS = 35, 38, 42, 45, 48
-_MEAN_OUT, _QUAT_OUT, _COLOR_OUT = 49, 52, 56
-_GRADIENTS = 59
-_SCRATCH = (_GRADIENTS + 59) * LANES
+# the sixteen blended ones are the turn. Not plain numbers, for each of which Numba would compile what takes them anew.
+_ANCHOR, _FRAME, _FRAME_QUAT, _NORMAL, _BLENDED, _TURN = map(np.int64, (0, 3, 12, 16, 19, 31))
+_OFFSET, _QUAT, _COLOR, _DISPLACEMENT, _BRIGHTNESS = map(np.int64, (35, 38, 42, 45, 48))
+_MEAN_OUT, _QUAT_OUT, _COLOR_OUT, _GRADIENTS = map(np.int64, (49, 52, 56, 59))
+_SCRATCH = 2 * _GRADIENTS * LANES
 
 
 class Carry(torch.autograd.Function):
@@ -65,18 +64,18 @@ def _arrays(tensors) -> list[np.ndarray]:
     return [a.reshape(len(a), math.prod(a.shape[1:])) if a.dtype == np.float32 else a for a in arrays]
 
 
-@inlined
-def _in(rows, first, columns, scratch, place):
+@kernel
+def _in(rows, first, scratch, place):
     """Copy the rows of a group to columns of the scratch; zeros stand for rows beyond the last."""
     for lane in range(LANES):
-        for k in range(columns):
+        for k in range(rows.shape[1]):
             scratch[(place + k) * LANES + lane] = rows[first + lane, k] if first + lane < len(rows) else np.float32(0)
 
 
-@inlined
-def _out(scratch, place, columns, rows, first):
+@kernel
+def _out(scratch, place, rows, first):
     for lane in range(min(LANES, len(rows) - first)):
-        for k in range(columns):
+        for k in range(rows.shape[1]):
             rows[first + lane, k] = scratch[(place + k) * LANES + lane]
 
 
@@ -174,7 +173,7 @@ def _gain(log_gain, polynomials, light, channel):
     return exp(log_gain)
 
 
-@inlined
+@kernel
 def _blend(starts, joint, weight, motions, first, row, scratch):
     """The means of the motions of the joints that move each Gaussian, by weight; beyond the last that of the last."""
     for lane in range(LANES):
@@ -189,7 +188,7 @@ def _blend(starts, joint, weight, motions, first, row, scratch):
             scratch[(_BLENDED + c) * LANES + lane] = row[c]
 
 
-@inlined
+@kernel
 def _blend_back(starts, joint, weight, first, row, scratch, g_motions):
     """Add the gradients by the means, weighted, to those by the motions of the joints."""
     for i in range(first, min(first + LANES, len(starts) - 1)):
@@ -201,23 +200,23 @@ def _blend_back(starts, joint, weight, first, row, scratch, g_motions):
                 store(g_motion, c, load(g_motion, c) + share * load(row, c))
 
 
-@inlined
+@kernel
 def _read(
     first, anchors, frames, frame_quats, normals, starts, joint, weight, motions,
     offset, quats, colors, displacement, brightness, row, scratch,
 ):  # fmt: skip
     """Fill the scratch with a group, its skinning blended; what there is none of stays as it was, zero."""
-    _in(anchors, first, 3, scratch, _ANCHOR)
-    _in(frames, first, 9, scratch, _FRAME)
-    _in(frame_quats, first, 4, scratch, _FRAME_QUAT)
-    _in(normals, first, 3, scratch, _NORMAL)
-    _in(offset, first, 3, scratch, _OFFSET)
-    _in(quats, first, 4, scratch, _QUAT)
-    _in(colors, first, 3, scratch, _COLOR)
+    _in(anchors, first, scratch, _ANCHOR)
+    _in(frames, first, scratch, _FRAME)
+    _in(frame_quats, first, scratch, _FRAME_QUAT)
+    _in(normals, first, scratch, _NORMAL)
+    _in(offset, first, scratch, _OFFSET)
+    _in(quats, first, scratch, _QUAT)
+    _in(colors, first, scratch, _COLOR)
     if len(displacement) > 0:
-        _in(displacement, first, 3, scratch, _DISPLACEMENT)
+        _in(displacement, first, scratch, _DISPLACEMENT)
     if len(brightness) > 0:
-        _in(brightness, first, 1, scratch, _BRIGHTNESS)
+        _in(brightness, first, scratch, _BRIGHTNESS)
     _blend(starts, joint, weight, motions, first, row, scratch)
 
 
@@ -253,9 +252,9 @@ def _carry(
         for k in range(3):
             lit = _one(scratch, _COLOR + k) * _gain(log_gain, polynomials, light, k)
             store(scratch, (_COLOR_OUT + k) * LANES, minimum(lit, 1.0))
-        _out(scratch, _MEAN_OUT, 3, out_means, first)
-        _out(scratch, _QUAT_OUT, 4, out_quats, first)
-        _out(scratch, _COLOR_OUT, 3, out_colors, first)
+        _out(scratch, _MEAN_OUT, out_means, first)
+        _out(scratch, _QUAT_OUT, out_quats, first)
+        _out(scratch, _COLOR_OUT, out_colors, first)
 
 
 @kernel
@@ -272,25 +271,25 @@ def _carry_back(
         for first in range(begin, min(begin + _BLOCK * LANES, len(offset)), LANES):
             _read(first, anchors, frames, frame_quats, normals, starts, joint, weight, motions,
                   offset, quats, colors, displacement, brightness, row, scratch)  # fmt: skip
-            _in(g_means, first, 3, scratch, _MEAN_OUT)
-            _in(g_quats, first, 4, scratch, _QUAT_OUT)
-            _in(g_colors, first, 3, scratch, _COLOR_OUT)
+            _in(g_means, first, scratch, _MEAN_OUT)
+            _in(g_quats, first, scratch, _QUAT_OUT)
+            _in(g_colors, first, scratch, _COLOR_OUT)
             _place_back(scratch)
             _turn_back(scratch, light, light_lanes)
-            _out(scratch, _GRADIENTS + _OFFSET, 3, out_offset, first)
-            _out(scratch, _GRADIENTS + _QUAT, 4, out_quats, first)
-            _out(scratch, _GRADIENTS + _COLOR, 3, out_colors, first)
+            _out(scratch, _GRADIENTS + _OFFSET, out_offset, first)
+            _out(scratch, _GRADIENTS + _QUAT, out_quats, first)
+            _out(scratch, _GRADIENTS + _COLOR, out_colors, first)
             if len(displacement) > 0:
-                _out(scratch, _GRADIENTS + _DISPLACEMENT, 3, out_displacement, first)
+                _out(scratch, _GRADIENTS + _DISPLACEMENT, out_displacement, first)
             if len(brightness) > 0:
-                _out(scratch, _GRADIENTS + _BRIGHTNESS, 1, out_brightness, first)
+                _out(scratch, _GRADIENTS + _BRIGHTNESS, out_brightness, first)
             _blend_back(starts, joint, weight, first, row, scratch, motion_sums[block])
         for term in range(TERMS):
             for k in range(3):
                 light_sums[block, term, k] = total(load(light_lanes, (3 * term + k) * LANES))
 
 
-@inlined
+@kernel
 def _place_back(scratch):
     """From the gradient by the centre to those by transform, offset and displacement."""
     rest, g = _rest(scratch), _three(scratch, _MEAN_OUT)
@@ -304,7 +303,7 @@ def _place_back(scratch):
         store(scratch, (_GRADIENTS + _OFFSET + k) * LANES, _dot(column, g_rest))
 
 
-@inlined
+@kernel
 def _turn_back(scratch, light, light_lanes):
     """From the gradients by orientation and colour to those by the turn, the Gaussian's own quaternion and colour."""
     turn, inverse = _unit(scratch, _TURN)
