@@ -64,7 +64,7 @@ class _Announcement(events.Listener):
         # Numba tells of a compilation only where nothing was found in the cache on disk.
         if not self.said and event.data["dispatcher"].py_func.__module__.startswith("avatar."):
             self.said = True
-            text = "Compiling the renderer for this processor (once after an installation, about 20 s) ..."
+            text = "Compiling the renderer for this processor (once after an installation, about half a minute) ..."
             print(text, file=sys.stderr, flush=True)
 
     def on_end(self, event) -> None:
