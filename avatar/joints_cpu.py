@@ -1,4 +1,4 @@
-"""`avatar.posing.joint_motions` on the CPU: the chain of joints in one compiled pass instead of some sixty tensors."""
+"""`avatar.joints.joint_motions` on the CPU: the chain of joints in one compiled pass instead of some sixty tensors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from avatar.render.simd import inlined, kernel
 
 
 class JointMotions(torch.autograd.Function):
-    """What each joint does to what is at rest, (joints, 16); see `avatar.posing.joint_motions`.
+    """What each joint does to what is at rest, (joints, 16); see `avatar.joints.joint_motions`.
 
     Inputs, float32: rotations (joints, 3, 3) and root_position (3), by which it may be differentiated; rest_joints
     (joints, 3); parents, -1 for the root, which stands first, and each before its children. The gradient by the

@@ -36,7 +36,9 @@ def compare(
     background: Float[Tensor, " 3"],
     trust: Float[Tensor, "h w"] | None = None,
 ) -> Comparison:
-    """Compare the picture of one camera with the true one; on the CPU in compiled code, elsewhere in tensors.
+    """Compare the picture of one camera with the true one; differentiable in the rendered picture.
+
+    On the CPU in float32 it runs in compiled code; elsewhere `compare_in_tensors` computes the same.
 
     Args:
         out: of one camera; image: straight colours; mask: the person's coverage; background: colour behind both.

@@ -21,8 +21,9 @@ from avatar.errors import AvatarError, brief
 from avatar.files import replacing, require_file
 from avatar.gaussians import TriangleGaussians, triangle_frames
 from avatar.geometry import rotation_from_quat
+from avatar.joints import joint_motions
 from avatar.light import Light
-from avatar.posing import OwnParts, RestSurface, carry, joint_motions
+from avatar.posing import OwnParts, RestSurface, carry
 from avatar.types import BodyPose, Gaussians
 
 FORMAT = "avatar-1"

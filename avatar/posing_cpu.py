@@ -33,7 +33,7 @@ class Carry(torch.autograd.Function):
 
     Inputs, contiguous and, where not whole numbers, float32: anchors, frames, frame_quats and normals of the rest
     surface, then starts (n + 1), joint and weight of its skinning weights that are not zero (all constants); motions
-    (joints, 16), see `avatar.posing.joint_motions`; offset, quats, colors of the Gaussians; displacement (n or 0, 3),
+    (joints, 16), see `avatar.joints.joint_motions`; offset, quats, colors of the Gaussians; displacement (n or 0, 3),
     brightness (n or 0) and light (8 or 0, 3), empty where there is none.
     """
 
@@ -74,6 +74,7 @@ def _in(rows, first, scratch, place):
 
 @kernel
 def _out(scratch, place, rows, first):
+    """Copy columns of the scratch to the rows of a group, as far as there are any."""
     for lane in range(min(LANES, len(rows) - first)):
         for k in range(rows.shape[1]):
             rows[first + lane, k] = scratch[(place + k) * LANES + lane]
@@ -205,7 +206,7 @@ def _read(
     first, anchors, frames, frame_quats, normals, starts, joint, weight, motions,
     offset, quats, colors, displacement, brightness, row, scratch,
 ):  # fmt: skip
-    """Fill the scratch with a group, its skinning blended; what there is none of stays as it was, zero."""
+    """Fill the scratch with a group, its skinning blended; what there is none of becomes zero."""
     _in(anchors, first, scratch, _ANCHOR)
     _in(frames, first, scratch, _FRAME)
     _in(frame_quats, first, scratch, _FRAME_QUAT)
@@ -213,10 +214,8 @@ def _read(
     _in(offset, first, scratch, _OFFSET)
     _in(quats, first, scratch, _QUAT)
     _in(colors, first, scratch, _COLOR)
-    if len(displacement) > 0:
-        _in(displacement, first, scratch, _DISPLACEMENT)
-    if len(brightness) > 0:
-        _in(brightness, first, scratch, _BRIGHTNESS)
+    _in(displacement, first, scratch, _DISPLACEMENT)
+    _in(brightness, first, scratch, _BRIGHTNESS)
     _blend(starts, joint, weight, motions, first, row, scratch)
 
 
@@ -279,10 +278,8 @@ def _carry_back(
             _out(scratch, _GRADIENTS + _OFFSET, out_offset, first)
             _out(scratch, _GRADIENTS + _QUAT, out_quats, first)
             _out(scratch, _GRADIENTS + _COLOR, out_colors, first)
-            if len(displacement) > 0:
-                _out(scratch, _GRADIENTS + _DISPLACEMENT, out_displacement, first)
-            if len(brightness) > 0:
-                _out(scratch, _GRADIENTS + _BRIGHTNESS, out_brightness, first)
+            _out(scratch, _GRADIENTS + _DISPLACEMENT, out_displacement, first)
+            _out(scratch, _GRADIENTS + _BRIGHTNESS, out_brightness, first)
             _blend_back(starts, joint, weight, first, row, scratch, motion_sums[block])
         for term in range(TERMS):
             for k in range(3):

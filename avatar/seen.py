@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -35,14 +35,14 @@ def paint(avatar: Avatar, shown: Sequence[Shown], draw: Draw) -> None:
         avatar.gaussians.raw_colors.copy_(torch.logit((painted / lit).clamp(0.02, 0.98)))
 
 
-def observe_gaussians(avatar: Avatar, shown: Iterable[Shown], draw: Draw) -> None:
+def observe_gaussians(avatar: Avatar, shown: Sequence[Shown], draw: Draw) -> None:
     """Say of each Gaussian how well it was seen, in pictures of half the resolution; see `seen_colors`."""
     seen, _ = seen_colors(avatar, shown, draw)
     # One pixel's worth in one of the frames counts as well seen.
     avatar.gaussians.observed = 1 - torch.exp(-seen)
 
 
-def seen_colors(avatar: Avatar, shown: Iterable[Shown], draw: Draw) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
+def seen_colors(avatar: Avatar, shown: Sequence[Shown], draw: Draw) -> tuple[Float[Tensor, " n"], Float[Tensor, "n 3"]]:
     """Over some pictures, how many pixels each Gaussian covers, and the sum of the colours under it.
 
     The derivative of a picture by a Gaussian's colour is its share of each pixel, so two backward passes give the

@@ -135,8 +135,9 @@ def _train(
     given = observations
     if way.true_masks:
         given = replace(given, masks=FolderMasks(tuple(clip.masks.paths[frame] for frame in shown)))
-    person = FoundPerson(body, body.rest(found.betas), found)
-    start = oracle_track(person, clip, shown) if way.true_joints else found
+    start = found
+    if way.true_joints:
+        start = oracle_track(FoundPerson(body, body.rest(found.betas), found), clip, shown)
     config = replace(settings.train, deform=way.deform, refine_poses=way.refine_poses)
     result = Trainer(given, start, body, config).run()
     run.folder.mkdir(parents=True, exist_ok=True)

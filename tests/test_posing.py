@@ -6,7 +6,8 @@ import torch.nn.functional as F
 
 from avatar.body.skeleton import SMPL_PARENTS
 from avatar.geometry import quat_from_rotation, rotation_from_quat, rotation_from_rotvec
-from avatar.posing import OwnParts, RestSurface, carry, carry_torch, joint_motions, joint_motions_torch
+from avatar.joints import joint_motions, joint_motions_torch
+from avatar.posing import OwnParts, RestSurface, carry, carry_torch
 from avatar.render.threads import set_threads, threads
 from avatar.types import BodyPose
 

@@ -96,7 +96,7 @@ def place(found: FoundPerson, clip: Clip) -> Placement:
     """
     pairs = found.frames_of(clip)
     if not pairs:
-        raise UsageError(f"What was found has no frame in common with the clip {clip.name}.")
+        raise UsageError(f"The run has no frame in common with {clip.video}: was it made from another video?")
     true_frames, own = list(pairs), list(pairs.values())
     limbs = list(LIMBS)
     true = transform(clip.cameras.T_camera_world[true_frames], clip.joints[true_frames])[:, limbs]

@@ -85,17 +85,20 @@ def _differing(worker, workers, a, b, length, differing):
     """For one worker's rows where the pictures begin to differ and where they have ended; (length, 0) if nowhere."""
     for y in range(len(differing) * worker // workers, len(differing) * (worker + 1) // workers):
         row, first, end = y * length, 0, length
-        while first + LANES <= length and not any_lane(absolute(load(a, row + first) - load(b, row + first)) > 0.0):
+        while first + LANES <= length and _alike(a, b, row + first):
             first += LANES
         while first < length and a[row + first] == b[row + first]:
             first += 1
-        while end - LANES >= first and not any_lane(
-            absolute(load(a, row + end - LANES) - load(b, row + end - LANES)) > 0.0
-        ):
+        while end - LANES >= first and _alike(a, b, row + end - LANES):
             end -= LANES
         while end > first and a[row + end - 1] == b[row + end - 1]:
             end -= 1
         differing[y, 0], differing[y, 1] = first, end if end > first else 0
+
+
+@inlined
+def _alike(a, b, place):
+    return not any_lane(absolute(load(a, place) - load(b, place)) > 0.0)
 
 
 @inlined
@@ -163,12 +166,9 @@ def _blur_inputs(y, a, b, height, length, channels, stride, span, rows, ring):
 
 @inlined
 def _copy_rows(y, a, b, length, stride, border, begin, stop, rows):
-    """Part of row `y` of both pictures, followed by the zeros beyond the picture where it ends there."""
+    """Part of row `y` of both pictures; beyond the picture the scratch stays zero."""
     _copy(a, y * length + begin, rows, border + begin, stop - begin)
     _copy(b, y * length + begin, rows, stride + border + begin, stop - begin)
-    if stop == length:
-        _clear(rows, border + length, stride - border - length)
-        _clear(rows, stride + border + length, stride - border - length)
 
 
 @inlined
