@@ -92,7 +92,7 @@ class Observations:
         keypoints: x, y in pixels and a confidence in [0, 1], in the layout `layout`.
         keypoints_3d: the detector's own guess of the landmarks in metres, hip-centred, axes as the camera's
             (x right, y down, z forward); NaN where there is none.
-        layout: name of the landmark layout, a key of `avatar.observe.layouts.LAYOUTS` (e.g. "blazepose33").
+        layout: name of the landmark layout, a key of `avatar.landmark_layouts.LAYOUTS` (e.g. "blazepose33").
         instant: for each frame the index of the body pose it shows.
         times: time of each frame in seconds.
         cameras: known cameras, or None where they must be found.

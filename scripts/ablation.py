@@ -18,15 +18,17 @@ import tyro
 from avatar.body import Body, load_body
 from avatar.datasets.capture import Clip, FolderMasks, load_capture
 from avatar.errors import AvatarError
-from avatar.evaluate.oracle import oracle_track
-from avatar.evaluate.placement import FoundPerson, nearest_frame
-from avatar.evaluate.run import evaluate_run
-from avatar.files import read_json, replacing, write_json
-from avatar.observe import load_observations, observe
-from avatar.run import Run
-from avatar.settings import Settings, build, merged, read_preset
-from avatar.track import TrackOptions, load_track, save_track, track
-from avatar.train import Trainer
+from avatar.evaluation.alignment import FoundPerson, nearest_frame
+from avatar.evaluation.evaluate import evaluate_run
+from avatar.evaluation.oracle import oracle_track
+from avatar.io.files import read_json, replacing, write_json
+from avatar.io.observations_file import load_observations
+from avatar.io.track_file import load_track, save_track
+from avatar.observation import video as observe
+from avatar.pipeline.run_folder import Run
+from avatar.pipeline.settings import Settings, build, merged, read_preset
+from avatar.tracking import TrackOptions, track
+from avatar.training.trainer import Trainer
 from avatar.types import BodyTrack, Observations
 
 

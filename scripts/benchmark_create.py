@@ -32,7 +32,7 @@ def create(video: Path, preset: str, extra: list[str]) -> dict[str, float]:
         command = [
             sys.executable,
             "-c",
-            "from avatar.cli import main; main()",
+            "from avatar.cli.main import main; main()",
             "create",
             str(video),
             "--preset",

@@ -23,8 +23,8 @@ import torch
 import tyro
 
 from avatar.geometry import rotation_from_rotvec
-from avatar.render import render
-from avatar.render.threads import set_threads
+from avatar.kernels.threads import set_threads
+from avatar.rendering import render
 from avatar.types import Cameras, Gaussians
 
 # Bones of a person 1.7 m tall: two end points and a radius, metres, Y up.

@@ -5,7 +5,7 @@
 
 Prints two markdown tables and the machine with its load. A training step is everything between two pictures: pose,
 deformation, picture, loss, priors, gradients, Adam. CPU milliseconds are summed over threads, median and least; the
-stages are those of `avatar.train`: half resolution, full resolution, and full with the deformation learning.
+stages are those of `avatar.training.trainer`: half resolution, full resolution, and full with the deformation learning.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ import tyro
 from benchmark_render import Timing, load, processor, timed
 
 from avatar.body import load_body
-from avatar.cameras import orbit
-from avatar.gaussians import sample_on_surface, triangle_frames
 from avatar.geometry import rotation_from_rotvec
-from avatar.model import Avatar
-from avatar.pictures import bounding_box, to_bytes
-from avatar.render import render
-from avatar.train import Trainer
-from avatar.train_config import TrainConfig
+from avatar.model.avatar import Avatar
+from avatar.model.gaussians import sample_on_surface, triangle_frames
+from avatar.pipeline.previews import bounding_box, to_bytes
+from avatar.rendering import render
+from avatar.rendering.camera_paths import orbit
+from avatar.training.config import TrainConfig
+from avatar.training.trainer import Trainer
 from avatar.types import BodyPose, BodyTrack, Observations
 
 STAGES = ("half resolution", "full resolution", "with deformation")

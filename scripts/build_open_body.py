@@ -25,7 +25,7 @@ from anny_people import WORDS, AnnyRig, People, sample_people, sample_sculptures
 from torch import Tensor
 
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
-from avatar.files import write_npz
+from avatar.io.files import write_npz
 
 SAMPLES, HELD_OUT, COMPONENTS = 1200, 200, 10
 REGRESSOR_VERTICES = 800

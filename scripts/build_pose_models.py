@@ -22,7 +22,7 @@ from pathlib import Path
 
 import tyro
 
-from avatar.files import replacing
+from avatar.io.files import replacing
 
 DETECTOR = "mediapipe/modules/pose_detection/pose_detection.tflite"
 PALMS = "mediapipe/modules/palm_detection/palm_detection_full.tflite"

@@ -24,14 +24,14 @@ from pathlib import Path
 import torch
 import tyro
 
-from avatar.assets import asset_path
 from avatar.errors import AvatarError
-from avatar.files import read_json
-from avatar.images import VideoWriter, open_video
-from avatar.model import read_avatar_file
-from avatar.observe import load_observations
-from avatar.run import Run
-from avatar.track import load_track
+from avatar.io.assets import asset_path
+from avatar.io.files import read_json
+from avatar.io.images import VideoWriter, open_video
+from avatar.io.observations_file import load_observations
+from avatar.io.track_file import load_track
+from avatar.model.avatar import read_avatar_file
+from avatar.pipeline.run_folder import Run
 
 SIDE, EVERY = 288, 7  # of the clip: longer side in pixels, and every so many-th frame
 PRESET = """max_frames = 6
@@ -41,7 +41,7 @@ gaussians = 1000
 max_gaussians = 1500
 long_side = 256
 """
-PROGRAM = "from avatar.cli import main; main()"
+PROGRAM = "from avatar.cli.main import main; main()"
 
 
 @dataclass(frozen=True)

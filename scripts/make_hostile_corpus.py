@@ -53,12 +53,12 @@ def make_corpus(folder: Path) -> None:
 
 def make_sound(folder: Path) -> dict[str, Path]:
     """One small sound file for each reader, from which the broken ones are made."""
-    from avatar.assets import asset_path
     from avatar.body import load_body
-    from avatar.cameras import front, save_cameras
-    from avatar.gaussians import sample_on_surface, triangle_frames
-    from avatar.model import Avatar
-    from avatar.track import save_track
+    from avatar.io.assets import asset_path
+    from avatar.io.track_file import save_track
+    from avatar.model.avatar import Avatar
+    from avatar.model.gaussians import sample_on_surface, triangle_frames
+    from avatar.rendering.camera_paths import front, save_cameras
     from avatar.types import BodyPose, BodyTrack
 
     folder.mkdir(parents=True, exist_ok=True)

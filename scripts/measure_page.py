@@ -15,13 +15,13 @@ from pathlib import Path
 
 import torch
 
-from avatar.cameras import front
-from avatar.export.correctives import Correctives, fit_correctives, pose_features
-from avatar.export.job import open_run
-from avatar.export.motions import motion_by_name, motions_for_page
-from avatar.model import Avatar
-from avatar.pictures import bounding_box
-from avatar.render import render
+from avatar.exporters.linear_correctives import Correctives, fit_correctives, pose_features
+from avatar.model.avatar import Avatar
+from avatar.pipeline.export import open_run
+from avatar.pipeline.motions import motion_by_name, motions_for_page
+from avatar.pipeline.previews import bounding_box
+from avatar.rendering import render
+from avatar.rendering.camera_paths import front
 from avatar.types import BodyPose
 
 UNSEEN = "arm-circles"

@@ -11,28 +11,28 @@ from pathlib import Path
 import torch
 import tyro
 
-from avatar import metrics
 from avatar.body import Body, load_body
 from avatar.body.skinning import joint_transforms
 from avatar.datasets.capture import Clip, HeldOut, load_capture
-from avatar.evaluate.drive import LIMBS
-from avatar.evaluate.targets import Placement
-from avatar.files import write_json
+from avatar.evaluation.drive import LIMBS
+from avatar.evaluation.targets import Placement
 from avatar.geometry import transform
-from avatar.images import open_video, write_image
-from avatar.observe.choose import choose_detector
-from avatar.photo import body_vertices, middle, photo_sights, photo_training, placed_sight, with_views
-from avatar.pictures import to_bytes
-from avatar.render import render
-from avatar.seed.alignment import ViewAlignment
-from avatar.seed.gather import gather, seen_by
-from avatar.seed.photo import observe_photo
-from avatar.seed.place import camera_angles
-from avatar.seed.views import View
-from avatar.settings import Settings, build, merged, read_preset
-from avatar.train import Trainer
+from avatar.io.files import write_json
+from avatar.io.images import open_video, write_image
+from avatar.metrics import images as metrics
+from avatar.novel_views.generator import View
+from avatar.novel_views.observations import gather, seen_by
+from avatar.novel_views.placement import camera_angles
+from avatar.observation.detectors.registry import choose_detector
+from avatar.observation.photo import observe_photo
+from avatar.pipeline.photo import body_vertices, middle, photo_sights, photo_training, placed_sight, with_views
+from avatar.pipeline.previews import to_bytes
+from avatar.pipeline.settings import Settings, build, merged, read_preset
+from avatar.rendering import render
+from avatar.tracking.multiview import fit_views
+from avatar.training.trainer import Trainer
+from avatar.training.view_alignment import ViewAlignment
 from avatar.types import BodyTrack
-from avatar.view_fit import fit_views
 
 MODES = ("none", "noisy", "aligned", "true")
 EXACT = (1e-3, 1e-3, 1e-3)  # rad, of true cameras; the body is fitted to their pictures too

@@ -38,7 +38,7 @@ def main(
     """
     from playwright.sync_api import sync_playwright
 
-    from avatar.motion.words import pose_from_words
+    from avatar.motion.text.parse import pose_from_words
     from avatar.types import BodyPose
     from avatar.viewer.app import Viewer
     from avatar.viewer.subject import open_run

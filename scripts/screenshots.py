@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from avatar.errors import UsageError
-from avatar.export.job import open_run
-from avatar.export.motions import motions_for_page
-from avatar.export.page import write_page
-from avatar.images import write_image
+from avatar.exporters.html import write_page
+from avatar.io.images import write_image
+from avatar.pipeline.export import open_run
+from avatar.pipeline.motions import motions_for_page
 
 # WebGL by the processor, so that the pictures do not depend on a graphics card.
 BROWSER_ARGUMENTS = [

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 
 from avatar.errors import AvatarError
-from avatar.model import Avatar
+from avatar.model.avatar import Avatar
 from avatar.types import BodyPose, BodyTrack
 
 TRAINING = "as filmed"
@@ -72,7 +72,7 @@ def clip_of_file(path: Path, avatar: Avatar) -> Clip:
     Raises:
         AvatarError: it is broken or of no known format.
     """
-    from avatar.motion.read import load_motion
+    from avatar.motion.formats.registry import load_motion
     from avatar.motion.retarget import retarget
 
     return clip_of_track(path.name, retarget(load_motion(path), avatar.rest))
@@ -80,7 +80,7 @@ def clip_of_file(path: Path, avatar: Avatar) -> Clip:
 
 def clip_of_own_file(path: Path) -> Clip:
     """A motion that was saved in the viewer: for this very body, so it is taken as it is."""
-    from avatar.track.file import load_track
+    from avatar.io.track_file import load_track
 
     return clip_of_track(path.name, load_track(path))
 
@@ -120,8 +120,8 @@ def clip_from_upload(name: str, content: bytes, avatar: Avatar) -> Clip:
 
 def builtin_clips(avatar: Avatar) -> dict[str, Source]:
     """The motions that come with the program, as often repeated as exporters do."""
-    from avatar.export.motions import builtin_track
-    from avatar.motion.builtin import BUILTIN
+    from avatar.motion.procedural import BUILTIN
+    from avatar.pipeline.motions import builtin_track
 
     def maker(name: str) -> Callable[[], Clip]:
         return lambda: clip_of_track(name, builtin_track(avatar, name))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from avatar.body.skinning import skinning_transforms
 from avatar.geometry import nearest_rotation, quat_from_rotation, quat_multiply, rotation_from_quat
-from avatar.model import Avatar
+from avatar.model.avatar import Avatar
 from avatar.types import BodyPose, Gaussians
 
 GROUPS = 160

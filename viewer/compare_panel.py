@@ -10,7 +10,7 @@ import viser
 from jaxtyping import UInt8
 from viser import Icon
 
-from avatar.metrics import person_box
+from avatar.metrics.images import person_box
 from avatar.viewer.camera_layer import camera_place, field_of_view, smaller
 from avatar.viewer.clips import TRAINING
 from avatar.viewer.pictures import picture_of

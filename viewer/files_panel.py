@@ -1,4 +1,4 @@
-"""Files for other programs and other people, written by `avatar.export` and downloaded by the tab that asked."""
+"""Files for other programs and other people, written by `avatar.exporters` and downloaded by the tab that asked."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 import viser
 from viser import Icon
 
-from avatar.export.glb import write_glb
-from avatar.export.motions import FILMED, motions_for_page
-from avatar.export.page import write_page
-from avatar.export.ply import write_ply
+from avatar.exporters.glb import write_glb
+from avatar.exporters.html import write_page
+from avatar.exporters.splats import write_ply
 from avatar.motion.motion import still_track
-from avatar.run import Run
+from avatar.pipeline.motions import FILMED, motions_for_page
+from avatar.pipeline.run_folder import Run
 from avatar.types import BodyTrack
 from avatar.viewer.clips import TRAINING, Clip
 from avatar.viewer.state import Store

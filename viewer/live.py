@@ -12,7 +12,7 @@ import viser
 from jaxtyping import Float
 from viser import Icon, uplot
 
-from avatar.model import Avatar
+from avatar.model.avatar import Avatar
 from avatar.types import BodyPose, Gaussians
 from avatar.viewer.app import dress, stand_before
 from avatar.viewer.guard import Guard, guarded_server
@@ -26,7 +26,7 @@ PLOT_POINTS = 300
 
 
 class LivePreview:
-    """Shows a training run; meets `avatar.train.Preview`.
+    """Shows a training run; meets `avatar.training.trainer.Preview`.
 
     Args:
         port: where to listen on 127.0.0.1; the next free port is taken when it is in use.

@@ -12,7 +12,7 @@ from viser import Icon
 
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.errors import AvatarError
-from avatar.track.file import save_track
+from avatar.io.track_file import save_track
 from avatar.types import BodyPose, BodyTrack
 from avatar.viewer.clips import Clip
 from avatar.viewer.posing import (
@@ -139,7 +139,7 @@ def _preset(state: ViewState, name: str, subject: Subject) -> ViewState:
 
 def _posed_by_words(state: ViewState, text: str, subject: Subject) -> ViewState:
     """The state with the pose that `text` describes, or with the reason why it is not understood."""
-    from avatar.motion.words import pose_from_words
+    from avatar.motion.text.parse import pose_from_words
 
     if not text.strip():
         return state

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from avatar.cameras import front, orbit
-from avatar.images import VideoWriter
+from avatar.io.images import VideoWriter
+from avatar.rendering.camera_paths import front, orbit
 from avatar.types import BodyPose, Cameras, Gaussians
 from avatar.viewer.clips import Clip
 from avatar.viewer.pictures import picture_of

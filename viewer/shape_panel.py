@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import viser
 
-from avatar.body.shape_words import RANGES, load_shape_words
+from avatar.body.shape_attributes import RANGES, load_shape_words
 from avatar.viewer.state import Store, ViewState
 from avatar.viewer.subject import Subject
 from avatar.viewer.widgets import Show, on_press, on_user, put

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from avatar.model import Avatar
-from avatar.run import Run
+from avatar.model.avatar import Avatar
+from avatar.pipeline.run_folder import Run
 from avatar.types import BodyPose, BodyTrack, Gaussians, Observations
 from avatar.viewer.clips import TRAINING, Clip, Source, builtin_clips, clip_of_track, file_clips
 from avatar.viewer.state import Colors, ViewState
@@ -151,8 +151,8 @@ def open_run(folder: Path, device: str = "cpu") -> Subject:
         UsageError: it is no run folder with a finished avatar.
         AvatarError: a file in it is broken.
     """
-    from avatar.observe.file import load_observations
-    from avatar.track.file import load_track
+    from avatar.io.observations_file import load_observations
+    from avatar.io.track_file import load_track
 
     run = Run(folder)
     run.require_avatar()

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from avatar.assets import asset_path
 from avatar.body.model import Body, Kind
 from avatar.body.parts import parts_by_joint
 from avatar.body.skeleton import SMPL_JOINTS, SMPLH_JOINTS, SMPLX_JOINTS
-from avatar.body.unpickle import read_pickle
 from avatar.errors import AvatarError, brief
-from avatar.files import require_file
 from avatar.geometry import rotation_from_rotvec
+from avatar.io.assets import asset_path
+from avatar.io.files import require_file
+from avatar.io.pickles import read_pickle
 
 SHAPES, EXPRESSIONS = 10, 10
 # In SMPL-X files the expression directions follow 300 shape directions, or 10 in the small edition.

@@ -17,9 +17,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from avatar.errors import AvatarError, UsageError
-from avatar.files import read_json, read_npz
 from avatar.geometry import rigid, rotation_from_rotvec
-from avatar.images import read_image, read_mask
+from avatar.io.files import read_json, read_npz
+from avatar.io.images import read_image, read_mask
 from avatar.types import Cameras
 
 # Rows: our x, y, z in the files' axes.

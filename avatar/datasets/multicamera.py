@@ -18,7 +18,7 @@ from avatar.body.skeleton import SMPL_JOINTS
 from avatar.datasets.capture import R_WORLD_CAPTURE, Clip, FolderMasks, Skeleton
 from avatar.datasets.posed import camera_in
 from avatar.errors import AvatarError, UsageError
-from avatar.files import read_json, read_npz
+from avatar.io.files import read_json, read_npz
 
 CAMERAS, JOINTS = "cameras.json", "joints.npz"
 

@@ -15,9 +15,9 @@ from jaxtyping import Float
 
 from avatar.datasets.posed import PosedDataset, ReadPicture, Shot, SmplPoses, camera_in, prepared, require_all
 from avatar.errors import AvatarError
-from avatar.files import read_npz
 from avatar.geometry import rotation_from_quat
-from avatar.images import read_image, read_mask
+from avatar.io.files import read_npz
+from avatar.io.images import read_image, read_mask
 
 CAMERAS, IMAGES = "sparse/cameras.txt", "sparse/images.txt"
 POSES, MASKS = "4d_humans/smpl_optimized_aligned_scale.npz", "4d_humans/sam_segmentations"

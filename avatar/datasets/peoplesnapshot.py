@@ -18,11 +18,11 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from avatar.body.unpickle import read_pickle
 from avatar.datasets.posed import PosedDataset, Shot, SmplPoses, camera_in, prepared, require_all
 from avatar.errors import AvatarError, UsageError
-from avatar.files import read_npz
-from avatar.images import open_video
+from avatar.io.files import read_npz
+from avatar.io.images import open_video
+from avatar.io.pickles import read_pickle
 
 # First and last frame of training and of test, and the step of both (InstantAvatar's configuration of each subject).
 SPLITS = {

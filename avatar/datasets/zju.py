@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from avatar.body.unpickle import read_pickle
 from avatar.datasets.posed import PosedDataset, ReadPicture, Shot, SmplPoses, camera_in, prepared, require_all
 from avatar.errors import AvatarError
 from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
-from avatar.images import read_image, read_mask
+from avatar.io.images import read_image, read_mask
+from avatar.io.pickles import read_pickle
 
 SHRINK = 2
 MILLIMETRES = 1000.0

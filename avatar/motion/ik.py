@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from avatar.body.joint_limits import joint_ranges
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.body.skinning import joint_transforms
 from avatar.geometry import nearest_rotation, rotation_from_rotvec, rotation_to_rotvec, skew
-from avatar.motion.limits import joint_ranges
-from avatar.motion.smooth import smooth_rotations
+from avatar.motion.smoothing import smooth_rotations
 from avatar.types import BodyPose
 
 # Weights in metres a radian: how far landmarks may stay from their targets to spare one radian.
@@ -71,7 +71,7 @@ def fit_joints(
         targets: where the joints shall be, world, metres; NaN where not known.
         confidence: how far each target counts, in [0, 1]; all alike when not given.
         source_rest: the T-pose of the skeleton that the targets belong to, in the same orientation, where its
-            bones are longer or its joints defined elsewhere (see `avatar.motion.proportions`). The rotations are
+            bones are longer or its joints defined elsewhere (see `avatar.motion.bone_lengths`). The rotations are
             then those of that skeleton, and the body keeps its own bones.
         sequence: the frames follow one another in time, so open twists may be smoothed over them.
         iterations: at most so many Levenberg-Marquardt steps.

@@ -10,10 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body import RestBody
+from avatar.body.joint_limits import joint_ranges
 from avatar.errors import UsageError
 from avatar.geometry import quat_from_rotation, rotation_from_quat, rotation_from_rotvec, rotation_to_rotvec, slerp
-from avatar.motion.feet import plant, soles_of
-from avatar.motion.limits import joint_ranges
+from avatar.motion.foot_contact import plant, soles_of
 from avatar.motion.motion import Motion, still_track
 from avatar.motion.skeletons import leg_length
 from avatar.types import BodyPose, BodyTrack

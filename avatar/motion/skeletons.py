@@ -19,8 +19,8 @@ from avatar.body import load_body
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.errors import AvatarError
 from avatar.geometry import quat_from_rotation, rotation_from_quat, rotation_from_rotvec, slerp
+from avatar.motion.joint_names import match_joints
 from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, check_path, still_track, up_rotation
-from avatar.motion.names import match_joints
 
 # Joint -> the joint its limb points at. Hands follow the forearm; feet stand flat in every rest pose.
 LIMBS = {

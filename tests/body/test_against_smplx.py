@@ -6,10 +6,10 @@ import smplx
 import torch
 from made_up_bodies import made_up, write_pickle
 
-from avatar.assets import asset_path
 from avatar.body import Body, load_body
-from avatar.files import read_npz
 from avatar.geometry import rotation_from_rotvec
+from avatar.io.assets import asset_path
+from avatar.io.files import read_npz
 from avatar.types import BodyPose
 
 IDS = {name: 0 for name in smplx.vertex_ids.vertex_ids["smplh"]}

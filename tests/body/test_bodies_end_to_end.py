@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from made_up_bodies import JOINTS, made_up_person
 
-from avatar.assets import asset_path
-from avatar.cli import main
-from avatar.files import write_json
-from avatar.images import open_video, read_image
-from avatar.observe import observe
-from avatar.run import Run
-from avatar.settings import Settings
-from avatar.track import load_track
-from avatar.train_config import TrainConfig
+from avatar.cli.main import main
+from avatar.io.assets import asset_path
+from avatar.io.files import write_json
+from avatar.io.images import open_video, read_image
+from avatar.io.track_file import load_track
+from avatar.observation import video as observe
+from avatar.pipeline.run_folder import Run
+from avatar.pipeline.settings import Settings
+from avatar.training.config import TrainConfig
 from avatar.viewer.app import Viewer
 from avatar.viewer.subject import open_run
 

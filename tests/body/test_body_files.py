@@ -11,9 +11,9 @@ from scipy import sparse
 
 from avatar.body import files, load_body
 from avatar.body.parts import PARTS
-from avatar.body.unpickle import read_pickle
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import rotation_from_rotvec
+from avatar.io.pickles import read_pickle
 from avatar.types import BodyPose
 
 

@@ -6,7 +6,7 @@ from scipy.spatial import KDTree
 
 from avatar.body import load_body
 from avatar.body.parts import PARTS
-from avatar.body.shape_words import load_shape_words, parse_words
+from avatar.body.shape_attributes import load_shape_words, parse_words
 from avatar.body.skeleton import MIRROR, SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError

@@ -6,8 +6,8 @@ import pytest
 from made_up_datasets import write_neuman, write_peoplesnapshot, write_zju
 
 from avatar.datasets.protocols import PROTOCOLS
-from avatar.datasets.training import training_track
-from avatar.track import save_track
+from avatar.io.track_file import save_track
+from avatar.pipeline.dataset import training_track
 
 MAKERS = {
     "instantavatar": ("male-3-casual", write_peoplesnapshot),

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from avatar.assets import asset_path
 from avatar.body import load_body
-from avatar.gaussians import sample_on_surface, triangle_frames
 from avatar.geometry import rigid, rotation_from_rotvec, rotation_to_rotvec
-from avatar.images import VideoWriter, write_image
-from avatar.model import Avatar
-from avatar.render import render
+from avatar.io.assets import asset_path
+from avatar.io.images import VideoWriter, write_image
+from avatar.model.avatar import Avatar
+from avatar.model.gaussians import sample_on_surface, triangle_frames
+from avatar.rendering import render
 from avatar.types import BodyPose, Cameras
 
 SIDE = 96

@@ -9,19 +9,19 @@ import torch
 from made_up_datasets import BETAS, smpl_like_file
 
 from avatar.body import load_body
-from avatar.cli import main
+from avatar.cli.main import main
 from avatar.datasets.neuman import hugs_split
 from avatar.datasets.peoplesnapshot import read_peoplesnapshot
 from avatar.datasets.posed import prepared
 from avatar.datasets.protocols import PROTOCOLS
-from avatar.datasets.training import from_dataset
 from avatar.errors import AvatarError, UsageError
-from avatar.evaluate.fit import fit_pose
-from avatar.evaluate.published import evaluate_dataset, targets_of
-from avatar.evaluate.scores import judge
-from avatar.evaluate.targets import open_run
-from avatar.run import Run
-from avatar.settings import Settings
+from avatar.evaluation.benchmarks import evaluate_dataset, targets_of
+from avatar.evaluation.pose_fitting import fit_pose
+from avatar.evaluation.scores import judge
+from avatar.evaluation.targets import open_run
+from avatar.pipeline.dataset import from_dataset
+from avatar.pipeline.run_folder import Run
+from avatar.pipeline.settings import Settings
 
 COUNTS = {"instantavatar": (114, 55), "gauhuman": (100, 17 * 5), "humannerf": (61, 3 * 3), "hugs": (16, 2)}
 

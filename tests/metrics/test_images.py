@@ -8,7 +8,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from avatar import metrics
+from avatar.metrics import images as metrics
 
 
 @pytest.fixture

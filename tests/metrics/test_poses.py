@@ -6,8 +6,8 @@ import torch
 from scipy.linalg import orthogonal_procrustes
 from scipy.spatial.transform import Rotation
 
-from avatar import metrics
 from avatar.geometry import rigid
+from avatar.metrics import images as metrics
 
 
 @pytest.fixture

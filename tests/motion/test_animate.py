@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from avatar.animate import Shot, animate, background_color, cameras_of, find_motion, motion_of_pose, parse_size
 from avatar.body import load_body
-from avatar.cameras import orbit, save_cameras
 from avatar.errors import UsageError
-from avatar.gaussians import sample_on_surface, triangle_frames
 from avatar.geometry import project
-from avatar.images import open_video, read_image
-from avatar.model import Avatar
+from avatar.io.images import open_video, read_image
+from avatar.model.avatar import Avatar
+from avatar.model.gaussians import sample_on_surface, triangle_frames
 from avatar.motion.retarget import Retargeting, retarget
-from avatar.motion.words import pose_from_words
+from avatar.motion.text.parse import pose_from_words
+from avatar.pipeline.film import Shot, animate, background_color, cameras_of, find_motion, motion_of_pose, parse_size
+from avatar.rendering.camera_paths import orbit, save_cameras
 
 
 @pytest.fixture(scope="module")

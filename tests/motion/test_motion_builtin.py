@@ -8,8 +8,8 @@ from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle
-from avatar.motion.builtin import BUILTIN, builtin_motion
-from avatar.motion.feet import soles_of, standing
+from avatar.motion.foot_contact import soles_of, standing
+from avatar.motion.procedural import BUILTIN, builtin_motion
 from avatar.motion.retarget import Retargeting, retarget
 
 MOVING = ("walk", "run", "wave", "squat", "jumping-jack", "dance", "arm-circles")

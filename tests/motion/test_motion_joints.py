@@ -9,11 +9,11 @@ from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle, rotation_from_rotvec
+from avatar.motion.bone_lengths import bone_vectors, chained, learn_rest
+from avatar.motion.formats.point_layouts import LAYOUTS, landmarks
+from avatar.motion.formats.registry import load_motion
 from avatar.motion.ik import fit_joints
-from avatar.motion.layouts import LAYOUTS, landmarks
 from avatar.motion.motion import ReadOptions
-from avatar.motion.proportions import bone_vectors, chained, learn_rest
-from avatar.motion.read import load_motion
 from avatar.motion.skeletons import model_rest
 from avatar.types import BodyPose
 
@@ -139,7 +139,7 @@ def test_gaps_are_bridged_and_confidences_heeded(tmp_path):
 
 
 def test_hip_centred_joints_walk_by_their_feet(tmp_path):
-    from avatar.motion.builtin import builtin_motion
+    from avatar.motion.procedural import builtin_motion
 
     walk = builtin_motion("walk").track.poses
     joints = joint_transforms(REST, SMPL_PARENTS, walk)[..., :3, 3]

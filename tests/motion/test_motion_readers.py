@@ -17,12 +17,12 @@ from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle, rotation_from_rotvec
-from avatar.motion.bvh import parse_bvh, write_bvh
-from avatar.motion.content import open_content
+from avatar.motion.formats.bvh import parse_bvh, write_bvh
+from avatar.motion.formats.container import open_content
+from avatar.motion.formats.player_json import write_player_motion
+from avatar.motion.formats.registry import load_motion
+from avatar.motion.joint_names import match_joints
 from avatar.motion.motion import ReadOptions
-from avatar.motion.names import match_joints
-from avatar.motion.player import write_player_motion
-from avatar.motion.read import load_motion
 from avatar.motion.skeletons import model_rest
 from avatar.types import BodyPose
 
@@ -287,7 +287,7 @@ def test_glb_clips_in_metres_and_under_a_scaled_armature(tmp_path, scale):
 
 
 def test_our_own_track_file(tmp_path):
-    from avatar.track.file import save_track
+    from avatar.io.track_file import save_track
 
     source = load_motion(DATA / "motion.smpl").track
     save_track(source, tmp_path / "track.npz")

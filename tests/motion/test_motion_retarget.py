@@ -8,9 +8,9 @@ from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle, rotation_from_rotvec
-from avatar.motion.builtin import builtin_motion
-from avatar.motion.feet import bend_legs, soles_of
+from avatar.motion.foot_contact import bend_legs, soles_of
 from avatar.motion.motion import Motion, still_track
+from avatar.motion.procedural import builtin_motion
 from avatar.motion.retarget import Retargeting, resample, retarget, within_limits
 from avatar.motion.skeletons import leg_length, model_rest
 from avatar.types import BodyPose

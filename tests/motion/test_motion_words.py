@@ -11,10 +11,10 @@ from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import geodesic_angle
-from avatar.motion.posefile import parse_pose, pose_from_option, pose_json
 from avatar.motion.skeletons import model_rest
-from avatar.motion.tell import words_of_pose
-from avatar.motion.words import KNOWN, pose_from_words
+from avatar.motion.text.describe import words_of_pose
+from avatar.motion.text.parse import KNOWN, pose_from_words
+from avatar.motion.text.pose_file import parse_pose, pose_from_option, pose_json
 from avatar.types import BodyPose
 
 

@@ -5,16 +5,16 @@ import tempfile
 from pathlib import Path
 
 from avatar.body import load_body
-from avatar.cameras import load_cameras
 from avatar.datasets.capture import read_capture_cameras, read_capture_skeleton
-from avatar.files import read_json
-from avatar.images import read_image
-from avatar.model import Avatar
-from avatar.motion.read import load_motion
-from avatar.observe import load_observations
-from avatar.settings import Settings, build
-from avatar.track import load_track
-from avatar.videos import open_video
+from avatar.io.files import read_json
+from avatar.io.images import read_image
+from avatar.io.observations_file import load_observations
+from avatar.io.track_file import load_track
+from avatar.io.videos import open_video
+from avatar.model.avatar import Avatar
+from avatar.motion.formats.registry import load_motion
+from avatar.pipeline.settings import Settings, build
+from avatar.rendering.camera_paths import load_cameras
 
 
 def read_video(path: Path) -> int:

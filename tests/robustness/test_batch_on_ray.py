@@ -6,9 +6,9 @@ from importlib.util import find_spec
 
 import pytest
 
-from avatar.assets import asset_path
-from avatar.cluster import ray_pool
 from avatar.errors import UsageError
+from avatar.io.assets import asset_path
+from avatar.pipeline.ray_pool import ray_pool
 from tests.robustness.test_commands import ends
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra splat-avatar[ray]")

@@ -8,10 +8,10 @@ import sys
 import pytest
 import torch
 
-from avatar.batch import find_videos
-from avatar.cli import main
-from avatar.doctor import examine, report
+from avatar.cli.main import main
 from avatar.errors import UsageError
+from avatar.pipeline.batch import find_videos
+from avatar.pipeline.doctor import examine, report
 
 
 def ends(capsys, *arguments):
@@ -145,14 +145,14 @@ def test_the_doctor_names_what_is_missing_and_how_to_get_it(monkeypatch, tmp_pat
     broken = {finding.name: finding for finding in examine()}["smplx"]
     assert broken.state == "missing" and "cannot be loaded" in broken.detail
     monkeypatch.undo()
-    monkeypatch.setattr("avatar.assets.ROOT", tmp_path)
+    monkeypatch.setattr("avatar.io.assets.ROOT", tmp_path)
     missing = [finding for finding in examine() if finding.state == "missing"]
     assert len(missing) == 3 and all(finding.remedy for finding in missing)
     assert missing[0].remedy in report(missing)
 
 
 def test_a_reader_that_goes_away_gets_no_traceback():
-    program = [sys.executable, "-c", "from avatar.cli import main; main()", "motions"]
+    program = [sys.executable, "-c", "from avatar.cli.main import main; main()", "motions"]
     with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""

@@ -6,11 +6,11 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from avatar.assets import asset_path
-from avatar.cli import main
-from avatar.files import read_json
-from avatar.images import VideoWriter, open_video
-from avatar.track import load_track
+from avatar.cli.main import main
+from avatar.io.assets import asset_path
+from avatar.io.files import read_json
+from avatar.io.images import VideoWriter, open_video
+from avatar.io.track_file import load_track
 
 from .test_commands import ends
 

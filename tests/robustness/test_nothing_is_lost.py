@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from avatar.assets import asset_path
 from avatar.body import load_body
-from avatar.cameras import front
 from avatar.errors import AvatarError
 from avatar.geometry import rotation_from_rotvec
-from avatar.run import Run
-from avatar.train import Trainer
-from avatar.train_config import TrainConfig
+from avatar.io.assets import asset_path
+from avatar.pipeline.run_folder import Run
+from avatar.rendering.camera_paths import front
+from avatar.training.config import TrainConfig
+from avatar.training.trainer import Trainer
 from avatar.types import BodyPose, BodyTrack, Observations
 
 ROOT = Path(__file__).parents[2]

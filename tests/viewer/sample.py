@@ -9,13 +9,13 @@ import torch
 
 from avatar.body import load_body
 from avatar.body.skeleton import SMPL_JOINTS
-from avatar.cameras import front
-from avatar.gaussians import sample_on_surface, triangle_frames
 from avatar.geometry import rotation_from_rotvec
-from avatar.model import Avatar
-from avatar.observe.file import save_observations
-from avatar.render import render
-from avatar.track.file import save_track
+from avatar.io.observations_file import save_observations
+from avatar.io.track_file import save_track
+from avatar.model.avatar import Avatar
+from avatar.model.gaussians import sample_on_surface, triangle_frames
+from avatar.rendering import render
+from avatar.rendering.camera_paths import front
 from avatar.types import BodyPose, BodyTrack, Observations
 
 SHIRT, TROUSERS, SKIN = (0.75, 0.2, 0.2), (0.2, 0.3, 0.6), (0.85, 0.65, 0.5)

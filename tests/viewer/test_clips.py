@@ -9,8 +9,8 @@ import torch
 from sample import sample_avatar, sample_track
 
 from avatar.errors import AvatarError, UsageError
-from avatar.model import Avatar
-from avatar.track.file import save_track
+from avatar.io.track_file import save_track
+from avatar.model.avatar import Avatar
 from avatar.viewer import clips
 from avatar.viewer.clips import builtin_clips, clip_from_upload, clip_of_track
 from avatar.viewer.subject import open_run

@@ -10,7 +10,7 @@ import torch
 from sample import sample_avatar, sample_track
 
 from avatar.geometry import quat_from_rotation, rotation_from_quat, rotation_from_rotvec
-from avatar.model import Avatar
+from avatar.model.avatar import Avatar
 from avatar.types import BodyPose, Gaussians
 from avatar.viewer.clusters import cluster, rigid_means, rigid_motion, unposed
 from avatar.viewer.posing import t_pose

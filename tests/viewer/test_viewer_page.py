@@ -77,7 +77,7 @@ def level_arms(page: Page) -> int:
 
 
 def test_a_motion_loads(page: Page, tmp_path: Path) -> None:
-    from avatar.track.file import save_track
+    from avatar.io.track_file import save_track
 
     track = page.viewer.subject.track
     assert track is not None

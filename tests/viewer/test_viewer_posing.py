@@ -8,7 +8,7 @@ from sample import sample_avatar, sample_track
 
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.geometry import geodesic_angle
-from avatar.model import Avatar
+from avatar.model.avatar import Avatar
 from avatar.types import BodyPose
 from avatar.viewer.posing import (
     HANDS_AND_FEET,
@@ -21,7 +21,7 @@ from avatar.viewer.posing import (
     rotation_of_angles,
     t_pose,
     turned,
-)  # fmt: skip
+)
 
 ROOT = torch.tensor([0.1, 0.9, -0.2])
 

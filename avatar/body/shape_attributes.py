@@ -1,0 +1,146 @@
+"""The open body's shape in words: height, weight, age, gender, muscle and proportions.
+
+Words and shape coefficients of a population vary together as one Gaussian, which the body's file keeps. A body is
+described by the likeliest words for its coefficients, which are linear in them; how sure that is, is their conditional
+spread. A body is given other words by the likeliest change of its coefficients that makes it so described.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import isfinite
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.errors import UsageError
+from avatar.io.assets import asset_path
+from avatar.io.files import read_npz
+
+RANGES: dict[str, tuple[float, float]] = {
+    "height": (1.3, 2.2),
+    "weight": (0.0, 1.0),
+    "age": (18.0, 80.0),
+    "gender": (0.0, 1.0),
+    "muscle": (0.0, 1.0),
+    "proportions": (0.0, 1.0),
+}
+"""Least and greatest value of each word: height in metres, age in years, gender 0 male to 1 female."""
+UNITS = {"height": " metres", "age": " years", "gender": " (male to female)"}
+
+
+@dataclass(frozen=True)
+class ShapeWords:
+    """The joint Gaussian of the words and of the coefficients that follow them."""
+
+    names: tuple[str, ...]
+    mean: Float[Tensor, " n"]
+    covariance: Float[Tensor, "n n"]
+
+    @cached_property
+    def _slopes(self) -> Float[Tensor, "w s"]:
+        """How the likeliest words change with the coefficients."""
+        first = len(self.names)
+        return torch.linalg.solve(self.covariance[first:, first:], self.covariance[:first, first:], left=False)
+
+    def _likeliest(self, betas: Float[Tensor, " s"]) -> Float[Tensor, " w"]:
+        first = len(self.names)
+        return self.mean[:first] + self._slopes @ (betas.detach().to(self.mean) - self.mean[first:])
+
+    def conditions(self, words: Mapping[str, float]) -> tuple[Float[Tensor, "k s"], Float[Tensor, " k"]]:
+        """What words ask of the coefficients, as `slopes @ betas = values`."""
+        rows = [self.names.index(name) for name in words]
+        without = self._likeliest(self.mean.new_zeros(self._slopes.shape[1]))
+        return self._slopes[rows], self.mean.new_tensor(list(words.values())) - without[rows]
+
+    def reshaped(self, betas: Float[Tensor, " s"], words: Mapping[str, float]) -> Float[Tensor, " s"]:
+        """The coefficients changed as little as makes the body so described; words left out stay as they are."""
+        stay = dict(zip(self.names, self._likeliest(betas).tolist(), strict=True))
+        slopes, values = self.conditions({**stay, **words})
+        own = betas.detach().to(slopes)
+        return (own + torch.linalg.pinv(slopes) @ (values - slopes @ own)).to(betas)
+
+    def describe(self, betas: Float[Tensor, " s"], height_known: bool = True) -> dict[str, tuple[float, float]]:
+        """For each word its likeliest value for these coefficients and the standard deviation of its error.
+
+        The deviation grows with the distance of the coefficients from those of people, where the words were not
+        learned; what else may be wrong with them it does not hold.
+
+        Args:
+            betas: the coefficients, as many as the body has.
+            height_known: False where the height was assumed: then it may be anybody's, and all else follows it.
+        """
+        first = len(self.names)
+        height = self.names.index("height")
+        left_open = (self.covariance[:first, :first] - self._slopes @ self.covariance[first:, :first]).diagonal()
+        far = (betas.detach().to(self.mean) - self.mean[first:]).square().mean().clamp_min(1)
+        variance = left_open.clamp_min(0) * far
+        if not height_known:
+            variance = variance + self.covariance[:first, height].square() / self.covariance[height, height]
+        table = zip(self.names, self._likeliest(betas).tolist(), variance.sqrt().tolist(), strict=True)
+        return {name: (min(max(value, RANGES[name][0]), RANGES[name][1]), error) for name, value, error in table}
+
+
+def load_shape_words(body: str = "open") -> ShapeWords:
+    """The words of a body, by the body's name.
+
+    Raises:
+        UsageError: the body has no words. AvatarError: the installation lacks the open body.
+    """
+    if body != "open":
+        raise UsageError(
+            f"The shape of the body {body} has no words, only that of the open body has: leave out --shape."
+        )
+    arrays = read_npz(asset_path("body", "open.npz"))
+    return ShapeWords(
+        names=tuple(str(name) for name in arrays["shape_words"]),
+        mean=torch.from_numpy(arrays["shape_words_mean"]).double(),
+        covariance=torch.from_numpy(arrays["shape_words_covariance"]).double(),
+    )
+
+
+def parse_words(text: str | None) -> dict[str, float]:
+    """The words of "height=1.82,weight=0.6"; none of None.
+
+    Raises:
+        UsageError: it is not so written, a word is unknown or said twice, or its value is out of range.
+    """
+    words: dict[str, float] = {}
+    for part in [] if text is None else text.split(","):
+        name, equals, number = (piece.strip() for piece in part.partition("="))
+        if not equals or name in words:
+            raise UsageError(f"--shape is WORD=NUMBER,WORD=NUMBER, each word once, not {text!r}; {_the_words()}.")
+        if name not in RANGES:
+            raise UsageError(f"--shape has no word {name!r}; {_the_words()}.")
+        low, high = RANGES[name]
+        value = _number(number)
+        if value is None or not low <= value <= high:
+            wanted = f"{low:g} to {high:g}{UNITS.get(name, '')}"
+            raise UsageError(f"--shape {name} is {wanted}, not {number!r}; {_the_words()}.")
+        words[name] = value
+    return words
+
+
+def in_words(described: Mapping[str, tuple[float, float]]) -> str:
+    """What `ShapeWords.describe` found, as a line for the user."""
+    said = []
+    for name, (value, spread) in described.items():
+        digits = 0 if name == "age" else 2
+        said.append(f"{name} {value:.{digits}f} ± {spread:.{digits}f}{UNITS.get(name, '').partition(' (')[0]}")
+    return ", ".join(said)
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if isfinite(value) else None
+
+
+def _the_words() -> str:
+    said = [f"{name} {low:g} to {high:g}{UNITS.get(name, '')}" for name, (low, high) in RANGES.items()]
+    return f"the words are {', '.join(said)}"

@@ -1,0 +1,193 @@
+"""The whole of an evaluation: open, compare, write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from avatar import __version__
+from avatar.datasets.capture import Capture, Clip, load_capture
+from avatar.datasets.multicamera import is_multicamera, read_stations
+from avatar.errors import AvatarError, UsageError
+from avatar.evaluation.alignment import place
+from avatar.evaluation.multicamera import station_targets
+from avatar.evaluation.report import table, write_page
+from avatar.evaluation.scores import BACKGROUNDS, NETS, Judged, judge, lpips_reasons, pose_scores, rows
+from avatar.evaluation.targets import FinishedRun, Target, capture_targets, left_out_targets, open_run
+from avatar.io.files import write_json
+from avatar.metrics.images import LpipsNet
+from avatar.runtime.progress import progress
+
+
+def evaluate_run(
+    folder: Path,
+    capture: Path | None = None,
+    clip: str | None = None,
+    out: Path | None = None,
+    backend: str = "auto",
+    joints_alone: bool = False,
+) -> tuple[dict[str, Any], str]:
+    """Judge a run by its left-out frames and, where a capture is given, by its truth.
+
+    Writes `evaluation.json` and `evaluation.html` into `out`, the run folder if not given.
+
+    Args:
+        capture: folder of a capture (`docs/capture-format.md`); clip: which clip the run was trained on, needed only
+            where the run's source does not lie in the capture; joints_alone: see `capture_targets`.
+
+    Returns:
+        The content of the JSON file and the table to print.
+
+    Raises:
+        UsageError, AvatarError: see `open_run` and `load_capture`; or there is nothing to compare with.
+    """
+    opened = open_run(folder)
+    if capture is not None and is_multicamera(capture):
+        if joints_alone:
+            raise UsageError(f"{capture} has standing cameras and no held-out poses: nothing is driven there.")
+        return evaluate_stations(opened, capture, clip, out or folder, backend)
+    truth = None if capture is None else load_capture(capture)
+    trained_on = None if truth is None else trained_clip(opened, truth, clip)
+    targets, skipped = left_out_targets(opened, trained_on)
+    joints: dict[str, Any] | None = None
+    if truth is not None and trained_on is not None:
+        placement = place(opened.found, trained_on)
+        more, lost = capture_targets(opened, truth, trained_on, placement, joints_alone)
+        targets, skipped = targets + more, skipped + lost
+        joints = pose_scores(opened, trained_on, placement)
+    masks = "the run's own" if trained_on is None else "true"
+    protocol = {
+        "name": "own" if trained_on is None else f"capture, trained on {trained_on.name}",
+        "test_poses_fitted": False,
+        "masks_of_left_out_frames": masks,
+        "alignment": "none" if trained_on is None else "one scale about the training camera, from the limb joints",
+        "driving": _driving(truth, joints_alone),
+    }
+    return report(opened, targets, skipped, protocol, joints, out or folder, backend)
+
+
+def _driving(capture: Capture | None, joints_alone: bool) -> str:
+    if capture is None or not capture.skeletons:
+        return "none"
+    way = "inverse kinematics on the fitted body to the true joints"
+    if joints_alone:
+        return f"{way} alone"
+    told = capture.skeletons.values()
+    way += ", whose places in its bones are calibrated on the training clip's true joints"
+    if all(skeleton.rest_joints is not None for skeleton in told):
+        way += " and the true skeleton's T-pose"
+    if all(skeleton.rotations is not None for skeleton in told):
+        way += ", held loosely to its rotations"
+    return way
+
+
+def evaluate_stations(
+    opened: FinishedRun, folder: Path, clip: str | None, out: Path, backend: str
+) -> tuple[dict[str, Any], str]:
+    """Judge a run trained on one of several standing cameras by what the others see; see `evaluate_run`."""
+    stations = read_stations(folder)
+    capture = Capture(folder, {name: station.clip for name, station in stations.items()})
+    trained_on = trained_clip(opened, capture, clip)
+    targets, skipped = left_out_targets(opened, None)
+    placement = place(opened.found, trained_on)
+    for name, station in stations.items():
+        if name != trained_on.name:
+            more, lost = station_targets(opened, station, placement, out / f"observed_{name}")
+            targets, skipped = targets + more, skipped + lost
+    protocol = {
+        "name": f"cameras of {folder.name}, trained on {trained_on.name}",
+        "test_poses_fitted": False,
+        "masks": "found in each video, not true",
+        "alignment": "one scale about the training camera, from the limb joints",
+    }
+    return report(opened, targets, skipped, protocol, None, out, backend)
+
+
+def report(
+    opened: FinishedRun,
+    targets: Sequence[Target],
+    skipped: Sequence[str],
+    protocol: dict[str, Any],
+    joints: dict[str, Any] | None,
+    out: Path,
+    backend: str,
+    lpips: Sequence[LpipsNet] = NETS,
+    backgrounds: Sequence[str] = tuple(BACKGROUNDS),
+) -> tuple[dict[str, Any], str]:
+    """Score all targets with these LPIPS networks on these backgrounds and write the files; see `evaluate_run`."""
+    reasons = lpips_reasons(lpips)
+    nets = [net for net, reason in reasons.items() if reason is None]
+    judged: list[Judged] = []
+    skipped = list(skipped)
+    for target in progress(targets, "comparing"):
+        try:
+            judged.append(judge(target, opened, backend, nets, backgrounds))
+        except AvatarError as error:
+            skipped.append(f"{target.group}, {target.name}: {error}")
+    if not judged:
+        raise UsageError(f"Nothing to compare with: {'; '.join(skipped[:3]) or 'the run left no frame out'}.")
+    means = rows(judged)
+    text = "\n".join([_heading(protocol), table(means, reasons), *_poses(joints), *_skipped(skipped)])
+    content = {
+        "made_with": __version__,
+        "run": opened.run.folder.name,
+        "protocol": protocol,
+        "lpips": {net: reason or "computed" for net, reason in reasons.items()},
+        "means": means,
+        "joints": joints,
+        "skipped": skipped,
+        "pictures": [
+            {"group": one.target.group, "name": one.target.name, "angle": one.target.angle, **one.scores}
+            for one in judged
+        ],
+    }
+    write_json(out / "evaluation.json", content)
+    write_page(out / "evaluation.html", f"Evaluation of {opened.run.folder.name}", text, judged)
+    return content, text
+
+
+def trained_clip(opened: FinishedRun, capture: Capture, name: str | None) -> Clip:
+    """The clip of a capture that a run was trained on.
+
+    Raises:
+        UsageError: it cannot be told from the run's source and no name was given, or there is no such clip.
+    """
+    if name is not None:
+        return capture.clip(name)
+    source = Path(str(opened.config.get("source", ""))).resolve()
+    for clip in capture.clips.values():
+        if clip.video.resolve() == source:
+            return clip
+    raise UsageError(
+        f"{opened.run.folder} was not trained on a clip of {capture.folder} as far as its config says: name the clip "
+        f"by --clip ({', '.join(capture.clips)})."
+    )
+
+
+def _heading(protocol: dict[str, Any]) -> str:
+    fitted = "fitted" if protocol["test_poses_fitted"] else "not fitted"
+    rest = "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in protocol.items() if name in SAID)
+    return f"protocol: {protocol['name']}; test poses: {fitted}; {rest}"
+
+
+SAID = (
+    "dataset", "masks", "masks_of_left_out_frames",
+    "alignment", "driving", "split", "resolution", "background", "lpips_net",
+    "poses", "published",
+)  # fmt: skip
+
+
+def _poses(joints: dict[str, Any] | None) -> list[str]:
+    if joints is None:
+        return []
+    values = ", ".join(
+        f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}" for name, value in joints.items()
+    )
+    return [f"poses of the clip against the true joints: {values}"]
+
+
+def _skipped(skipped: Sequence[str]) -> list[str]:
+    if not skipped:
+        return []
+    return [f"skipped and not counted: {len(skipped)}", *(f"  {line}" for line in skipped)]

@@ -1,0 +1,56 @@
+"""What another standing camera saw of the person while the run's camera filmed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from avatar.datasets.multicamera import Station
+from avatar.datasets.posed import prepared
+from avatar.evaluation.alignment import Placement, nearest_frame
+from avatar.evaluation.targets import FinishedRun, Target, Truth, view_angle
+from avatar.io.observations_file import load_observations
+from avatar.observation import observe
+from avatar.types import Observations
+
+
+def station_targets(
+    opened: FinishedRun, station: Station, placement: Placement, folder: Path
+) -> tuple[list[Target], list[str]]:
+    """The frames of one camera with the poses that the run found at the same moments.
+
+    Args:
+        folder: where the masks found in the camera's video are kept, so that they need not be found again.
+
+    Raises:
+        AvatarError: the video cannot be read or shows nobody.
+    """
+    if not (folder / "observations.npz").is_file():
+        observe(station.clip.video, folder)
+    seen, clip = load_observations(folder), station.clip
+    instants = {nearest_frame(clip, float(time)): row for row, time in enumerate(opened.track.times)}
+    camera = placement.camera(clip.cameras[0]).resized(seen.width, seen.height)
+    targets, skipped = [], []
+    for index, time in enumerate(seen.times):
+        frame = nearest_frame(clip, float(time))
+        row = None if frame is None else instants.get(frame)
+        name = f"{clip.name}, frame {frame}"
+        if row is None:
+            skipped.append(f"{name}: the run has no pose at that moment")
+            continue
+        pose = opened.track.poses[row]
+        angle = view_angle(camera, placement.T_found, pose.root_position)
+        targets.append(Target(f"seen by {clip.name}", name, pose, camera, _truth(seen, index, station), angle))
+    return targets, skipped
+
+
+def _truth(seen: Observations, index: int, station: Station) -> Truth:
+    camera = station.clip.cameras[0].resized(seen.width, seen.height)
+
+    def read() -> tuple[Tensor, Tensor]:
+        image, mask = prepared(seen.images[index], seen.masks[index], camera.K[0].numpy(), station.distortion)
+        return torch.from_numpy(image).float() / 255, torch.from_numpy(mask).float() / 255
+
+    return read

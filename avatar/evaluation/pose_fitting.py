@@ -1,0 +1,52 @@
+"""Fitting a test pose to its own test picture, as some publications do before they measure. Never done unless asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from avatar.evaluation.targets import FinishedRun, Target
+from avatar.rendering import render
+from avatar.training import losses
+from avatar.training.config import LearningRates
+from avatar.training.pose_refinement import PoseRefinement
+from avatar.types import BodyPose, BodyTrack
+
+STEPS = 50  # as many as GART takes for each picture
+
+
+def fit_pose(opened: FinishedRun, target: Target, backend: str, steps: int = STEPS) -> Target:
+    """The target with its pose moved by Adam to fit its picture and mask; the avatar and the camera stay as they are.
+
+    Raises:
+        AvatarError: the picture cannot be read.
+    """
+    device = opened.avatar.device
+    rgb, mask = (part.to(device) for part in target.truth())
+    black, camera = rgb.new_zeros(3), target.camera.to(device)
+    alone = BodyTrack(
+        body=opened.track.body,
+        betas=opened.track.betas,
+        poses=BodyPose(target.pose.root_position[None], target.pose.rotations[None]).to(device),
+        times=torch.zeros(1),
+        confidence=torch.ones(1, target.pose.rotations.shape[-3]),
+        instant=torch.zeros(1, dtype=torch.int64),
+    )
+    refinement = PoseRefinement(alone, torch.ones(1, dtype=torch.bool))
+    refinement.to(device)
+    opened.avatar.requires_grad_(False)
+    rates = LearningRates()
+    optimizer = torch.optim.Adam(
+        [
+            {"params": [refinement.turns], "lr": rates.turns},
+            {"params": [refinement.shifts], "lr": rates.shifts},
+        ]
+    )
+    for _ in range(steps):
+        out = render(opened.avatar.pose(refinement.pose(0)), camera, backend)
+        seen = losses.compare(out, rgb, mask, black)
+        optimizer.zero_grad(set_to_none=True)
+        (seen.difference + seen.coverage).backward()
+        optimizer.step()
+    return replace(target, pose=refinement.refined().poses[0].to("cpu"))

@@ -1,0 +1,128 @@
+"""Pictures of a run for somebody else's scorer: any poses, any cameras, with alpha."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from avatar.datasets.capture import read_capture_cameras, read_capture_skeleton
+from avatar.errors import AvatarError, UsageError
+from avatar.evaluation.drive import drive
+from avatar.evaluation.targets import FinishedRun, Placement
+from avatar.io.files import read_json, read_npz
+from avatar.io.images import write_image
+from avatar.io.track_file import load_track
+from avatar.rendering import render
+from avatar.rendering.camera_paths import load_cameras
+from avatar.runtime.progress import progress
+from avatar.types import BodyPose, Cameras, RenderOutput
+
+
+@dataclass(frozen=True)
+class Shots:
+    """Cameras and poses that were read from files, in the run's world; `names` of the cameras."""
+
+    cameras: Cameras
+    names: tuple[str, ...]
+    poses: BodyPose
+
+
+def read_shots(opened: FinishedRun, cameras: Path, poses: Path, training_camera: Path | None, scale: float) -> Shots:
+    """Read what shall be rendered.
+
+    Args:
+        cameras: a camera file of ours (`avatar.rendering.camera_paths`), a track (its cameras), or a capture's cameras.json or gt.npz.
+        poses: a track, or a capture's gt.npz, whose true joints drive the body by inverse kinematics.
+        training_camera: the capture's camera file of the clip that the run was trained on: capture files are then
+            placed in the run's world through it, so that the learned light falls from the right side.
+        scale: true metres for one metre of the run, as `avatar evaluate` says.
+
+    Raises:
+        UsageError: a file is missing, or no training camera was given where a scale was.
+        AvatarError: a file is of none of these kinds.
+    """
+    placement = _placement(opened, training_camera, scale)
+    own, names, foreign = _cameras(cameras)
+    if foreign and placement is not None:
+        placed = [placement.camera(own[i]) for i in range(len(own))]
+        own = Cameras(own.K, torch.cat([one.T_camera_world for one in placed]), own.width, own.height)
+    return Shots(own, names, _poses(opened, poses, placement))
+
+
+def _placement(opened: FinishedRun, path: Path | None, scale: float) -> Placement | None:
+    if path is None:
+        if scale != 1.0:
+            raise UsageError(
+                "--scale is about the training camera: give the capture's file of it by --training-camera."
+            )
+        return None
+    cameras, _ = read_capture_cameras(path)
+    return Placement(cameras.T_camera_world[0], opened.cameras.T_camera_world[0], scale)
+
+
+def _cameras(path: Path) -> tuple[Cameras, tuple[str, ...], bool]:
+    """Cameras, their names, and whether they are a capture's."""
+    if path.suffix == ".json" and "T_camera_world" in _keys(read_json(path)):
+        cameras = load_cameras(path)
+    elif path.suffix == ".npz" and "format" in read_npz(path):
+        found = load_track(path).cameras
+        if found is None:
+            raise AvatarError(f"The track {path} was not filmed: it has no cameras.")
+        cameras = found
+    else:
+        return (*read_capture_cameras(path), True)
+    return cameras, tuple(f"{index:04d}" for index in range(len(cameras))), False
+
+
+def _keys(content: Any) -> set[str]:
+    return set(content) if isinstance(content, dict) else set()
+
+
+def _poses(opened: FinishedRun, path: Path, placement: Placement | None) -> BodyPose:
+    if path.suffix != ".npz":
+        raise UsageError(f"Poses are read from a track or a capture's gt.npz, both .npz, not from {path.name}.")
+    if "format" in read_npz(path):
+        return load_track(path).poses
+    truth = read_capture_skeleton(path)
+    return drive(opened.avatar.body, opened.avatar.rest, truth if placement is None else placement.skeleton(truth))
+
+
+def pairs(shots: Shots, paired: bool) -> Iterator[tuple[str, int, int]]:
+    """Name, camera and pose of each picture: every pose from every camera, or camera i with pose i.
+
+    Raises:
+        UsageError: they shall be paired and differ in number.
+    """
+    if paired:
+        if len(shots.cameras) != len(shots.poses):
+            raise UsageError(f"--pair needs as many cameras ({len(shots.cameras)}) as poses ({len(shots.poses)}).")
+        yield from ((f"{index:04d}", index, index) for index in range(len(shots.poses)))
+        return
+    for pose in range(len(shots.poses)):
+        for camera, name in enumerate(shots.names):
+            yield (f"{pose:04d}" if len(shots.names) == 1 else f"{pose:04d}_{name}"), camera, pose
+
+
+@torch.no_grad()
+def write_shots(opened: FinishedRun, shots: Shots, paired: bool, out: Path, backend: str) -> int:
+    """Write each picture as RGBA png with straight colour; returns how many."""
+    wanted = list(pairs(shots, paired))
+    device = opened.avatar.device
+    for name, camera, pose in progress(wanted, "rendering"):
+        gaussians = opened.avatar.pose(shots.poses[pose].to(device))
+        output = render(gaussians, shots.cameras[camera].to(device), backend)
+        write_image(out / f"{name}.png", straight_rgba(output))
+    return len(wanted)
+
+
+def straight_rgba(output: RenderOutput) -> UInt8[np.ndarray, "h w 4"]:
+    """The first picture with straight (not premultiplied) colour and its coverage."""
+    alpha = output.alpha[0, ..., None].clamp(0, 1)
+    rgba = torch.cat([output.rgb[0] / alpha.clamp_min(1e-6), alpha], dim=-1)
+    return (rgba.clamp(0, 1) * 255).round().byte().cpu().numpy()

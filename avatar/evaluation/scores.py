@@ -1,0 +1,176 @@
+"""Scores of pictures and of poses, one record each, and their means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.body.skeleton import SMPL_JOINTS
+from avatar.body.skinning import joint_transforms
+from avatar.datasets.capture import Clip
+from avatar.evaluation.alignment import Placement
+from avatar.evaluation.comparison_strip import strip
+from avatar.evaluation.drive import HIPS, SCORED
+from avatar.evaluation.targets import SIDE_DEGREES, FinishedRun, Target
+from avatar.geometry import procrustes
+from avatar.metrics import images as metrics
+from avatar.rendering import render
+from avatar.types import Cameras
+
+BACKGROUNDS = {"white": 1.0, "black": 0.0}
+NETS: tuple[metrics.LpipsNet, ...] = ("alex", "vgg")
+FEET = [SMPL_JOINTS.index("left_foot"), SMPL_JOINTS.index("right_foot")]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A target's scores, and what there is to look at on white (`strip`)."""
+
+    target: Target
+    scores: dict[str, float]
+    strip: bytes
+
+
+def lpips_reasons(nets: Sequence[metrics.LpipsNet] = NETS) -> dict[metrics.LpipsNet, str | None]:
+    """For each network why it cannot be used here, or None."""
+    reasons: dict[metrics.LpipsNet, str | None] = {}
+    for net in nets:
+        try:
+            metrics.load_lpips(net)
+            reasons[net] = None
+        except metrics.LpipsUnavailable as error:
+            reasons[net] = str(error)
+    return reasons
+
+
+@torch.no_grad()
+def judge(
+    target: Target,
+    opened: FinishedRun,
+    backend: str,
+    nets: Sequence[metrics.LpipsNet],
+    backgrounds: Sequence[str] = tuple(BACKGROUNDS),
+) -> Judged:
+    """Render one target and score it, composited over each background with its own coverage.
+
+    Returns:
+        Scores by name, such as `psnr_white` and `psnr_box_white`; those of the box are missing where the truth
+        shows nobody.
+    """
+    device = opened.avatar.device
+    rgb, alpha = target.truth()
+    out = render(opened.avatar.pose(target.pose.to(device)), target.camera.to(device), backend)
+    found_alpha = out.alpha[0].cpu().clamp(0, 1)
+    scores = {"iou": metrics.alpha_iou(found_alpha, alpha)}
+    box = metrics.person_box(alpha)
+    pair: dict[str, tuple[Tensor, Tensor]] = {}
+    for name in backgrounds:
+        value = BACKGROUNDS[name]
+        truth = rgb * alpha[..., None] + value * (1 - alpha[..., None])
+        image = out.on([value] * 3)[0].cpu().clamp(0, 1)
+        pair[name] = (image, truth)
+        scores |= picture_scores(image, truth, nets, name)
+        if box is not None:
+            scores |= picture_scores(image[box], truth[box], nets, f"box_{name}")
+    image, truth = pair["white"] if "white" in pair else next(iter(pair.values()))
+    return Judged(target, scores, strip(truth, image))
+
+
+def picture_scores(
+    image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], nets: Sequence[metrics.LpipsNet], label: str
+) -> dict[str, float]:
+    """PSNR, SSIM and LPIPS of one pair, named `psnr_LABEL` and so on."""
+    scores = {f"psnr_{label}": metrics.psnr(image, truth), f"ssim_{label}": metrics.ssim(image, truth)}
+    return scores | {f"lpips_{net}_{label}": metrics.lpips(image, truth, net) for net in nets}
+
+
+def rows(judged: Sequence[Judged]) -> dict[str, dict[str, float]]:
+    """Mean scores of each group, and of its parts nearer and farther than 90 degrees from the training camera."""
+    groups: dict[str, list[Judged]] = {}
+    for one in judged:
+        groups.setdefault(one.target.group, []).append(one)
+    parts: dict[str, list[Judged]] = {}
+    for name, members in groups.items():
+        parts[name] = members
+        for side, keep in (
+            ("within", lambda angle: angle <= SIDE_DEGREES),
+            ("beyond", lambda angle: angle > SIDE_DEGREES),
+        ):
+            seen = [one for one in members if one.target.angle is not None and keep(one.target.angle)]
+            if 0 < len(seen) < len(members):
+                parts[f"{name}, {side} {SIDE_DEGREES:.0f}°"] = seen
+    return {name: _means([one.scores for one in members]) for name, members in parts.items()}
+
+
+def _means(scores: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Means over the records that have each number: what is missing is never counted as zero."""
+    names = dict.fromkeys(name for record in scores for name in record)
+    means: dict[str, float] = {"pictures": float(len(scores))}
+    for name in names:
+        values = [record[name] for record in scores if name in record]
+        means[name] = sum(values) / len(values)
+    return means
+
+
+def pose_scores(opened: FinishedRun, clip: Clip, placement: Placement) -> dict[str, Any]:
+    """The run's poses against the true joints, in true metres, on the limbs, shoulders and neck.
+
+    Distances are in millimetres, with the middle of the hips brought together first (`mpjpe`) or after Procrustes
+    (`pa_mpjpe`), both also with one constant offset a joint taken out (`_offsets`), since skeletons differ.
+    `size_after_scale` is the body's size relative to the true one once the depth is right: it leaves 1 where the
+    focal length was found wrongly, which one scale cannot mend (`focal_ratio`: found by true). A video does not tell
+    where its optical axis lies, so that everything stands aside by `principal_point_x_px` and `_y_px` (assumed minus
+    true, in pixels of the true camera) when it is seen from elsewhere.
+    """
+    pairs = opened.found.frames_of(clip)
+    frames, own = list(pairs), [int(opened.track.instant[i]) for i in pairs.values()]
+    avatar = opened.avatar
+    poses = avatar.body.complete(opened.track.poses[own])
+    Ts = joint_transforms(avatar.rest.joints, avatar.body.parents, poses)[:, list(avatar.body.smpl_index)].clone()
+    Ts[..., :3, 3] *= placement.scale
+    truth = placement.points(clip.joints[frames]) * placement.scale
+    found = Ts[..., :3, 3]
+    depth = placement.T_found[2, :3]
+    hips_off = (found[:, list(HIPS)] - truth[:, list(HIPS)]).mean(1)
+    centred = Ts.clone()
+    centred[..., :3, 3] -= hips_off[:, None]
+    offset = metrics.with_constant_offsets(centred, truth)
+    chosen, hips = list(SCORED), [SCORED.index(hip) for hip in HIPS]
+    fps = (len(frames) - 1) / max(float(clip.times[frames[-1]] - clip.times[frames[0]]), 1e-6)
+    contact = metrics.standing(truth[:, FEET], fps)
+    sliding = metrics.foot_sliding(found[:, FEET], contact, fps)
+    true_sliding = metrics.foot_sliding(truth[:, FEET], contact, fps)
+    return {
+        "frames": len(frames),
+        "scale": placement.scale,
+        "size_after_scale": float(procrustes(truth[:, chosen], found[:, chosen])[0].mean()),
+        "focal_ratio": _relative_focal(opened.cameras) / _relative_focal(clip.cameras),
+        **{f"principal_point_{axis}_px": value for axis, value in _axis_off(opened.cameras, clip.cameras).items()},
+        "mpjpe_mm": 1e3 * float(metrics.mpjpe(found[:, chosen], truth[:, chosen], hips).mean()),
+        "pa_mpjpe_mm": 1e3 * float(metrics.pa_mpjpe(found[:, chosen], truth[:, chosen]).mean()),
+        "mpjpe_offsets_mm": 1e3 * float(metrics.mpjpe(offset[:, chosen], truth[:, chosen], hips).mean()),
+        "pa_mpjpe_offsets_mm": 1e3 * float(metrics.pa_mpjpe(offset[:, chosen], truth[:, chosen]).mean()),
+        "hips_depth_rms_mm": 1e3 * float((hips_off @ depth).square().mean().sqrt()),
+        "acceleration_error_m_s2": float(
+            metrics.acceleration_error(found[:, chosen], truth[:, chosen], fps).mean()
+        ) if len(frames) > 2 else None,
+        "foot_sliding_mm_s": None if sliding is None else 1e3 * sliding,
+        "true_foot_sliding_mm_s": None if true_sliding is None else 1e3 * true_sliding,
+    }  # fmt: skip
+
+
+def _relative_focal(cameras: Cameras) -> float:
+    """Focal length of the first camera in widths of its picture."""
+    return float(cameras.K[0, 0, 0] / cameras.width)
+
+
+def _axis_off(assumed: Cameras, true: Cameras) -> dict[str, float]:
+    """How far the assumed principal point is from the true one, in pixels of the true camera."""
+    scale = true.width / assumed.width
+    off = scale * assumed.K[0, :2, 2] - true.K[0, :2, 2]
+    return {"x": float(off[0]), "y": float(off[1])}

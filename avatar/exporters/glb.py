@@ -1,0 +1,181 @@
+"""The body's mesh as binary glTF 2.0: skeleton, weights, colours taken from the splats, motions as animations.
+
+glTF is Y up, metres, and its models face +Z, just as ours, so nothing is turned. Blender, three.js, Unity and
+others open the file as any rigged character.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar import __version__
+from avatar.exporters.skin_weights import strongest_joints
+from avatar.geometry import quat_from_rotation, vertex_normals
+from avatar.io.files import replacing
+from avatar.model.avatar import Avatar
+from avatar.types import BodyPose, BodyTrack
+
+FLOAT, UNSIGNED_BYTE, UNSIGNED_SHORT, UNSIGNED_INT = 5126, 5121, 5123, 5125
+ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER = 34962, 34963
+NEIGHBOURS = 8  # splats that colour one vertex
+
+
+@dataclass
+class Buffer:
+    """The binary part of the file and the tables that say what lies where."""
+
+    data: bytearray = field(default_factory=bytearray)
+    views: list[dict[str, Any]] = field(default_factory=list)
+    accessors: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, array: np.ndarray, kind: str, target: int | None = None, bounds: bool = False, **extra: Any) -> int:
+        """Append an array; returns the index of its accessor. `kind` is SCALAR, VEC3, ..."""
+        component = {"f4": FLOAT, "u1": UNSIGNED_BYTE, "u2": UNSIGNED_SHORT, "u4": UNSIGNED_INT}[array.dtype.str[1:]]
+        view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self.data), "byteLength": array.nbytes}
+        self.views.append(view | ({"target": target} if target else {}))
+        self.data += np.ascontiguousarray(array).tobytes()
+        self.data += bytes(-len(self.data) % 4)
+        accessor = {"bufferView": len(self.views) - 1, "componentType": component, "count": len(array), "type": kind}
+        if bounds:
+            flat = array.reshape(len(array), -1)
+            accessor |= {"min": flat.min(0).tolist(), "max": flat.max(0).tolist()}
+        self.accessors.append(accessor | extra)
+        return len(self.accessors) - 1
+
+
+@torch.no_grad()
+def write_glb(
+    avatar: Avatar, path: Path, pose: BodyPose | None = None, motions: Mapping[str, BodyTrack] | None = None
+) -> None:
+    """Write the body as a rigged, coloured mesh.
+
+    Args:
+        avatar: the avatar.
+        path: the file to write.
+        pose: the pose in which the skeleton stands; at rest, on its own place, if not given.
+        motions: animations by name.
+
+    Raises:
+        AvatarError: the file cannot be written.
+    """
+    buffer = Buffer()
+    joints = len(avatar.body.parents)
+    mesh = {"name": "body", "primitives": [_primitive(avatar, buffer)]}
+    inverse_binds = np.tile(np.eye(4, dtype="<f4"), (joints, 1, 1))
+    inverse_binds[:, :3, 3] = -_array(avatar.rest.joints)
+    skin = {
+        "joints": list(range(joints)),
+        "skeleton": 0,
+        # glTF stores matrices column by column.
+        "inverseBindMatrices": buffer.add(inverse_binds.transpose(0, 2, 1).copy(), "MAT4"),
+    }
+    nodes = _joint_nodes(avatar, pose) + [{"name": "avatar", "mesh": 0, "skin": 0}]
+    animations = [_animation(avatar, name, track, buffer) for name, track in (motions or {}).items()]
+    content = {
+        "asset": {"version": "2.0", "generator": f"avatar {__version__}"},
+        "scene": 0,
+        "scenes": [{"nodes": [0, joints]}],
+        "nodes": nodes,
+        "meshes": [mesh],
+        "materials": [{"name": "skin", "pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 0.9}}],
+        "skins": [skin],
+        "buffers": [{"byteLength": len(buffer.data)}],
+        "bufferViews": buffer.views,
+        "accessors": buffer.accessors,
+    }
+    if animations:
+        content["animations"] = animations
+    with replacing(path) as temporary:
+        temporary.write_bytes(_container(content, bytes(buffer.data)))
+
+
+def _primitive(avatar: Avatar, buffer: Buffer) -> dict[str, Any]:
+    vertices, faces = avatar.rest.vertices, avatar.body.faces
+    joints, weights = strongest_joints(avatar.body.weights, 4)
+    attributes = {
+        "POSITION": buffer.add(_array(vertices), "VEC3", ARRAY_BUFFER, bounds=True),
+        "NORMAL": buffer.add(_array(vertex_normals(vertices, faces)), "VEC3", ARRAY_BUFFER),
+        "COLOR_0": buffer.add(_array(linear_from_srgb(vertex_colors(avatar))), "VEC3", ARRAY_BUFFER),
+        "JOINTS_0": buffer.add(_array(joints, "<u2"), "VEC4", ARRAY_BUFFER),
+        "WEIGHTS_0": buffer.add(_array(weights, "<u1"), "VEC4", ARRAY_BUFFER, normalized=True),
+    }
+    indices = buffer.add(_array(faces.flatten(), "<u4"), "SCALAR", ELEMENT_ARRAY_BUFFER)
+    return {"attributes": attributes, "indices": indices, "material": 0}
+
+
+def _joint_nodes(avatar: Avatar, pose: BodyPose | None) -> list[dict[str, Any]]:
+    """The skeleton as nodes; each joint's frame is parallel to the world's at rest."""
+    body, places = avatar.body, avatar.rest.joints
+    quats = None if pose is None else quat_from_rotation(avatar.body.complete(pose).rotations)
+    nodes: list[dict[str, Any]] = []
+    for joint, parent in enumerate(body.parents):
+        offset = places[joint] - places[parent] if parent >= 0 else places[joint]
+        if parent < 0 and pose is not None:
+            offset = pose.root_position
+        node: dict[str, Any] = {"name": body.joint_names[joint], "translation": offset.tolist()}
+        if quats is not None:
+            node["rotation"] = quats[joint, [1, 2, 3, 0]].tolist()
+        children = [child for child, above in enumerate(body.parents) if above == joint]
+        nodes.append(node | ({"children": children} if children else {}))
+    return nodes
+
+
+def _animation(avatar: Avatar, name: str, track: BodyTrack, buffer: Buffer) -> dict[str, Any]:
+    poses = avatar.body.complete(track.poses)
+    times = buffer.add(_array(track.times - track.times[0]), "SCALAR", bounds=True)
+    samplers = [{"input": times, "output": buffer.add(_array(poses.root_position), "VEC3")}]
+    channels = [{"sampler": 0, "target": {"node": 0, "path": "translation"}}]
+    quats = _continuous(quat_from_rotation(poses.rotations))
+    for joint in range(quats.shape[1]):
+        output = buffer.add(_array(quats[:, joint, [1, 2, 3, 0]]), "VEC4")
+        channels.append({"sampler": len(samplers), "target": {"node": joint, "path": "rotation"}})
+        samplers.append({"input": times, "output": output})
+    return {"name": name, "samplers": samplers, "channels": channels}
+
+
+def _continuous(quats: Float[Tensor, "frames joints 4"]) -> Float[Tensor, "frames joints 4"]:
+    """The same rotations with signs that do not jump, since some players interpolate the numbers as they are."""
+    flips = torch.where((quats[1:] * quats[:-1]).sum(-1) < 0, -1.0, 1.0)
+    signs = torch.cat([torch.ones_like(flips[:1]), flips]).cumprod(0)
+    return quats * signs[..., None]
+
+
+def vertex_colors(avatar: Avatar) -> Float[Tensor, "v 3"]:
+    """Colours of the body's vertices, sRGB: the mean of the nearest splats' own, by nearness and opacity."""
+    from scipy.spatial import cKDTree
+
+    count = min(NEIGHBOURS, len(avatar))
+    tree = cKDTree(_array(avatar.rest_means()))
+    distances, nearest = tree.query(_array(avatar.rest.vertices), k=range(1, count + 1))
+    opacities = _array(avatar.gaussians.opacities)[nearest]
+    weights = opacities / (distances + 0.002)
+    colors = (weights[..., None] * _array(avatar.gaussians.colors)[nearest]).sum(1) / weights.sum(1, keepdims=True)
+    return torch.from_numpy(colors.astype(np.float32))
+
+
+def linear_from_srgb(srgb: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
+    """Linear light, in which glTF's vertex colours are (IEC 61966-2-1)."""
+    return torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+
+
+def _array(tensor: Tensor, kind: str = "<f4") -> np.ndarray:
+    return tensor.detach().cpu().numpy().astype(kind)
+
+
+def _container(content: dict[str, Any], binary: bytes) -> bytes:
+    """The GLB container: a header and two chunks, each padded to four bytes (glTF 2.0, section 4.4)."""
+    text = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
+    text += b" " * (-len(text) % 4)
+    binary += bytes(-len(binary) % 4)
+    chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(binary), b"BIN\0") + binary
+    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks

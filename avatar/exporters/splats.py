@@ -1,0 +1,86 @@
+"""Splats as PLY with the fields of 3D Gaussian splatting (Kerbl et al. 2023), which every splat viewer reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from avatar import __version__
+from avatar.errors import AvatarError
+from avatar.io.files import replacing, write_json
+from avatar.types import Gaussians
+
+FIELDS = (
+    "x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity",
+    "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3",
+)  # fmt: skip
+SH_C0 = 0.28209479177387814  # the constant spherical harmonic: colour = 0.5 + SH_C0 * f_dc
+FRAME_NOTE = "Y up, metres, the person at rest faces +Z with the left hand at +X, floor near y = 0"
+# Formats that the optional package gaussforge writes from a PLY.
+PACKED_FORMATS = ("splat", "spz", "sog", "ksplat")
+
+
+def ply_bytes(gaussians: Gaussians, comments: Iterable[str] = ()) -> bytes:
+    """A binary little-endian PLY: logit opacities, log scales, quaternions wxyz, colours as constant harmonics."""
+    opacities = gaussians.opacities.clamp(1e-6, 1 - 1e-6)
+    columns = torch.cat(
+        [
+            gaussians.means,
+            torch.zeros_like(gaussians.means),  # normals, which the format has but nothing reads
+            (gaussians.colors - 0.5) / SH_C0,
+            torch.logit(opacities)[:, None],
+            gaussians.scales.log(),
+            torch.nn.functional.normalize(gaussians.quats, dim=-1),
+        ],
+        dim=1,
+    )
+    lines = ["ply", "format binary_little_endian 1.0"]
+    lines += [f"comment {text}" for text in (f"avatar {__version__}", FRAME_NOTE, *comments)]
+    lines += [f"element vertex {len(gaussians)}", *(f"property float {name}" for name in FIELDS), "end_header"]
+    return ("\n".join(lines) + "\n").encode() + columns.detach().cpu().numpy().astype("<f4").tobytes()
+
+
+def write_ply(gaussians: Gaussians, path: Path, comments: Iterable[str] = ()) -> None:
+    """Write splats as `.ply`, replacing the file in one step."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(ply_bytes(gaussians, comments))
+
+
+def write_ply_sequence(frames: Iterable[Gaussians], folder: Path, stem: str) -> int:
+    """Write `folder/stem_0000.ply` and so on, which SuperSplat and Blender add-ons play; returns how many."""
+    count = 0
+    for count, gaussians in enumerate(frames, start=1):
+        write_ply(gaussians, folder / f"{stem}_{count - 1:04d}.ply")
+    return count
+
+
+def write_packed(gaussians: Gaussians, path: Path) -> None:
+    """Write splats as `.splat`, `.spz`, `.sog` or `.ksplat`, and what frame they are in as a JSON beside the file.
+
+    Raises:
+        AvatarError: gaussforge is not installed, or could not write the format.
+    """
+    kind = path.suffix[1:].lower()
+    data = _converted(ply_bytes(gaussians), kind)
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+    write_json(path.with_name(path.name + ".json"), {"frame": FRAME_NOTE, "splats": len(gaussians)})
+
+
+def _converted(ply: bytes, kind: str) -> bytes:
+    try:
+        import gaussforge
+    except ImportError as error:
+        raise AvatarError(
+            f"Writing .{kind} needs the package gaussforge: pip install 'splat-avatar[splats]'. "
+            "A .ply needs nothing and opens in the same viewers."
+        ) from error
+    # It answers with {"error": sentence} where others raise.
+    answer = gaussforge.GaussForge().convert(ply, "ply", kind)
+    if "data" not in answer:
+        raise AvatarError(
+            f"gaussforge {gaussforge.__version__} cannot write .{kind}: {answer.get('error', 'no data')}."
+        )
+    return bytes(answer["data"])

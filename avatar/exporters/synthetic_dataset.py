@@ -1,0 +1,192 @@
+"""Pictures of the avatar with everything known about them, to train other networks on.
+
+Each sample is a random pose (frames of the given motions, the upper body of one with the lower body of another, and
+a random heading) seen by a random camera. The folder holds `images/`, `masks/`, `depth/`, `normals/` and one
+`labels.json`; docs/export.md describes every entry.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar import __version__
+from avatar.body import smpl_pose
+from avatar.body.skeleton import SMPL_JOINTS
+from avatar.body.skinning import joint_transforms
+from avatar.exporters.splats import FRAME_NOTE
+from avatar.geometry import project, quat_multiply, rotation_from_quat, rotation_from_rotvec, rotation_to_rotvec
+from avatar.io.files import replacing, write_json
+from avatar.io.images import write_image
+from avatar.model.avatar import Avatar
+from avatar.rendering import render
+from avatar.rendering.camera_paths import intrinsics, look_at
+from avatar.runtime.progress import progress
+from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians
+
+# What stays with the legs, so that the feet stand as they stood, when halves of two poses are joined.
+LOWER_BODY = [i for i, name in enumerate(SMPL_JOINTS) if name.endswith(("pelvis", "hip", "knee", "ankle", "foot"))]
+FIELDS_OF_VIEW = (25.0, 65.0)  # degrees across the longer side
+ELEVATIONS = (-15.0, 45.0)  # degrees above the horizon
+FILLED = (0.45, 0.95)  # of the picture's height or width, how much the person takes up
+DEPTH_UNIT = 0.001  # metres that one step of a depth picture means
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture and its truth."""
+
+    pose: BodyPose
+    camera: Cameras
+    rgb: Float[Tensor, "h w 3"]
+    alpha: Float[Tensor, "h w"]
+    depth: Float[Tensor, "h w"]
+    normals: Float[Tensor, "h w 3"]
+
+
+@torch.no_grad()
+def write_dataset(
+    avatar: Avatar,
+    motions: Mapping[str, BodyTrack],
+    folder: Path,
+    count: int,
+    width: int,
+    height: int,
+    seed: int = 0,
+    backend: str = "auto",
+) -> None:
+    """Write `count` labelled pictures; the same seed gives the same ones.
+
+    Raises:
+        AvatarError: a file cannot be written.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    poses = [track.poses[frame] for track in motions.values() for frame in range(len(track))]
+    entries = []
+    for index in progress(range(count), "pictures"):
+        pose = random_pose(poses, generator)
+        camera = random_camera(avatar, pose, width, height, generator)
+        sample = draw(avatar, pose, camera, torch.rand(3, generator=generator), backend)
+        _write_sample(sample, folder, index)
+        entries.append(_entry(avatar, sample, index))
+    write_json(
+        folder / "labels.json",
+        {
+            "made_by": f"avatar {__version__}",
+            "frame": FRAME_NOTE,
+            "body": avatar.body.name,
+            "betas": avatar.betas.tolist(),
+            "joints": list(SMPL_JOINTS),
+            "depth_unit_m": DEPTH_UNIT,
+            "seed": seed,
+            "samples": entries,
+        },
+    )
+
+
+def random_pose(poses: list[BodyPose], generator: torch.Generator) -> BodyPose:
+    """The legs of one pose under the spine and arms of another, standing at the origin with a random heading."""
+    upper, lower = (poses[int(i)] for i in torch.randint(len(poses), (2,), generator=generator))
+    rotations = upper.rotations.clone()
+    rotations[LOWER_BODY] = lower.rotations[LOWER_BODY]
+    turn = torch.rand(1, generator=generator) * 2 * math.pi
+    heading = rotation_from_rotvec(torch.cat([torch.zeros(1), turn, torch.zeros(1)]))
+    rotations[0] = heading @ rotations[0]
+    return BodyPose(lower.root_position * torch.tensor([0.0, 1.0, 0.0]), rotations)
+
+
+def random_camera(avatar: Avatar, pose: BodyPose, width: int, height: int, generator: torch.Generator) -> Cameras:
+    """A camera from any side that has the person in view."""
+
+    def between(low: float, high: float) -> float:
+        return low + (high - low) * float(torch.rand(1, generator=generator))
+
+    azimuth, elevation = between(0.0, 2 * math.pi), math.radians(between(*ELEVATIONS))
+    K = intrinsics(width, height, between(*FIELDS_OF_VIEW))
+    means = avatar.pose(pose).means
+    low, high = means.amin(0), means.amax(0)
+    wide, tall = float((high - low)[[0, 2]].norm()), float(high[1] - low[1])
+    # The nearer half of the person must lie within the picture too.
+    distance = float(K[0, 0]) * max(wide / width, tall / height) / between(*FILLED) + wide / 2
+    away = torch.tensor(
+        [math.sin(azimuth) * math.cos(elevation), math.sin(elevation), math.cos(azimuth) * math.cos(elevation)]
+    )
+    target = (low + high) / 2
+    T_camera_world = look_at((target + distance * away)[None], target[None])
+    return Cameras(K[None], T_camera_world, width, height)
+
+
+def draw(avatar: Avatar, pose: BodyPose, camera: Cameras, background: Float[Tensor, " 3"], backend: str) -> Sample:
+    """The picture of a pose on one background colour, with depth and normals (camera axes, OpenCV)."""
+    gaussians = avatar.pose(pose)
+    seen = render(gaussians, camera, backend)
+    alpha = seen.alpha[0]
+    covered = alpha.clamp_min(1e-6)
+    normals = posed_normals(avatar, gaussians) @ camera.T_camera_world[0, :3, :3].T
+    # Normals are drawn like colours, which must lie in [0, 1].
+    drawn = render(replace(gaussians, colors=(normals + 1) / 2), camera, backend).rgb[0]
+    mean = torch.nn.functional.normalize(drawn / covered[..., None] * 2 - 1, dim=-1)
+    solid = alpha > 0.5
+    return Sample(
+        pose=pose,
+        camera=camera,
+        rgb=seen.on(background)[0],
+        alpha=alpha,
+        depth=torch.where(solid, seen.depth[0] / covered, 0.0),
+        normals=torch.where(solid[..., None], mean, 0.0),
+    )
+
+
+def posed_normals(avatar: Avatar, gaussians: Gaussians) -> Float[Tensor, "n 3"]:
+    """World normals of the surface under each Gaussian: those at rest, turned as the Gaussian was."""
+    rest = avatar.gaussians.orientations(avatar.surface.quats)
+    turn = quat_multiply(gaussians.quats, rest * rest.new_tensor([1.0, -1.0, -1.0, -1.0]))
+    return (rotation_from_quat(turn) @ avatar.surface.normals[..., None]).squeeze(-1)
+
+
+def _write_sample(sample: Sample, folder: Path, index: int) -> None:
+    for name, values in (("images", sample.rgb), ("masks", sample.alpha), ("normals", (sample.normals + 1) / 2)):
+        write_image(folder / name / f"{index:06d}.png", (values.clamp(0, 1) * 255).round().byte().cpu().numpy())
+    _write_depth(folder / "depth" / f"{index:06d}.png", sample.depth)
+
+
+def _write_depth(path: Path, depth: Float[Tensor, "h w"]) -> None:
+    """A 16-bit grey png; 0 where nothing is."""
+    from PIL import Image
+
+    steps = (depth / DEPTH_UNIT).round().clamp(0, 65535).cpu().numpy().astype(np.uint16)
+    with replacing(path) as temporary:
+        Image.fromarray(steps).save(temporary)
+
+
+def _entry(avatar: Avatar, sample: Sample, index: int) -> dict[str, Any]:
+    """The labels of one picture, as plain numbers."""
+    pose, camera = sample.pose, sample.camera
+    complete = avatar.body.complete(pose)
+    places = joint_transforms(avatar.rest.joints, avatar.body.parents, complete)[list(avatar.body.smpl_index), :3, 3]
+    pixels, depths = project(camera.K[0], camera.T_camera_world[0], places)
+    inside = (pixels >= 0).all(-1) & (pixels < torch.tensor([camera.width, camera.height])).all(-1) & (depths > 0)
+    rotvecs = rotation_to_rotvec(smpl_pose(pose).rotations)
+    return {
+        "file": f"{index:06d}.png",
+        "width": camera.width,
+        "height": camera.height,
+        "K": camera.K[0].tolist(),
+        "T_camera_world": camera.T_camera_world[0].tolist(),
+        "keypoints": [[*pixel, bool(seen)] for pixel, seen in zip(pixels.tolist(), inside.tolist(), strict=True)],
+        "joints_world": places.tolist(),
+        "smpl": {
+            "global_orient": rotvecs[0].tolist(),
+            "body_pose": rotvecs[1:].flatten().tolist(),
+            # SMPL's translation is what is left of the pelvis' place after its place at rest.
+            "transl": (pose.root_position - avatar.rest.joints[0]).tolist(),
+        },
+    }

@@ -1,0 +1,35 @@
+"""Where the files that ship with the project lie."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from avatar.errors import AvatarError
+
+# A wheel carries the folder `assets` of the repository as `avatar/shipped` (see pyproject.toml).
+_PACKAGE = Path(__file__).resolve().parents[1]
+ROOT = _PACKAGE / "shipped" if (_PACKAGE / "shipped").is_dir() else _PACKAGE.parent / "assets"
+
+
+def asset_path(*parts: str) -> Path:
+    """The path of a shipped file, e.g. `asset_path("clips", "turn.mp4")`.
+
+    Raises:
+        AvatarError: the file is missing from this installation.
+    """
+    path = ROOT.joinpath(*parts)
+    if not path.exists():
+        raise AvatarError(f"The file {path} is missing from this installation: install the project again.")
+    return path
+
+
+def model_folder() -> Path:
+    """Where models that do not ship lie: the folder that AVATAR_MODELS names, or that of the shipped ones."""
+    return Path(os.environ.get("AVATAR_MODELS") or ROOT / "models")
+
+
+def model_path(name: str) -> Path | None:
+    """The path of a model that need not be there, or None."""
+    path = model_folder() / name
+    return path if path.is_file() else None

@@ -1,0 +1,156 @@
+"""Observations as a folder: `frames/00000.jpg`, `masks/00000.png`, `observations.npz` with the rest.
+
+Where pixels are trusted unequally, `trust/00000.png` says how far. Frames of a video, which is compressed anyway, are
+stored as JPEG of high quality, since coding PNG takes ten times as long; pictures that must stay exact (a photo, a
+dataset) as `frames/00000.png`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from avatar.errors import AvatarError, brief
+from avatar.io.files import read_npz, write_npz
+from avatar.io.images import read_image, read_mask, write_image
+from avatar.landmark_layouts import LAYOUTS
+from avatar.types import Cameras, Observations
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class StoredPictures:
+    """The numbered pictures of a folder, read when asked for."""
+
+    folder: Path
+    count: int
+    read: Callable[[Path], np.ndarray]
+    suffix: str = ".png"
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int, /) -> np.ndarray:
+        if not -self.count <= index < self.count:
+            raise IndexError(index)
+        return self.read(picture_path(self.folder, index % self.count, self.suffix))
+
+
+def picture_path(folder: Path, index: int, suffix: str = ".png") -> Path:
+    return folder / f"{index:05d}{suffix}"
+
+
+def frame_path(folder: Path, index: int) -> Path:
+    """Where a frame of a video is kept."""
+    return picture_path(folder / "frames", index, ".jpg")
+
+
+def stored_frames(folder: Path, count: int) -> StoredPictures:
+    suffix = ".png" if picture_path(folder / "frames", 0).is_file() else ".jpg"
+    return StoredPictures(folder / "frames", count, read_color, suffix)
+
+
+def stored_masks(folder: Path, count: int) -> StoredPictures:
+    return StoredPictures(folder / "masks", count, read_mask)
+
+
+def read_color(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    return read_image(path)[..., :3]
+
+
+def save_observations(observations: Observations, folder: Path) -> None:
+    """Write everything; `observations.npz` comes last, so that a folder that has it is whole."""
+    for index in range(len(observations)):
+        write_image(picture_path(folder / "frames", index), observations.images[index])
+        write_image(picture_path(folder / "masks", index), observations.masks[index])
+        if observations.trust is not None:
+            write_image(picture_path(folder / "trust", index), observations.trust[index])
+    save_arrays(observations, folder)
+
+
+def save_arrays(observations: Observations, folder: Path) -> None:
+    """Write `observations.npz` alone, for pictures that already lie in `folder`."""
+    arrays = {name: getattr(observations, name).numpy() for name in ("keypoints", "keypoints_3d", "instant", "times")}
+    if observations.frame_weight is not None:
+        arrays["frame_weight"] = observations.frame_weight.numpy()
+    if observations.cameras is not None:
+        arrays["K"] = observations.cameras.K.numpy()
+        arrays["T_camera_world"] = observations.cameras.T_camera_world.numpy()
+    write_npz(
+        folder / "observations.npz",
+        version=np.array(VERSION),
+        layout=np.array(observations.layout),
+        source=np.array(observations.source),
+        notes=np.array(observations.notes, dtype=np.str_),
+        size=np.array([observations.width, observations.height]),
+        **arrays,
+    )
+
+
+def load_observations(folder: Path) -> Observations:
+    """Read what `save_observations` wrote; pictures stay on disk until asked for.
+
+    Raises:
+        UsageError: the folder holds no observations.
+        AvatarError: they are of another version, broken, or do not fit together.
+    """
+    path = folder / "observations.npz"
+    arrays = read_npz(path)
+    try:
+        return _observations(arrays, folder)
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
+        raise AvatarError(f"{path} does not hold observations as this version writes them: {brief(error)}.") from error
+
+
+def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:
+    if int(arrays["version"]) != VERSION:
+        raise ValueError(f"version {int(arrays['version'])} instead of {VERSION}")
+    layout, count = str(arrays["layout"]), len(arrays["keypoints"])
+    joints = len(LAYOUTS[layout].names)
+    width, height = (int(n) for n in arrays["size"])
+    if not (1 <= width < 10**5 and 1 <= height < 10**5 and count):
+        raise ValueError(f"{count} pictures of {width} x {height} pixels")
+    tensors = {
+        name: _tensor(arrays[name], shape, holes=name == "keypoints_3d")
+        for name, shape in (
+            ("keypoints", (count, joints, 3)), ("keypoints_3d", (count, joints, 3)), ("times", (count,)),
+            ("frame_weight", (count,)), ("K", (count, 3, 3)), ("T_camera_world", (count, 4, 4)),
+        )
+        if name in arrays
+    }  # fmt: skip
+    K, T_camera_world = tensors.pop("K", None), tensors.pop("T_camera_world", None)
+    cameras = None if K is None or T_camera_world is None else Cameras(K, T_camera_world, width, height)
+    instant = _tensor(arrays["instant"], (count,)).long()
+    if instant.min() < 0 or instant.max() >= count:
+        raise ValueError("frames of instants that are not there")
+    return Observations(
+        images=stored_frames(folder, count),
+        masks=stored_masks(folder, count),
+        trust=StoredPictures(folder / "trust", count, read_mask) if (folder / "trust").is_dir() else None,
+        layout=layout,
+        instant=instant,
+        width=width,
+        height=height,
+        cameras=cameras,
+        source=str(arrays["source"]),
+        notes=tuple(str(note) for note in arrays.get("notes", ())),
+        **tensors,
+    )
+
+
+def _tensor(array: np.ndarray, shape: tuple[int, ...], holes: bool = False) -> torch.Tensor:
+    """Numbers of the wanted shape, all finite but for the NaN of what is not there, where there may be `holes`."""
+    if array.shape != shape:
+        raise ValueError(f"an array of shape {array.shape} instead of {shape}")
+    if array.dtype.kind not in "iuf":
+        raise ValueError("an array of something else than numbers")
+    known = array[~np.isnan(array)] if holes else array
+    if not (np.abs(known) < np.finfo(np.float32).max).all():
+        raise ValueError("an array with entries that are not finite numbers")
+    return torch.from_numpy(array.astype(np.float32))

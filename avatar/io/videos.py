@@ -1,0 +1,280 @@
+"""Reading and writing video through the ffmpeg program that imageio-ffmpeg brings.
+
+A program of its own rather than a library: what a broken or hostile file does to the decoder stays outside our
+process, it can be stopped after a time, and at most a few frames are ever in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import re
+import subprocess
+import threading
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+import numpy as np
+from jaxtyping import UInt8
+
+from avatar.errors import AvatarError
+from avatar.io.files import replacing, require_file
+
+MAX_PIXELS = 50_000_000  # a frame of 8K has 33 million
+STALL_SECONDS = 60.0
+# Containers of filmed video only. Playlists and scripts (hls, concat, dash) can point ffmpeg at other files.
+CONTAINERS = "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,gif,ogg,asf,h264,hevc,m4v,yuv4mpegpipe,apng"
+HDR_TRANSFERS = ("smpte2084", "arib-std-b67")
+TO_SDR = (
+    "zscale=transfer=linear:npl=203,format=gbrpf32le,zscale=primaries=bt709,"
+    "tonemap=mobius:desat=0,zscale=transfer=bt709:matrix=bt709:range=limited,format=yuv420p,"
+)
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video that is known to decode. Nothing is held in memory: `frames` decodes afresh each time.
+
+    Attributes:
+        width, height: of the upright frames, pixels.
+        fps: mean frames a second as the file states it.
+        duration: seconds as the file states it, or None.
+        hdr: whether its colours are tone-mapped from high dynamic range.
+        longest: the longer side that larger frames are scaled down to, or None.
+    """
+
+    path: Path
+    width: int
+    height: int
+    fps: float
+    duration: float | None
+    hdr: bool
+    longest: int | None
+
+    @property
+    def expected_frames(self) -> int | None:
+        """How many frames the file promises; a truncated one holds fewer."""
+        return None if self.duration is None else max(1, round(self.duration * self.fps))
+
+    def frames(self) -> Iterator[tuple[float, UInt8[np.ndarray, "h w 3"]]]:
+        """Every frame in order: its true time in seconds from the first one, and the upright picture.
+
+        Times are those written in the file, so a variable frame rate is kept. Decoding stops where the data
+        ends; compare the count with `expected_frames`.
+
+        Raises:
+            AvatarError: the decoder stands still for a minute, or a frame is cut off.
+        """
+        start = None
+        for index, (stamp, image) in enumerate(_decode(self.path, self.hdr, self.longest)):
+            time = index / self.fps if stamp is None else stamp
+            start = time if start is None else start
+            yield time - start, image
+
+
+def open_video(path: Path, longest: int | None = None) -> Video:
+    """Open a video, reading its header and first frame; frames with a side above `longest` are scaled down.
+
+    Raises:
+        UsageError: there is no such file.
+        AvatarError: it is not a video, is cut off before any frame, has sound only, or its colours cannot be read.
+    """
+    require_file(path)
+    header = _header(path)
+    stream = next((line for line in header.splitlines() if re.search(r"Stream #.*: Video:", line)), "")
+    if not stream or "attached pic" in stream:
+        raise AvatarError(_why_unreadable(path, header))
+    if match := re.search(r"DOVI configuration.*profile: 5", header):
+        raise AvatarError(f"{path} is in Dolby Vision profile 5: export it as HDR10, HLG or standard video.")
+    match = re.search(r"Duration: (\d+):(\d+):([\d.]+)", header)
+    duration = None if match is None else int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
+    match = re.search(r"([\d.]+) fps", stream) or re.search(r"([\d.]+) tbr", stream)
+    fps = float(match[1]) if match and float(match[1]) > 0 else 30.0
+    hdr = any(name in stream for name in HDR_TRANSFERS)
+    with contextlib.closing(_decode(path, hdr, longest)) as decoder:
+        _, first = next(decoder, (None, None))
+    if first is None:
+        raise AvatarError(f"{path} holds no frame that can be decoded: it is empty or broken.")
+    return Video(path, first.shape[1], first.shape[0], fps, duration, hdr, longest)
+
+
+def _ffmpeg() -> str:
+    import imageio_ffmpeg
+
+    return imageio_ffmpeg.get_ffmpeg_exe()
+
+
+def _input(path: Path) -> list[str]:
+    """Options that open `path` as a local file of a known container, whatever its name or content says."""
+    return [
+        _ffmpeg(), "-hide_banner", "-nostdin", "-protocol_whitelist", "file,pipe", "-format_whitelist", CONTAINERS,
+        "-max_pixels", str(MAX_PIXELS), "-i", f"file:{path.resolve()}",
+    ]  # fmt: skip
+
+
+def _header(path: Path) -> str:
+    """What ffmpeg says about a file."""
+    try:
+        run = subprocess.run(_input(path), capture_output=True, timeout=STALL_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise AvatarError(f"{path} cannot be read: nothing came from it in {STALL_SECONDS:.0f} s.") from error
+    return run.stderr.decode(errors="replace")
+
+
+def _why_unreadable(path: Path, header: str) -> str:
+    if path.stat().st_size == 0:
+        return f"{path} is an empty file."
+    with path.open("rb") as file:
+        starts_as_mp4 = file.read(8)[4:] == b"ftyp"
+    if starts_as_mp4 and "moov atom not found" in header:
+        return f"{path} is cut off: the index at its end is missing. Copy it again from the camera."
+    if "Audio:" in header:
+        return f"{path} has sound but no video."
+    return f"{path} is not a video that can be read."
+
+
+def _decode(
+    path: Path, hdr: bool, longest: int | None
+) -> Generator[tuple[float | None, UInt8[np.ndarray, "h w 3"]], None, None]:
+    """Time stamps (seconds, or None where the file has none) and upright square-pixelled RGB frames."""
+    factor = "1" if longest is None else f"min(1,{longest}/max(iw*sar,ih))"
+    size = f"w='iw*sar*{factor}':h='ih*{factor}'"
+    scale = f"scale={size}:flags=bicubic+accurate_rnd,setsar=1,showinfo=checksum=0"
+    chain = (TO_SDR if hdr else "") + scale
+    command = [
+        *_input(path), "-map", "0:v:0", "-fps_mode", "passthrough", "-vf", chain,
+        "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "pipe:1",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and process.stderr is not None
+    stamps: queue.SimpleQueue[float | None] = queue.SimpleQueue()
+    # ffmpeg prints one line a frame; left unread, the full pipe would stop it.
+    reader = threading.Thread(target=_collect_stamps, args=(process.stderr, stamps), daemon=True)
+    reader.start()
+    try:
+        while (image := _read_ppm(process, path)) is not None:
+            yield stamps.get(timeout=STALL_SECONDS), image
+    finally:
+        process.kill()
+        process.stdout.close()
+        process.wait()
+        reader.join()
+        process.stderr.close()
+
+
+def _collect_stamps(lines: IO[bytes], stamps: queue.SimpleQueue[float | None]) -> None:
+    for line in lines:
+        if match := re.search(rb"Parsed_showinfo.* n: *\d+ .*pts_time:(\S+)", line):
+            stamps.put(None if match[1] == b"NOPTS" else float(match[1]))
+
+
+def _read_ppm(process: subprocess.Popen[bytes], path: Path) -> UInt8[np.ndarray, "h w 3"] | None:
+    """The next picture of a stream of binary PPMs, or None at its end."""
+    assert process.stdout is not None
+    stalled = threading.Event()
+
+    def give_up() -> None:
+        stalled.set()
+        process.kill()
+
+    watchdog = threading.Timer(STALL_SECONDS, give_up)
+    watchdog.start()
+    try:
+        if process.stdout.readline() != b"P6\n":
+            if stalled.is_set():
+                raise AvatarError(f"{path} cannot be read on: no frame came in {STALL_SECONDS:.0f} s.")
+            return None
+        width, height = map(int, process.stdout.readline().split())
+        process.stdout.readline()
+        data = process.stdout.read(width * height * 3)
+    finally:
+        watchdog.cancel()
+    if len(data) < width * height * 3:
+        return None
+    return np.frombuffer(data, np.uint8).reshape(height, width, 3)
+
+
+class VideoWriter:
+    """Writes frames as a video, in the format of the suffix; the file appears when the block ends well.
+
+    `.mp4` is H.264 in yuv420p, which plays everywhere (odd sizes are padded by one pixel); `.webm` is VP9 and
+    keeps alpha; `.gif` loops; a name with a number pattern such as `frames/%04d.png` gives one picture a frame.
+
+    Usage: `with VideoWriter(path, fps) as video: video.add(frame)`.
+
+    Raises:
+        AvatarError: the suffix is none of these, or the file cannot be written.
+    """
+
+    def __init__(self, path: Path, fps: float | int) -> None:
+        if path.suffix not in CODECS:
+            raise AvatarError(f"Cannot write a video as {path.name}: use .mp4, .webm, .gif or frames/%04d.png.")
+        if (path.suffix == ".png") != bool(re.search(r"%\d*d", path.name)):
+            raise AvatarError(f"{path.name}: frames are written by a pattern such as %04d.png, and only as png.")
+        self.path, self.fps, self.count = path, fps, 0
+        self._stack = contextlib.ExitStack()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._shape: tuple[int, ...] = ()
+
+    def __enter__(self) -> VideoWriter:
+        if self.path.suffix != ".png":
+            self._temporary = self._stack.enter_context(replacing(self.path))
+        return self
+
+    def add(self, frame: UInt8[np.ndarray, "h w c"]) -> None:
+        """Append one (h, w, 3) frame, or (h, w, 4) with straight alpha. All frames have the first one's shape."""
+        if self.path.suffix == ".png":
+            from avatar.io.images import write_image
+
+            write_image(self.path.with_name(self.path.name % self.count), frame)
+        else:
+            self._process = self._process or self._start(frame)
+            if frame.shape != self._shape:
+                raise ValueError(f"frame {self.count} has shape {frame.shape}, the first one {self._shape}")
+            assert self._process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):  # ffmpeg has ended; closing says why
+                self._process.stdin.write(np.ascontiguousarray(frame).data)
+        self.count += 1
+
+    def __exit__(self, kind, error, trace) -> Literal[False]:
+        failed = None
+        if self._process is not None:
+            if error is not None:
+                self._process.kill()
+            _, message = self._process.communicate()
+            if self._process.returncode and error is None:
+                failed = message.decode(errors="replace").strip().splitlines() or ["ffmpeg failed"]
+        elif error is None and self.path.suffix != ".png":
+            failed = ["no frame was given"]
+        if failed:
+            complaint = AvatarError(f"Cannot write {self.path}: {failed[-1]}.")
+            self._stack.__exit__(AvatarError, complaint, None)
+            raise complaint
+        self._stack.__exit__(kind, error, trace)
+        return False
+
+    def _start(self, frame: UInt8[np.ndarray, "h w c"]) -> subprocess.Popen[bytes]:
+        self._shape = frame.shape
+        height, width, channels = frame.shape
+        command = [
+            _ffmpeg(), "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", {3: "rgb24", 4: "rgba"}[channels],
+            "-s", f"{width}x{height}", "-r", f"{self.fps}", "-i", "pipe:0", *CODECS[self.path.suffix],
+            str(self._temporary),
+        ]  # fmt: skip
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+CODECS = {
+    ".mp4": [
+        "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_color_matrix=bt709", "-c:v", "libx264", "-crf", "18",
+        "-preset", "veryfast", "-pix_fmt", "yuv420p", "-colorspace", "bt709", "-color_primaries", "bt709",
+        "-color_trc", "bt709", "-movflags", "+faststart",
+    ],
+    ".webm": [
+        "-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p", "-crf", "24", "-b:v", "0", "-row-mt", "1", "-cpu-used", "4",
+    ],
+    ".gif": ["-vf", "split[a][b];[a]palettegen[p];[b][p]paletteuse"],
+    ".png": [],
+}  # fmt: skip

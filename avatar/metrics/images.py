@@ -1,0 +1,148 @@
+"""How far pictures and poses are from the truth. Every number in a table of this program comes from here.
+
+Pictures are (h, w, 3) sRGB in [0, 1], coverages (h, w) in [0, 1], joints in metres.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from avatar.errors import AvatarError
+from avatar.geometry import procrustes
+from avatar.metrics.ssim import ssim as structural_similarity
+
+BOX_MARGIN = 10  # px around the person
+MAX_PSNR = 100.0  # dB, for equal pictures, so that means stay finite
+STANDING_SPEED = 0.25  # m/s; a foot that is truly slower than this stands on the floor
+
+LpipsNet = Literal["alex", "vgg"]
+# The backbones that torchvision would download; nothing is fetched here, so they must lie in torch's cache.
+LPIPS_BACKBONES: dict[LpipsNet, str] = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth"}
+
+
+class LpipsUnavailable(AvatarError):
+    """LPIPS cannot be computed on this machine; the message says what is missing."""
+
+
+def psnr(image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"]) -> float:
+    """Peak signal-to-noise ratio in dB, at most `MAX_PSNR`."""
+    error = float((image.double() - truth.double()).square().mean())
+    return min(MAX_PSNR, -10 * math.log10(error)) if error > 0 else MAX_PSNR
+
+
+def ssim(image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"]) -> float:
+    """Structural similarity as in `avatar.metrics.ssim`: 11x11 Gaussian window of sigma 1.5, zeros beyond the border."""
+    return float(structural_similarity(image.float(), truth.float()))
+
+
+def lpips(image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], net: LpipsNet) -> float:
+    """Learned perceptual distance (Zhang et al. 2018), version 0.1 of the `lpips` package, not multiplied.
+
+    Raises:
+        LpipsUnavailable: the package, torchvision or the weights of the network are missing.
+    """
+    network = load_lpips(net).to(image.device)
+    with torch.no_grad():
+        x, y = (picture.float().permute(2, 0, 1)[None] for picture in (image, truth))
+        return float(network(x, y, normalize=True))
+
+
+@functools.cache
+def load_lpips(net: LpipsNet) -> nn.Module:
+    """The LPIPS network, from files that are already here.
+
+    Raises:
+        LpipsUnavailable: see `lpips`.
+    """
+    weights = Path(torch.hub.get_dir()) / "checkpoints" / LPIPS_BACKBONES[net]
+    if not weights.is_file():
+        raise LpipsUnavailable(f"LPIPS ({net}) not computed: {weights.name} is not in torch's cache of weights")
+    try:
+        import lpips as package
+
+        network = package.LPIPS(net=net, verbose=False)
+    except Exception as error:  # a torchvision that does not fit torch raises RuntimeError, not ImportError
+        raise LpipsUnavailable(f"LPIPS ({net}) not computed: {type(error).__name__}: {error}") from error
+    return network.eval().requires_grad_(False)
+
+
+def person_box(alpha: Float[Tensor, "h w"], margin: int = BOX_MARGIN) -> tuple[slice, slice] | None:
+    """Rows and columns of the person (coverage above one half) and `margin` pixels around, cut to the picture.
+
+    None where nobody is seen.
+    """
+    seen = alpha > 0.5
+    rows, columns = seen.any(1).nonzero().flatten(), seen.any(0).nonzero().flatten()
+    if len(rows) == 0:
+        return None
+    spans = (
+        slice(max(0, int(along[0]) - margin), min(size, int(along[-1]) + 1 + margin))
+        for along, size in ((rows, alpha.shape[0]), (columns, alpha.shape[1]))
+    )
+    return next(spans), next(spans)
+
+
+def alpha_iou(alpha: Float[Tensor, "h w"], truth: Float[Tensor, "h w"]) -> float:
+    """Soft intersection over union, sum of minima over sum of maxima; 1 where both are empty."""
+    union = float(torch.maximum(alpha, truth).sum())
+    return float(torch.minimum(alpha, truth).sum()) / union if union > 0 else 1.0
+
+
+def mpjpe(
+    joints: Float[Tensor, "t j 3"], truth: Float[Tensor, "t j 3"], root: Sequence[int] | None = None
+) -> Float[Tensor, " t"]:
+    """Mean distance of the joints from the true ones at each instant, metres.
+
+    Args:
+        root: joints whose mean is brought together first (one for a pelvis, both hips for their middle).
+    """
+    if root is not None:
+        joints, truth = (x - x[:, list(root)].mean(1, keepdim=True) for x in (joints, truth))
+    return (joints - truth).norm(dim=-1).mean(-1)
+
+
+def pa_mpjpe(joints: Float[Tensor, "t j 3"], truth: Float[Tensor, "t j 3"]) -> Float[Tensor, " t"]:
+    """Mean distance of the joints after the best similarity of each instant (Procrustes), metres."""
+    scale, R, t = procrustes(joints, truth)
+    aligned = scale[:, None, None] * (joints @ R.mT) + t[:, None]
+    return (aligned - truth).norm(dim=-1).mean(-1)
+
+
+def with_constant_offsets(
+    Ts_world_joint: Float[Tensor, "t j 4 4"], truth: Float[Tensor, "t j 3"]
+) -> Float[Tensor, "t j 3"]:
+    """The joints moved, each by one offset that is constant in its own bone's frame, closest to the truth.
+
+    Skeletons disagree on where a joint lies in the body; such an offset is no error of the pose.
+    """
+    joints, R = Ts_world_joint[..., :3, 3], Ts_world_joint[..., :3, :3]
+    offsets = (R.mT @ (truth - joints)[..., None]).mean(0)
+    return joints + (R @ offsets).squeeze(-1)
+
+
+def acceleration_error(
+    joints: Float[Tensor, "t j 3"], truth: Float[Tensor, "t j 3"], fps: float
+) -> Float[Tensor, " inner"]:
+    """Mean distance of the joints' accelerations (second differences) from the true ones, m/s^2."""
+    difference = joints - truth
+    second = difference[2:] - 2 * difference[1:-1] + difference[:-2]
+    return second.norm(dim=-1).mean(-1) * fps**2
+
+
+def standing(feet: Float[Tensor, "t f 3"], fps: float) -> Bool[Tensor, "steps f"]:
+    """Which feet stand still between each frame and the next, judged by the true feet."""
+    return (feet[1:] - feet[:-1]).norm(dim=-1) * fps < STANDING_SPEED
+
+
+def foot_sliding(feet: Float[Tensor, "t f 3"], contact: Bool[Tensor, "steps f"], fps: float) -> float | None:
+    """Mean speed of the feet along the floor (world y is up) while they should stand, m/s; None if none stands."""
+    speed = (feet[1:] - feet[:-1])[..., [0, 2]].norm(dim=-1) * fps
+    return float(speed[contact].mean()) if bool(contact.any()) else None

@@ -1,0 +1,210 @@
+"""Feet on the floor: when they stand, how the body moves so that they do not slide, and legs bent for the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
+from avatar.body.skinning import joint_transforms
+from avatar.geometry import rotation_from_rotvec
+from avatar.motion.smoothing import smooth_path
+from avatar.types import BodyPose
+
+STANDING_HEIGHT = 0.05  # metres above the floor below which a sole may stand
+STANDING_SPEED = 0.45  # m/s below which it does
+LONGEST_REACH = 0.998  # of the straight leg; a knee that snaps straight is seen at once
+BLEND_SECONDS = 0.08  # over which a foot is taken hold of and let go
+
+SIDES = ("left", "right")
+
+
+@dataclass(frozen=True)
+class Soles:
+    """Heel and ball of each foot as points riding on the ankle and toe joints.
+
+    Attributes:
+        joints: the joint under which each of the four points lies: left heel, left ball, right heel, right ball.
+        offsets: where each lies from its joint in the T-pose, metres.
+    """
+
+    joints: tuple[int, ...]
+    offsets: Float[Tensor, "4 3"]
+
+    def places(self, Ts_world_joint: Float[Tensor, "t j 4 4"]) -> Float[Tensor, "t 4 3"]:
+        Ts = Ts_world_joint[:, list(self.joints)]
+        return (Ts[..., :3, :3] @ self.offsets.to(Ts)[..., None]).squeeze(-1) + Ts[..., :3, 3]
+
+
+def soles_of(rest_joints: Float[Tensor, "j 3"], floor: float | None = None) -> Soles:
+    """The soles of a body at rest, whose lowest point is at height `floor` (without it, 3 cm below its toe joints)."""
+    names = ("left_ankle", "left_foot", "right_ankle", "right_foot")
+    joints = tuple(SMPL_JOINTS.index(name) for name in names)
+    if floor is None:
+        floor = float(rest_joints[list(joints), 1].min()) - 0.03
+    points = rest_joints[list(joints)].clone()
+    points[:, 1] = floor
+    points[[0, 2], 2] -= 0.04  # the heel stands behind the ankle
+    return Soles(joints, points - rest_joints[list(joints)])
+
+
+def standing(places: Float[Tensor, "t 4 3"], fps: float) -> Float[Tensor, "t 4"]:
+    """How firmly each point of the soles stands, in [0, 1]: low and slow, and for longer than a moment."""
+    if len(places) < 3:
+        return (places[..., 1] < STANDING_HEIGHT).to(places)
+    speed = torch.gradient(places, spacing=1 / fps, dim=0)[0].norm(dim=-1)
+    stands = ((places[..., 1] < STANDING_HEIGHT) & (speed < STANDING_SPEED)).to(places)
+    # A majority over a tenth of a second removes single frames, and the average after it makes soft edges.
+    steady = (smooth_path(stands, 0.05 * fps) > 0.5).to(places)
+    return smooth_path(steady, BLEND_SECONDS * fps / 2)
+
+
+def plant(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, fps: float, soles: Soles) -> BodyPose:
+    """Put the feet on the floor (y = 0) and hold those that stand.
+
+    First the root moves, smoothly, so that standing feet keep their place on average; then each leg is bent by what
+    is left. Poses in the air stay in the air.
+    """
+    pose = BodyPose(pose.root_position + _down_to_floor(rest_joints, pose, soles), pose.rotations)
+    places = soles.places(joint_transforms(rest_joints, SMPL_PARENTS, pose))
+    firm = standing(places, fps)
+    pose = BodyPose(pose.root_position + _carried(places, firm, fps), pose.rotations)
+    Ts = joint_transforms(rest_joints, SMPL_PARENTS, pose)
+    places = soles.places(Ts)
+    moves = []
+    for side in range(2):
+        points = slice(2 * side, 2 * side + 2)
+        moves.append(_held(places[:, points], firm[:, points], fps))
+    return bend_legs(rest_joints, pose, torch.stack(moves, 1))
+
+
+def walk_by_feet(rest_joints: Float[Tensor, "24 3"], pose: BodyPose) -> Float[Tensor, "t 3"]:
+    """A path for the root of a motion that was recorded about the hips: the lowest foot stands still at y = 0."""
+    soles = soles_of(rest_joints)
+    still = BodyPose(torch.zeros_like(pose.root_position), pose.rotations)
+    places = soles.places(joint_transforms(rest_joints, SMPL_PARENTS, still))
+    low = places[..., 1].amin(-1)
+    share = torch.softmax(-(places[..., 1] - low[:, None]) / 0.02, dim=-1)
+    step = (share[1:, :, None] * (places[1:] - places[:-1])).sum(1)
+    path = torch.cat([torch.zeros_like(step[:1]), -step.cumsum(0)])
+    path[:, 1] = -smooth_path(low, 1.0)
+    return path
+
+
+def _down_to_floor(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, soles: Soles) -> Float[Tensor, " 3"]:
+    """The lift that brings the level on which the feet mostly stand to y = 0."""
+    places = soles.places(joint_transforms(rest_joints, SMPL_PARENTS, pose))
+    level = places[..., 1].amin(-1).quantile(0.1)
+    return torch.stack([torch.zeros_like(level), -level, torch.zeros_like(level)])
+
+
+def _carried(places: Float[Tensor, "t 4 3"], firm: Float[Tensor, "t 4"], fps: float) -> Float[Tensor, "t 3"]:
+    """How the root must move so that standing soles neither slide nor leave the floor, on average."""
+    if len(places) < 3:
+        return torch.zeros_like(places[:, 0])
+    share = firm / firm.sum(-1, keepdim=True).clamp_min(1.0)
+    step = places[1:] - places[:-1]
+    slide = -(share[1:, :, None] * step).sum(1)
+    path = torch.cat([torch.zeros_like(slide[:1]), slide.cumsum(0)])
+    height = smooth_path((share * places[..., 1]).sum(-1), 0.15 * fps)
+    # The lowest point may dip a little while weight is taken up, but not through the floor.
+    path[:, 1] = -height
+    return path
+
+
+def _held(places: Float[Tensor, "t 2 3"], firm: Float[Tensor, "t 2"], fps: float) -> Float[Tensor, "t 3"]:
+    """How one foot must move so that its standing points keep their places, stay on the floor and never go under."""
+    wanted = torch.zeros_like(places[:, 0])
+    weight = torch.zeros_like(firm[:, 0])
+    for point in range(2):
+        held = torch.zeros_like(wanted)
+        for first, last in _runs(firm[:, point] > 0.02):
+            share = firm[first:last, point, None]
+            anchor = (share * places[first:last, point]).sum(0) / share.sum()
+            held[first:last] = share * (anchor - places[first:last, point])
+            held[first:last, 1] = -firm[first:last, point] * places[first:last, point, 1]
+        wanted = wanted + held
+        weight = weight + firm[:, point]
+    move = wanted / weight.clamp_min(1.0)[:, None]
+    move = smooth_path(move, 0.02 * fps)
+    under = -(places[..., 1] + move[:, None, 1]).amin(-1)
+    return move + under.clamp_min(0.0)[:, None] * torch.tensor([0.0, 1.0, 0.0])
+
+
+def _runs(on: Tensor) -> list[tuple[int, int]]:
+    """First and one-past-last index of every unbroken run of true values."""
+    edges = torch.diff(F.pad(on.int(), (1, 1)))
+    return list(zip(torch.nonzero(edges == 1)[:, 0].tolist(), torch.nonzero(edges == -1)[:, 0].tolist(), strict=True))
+
+
+def bend_legs(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, moves: Float[Tensor, "t 2 3"]) -> BodyPose:
+    """Move each ankle by `moves` (left, right), keeping the way the knee points and how the foot is turned.
+
+    The two-bone problem in closed form: the knee lies on the circle that both bone lengths allow, in the plane in
+    which it was. A target out of reach is brought just within it.
+    """
+    rotations = pose.rotations.clone()
+    Ts = joint_transforms(rest_joints, SMPL_PARENTS, pose)
+    for side, name in enumerate(SIDES):
+        hip, knee, ankle = (SMPL_JOINTS.index(f"{name}_{part}") for part in ("hip", "knee", "ankle"))
+        H, K, A = (Ts[:, joint, :3, 3] for joint in (hip, knee, ankle))
+        thigh, shin = (K - H).norm(dim=-1), (A - K).norm(dim=-1)
+        wanted = A + moves[:, side] - H
+        reach = wanted.norm(dim=-1)
+        straight = thigh + shin
+        # Legs that were straighter than the limit already may stay so.
+        limit = torch.maximum(LONGEST_REACH * straight, (A - H).norm(dim=-1))
+        reach = torch.minimum(reach, limit).clamp_min(1e-4)
+        toward = F.normalize(wanted, dim=-1)
+        # The knee's side: how far it has left its place in a straight leg, or the front of the thigh.
+        line = F.normalize(A - H, dim=-1)
+        straight_knee = _off_line(rest_joints[knee] - rest_joints[hip], rest_joints[ankle] - rest_joints[hip])
+        bend = (K - H) - Ts[:, hip, :3, :3] @ straight_knee + 0.02 * Ts[:, hip, :3, 2]
+        aside = F.normalize(_off_line(bend, line), dim=-1)
+        across = torch.linalg.cross(line, aside)
+        turn = _swing(line, toward)
+        new_aside, new_across = ((turn @ v[..., None]).squeeze(-1) for v in (aside, across))
+        along = ((thigh**2 - shin**2 + reach**2) / (2 * reach)).clamp(-thigh, thigh)
+        out = (thigh**2 - along**2).clamp_min(0).sqrt()
+        new_K = H + along[:, None] * toward + out[:, None] * new_aside
+        new_A = H + reach[:, None] * toward
+        G_pelvis = Ts[:, SMPL_PARENTS[hip], :3, :3]
+        # Both bones turn with the plane of the leg, so that the knee stays a hinge.
+        G_hip = _carry(K - H, across, new_K - H, new_across) @ Ts[:, hip, :3, :3]
+        G_knee = _carry(A - K, across, new_A - new_K, new_across) @ Ts[:, knee, :3, :3]
+        rotations[:, hip] = G_pelvis.mT @ G_hip
+        rotations[:, knee] = G_hip.mT @ G_knee
+        rotations[:, ankle] = G_knee.mT @ Ts[:, ankle, :3, :3]
+    return BodyPose(pose.root_position, rotations)
+
+
+def _off_line(v: Float[Tensor, "*t 3"], line: Float[Tensor, "*t 3"]) -> Float[Tensor, "*t 3"]:
+    """The part of `v` across `line`."""
+    along = F.normalize(line, dim=-1)
+    return v - (v * along).sum(-1, keepdim=True) * along
+
+
+def _carry(
+    a: Float[Tensor, "t 3"], normal_a: Float[Tensor, "t 3"], b: Float[Tensor, "t 3"], normal_b: Float[Tensor, "t 3"]
+) -> Float[Tensor, "t 3 3"]:
+    """The rotation that brings the direction `a` to `b` and, as far as that allows, one normal to the other."""
+
+    def frame(along: Tensor, normal: Tensor) -> Tensor:
+        along = F.normalize(along, dim=-1)
+        side = F.normalize(torch.linalg.cross(normal, along), dim=-1)
+        return torch.stack([along, side, torch.linalg.cross(along, side)], dim=-1)
+
+    return frame(b, normal_b) @ frame(a, normal_a).mT
+
+
+def _swing(a: Float[Tensor, "t 3"], b: Float[Tensor, "t 3"]) -> Float[Tensor, "t 3 3"]:
+    """The shortest rotation from the direction of `a` to that of `b`."""
+    a, b = F.normalize(a, dim=-1), F.normalize(b, dim=-1)
+    axis = torch.linalg.cross(a, b)
+    sine = axis.norm(dim=-1, keepdim=True)
+    angle = torch.atan2(sine, (a * b).sum(-1, keepdim=True))
+    return rotation_from_rotvec(axis / sine.clamp_min(1e-12) * angle)

@@ -1,0 +1,22 @@
+"""AIST++ (Li et al. 2021): one pkl a sequence, SMPL at 60 frames a second, Y up, translation in scaled units."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from avatar.motion.formats.container import Content
+from avatar.motion.formats.smpl import motion_from_rotvecs, rate, translation
+from avatar.motion.motion import Motion, ReadOptions, numbers
+
+DESCRIPTION = "AIST++ pkl"
+
+
+def recognises(content: Content) -> bool:
+    return content.has("smpl_poses", "smpl_trans", "smpl_scaling")
+
+
+def read(content: Content, options: ReadOptions) -> Motion:
+    poses = numbers(content.path, content.fields["smpl_poses"], "smpl_poses", None, 72)
+    fps = rate(content, options, default=60.0)
+    transl = translation(content, len(poses))
+    return motion_from_rotvecs(content, options, np.reshape(poses, (-1, 24, 3)), transl, fps, up="y", name="aist")

@@ -1,0 +1,132 @@
+"""What a motion file holds, before anyone asks which program wrote it. The kind is told from the first bytes."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from avatar.errors import AvatarError, brief
+from avatar.io.files import require_file
+from avatar.io.torch_pickles import MOST_BYTES, read_pickle
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file, opened as far as its container goes.
+
+    Attributes:
+        path: where it lies.
+        kind: "arrays" (a mapping of names), "array" (one array), "object" (anything from a pickle), "text",
+            "json" or "gltf" (its bytes).
+        data: what was read, according to `kind`.
+    """
+
+    path: Path
+    kind: str
+    data: Any
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """The named values, or none where the file is something else than a mapping of names."""
+        data = self.data
+        if isinstance(data, Mapping) and all(isinstance(key, str) for key in data):
+            return data
+        return {}
+
+    def has(self, *names: str) -> bool:
+        return all(name in self.fields for name in names)
+
+
+def open_content(path: Path) -> Content:
+    """Read a file without running anything in it.
+
+    Raises:
+        UsageError: there is no such file.
+        AvatarError: the file is empty, broken, or of no kind that holds motion.
+    """
+    require_file(path)
+    if path.stat().st_size > MOST_BYTES:
+        raise AvatarError(f"{path} is too large for a motion file.")
+    data = path.read_bytes()
+    if not data.strip():
+        raise AvatarError(f"{path} is empty.")
+    if data[:4] == b"PK\x03\x04":
+        return _open_zip(path, data)
+    if data[:6] == b"\x93NUMPY":
+        value = _read_npy(data, str(path))
+        return Content(path, "array" if isinstance(value, np.ndarray) else "object", value)
+    if data[:4] == b"glTF":
+        return Content(path, "gltf", data)
+    if data[:1] == b"\x80" or path.suffix.lower() in (".pkl", ".pickle", ".joblib"):
+        return Content(path, "object", read_pickle(data, str(path)))
+    if data[:18] == b"Kaydara FBX Binary":
+        raise AvatarError(f"{path} is a binary FBX file, which is not read: open it in Blender and export BVH or GLB.")
+    return _open_text(path, data)
+
+
+def _open_text(path: Path, data: bytes) -> Content:
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise AvatarError(f"{path} is of no kind known to hold motion: its first bytes are {data[:8]!r}.") from None
+    if text.lstrip()[:1] not in ("{", "["):
+        return Content(path, "text", text)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise AvatarError(f"{path} is not readable JSON: {brief(error)}.") from error
+    if isinstance(value, dict) and "asset" in value:
+        return Content(path, "gltf", data)
+    return Content(path, "json", value)
+
+
+def _open_zip(path: Path, data: bytes) -> Content:
+    """An npz, or what torch.save writes."""
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        members = archive.infolist()
+        if any(member.filename.endswith("data.pkl") for member in members):
+            return Content(path, "object", _read_torch(data))
+        if sum(member.file_size for member in members) > MOST_BYTES:
+            raise AvatarError(f"{path} is too large for a motion file once unpacked.")
+        arrays = {
+            member.filename.removesuffix(".npy"): _read_npy(archive.read(member), f"{member.filename} in {path}")
+            for member in members
+            if member.filename.endswith(".npy")
+        }
+    except AvatarError:
+        raise
+    except Exception as error:  # zipfile, zlib, struct and torch each raise their own kinds on broken files
+        raise AvatarError(f"{path} cannot be read: {brief(error)}") from error
+    if not arrays:
+        raise AvatarError(f"{path} is an archive without arrays.")
+    return Content(path, "arrays", arrays)
+
+
+def _read_torch(data: bytes) -> Any:
+    import torch
+
+    return torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
+
+
+def _read_npy(data: bytes, name: str) -> Any:
+    """One array; one of Python objects (`np.save` of a dictionary) goes through the restricted reader."""
+    stream = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(stream)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = header(stream)
+        if not dtype.hasobject:
+            return np.load(io.BytesIO(data), allow_pickle=False)
+    except Exception as error:
+        raise AvatarError(f"{name} is not a readable array: {brief(error)}") from error
+    value = read_pickle(data[stream.tell() :], name)
+    objects = np.asarray(value, dtype=object) if not isinstance(value, np.ndarray) else value
+    return objects.item() if shape == () and objects.size == 1 else objects

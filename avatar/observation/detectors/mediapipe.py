@@ -1,0 +1,149 @@
+"""MediaPipe's task API on single pictures: BlazePose with its 3D guess and mask, hands and faces; with no network."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from avatar.errors import AvatarError, brief
+from avatar.observation.detectors.base import Detection
+
+# Which of a hand's 21 landmarks are the names of `parts.HAND`: wrist, knuckles of the little and of the index finger.
+HAND_POINTS = (0, 17, 5)
+# Which of the face mesh's 478 are the names of `parts.FACE`; an eye is the middle of its corners.
+FACE_POINTS = ((1,), (362,), (362, 263), (263,), (133,), (133, 33), (33,), (291,), (61,))
+FACE_TRUST = 0.9  # the landmarker tells no score; it reports a face from a presence of one half
+
+
+class MediaPipeDetector:
+    """MediaPipe's pose landmarker (heavy BlazePose). Holds one network for each thread that calls `detect`."""
+
+    layout = "blazepose33"
+
+    def __init__(self, model: Path, most_people: int = 1) -> None:
+        if not model.is_file():
+            raise AvatarError(f"The pose model {model} is missing: reinstall, or run scripts/build_pose_models.py.")
+        self._network = _Network("Pose", model, num_poses=most_people, output_segmentation_masks=True)
+
+    def detect(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Detection]:
+        """Everyone found, the most certain first. Confidence is visibility times presence."""
+        result = self._network.run(image)
+        height, width = image.shape[:2]
+        scale = np.array([width, height, 1], np.float32)
+        found = []
+        for flat, world, mask in zip(
+            result.pose_landmarks, result.pose_world_landmarks, result.segmentation_masks or (), strict=True
+        ):
+            keypoints = np.array([[p.x, p.y, p.visibility * p.presence] for p in flat], np.float32) * scale
+            keypoints_3d = np.array([[p.x, p.y, p.z] for p in world], np.float32)
+            soft = np.rint(np.clip(mask.numpy_view().reshape(height, width), 0, 1) * 255).astype(np.uint8)
+            found.append(Detection(keypoints, keypoints_3d, soft))
+        return found
+
+
+class MediaPipeHands:
+    """MediaPipe's hand landmarker, for crops around one hand."""
+
+    def __init__(self, model: Path) -> None:
+        self._network = _Network("Hand", model, num_hands=2)
+
+    def detect(self, crop: UInt8[np.ndarray, "h w 3"], part: str) -> Float32[np.ndarray, "points 3"] | None:
+        """The hand of the side that `part` names, trusted as far as the network believes it to be of that side."""
+        result = self._network.run(crop)
+        wanted, best = part.removesuffix("_hand"), None
+        for points, sides in zip(result.hand_landmarks, result.handedness, strict=True):
+            right = sides[0].score if sides[0].category_name == "Right" else 1 - sides[0].score
+            trust = right if wanted == "right" else 1 - right
+            if best is None or trust > best[0, 2]:
+                best = _in_pixels(points, tuple((index,) for index in HAND_POINTS), crop, trust)
+        return best
+
+
+class MediaPipeFace:
+    """MediaPipe's face landmarker, for crops around one face."""
+
+    def __init__(self, model: Path) -> None:
+        self._network = _Network("Face", model, num_faces=1)
+
+    def detect(self, crop: UInt8[np.ndarray, "h w 3"], part: str) -> Float32[np.ndarray, "points 3"] | None:
+        """The face in the crop, or None."""
+        faces = self._network.run(crop).face_landmarks
+        return _in_pixels(faces[0], FACE_POINTS, crop, FACE_TRUST) if faces else None
+
+
+def _in_pixels(
+    points: Any, chosen: tuple[tuple[int, ...], ...], image: UInt8[np.ndarray, "h w 3"], trust: float
+) -> Float32[np.ndarray, "points 3"]:
+    """The mean places of groups of a network's normalised points in the picture, all trusted alike."""
+    height, width = image.shape[:2]
+    places = [np.mean([(points[i].x * width, points[i].y * height) for i in group], axis=0) for group in chosen]
+    return np.column_stack([places, np.full(len(places), trust)]).astype(np.float32)
+
+
+class _Network:
+    """One of MediaPipe's landmarkers, made anew for each thread that runs it."""
+
+    def __init__(self, kind: Literal["Pose", "Hand", "Face"], model: Path, **options: Any) -> None:
+        self._kind, self._model, self._options = kind, model, options
+        self._threads = threading.local()
+
+    def run(self, image: UInt8[np.ndarray, "h w 3"]) -> Any:
+        """MediaPipe's own result for one picture.
+
+        Raises:
+            AvatarError: the bundle is broken or of another kind.
+        """
+        try:
+            if getattr(self._threads, "warm", False):
+                return self._run(image)
+            with _quiet_stderr():  # the network greets when it starts and again when it first finds someone
+                result = self._run(image)
+            self._threads.warm = bool(getattr(result, f"{self._kind.lower()}_landmarks"))
+            return result
+        except (RuntimeError, ValueError) as error:
+            raise AvatarError(
+                f"{self._model} does not work as a bundle for MediaPipe's {self._kind.lower()} landmarker: "
+                f"{brief(error)}."
+            ) from error
+
+    def _run(self, image: UInt8[np.ndarray, "h w 3"]) -> Any:
+        import mediapipe
+
+        if not hasattr(self._threads, "landmarker"):
+            self._threads.landmarker = self._landmarker()
+        picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))
+        return self._threads.landmarker.detect(picture)
+
+    def _landmarker(self) -> Any:
+        from mediapipe.tasks.python import BaseOptions, vision
+
+        options = getattr(vision, f"{self._kind}LandmarkerOptions")(
+            base_options=BaseOptions(model_asset_path=str(self._model)),
+            running_mode=vision.RunningMode.IMAGE,
+            **self._options,
+        )
+        return getattr(vision, f"{self._kind}Landmarker").create_from_options(options)
+
+
+_stderr_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _quiet_stderr() -> Iterator[None]:
+    """Drop what native code writes to the error stream: MediaPipe greets at start-up and offers no switch."""
+    with _stderr_lock:  # two threads that saved and restored in turns would lose the stream for good
+        saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            os.close(nowhere)

@@ -1,0 +1,101 @@
+"""Several people in view: each is followed over time, and one is chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float32
+
+from avatar.errors import AvatarError, UsageError
+from avatar.observation.detectors.base import Detection
+from avatar.observation.detectors.flip_test import person_size
+
+LEAST_FRAMES = 10
+SAME_TRACK = 0.35  # mean landmark distance between neighbouring frames, as a share of the person's size
+LONGEST_GAP = 1.0  # seconds after which a person who was out of view counts as new
+
+
+@dataclass
+class Person:
+    """One person's detections over time: `frames[k]` is the index of the frame that shows `keypoints[k]`."""
+
+    frames: list[int] = field(default_factory=list)
+    keypoints: list[Float32[np.ndarray, "joints 3"]] = field(default_factory=list)
+    keypoints_3d: list[Float32[np.ndarray, "joints 3"]] = field(default_factory=list)
+    sharpness: list[float] = field(default_factory=list)
+    last_seen: float = 0.0
+
+    @property
+    def presence(self) -> float:
+        """Sum over the frames of the person's size in pixels: large and persistent wins."""
+        return float(sum(person_size(keypoints) for keypoints in self.keypoints))
+
+
+class People:
+    """Joins the detections of successive frames into persons, nearest pairs first."""
+
+    def __init__(self) -> None:
+        self.persons: list[Person] = []
+
+    def add(self, frame: int, time: float, found: list[Detection], sharpness: list[float]) -> list[int]:
+        """Take one frame's detections, each with its sharpness, and say for each which person it is."""
+        chosen: dict[int, int] = {}
+        for apart, who, index in sorted(self._distances(time, found)):
+            if apart < SAME_TRACK and index not in chosen and who not in chosen.values():
+                chosen[index] = who
+        for index, detection in enumerate(found):
+            if index not in chosen:
+                self.persons.append(Person())
+                chosen[index] = len(self.persons) - 1
+            person = self.persons[chosen[index]]
+            person.frames.append(frame)
+            person.keypoints.append(detection.keypoints)
+            person.keypoints_3d.append(detection.keypoints_3d)
+            person.sharpness.append(sharpness[index])
+            person.last_seen = time
+        return [chosen[index] for index in range(len(found))]
+
+    def _distances(self, time: float, found: list[Detection]):
+        for who, person in enumerate(self.persons):
+            if time - person.last_seen > LONGEST_GAP:
+                continue
+            last = person.keypoints[-1]
+            for index, detection in enumerate(found):
+                size = max(person_size(detection.keypoints), person_size(last))
+                apart = np.linalg.norm((detection.keypoints - last)[:, :2], axis=1).mean()
+                yield float(apart / size), who, index
+
+    def choose(self, wanted: int | None, video: str, frames: int) -> tuple[int, str]:
+        """Index of the wanted person (1 is the largest and most persistent) and a sentence for the report.
+
+        Raises:
+            UsageError: there is no person of that number.
+            AvatarError: nobody was found, or the person is in view in fewer than ten frames.
+        """
+        if not self.persons:
+            raise AvatarError(f"{video}: no person was found. Film one person who is wholly in view.")
+        order = sorted(range(len(self.persons)), key=lambda who: -self.persons[who].presence)
+        lasting = [who for who in order if len(self.persons[who].frames) >= LEAST_FRAMES]
+        number = 1 if wanted is None else wanted
+        if wanted is not None and not 1 <= wanted <= max(1, len(lasting)):
+            raise UsageError(f"{video} shows {len(lasting)} persons long enough: there is no person {wanted}.")
+        if not lasting:
+            most = len(self.persons[order[0]].frames)
+            raise AvatarError(
+                f"{video}: a person is in view in only {most} of {frames} frames; at least {LEAST_FRAMES} are needed."
+            )
+        chosen = lasting[number - 1]
+        note = ""
+        if len(lasting) > 1:
+            person = self.persons[chosen]
+            note = (
+                f"{len(lasting)} persons are in view: person {number} was taken, seen in {len(person.frames)} of "
+                f"{frames} frames around pixel {_middle(person)}; --person chooses another."
+            )
+        return chosen, note
+
+
+def _middle(person: Person) -> str:
+    x, y = np.median(np.concatenate(person.keypoints)[:, :2], axis=0)
+    return f"({x:.0f}, {y:.0f})"

@@ -1,0 +1,197 @@
+"""A video in, `Observations` out."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+
+from avatar.errors import AvatarError, UsageError
+from avatar.io.images import Video, open_video, read_mask, write_image
+from avatar.io.observations_file import (
+    StoredPictures,
+    frame_path,
+    picture_path,
+    save_arrays,
+    stored_frames,
+    stored_masks,
+)
+from avatar.landmark_layouts import LAYOUTS
+from avatar.observation.confidence import check_in_view, frame_weights, temper
+from avatar.observation.detectors.base import LandmarkDetector
+from avatar.observation.detectors.registry import choose_detector
+from avatar.observation.keyframes import CANDIDATES, most_telling, sharpest_of_each, sharpness
+from avatar.observation.left_right import mend_flips
+from avatar.observation.matting import background_plate, refine_mask
+from avatar.observation.person_tracks import People, Person
+from avatar.runtime.progress import Progress
+from avatar.runtime.thread_map import in_parallel
+from avatar.types import Observations
+
+SMALLEST_SIDE = 128
+LONGEST_SIDE = 1920
+
+
+def observe(
+    video: Path,
+    out: Path | None = None,
+    *,
+    person: int | None = None,
+    max_frames: int = 300,
+    detector: LandmarkDetector | None = None,
+) -> Observations:
+    """Find one person in every frame of a video: landmarks, their 3D guess, sharp masks and confidences.
+
+    Args:
+        video: a filmed clip; frames larger than 1920 pixels are scaled down to that.
+        out: folder for the frames, masks and `observations.npz`; None keeps them in a temporary folder that is
+            removed with the last reference to the pictures.
+        person: which person, 1 being the largest and most persistent, or None for that one.
+        max_frames: a longer clip is thinned to this many sharp frames that differ in pose and view.
+        detector: what `choose_detector` takes by itself where None is given.
+
+    Raises:
+        UsageError: there is no such file or no such person.
+        AvatarError: the file is no readable video, too small, shows nobody long enough or only an upper body.
+    """
+    if max_frames < 1:
+        raise UsageError(f"max_frames is {max_frames}: at least one frame must be kept.")
+    source = open_video(video, longest=LONGEST_SIDE)
+    if min(source.width, source.height) < SMALLEST_SIDE:
+        raise AvatarError(
+            f"{video} is {source.width}x{source.height}: frames need at least {SMALLEST_SIDE} pixels a side."
+        )
+    if detector is None:
+        detector, _ = choose_detector()
+    folder = Path(tempfile.mkdtemp(prefix="avatar-observations-")) if out is None else out
+    (folder / "observations.npz").unlink(missing_ok=True)
+    work = folder / "unfinished"
+    try:
+        observations = _observe(source, detector, work, folder, person, max_frames)
+    except BaseException:
+        if out is None:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    if out is None:
+        weakref.finalize(observations.images, shutil.rmtree, folder, ignore_errors=True)
+    return observations
+
+
+def _observe(
+    source: Video, detector: LandmarkDetector, work: Path, folder: Path, wanted: int | None, max_frames: int
+) -> Observations:
+    people, times, notes = _survey(source, detector, work, max_frames)
+    who, note = people.choose(wanted, str(source.path), len(times))
+    person, layout = people.persons[who], LAYOUTS[detector.layout]
+    keypoints, keypoints_3d, swapped = mend_flips(np.stack(person.keypoints), np.stack(person.keypoints_3d), layout)
+    keypoints = temper(keypoints, swapped)
+    notes += [note] if note else []
+    notes += check_in_view(keypoints, layout, source.width, source.height, str(source.path))
+    if flips := int(swapped.any(1).sum()):
+        notes.append(f"Left and right were put right in {flips} frames.")
+    weights = frame_weights(np.array(person.sharpness))
+    kept = most_telling(_views(keypoints, keypoints_3d), weights * keypoints[..., 2].mean(1), max_frames)
+    _finish_pictures(person, kept, work, work / "people" / str(who), folder)
+    observations = Observations(
+        images=stored_frames(folder, len(kept)),
+        masks=stored_masks(folder, len(kept)),
+        keypoints=torch.from_numpy(keypoints[kept]),
+        keypoints_3d=torch.from_numpy(keypoints_3d[kept]),
+        layout=detector.layout,
+        instant=torch.arange(len(kept)),
+        times=torch.tensor([times[person.frames[index]] for index in kept], dtype=torch.float32),
+        width=source.width,
+        height=source.height,
+        frame_weight=torch.from_numpy(weights[kept]),
+        source=str(source.path),
+        notes=tuple(notes),
+    )
+    save_arrays(observations, folder)
+    return observations
+
+
+def _survey(
+    source: Video, detector: LandmarkDetector, work: Path, max_frames: int
+) -> tuple[People, list[float], list[str]]:
+    """Detect everyone in the candidate frames, storing frames and coarse masks under `work` as it goes."""
+    most = CANDIDATES * max_frames
+    candidates = None if (source.expected_frames or most + 1) <= most else _candidates(source, most)
+    people, times, decoded = People(), [], 0
+
+    def look(item: tuple[int, float, UInt8[np.ndarray, "h w 3"]]):
+        index, time, image = item
+        found = detector.detect(image)
+        if found:
+            write_image(frame_path(work, index), image)
+        return index, time, found, [sharpness(image, detection.mask) for detection in found]
+
+    def wanted() -> Iterator[tuple[int, float, UInt8[np.ndarray, "h w 3"]]]:
+        nonlocal decoded
+        for decoded, (time, image) in enumerate(itertools.islice(source.frames(), None if candidates else most), 1):
+            if candidates is None or decoded - 1 in candidates:
+                times.append(time)
+                yield len(times) - 1, time, image
+
+    total = source.expected_frames if candidates is None else len(candidates)
+    with Progress("finding the person", total) as bar:
+        for index, time, found, sharp in in_parallel(look, wanted()):
+            for who, detection in zip(people.add(index, time, found, sharp), found, strict=True):
+                write_image(picture_path(work / "people" / str(who), index), detection.mask)
+            bar.step()
+    return people, times, _lost(source, decoded)
+
+
+def _candidates(source: Video, most: int) -> set[int]:
+    """Indices of the sharpest frame of each of `most` stretches of a long clip."""
+    with Progress("looking for sharp frames", source.expected_frames) as bar:
+        sharp = []
+        for _, image in source.frames():
+            sharp.append(sharpness(image))
+            bar.step()
+    return set(sharpest_of_each(np.array(sharp), most).tolist())
+
+
+def _lost(source: Video, decoded: int) -> list[str]:
+    expected = source.expected_frames
+    if expected is None or decoded >= 0.95 * expected - 2:
+        return []
+    return [f"The file is damaged or cut off: {decoded} of about {expected} frames could be read and were used."]
+
+
+def _views(keypoints: np.ndarray, keypoints_3d: np.ndarray) -> np.ndarray:
+    """What a frame shows: the 3D guess in the camera's axes, or the 2D landmarks where there is none.
+
+    A little of the time is added, so that a person who holds still is sampled evenly.
+    """
+    flat = keypoints[..., :2] - keypoints[..., :2].mean(1, keepdims=True)
+    points = flat / np.abs(flat).max() if np.isnan(keypoints_3d).any() else keypoints_3d
+    return np.column_stack([points.reshape(len(points), -1), np.linspace(0, 0.5, len(points))])
+
+
+def _finish_pictures(person: Person, kept: Int[np.ndarray, " kept"], work: Path, coarse: Path, folder: Path) -> None:
+    """Refine the masks of the kept frames and move everything to its final name."""
+    for name in ("frames", "masks"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / name).mkdir(parents=True)
+    (work / "coarse").mkdir()
+    for position, index in enumerate(kept):
+        frame_path(work, person.frames[index]).rename(frame_path(folder, position))
+        picture_path(coarse, person.frames[index]).rename(picture_path(work / "coarse", position))
+    images, masks = stored_frames(folder, len(kept)), StoredPictures(work / "coarse", len(kept), read_mask)
+    plate = background_plate(images, masks)
+
+    def refine(position: int) -> None:
+        write_image(picture_path(folder / "masks", position), refine_mask(images[position], masks[position], plate))
+
+    with Progress("sharpening the masks", len(kept)) as bar:
+        for _ in in_parallel(refine, range(len(kept))):
+            bar.step()

@@ -1,0 +1,158 @@
+"""Many avatars: one process for each video, so that what kills one of them leaves the others alone."""
+
+from __future__ import annotations
+
+import html
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from avatar.errors import AvatarError, UsageError, brief
+from avatar.io.files import read_json, replacing, write_json
+from avatar.pipeline.run_folder import Run
+from avatar.runtime.progress import Progress
+
+VIDEOS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
+PROGRAM = "from avatar.cli.main import main; main()"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one video: `state` is "done" or "failed", `reason` the sentence that it failed with."""
+
+    video: str
+    run: str
+    state: str
+    reason: str = ""
+
+
+def find_videos(source: Path) -> list[Path]:
+    """The videos in a folder, or those that a text file names, one a line, relative to the file; `#` begins a comment.
+
+    Raises:
+        UsageError: there is no such folder or file, it names no video, or two that would share a run folder.
+    """
+    if source.is_dir():
+        videos = sorted(path for path in source.iterdir() if path.suffix.lower() in VIDEOS)
+    elif source.is_file():
+        try:
+            lines = [line.strip() for line in source.read_text().splitlines()]
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{source} is not a list of videos: it is no text.") from error
+        videos = [source.parent / line for line in lines if line and not line.startswith("#")]
+    else:
+        raise UsageError(f"There is no folder or list {source}.")
+    if not videos:
+        raise UsageError(f"{source} names no video; known are files ending in {', '.join(VIDEOS)}.")
+    stems = [video.stem for video in videos]
+    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
+    if twice:
+        raise UsageError(f"{source} names several videos called {', '.join(twice)}: their runs would share a folder.")
+    return videos
+
+
+def run_here(task: Callable[..., Outcome], *arguments: Any) -> Outcome:
+    """Run a task on this machine; `avatar.pipeline.ray_pool.ray_pool` has the same for a cluster."""
+    return task(*arguments)
+
+
+def batch(
+    videos: list[Path],
+    out: Path,
+    workers: int,
+    options: list[str],
+    run: Callable[..., Outcome] = run_here,
+) -> list[Outcome]:
+    """Make an avatar of each video in `out/NAME`, `workers` at a time, with these options of `avatar create`.
+
+    Runs that are finished are not made again, and those that were stopped go on. `out/batch.json` and
+    `out/index.html` are written anew after each video. `run(task, *arguments)` calls the task where it is to run.
+    """
+    folder = Path.cwd()
+
+    def outcome_of(video: Path) -> Outcome:
+        try:
+            return run(_make, video, out, options, folder)
+        except AvatarError as error:
+            return Outcome(str(video), str(out / video.stem), "failed", str(error))
+
+    outcomes: list[Outcome] = []
+    with Progress("avatars", len(videos)) as bar, ThreadPoolExecutor(workers) as pool:
+        for video, outcome in zip(videos, pool.map(outcome_of, videos), strict=True):
+            outcomes.append(outcome)
+            write_summary(out, outcomes)
+            bar.step(f"{video.name} {outcome.state}")
+    return outcomes
+
+
+def _make(video: Path, out: Path, options: list[str], folder: Path) -> Outcome:
+    """The avatar of one video; paths are relative to `folder`, on whichever machine this runs."""
+    run = Run(folder / out / video.stem)
+    made = str(video), str(out / video.stem)
+    if not folder.is_dir():
+        raise AvatarError(
+            f"{socket.gethostname()} has no folder {folder}: all machines must share the files of a batch."
+        )
+    if run.report.is_file() and run.avatar.is_file():
+        return Outcome(*made, "done")
+    resume = ["--resume"] if run.config.is_file() else []
+    command = [sys.executable, "-c", PROGRAM, "create", str(video), "--out", made[1], *options, *resume]
+    process = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, errors="replace", check=False, env=_alone()
+    )
+    if process.returncode == 0:
+        return Outcome(*made, "done")
+    said = [line for line in process.stderr.splitlines() if line.startswith("error: ")]
+    reason = said[-1].removeprefix("error: ") if said else f"avatar create ended with {process.returncode}."
+    return Outcome(*made, "failed", reason)
+
+
+def _alone() -> dict[str, str]:
+    """The environment of a process that shares the machine with others like it: one OpenMP thread."""
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def write_summary(out: Path, outcomes: list[Outcome]) -> None:
+    """`batch.json` with what became of each video, and `index.html` with pictures and numbers to judge at a glance."""
+    write_json(out / "batch.json", [asdict(outcome) for outcome in outcomes])
+    rows = "\n".join(_row(outcome, out) for outcome in outcomes)
+    done = sum(outcome.state == "done" for outcome in outcomes)
+    page = f"""<!doctype html><meta charset="utf-8"><title>{done} avatars</title>
+<style>body{{font:16px system-ui;margin:2em}}td,th{{padding:.4em 1em;text-align:left;vertical-align:top}}
+img{{max-width:32em}}</style>
+<h1>{done} of {len(outcomes)} avatars</h1>
+<table><tr><th>video</th><th>result</th><th>PSNR</th><th>minutes</th><th>frames</th></tr>
+{rows}
+</table>
+"""
+    with replacing(out / "index.html") as temporary:
+        temporary.write_text(page)
+
+
+def _row(outcome: Outcome, out: Path) -> str:
+    name = html.escape(Path(outcome.video).name)
+    if outcome.state != "done":
+        return f"<tr><td>{name}</td><td colspan=4>{html.escape(outcome.reason)}</td></tr>"
+    run = Run(Path(outcome.run))
+    try:
+        report: dict[str, Any] = read_json(run.report)
+        psnr = f"{report['held_out'].get('psnr', float('nan')):.1f} dB"
+        minutes = f"{sum(report['seconds'].values()) / 60:.1f}"
+    except (AvatarError, KeyError, TypeError, ValueError, AttributeError) as error:
+        psnr, minutes = html.escape(brief(error)), ""
+    place = html.escape(os.path.relpath(run.folder, out))
+    film = f'<a href="{place}/{run.turntable.name}">turntable</a>'
+    picture = f'<img src="{place}/{run.contact.name}" alt="frames of {name}">'
+    return f"<tr><td>{name}</td><td>{film}</td><td>{psnr}</td><td>{minutes}</td><td>{picture}</td></tr>"
+
+
+def require_workers(workers: int) -> None:
+    """Raise UsageError unless there is at least one worker."""
+    if workers < 1:
+        raise UsageError(f"--workers must be at least 1, not {workers}.")

@@ -1,0 +1,91 @@
+"""A public dataset as training material: its pictures as observations and its own poses as the track."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from avatar.body import Body, load_body
+from avatar.datasets.posed import PosedDataset, Shot
+from avatar.datasets.protocols import protocol_named
+from avatar.errors import AvatarError
+from avatar.io.observations_file import load_observations, save_observations
+from avatar.io.track_file import load_track, save_track
+from avatar.landmark_layouts import LAYOUTS
+from avatar.pipeline.run_folder import Run
+from avatar.pipeline.settings import Settings
+from avatar.types import BodyTrack, Cameras, Observations
+
+LAYOUT = "blazepose33"
+FPS = 30.0  # of all these films, to a few percent; only the smoothing of pose corrections depends on it
+
+
+def from_dataset(run: Run, settings: Settings) -> tuple[Observations, BodyTrack, list[str]]:
+    """The training part of the dataset `settings.source` by `settings.protocol`, also written into the run folder.
+
+    Raises:
+        UsageError: there is no such folder, or the body is not SMPL.
+        AvatarError: files of the dataset are missing (each is named) or broken.
+    """
+    assert settings.protocol is not None
+    if not (run.found_track.is_file() and (run.observations / "observations.npz").is_file()):
+        dataset = protocol_named(settings.protocol).read(Path(settings.source))
+        track = training_track(dataset, load_body(settings.body))
+        save_observations(_observations(dataset.train, track, settings.source), run.observations)
+        save_track(track, run.found_track)
+    return load_observations(run.observations), load_track(run.found_track), []
+
+
+def training_track(dataset: PosedDataset, body: Body) -> BodyTrack:
+    """The dataset's own poses and cameras of its training pictures, one instant each."""
+    rows = [shot.pose for shot in dataset.train]
+    return BodyTrack(
+        body=body.name,
+        betas=dataset.poses.shape(body),
+        poses=dataset.poses.poses(body)[rows],
+        times=torch.tensor([shot.frame / FPS for shot in dataset.train]),
+        confidence=torch.ones(len(rows), len(body.parents)),
+        instant=torch.arange(len(rows)),
+        cameras=_together([shot.camera for shot in dataset.train]),
+    )
+
+
+def _together(cameras: list[Cameras]) -> Cameras:
+    sizes = {(camera.width, camera.height) for camera in cameras}
+    if len(sizes) != 1:
+        raise AvatarError(f"The dataset's training pictures are of different sizes: {sorted(sizes)}.")
+    K, T = (torch.cat([getattr(camera, name) for camera in cameras]) for name in ("K", "T_camera_world"))
+    return Cameras(K, T, cameras[0].width, cameras[0].height)
+
+
+class _Part:
+    """The pictures (0) or the masks (1) of shots, read when asked for."""
+
+    def __init__(self, shots: tuple[Shot, ...], part: int) -> None:
+        self.shots, self.part = shots, part
+
+    def __len__(self) -> int:
+        return len(self.shots)
+
+    def __getitem__(self, index: int, /) -> np.ndarray:
+        return self.shots[index].read()[self.part]
+
+
+def _observations(shots: tuple[Shot, ...], track: BodyTrack, source: str) -> Observations:
+    assert track.cameras is not None
+    nothing = torch.zeros(len(shots), len(LAYOUTS[LAYOUT].names), 3)
+    return Observations(
+        images=_Part(shots, 0),
+        masks=_Part(shots, 1),
+        keypoints=nothing,
+        keypoints_3d=nothing.clone(),
+        layout=LAYOUT,
+        instant=track.instant,
+        times=track.times,
+        width=track.cameras.width,
+        height=track.cameras.height,
+        cameras=track.cameras,
+        source=source,
+    )

@@ -1,0 +1,184 @@
+"""What this machine has for the program's work, and the command that brings what is missing."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from avatar.errors import AvatarError, brief
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox")
+# Distribution -> what it brings, and the command that installs it.
+OPTIONAL = {
+    "gaussforge": ("packed splat files (.splat, .spz, .sog, .ksplat)", "pip install 'splat-avatar[splats]'"),
+    "onnxruntime": ("landmarks by an ONNX pose model of yours", "pip install 'splat-avatar[onnx]'"),
+    "diffusers": ("views of a photo's other sides by a model of yours", "pip install diffusers transformers"),
+}
+# Models that do not ship -> what they bring, and where their maker offers them.
+MODELS = {
+    "hand_landmarker.task": (
+        "exacter hands", "https://ai.google.dev/edge/mediapipe/solutions/vision/hand_landmarker#models"
+    ),
+    "face_landmarker.task": (
+        "exacter faces", "https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker#models"
+    ),
+}  # fmt: skip
+# Distribution -> the module that it brings, which is imported: a package may be there and lack a library of the system.
+NEEDED = {name: name for name in ("torch", "numpy", "numba", "scipy", "mediapipe", "smplx", "viser", "safetensors")}
+NEEDED["opencv-contrib-python"] = "cv2"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report.
+
+    Attributes:
+        name: what was looked at; state: "works", "missing" (and the program needs it) or "absent" (it does not).
+        detail: version, place or reason; remedy: the command that brings it, or nothing.
+    """
+
+    name: str
+    state: str
+    detail: str
+    remedy: str = ""
+
+
+def examine() -> Iterator[Finding]:
+    """Look at everything, the cheap things first."""
+    yield Finding("machine", "works", f"{platform.platform()}, Python {platform.python_version()}")
+    yield Finding("CPU", "works", f"{_cpu_name()}, {len(os.sched_getaffinity(0))} of {os.cpu_count()} threads for us")
+    for package, module in NEEDED.items():
+        yield _package(package, module)
+    yield _ffmpeg()
+    for folder, file in (("body", "open.npz"), ("models", "pose_landmarker_heavy.task"), ("clips", "turn.mp4")):
+        yield _asset(folder, file)
+    for name, (use, page) in MODELS.items():
+        yield _model(name, use, page)
+    yield from _cuda()
+    yield _perceptual()
+    yield _browser()
+    for package, (use, remedy) in OPTIONAL.items():
+        version = _version(package)
+        yield Finding(
+            package,
+            "works" if version else "absent",
+            f"{version}: {use}" if version else use,
+            "" if version else remedy,
+        )
+
+
+def report(findings: list[Finding]) -> str:
+    """The findings as aligned lines of text."""
+    width = max(len(finding.name) for finding in findings)
+    lines = []
+    for finding in findings:
+        lines.append(f"{finding.name:{width}}  {finding.state:7}  {finding.detail}")
+        if finding.remedy:
+            lines.append(f"{'':{width}}           get it: {finding.remedy}")
+    count = {state: sum(finding.state == state for finding in findings) for state in ("missing", "absent")}
+    needed = f"{count['missing']} needed things are missing" if count["missing"] else "All that is needed works"
+    return "\n".join([*lines, "", f"{needed}; {count['absent']} that add something are absent."])
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _package(package: str, module: str) -> Finding:
+    version = _version(package)
+    if version is None:
+        return Finding(package, "missing", "not installed", f"pip install {package}")
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # broken packages raise many kinds
+        remedy = f"pip install --force-reinstall {package}"
+        return Finding(package, "missing", f"{version} cannot be loaded: {brief(error)}", remedy)
+    return Finding(package, "works", version)
+
+
+def _cpu_name() -> str:
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text().splitlines() if facts.is_file() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _ffmpeg() -> Finding:
+    try:
+        import imageio_ffmpeg
+
+        path = imageio_ffmpeg.get_ffmpeg_exe()
+        said = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=20, check=True).stdout
+    except (ImportError, RuntimeError, OSError, subprocess.SubprocessError) as error:
+        return Finding("ffmpeg", "missing", str(error), "pip install --force-reinstall imageio-ffmpeg")
+    return Finding("ffmpeg", "works", said.split(" Copyright")[0].removeprefix("ffmpeg "))
+
+
+def _asset(*parts: str) -> Finding:
+    from avatar.io.assets import asset_path
+
+    name = "/".join(parts)
+    try:
+        return Finding(name, "works", f"{asset_path(*parts).stat().st_size / 1e6:.1f} MB")
+    except AvatarError as error:
+        return Finding(name, "missing", str(error), "pip install --force-reinstall --no-deps splat-avatar")
+
+
+def _model(name: str, use: str, page: str) -> Finding:
+    from avatar.io.assets import model_folder, model_path
+
+    path = model_path(name)
+    if path is not None:
+        return Finding(name, "works", str(path))
+    return Finding(name, "absent", use, f"{page}, into {model_folder()} or the folder that AVATAR_MODELS names")
+
+
+def _cuda() -> Iterator[Finding]:
+    import torch
+
+    if not torch.cuda.is_available():
+        if torch.version.cuda is None and shutil.which("nvidia-smi"):
+            found = "there is an NVIDIA device here, but torch is built without CUDA; training runs on the CPU"
+            yield Finding("CUDA", "absent", found, "pip install --force-reinstall torch")
+            return
+        built = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is built without CUDA"
+        yield Finding("CUDA", "absent", f"{built} and finds no device; training runs on the CPU")
+        return
+    facts = torch.cuda.get_device_properties(0)
+    yield Finding("CUDA", "works", f"{facts.name}, {facts.total_memory / 2**30:.0f} GB, CUDA {torch.version.cuda}")
+    version = _version("gsplat")
+    if version is None:
+        yield Finding("gsplat", "missing", "not installed", "pip install gsplat")
+    else:
+        yield Finding("gsplat", "works", f"{version}; its first use compiles for some minutes")
+
+
+def _perceptual() -> Finding:
+    """LPIPS needs weights of torchvision that this program never fetches by itself."""
+    import torch
+
+    from avatar.metrics.images import LPIPS_BACKBONES
+
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    if (folder / LPIPS_BACKBONES["alex"]).is_file():
+        return Finding("LPIPS weights", "works", LPIPS_BACKBONES["alex"])
+    remedy = "python -c \"import torchvision; torchvision.models.alexnet(weights='DEFAULT')\""
+    return Finding("LPIPS weights", "absent", f"none in {folder}; evaluations leave LPIPS out", remedy)
+
+
+def _browser() -> Finding:
+    for name in BROWSERS:
+        if path := shutil.which(name):
+            return Finding("browser", "works", path)
+    return Finding(
+        "browser", "absent", "none found here; `avatar view` also serves one elsewhere", "apt install chromium"
+    )

@@ -1,0 +1,113 @@
+"""One export of one avatar: a method for each kind of file, that all share the same choices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from avatar.body import load_body, smpl_pose
+from avatar.exporters.glb import write_glb
+from avatar.exporters.html import CREDITS, write_page
+from avatar.exporters.splats import write_packed, write_ply, write_ply_sequence
+from avatar.exporters.synthetic_dataset import write_dataset
+from avatar.model.avatar import Avatar
+from avatar.motion.formats.bvh import write_bvh
+from avatar.motion.formats.player_json import write_player_motion
+from avatar.pipeline.motions import FILMED, motion_by_name, motions_for_page, pose_by_name
+from avatar.pipeline.run_folder import Run
+from avatar.pipeline.turntable import write_turntable
+from avatar.types import BodyPose, BodyTrack, Gaussians
+
+
+def open_run(folder: Path, body: str | None) -> tuple[Run, Avatar]:
+    """The avatar of a run folder.
+
+    Raises:
+        UsageError: the folder holds no finished avatar.
+        AvatarError: its files are damaged, or belong to another body.
+    """
+    run = Run(folder)
+    run.require_avatar()
+    return run, Avatar.load(run.avatar, load_body(body) if body else None)
+
+
+@dataclass(frozen=True)
+class ExportJob:
+    """What is exported and how. Each method writes one kind of file and returns what to tell the user about it."""
+
+    run: Run
+    avatar: Avatar
+    motions: tuple[str, ...]
+    pose: str | None
+    lit: bool
+    title: str
+    credits: str | None
+    size: tuple[int, int]
+    count: int
+    seed: int
+    backend: str
+
+    def html(self, path: Path) -> str:
+        clips = motions_for_page(self.run, self.avatar, self.motions)
+        report = write_page(self.avatar, clips, path, self.title, self.credits or CREDITS)
+        return f"{report.bytes / 1e6:.2f} MB, {report.splats} splats, {len(clips)} motions"
+
+    def ply(self, path: Path) -> str:
+        gaussians = self._gaussians(self._chosen_pose())
+        write_ply(gaussians, path, [f"pose {self.pose or 'rest'}"])
+        return f"{len(gaussians)} splats"
+
+    def ply_sequence(self, folder: Path) -> str:
+        track = self._first_motion()
+        frames = (self._gaussians(track.poses[frame]) for frame in range(len(track)))
+        return f"{write_ply_sequence(frames, folder, folder.name)} frames at {track.fps:g} a second"
+
+    def splat(self, path: Path) -> str:
+        gaussians = self._gaussians(self._chosen_pose())
+        write_packed(gaussians, path)
+        return f"{len(gaussians)} splats, {path.stat().st_size / 1e6:.2f} MB"
+
+    # The packed formats differ only in the suffix.
+    spz = sog = splat
+
+    def glb(self, path: Path) -> str:
+        names = self.motions or ((FILMED,) if self.run.track.is_file() else ())
+        motions = {Path(name).stem: motion_by_name(self.run, self.avatar, name) for name in names}
+        pose = None if self.pose is None else self._chosen_pose()
+        write_glb(self.avatar, path, pose, motions)
+        return f"{len(self.avatar.rest.vertices)} vertices, {len(motions)} animations"
+
+    def motion_file(self, path: Path) -> str:
+        track = self._first_motion()
+        if path.suffix.lower() == ".bvh":
+            joints = self.avatar.rest.joints[list(self.avatar.body.smpl_index)]
+            write_bvh(path, smpl_pose(track.poses), track.fps, joints)
+        else:
+            write_player_motion(path, track.poses, track.fps)
+        return f"{len(track)} frames at {track.fps:g} a second"
+
+    def turntable(self, path: Path) -> str:
+        if self.pose is None and self.run.track.is_file():
+            track = motion_by_name(self.run, self.avatar, FILMED)
+            pose = track.poses[len(track) // 2]
+        else:
+            pose = self._chosen_pose()
+        write_turntable(self.avatar, pose, path, *self.size, self.backend)
+        return f"{self.size[0]}x{self.size[1]}"
+
+    def dataset(self, folder: Path) -> str:
+        motions = motions_for_page(self.run, self.avatar, self.motions)
+        write_dataset(self.avatar, motions, folder, self.count, *self.size, self.seed, self.backend)
+        return f"{self.count} pictures"
+
+    def _first_motion(self) -> BodyTrack:
+        return motion_by_name(self.run, self.avatar, self.motions[0] if self.motions else FILMED)
+
+    def _chosen_pose(self) -> BodyPose:
+        return pose_by_name(self.run, self.avatar, self.pose or "rest")
+
+    @torch.no_grad()
+    def _gaussians(self, pose: BodyPose) -> Gaussians:
+        return self.avatar.pose(pose, lit=self.lit)

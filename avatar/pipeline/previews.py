@@ -1,0 +1,133 @@
+"""The pictures that `create` leaves to judge an avatar by: turntable, overlay and contact sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from avatar.geometry import quat_from_rotation
+from avatar.io.images import VideoWriter, write_image
+from avatar.model.avatar import Avatar
+from avatar.model.gaussians import FLATNESS, triangle_frames
+from avatar.rendering import render
+from avatar.rendering.camera_paths import orbit
+from avatar.runtime.progress import progress
+from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians, Observations
+
+WHITE = (1.0, 1.0, 1.0)
+PANEL = 640  # px, longer side of one panel of the overlay
+TURN_SECONDS = 4
+TURN_FPS = 24.0
+
+
+def to_bytes(image: Float[Tensor, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
+    """A float picture as the nearest bytes."""
+    return (image.detach().clamp(0, 1) * 255).round().byte().cpu().numpy()
+
+
+@torch.no_grad()
+def picture(avatar: Avatar, pose: BodyPose, camera: Cameras, backend: str, lit: bool = True) -> Float[Tensor, "h w 3"]:
+    """The avatar in one pose, seen by the first of `camera`, on white."""
+    return render(avatar.pose(pose.to(avatar.device), lit), camera[0].to(avatar.device), backend).on(WHITE)[0]
+
+
+def body_splats(avatar: Avatar, pose: BodyPose) -> Gaussians:
+    """The fitted body itself as flat grey splats, shaded from above and the front, to be drawn like an avatar."""
+    vertices = avatar.body.vertices(avatar.rest, avatar.body.complete(pose.to(avatar.device)))
+    frames = triangle_frames(vertices, avatar.body.faces)
+    normal = frames.rotation[..., 2]
+    shade = 0.55 + 0.25 * normal[:, 1] + 0.2 * normal[:, 2]
+    size = frames.area.sqrt()[:, None] * torch.tensor([0.6, 0.6, 0.6 * FLATNESS]).to(vertices)
+    tint = torch.tensor([0.75, 0.85, 1.0]).to(vertices)
+    return Gaussians(
+        means=frames.vertices.mean(1),
+        quats=quat_from_rotation(frames.rotation),
+        scales=size.clamp_min(1e-4),
+        opacities=torch.full_like(shade, 0.95),
+        colors=shade.clamp(0, 1)[:, None] * tint,
+    )
+
+
+def write_turntable(path: Path, avatar: Avatar, track: BodyTrack, backend: str) -> None:
+    """A film of the avatar turning once, in the pose of the clip's middle."""
+    with VideoWriter(path, TURN_FPS) as film:
+        for frame in turntable_frames(avatar, track.poses[len(track) // 2], 540, 960, backend):
+            film.add(frame)
+
+
+def turntable_frames(
+    avatar: Avatar, pose: BodyPose, width: int, height: int, backend: str
+) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+    """Pictures of one pose from all round, at `TURN_FPS` frames a second, on white."""
+    low, high = bounding_box(avatar, pose)
+    cameras = orbit(low, high, round(TURN_SECONDS * TURN_FPS), width, height).to(avatar.device)
+    with torch.no_grad():
+        posed = avatar.pose(pose.to(avatar.device))
+    for index in progress(range(len(cameras)), "turntable"):
+        yield to_bytes(render(posed, cameras[index], backend).on(WHITE)[0])
+
+
+@torch.no_grad()
+def bounding_box(avatar: Avatar, pose: BodyPose) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
+    """Opposite corners, in the world, of the box that holds the avatar in one pose."""
+    means = avatar.pose(pose.to(avatar.device)).means.cpu()
+    return means.amin(0), means.amax(0)
+
+
+def write_overlay(
+    path: Path, avatar: Avatar, track: BodyTrack, observations: Observations, backend: str, fps: float
+) -> None:
+    """A film of each frame four times: the source, the fitted body upon it, the avatar upon it, the difference."""
+    with VideoWriter(path, fps) as film:
+        for index in progress(range(len(observations)), "overlay"):
+            film.add(np.concatenate(overlay_panels(avatar, track, observations, index, backend), axis=1))
+
+
+@torch.no_grad()
+def overlay_panels(
+    avatar: Avatar, track: BodyTrack, observations: Observations, index: int, backend: str
+) -> list[UInt8[np.ndarray, "h w 3"]]:
+    """Source, body upon source, avatar upon source, and their difference, for one frame of the clip."""
+    import cv2
+
+    assert track.cameras is not None
+    scale = PANEL / max(observations.width, observations.height)
+    # Even sizes, which H.264 needs.
+    width, height = (max(round(side * scale / 2), 1) * 2 for side in (observations.width, observations.height))
+    source = cv2.resize(observations.images[index], (width, height), interpolation=cv2.INTER_AREA)
+    background = torch.from_numpy(source).to(avatar.device).float() / 255
+    camera = track.cameras[index].resized(width, height).to(avatar.device)
+    pose = track.poses[int(track.instant[index])].to(avatar.device)
+    panels = [source]
+    for gaussians, strength in ((body_splats(avatar, pose), 0.7), (avatar.pose(pose), 1.0)):
+        out = render(gaussians, camera, backend)
+        upon = strength * out.rgb[0] + (1 - strength * out.alpha[0, ..., None]) * background
+        panels.append(to_bytes(upon))
+    # Channel by channel: NumPy's maximum along an axis of three takes ten times as long.
+    red, green, blue = cv2.split(cv2.absdiff(panels[-1], source))
+    difference = cv2.max(cv2.max(red, green), blue).astype(np.uint16)
+    panels.append(cv2.merge([(255 - np.minimum(difference * 3, 255)).astype(np.uint8)] * 3))
+    return panels
+
+
+def write_contact_sheet(
+    path: Path, avatar: Avatar, track: BodyTrack, observations: Observations, backend: str, frames: int = 8
+) -> None:
+    """Frames spread over the clip, each above its body, avatar and difference, then the avatar from all sides."""
+    chosen = np.linspace(0, len(observations) - 1, frames).round().astype(int)
+    columns = [np.concatenate(overlay_panels(avatar, track, observations, int(i), backend)) for i in chosen]
+    width, height = columns[0].shape[1], columns[0].shape[0] // 4
+    pose = track.poses[len(track) // 2]
+    around = orbit(*bounding_box(avatar, pose), frames, width, height)
+    turned = [to_bytes(picture(avatar, pose, around[i], backend)) for i in range(frames)]
+    write_image(path, sheet([np.concatenate([column, view]) for column, view in zip(columns, turned, strict=True)]))
+
+
+def sheet(columns: Sequence[UInt8[np.ndarray, "h w 3"]]) -> UInt8[np.ndarray, "h w2 3"]:
+    """Pictures of one height side by side."""
+    return np.concatenate(list(columns), axis=1)

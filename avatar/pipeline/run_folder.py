@@ -1,0 +1,216 @@
+"""The run folder: what lies where, who may write it, and its log."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from avatar.errors import AvatarError, UsageError
+from avatar.io.files import read_json, sweep
+
+LOG = logging.getLogger("avatar")
+LOCK = ".lock"
+PREVIOUS = ".previous"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Paths of one run's files."""
+
+    folder: Path
+
+    @property
+    def avatar(self) -> Path:
+        return self.folder / "avatar.safetensors"
+
+    @property
+    def track(self) -> Path:
+        """The body track that belongs to the avatar, its poses corrected by training."""
+        return self.folder / "track.npz"
+
+    @property
+    def found_track(self) -> Path:
+        """The body track as it was found, before training."""
+        return self.folder / "track_found.npz"
+
+    @property
+    def observations(self) -> Path:
+        return self.folder / "observations"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.json"
+
+    @property
+    def report(self) -> Path:
+        return self.folder / "report.json"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.txt"
+
+    @property
+    def turntable(self) -> Path:
+        return self.folder / "turntable.mp4"
+
+    @property
+    def overlay(self) -> Path:
+        return self.folder / "overlay.mp4"
+
+    @property
+    def contact(self) -> Path:
+        return self.folder / "contact.png"
+
+    def require_avatar(self) -> None:
+        """Raise UsageError unless this is a run folder with a finished avatar."""
+        if not self.avatar.is_file():
+            raise UsageError(
+                f"{self.folder} holds no finished avatar ({self.avatar.name} is missing): give a run folder made by "
+                "`avatar create`, or finish it with --resume."
+            )
+
+
+@contextlib.contextmanager
+def writing(run: Run, overwrite: bool, resume: bool) -> Iterator[None]:
+    """Hold a run folder for writing: make it or take it over, lock it, and log into it.
+
+    Raises:
+        UsageError: it holds another run and neither `overwrite` nor `resume` was asked for, there is nothing to
+            resume, or another process writes it now.
+        AvatarError: it cannot be written.
+    """
+    if resume and not run.config.is_file() and not (run.folder / LOCK).is_file():
+        raise UsageError(f"There is no run to resume in {run.folder}.")
+    _make(run.folder)
+    with _locked(run.folder):
+        sweep(run.folder)
+        # Killed before it wrote anything, a run is resumed by beginning it.
+        if resume and not run.config.is_file() and _contents(run):
+            raise UsageError(f"There is no run to resume in {run.folder}: its {run.config.name} is missing.")
+        if not resume:
+            _set_aside(run, overwrite)
+        with _logging(run):
+            try:
+                yield
+            except AvatarError:
+                # Bad input shows before the body was found: then the folder is left as it was.
+                if not resume and not run.found_track.is_file():
+                    _put_back(run)
+                raise
+        if run.avatar.is_file():
+            shutil.rmtree(run.folder / PREVIOUS, ignore_errors=True)
+
+
+class _LogFile(logging.FileHandler):
+    """A log on a full disk falls silent; what could not be done is said on the terminal."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def _logging(run: Run) -> Iterator[None]:
+    # The file appears with the first message, which comes after the configuration.
+    handler = _LogFile(run.log, delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    LOG.addHandler(handler)
+    LOG.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        LOG.removeHandler(handler)
+        with contextlib.suppress(OSError):
+            handler.close()
+
+
+def say(message: str) -> None:
+    """Tell the user on the terminal and in the log of the run."""
+    print(message, file=sys.stderr, flush=True)
+    LOG.info(message)
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / LOCK).touch()
+    except FileExistsError as error:
+        raise UsageError(f"{folder} is a file; give another folder with --out.") from error
+    except OSError as error:
+        raise AvatarError(f"Cannot write into {folder}: {error.strerror}.") from error
+
+
+def _set_aside(run: Run, overwrite: bool) -> None:
+    """Move an older run out of the way, if that was asked for and the folder holds nothing else."""
+    others = _contents(run)
+    if not others:
+        return
+    if not overwrite:
+        raise UsageError(
+            f"{run.folder} holds another run: --resume finishes it, --overwrite replaces it, --out DIR puts the new "
+            "one elsewhere."
+        )
+    if not _is_ours(run) and not (run.folder / PREVIOUS).is_dir():
+        raise UsageError(f"{run.folder} is not empty and was not made by this program: choose another --out.")
+    shutil.rmtree(run.folder / PREVIOUS, ignore_errors=True)
+    (run.folder / PREVIOUS).mkdir()
+    # The configuration goes first: without it nobody takes what is left for a run, should this be interrupted.
+    for path in sorted(others, key=lambda path: path != run.config):
+        path.rename(run.folder / PREVIOUS / path.name)
+
+
+def _is_ours(run: Run) -> bool:
+    """Whether the folder's configuration is one of ours: other programs keep a config.json in their folders too."""
+    try:
+        config = read_json(run.config)
+    except AvatarError:
+        return False
+    return isinstance(config, dict) and {"source", "train"} <= config.keys()
+
+
+def _put_back(run: Run) -> None:
+    """Remove what a failed run wrote and restore the older run, or leave no folder where there was none."""
+    for path in _contents(run):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    previous = run.folder / PREVIOUS
+    if previous.is_dir():
+        for path in previous.iterdir():
+            path.rename(run.folder / path.name)
+        previous.rmdir()
+    else:
+        (run.folder / LOCK).unlink(missing_ok=True)
+        run.folder.rmdir()
+
+
+def _contents(run: Run) -> list[Path]:
+    return [path for path in run.folder.iterdir() if path.name not in (LOCK, PREVIOUS)]
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, which the system frees by itself when a process dies."""
+    with open(folder / LOCK, "a+") as lock:
+        try:
+            if os.name == "nt":
+                import msvcrt
+
+                msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+            else:
+                import fcntl
+
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageError(f"Another process writes {folder} now: wait for it, or choose another --out.") from error
+        yield

@@ -1,0 +1,132 @@
+"""A first guess of the whole clip from the detector's own 3D landmarks, joint by joint and frame by frame."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.body import Body
+from avatar.geometry import mean_rotation, procrustes, rotation_from_rotvec
+from avatar.tracking.kinematics import Points, State, move_points, pose_chain
+
+# Limb joint, then the two landmarks whose direction its bone follows; parents come first.
+_LIMBS = [
+    (f"{side}_{joint}", f"{side}_{start}", f"{side}_{end}")
+    for side in ("left", "right")
+    for joint, start, end in (
+        ("hip", "hip", "knee"),
+        ("knee", "knee", "ankle"),
+        ("shoulder", "shoulder", "elbow"),
+        ("elbow", "elbow", "wrist"),
+    )
+]
+_SMOOTHING_S = 0.1  # the detector's guess of the orientation jitters by 10 degrees and more
+CAMERA_HEIGHT_M = 1.2
+
+
+def initial_state(
+    body: Body,
+    points: Points,
+    pixels: Float[Tensor, "n l 3"],
+    guess: Float[Tensor, "n l 3"],
+    times: Float[Tensor, " n"],
+    focal: float,
+    names: tuple[str, ...],
+) -> State:
+    """The state that follows the detector's 3D guess.
+
+    Args:
+        points: the landmarks on the body.
+        pixels: pixels from the principal point, and confidence.
+        guess: the detector's landmarks in metres, axes as the camera's, no NaN.
+        times: seconds.
+        focal: focal length in pixels.
+        names: of the landmarks.
+    """
+    at = {name: index for index, name in enumerate(names)}
+    count = len(times)
+    rotations = body.rest_rotations.double().repeat(count, 1, 1, 1)
+    torso = [at[f"{side}_{part}"] for side in ("left", "right") for part in ("shoulder", "hip")]
+    rest = points.rest[torso].expand(count, -1, -1)
+    rotations[:, 0] = smooth_rotations(procrustes(rest, guess[:, torso])[1], times, _SMOOTHING_S)
+    state = _mean_person(body, points, rotations, focal)
+    for joint_name, start, end in _LIMBS:
+        joint = body.joint_names.index(joint_name)
+        parent = pose_chain(body, state).turn[:, body.parents[joint]]
+        bone = F.normalize(points.rest[at[end]] - points.rest[at[start]], dim=-1)
+        wanted = F.normalize(guess[:, at[end]] - guess[:, at[start]], dim=-1)
+        rotations[:, joint] = _shortest_turn(bone.expand(count, 3), (parent.mT @ wanted[..., None]).squeeze(-1))
+    x = move_points(pose_chain(body, state), state, points).x
+    return replace(state, position=_place(x, pixels, focal))
+
+
+def state_in_pose(
+    body: Body,
+    points: Points,
+    pixels: Float[Tensor, "n l 3"],
+    guess: Float[Tensor, "n l 3"],
+    times: Float[Tensor, " n"],
+    focal: float,
+    turns: Float[Tensor, "n j 3 3"],
+) -> State:
+    """The state whose joints are turned as `turns` tells, placed and oriented as the detector saw the person.
+
+    A foreign result's own camera is seldom known, so that its root is not used.
+    """
+    rotations = turns.clone()
+    rotations[:, 0] = torch.eye(3, dtype=turns.dtype)
+    state = _mean_person(body, points, rotations, focal)
+    posed = move_points(pose_chain(body, state), state, points).x
+    rotations[:, 0] = smooth_rotations(procrustes(posed, guess)[1], times, _SMOOTHING_S)
+    state = replace(state, rotations=rotations)
+    x = move_points(pose_chain(body, state), state, points).x
+    return replace(state, position=_place(x, pixels, focal))
+
+
+def _mean_person(body: Body, points: Points, rotations: Float[Tensor, "n j 3 3"], focal: float) -> State:
+    """A person of mean shape in these poses at the camera's own place, before a level camera at the usual height."""
+    return State(
+        position=torch.zeros(len(rotations), 3, dtype=torch.float64),
+        rotations=rotations,
+        betas=torch.zeros(body.shape_dirs.shape[-1], dtype=torch.float64),
+        offsets=torch.zeros_like(points.rest),
+        view=torch.tensor([math.log(focal), 0.0, 0.0, CAMERA_HEIGHT_M], dtype=torch.float64),
+    )
+
+
+def along_rays(guess: Float[Tensor, "n l 3"], centre: Float[Tensor, "n 2"], focal: float) -> Float[Tensor, "n l 3"]:
+    """Turn the detector's guess, made as if the person stood on the optical axis, to the ray it was seen along."""
+    ray = F.normalize(torch.cat([centre, torch.full_like(centre[:, :1], focal)], -1), dim=-1)
+    axis = torch.tensor([0.0, 0.0, 1.0], dtype=guess.dtype).expand_as(ray)
+    return guess @ _shortest_turn(axis, ray).mT
+
+
+def smooth_rotations(R: Float[Tensor, "n 3 3"], times: Float[Tensor, " n"], spread: float) -> Float[Tensor, "n 3 3"]:
+    """Mean rotation over a Gaussian window of `spread` seconds."""
+    window = torch.exp(-0.5 * ((times[:, None] - times[None]) / spread).square())
+    return mean_rotation(R, window)
+
+
+def _shortest_turn(a: Float[Tensor, "n 3"], b: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3 3"]:
+    """The rotation by the least angle that brings unit vectors `a` to `b`."""
+    axis = torch.linalg.cross(a, b)
+    sine = axis.norm(dim=-1, keepdim=True)
+    angle = torch.atan2(sine, (a * b).sum(-1, keepdim=True))
+    return rotation_from_rotvec(axis / sine.clamp_min(1e-9) * angle)
+
+
+def _place(x: Float[Tensor, "n l 3"], pixels: Float[Tensor, "n l 3"], focal: float) -> Float[Tensor, "n 3"]:
+    """Where the body must stand to be seen there: f (x + t) = u (z + t_z), linear in t, weighted by confidence."""
+    u, weight = pixels[..., :2] / focal, pixels[..., 2:].clamp_min(1e-3)
+    rows = torch.zeros(*x.shape[:2], 2, 3, dtype=x.dtype)
+    rows[..., 0, 0] = rows[..., 1, 1] = 1
+    rows[..., 2] = -u
+    right = u * x[..., 2:] - x[..., :2]
+    A = (rows * weight[..., None]).flatten(1, 2)
+    b = (right * weight).flatten(1, 2)
+    return torch.linalg.lstsq(A, b[..., None]).solution.squeeze(-1)

@@ -1,0 +1,42 @@
+"""The girth of the legs, found last: trousers hang all round a leg, so that they tell of it once its pose is known.
+
+In the fit clothes are outside the body, which leaves legs thin inside their trousers. Were they to fill them there,
+cloth that hangs to one side would move the pose; here only the shape changes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from avatar.tracking.kinematics import State, pose_chain
+from avatar.tracking.objective import SCHEDULE, outline_term, told_terms
+from avatar.tracking.problem import Clip
+from avatar.tracking.silhouette import Outliner
+
+ROUNDS = 3
+JOINT_KEPT = 0.002  # m, deviation of each joint at rest from where the fit has it, against the pelvis
+
+
+def fill_legs(clip: Clip, outliner: Outliner, state: State) -> State:
+    """The state with legs that fill the found outlines: other shape coefficients, the same pose.
+
+    Gauss-Newton on the outline and on what the user said of the shape, with a unit prior on the change. No point of
+    an outline is taken for an outlier: cloth that hangs far out is a part of the girth as well.
+    """
+    fitted = state.betas
+    for _ in range(ROUNDS):
+        chain = pose_chain(clip.body, state)
+        outline = outliner.pair(state, legs=1.0)
+        kept = ((chain.rest_by_betas - chain.rest_by_betas[:1]) / JOINT_KEPT).flatten(0, 1)
+        prior = torch.eye(len(fitted), dtype=fitted.dtype) + kept.T @ kept
+        H, g = prior, prior @ (state.betas - fitted)
+        for term in (outline_term(clip, state, SCHEDULE[-1], chain, outline), *told_terms(clip, state)):
+            slopes = term.features.by_shared
+            assert slopes is not None
+            J = slopes[..., : len(fitted)].flatten(0, 2)
+            weighted = J.T * term.weight.repeat_interleave(slopes.shape[2], dim=1).flatten()
+            H, g = H + weighted @ J, g + weighted @ term.features.value.flatten()
+        state = replace(state, betas=state.betas - torch.linalg.solve(H, g))
+    return state

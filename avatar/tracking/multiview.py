@@ -1,0 +1,261 @@
+"""The body and the cameras of several pictures of one instant, fitted together before anything is trained.
+
+One picture does not tell how far away each limb is; pictures from several sides do, once it is known where they were
+taken from. Both follow from landmarks and outlines by the terms that fit a video: each picture is an instant in which
+the body may only be turned and moved before the camera, while shape and joints are the same in all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from avatar.body import Body
+from avatar.geometry import invert_rigid, project, rigid, rotation_to_rotvec
+from avatar.metrics.images import alpha_iou
+from avatar.novel_views.observations import Sight
+from avatar.observation.detectors.base import LandmarkDetector
+from avatar.observation.photo import MemoryPictures
+from avatar.runtime.thread_map import in_parallel
+from avatar.tracking.initialization import CAMERA_HEIGHT_M
+from avatar.tracking.kinematics import State
+from avatar.tracking.objective import Stage, picture_terms
+from avatar.tracking.problem import Clip, prepare, standing_height
+from avatar.tracking.silhouette import Outline, Outliner, filled_mesh
+from avatar.tracking.solver import Normal
+from avatar.types import BodyPose, BodyTrack, Observations
+
+# Coarse to fine, as for a video, but without what holds over time.
+STAGES = (
+    *[Stage("views", 4, 0.02, math.inf, 0.5, math.inf, math.inf, 0.5, 1.0, 0.02)] * 3,
+    *[Stage("views and body", 3, 0.010, 3.0, 0.5, math.inf, math.inf, 1.0, 1.0, 0.01)] * 5,
+)
+APART_S = 1000.0  # pretended time between the pictures: each is an instant of its own
+# Deviations in radians of where a view was said to be taken from, about the camera's axes: elevation, azimuth, roll.
+# Cameras are held level; the error of the photo's own pitch shows as roll from the side.
+SAID = (0.1, 0.1, 0.015)
+TRUSTED = 0.5  # a view's landmarks against the photo's
+LEAST_IOU = 0.6  # agreement of a view's silhouette with the body below which it shows something else
+ROOT = 6  # unknowns of a picture alone: where the body is and how it is turned as a whole
+
+
+@dataclass(frozen=True)
+class Views:
+    """What the fit knows.
+
+    Attributes:
+        clip: the pictures as instants; outliner: their outlines.
+        turns: rotation from the photo's camera to each, as it was said; said: its deviations, see `SAID`.
+    """
+
+    clip: Clip
+    outliner: Outliner
+    turns: Float[Tensor, "n 3 3"]
+    said: tuple[float, float, float]
+
+
+def fit_views(
+    photo: Observations,
+    shown: Sight,
+    views: Sequence[Sight],
+    found: BodyTrack,
+    body: Body,
+    detector: LandmarkDetector,
+    said: tuple[float, float, float] = SAID,
+) -> tuple[BodyTrack, list[Sight]]:
+    """The body corrected by the photo and all views, and the views with their cameras where they really were.
+
+    A view that does not show this body keeps its camera, and the others are fitted without it.
+
+    Args:
+        photo: its landmarks; shown: its picture, whose camera stays; views: placed roughly.
+        found: the body as the photo alone shows it; detector: finds landmarks in the views.
+        said: deviations of where the views were said to be taken from, see `SAID`.
+    """
+    sights = [shown, *views]
+    known = _known(photo, sights, found, body, detector, said)
+    state = _begun(sights, found, body, known)
+    for stage in STAGES:
+        state = _improved(known, stage, known.outliner.pair(state), state)
+    Ts_camera_body = rigid(state.rotations[:, 0], state.position)
+    T_world_body = invert_rigid(shown.camera.T_camera_world[0].double()) @ Ts_camera_body[0]
+    rotations = torch.cat([T_world_body[None, :3, :3], state.rotations[0, 1:]])
+    pose = BodyPose(T_world_body[None, :3, 3].float(), rotations[None].float())
+    fitted = replace(found, betas=state.betas.float(), poses=pose)
+    Ts = (Ts_camera_body @ invert_rigid(T_world_body)).float()
+    moved = [replace(v, camera=replace(v.camera, T_camera_world=T[None])) for v, T in zip(views, Ts[1:], strict=True)]
+    vertices = body.vertices(body.rest(fitted.betas), body.complete(pose[0]))
+    good = [overlap(vertices, body, view) >= LEAST_IOU for view in moved]
+    if all(good):
+        return fitted, moved
+    if not any(good):
+        return found, list(views)
+    fitted, some = fit_views(
+        photo, shown, [v for v, g in zip(views, good, strict=True) if g], found, body, detector, said
+    )
+    kept = iter(some)
+    return fitted, [next(kept) if g else v for v, g in zip(views, good, strict=True)]
+
+
+def overlap(vertices: Float[Tensor, "v 3"], body: Body, sight: Sight) -> float:
+    """Intersection over union of a posed body's silhouette and a picture's mask."""
+    camera = sight.camera
+    pixels, _depth = project(camera.K[0], camera.T_camera_world[0], vertices)
+    size = (camera.width, camera.height)
+    mine = filled_mesh(pixels.numpy(), body.faces.numpy().astype(np.int32), size) > 127
+    return alpha_iou(torch.from_numpy(mine).float(), torch.from_numpy(sight.mask).float() / 255)
+
+
+def _known(
+    photo: Observations,
+    sights: Sequence[Sight],
+    found: BodyTrack,
+    body: Body,
+    detector: LandmarkDetector,
+    said: tuple[float, float, float],
+) -> Views:
+    """The pictures as a clip, all as if taken with one focal length."""
+    focal = min(float(sight.camera.K[0, 0, 0]) for sight in sights)
+    pictures = [_through(sight, focal) for sight in sights]
+    centre = photo.keypoints.new_tensor([photo.width / 2, photo.height / 2])
+    first = photo.keypoints[0].clone()
+    first[:, :2] = (first[:, :2] - centre) * focal / float(sights[0].camera.K[0, 0, 0]) + centre
+    marks, guesses, trust = [first], [photo.keypoints_3d[0]], [1.0]
+    # In a thread of its own, with which the network goes: left to the end of the program it complains on stderr.
+    for people in in_parallel(detector.detect, [image for image, _mask in pictures[1:]]):
+        # Where nobody is found the outline is left; what stands for the landmarks does not count.
+        marks.append(torch.from_numpy(people[0].keypoints.astype(np.float32)) if people else first)
+        guesses.append(torch.from_numpy(people[0].keypoints_3d.astype(np.float32)) if people else guesses[0])
+        trust.append(TRUSTED if people else 0.0)
+    count = len(sights)
+    together = replace(
+        photo,
+        images=MemoryPictures(tuple(image for image, _ in pictures)),
+        masks=MemoryPictures(tuple(mask for _, mask in pictures)),
+        keypoints=torch.stack(marks),
+        keypoints_3d=torch.stack(guesses),
+        instant=torch.arange(count),
+        times=torch.arange(count) * APART_S,
+        frame_weight=None,
+        cameras=None,
+    )
+    height, slope = standing_height(body)
+    clip = prepare(together, body, focal, height + float(slope @ found.betas.double()))
+    tall = clip.times.new_tensor([np.ptp(np.flatnonzero((mask > 127).any(1))) for _, mask in pictures])
+    weight = clip.times.new_tensor(trust)[:, None]
+    clip = replace(
+        clip,
+        person_height=tall,
+        share=torch.ones_like(clip.times),
+        confidence=clip.confidence * weight,
+        bone_confidence=clip.bone_confidence * weight,
+    )
+    outliner = Outliner(body, together.masks, photo.width, photo.height, float(tall.median()))
+    R = torch.cat([sight.camera.T_camera_world[:, :3, :3] for sight in sights]).double()
+    return Views(clip, outliner, R @ R[0].mT, said)
+
+
+def _begun(sights: Sequence[Sight], found: BodyTrack, body: Body, views: Views) -> State:
+    """The body of the photo before each camera as it was said to stand."""
+    T = torch.cat([sight.camera.T_camera_world for sight in sights]).double()
+    pose = body.complete(found.poses[0])
+    rotations = pose.rotations.double().repeat(len(sights), 1, 1, 1)
+    rotations[:, 0] = T[:, :3, :3] @ rotations[:, 0]
+    return State(
+        position=T[:, :3, :3] @ pose.root_position.double() + T[:, :3, 3],
+        rotations=rotations,
+        betas=found.betas.double(),
+        offsets=torch.zeros_like(views.clip.landmarks.rest),
+        view=torch.tensor([math.log(views.clip.focal), 0.0, 0.0, CAMERA_HEIGHT_M], dtype=torch.float64),
+    )
+
+
+def _improved(views: Views, stage: Stage, outline: Outline, state: State) -> State:
+    """The state after some damped Newton steps (Levenberg 1944, Marquardt 1963)."""
+    damping = 1e-3
+    cost, hessian, gradient = _normal(views, stage, outline, state)
+    for _ in range(stage.steps):
+        damped = hessian + torch.diag(damping * hessian.diagonal() + 1e-6)
+        candidate = _moved(state, -torch.linalg.solve(damped, gradient))
+        new_cost, new_hessian, new_gradient = _normal(views, stage, outline, candidate)
+        if new_cost < cost:
+            state, cost, hessian, gradient = candidate, new_cost, new_hessian, new_gradient
+            damping = max(damping / 5, 1e-6)
+        else:
+            damping *= 10
+    return state
+
+
+def _moved(state: State, step: Float[Tensor, " u"]) -> State:
+    """A step of the unknowns: the root before each camera, then the joints and the shared ones, equal in all."""
+    count, joints = len(state), state.local_size - ROOT
+    roots, turns, shared = step.split([ROOT * count, joints, state.shared_size])
+    return state.moved(torch.cat([roots.view(count, ROOT), turns.expand(count, -1)], 1), shared)
+
+
+def _normal(
+    views: Views, stage: Stage, outline: Outline, state: State
+) -> tuple[float, Float[Tensor, "u u"], Float[Tensor, " u"]]:
+    """Cost, Gauss-Newton matrix and gradient by the unknowns of `_moved`."""
+    believed = picture_terms(views.clip, stage, outline, state)
+    normal = Normal(len(state), state.local_size, state.shared_size)
+    total, said_hessian, said_gradient = _said(views, state)
+    for term in believed:
+        cost, weight = term.robust()
+        total += float(cost)
+        normal.add(term, weight)
+    hessian, gradient = _same_pose(normal)
+    size = len(said_gradient)
+    hessian[:size, :size] += said_hessian
+    gradient[:size] += said_gradient
+    return total, hessian, gradient
+
+
+def _same_pose(normal: Normal) -> tuple[Float[Tensor, "u u"], Float[Tensor, " u"]]:
+    """The normal equations of instants that share all unknowns but those of the root."""
+    count, local, shared = normal.arrow.shape
+    roots, size = ROOT * count, ROOT * count + local - ROOT + shared
+    hessian, gradient = torch.zeros(size, size, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
+    for i in range(count):
+        own = torch.cat([torch.arange(ROOT * i, ROOT * (i + 1)), torch.arange(roots, roots + local - ROOT)])
+        hessian[own[:, None], own] += normal.band[0][i]
+        hessian[own, -shared:] += normal.arrow[i]
+        hessian[-shared:, own] += normal.arrow[i].T
+        gradient[own] += normal.local_gradient[i]
+    hessian[-shared:, -shared:] += normal.corner
+    gradient[-shared:] += normal.shared_gradient
+    return hessian, gradient
+
+
+def _said(views: Views, state: State) -> tuple[float, Float[Tensor, "r r"], Float[Tensor, " r"]]:
+    """How far the cameras are turned against each other otherwise than was said, by the roots' unknowns."""
+    R, turns = state.rotations[:, 0], views.turns
+    count = len(R)
+    error = rotation_to_rotvec(R @ (turns @ R[0]).mT)
+    slope = torch.zeros(count, 3, count, ROOT, dtype=R.dtype)
+    for i in range(1, count):
+        slope[i, :, i, 3:] = R[i]
+        slope[i, :, 0, 3:] = -turns[i] @ R[0]
+    scale = error.new_tensor(views.said)
+    J = (slope / scale[:, None, None]).flatten(2).flatten(0, 1)
+    r = (error / scale).flatten()
+    return float(0.5 * r @ r), J.T @ J, J.T @ r
+
+
+def _through(sight: Sight, focal: float) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
+    """A picture and its mask as a lens of a shorter focal length would have shown them, centred."""
+    import cv2
+
+    K, size = sight.camera.K[0], (sight.camera.width, sight.camera.height)
+    scale = focal / float(K[0, 0])
+    # Pixel centres lie at half integers for us, at integers for OpenCV.
+    shift = [side / 2 - 0.5 - scale * (float(c) - 0.5) for side, c in zip(size, K[:2, 2], strict=True)]
+    M = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
+    image = cv2.warpAffine(sight.image, M, size, flags=cv2.INTER_LINEAR, borderValue=(255, 255, 255))
+    return image, cv2.warpAffine(sight.mask, M, size, flags=cv2.INTER_LINEAR)

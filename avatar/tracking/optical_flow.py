@@ -1,0 +1,169 @@
+"""The picture itself: how the person's surface moves from one frame to the next, by optical flow.
+
+Landmarks jitter; the texture of clothes and skin does not. The flow says how far a point of the surface moves in the
+picture, to a fraction of a pixel, and ties neighbouring poses to each other, not to the camera.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
+from torch import Tensor
+
+from avatar.body import Body
+from avatar.body.parts import PARTS
+from avatar.geometry import vertex_normals
+from avatar.runtime.thread_map import in_parallel
+from avatar.tracking.kinematics import State
+from avatar.tracking.silhouette import posed_vertices, reduced_size
+from avatar.types import Observations
+
+POINTS = 100  # on the whole surface
+WORK_HEIGHT = 500  # of the person in the reduced pictures, pixels
+FACING = 0.3  # least cosine between the normal and the direction to the camera
+MARGIN = 10  # reduced pixels around the person
+LEAST_SIDE = 32  # pixels of a picture, below which there is no flow
+BEHIND = 0.05  # metres by which a point must lie behind the nearest surface to count as hidden
+CELL = 4  # pixels of the reduced picture: the grid on which the nearest surface is kept
+BACK_AND_FORTH = 0.003  # what the flow there and back may miss by, in heights of the person
+WINDOW = 9  # pixels in which a point must have texture
+TEXTURE = 1e-5  # least eigenvalue of the structure tensor there (Shi and Tomasi 1994), grey in [0, 1]
+LEFT_OUT = ("hands",)  # too thin for the flow
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Movement of some surface points in the picture.
+
+    Attributes:
+        vertices: of the body, the same at every instant.
+        moved: from each instant to the next, pixels.
+        weight: 0 where a point is hidden or without texture, or where the flow disagrees with itself.
+    """
+
+    vertices: Int[Tensor, " p"]
+    moved: Float[Tensor, "n1 p 2"]
+    weight: Float[Tensor, "n1 p"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Optical flow between two neighbouring frames, in reduced pixels, cut to the person.
+
+    Attributes:
+        corner: of the cut, x and y; there, back: the flow; clear: where the first frame has texture.
+    """
+
+    corner: Float[np.ndarray, "2"]
+    there: Float[np.ndarray, "h w 2"]
+    back: Float[np.ndarray, "h w 2"]
+    clear: Bool[np.ndarray, "h w 1"]
+
+
+class FlowMeter:
+    """Reads the flow between the neighbouring frames of a clip, measured once, at the points of a fitted body."""
+
+    def __init__(self, body: Body, observations: Observations, person_height: float) -> None:
+        self.body = body
+        self.height = person_height
+        self.reduce, self.size = reduced_size(observations.width, observations.height, WORK_HEIGHT / person_height)
+        self.centre = np.array([observations.width / 2, observations.height / 2])
+        self.vertices = spread_vertices(body, POINTS)
+        # All that makes the normals of the points.
+        self.faces_around = body.faces[torch.isin(body.faces, self.vertices).any(1)]
+        self.observations = observations
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """The flow between all neighbouring frames."""
+        frames = in_parallel(self._reduced, range(len(self.observations)))
+        return list(in_parallel(_measured, pairwise(frames)))
+
+    def _reduced(self, index: int) -> tuple[UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]:
+        """The grey picture and the mask of a frame."""
+        import cv2
+
+        image, mask = self.observations.images[index], self.observations.masks[index]
+        grey, mask = (
+            cv2.resize(picture, self.size, interpolation=cv2.INTER_AREA)
+            for picture in (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), mask)
+        )
+        return grey, mask
+
+    def read(self, state: State) -> Flow:
+        """The flow at the visible points of the fitted body."""
+        focal = float(state.view[0].exp())
+        seen = [self._visible(mesh, focal) for mesh in posed_vertices(self.body, state)]
+        moved = np.zeros((len(state) - 1, POINTS, 2))
+        weight = np.zeros((len(state) - 1, POINTS))
+        for index, pair in enumerate(self.pairs):
+            pixels, visible = seen[index][0] - pair.corner, seen[index][1]
+            flow, known = sampled(pair.there, pixels)
+            returned, known_then = sampled(pair.back, pixels + flow)
+            missed = np.linalg.norm(flow + returned, axis=1)
+            good = visible & seen[index + 1][1] & known & known_then & (sampled(pair.clear, pixels)[0][:, 0] > 0)
+            good &= missed < BACK_AND_FORTH * self.height * self.reduce
+            moved[index], weight[index] = flow / self.reduce, good
+        return Flow(self.vertices, torch.from_numpy(moved), torch.from_numpy(weight))
+
+    def _visible(
+        self, mesh: Float[np.ndarray, "v 3"], focal: float
+    ) -> tuple[Float[np.ndarray, "p 2"], Bool[np.ndarray, " p"]]:
+        """Reduced pixels of the points, and which of them face the camera with nothing in front."""
+        depth = np.maximum(mesh[:, 2], 0.1)
+        pixels = (focal * mesh[:, :2] / depth[:, None] + self.centre) * self.reduce
+        cells = (pixels / CELL).astype(int).clip(0, (np.array(self.size) - 1) // CELL)
+        nearest = np.full((self.size[1] // CELL + 1, self.size[0] // CELL + 1), np.inf)
+        np.minimum.at(nearest, (cells[:, 1], cells[:, 0]), depth)
+        chosen = self.vertices.numpy()
+        normals = vertex_normals(torch.from_numpy(mesh), self.faces_around).numpy()
+        towards = -(normals[chosen] * mesh[chosen]).sum(1) / np.linalg.norm(mesh[chosen], axis=1)
+        free = depth[chosen] < nearest[cells[chosen, 1], cells[chosen, 0]] + BEHIND
+        return pixels[chosen], (towards > FACING) & free
+
+
+def _measured(frames: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]) -> Pair:
+    """The flow between two frames, each a grey picture and a mask, where the person is in either."""
+    import cv2
+
+    (first, mask), (second, mask_then) = frames
+    x, y, width, height = cv2.boundingRect(((mask | mask_then) > 127).astype(np.uint8))
+    left, top = max(x - MARGIN, 0), max(y - MARGIN, 0)
+    cut = slice(top, y + height + MARGIN), slice(left, x + width + MARGIN)
+    first, second = first[cut].copy(), second[cut].copy()
+    if min(first.shape) < LEAST_SIDE:
+        nothing = np.zeros((1, 1, 2), np.float16)
+        return Pair(np.zeros(2), nothing, nothing, np.zeros((1, 1, 1), bool))
+    meter = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    still = np.zeros((*first.shape, 2), np.float32)
+    there, back = meter.calc(first, second, still.copy()), meter.calc(second, first, still)
+    clear = cv2.cornerMinEigenVal(first.astype(np.float32) / 255, WINDOW) > TEXTURE
+    return Pair(np.array([left, top], float), there.astype(np.float16), back.astype(np.float16), clear[..., None])
+
+
+def spread_vertices(body: Body, count: int) -> Int[Tensor, " p"]:
+    """Vertices far from each other on the body at rest, the fingers left out."""
+    allowed = np.flatnonzero(~np.isin(body.parts.numpy(), [PARTS.index(name) for name in LEFT_OUT]))
+    places = body.template.numpy()[allowed]
+    chosen = [0]
+    distance = np.linalg.norm(places - places[0], axis=1)
+    while len(chosen) < count:
+        chosen.append(int(distance.argmax()))
+        distance = np.minimum(distance, np.linalg.norm(places - places[chosen[-1]], axis=1))
+    return torch.from_numpy(allowed[chosen])
+
+
+def sampled(
+    picture: Shaped[np.ndarray, "h w c"], pixels: Float[np.ndarray, "p 2"]
+) -> tuple[Float[np.ndarray, "p c"], Bool[np.ndarray, " p"]]:
+    """The values at the nearest pixels, and which of them lie in the picture."""
+    height, width = picture.shape[:2]
+    at = np.floor(pixels).astype(int)
+    inside = (at >= 0).all(1) & (at < [width, height]).all(1)
+    x, y = at.clip(0, [width - 1, height - 1]).T
+    return picture[y, x].astype(float), inside

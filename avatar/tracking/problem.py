@@ -1,0 +1,181 @@
+"""What the fit knows before it starts: the observations of a whole clip in the form that the terms need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.body import Body
+from avatar.landmark_layouts import LAYOUTS
+from avatar.tracking.initialization import along_rays
+from avatar.tracking.joint_priors import usual_turns
+from avatar.tracking.kinematics import Points, joint_points, surface_points
+from avatar.tracking.landmarks import landmark_points, landmark_shares, overlooked_pitch
+from avatar.tracking.lifting import lifted
+from avatar.types import Observations
+
+LIFTED_TRUST = 0.2  # in directions that follow from 2D alone; a quarter of it fits as well
+REFERENCE_RATE = 30.0  # frames a second for which the deviations in the schedule are meant
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Observations of n instants, ready for the residuals.
+
+    Attributes:
+        body: the body that is fitted.
+        landmarks, joints, soles: points on it.
+        spread: how far each landmark may lie from its prior place, metres.
+        focal: given or assumed focal length, pixels; `focal_given` tells which.
+        pixels: landmarks in pixels from the principal point.
+        confidence: trust in each landmark; landmark_share: what each counts beside that.
+        overlooked: part of the camera's pitch that the detector overlooks at each; hips: the pair it is seen about.
+        guess: the detector's landmarks in metres along the camera's axes, or what the 2D ones suggest.
+        person_height: of the person in the picture at each instant, pixels.
+        times: seconds.
+        share: time that each instant stands for, in frames of the reference rate.
+        bones: pairs of joints with a direction found by the detector.
+        bone_directions, bone_confidence: that direction as a unit vector, and the trust in it.
+        turns: ranges of the joints, see `limits.usual_turns`.
+        height: of the person standing, metres; sets the scale of everything.
+        standing: the body's height without shape, and its derivative by the shape coefficients.
+        trunk: the pair of joints that is upright in most clips.
+        told: what the user says of the shape as `slopes @ betas = values`, in parts of each word's range.
+        pitch: the camera's pitch and how firmly it is believed, where a turn has shown it, radians.
+    """
+
+    body: Body
+    landmarks: Points
+    joints: Points
+    soles: Points
+    spread: Float[Tensor, " l"]
+    focal: float
+    pixels: Float[Tensor, "n l 2"]
+    confidence: Float[Tensor, "n l"]
+    landmark_share: Float[Tensor, " l"]
+    overlooked: Float[Tensor, " l"]
+    hips: Tensor
+    guess: Float[Tensor, "n l 3"]
+    person_height: Float[Tensor, " n"]
+    times: Float[Tensor, " n"]
+    share: Float[Tensor, " n"]
+    bones: Tensor
+    bone_directions: Float[Tensor, "n b 3"]
+    bone_confidence: Float[Tensor, "n b"]
+    turns: Float[Tensor, "4 j 3"]
+    height: float
+    standing: tuple[float, Float[Tensor, " s"]]
+    trunk: Tensor
+    told: tuple[Float[Tensor, "k s"], Float[Tensor, " k"]] | None = None
+    focal_given: bool = True
+    pitch: tuple[float, float] | None = None
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @property
+    def velocity(self) -> Float[Tensor, "n1 2"]:
+        """Stencil of the first derivative in time, 1/s."""
+        rate = 1 / self.times.diff()
+        return torch.stack([-rate, rate], 1)
+
+    @property
+    def acceleration(self) -> Float[Tensor, "n2 3"]:
+        """Stencil of the second derivative at uneven times, 1/s^2."""
+        before, after = self.times.diff()[:-1], self.times.diff()[1:]
+        middle = (before + after) / 2
+        return torch.stack([1 / before, -(1 / before + 1 / after), 1 / after], 1) / middle[:, None]
+
+    @property
+    def turn_acceleration(self) -> Float[Tensor, "n2 2"]:
+        """Stencil that makes accelerations of the turns from each instant to the next, 1/s^2."""
+        before, after = self.times.diff()[:-1], self.times.diff()[1:]
+        return torch.stack([-1 / before, 1 / after], 1) / ((before + after) / 2)[:, None]
+
+
+def prepare(observations: Observations, body: Body, focal: float, height: float) -> Clip:
+    """Gather what the terms need; frames must be one an instant and in order of time."""
+    layout = LAYOUTS[observations.layout]
+    landmarks, spread = landmark_points(body, observations.layout)
+    keypoints = filled(observations.keypoints.double(), observations.times.double())
+    centre = keypoints.new_tensor([observations.width / 2, observations.height / 2])
+    pixels, confidence = keypoints[..., :2] - centre, keypoints[..., 2].clamp(0.02, 1)
+    if observations.frame_weight is not None:
+        confidence = confidence * observations.frame_weight.double().clamp_min(0.05)[:, None]
+    times = observations.times.double()
+    known = observations.keypoints_3d.isfinite().all(-1)
+    guess, trust = filled(observations.keypoints_3d.double(), times), known.double()
+    flat = ~known.any(0)
+    if flat.any():
+        guess[:, flat] = lifted(pixels, landmarks.rest, layout.names, times)[:, flat]
+        trust[:, flat] = LIFTED_TRUST
+    guess = along_rays(guess, pixels.mean(1), focal)
+    gap = times.diff()
+    share = REFERENCE_RATE / 2 * (torch.cat([gap[:1], gap]) + torch.cat([gap, gap[-1:]]))
+    pairs = [(a, b) for a, b in layout.bones if a in layout.smpl and b in layout.smpl]
+    ends = [[layout.names.index(name) for name in pair] for pair in pairs]
+    bones = torch.tensor([[body.joint_names.index(layout.smpl[name]) for name in pair] for pair in pairs])
+    (start, end), (start_trust, end_trust) = (
+        (values[:, [a for a, _ in ends]], values[:, [b for _, b in ends]]) for values in (guess, confidence * trust)
+    )
+    size = pixels.amax(1) - pixels.amin(1)
+    return Clip(
+        body=body,
+        landmarks=landmarks,
+        joints=joint_points(body),
+        soles=surface_points(body, sole_vertices(body)),
+        spread=spread,
+        focal=focal,
+        pixels=pixels,
+        confidence=confidence,
+        landmark_share=landmark_shares(observations.layout),
+        overlooked=overlooked_pitch(observations.layout),
+        hips=torch.tensor([layout.names.index(f"{side}_hip") for side in ("left", "right")]),
+        guess=guess,
+        person_height=size[:, 1].median().expand(len(times)),
+        times=times,
+        share=share.clamp(max=2.0),
+        bones=bones,
+        bone_directions=F.normalize(end - start, dim=-1),
+        bone_confidence=torch.minimum(start_trust, end_trust),
+        turns=usual_turns(body),
+        height=height,
+        standing=standing_height(body),
+        trunk=torch.tensor([[body.joint_names.index("pelvis"), body.joint_names.index("neck")]]),
+    )
+
+
+def filled(values: Float[Tensor, "n l c"], times: Float[Tensor, " n"]) -> Float[Tensor, "n l c"]:
+    """NaN replaced by straight lines in time."""
+    import numpy as np
+
+    flat = values.flatten(1).clone().numpy()
+    for column in flat.T:
+        known = np.isfinite(column)
+        if known.any() and not known.all():
+            column[~known] = np.interp(times.numpy()[~known], times.numpy()[known], column[known])
+    return torch.from_numpy(np.nan_to_num(flat)).view_as(values)
+
+
+def standing_height(body: Body) -> tuple[float, Float[Tensor, " s"]]:
+    """Height of the mean body from sole to crown, and its derivative by the shape coefficients, metres."""
+    y = body.template[:, 1]
+    top, bottom = int(y.argmax()), int(y.argmin())
+    return float(y[top] - y[bottom]), (body.shape_dirs[top, 1] - body.shape_dirs[bottom, 1]).double()
+
+
+def sole_vertices(body: Body) -> Tensor:
+    """A few vertices of each sole: the lowest of the heel, the ball and the toes, left foot first."""
+    chosen = []
+    for side in ("left", "right"):
+        ankle, foot = (body.joint_names.index(f"{side}_{name}") for name in ("ankle", "foot"))
+        mine = (body.weights[:, ankle] + body.weights[:, foot] > 0.5).nonzero()[:, 0]
+        back, front = body.template[mine, 2].min(), body.template[mine, 2].max()
+        for part in (0.15, 0.7):
+            near = (body.template[mine, 2] - (back + part * (front - back))).abs() < 0.15 * (front - back)
+            chosen.append(mine[near][body.template[mine[near], 1].argmin()])
+    return torch.stack(chosen)

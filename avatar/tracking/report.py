@@ -1,0 +1,71 @@
+"""What the user should know of a fit: plain sentences on what was assumed and what was never seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.tracking.kinematics import State
+
+HIDDEN_BELOW = 0.5  # landmark confidence
+HIDDEN_OFTEN = 0.5  # part of the frames from which it is said
+LOST_BELOW = 0.3  # mean confidence of a frame that is not trusted
+_PARTS = {"wrist": "hand", "elbow": "elbow", "knee": "knee", "ankle": "foot"}
+
+
+@dataclass(frozen=True)
+class TrackReport:
+    """How well the fit went.
+
+    Attributes:
+        warnings: sentences for the user.
+        focal: focal length that was used, pixels.
+        reprojection: median distance of the fitted from the found landmarks, pixels.
+    """
+
+    focal: float
+    reprojection: float
+    warnings: list[str] = field(default_factory=list)
+
+
+def sentences(
+    state: State,
+    confidence: Float[Tensor, "n l"],
+    names: tuple[str, ...],
+    assumed_height: float | None,
+    assumed_focal: float | None,
+) -> list[str]:
+    """The warnings on what was assumed (None where the user gave it) and what was hardly seen."""
+    result = []
+    if assumed_height is not None:
+        result.append(f"the person's height is unknown: assumed {assumed_height:.2f} m, give --height")
+    if assumed_focal is not None:
+        result.append(f"the focal length is unknown: assumed {assumed_focal:.0f} px, give --focal")
+    facing = facing_camera(state)
+    if facing.min() > -0.5:
+        result.append("the back was never in view")
+    if facing.max() < 0.5:
+        result.append("the front was never in view")
+    for landmark, part in _PARTS.items():
+        for side in ("left", "right"):
+            hidden = (confidence[:, names.index(f"{side}_{landmark}")] < HIDDEN_BELOW).double().mean()
+            if hidden > HIDDEN_OFTEN:
+                result.append(f"the {side} {part} is hidden in {100 * hidden:.0f} % of frames")
+    lost = int((confidence.mean(1) < LOST_BELOW).sum())
+    if lost:
+        result.append(f"{lost} of {len(confidence)} frames are hardly seen and were filled from their neighbours")
+    return result
+
+
+def facing_camera(state: State) -> Float[Tensor, " n"]:
+    """Cosine between the way the pelvis faces and the way to the camera: 1 in front view, -1 from behind."""
+    return -(state.rotations[:, 0, :, 2] * F.normalize(state.position, dim=-1)).sum(-1)
+
+
+def median_distance(a: Float[Tensor, "n l 2"], b: Float[Tensor, "n l 2"]) -> float:
+    """Median length of the differences."""
+    return float(torch.median((a - b).norm(dim=-1)))

@@ -1,0 +1,161 @@
+"""The residuals of the fit, each a pure function of few numbers, and how they are lifted over a clip.
+
+A point residual has the signature `(points (k, 3), view (4,), data (c,)) -> (m,)`: points in the camera's frame in
+metres, the view as in `State.view`, and whatever was observed. Every residual is in units of its own standard
+deviation, so that costs of different kinds can be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import jacfwd, vmap
+
+from avatar.geometry import mean_rotation, rotation_to_rotvec, skew
+from avatar.tracking.kinematics import Moving, State
+from avatar.tracking.solver import Features
+
+PointResidual = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def pixel_of(point: Float[Tensor, "3"], view: Float[Tensor, "4"]) -> Float[Tensor, "2"]:
+    """The picture of a point, in pixels from the principal point."""
+    return view[0].exp() * point[:2] / point[2].clamp_min(0.1)
+
+
+def reprojection(
+    points: Float[Tensor, "1 3"], view: Float[Tensor, "4"], data: Float[Tensor, "3"]
+) -> Float[Tensor, "2"]:
+    """Picture of a point against where it was seen. Data: pixel from the principal point, and its deviation."""
+    return (pixel_of(points[0], view) - data[:2]) / data[2]
+
+
+def as_if_level(points: Float[Tensor, "3 3"], view: Float[Tensor, "4"], data: Float[Tensor, "4"]) -> Float[Tensor, "2"]:
+    """`reprojection` of the first point for a detector that partly takes the camera for level.
+
+    It sees the person turned about the middle of the other two points, as a camera that looks neither up nor down
+    would. Data: as for `reprojection`, and the part of the pitch that the detector overlooks.
+    """
+    centre = (points[1] + points[2]) / 2
+    x, y, z = points[0] - centre
+    overlooked = data[3] * view[1]
+    cosine, sine = overlooked.cos(), overlooked.sin()
+    turned = torch.stack([x, cosine * y + sine * z, cosine * z - sine * y])
+    return reprojection((centre + turned)[None], view, data[:3])
+
+
+def across_contour(
+    points: Float[Tensor, "1 3"], view: Float[Tensor, "4"], data: Float[Tensor, "5"]
+) -> Float[Tensor, "1"]:
+    """Distance of a point's picture from the line of a contour. Data: pixel on it, its normal, the deviation."""
+    return (((pixel_of(points[0], view) - data[:2]) * data[2:4]).sum() / data[4])[None]
+
+
+def bone_direction(
+    points: Float[Tensor, "2 3"], view: Float[Tensor, "4"], data: Float[Tensor, "3"]
+) -> Float[Tensor, "3"]:
+    """Direction from the first point to the second, against a unit vector; radians for small errors."""
+    bone = points[1] - points[0]
+    return bone / bone.norm() - data
+
+
+def height_above_floor(points: Float[Tensor, "1 3"], view: Float[Tensor, "4"]) -> Float[Tensor, ""]:
+    """Metres above the floor that the view describes."""
+    return points[0] @ up_of(view) + view[3]
+
+
+def up_of(view: Float[Tensor, "4"]) -> Float[Tensor, "3"]:
+    """The world's upward direction in the camera's frame: pitched about x first, then rolled about z."""
+    pitch, roll = view[1], view[2]
+    zero = torch.zeros_like(pitch)
+    up = torch.stack([zero, -pitch.cos(), -pitch.sin()])
+    return torch.stack([roll.cos() * up[0] - roll.sin() * up[1], roll.sin() * up[0] + roll.cos() * up[1], up[2]])
+
+
+def on_floor(points: Float[Tensor, "1 3"], view: Float[Tensor, "4"], data: Float[Tensor, "1"]) -> Float[Tensor, "1"]:
+    """Height above the floor. Data: the deviation in metres."""
+    return (height_above_floor(points, view) / data[0])[None]
+
+
+def upright(points: Float[Tensor, "2 3"], view: Float[Tensor, "4"], data: Float[Tensor, "1"]) -> Float[Tensor, "2"]:
+    """How far the line from the first point to the second leans. Data: the deviation in radians."""
+    line = points[1] - points[0]
+    up = up_of(view)
+    lean = line / line.norm() - up
+    # The two components across the upward direction; the third is of second order.
+    side = torch.stack([up[1], -up[0], torch.zeros_like(up[0])])
+    side = side / side.norm()
+    return torch.stack([lean @ side, lean @ torch.linalg.cross(up, side)]) / data[0]
+
+
+def of_points(
+    function: PointResidual, moving: Moving, groups: Tensor, state: State, data: Float[Tensor, "n g c"]
+) -> Features:
+    """Lift a point residual over all instants and groups; `groups` (g, k) indexes the points."""
+    x = moving.x[:, groups]
+    over_groups = vmap(function, in_dims=(0, None, 0))
+    value = vmap(over_groups, in_dims=(0, None, 0))(x, state.view, data)
+    slope = vmap(jacfwd(function, (0, 1)), in_dims=(0, None, 0))
+    by_points, by_view = vmap(slope, in_dims=(0, None, 0))(x, state.view, data)
+    by_local = torch.einsum("ngmka,ngkad->ngmd", by_points, moving.by_local[:, groups])
+    by_shared = torch.einsum("ngmka,ngkad->ngmd", by_points, moving.by_shared[:, groups])
+    by_shared[..., -len(state.view) :] += by_view
+    return Features(value, {0: by_local}, by_shared)
+
+
+def places(moving: Moving, points: Tensor) -> Features:
+    """The places of some points, metres; for stencils in time."""
+    return Features(moving.x[:, points], {0: moving.by_local[:, points]}, moving.by_shared[:, points])
+
+
+def local_turns(state: State, joints: Tensor) -> Features:
+    """Rotation vectors of some joints against their parents."""
+    value = rotation_to_rotvec(state.rotations[:, joints])
+    return Features(value, {0: _columns(state, joints, _by_right_turn(value))}, None)
+
+
+def from_own_mean(state: State, joints: Tensor) -> Features:
+    """Rotation vectors of some joints against their own means over the clip, which count as fixed in each step."""
+    turns = state.rotations[:, joints]
+    mean = mean_rotation(turns, turns.new_ones(1, len(state)))
+    value = rotation_to_rotvec(mean.mT @ turns)
+    return Features(value, {0: _columns(state, joints, _by_right_turn(value))}, None)
+
+
+def turning(state: State, joints: Tensor) -> Features:
+    """Rotation vectors from each instant to the next in the joint's own frame, radians."""
+    now, then = state.rotations[:-1, joints], state.rotations[1:, joints]
+    relative = now.mT @ then
+    value = rotation_to_rotvec(relative)
+    by_then = _by_right_turn(value)
+    by_now = -by_then @ relative.mT
+    local = {0: _columns(state, joints, by_now), 1: _columns(state, joints, by_then)}
+    return Features(value, local, None)
+
+
+def shared_values(state: State, value: Float[Tensor, " m"], columns: slice) -> Features:
+    """Shared unknowns themselves, as one group of one instant; for priors."""
+    slope = torch.zeros(1, len(value), 1, state.shared_size, dtype=value.dtype)
+    index = torch.arange(state.shared_size)[columns]
+    slope[0, torch.arange(len(value)), 0, index] = 1
+    return Features(value[None, :, None], {}, slope)
+
+
+def _by_right_turn(v: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
+    """Derivative of log(R exp(d)) by d at d = 0, with v = log R: the inverse right Jacobian (Chirikjian 2011)."""
+    angle = v.norm(dim=-1).clamp_min(1e-6)[..., None, None]
+    K = skew(v)
+    half = angle / 2
+    factor = torch.where(angle < 1e-3, torch.full_like(angle, 1 / 12), (1 - half / half.tan()) / angle**2)
+    return torch.eye(3, dtype=v.dtype) + K / 2 + factor * (K @ K)
+
+
+def _columns(state: State, joints: Tensor, blocks: Float[Tensor, "t g 3 3"]) -> Float[Tensor, "t g 3 d"]:
+    """Place each joint's 3x3 derivative in its own columns of the instant's unknowns."""
+    wide = blocks.new_zeros(*blocks.shape[:3], state.local_size)
+    for group, joint in enumerate(joints.tolist()):
+        wide[:, group, :, 3 + 3 * joint : 6 + 3 * joint] = blocks[:, group]
+    return wide

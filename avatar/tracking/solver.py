@@ -1,0 +1,209 @@
+"""Levenberg-Marquardt on a whole clip: unknowns of each instant, coupled to few neighbours, and shared ones.
+
+The normal matrix is banded in time with an arrow of shared unknowns (Triggs et al., "Bundle Adjustment: A Modern
+Synthesis", 2000, section 6): the banded part is factored block by block, the shared part by its Schur complement,
+so the time grows with the length of the clip and not with its cube.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.tracking.kinematics import State
+
+REACH = 2  # how many instants ahead a residual may look
+
+
+@dataclass(frozen=True)
+class Features:
+    """Quantities of the clip with their derivatives, g groups of m numbers an instant.
+
+    Attributes:
+        value: the quantities.
+        by_local: derivative by the step of the instant that lies so many instants ahead.
+        by_shared: derivative by the shared step; None for zero.
+    """
+
+    value: Float[Tensor, "t g m"]
+    by_local: dict[int, Float[Tensor, "t g m d"]]
+    by_shared: Float[Tensor, "t g m k"] | None
+
+    def stencil(self, coefficients: Float[Tensor, "t2 c"]) -> Features:
+        """The linear combination sum_c coefficients[t, c] * feature[t + c]."""
+        rows, reach = coefficients.shape
+        value = self.value.new_zeros(rows, *self.value.shape[1:])
+        shared = None
+        local: dict[int, Tensor] = {}
+        for ahead in range(reach):
+            factor = coefficients[:, ahead, None, None]
+            value = value + factor * self.value[ahead : ahead + rows]
+            if self.by_shared is not None:
+                part = factor[..., None] * self.by_shared[ahead : ahead + rows]
+                shared = part if shared is None else shared + part
+            for shift, slope in self.by_local.items():
+                part = factor[..., None] * slope[ahead : ahead + rows]
+                local[ahead + shift] = local[ahead + shift] + part if ahead + shift in local else part
+        return Features(value, local, shared)
+
+    def times(self, factor: float) -> Features:
+        """The features in other units."""
+        local = {shift: slope * factor for shift, slope in self.by_local.items()}
+        shared = None if self.by_shared is None else self.by_shared * factor
+        return Features(self.value * factor, local, shared)
+
+
+@dataclass(frozen=True)
+class Term:
+    """Weighted residuals: their cost is half the sum of `weight * rho(|residual of a group|^2)`.
+
+    Attributes:
+        name: for the report.
+        features: the residuals in units of their standard deviation.
+        weight: trust in each group.
+        knee: Geman-McClure's scale in standard deviations, beyond which a residual loses its pull; inf: none.
+    """
+
+    name: str
+    features: Features
+    weight: Float[Tensor, "t g"]
+    knee: float = math.inf
+
+    def robust(self) -> tuple[Float[Tensor, ""], Float[Tensor, "t g"]]:
+        """The cost, and the weight of each group in the normal equations (Geman and McClure 1987)."""
+        square = self.features.value.square().sum(-1)
+        if math.isinf(self.knee):
+            return 0.5 * (self.weight * square).sum(), self.weight
+        share = 1 / (1 + square / self.knee**2)
+        return 0.5 * (self.weight * share * square).sum(), self.weight * share**2
+
+
+class Normal:
+    """The normal equations: blocks of the band, the arrow, the shared corner and the two gradients."""
+
+    def __init__(self, instants: int, local: int, shared: int) -> None:
+        kind = torch.float64
+        self.band = [torch.zeros(max(instants - k, 0), local, local, dtype=kind) for k in range(REACH + 1)]
+        self.arrow = torch.zeros(instants, local, shared, dtype=kind)
+        self.corner = torch.zeros(shared, shared, dtype=kind)
+        self.local_gradient = torch.zeros(instants, local, dtype=kind)
+        self.shared_gradient = torch.zeros(shared, dtype=kind)
+
+    def add(self, term: Term, weight: Float[Tensor, "t g"]) -> None:
+        """Add the Gauss-Newton part of one term."""
+        root = weight.sqrt()[..., None]
+        residual = (root * term.features.value).flatten(1)
+        shared = None
+        if term.features.by_shared is not None:
+            shared = (root[..., None] * term.features.by_shared).flatten(1, 2)
+            flat = shared.flatten(0, 1)
+            self.corner += flat.T @ flat
+            self.shared_gradient += flat.T @ residual.flatten()
+        local = {k: (root[..., None] * J).flatten(1, 2) for k, J in term.features.by_local.items()}
+        rows = len(residual)
+        for a, left in local.items():
+            self.local_gradient[a : a + rows] += (left.mT @ residual[..., None]).squeeze(-1)
+            if shared is not None:
+                self.arrow[a : a + rows] += left.mT @ shared
+            for b, right in local.items():
+                if b >= a:
+                    # block (t + a, t + b), stored at row t + a of band b - a
+                    self.band[b - a][a : a + rows] += left.mT @ right
+
+    def step(self, damping: float) -> tuple[Float[Tensor, "n d"], Float[Tensor, " k"]]:
+        """The damped Newton step (Levenberg's and Marquardt's damping, both)."""
+        k = len(self.shared_gradient)
+        right = torch.cat([self.local_gradient[..., None], self.arrow], -1)
+        solved = self._solve_band(damping, right)
+        own, through = solved[..., 0], solved[..., 1:]
+        corner = self.corner + torch.diag(damping * self.corner.diagonal() + 1e-9 + damping * 1e-3)
+        schur = corner - torch.einsum("ndk,ndl->kl", self.arrow, through)
+        gradient = self.shared_gradient - torch.einsum("ndk,nd->k", self.arrow, own)
+        shared = -torch.linalg.solve(schur + 1e-9 * torch.eye(k, dtype=schur.dtype), gradient)
+        return -own - through @ shared, shared
+
+    def _solve_band(self, damping: float, right: Float[Tensor, "n d c"]) -> Float[Tensor, "n d c"]:
+        """Block Cholesky of the band: two instants make one block of a block-tridiagonal matrix."""
+        n, d, columns = right.shape
+        pairs = math.ceil(n / 2)
+        main = torch.zeros(pairs, 2, d, 2, d, dtype=right.dtype)
+        above = torch.zeros(max(pairs - 1, 0), 2, d, 2, d, dtype=right.dtype)
+        diagonal = self.band[0] + torch.diag_embed(
+            damping * self.band[0].diagonal(dim1=-2, dim2=-1) + 1e-6 + damping * 1e-2
+        )
+        padded = torch.eye(d, dtype=right.dtype).repeat(2 * pairs, 1, 1)
+        padded[:n] = diagonal
+        main[:, 0, :, 0], main[:, 1, :, 1] = padded[0::2], padded[1::2]
+        even, odd, two = self.band[1][0::2], self.band[1][1::2], self.band[2]
+        main[: len(even), 0, :, 1] = even
+        main[: len(even), 1, :, 0] = even.mT
+        above[: len(odd), 1, :, 0] = odd
+        above[: len(two[0::2]), 0, :, 0] = two[0::2]
+        above[: len(two[1::2]), 1, :, 1] = two[1::2]
+        rhs = torch.zeros(2 * pairs, d, columns, dtype=right.dtype)
+        rhs[:n] = right
+        solved = _block_tridiagonal(
+            main.reshape(pairs, 2 * d, 2 * d), above.reshape(-1, 2 * d, 2 * d), rhs.reshape(pairs, 2 * d, columns)
+        )
+        return solved.reshape(2 * pairs, d, columns)[:n]
+
+
+def _block_tridiagonal(
+    main: Float[Tensor, "b d d"], above: Float[Tensor, "b1 d d"], right: Float[Tensor, "b d c"]
+) -> Float[Tensor, "b d c"]:
+    """Solve a symmetric positive definite block-tridiagonal system by block elimination."""
+    factors: list[Tensor] = []
+    carried: list[Tensor] = []
+    for i in range(len(main)):
+        block, side = main[i], right[i]
+        if i > 0:
+            link = torch.cholesky_solve(above[i - 1], factors[-1])
+            block = block - above[i - 1].T @ link
+            side = side - link.T @ carried[-1]
+        factors.append(torch.linalg.cholesky(block))
+        carried.append(side)
+    solution = [torch.cholesky_solve(carried[-1], factors[-1])]
+    for i in range(len(main) - 2, -1, -1):
+        solution.append(torch.cholesky_solve(carried[i] - above[i] @ solution[-1], factors[i]))
+    return torch.stack(solution[::-1])
+
+
+def minimise(
+    state: State, terms_of: Callable[[State], Sequence[Term]], steps: int, tolerance: float = 1e-4
+) -> tuple[State, dict[str, float]]:
+    """Lower the sum of the terms' costs by at most `steps` damped Newton steps.
+
+    Stops early when a step wins less than the part `tolerance` of the cost. Returns the best state and the cost
+    of each term there.
+    """
+    damping = 1e-3
+    terms = terms_of(state)
+    costs = [term.robust() for term in terms]
+    total = float(sum(cost for cost, _ in costs))
+    taken = 0
+    while taken < steps:
+        normal = Normal(len(state), state.local_size, state.shared_size)
+        for term, (_, weight) in zip(terms, costs, strict=True):
+            normal.add(term, weight)
+        while True:
+            taken += 1
+            candidate = state.moved(*normal.step(damping))
+            new_terms = terms_of(candidate)
+            new_costs = [term.robust() for term in new_terms]
+            new_total = float(sum(cost for cost, _ in new_costs))
+            if new_total < total or taken >= steps:
+                break
+            damping = min(damping * 10, 1e6)
+        if not new_total < total:
+            break
+        won = (total - new_total) / total
+        state, terms, costs, total = candidate, new_terms, new_costs, new_total
+        damping = max(damping / 5, 1e-6)
+        if won < tolerance:
+            break
+    return state, {term.name: float(cost) for term, (cost, _) in zip(terms, costs, strict=True)}

@@ -1,0 +1,148 @@
+"""More Gaussians where the pictures ask for them, fewer where nothing is seen; the optimiser's surgery, once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from avatar.geometry import rotation_from_quat
+from avatar.model.gaussians import PARAMETERS, TriangleFrames, TriangleGaussians
+
+# Two children of half the mass each along the longest axis (Kerbl et al. 2023, section 5.2, divides by 1.6).
+CHILD_SCALE = 1 / 1.6
+
+
+def choose(
+    opacities: Float[Tensor, " n"],
+    error: Float[Tensor, " n"],
+    cap: int,
+    growth: float,
+    faintest: float,
+) -> tuple[Int[Tensor, " kept"], Int[Tensor, " split"]]:
+    """Which Gaussians to keep as they are and which to split.
+
+    Args:
+        error: how strongly the pictures pulled at each Gaussian.
+        cap: most Gaussians there may be; growth: share that may be split; faintest: least opacity to be kept.
+    """
+    alive = opacities > faintest
+    room = max(cap - int(alive.sum()), 0)
+    count = min(int(growth * len(error)), room)
+    ranked = torch.where(alive, error, torch.full_like(error, -1.0)).argsort(descending=True, stable=True)
+    split = ranked[:count]
+    split = split[error[split] > 0]
+    keep = alive.clone()
+    keep[split] = False
+    return keep.nonzero().squeeze(1), split
+
+
+@torch.no_grad()
+def split_gaussians(
+    gaussians: TriangleGaussians,
+    optimizer: torch.optim.Adam,
+    keep: Int[Tensor, " kept"],
+    split: Int[Tensor, " split"],
+    quats_in_triangle: Float[Tensor, "n 4"],
+) -> None:
+    """Replace each Gaussian of `split` by two along its longest axis and drop what is neither kept nor split."""
+    axis = gaussians.log_scales[split].argmax(-1)
+    direction = rotation_from_quat(quats_in_triangle[split]).gather(2, axis[:, None, None].expand(-1, 3, 1)).squeeze(2)
+    step = direction * gaussians.scales[split].gather(1, axis[:, None]) * 0.8
+    rows = torch.cat([keep, split, split])
+    old = len(keep)
+    _select_rows(gaussians, optimizer, rows, new=slice(old, None))
+    gaussians.offset[old:] += torch.cat([step, -step])
+    longest = axis.repeat(2)[:, None]
+    children = gaussians.log_scales[old:]
+    shrunk = children.gather(1, longest) + torch.log(torch.tensor(CHILD_SCALE))
+    gaussians.log_scales[old:] = children.scatter(1, longest, shrunk)
+
+
+@torch.no_grad()
+def exchange_gaussians(
+    gaussians: TriangleGaussians,
+    optimizer: torch.optim.Adam,
+    keep: Int[Tensor, " kept"],
+    fresh: TriangleGaussians,
+    taken: Int[Tensor, " taken"],
+) -> None:
+    """Keep the rows `keep`, and append the rows `taken` of `fresh`."""
+    old = len(keep)
+    _select_rows(gaussians, optimizer, torch.cat([keep, keep.new_zeros(len(taken))]), new=slice(old, None))
+    for name in ("face", "bary", "observed", *PARAMETERS):
+        getattr(gaussians, name)[old:] = getattr(fresh, name)[taken]
+
+
+@torch.no_grad()
+def reattach(gaussians: TriangleGaussians, frames: TriangleFrames, candidates: int = 8) -> None:
+    """Hand each Gaussian to the triangle nearest to it, so that its offset is the distance from the surface again.
+
+    Its place, orientation and shape in the rest frame stay as they are.
+    """
+    from scipy.spatial import cKDTree
+
+    from avatar.geometry import quat_multiply
+
+    means = gaussians.means(frames)
+    tree = cKDTree(frames.vertices.mean(1).cpu().numpy())
+    near = torch.from_numpy(tree.query(means.cpu().numpy(), k=candidates)[1]).to(means.device)
+    bary, distance = barycentric_of_nearest(frames.vertices[near], means[:, None].expand(-1, candidates, -1))
+    best = distance.argmin(1, keepdim=True)
+    face = near.gather(1, best).squeeze(1)
+    conjugate = means.new_tensor([1.0, -1, -1, -1])
+    old_quats = gaussians.orientations(gaussians.frame_quats(frames))
+    gaussians.face = face
+    gaussians.bary = bary.gather(1, best[..., None].expand(-1, 1, 3)).squeeze(1)
+    anchor = torch.einsum("nc,ncx->nx", gaussians.bary, frames.vertices[face])
+    gaussians.offset.copy_(torch.einsum("nyx,ny->nx", frames.rotation[face], means - anchor))
+    gaussians.quats.copy_(quat_multiply(gaussians.frame_quats(frames) * conjugate, old_quats))
+
+
+def barycentric_of_nearest(
+    triangles: Float[Tensor, "*b 3 3"], points: Float[Tensor, "*b 3"]
+) -> tuple[Float[Tensor, "*b 3"], Float[Tensor, "*b"]]:
+    """Barycentric coordinates of a point of each triangle close to `points`, and its distance in metres.
+
+    The projection onto the plane, with negative coordinates cut off: exact inside the triangle, and near enough to
+    choose between neighbours outside of it.
+    """
+    a, b, c = triangles.unbind(-2)
+    u, v, w = b - a, c - a, points - a
+    uu, uv, vv = (u * u).sum(-1), (u * v).sum(-1), (v * v).sum(-1)
+    wu, wv = (w * u).sum(-1), (w * v).sum(-1)
+    determinant = (uu * vv - uv * uv).clamp_min(1e-16)
+    s, t = (vv * wu - uv * wv) / determinant, (uu * wv - uv * wu) / determinant
+    bary = torch.stack([1 - s - t, s, t], dim=-1).clamp_min(0)
+    bary = bary / bary.sum(-1, keepdim=True)
+    nearest = (bary[..., None] * triangles).sum(-2)
+    return bary, (points - nearest).norm(dim=-1)
+
+
+def _select_rows(
+    gaussians: TriangleGaussians, optimizer: torch.optim.Adam, rows: Int[Tensor, " rows"], new: slice
+) -> None:
+    """Make row i of every per-Gaussian tensor the old row `rows[i]`; forget the momenta of the rows `new`."""
+    for name in ("face", "bary", "observed"):
+        setattr(gaussians, name, getattr(gaussians, name)[rows])
+    for name in PARAMETERS:
+        old: nn.Parameter = getattr(gaussians, name)
+        fresh = nn.Parameter(old[rows].clone())
+        setattr(gaussians, name, fresh)
+        _replace_parameter(optimizer, old, fresh, lambda moment: _forget(moment[rows].clone(), new))
+
+
+def _forget(moment: Tensor, new: slice) -> Tensor:
+    moment[new] = 0
+    return moment
+
+
+def _replace_parameter(
+    optimizer: torch.optim.Adam, old: nn.Parameter, fresh: nn.Parameter, select: Callable[[Tensor], Tensor]
+) -> None:
+    state = optimizer.state.pop(old, {})
+    optimizer.state[fresh] = {key: value if value.dim() == 0 else select(value) for key, value in state.items()}
+    for group in optimizer.param_groups:
+        group["params"] = [fresh if parameter is old else parameter for parameter in group["params"]]

@@ -1,0 +1,105 @@
+"""The pictures of a training run, cut to the person and kept small in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.errors import AvatarError
+from avatar.metrics.images import person_box
+from avatar.runtime.progress import progress
+from avatar.types import Cameras, Observations
+
+# Free border around the person, as a share of the picture's long side, so that splats that stick out of the mask
+# are seen and punished.
+MARGIN = 0.05
+
+
+@dataclass(frozen=True)
+class TrainingFrame:
+    """One picture cut to the person, at one resolution.
+
+    Attributes:
+        image: sRGB in [0, 1]; mask: the person's coverage in [0, 1]; camera: of the cut.
+        index: frame of the observations; instant: body pose that it shows; weight: trust in the frame.
+        trust: in each pixel, in [0, 1]; None: all wholly.
+    """
+
+    image: Float[Tensor, "h w 3"]
+    mask: Float[Tensor, "h w"]
+    camera: Cameras
+    index: int
+    instant: int
+    weight: float
+    trust: Float[Tensor, "h w"] | None = None
+
+
+class TrainingFrames:
+    """All frames of a clip, cut to the person, in two resolutions, held as bytes.
+
+    Args:
+        observations: the pictures and masks; cameras: one a frame, for the full pictures.
+        long_side: pictures whose long side is longer are scaled down to it.
+        device: where they are held.
+    """
+
+    def __init__(
+        self, observations: Observations, cameras: Cameras, long_side: int, device: torch.device | str
+    ) -> None:
+        self.observations = observations
+        self.scale = min(1.0, long_side / max(observations.width, observations.height))
+        self.levels: list[list[tuple[Tensor, Tensor, Tensor | None, Cameras]]] = [[], []]
+        for index in progress(range(len(observations)), "reading pictures"):
+            full = self._cut(index, cameras)
+            for level, scale in zip(self.levels, (self.scale, self.scale / 2), strict=True):
+                image, mask, trust, camera = _scaled(*full, scale)
+                trusted = None if trust is None else trust.to(device)
+                level.append((image.to(device), mask.to(device), trusted, camera.to(device)))
+
+    def __len__(self) -> int:
+        return len(self.levels[0])
+
+    def get(self, index: int, level: int = 0) -> TrainingFrame:
+        """Frame `index`, at full resolution (level 0) or half of it (level 1)."""
+        image, mask, trust, camera = self.levels[level][index]
+        weight = self.observations.frame_weight
+        return TrainingFrame(
+            image=image.float() / 255,
+            mask=mask.float() / 255,
+            camera=camera,
+            index=index,
+            instant=int(self.observations.instant[index]),
+            weight=1.0 if weight is None else float(weight[index]),
+            trust=None if trust is None else trust.float() / 255,
+        )
+
+    def _cut(self, index: int, cameras: Cameras) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, Cameras]:
+        image, mask = self.observations.images[index], self.observations.masks[index]
+        box = person_box(torch.from_numpy(mask).float() / 255, round(MARGIN * max(mask.shape)))
+        if box is None:
+            raise AvatarError(f"Frame {index} has an empty person mask: leave it out or observe the video again.")
+        rows, columns = box
+        camera = cameras[index].cropped(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
+        trust = self.observations.trust
+        return image[box], mask[box], None if trust is None else trust[index][box], camera
+
+
+def _scaled(
+    image: np.ndarray, mask: np.ndarray, trust: np.ndarray | None, camera: Cameras, scale: float
+) -> tuple[Tensor, Tensor, Tensor | None, Cameras]:
+    """Picture, mask, trust and camera scaled by area averaging."""
+    import cv2
+
+    if scale < 1:
+        size = (max(round(camera.width * scale), 1), max(round(camera.height * scale), 1))
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        mask = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+        trust = None if trust is None else cv2.resize(trust, size, interpolation=cv2.INTER_AREA)
+        camera = camera.resized(*size)
+    # A copy, so that the cut does not keep the whole picture in memory.
+    trusted = None if trust is None else torch.from_numpy(trust.copy())
+    return torch.from_numpy(image.copy()), torch.from_numpy(mask.copy()), trusted, camera

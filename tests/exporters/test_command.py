@@ -1,0 +1,105 @@
+"""`avatar export` as people call it: what it writes, and how wrong use ends."""
+
+import json
+
+import pytest
+import torch
+from plyfile import PlyData
+
+from avatar.cli.main import main
+from avatar.exporters.linear_correctives import deformation, fit_correctives
+from avatar.io.track_file import save_track
+from avatar.motion.formats.registry import load_motion
+
+
+@pytest.fixture(scope="module")
+def run_folder(person, moves, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "me"
+    folder.mkdir()
+    person.save(folder / "avatar.safetensors")
+    save_track(moves["wave"], folder / "track.npz")
+    return folder
+
+
+def export(*arguments):
+    """Run the command; returns its exit code."""
+    try:
+        main(["export", *map(str, arguments)])
+    except SystemExit as stop:
+        return stop.code or 0
+    return 0
+
+
+def test_several_kinds_at_once(person, run_folder, tmp_path, capsys):
+    page, ply, glb, motion = (tmp_path / name for name in ("me.html", "me.ply", "me.glb", "me.bvh"))
+    code = export(
+        run_folder, "--html", page, "--ply", ply, "--glb", glb, "--motion-file", motion, "--motion", "filmed", "squat",
+        "--pose", "filmed:3", "--title", "Somebody", "--credits", "Filmed in the park",
+    )  # fmt: skip
+    said = capsys.readouterr().out
+    assert code == 0 and all(str(path) in said and path.stat().st_size for path in (page, ply, glb, motion))
+    assert "<title>Somebody</title>" in page.read_text() and "Filmed in the park" in page.read_text()
+    header = json.loads(page.read_text().split('<script id="header" type="application/json">')[1].split("</script>")[0])
+    assert [clip["name"] for clip in header["clips"]] == ["as filmed", "squat"]
+    assert PlyData.read(ply)["vertex"].count == len(person)
+    assert len(load_motion(motion).track) == 24
+
+
+def test_another_body_shape_keeps_its_feet_on_the_ground(run_folder, tmp_path):
+    lowest, top = {}, {}
+    for shape in ((), ("--shape", "height=2.1,weight=0.7")):
+        path = tmp_path / "me.ply"
+        assert export(run_folder, "--ply", path, "--pose", "filmed:3", *shape) == 0
+        y = PlyData.read(path)["vertex"]["y"]
+        lowest[shape], top[shape] = y.min(), y.max()
+    before, after = lowest
+    assert top[after] - lowest[after] > 1.15 * (top[before] - lowest[before])
+    assert lowest[after] == pytest.approx(lowest[before], abs=0.04)
+
+
+def test_a_page_loads_nothing_from_anywhere(run_folder, tmp_path):
+    assert export(run_folder, "--html", tmp_path / "me.html", "--motion", "filmed") == 0
+    text = (tmp_path / "me.html").read_text()
+    assert not [word for word in ("http:", "https:", "//cdn", "src=", "@import") if word in text]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "Say what to write and where"),
+        (["--ply", "me.glb"], "--ply writes .ply, not me.glb."),
+        (["--dataset", "labels.zip"], "--dataset writes a folder, not labels.zip."),
+        (["--ply", "me.ply", "--pose", "filmed:24"], "filmed has the frames 0 to 23, not '24'."),
+        (["--html", "me.html", "--motion", "moonwalk"], "There is no motion 'moonwalk'"),
+        (["--ply", "me.ply", "--shape", "height=210"], "--shape height is 1.3 to 2.2 metres, not '210'"),
+        (["--turntable", "me.mp4", "--size", "big"], "--size must be WIDTHxHEIGHT"),
+    ],
+)
+def test_wrong_use_is_one_sentence(run_folder, tmp_path, monkeypatch, capsys, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    assert export(run_folder, *arguments) == 2
+    said = capsys.readouterr().err
+    assert sentence in said and "Traceback" not in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_without_an_avatar(tmp_path, capsys):
+    assert export(tmp_path, "--ply", tmp_path / "me.ply") == 2
+    assert "holds no finished avatar" in capsys.readouterr().err
+
+
+def test_correctives_are_exact_up_to_their_rank(person, moves):
+    """With as many components as key poses nothing is lost; with fewer, the error is what `kept` says."""
+    clip = person.body.complete(moves["wave"].poses)[:6]
+    exact = fit_correctives(person, [clip], [10.0], rank=6)
+    for frame in range(6):
+        torch.testing.assert_close(
+            exact.field(exact.coefficients[0][frame]), deformation(person, clip[frame]), atol=1e-3, rtol=0
+        )
+    weaker = exact.weaker(2)
+    assert weaker.kept < exact.kept <= 1 + 1e-4
+    units = torch.tensor([0.02, 0.02, 0.02, 0.3])  # metres and log gain weigh as the network scales them
+    fields = [deformation(person, clip[frame]) / units for frame in range(6)]
+    lost = sum(float((weaker.field(weaker.coefficients[0][f]) / units - fields[f]).square().sum()) for f in range(6))
+    total = sum(float(field.square().sum()) for field in fields)
+    assert 1 - lost / total == pytest.approx(weaker.kept, abs=1e-3)

@@ -1,0 +1,216 @@
+"""Every exported format read back by a program we did not write, and compared with the avatar."""
+
+import json
+import math
+
+import numpy as np
+import pygltflib
+import pytest
+import torch
+import trimesh
+from PIL import Image
+from plyfile import PlyData
+
+from avatar.errors import AvatarError
+from avatar.exporters.glb import linear_from_srgb, write_glb
+from avatar.exporters.splats import SH_C0, write_packed, write_ply, write_ply_sequence
+from avatar.exporters.synthetic_dataset import write_dataset
+from avatar.io.images import open_video
+from avatar.pipeline.turntable import write_turntable
+from avatar.rendering import render
+from avatar.types import Cameras, Gaussians
+
+gaussforge = pytest.importorskip("gaussforge")
+
+
+@pytest.fixture(scope="module")
+def posed(person, moves) -> Gaussians:
+    return person.pose(moves["wave"].poses[6]).detach()
+
+
+def test_ply_holds_the_splats_as_other_viewers_read_them(posed, tmp_path):
+    write_ply(posed, tmp_path / "me.ply", ["a pose"])
+    ply = PlyData.read(tmp_path / "me.ply")
+    vertex = ply["vertex"]
+    assert vertex.count == len(posed)
+    assert any("Y up, metres" in comment for comment in ply.comments)
+
+    def columns(*names):
+        return torch.tensor(np.stack([vertex[name] for name in names], axis=-1))
+
+    torch.testing.assert_close(columns("x", "y", "z"), posed.means)
+    torch.testing.assert_close(columns("scale_0", "scale_1", "scale_2").exp(), posed.scales)
+    torch.testing.assert_close(torch.sigmoid(columns("opacity"))[:, 0], posed.opacities, atol=2e-6, rtol=0)
+    torch.testing.assert_close(0.5 + SH_C0 * columns("f_dc_0", "f_dc_1", "f_dc_2"), posed.colors)
+    torch.testing.assert_close(columns("rot_0", "rot_1", "rot_2", "rot_3"), posed.quats, atol=1e-6, rtol=0)
+    # Upright, in metres, standing on the floor.
+    height = np.ptp(vertex["y"])
+    assert 1.4 < height < 2.1 and abs(vertex["y"].min()) < 0.25
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [("splat", 1e-6), ("ksplat", 1e-3), ("spz", 1e-3), ("sog", 1e-3)])
+def test_packed_formats_are_read_by_their_library(posed, tmp_path, kind, tolerance):
+    path = tmp_path / f"me.{kind}"
+    write_packed(posed, path)
+    info = gaussforge.GaussForge().get_model_info(path.read_bytes(), kind)["data"]
+    assert info["basic"]["numPoints"] == len(posed)
+    bounds = info["bounds"]
+    for axis, low, high in zip("xyz", posed.means.amin(0).tolist(), posed.means.amax(0).tolist(), strict=True):
+        assert bounds[axis] == pytest.approx([low, high], abs=tolerance)
+    beside = json.loads(path.with_name(path.name + ".json").read_text())
+    assert beside["splats"] == len(posed) and "Y up, metres" in beside["frame"]
+
+
+def test_a_packed_file_read_back_looks_the_same(posed, tmp_path):
+    write_packed(posed, tmp_path / "me.spz")
+    forge = gaussforge.GaussForge()
+    (tmp_path / "back.ply").write_bytes(forge.convert((tmp_path / "me.spz").read_bytes(), "spz", "ply")["data"])
+    vertex = PlyData.read(tmp_path / "back.ply")["vertex"]
+
+    def columns(*names):
+        return torch.tensor(np.stack([vertex[name] for name in names], axis=-1))
+
+    back = Gaussians(
+        means=columns("x", "y", "z"),
+        quats=columns("rot_0", "rot_1", "rot_2", "rot_3"),
+        scales=columns("scale_0", "scale_1", "scale_2").exp(),
+        opacities=torch.sigmoid(columns("opacity"))[:, 0],
+        colors=0.5 + SH_C0 * columns("f_dc_0", "f_dc_1", "f_dc_2"),
+    )
+    T = torch.tensor([[1.0, 0, 0, 0], [0, -1, 0, 0.95], [0, 0, -1, 4], [0, 0, 0, 1]])
+    K = torch.tensor([[200.0, 0, 80], [0, 200, 80], [0, 0, 1]])
+    camera = Cameras(K[None], T[None], 160, 160)
+    ours, theirs = (render(g, camera, "reference").rgb for g in (posed, back))
+    assert -10 * math.log10((ours - theirs).square().mean()) > 30
+
+
+def test_gaussforge_missing_or_failing_is_one_sentence(posed, tmp_path, monkeypatch):
+    with pytest.raises(AvatarError, match=r"cannot write \.nonsense"):
+        write_packed(posed, tmp_path / "me.nonsense")
+    monkeypatch.setitem(__import__("sys").modules, "gaussforge", None)
+    with pytest.raises(AvatarError, match=r"needs the package gaussforge: pip install"):
+        write_packed(posed, tmp_path / "me.spz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_sequence_is_one_file_a_frame(person, moves, tmp_path):
+    poses = moves["turn"].poses[:3]
+    count = write_ply_sequence((person.pose(poses[i]) for i in range(3)), tmp_path, "turn")
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert count == 3 and names == ["turn_0000.ply", "turn_0001.ply", "turn_0002.ply"]
+    places = [PlyData.read(tmp_path / name)["vertex"]["z"].mean() for name in names]
+    assert places[0] < places[1] < places[2]  # the motion walks towards +Z
+
+
+def test_glb_is_the_rest_body_for_trimesh(person, tmp_path):
+    write_glb(person, tmp_path / "me.glb")
+    scene = trimesh.load(tmp_path / "me.glb")
+    (mesh,) = scene.geometry.values()
+    np.testing.assert_allclose(mesh.vertices, person.rest.vertices, atol=1e-6)
+    np.testing.assert_array_equal(mesh.faces, person.body.faces)
+    # Colours come from the splats near by.
+    nearest = torch.cdist(person.rest.vertices[::50], person.rest_means()).argmin(1)
+    wanted = linear_from_srgb(person.gaussians.colors[nearest]).detach().numpy()
+    found = mesh.visual.vertex_attributes["color"][::50, :3]
+    assert np.abs(found - wanted).mean() < 0.08
+
+
+def test_glb_animation_poses_the_body_as_ours_does(person, moves, tmp_path):
+    """Skin the mesh as the glTF specification says, from what pygltflib reads, and compare with our body."""
+    track, frame = moves["turn"], 9
+    write_glb(person, tmp_path / "me.glb", motions=moves)
+    file = pygltflib.GLTF2().load(tmp_path / "me.glb")
+    assert [animation.name for animation in file.animations] == ["wave", "turn"]
+    animation, skin = file.animations[1], file.skins[0]
+    local = {}
+    for channel in animation.channels:
+        values = _values(file, animation.samplers[channel.sampler].output)[frame]
+        local.setdefault(channel.target.node, {})[channel.target.path] = values
+    times = _values(file, animation.samplers[0].input)
+    np.testing.assert_allclose(times[:, 0], track.times, atol=1e-6)
+    world = {}
+
+    def visit(index, parent):
+        node = file.nodes[index]
+        matrix = np.eye(4)
+        matrix[:3, 3] = local.get(index, {}).get("translation", node.translation or [0, 0, 0])
+        x, y, z, w = local.get(index, {}).get("rotation", node.rotation or [0, 0, 0, 1])
+        matrix[:3, :3] = trimesh.transformations.quaternion_matrix([w, x, y, z])[:3, :3]
+        world[index] = parent @ matrix
+        for child in node.children or []:
+            visit(child, world[index])
+
+    visit(file.scenes[0].nodes[0], np.eye(4))
+    inverse_binds = _values(file, skin.inverseBindMatrices).reshape(-1, 4, 4).transpose(0, 2, 1)
+    transforms = np.stack([world[joint] for joint in skin.joints]) @ inverse_binds
+    attributes = file.meshes[0].primitives[0].attributes
+    joints, weights = _values(file, attributes.JOINTS_0), _values(file, attributes.WEIGHTS_0) / 255
+    np.testing.assert_allclose(weights.sum(1), 1)
+    points = np.concatenate([_values(file, attributes.POSITION), np.ones((len(joints), 1))], axis=1)
+    skinned = np.einsum("nk,nkij,nj->ni", weights, transforms[joints.astype(int)], points)[:, :3]
+    body = person.body
+    plain = body if body.pose_dirs is None else __import__("dataclasses").replace(body, pose_dirs=None)
+    wanted = plain.vertices(person.rest, track.poses[frame])
+    # Weights in bytes, and only the four strongest joints of a vertex, cost some millimetres at the shoulders.
+    distances = np.linalg.norm(skinned - wanted.numpy(), axis=1)
+    assert distances.max() < 0.015 and distances.mean() < 5e-4
+
+
+def test_glb_stands_in_the_pose_asked_for(person, moves, tmp_path):
+    pose = moves["wave"].poses[6]
+    write_glb(person, tmp_path / "me.glb", pose=pose)
+    root = pygltflib.GLTF2().load(tmp_path / "me.glb").nodes[0]
+    assert root.translation == pytest.approx(pose.root_position.tolist())
+
+
+@pytest.mark.parametrize("name", ["me.mp4", "me.gif", "me.webp"])
+def test_a_turntable_turns(person, moves, tmp_path, name, monkeypatch):
+    monkeypatch.setattr("avatar.pipeline.previews.TURN_SECONDS", 0.25)
+    path = tmp_path / name
+    write_turntable(person, moves["wave"].poses[0], path, 48, 64, backend="reference")
+    if name.endswith("webp"):
+        film = Image.open(path)
+        frames = []
+        for index in range(film.n_frames):
+            film.seek(index)
+            frames.append(np.asarray(film.convert("RGB")).astype(int))
+    else:
+        frames = [frame.astype(int) for _, frame in open_video(path).frames()]
+    assert len(frames) == 6 and frames[0].shape == (64, 48, 3)
+    assert np.abs(frames[0] - frames[3]).mean() > 1  # the back is not the front
+
+
+def test_a_dataset_agrees_with_its_labels(person, moves, tmp_path):
+    write_dataset(person, moves, tmp_path / "a", count=2, width=96, height=128, seed=3, backend="reference")
+    labels = json.loads((tmp_path / "a" / "labels.json").read_text())
+    assert len(labels["samples"]) == 2 and labels["joints"][0] == "pelvis"
+    for entry in labels["samples"]:
+        read = {
+            name: np.asarray(Image.open(tmp_path / "a" / name / entry["file"]))
+            for name in ("images", "masks", "depth", "normals")
+        }
+        assert read["images"].shape == (128, 96, 3) and read["masks"].shape == (128, 96)
+        solid = read["masks"] > 200
+        assert 0.01 < solid.mean() < 0.6
+        # The pelvis lies inside the body, a little behind the surface that the depth picture shows.
+        x, y, inside = entry["keypoints"][0]
+        T, joint = np.array(entry["T_camera_world"]), np.array(entry["joints_world"][0])
+        behind = (T[:3, :3] @ joint + T[:3, 3])[2] - read["depth"][int(y), int(x)] * labels["depth_unit_m"]
+        assert inside and solid[int(y), int(x)] and 0 < behind < 0.3
+        # The surface that is seen faces the camera, which looks along +z.
+        normals = read["normals"][solid] / 255 * 2 - 1
+        assert (normals[:, 2] < 0.2).mean() > 0.95
+        assert np.linalg.norm(normals, axis=1) == pytest.approx(1, abs=0.03)
+        transl = np.array(entry["smpl"]["transl"]) + person.rest.joints[0].numpy()
+        np.testing.assert_allclose(transl, joint, atol=1e-5)
+    write_dataset(person, moves, tmp_path / "b", count=2, width=96, height=128, seed=3, backend="reference")
+    assert (tmp_path / "a/labels.json").read_text() == (tmp_path / "b/labels.json").read_text()
+
+
+def _values(file, accessor_index):
+    """An accessor's numbers as an array, one row an element (glTF 2.0, section 3.6.2)."""
+    accessor = file.accessors[accessor_index]
+    view = file.bufferViews[accessor.bufferView]
+    kind = {5126: np.float32, 5121: np.uint8, 5123: np.uint16, 5125: np.uint32}[accessor.componentType]
+    width = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}[accessor.type]
+    return np.frombuffer(file.binary_blob(), kind, accessor.count * width, view.byteOffset).reshape(-1, width)

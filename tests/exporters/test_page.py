@@ -1,0 +1,238 @@
+"""The HTML page in a real browser, opened from a file with the network off."""
+
+import io
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from avatar.exporters.html import write_page
+from avatar.geometry import quat_from_rotation
+from avatar.motion.formats.bvh import write_bvh
+from avatar.motion.formats.player_json import write_player_motion
+from avatar.motion.formats.registry import load_motion
+from avatar.rendering import render
+from avatar.rendering.camera_paths import front
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+SOFTWARE_GL = [
+    "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+]  # fmt: skip
+WIDTH, HEIGHT = 320, 480
+
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine: apt-get install chromium")
+pytestmark = [needs_browser, pytest.mark.timeout(120)]
+
+
+@pytest.fixture(scope="module")
+def page_file(person, moves, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "me.html"
+    write_page(person, moves, path, title="A </script> & <b>person</b>", credits="Filmed by nobody")
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=BROWSER, args=SOFTWARE_GL)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def tab(browser):
+    """A tab without network; the test fails if the page throws."""
+    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, offline=True)
+    errors = []
+    tab = context.new_page()
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    yield tab
+    context.close()
+    assert not errors
+
+
+def open_page(tab, path, query=""):
+    tab.goto(path.as_uri() + query)
+    tab.wait_for_selector("html[data-state=ready]", state="attached")
+
+
+def until(tab, condition):
+    """Wait for a condition in JavaScript. Playwright's own waiting needs eval, which the page's policy forbids."""
+    deadline = time.monotonic() + 20
+    while not tab.evaluate(condition):
+        assert time.monotonic() < deadline, f"never came true: {condition}"
+        time.sleep(0.03)
+
+
+def picture(tab):
+    return np.asarray(Image.open(io.BytesIO(tab.screenshot())).convert("RGB")) / 255.0
+
+
+def camera_option(camera):
+    K, T = camera.K[0], camera.T_camera_world[0, :3]
+    return ",".join(f"{x:.7g}" for x in (K[0, 0], K[1, 1], K[0, 2], K[1, 2], *T.flatten()))
+
+
+def psnr(a, b):
+    return -10 * np.log10(((a - b) ** 2).mean())
+
+
+@pytest.mark.parametrize(("clip", "frame", "azimuth", "lit"), [("wave", 5, 30.0, 1), ("turn", 15, -100.0, 0)])
+def test_page_shows_what_our_renderer_shows(person, moves, page_file, tab, clip, frame, azimuth, lit):
+    with torch.no_grad():
+        gaussians = person.pose(moves[clip].poses[frame], lit=bool(lit))
+        camera = front(gaussians.means.amin(0), gaussians.means.amax(0), 1, WIDTH, HEIGHT, azimuth=azimuth)
+        ours = render(gaussians, camera, "reference").on((1.0, 1.0, 1.0))[0].numpy()
+    look = f"?clip={clip}&frame={frame}&light={lit}&camera={camera_option(camera)}&ui=0&shadow=0&bg=ffffff"
+    open_page(tab, page_file, look)
+    theirs = picture(tab)
+    person_pixels = (ours < 0.99).any(-1)
+    assert person_pixels.mean() > 0.05
+    assert psnr(ours, theirs) > 40
+    assert psnr(ours[person_pixels], theirs[person_pixels]) > 35
+    # The measure itself must tell pictures apart.
+    assert psnr(ours[:, ::-1], theirs) < 25
+
+
+def test_light_can_be_switched_to_neutral(page_file, tab):
+    open_page(tab, page_file, "?t=0&ui=0")
+    lit = picture(tab)
+    tab.keyboard.press("t")
+    until(tab, "document.documentElement.dataset.frames > 1")
+    assert np.abs(picture(tab) - lit).max() > 0.05
+
+
+def test_plays_pauses_scrubs_and_changes_clips(page_file, tab):
+    open_page(tab, page_file)
+    assert tab.title() == "A </script> & <b>person</b>"
+    until(tab, "player.state.playing && player.state.time > 0.15")
+    tab.click("#play")
+    assert tab.evaluate("player.state.playing") is False
+    tab.evaluate("player.set({time: 0})")
+    start = shown(tab)
+    tab.locator("#scrub").fill("0.5")
+    until(tab, "Math.abs(player.state.time - 0.5 * clipDuration(player.clip)) < 0.02")
+    half_way = shown(tab)
+    assert np.abs(half_way - start).max() > 0.2
+    tab.click("#clips >> text=turn")
+    assert tab.evaluate("player.clip.name") == "turn"
+    tab.evaluate("player.set({playing: false, time: 0.4})")
+    assert np.abs(shown(tab) - half_way).max() > 0.2
+    tab.click("#speed")
+    tab.click("#loop")
+    assert tab.evaluate("[player.state.speed, player.state.loop]") == [2, False]
+    # Without looping it stops at the end.
+    tab.evaluate("player.set({time: 0.9, playing: true})")
+    until(tab, "!player.state.playing")
+    assert tab.evaluate("player.state.time === clipDuration(player.clip)")
+
+
+def test_a_drag_turns_and_the_wheel_zooms(page_file, tab):
+    open_page(tab, page_file, "?t=0")
+    before = tab.evaluate("[player.camera.yaw, player.camera.zoom]")
+    still = picture(tab)
+    tab.mouse.move(160, 200)
+    tab.mouse.down()
+    tab.mouse.move(220, 200, steps=2)
+    tab.mouse.up()
+    tab.mouse.wheel(0, -300)
+    until(tab, f"player.camera.zoom > {before[1]}")
+    assert tab.evaluate("player.camera.yaw") == pytest.approx(before[0] - 60 * 0.008)
+    assert np.abs(shown(tab) - still).max() > 0.2
+
+
+@pytest.mark.parametrize("writer", ["bvh", "json"])
+def test_a_motion_file_dropped_on_the_page_plays(person, moves, page_file, tab, tmp_path, writer):
+    path = tmp_path / f"mine.{writer}"
+    track = moves["wave"]
+    if writer == "bvh":
+        write_bvh(path, track.poses, track.fps, person.rest.joints[:24])
+    else:
+        write_player_motion(path, track.poses, track.fps)
+    open_page(tab, page_file, "?t=0&clip=turn")
+    drop(tab, path)
+    until(tab, "player.clips.length === 3 && player.clip.name === 'mine'")
+    tab.evaluate("player.set({playing: false})")
+    frame = 7
+    given = tab.evaluate(f"Array.from(samplePose(player.clip, {frame} / player.clip.fps, player.skeleton.size).quats)")
+    turns = torch.tensor(given).reshape(-1, 4)
+    wanted = quat_from_rotation(person.body.complete(track.poses[frame]).rotations)
+    shared = list(person.body.smpl_index)[:22]
+    degrees = 2 * torch.rad2deg(torch.acos((turns * wanted).sum(-1).abs().clamp(max=1)))
+    assert degrees[shared].max() < 0.5
+
+
+@pytest.mark.parametrize("name", ["mixamo.bvh", "z_up_a_pose.bvh"])
+def test_the_page_reads_a_foreign_skeleton_as_our_importer_does(page_file, tab, name):
+    path = Path(__file__).parents[1] / "motion" / "data" / name
+    ours = load_motion(path).track.poses
+    open_page(tab, page_file, "?t=0")
+    drop(tab, path)
+    until(tab, "player.clips.length === 3")
+    theirs = torch.tensor(tab.evaluate("Array.from(player.clip.quats)")).reshape(len(ours), -1, 4)[:, :22]
+    wanted = quat_from_rotation(ours.rotations)[:, :22]
+    degrees = 2 * torch.rad2deg(torch.acos((theirs * wanted).sum(-1).abs().clamp(max=1)))
+    assert degrees.max() < 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("walk.bvh", "HIERARCHY\nROOT Hips\n{\nOFFSET 0 0 0\nCHANNELS 3 Xrotation Yrotation Zrotation\n}\n"
+         "MOTION\nFrames: 2\nFrame Time: 0.03\n0 0 0\n", "walk.bvh breaks off: it promises 2 frames of 3 numbers."),
+        ("walk.json", "{}", "walk.json is no motion file of this program."),
+        ("walk.fbx", "", "walk.fbx is neither a .bvh nor a motion .json file."),
+    ],
+)  # fmt: skip
+def test_a_broken_motion_gives_one_sentence(page_file, tab, tmp_path, name, content, sentence):
+    (tmp_path / name).write_text(content)
+    open_page(tab, page_file, "?t=0")
+    drop(tab, tmp_path / name)
+    tab.wait_for_selector("#message.shown")
+    assert tab.inner_text("#message") == sentence
+    assert tab.evaluate("player.clips.length") == 2
+
+
+def test_a_lost_context_comes_back(page_file, tab):
+    open_page(tab, page_file, "?t=0.3&ui=0")
+    before = picture(tab)
+    tab.evaluate("window.loser = player.splats.gl.getExtension('WEBGL_lose_context'); loser.loseContext()")
+    until(tab, "player.splats === null")
+    tab.evaluate("loser.restoreContext()")
+    until(tab, "player.splats !== null && !player.changed")
+    assert np.abs(picture(tab) - before).max() < 0.02
+
+
+def test_a_device_without_webgl_gets_a_sentence(browser, page_file):
+    tab = browser.new_page()
+    tab.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
+    tab.goto(page_file.as_uri())
+    tab.wait_for_selector("html[data-state=failed]")
+    assert "WebGL 2" in tab.inner_text("#message")
+    tab.close()
+
+
+def shown(tab):
+    """The picture once everything asked for so far is drawn."""
+    until(tab, "!player.changed")
+    return picture(tab)
+
+
+def drop(tab, path):
+    """Let go of a file over the page, as from a file manager."""
+    tab.evaluate(
+        """([name, text]) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([text], name));
+          window.dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
+        }""",
+        [path.name, path.read_text()],
+    )

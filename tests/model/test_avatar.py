@@ -1,0 +1,144 @@
+"""The avatar: it moves exactly with its body, its file is data, and what it says is what was saved."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from avatar.body import load_body
+from avatar.errors import AvatarError, UsageError
+from avatar.geometry import rotation_from_quat, rotation_from_rotvec
+from avatar.model.avatar import Avatar
+from avatar.model.blend_shapes import PoseCorrectives
+from avatar.model.gaussians import sample_on_surface, triangle_frames
+from avatar.types import BodyPose
+
+
+@pytest.fixture(scope="module")
+def body():
+    return load_body("open")
+
+
+@pytest.fixture
+def avatar(body):
+    g = torch.Generator().manual_seed(0)
+    betas = 0.5 * torch.randn(body.shape_dirs.shape[-1], generator=g)
+    frames = triangle_frames(body.rest(betas).vertices, body.faces)
+    gaussians = sample_on_surface(frames, torch.ones(len(frames.area)), 800, g)
+    return Avatar(body, betas, gaussians, deform=True)
+
+
+def some_pose(seed, size=0.3):
+    g = torch.Generator().manual_seed(seed)
+    return BodyPose(torch.randn(3, generator=g), rotation_from_rotvec(size * torch.randn(24, 3, generator=g)))
+
+
+def test_gaussians_ride_on_the_posed_body(avatar, body):
+    pose = some_pose(1)
+    vertices = body.vertices(avatar.rest, pose)
+    corners = vertices[body.faces[avatar.gaussians.face]]
+    on_body = (avatar.gaussians.bary[..., None] * corners).sum(1)
+    # Blending the weights at a point inside a triangle is not quite blending the three posed corners.
+    distance = (avatar.pose(pose).means - on_body).norm(dim=1)
+    assert distance.median() < 1e-4 and distance.max() < 5e-3
+
+
+def test_a_rigid_turn_turns_everything(avatar):
+    still = BodyPose(torch.zeros(3), torch.eye(3).repeat(24, 1, 1))
+    turn = rotation_from_rotvec(torch.tensor([0.3, 2.0, -0.5]))
+    turned = BodyPose(torch.tensor([1.0, 2, 3]), torch.cat([turn[None], still.rotations[1:]]))
+    a, b = avatar.pose(still), avatar.pose(turned)
+    assert torch.allclose(b.means, a.means @ turn.T + turned.root_position, atol=1e-5)
+    assert torch.allclose(rotation_from_quat(b.quats), turn @ rotation_from_quat(a.quats), atol=1e-4)
+
+
+def test_thin_axes_follow_the_bent_skin(avatar):
+    elbow = torch.zeros(24, 3)
+    elbow[18, 1] = -1.5
+    pose = BodyPose(torch.zeros(3), rotation_from_rotvec(elbow))
+    posed = avatar.pose(pose)
+    vertices = avatar.body.vertices(avatar.rest, pose)
+    normals = triangle_frames(vertices, avatar.body.faces).rotation[avatar.gaussians.face][..., 2]
+    thin = rotation_from_quat(posed.quats)[..., 2]
+    assert (thin * normals).sum(1).abs().median() > 0.99
+
+
+def test_light_is_fixed_in_the_world(avatar):
+    with torch.no_grad():
+        avatar.light.coefficients[2] = 0.5
+    still = BodyPose(torch.zeros(3), torch.eye(3).repeat(24, 1, 1))
+    back = torch.cat([rotation_from_rotvec(torch.tensor([[0.0, torch.pi, 0.0]])), still.rotations[1:]])
+    front_colors, back_colors = avatar.pose(still).colors, avatar.pose(BodyPose(still.root_position, back)).colors
+    facing = avatar.surface.normals[:, 2] > 0.7
+    assert front_colors[facing].mean() > 1.5 * back_colors[facing].mean()
+    assert torch.equal(avatar.pose(still, lit=False).colors, avatar.gaussians.colors)
+
+
+def test_sparse_correctives_are_the_dense_ones_with_their_gradient():
+    of_vertices = torch.randn(30, 3, 18) * (torch.rand(30, 3, 18) < 0.1)
+    # More points than are taken at once.
+    corners, bary = torch.randint(30, (600, 3)), torch.rand(600, 3)
+    directions = torch.einsum("nc,ncxp->nxp", bary, of_vertices[corners])
+    rotations = rotation_from_rotvec(torch.randn(3, 3)).requires_grad_()
+    feature = (rotations[1:] - torch.eye(3)).flatten()
+    sparse = PoseCorrectives(of_vertices, corners, bary)
+    weight = torch.randn(600, 3)
+    dense = directions @ feature
+    (true_gradient,) = torch.autograd.grad((dense * weight).sum(), rotations, retain_graph=True)
+    for moved in (sparse(rotations), sparse.displaced(feature)):
+        assert torch.allclose(moved, dense, atol=1e-5)
+        (gradient,) = torch.autograd.grad((moved * weight).sum(), rotations, retain_graph=True)
+        assert torch.allclose(gradient, true_gradient, rtol=1e-4, atol=1e-4)
+
+
+def test_save_and_load_give_the_same_avatar(avatar, tmp_path):
+    with torch.no_grad():
+        avatar.gaussians.offset.normal_(std=0.01)
+        avatar.light.coefficients.normal_(std=0.1)
+        avatar.deform.out.weight.normal_(std=0.1)
+    avatar.save(tmp_path / "a.safetensors")
+    again = Avatar.load(tmp_path / "a.safetensors")
+    a, b = avatar.pose(some_pose(2)), again.pose(some_pose(2))
+    for name in ("means", "quats", "scales", "opacities", "colors"):
+        assert torch.allclose(getattr(a, name), getattr(b, name), atol=1e-6), name
+
+
+def damaged(avatar, tmp_path, change):
+    path = tmp_path / "a.safetensors"
+    avatar.save(path)
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(path)
+    change(tensors, metadata)
+    save_file(tensors, path, metadata=metadata)
+    return path
+
+
+DAMAGES = {
+    "triangles that the body": lambda t, m: t["gaussians.face"].fill_(10**6),
+    "not finite": lambda t, m: t["gaussians.offset"].fill_(float("nan")),
+    "wrong shape": lambda t, m: t.update({"gaussians.bary": torch.zeros(3, 3)}),
+    "no Gaussians": lambda t, m: t.pop("gaussians.face"),
+    "another version of the body": lambda t, m: m.update(body_digest="0"),
+    "not an avatar": lambda t, m: m.update(format="avatar-0"),
+    "broken header": lambda t, m: m.update(extra="1"),
+    "do not fit": lambda t, m: t.pop("light.coefficients"),
+}
+
+
+@pytest.mark.parametrize("words", DAMAGES)
+def test_a_damaged_file_is_named(avatar, tmp_path, words):
+    with pytest.raises(AvatarError, match=words):
+        Avatar.load(damaged(avatar, tmp_path, DAMAGES[words]))
+
+
+def test_other_files_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="no file"):
+        Avatar.load(tmp_path / "none.safetensors")
+    lying = tmp_path / "lying.safetensors"
+    lying.write_bytes((2**40).to_bytes(8, "little") + json.dumps({}).encode())
+    with pytest.raises(AvatarError, match="not a readable avatar"):
+        Avatar.load(lying)

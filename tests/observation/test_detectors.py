@@ -1,0 +1,273 @@
+"""Detectors of the user's choice: ONNX pose models made up for the test, hands and faces by stand-ins, and refusals."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from made_up_networks import other_network, spot_finder
+
+from avatar.errors import AvatarError, UsageError
+from avatar.io.images import VideoWriter
+from avatar.io.observations_file import load_observations
+from avatar.landmark_layouts import LAYOUTS
+from avatar.observation import video as observe
+from avatar.observation.detectors.base import Detection
+from avatar.observation.detectors.hands_face import PARTS, PartsDetector, crop_around, fused
+from avatar.observation.detectors.registry import choose_detector
+from avatar.observation.detectors.simcc import KEY_POINTS, SimCCDetector
+
+ALL = LAYOUTS["blazepose33"].names
+
+
+class Stands:
+    """A detector that finds one person in a known box, strewn with landmarks."""
+
+    layout = "blazepose33"
+
+    def __init__(self, left: float, top: float, right: float, bottom: float) -> None:
+        self.box = left, top, right, bottom
+
+    def detect(self, image):
+        left, top, right, bottom = self.box
+        mask = np.zeros(image.shape[:2], np.uint8)
+        mask[max(0, int(top)) : int(bottom), max(0, int(left)) : int(right)] = 255
+        keypoints = np.full((33, 3), 0.9, np.float32)
+        keypoints[:, 0] = left + (right - left) * (7 * np.arange(33) % 33) / 32
+        keypoints[:, 1] = np.linspace(top, bottom, 33)
+        return [Detection(keypoints, np.tile(np.arange(33, dtype=np.float32)[:, None], 3), mask)]
+
+
+def spots(places, size=(480, 640), radius=14.0, bright=240.0) -> np.ndarray:
+    """A picture with a soft red, green and blue spot centred at places (x, y), pixel centres at +0.5."""
+    rows, columns = np.indices((size[1], size[0])) + 0.5
+    image = np.zeros((size[1], size[0], 3))
+    for channel, (x, y) in enumerate(places):
+        image[..., channel] = bright * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * radius**2))
+    return np.rint(image).astype(np.uint8)
+
+
+@pytest.mark.parametrize("split", [1, 2])
+@pytest.mark.parametrize("size", [(192, 256), (288, 384), (256, 256)])
+@pytest.mark.parametrize("box", [(100, 60, 380, 600), (-20, 200, 260, 640), (40, 300, 460, 420)])
+def test_landmarks_come_back_to_where_they_are_in_the_picture(tmp_path, box, size, split):
+    left, top, right, bottom = (max(0, box[0]), max(0, box[1]), box[2], box[3])
+    shares = ((0.17, 0.27), (0.82, 0.5), (0.5, 0.81))
+    places = np.array([(left + a * (right - left), top + b * (bottom - top)) for a, b in shares])
+    detector = SimCCDetector(spot_finder(tmp_path / "spots.onnx", size=size, split=split), Stands(*box))
+    (found,) = detector.detect(spots(places))
+    assert detector.layout == "coco17" and found.keypoints.shape == (17, 3)
+    # The network works on a crop of which one pixel is two or more of the picture's; red is not taken for blue.
+    assert np.abs(found.keypoints[:, :2] - places[np.arange(17) % 3]).max() < 0.5
+    assert found.keypoints[:, 2] == pytest.approx(np.full(17, 240 / 255), abs=0.06)
+
+
+def test_confidence_is_the_lower_peak_and_at_most_one(tmp_path):
+    places = [(200, 200), (300, 300), (240, 400)]
+    people = Stands(100, 60, 380, 600)
+    loud = SimCCDetector(spot_finder(tmp_path / "loud.onnx", scale=3.0), people)
+    assert (loud.detect(spots(places))[0].keypoints[:, 2] == 1).all()
+    quiet = SimCCDetector(spot_finder(tmp_path / "quiet.onnx"), people)
+    assert quiet.detect(spots(places, bright=120))[0].keypoints[:, 2].max() < 0.5
+
+
+def test_depth_comes_from_the_other_detector_where_both_see_the_same(tmp_path):
+    people = Stands(100, 60, 380, 600)
+    near, far = (240, 330), (380, 600)
+    detector = SimCCDetector(spot_finder(tmp_path / "spots.onnx"), people)
+    (found,) = detector.detect(spots([near, far, near]))
+    theirs = people.detect(np.zeros((640, 480, 3), np.uint8))[0]
+    for index, name in enumerate(LAYOUTS["coco17"].names):
+        apart = np.linalg.norm(found.keypoints[index, :2] - theirs.keypoints[ALL.index(name), :2])
+        known = apart < 0.1 * 540
+        assert np.isnan(found.keypoints_3d[index]).all() if not known else (found.keypoints_3d[index] > -1).all()
+        if known:
+            assert found.keypoints_3d[index, 0] == ALL.index(name)
+
+
+@pytest.mark.parametrize(("points", "layout"), [(17, "coco17"), (26, "coco17_feet"), (133, "blazepose33")])
+def test_the_layout_follows_from_the_number_of_key_points(tmp_path, points, layout):
+    detector = SimCCDetector(spot_finder(tmp_path / "spots.onnx", points), Stands(100, 60, 380, 600))
+    assert detector.layout == layout
+    (found,) = detector.detect(spots([(150, 300), (200, 300), (250, 300)]))
+    assert found.keypoints.shape == found.keypoints_3d.shape == (len(LAYOUTS[layout].names), 3)
+    chosen = np.array(KEY_POINTS[points][1])
+    assert found.keypoints[:, 0] == pytest.approx(150 + 50.0 * (chosen % 3), abs=0.5)
+
+
+def test_left_and_right_of_the_133_are_twins():
+    """COCO-WholeBody: body alternates, feet are 3 apart, hands 21, and the face is mirrored as iBUG's 68 points are."""
+    chosen = dict(zip(ALL, KEY_POINTS[133][1], strict=True))
+    eyes_and_mouth = {36: 45, 39: 42, 48: 54}
+    for name, left in chosen.items():
+        right = chosen[ALL[LAYOUTS["blazepose33"].mirror[ALL.index(name)]]]
+        if "left" not in name:
+            continue
+        if left < 17:
+            assert right == left + 1
+        elif left < 23:
+            assert right == left + 3
+        elif left < 91:
+            assert eyes_and_mouth[right - 23] == left - 23
+        else:
+            assert right == left + 21
+    assert len(set(chosen.values())) == 33
+
+
+def test_a_video_is_observed_with_a_network_of_ones_own(tmp_path):
+    places = np.array([(100, 120), (140, 200), (110, 260)])
+    with VideoWriter(tmp_path / "a.mp4", fps=10) as writer:
+        for frame in range(12):
+            writer.add(spots(places + (2 * frame, 0), size=(240, 320)))
+    detector = SimCCDetector(spot_finder(tmp_path / "spots.onnx"), Stands(60, 20, 200, 300))
+    seen = observe(tmp_path / "a.mp4", tmp_path / "out", detector=detector)
+    assert seen.layout == "coco17" and seen.keypoints.shape == (12, 17, 3)
+    drift = seen.keypoints[:, :3, :2] - torch.from_numpy(places)
+    moved = 2 * torch.arange(12)[:, None, None] * torch.tensor([1, 0])
+    assert (drift - moved).abs().max() < 1.5  # a video keeps colour in every other pixel
+    again = load_observations(tmp_path / "out")
+    assert again.keypoints_3d.isnan().equal(seen.keypoints_3d.isnan())
+    assert again.keypoints.equal(seen.keypoints)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "says"),
+    [
+        ([1, 3, 256, 192], [[1, 21, 384], [1, 21, 512]], "finds 21 key points"),
+        ([1, 3, 256, 192], [[1, 17, 384], [1, 17, 500]], "384 and 500 places"),
+        ([1, 3, 256, 192], [[1, 17, 64, 48]], "not a SimCC pose model: its outputs"),
+        ([1, 3, 256, 192], [[1, 17, 384], [1, 18, 512]], "not a SimCC pose model: its outputs"),
+        ([1, 3, "height", "width"], [[1, 17, 384], [1, 17, 512]], "not a SimCC pose model: its inputs"),
+        ([1, 17], [[1, 17, 384], [1, 17, 512]], "not a SimCC pose model: its inputs"),
+    ],
+)
+def test_other_models_are_refused(tmp_path, inputs, outputs, says):
+    path = other_network(tmp_path / "other.onnx", inputs, outputs)
+    with pytest.raises(AvatarError, match=says) as caught:
+        choose_detector(f"onnx:{path}")
+    assert "other.onnx" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_files_that_are_no_models_are_refused(tmp_path):
+    (tmp_path / "text.onnx").write_text("not a model")
+    with pytest.raises(AvatarError, match=r"text\.onnx is not a readable ONNX model") as caught:
+        choose_detector(f"onnx:{tmp_path / 'text.onnx'}")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(UsageError, match=r"There is no file .*gone\.onnx"):
+        choose_detector(f"onnx:{tmp_path / 'gone.onnx'}")
+    for wanted in ("openpose", "onnx", "onnx:", "mediapipe:x"):
+        with pytest.raises(UsageError, match="auto, mediapipe or onnx:FILE"):
+            choose_detector(wanted)
+
+
+def test_without_onnxruntime_the_extra_is_named(tmp_path, monkeypatch):
+    path = spot_finder(tmp_path / "spots.onnx")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(UsageError, match=r"splat-avatar\[onnx\]"):
+        choose_detector(f"onnx:{path}")
+
+
+def test_numbers_that_are_not_finite_are_refused(tmp_path):
+    detector = SimCCDetector(spot_finder(tmp_path / "spots.onnx", scale=np.nan), Stands(100, 60, 380, 600))
+    with pytest.raises(AvatarError, match="not finite"):
+        detector.detect(spots([(200, 200), (300, 300), (240, 400)]))
+
+
+def test_the_choice_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("AVATAR_MODELS", str(tmp_path))
+    assert choose_detector("auto")[1] == choose_detector("mediapipe")[1] == "landmarks by MediaPipe's pose model"
+    for name in ("hand_landmarker.task", "face_landmarker.task"):
+        (tmp_path / name).write_bytes(b"not a bundle")
+    refined, sentence = choose_detector("auto")
+    assert sentence.endswith("refined by hand_landmarker.task and face_landmarker.task")
+    assert choose_detector("mediapipe")[1] == "landmarks by MediaPipe's pose model"
+    path = spot_finder(tmp_path / "spots.onnx")
+    detector, sentence = choose_detector(f"onnx:{path}")
+    assert detector.layout == "coco17" and "spots.onnx" in sentence
+    assert refined.layout == "blazepose33"
+
+
+@pytest.mark.parametrize("part", ["hand", "face"])
+def test_a_broken_bundle_is_named(tmp_path, part, capfd):
+    from avatar.observation.detectors.mediapipe import MediaPipeFace, MediaPipeHands
+
+    path = tmp_path / f"{part}_landmarker.task"
+    path.write_bytes(b"not a bundle")
+    detector = {"hand": MediaPipeHands, "face": MediaPipeFace}[part](path)
+    with pytest.raises(AvatarError, match=rf"{part}_landmarker\.task does not work") as caught:
+        detector.detect(np.zeros((64, 64, 3), np.uint8), part)
+    assert "\n" not in str(caught.value) and capfd.readouterr().err == ""
+
+
+class SeesTheSpot:
+    """Stands in for a network of hands or faces: every point lies at the brightest pixel of the crop."""
+
+    def __init__(self, trust: float = 0.9) -> None:
+        self.trust, self.asked = trust, []
+
+    def detect(self, crop, part):
+        self.asked.append((part, crop.shape))
+        row, column = np.unravel_index(crop[..., 0].argmax(), crop.shape[:2])
+        return np.tile(np.float32([column + 0.5, row + 0.5, self.trust]), (len(PARTS[part]), 1))
+
+
+@pytest.mark.parametrize("spot", [(240.5, 330.5), (3.5, 330.5), (476.5, 630.5)])
+def test_a_part_is_looked_at_where_it_is_and_told_in_the_whole_picture(spot):
+    people = Stands(spot[0] - 2, spot[1] - 270, spot[0] + 2, spot[1] + 270)
+    image = spots([spot, spot, spot])
+    seen = people.detect(image)[0]
+    hand = [ALL.index(name) for name in PARTS["left_hand"]]
+    network = SeesTheSpot(trust=1.0)
+    (found,) = PartsDetector(people, {"left_hand": network}).detect(image)
+    (part, (height, width, _)) = network.asked[0]
+    assert part == "left_hand" and 32 <= min(height, width) <= max(height, width) <= 0.25 * 541 + 2
+    before, after = (np.linalg.norm(person.keypoints[hand, :2] - spot, axis=1) for person in (seen, found))
+    assert (after <= before).all() and after.sum() < 0.9 * before.sum()
+    rest = np.setdiff1d(np.arange(33), hand)
+    assert np.array_equal(found.keypoints[rest], seen.keypoints[rest])
+    assert np.array_equal(found.mask, seen.mask) and np.array_equal(found.keypoints_3d, seen.keypoints_3d)
+
+
+def test_estimates_are_weighed_by_confidence():
+    body = np.float32([[100, 100, 0.5], [120, 100, 0.0], [140, 100, 1.0]])
+    part = body + np.float32([2, 0, 0])
+    part[:, 2] = [0.5, 0.8, 0.0]
+    result = fused(body, part, 1000.0)
+    # As sure as each other: the middle. The body does not see it: the part's. The part does not: the body's.
+    assert result[:, 0] == pytest.approx([101, 122, 140], abs=0.02)
+    assert result[:, 2] == pytest.approx([0.75, 0.8, 1.0], abs=0.01)
+
+
+def test_a_point_far_off_is_doubted_and_another_persons_hand_ignored():
+    body = np.float32([[100, 100, 0.5], [120, 100, 0.5], [140, 100, 0.5]])
+    part = body.copy()
+    part[:, 2] = 0.9
+    part[0, 0] += 100
+    assert 100 < fused(body, part, 1000.0)[0, 0] < 110
+    assert np.array_equal(fused(body, part + np.float32([70, 0, 0]), 1000.0), body)
+
+
+def test_a_crop_keeps_to_the_picture():
+    image = np.arange(60 * 40 * 3, dtype=np.uint8).reshape(60, 40, 3)
+    crop, (left, top) = crop_around(image, np.float32([2, 58]), 20.0)
+    assert (left, top) == (0, 48) and np.array_equal(crop, image[48:60, 0:12])
+    assert crop_around(image, np.float32([-30, -30]), 20.0)[0].size == 0
+
+
+def test_layouts_without_fingers_need_no_hands(tmp_path):
+    network = SeesTheSpot()
+    inner = SimCCDetector(spot_finder(tmp_path / "spots.onnx"), Stands(100, 60, 380, 600))
+    PartsDetector(inner, dict.fromkeys(PARTS, network)).detect(spots([(200, 200), (300, 300), (240, 400)]))
+    assert [part for part, _ in network.asked] == ["face"]
+
+
+def test_the_doctor_names_what_is_missing_and_where_it_is(tmp_path, monkeypatch):
+    from avatar.pipeline.doctor import MODELS, _model
+
+    monkeypatch.setenv("AVATAR_MODELS", str(tmp_path))
+    for name, (use, page) in MODELS.items():
+        absent = _model(name, use, page)
+        assert absent.state == "absent" and page in absent.remedy and str(tmp_path) in absent.remedy
+        Path(tmp_path / name).touch()
+        assert _model(name, use, page).state == "works"

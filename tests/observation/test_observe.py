@@ -1,0 +1,185 @@
+"""A video in, observations out: on the shipped clips, and with a detector made up for the test."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from avatar.errors import AvatarError, UsageError
+from avatar.io.assets import asset_path
+from avatar.io.images import VideoWriter, read_image
+from avatar.io.observations_file import load_observations, save_observations
+from avatar.io.videos import _ffmpeg
+from avatar.landmark_layouts import LAYOUTS
+from avatar.observation import video as observe
+from avatar.observation.detectors.base import Detection
+from avatar.observation.detectors.mediapipe import MediaPipeDetector
+
+LAYOUT = LAYOUTS["blazepose33"]
+
+
+class Blobs:
+    """Finds bright upright bars: enough of a person for everything after the detector."""
+
+    layout = "blazepose33"
+
+    def __init__(self, legs: bool = True) -> None:
+        self.legs = legs
+
+    def detect(self, image):
+        columns = np.flatnonzero((image[..., 0] > 128).any(0))
+        groups = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1) if columns.size else []
+        return [self._person(image, group) for group in groups]
+
+    def _person(self, image, group):
+        mask = np.zeros(image.shape[:2], np.uint8)
+        mask[:, group] = np.where(image[:, group, 0] > 128, 255, 0)
+        rows = np.flatnonzero(mask.any(1))
+        keypoints = np.empty((33, 3), np.float32)
+        keypoints[:, 0] = group.mean()
+        keypoints[:, 1] = np.linspace(rows[0], rows[-1], 33)
+        keypoints[:, 2] = 0.9
+        if not self.legs:
+            keypoints[LAYOUT.indices("left_knee", "right_knee"), 2] = 0.1
+        return Detection(keypoints, np.zeros((33, 3), np.float32), mask)
+
+
+def bars(path: Path, frames: int, persons: int = 1, until: int | None = None, size: int = 160) -> Path:
+    """A video of walking bars; the k-th is shorter than the one before."""
+    with VideoWriter(path, fps=10) as writer:
+        for index in range(frames):
+            image = np.full((size, size, 3), 40, np.uint8)
+            for person in range(persons if until is None or index < until else 0):
+                left = 20 + 60 * person + index
+                image[20 + 30 * person : size - 10, left : left + 12] = 220
+            writer.add(image)
+    return path
+
+
+def test_the_turning_person_is_seen_from_all_sides(tmp_path):
+    clip = tmp_path / "turn.mp4"
+    thin = ["-vf", "select='not(mod(n,9))',scale=270:480", "-fps_mode", "vfr"]
+    source = asset_path("clips", "turn.mp4")
+    subprocess.run([_ffmpeg(), "-loglevel", "error", "-i", str(source), *thin, str(clip)], check=True)
+    seen = observe(clip, tmp_path / "out")
+    assert len(seen) == 10 and (seen.width, seen.height) == (270, 480)
+    assert seen.times[1] == pytest.approx(0.3, abs=1e-3)
+    # Left is right of right in the picture where the person faces the camera, and the other way round from behind.
+    left, right = LAYOUT.indices("left_shoulder", "right_shoulder")
+    apart = seen.keypoints[:, left, 0] - seen.keypoints[:, right, 0]
+    assert apart[0] > 20 and apart.min() < -20
+    assert (seen.keypoints[..., 2] >= 0).all() and (seen.keypoints[..., 2] <= 1).all()
+    for index in (0, 5):
+        assert seen.images[index].shape == (480, 270, 3)
+        mask = seen.masks[index] > 127
+        inside = seen.keypoints[index, LAYOUT.indices("nose", "left_hip", "right_knee"), :2].long()
+        assert mask[inside[:, 1], inside[:, 0]].all()
+        assert 0.1 < mask.mean() < 0.2
+    again = load_observations(tmp_path / "out")
+    assert torch.equal(again.keypoints, seen.keypoints) and torch.equal(again.times, seen.times)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["frames", "masks", "observations.npz"]
+
+
+def test_the_real_person_is_found_and_nothing_is_said(capfd):
+    video = asset_path("clips", "balance.mp4")
+    command = [_ffmpeg(), "-loglevel", "error", "-i", str(video), "-frames:v", "1", "-vf", "scale=540:-1",
+               "-f", "image2pipe", "-c:v", "ppm", "-"]  # fmt: skip
+    data = subprocess.run(command, check=True, capture_output=True).stdout
+    image = np.frombuffer(data[-540 * 960 * 3 :], np.uint8).reshape(960, 540, 3)
+    detector = MediaPipeDetector(asset_path("models", "pose_landmarker_heavy.task"))
+    found = detector.detect(image)
+    assert len(found) == 1
+    height = np.ptp(found[0].keypoints[:, 1])
+    assert 250 < height < 420
+    assert capfd.readouterr().err == ""
+
+
+def test_saved_observations_come_back(tmp_path):
+    seen = observe(bars(tmp_path / "a.mp4", 12), None, detector=Blobs())
+    save_observations(seen, tmp_path / "copy")
+    again = load_observations(tmp_path / "copy")
+    for name in ("keypoints", "keypoints_3d", "instant", "times", "frame_weight"):
+        assert torch.equal(getattr(again, name), getattr(seen, name))
+    assert np.array_equal(again.images[3], seen.images[3]) and np.array_equal(again.masks[-1], seen.masks[-1])
+    assert (again.layout, again.source, again.notes) == (seen.layout, seen.source, seen.notes)
+
+
+def test_a_temporary_folder_goes_with_the_pictures(tmp_path):
+    seen = observe(bars(tmp_path / "a.mp4", 12), None, detector=Blobs())
+    folder = seen.images.folder.parent
+    assert folder.is_dir()
+    del seen
+    assert not folder.exists()
+
+
+def test_the_largest_person_is_taken_and_another_can_be_asked_for(tmp_path):
+    clip = bars(tmp_path / "two.mp4", 12, persons=2)
+    first, second = (observe(clip, None, person=number, detector=Blobs()) for number in (None, 2))
+    assert (first.keypoints[:, 0, 0] < second.keypoints[:, 0, 0]).all()
+    assert "2 persons" in first.notes[0] and "person 1" in first.notes[0] and "person 2" in second.notes[0]
+    with pytest.raises(UsageError, match="no person 3"):
+        observe(clip, None, person=3, detector=Blobs())
+
+
+def test_a_long_clip_is_thinned_evenly(tmp_path):
+    seen = observe(bars(tmp_path / "a.mp4", 60), None, max_frames=10, detector=Blobs())
+    assert len(seen) == 10
+    assert (seen.times.diff() > 0).all() and seen.times[-1] > 4
+    bar = [int(np.argmax(image[80, :, 0] > 128)) for image in (seen.images[0], seen.images[9])]
+    assert bar[1] - bar[0] == pytest.approx(10 * float(seen.times[-1] - seen.times[0]), abs=1.5)
+
+
+@pytest.mark.parametrize(
+    ("video", "detector", "says"),
+    [
+        (dict(frames=12, persons=0), Blobs(), "no person"),
+        (dict(frames=14, until=6), Blobs(), "only 6 of 14 frames"),
+        (dict(frames=12), Blobs(legs=False), "only the upper body"),
+        (dict(frames=3, size=96), Blobs(), "at least 128 pixels"),
+    ],
+)
+def test_unusable_videos_give_one_sentence_and_leave_nothing(tmp_path, video, detector, says):
+    clip = bars(tmp_path / "a.mp4", **video)
+    with pytest.raises(AvatarError, match=says) as caught:
+        observe(clip, tmp_path / "out", detector=detector)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out" / "observations.npz").exists()
+    assert not (tmp_path / "out" / "unfinished").exists()
+
+
+def test_what_a_truncated_video_lost_is_said(tmp_path):
+    clip = tmp_path / "cut.mkv"
+    bars(tmp_path / "a.mp4", 40)
+    subprocess.run(
+        [_ffmpeg(), "-loglevel", "error", "-i", str(tmp_path / "a.mp4"), "-c:v", "ffv1", str(clip)], check=True
+    )
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 2 // 3])
+    seen = observe(clip, None, detector=Blobs())
+    assert 10 <= len(seen) < 35
+    assert "of about 40 frames" in seen.notes[0]
+
+
+@pytest.mark.parametrize("change", ["layout", "shape", "version", "missing"])
+def test_broken_observations_give_one_sentence(tmp_path, change):
+    out = tmp_path / "out"
+    observe(bars(tmp_path / "a.mp4", 12), out, detector=Blobs())
+    with np.load(out / "observations.npz") as file:
+        arrays = dict(file)
+    if change == "layout":
+        arrays["layout"] = np.array("made up")
+    elif change == "shape":
+        arrays["times"] = arrays["times"][:-1]
+    elif change == "version":
+        arrays["version"] = np.array(99)
+    else:
+        del arrays["keypoints"]
+    np.savez(out / "observations.npz", **arrays)
+    with pytest.raises(AvatarError, match=r"observations\.npz"):
+        load_observations(out)
+
+
+def test_masks_and_frames_are_plain_pictures(tmp_path):
+    observe(bars(tmp_path / "a.mp4", 12), tmp_path, detector=Blobs())
+    assert read_image(tmp_path / "masks" / "00003.png").shape == (160, 160, 3)

@@ -1,0 +1,35 @@
+"""Presets: all complete, own files checked by name and type."""
+
+import json
+
+import pytest
+
+from avatar.errors import UsageError
+from avatar.pipeline.settings import PRESETS, Settings, build, merged, read_preset
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_build(preset):
+    settings = build(Settings, merged(read_preset(preset), {"source": "a.mp4"}))
+    assert settings.train.steps == read_preset(preset)["train"]["steps"]
+
+
+def test_settings_survive_the_run_folder():
+    settings = build(Settings, merged(read_preset("fast"), {"source": "a.mp4", "train": {"seed": 7}}))
+    assert build(Settings, json.loads(json.dumps(settings.as_dict()))) == settings
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("[train]\nstep = 3", "no entry 'step'"), ("[train]\nsteps = 'many'", "must be int"), ("= 3", "not a TOML")],
+)
+def test_a_wrong_file_is_named(tmp_path, text, words):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=words):
+        build(Settings, merged(read_preset(str(path)), {"source": "a.mp4"}), f"the preset {path}")
+
+
+def test_an_unknown_preset_lists_the_known_ones():
+    with pytest.raises(UsageError, match="fast, balanced, quality"):
+        read_preset("best")

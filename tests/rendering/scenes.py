@@ -1,0 +1,52 @@
+"""Random Gaussians and cameras for the tests of the renderers."""
+
+from __future__ import annotations
+
+import torch
+
+from avatar.rendering import RenderStatistics, render
+from avatar.types import Cameras, Gaussians, RenderOutput
+
+FIELDS = ("means", "quats", "scales", "opacities", "colors")
+
+
+def blob(count: int, size: float = 0.05, seed: int = 0, center: tuple[float, float, float] = (0, 0, 0)) -> Gaussians:
+    """`count` Gaussians of all shapes about `center`; the quaternions are not of unit length."""
+    g = torch.Generator().manual_seed(seed)
+    return Gaussians(
+        means=0.5 * torch.randn(count, 3, generator=g) + torch.tensor(center),
+        quats=torch.randn(count, 4, generator=g),
+        scales=0.005 + size * torch.rand(count, 3, generator=g),
+        opacities=0.05 + 0.95 * torch.rand(count, generator=g),
+        colors=torch.rand(count, 3, generator=g),
+    )
+
+
+def cameras(width: int, height: int, count: int = 1) -> Cameras:
+    """Cameras 2 m in front of the origin, each turned a little further about it."""
+    K = torch.tensor([[1.2 * width, 0, 0.48 * width], [0, 1.1 * width, 0.53 * height], [0, 0, 1]])
+    T = torch.eye(4).repeat(count, 1, 1)
+    angles = 0.4 * torch.arange(count)
+    T[:, 0, 0], T[:, 0, 2], T[:, 2, 0], T[:, 2, 2] = angles.cos(), angles.sin(), -angles.sin(), angles.cos()
+    T[:, 2, 3] = 2.0
+    return Cameras(K.expand(count, 3, 3), T, width, height)
+
+
+def run(
+    gaussians: Gaussians,
+    seen_by: Cameras,
+    backend: str,
+    dtype: torch.dtype = torch.float32,
+    device: str = "cpu",
+    with_depth: bool = True,
+) -> tuple[RenderOutput, dict[str, torch.Tensor], RenderStatistics]:
+    """Pictures, gradients of a random linear loss by every field, and statistics, all in float64 on the CPU."""
+    leaves = [getattr(gaussians, name).to(device, dtype).clone().requires_grad_() for name in FIELDS]
+    statistics = RenderStatistics()
+    output = render(Gaussians(*leaves), seen_by.to(device), backend, statistics)
+    g = torch.Generator().manual_seed(1)
+    pictures = [output.rgb, output.alpha, output.depth][: 3 if with_depth else 2]
+    weights = [torch.randn(picture.shape, generator=g).to(picture) for picture in pictures]
+    sum((w * picture).sum() for w, picture in zip(weights, pictures, strict=True)).backward()
+    out = RenderOutput(*(p.detach().cpu().double() for p in (output.rgb, output.alpha, output.depth)))
+    return out, {n: leaf.grad.cpu().double() for n, leaf in zip(FIELDS, leaves, strict=True)}, statistics

@@ -1,0 +1,253 @@
+"""The fast renderers against the obvious one, on values and gradients."""
+
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+import torch
+
+from avatar.errors import AvatarError, UsageError
+from avatar.kernels.threads import set_threads, threads
+from avatar.rendering import RenderStatistics, chosen_backend, render
+from avatar.rendering.reference_backend import render_reference
+from avatar.types import Gaussians
+
+from .scenes import FIELDS, blob, cameras, run
+
+
+def check_agreement(ours, truth) -> None:
+    (output, gradients, statistics), (true_output, true_gradients, true_statistics) = ours, truth
+    for name in ("rgb", "alpha", "depth"):
+        torch.testing.assert_close(getattr(output, name), getattr(true_output, name), atol=1e-4, rtol=0)
+    for name in FIELDS:
+        error = (gradients[name] - true_gradients[name]).norm()
+        assert error <= 1e-3 * true_gradients[name].norm() + 1e-9, (name, error, true_gradients[name].norm())
+    for name in ("contribution", "mean_gradients"):
+        ours_, truth_ = (getattr(s, name).cpu().double() for s in (statistics, true_statistics))
+        assert (ours_ - truth_).norm() <= 1e-3 * truth_.norm() + 1e-9, name
+
+
+SIZES = [(300, 48, 32, 1), (1500, 96, 70, 1), (200, 37, 53, 3), (100, 1, 40, 1), (100, 40, 1, 1), (20, 1, 1, 1)]
+
+
+@pytest.mark.parametrize(("count", "width", "height", "number"), SIZES)
+def test_cpu_agrees_with_reference(count, width, height, number):
+    gaussians, seen_by = blob(count), cameras(width, height, number)
+    truth = run(gaussians, seen_by, "reference", torch.float64)
+    assert truth[0].alpha.max() > 0.1  # something is in view
+    check_agreement(run(gaussians, seen_by, "cpu"), truth)
+
+
+def test_cpu_agrees_without_a_loss_on_depth():
+    gaussians, seen_by = blob(300), cameras(48, 32)
+    truth = run(gaussians, seen_by, "reference", torch.float64, with_depth=False)
+    check_agreement(run(gaussians, seen_by, "cpu", with_depth=False), truth)
+
+
+def test_cpu_agrees_on_huge_tiny_and_thin_splats():
+    gaussians = blob(200, seed=3)
+    scales = gaussians.scales.clone()
+    scales[:20] = torch.tensor([1.0, 1.0, 0.5])
+    scales[20:60] = 1e-4
+    scales[60:100] = torch.tensor([0.5, 0.002, 0.002])
+    gaussians = Gaussians(gaussians.means, gaussians.quats, scales, gaussians.opacities * 0.3, gaussians.colors)
+    seen_by = cameras(64, 48)
+    check_agreement(run(gaussians, seen_by, "cpu"), run(gaussians, seen_by, "reference", torch.float64))
+
+
+def test_opaque_splats_are_cut_and_end_the_pixel():
+    gaussians = blob(150, size=0.3)
+    gaussians = Gaussians(gaussians.means, gaussians.quats, gaussians.scales, torch.ones(150), gaussians.colors)
+    seen_by = cameras(40, 40)
+    truth = run(gaussians, seen_by, "reference", torch.float64)
+    assert 0.99 < truth[0].alpha.max() < 1 - 1e-4
+    check_agreement(run(gaussians, seen_by, "cpu"), truth)
+
+
+@pytest.mark.parametrize(
+    "gaussians",
+    [blob(0), blob(50, center=(100, 0, 0)), blob(50, center=(0, 0, -50)), blob(50, center=(0, 0, -2))],
+    ids=["none", "off screen", "behind", "around the camera"],
+)
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_nothing_in_view(gaussians, backend):
+    output, gradients, _ = run(gaussians, cameras(33, 20, 2), backend)
+    assert output.rgb.shape == (2, 20, 33, 3)
+    assert all(torch.isfinite(value).all() for value in (output.rgb, output.depth, *gradients.values()))
+    if len(gaussians) == 0 or gaussians.means.abs().max() > 10:
+        assert not output.rgb.any() and not output.alpha.any() and not output.depth.any()
+        assert not any(value.any() for value in gradients.values())
+
+
+def test_broken_gaussians_are_not_drawn():
+    good = blob(50)
+    broken = blob(3, seed=1)
+    broken.means[0, 0], broken.scales[1, 2], broken.quats[2] = torch.nan, torch.inf, 0.0
+    both = Gaussians(*(torch.cat([getattr(broken, name), getattr(good, name)]) for name in FIELDS))
+    seen_by = cameras(40, 30)
+    torch.testing.assert_close(render(both, seen_by, "cpu").rgb, render(good, seen_by, "cpu").rgb)
+
+
+def test_one_splat_by_hand():
+    """At its centre a splat shows opacity times colour, and its depth is that of its centre."""
+    gaussians = Gaussians(
+        torch.zeros(1, 3), torch.tensor([[1.0, 0, 0, 0]]), torch.full((1, 3), 0.1),
+        torch.tensor([0.6]), torch.tensor([[1.0, 0.5, 0.25]]),
+    )  # fmt: skip
+    seen_by = cameras(50, 50)
+    seen_by.K[0, :2, 2] = 20.5  # the centre of pixel (20, 20)
+    for backend in ("cpu", "reference"):
+        output = render(gaussians, seen_by, backend)
+        torch.testing.assert_close(output.rgb[0, 20, 20], torch.tensor([0.6, 0.3, 0.15]))
+        torch.testing.assert_close(output.depth[0, 20, 20], torch.tensor(1.2))
+        # sigma is 0.1 m at 2 m, in pixels squared, blurred by 0.3; one pixel beside the centre.
+        alpha = 0.6 * torch.exp(-0.5 / (torch.tensor(3.0) ** 2 + 0.3))
+        torch.testing.assert_close(output.alpha[0, 20, 21], alpha)
+
+
+def test_nearer_hides_farther():
+    means = torch.tensor([[0.0, 0, 0.5], [0, 0, -0.5]])
+    gaussians = Gaussians(
+        means, torch.tensor([[1.0, 0, 0, 0]]).repeat(2, 1), torch.full((2, 3), 0.3),
+        torch.full((2,), 0.99), torch.eye(3)[:2],
+    )  # fmt: skip
+    center = render(gaussians, cameras(32, 32), "cpu").rgb[0, 16, 16]
+    assert center[1] > 0.9 > 0.1 > center[0]
+
+
+def test_a_crop_shows_the_same_pixels():
+    # A crop moves the borders beyond which slopes are limited, so all splats lie well inside.
+    gaussians = blob(300)
+    gaussians = Gaussians(gaussians.means * 0.3, *(getattr(gaussians, name) for name in FIELDS[1:]))
+    whole = render(gaussians, cameras(64, 64), "cpu").rgb[0, 5:55, 7:60]
+    part = render(gaussians, cameras(64, 64).cropped(7, 5, 53, 50), "cpu").rgb[0]
+    torch.testing.assert_close(part, whole, atol=1e-5, rtol=0)
+
+
+@pytest.fixture
+def keep_threads():
+    before = threads()
+    yield
+    set_threads(before)
+
+
+def test_same_bits_on_every_run_and_number_of_threads(keep_threads):
+    gaussians, seen_by = blob(2000), cameras(90, 70)
+    results = []
+    for count in (1, 2, 3, 1):
+        set_threads(count)
+        output, gradients, statistics = run(gaussians, seen_by, "cpu")
+        results.append([output.rgb, output.depth, *gradients.values(), statistics.mean_gradients])
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+def test_several_python_threads_may_render_at_once(keep_threads):
+    set_threads(2)
+    scenes = [(blob(500, seed=seed), cameras(60 + 8 * seed, 50)) for seed in range(3)]
+    alone = [run(*scene, "cpu") for scene in scenes]
+    wrong = []
+
+    def work(k: int) -> None:
+        for _ in range(10):
+            output, gradients, _ = run(*scenes[k], "cpu")
+            if not (torch.equal(output.rgb, alone[k][0].rgb) and torch.equal(gradients["means"], alone[k][1]["means"])):
+                wrong.append(k)
+
+    workers = [threading.Thread(target=work, args=(k,)) for k in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
+
+
+def test_without_gradients_the_picture_is_the_same_and_statistics_stay_empty():
+    gaussians, seen_by = blob(300), cameras(48, 32)
+    with_gradients = run(gaussians, seen_by, "cpu")[0]
+    statistics = RenderStatistics()
+    with torch.no_grad():
+        output = render(gaussians, seen_by, "cpu", statistics)
+    assert torch.equal(output.rgb.double(), with_gradients.rgb)
+    assert not output.rgb.requires_grad and statistics.contribution is None
+
+
+def test_memory_is_taken_up_again():
+    from avatar.rendering import numba_backend as cpu
+
+    gaussians, seen_by = blob(500), cameras(64, 64)
+    for _ in range(3):
+        run(gaussians, seen_by, "cpu")
+    sizes = [{name: len(array) for name, array in work.arrays.items()} for work in cpu._spare]
+    for _ in range(5):
+        run(gaussians, seen_by, "cpu")
+    assert [{name: len(array) for name, array in work.arrays.items()} for work in cpu._spare] == sizes
+
+
+def test_contribution_is_the_alpha_that_each_gaussian_gave():
+    gaussians, seen_by = blob(100), cameras(48, 32)
+    output, _, statistics = run(gaussians, seen_by, "cpu")
+    torch.testing.assert_close(statistics.contribution.sum().double(), output.alpha.sum(), rtol=1e-5, atol=0)
+
+
+def test_backends_are_chosen_or_refused():
+    assert chosen_backend("auto", "cpu") == "cpu"
+    assert chosen_backend("auto", "cuda") == "gsplat"
+    with pytest.raises(UsageError, match="no render backend 'opengl'"):
+        chosen_backend("opengl", "cpu")
+    with pytest.raises(UsageError, match="needs a CUDA device"):
+        chosen_backend("gsplat", "cpu")
+    with pytest.raises(UsageError, match="cannot render tensors on cuda"):
+        chosen_backend("cpu", "cuda")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without CUDA")
+def test_gsplat_without_kernels_is_refused_by_name_and_told_by_auto(monkeypatch, capsys):
+    from avatar.pipeline.create import chosen_device
+    from avatar.rendering.gsplat_backend import render_gsplat
+
+    with pytest.raises(AvatarError, match=r"gsplat backend cannot start: .*--device cpu"):
+        render_gsplat(blob(3), cameras(8, 8))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert chosen_device("auto") == "cpu"
+    assert "gsplat cannot render" in capsys.readouterr().err
+    assert chosen_device("cuda") == "cuda"
+    monkeypatch.setattr("avatar.rendering.gsplat_backend.missing_kernels", lambda: None)
+    assert chosen_device("auto") == "cuda"
+
+
+def test_compiling_is_said_once_and_only_when_nothing_was_compiled_before(tmp_path):
+    """Decided by the cache and not by the clock, which would tell nonsense on a busy machine."""
+    program = """if True:
+        import numpy as np
+        from avatar.kernels.splat_tiling import open_tiles
+        open_tiles(np.ones((1, 2), np.int64), np.empty(3, np.int64), np.empty(1, np.int64))
+    """
+    said = []
+    for _ in range(2):
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+        process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+        assert process.returncode == 0, process.stderr
+        said.append(process.stderr.count("Compiling the renderer"))
+    assert said == [1, 0]
+
+
+def test_reference_in_float64_passes_gradcheck():
+    gaussians, seen_by = blob(4, size=0.3), cameras(6, 5)
+    leaves = [getattr(gaussians, name).double().requires_grad_() for name in FIELDS]
+
+    def picture(*fields):
+        output = render_reference(Gaussians(*fields), seen_by)
+        return output.rgb, output.alpha, output.depth
+
+    assert torch.autograd.gradcheck(picture, leaves, eps=1e-6, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("count", "width", "height", "number"), SIZES)
+def test_gsplat_agrees_with_reference(count, width, height, number):
+    gaussians, seen_by = blob(count), cameras(width, height, number)
+    truth = run(gaussians, seen_by, "reference", torch.float64)
+    check_agreement(run(gaussians, seen_by, "gsplat", device="cuda"), truth)

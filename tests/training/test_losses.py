@@ -1,0 +1,104 @@
+"""Pictures compared and the priors on splats: the fused kernels against tensors, in values and gradients."""
+
+import math
+
+import pytest
+import torch
+
+from avatar.kernels.threads import set_threads, threads
+from avatar.model.gaussians import TriangleGaussians
+from avatar.training.losses import SplatPriors, compare, compare_in_tensors, thickness
+from avatar.types import RenderOutput
+
+PRIORS = SplatPriors(0.3, 0.7, 0.5, 0.9, reach=0.02, largest=0.03)
+
+
+def _splats(count: int, seed: int = 0) -> tuple[TriangleGaussians, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    scales = torch.exp(-4 + torch.randn(count, 3, generator=generator))
+    bary = torch.full((count, 3), 1 / 3)
+    gaussians = TriangleGaussians(torch.zeros(count, dtype=torch.long), bary, scales, torch.zeros(count, 3))
+    with torch.no_grad():
+        gaussians.offset.copy_(0.02 * torch.randn(count, 3, generator=generator))
+    return gaussians, torch.randint(count, (count, 4), generator=generator)
+
+
+def _sum_and_gradients(way, gaussians, neighbors):
+    total = way(gaussians, neighbors)
+    return total, *torch.autograd.grad(3.0 * total, [gaussians.offset, gaussians.log_scales])
+
+
+@pytest.mark.parametrize("count", [1, 37, 2000])
+def test_the_kernel_is_what_tensors_say(count):
+    gaussians, neighbors = _splats(count)
+    fused = _sum_and_gradients(PRIORS, gaussians, neighbors)
+    tensors = _sum_and_gradients(PRIORS.in_tensors, gaussians, neighbors)
+    for mine, truth in zip(fused, tensors, strict=True):
+        torch.testing.assert_close(mine, truth, rtol=1e-4, atol=1e-6 * float(truth.detach().abs().max()))
+
+
+def test_the_same_bits_on_every_run():
+    gaussians, neighbors = _splats(2000)
+    first, second = (_sum_and_gradients(PRIORS, gaussians, neighbors) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("scales", [(1, 1, 1), (1, 1, 0.8), (0.8, 1, 1), (1, 0.8, 1), (1, 0.8, 0.8), (2, 1, 0.9)])
+def test_splats_of_equal_axes_are_thick_too(scales):
+    """Where two axes are alike either may be called the thinnest, but not both."""
+    gaussians, neighbors = _splats(1)
+    with torch.no_grad():
+        gaussians.log_scales.copy_(torch.tensor(scales, dtype=torch.float32).log()[None] - 6)
+    alone = SplatPriors(0.0, 0.0, 1.0, 0.0, reach=0.02, largest=0.03)
+    total, _, gradient = _sum_and_gradients(alone, gaussians, neighbors)
+    assert total.item() == pytest.approx(thickness(gaussians, 0.5)[0].item(), abs=1e-6)
+    assert total.item() == pytest.approx(
+        sorted(map(math.log, scales))[0] - sorted(map(math.log, scales))[1] + math.log(2)
+    )
+    assert sorted(gradient[0].tolist()) == [-3.0, 0.0, 3.0]
+
+
+def _pictures(seed: int = 0) -> tuple[RenderOutput, tuple[torch.Tensor, ...], torch.Tensor]:
+    """A rendered picture, what it is compared with (image, mask, background), and trust; some pixels agree exactly."""
+    generator = torch.Generator().manual_seed(seed)
+    rgb, image = torch.rand(2, 23, 31, 3, generator=generator)
+    alpha, mask, trust = torch.rand(3, 23, 31, generator=generator)
+    for ours, true in ((rgb, image), (alpha, mask)):
+        ours[:5], true[:5] = 0, 0
+    out = RenderOutput(rgb[None].requires_grad_(), alpha[None].requires_grad_(), torch.zeros(1, 23, 31))
+    return out, (image, mask, torch.tensor([0.25, 0.5, 1.0])), trust
+
+
+def _compared(way, out, truth, trust, parts):
+    """The comparison and the gradients of some of its parts, the picture among them by its square."""
+    seen = way(out, *truth, trust)
+    terms = {"difference": seen.difference, "coverage": seen.coverage, "shown": seen.shown.square().mean()}
+    total = sum(weight * terms[name] for weight, name in zip((1.0, 2.0, 3.0), parts, strict=False))
+    return [seen.difference, seen.coverage, seen.shown, seen.truth], torch.autograd.grad(
+        total, (out.rgb, out.alpha), allow_unused=True
+    )
+
+
+@pytest.mark.parametrize("trusted", [False, True], ids=["all", "trust"])
+@pytest.mark.parametrize("parts", [("difference", "coverage", "shown"), ("coverage",), ("difference",), ("shown",)])
+def test_pictures_are_compared_as_tensors_say(trusted, parts):
+    out, truth, trust = _pictures()
+    values, gradients = _compared(compare, out, truth, trust if trusted else None, parts)
+    true_values, true_gradients = _compared(compare_in_tensors, out, truth, trust if trusted else None, parts)
+    for mine, other in zip(values, true_values, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
+    for mine, other, leaf in zip(gradients, true_gradients, (out.rgb, out.alpha), strict=True):
+        torch.testing.assert_close(mine, torch.zeros_like(leaf) if other is None else other, rtol=1e-4, atol=1e-8)
+
+
+def test_a_comparison_has_the_same_bits_whatever_the_number_of_threads():
+    out, truth, trust = _pictures()
+    before, results = threads(), []
+    try:
+        for count in (1, 2, 3):
+            set_threads(count)
+            values, gradients = _compared(compare, out, truth, trust, ("difference", "coverage", "shown"))
+            results.append([*values, *gradients])
+    finally:
+        set_threads(before)
+    assert all(torch.equal(a, b) for other in results[1:] for a, b in zip(results[0], other, strict=True))

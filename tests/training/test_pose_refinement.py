@@ -1,0 +1,50 @@
+"""Pose corrections: none at the start, and none of their own for frames that were left out."""
+
+import torch
+
+from avatar.geometry import rotation_from_rotvec
+from avatar.training.pose_refinement import PoseRefinement, interpolation_matrix
+from avatar.types import BodyPose, BodyTrack
+
+
+def track(instants):
+    g = torch.Generator().manual_seed(0)
+    rotations = rotation_from_rotvec(torch.randn(instants, 24, 3, generator=g))
+    poses = BodyPose(torch.randn(instants, 3, generator=g), rotations)
+    steps = torch.arange(instants)
+    return BodyTrack("open", torch.zeros(10), poses, steps / 30.0, torch.ones(instants, 24), steps)
+
+
+def test_nothing_is_corrected_at_the_start():
+    clip = track(6)
+    refined = PoseRefinement(clip, torch.ones(6, dtype=torch.bool)).refined()
+    assert torch.allclose(refined.poses.rotations, clip.poses.rotations, atol=1e-6)
+    assert torch.equal(refined.poses.root_position, clip.poses.root_position)
+
+
+def test_a_left_out_instant_moves_with_its_neighbours():
+    trained = torch.tensor([True, True, False, True, True])
+    poses = PoseRefinement(track(5), trained)
+    assert len(poses.shifts) == 4
+    bend = torch.tensor([0.0, 0.1, 0.4, 0.9, 1.6])
+    with torch.no_grad():
+        poses.shifts[:, 1] = bend[trained]
+    moved = poses.refined().poses.root_position - poses.track.poses.root_position
+    assert torch.allclose(moved[:, 1], bend, atol=1e-5)
+    assert torch.allclose(poses.pose(2).root_position, poses.refined().poses.root_position[2])
+
+
+def test_long_gaps_are_bridged_by_straight_lines_and_ends_are_held():
+    trained = torch.tensor([False, *[True] * 6, *[False] * 8, *[True] * 6, False])
+    times = torch.arange(len(trained)) / 30
+    wiggle = torch.sin(20 * times)
+    bridged = interpolation_matrix(times, trained) @ wiggle[trained]
+    assert torch.allclose(bridged[7:15], torch.linspace(wiggle[6], wiggle[15], 10)[1:9], atol=1e-5)
+    assert bridged[0] == wiggle[1] and bridged[-1] == wiggle[-2]
+
+
+def test_interpolation_reproduces_straight_lines_in_uneven_time():
+    times = torch.tensor([0.0, 0.1, 0.3, 0.4, 1.0])
+    trained = torch.tensor([True, False, True, False, True])
+    matrix = interpolation_matrix(times, trained)
+    assert torch.allclose(matrix @ (3 * times[trained] + 1), 3 * times + 1, atol=1e-6)

@@ -1,0 +1,90 @@
+"""A training step on a device that is not the CPU: torch's `meta`, which knows shapes and devices but no numbers.
+
+Whatever reads a number from it fails, for which a GPU would have to wait; and every operation is watched for operands
+of several devices, which torch itself finds only for some on `meta`.
+"""
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from tests.training.test_trainer import scene, small  # noqa: F401  (the fixture)
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from avatar.body import load_body
+from avatar.metrics.ssim import ssim_torch
+from avatar.model.skinning import carry_torch
+from avatar.training.trainer import Trainer
+from avatar.types import RenderOutput
+
+
+class OneDevice(TorchDispatchMode):
+    """Fails where an operation mixes devices. Copies may, and numbers of the CPU without a shape."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if "copy" not in func.__name__:
+            leaves = [x for x in tree_leaves((args, kwargs or {})) if isinstance(x, torch.Tensor) and x.dim()]
+            devices = {leaf.device.type for leaf in leaves}
+            if len(devices) > 1:
+                raise RuntimeError(f"{func} of several devices: {devices}")
+        return func(*args, **(kwargs or {}))
+
+
+def outline(gaussians, cameras, backend):
+    """Not a picture, but of a picture's shape and differentiable in all that a renderer is."""
+    total = sum(getattr(gaussians, name).sum() for name in gaussians.__dataclass_fields__)
+    rgb = (cameras.K.sum() + total).expand(len(cameras), cameras.height, cameras.width, 3)
+    return RenderOutput(rgb, rgb[..., 0], rgb[..., 0])
+
+
+def moved(trainer: Trainer, device: str) -> None:
+    """What is found by looking at numbers, once and not in each step, is found before and carried along."""
+    avatar = trainer.avatar
+    neighbors, correctives = avatar.neighbors.to(device), copy.copy(avatar.correctives)
+    for name, tensor in vars(correctives).items():
+        setattr(correctives, name, tensor.to(device))
+    avatar.body = replace(avatar.body, pose_dirs=None)
+    avatar.on(device)
+    avatar.neighbors, avatar.correctives = neighbors, correctives
+    trainer.device = torch.device(device)
+    trainer.poses.to(device)
+    trainer.error = trainer.error.to(device)
+    trainer.optimizer = torch.optim.Adam(
+        [{**group, "fused": False} for group in trainer._new_optimizer().param_groups], foreach=False
+    )
+    for level in trainer.frames.levels:
+        level[:] = [(image.to(device), mask.to(device), None, camera.to(device)) for image, mask, _, camera in level]
+
+
+def test_a_step_stays_on_its_device_and_waits_for_nothing(scene, monkeypatch):  # noqa: F811
+    observations, track = scene
+    trainer = Trainer(observations, track, load_body("open"), small())
+    moved(trainer, "meta")
+    monkeypatch.setattr("avatar.training.trainer.render", outline)
+    trainer.step = 60  # late enough for the deformation
+    with OneDevice():
+        loss = trainer._one_step()
+    assert loss.device.type == "meta"
+    learned = dict((*trainer.avatar.named_parameters(), *trainer.poses.named_parameters()))
+    del learned["deform.out.bias"]  # it drops out: the answer for the mean pose is subtracted
+    assert all(parameter.grad is not None and parameter.grad.device.type == "meta" for parameter in learned.values())
+    trainer.poses.rotations = track.poses.rotations
+    with pytest.raises(RuntimeError, match="several devices"), OneDevice():
+        trainer._one_step()
+
+
+def test_what_runs_where_no_fused_kernel_does_learns_the_same(scene, monkeypatch):  # noqa: F811
+    """The tensor code that a GPU uses, on the CPU, with the reference renderer, against the fused kernels."""
+    observations, track = scene
+    config = small(gaussians=400, max_gaussians=400, long_side=40, steps=4, deform_start=0.0, refine_start=0.0)
+    fused = Trainer(observations, track, load_body("open"), config)
+    plain = copy.deepcopy(fused)
+    plain.backend = "reference"
+    ours = [float(fused._one_step()) for _ in range(3)]
+    monkeypatch.setattr("avatar.model.avatar.carry", carry_torch)
+    monkeypatch.setattr("avatar.training.trainer.ssim", ssim_torch)
+    theirs = [float(plain._one_step()) for _ in range(3)]
+    assert ours == pytest.approx(theirs, rel=1e-3)
+    assert ours[0] != ours[1]
