@@ -16,7 +16,7 @@ import torch
 import tyro
 
 from avatar.body import Body, load_body
-from avatar.datasets.capture import Clip, FolderMasks, load_capture
+from avatar.datasets.capture import Clip, load_capture
 from avatar.errors import AvatarError
 from avatar.evaluation.alignment import FoundPerson, nearest_frame
 from avatar.evaluation.evaluate import evaluate_run
@@ -29,7 +29,7 @@ from avatar.pipeline.run_folder import Run
 from avatar.pipeline.settings import Settings, build, merged, read_preset
 from avatar.tracking import TrackOptions, track
 from avatar.training.trainer import Trainer
-from avatar.types import BodyTrack, Observations
+from avatar.types import BodyTrack, ImageList, Observations
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _train(
     shown = [frame for frame in frames if frame is not None]
     given = observations
     if way.true_masks:
-        given = replace(given, masks=FolderMasks(tuple(clip.masks.paths[frame] for frame in shown)))
+        given = replace(given, masks=ImageList(len(shown), lambda index: clip.masks[shown[index]]))
     start = found
     if way.true_joints:
         start = oracle_track(FoundPerson(body, body.rest(found.betas), found), clip, shown)

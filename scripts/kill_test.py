@@ -30,7 +30,7 @@ from avatar.io.files import read_json
 from avatar.io.images import VideoWriter, open_video
 from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track
-from avatar.model.avatar import read_avatar_file
+from avatar.model.avatar_file import read_avatar_file
 from avatar.pipeline.run_folder import Run
 
 SIDE, EVERY = 288, 7  # of the clip: longer side in pixels, and every so many-th frame

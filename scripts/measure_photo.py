@@ -28,7 +28,7 @@ from avatar.observation.photo import observe_photo
 from avatar.pipeline.photo import body_vertices, middle, photo_sights, photo_training, placed_sight, with_views
 from avatar.pipeline.previews import to_bytes
 from avatar.pipeline.settings import Settings, build, merged, read_preset
-from avatar.rendering import render
+from avatar.rendering.renderer import render
 from avatar.tracking.multiview import fit_views
 from avatar.training.trainer import Trainer
 from avatar.training.view_alignment import ViewAlignment

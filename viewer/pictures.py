@@ -12,7 +12,7 @@ import viser
 from jaxtyping import Float, UInt8
 
 from avatar.geometry import invert_rigid, rigid, rotation_from_quat
-from avatar.rendering import chosen_backend, render
+from avatar.rendering.renderer import chosen_backend, render
 from avatar.types import Cameras, Gaussians
 from avatar.viewer.state import ViewState
 from avatar.viewer.subject import Moment, Subject

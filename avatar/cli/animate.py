@@ -76,10 +76,10 @@ def animate(
     from avatar.motion.motion import ReadOptions
     from avatar.motion.retarget import Retargeting, retarget
     from avatar.motion.text.pose_file import pose_from_option
-    from avatar.pipeline.create import chosen_device
     from avatar.pipeline.film import Shot, find_motion, motion_of_pose, parse_size
     from avatar.pipeline.film import animate as film
     from avatar.pipeline.run_folder import Run
+    from avatar.rendering.devices import chosen_device
 
     words = parse_words(shape)
     place = Run(run)

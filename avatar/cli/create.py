@@ -71,7 +71,8 @@ def create(
         overwrite: replace an older run in the same folder.
         resume: finish a run that was stopped, with the configuration that it was begun with.
     """
-    from avatar.pipeline.run_folder import Run, say, writing
+    from avatar.pipeline.run_folder import Run, writing
+    from avatar.runtime.logging import say
 
     run = Run(out or Path("runs") / source.stem)
     if not resume and not source.exists():
@@ -104,9 +105,9 @@ def create(
 
 
 def _settings(source: Path, preset: str, asked: dict):
-    from avatar.pipeline.create import chosen_device
     from avatar.pipeline.settings import Settings, build, merged, read_preset
-    from avatar.rendering import chosen_backend
+    from avatar.rendering.devices import chosen_device
+    from avatar.rendering.renderer import chosen_backend
 
     given = {name: value for name, value in asked.items() if value is not None and name != "train"}
     given["train"] = {name: value for name, value in asked["train"].items() if value is not None}

@@ -29,7 +29,7 @@ def view(
         device: where to render; auto takes CUDA where it works.
     """
     from avatar.errors import AvatarError
-    from avatar.pipeline.create import chosen_device
+    from avatar.rendering.devices import chosen_device
     from avatar.viewer.app import Viewer, needs_token
     from avatar.viewer.guard import Guard, new_token
     from avatar.viewer.subject import open_run

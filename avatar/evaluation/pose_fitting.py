@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from avatar.evaluation.targets import FinishedRun, Target
-from avatar.rendering import render
+from avatar.rendering.renderer import render
 from avatar.training import losses
 from avatar.training.config import LearningRates
 from avatar.training.pose_refinement import PoseRefinement

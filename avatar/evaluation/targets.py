@@ -21,7 +21,7 @@ from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track
 from avatar.model.avatar import Avatar
 from avatar.pipeline.run_folder import Run
-from avatar.training.trainer import held_out_frames
+from avatar.training.split import held_out_frames
 from avatar.types import BodyPose, BodyTrack, Cameras, Observations
 
 SIDE_DEGREES = 90.0

@@ -27,8 +27,8 @@ from avatar.geometry import project, quat_multiply, rotation_from_quat, rotation
 from avatar.io.files import replacing, write_json
 from avatar.io.images import write_image
 from avatar.model.avatar import Avatar
-from avatar.rendering import render
 from avatar.rendering.camera_paths import intrinsics, look_at
+from avatar.rendering.renderer import render
 from avatar.runtime.progress import progress
 from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians
 

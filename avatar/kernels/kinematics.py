@@ -1,4 +1,5 @@
-"""`avatar.model.joint_transforms.joint_motions` on the CPU: the chain of joints in one compiled pass instead of some sixty tensors."""
+"""`avatar.model.joint_transforms.joint_motions` on the CPU: the chain of joints in one compiled pass instead of some
+sixty tensors."""
 
 from __future__ import annotations
 

@@ -79,8 +79,8 @@ def carry(
     On the CPU in float32 it runs fused in compiled code; elsewhere `carry_torch` computes the same.
 
     Args:
-        motions: of the joints, see `avatar.model.joint_transforms`. Transforms are blended by weight, and so are the quaternions, since
-            that keeps a rotation where blending matrices would not (Kavan et al. 2007).
+        motions: of the joints, see `avatar.model.joint_transforms`. Transforms are blended by weight, and so are the
+            quaternions, since that keeps a rotation where blending matrices would not (Kavan et al. 2007).
         light: the coefficients of `avatar.model.lighting.gains`; None for the plain colours.
     """
     if own.offset.device.type != "cpu" or own.offset.dtype != torch.float32:

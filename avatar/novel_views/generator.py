@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from avatar.errors import AvatarError, UsageError
-from avatar.observation.detectors.base import LandmarkDetector
 from avatar.observation.matting import largest_region, refine_mask
+from avatar.types import LandmarkDetector
 
 BACKGROUND_SPREAD = 12.0  # grey levels, within which the border of a picture counts as one colour
 BACKGROUND_REACH = 18  # grey levels from the background's colour that still are background

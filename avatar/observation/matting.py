@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from avatar.runtime.thread_map import in_parallel
-from avatar.types import Masks, Pictures
+from avatar.types import Images, Masks
 
 PLATE_FRAMES = 21
 MOST_SHIFT = 0.5  # pixels by which the background's edges may move in the picture of a camera that stands still
@@ -40,7 +40,7 @@ class Plate:
     variance: Float32[np.ndarray, "h w"]
 
 
-def background_plate(images: Pictures, masks: Masks) -> Plate | None:
+def background_plate(images: Images, masks: Masks) -> Plate | None:
     """The median of the background over the clip, or None where the camera moves."""
     chosen = np.unique(np.linspace(0, len(images) - 1, PLATE_FRAMES).round().astype(int))
     colors = np.stack(list(in_parallel(lambda i: images[int(i)], chosen)))

@@ -16,16 +16,15 @@ from jaxtyping import Int, UInt8
 from avatar.errors import AvatarError, UsageError
 from avatar.io.images import Video, open_video, read_mask, write_image
 from avatar.io.observations_file import (
-    StoredPictures,
     frame_path,
-    picture_path,
+    image_path,
     save_arrays,
     stored_frames,
+    stored_images,
     stored_masks,
 )
 from avatar.landmark_layouts import LAYOUTS
 from avatar.observation.confidence import check_in_view, frame_weights, temper
-from avatar.observation.detectors.base import LandmarkDetector
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.keyframes import CANDIDATES, most_telling, sharpest_of_each, sharpness
 from avatar.observation.left_right import mend_flips
@@ -33,7 +32,7 @@ from avatar.observation.matting import background_plate, refine_mask
 from avatar.observation.person_tracks import People, Person
 from avatar.runtime.progress import Progress
 from avatar.runtime.thread_map import in_parallel
-from avatar.types import Observations
+from avatar.types import LandmarkDetector, Observations
 
 SMALLEST_SIDE = 128
 LONGEST_SIDE = 1920
@@ -145,7 +144,7 @@ def _survey(
     with Progress("finding the person", total) as bar:
         for index, time, found, sharp in in_parallel(look, wanted()):
             for who, detection in zip(people.add(index, time, found, sharp), found, strict=True):
-                write_image(picture_path(work / "people" / str(who), index), detection.mask)
+                write_image(image_path(work / "people" / str(who), index), detection.mask)
             bar.step()
     return people, times, _lost(source, decoded)
 
@@ -185,12 +184,12 @@ def _finish_pictures(person: Person, kept: Int[np.ndarray, " kept"], work: Path,
     (work / "coarse").mkdir()
     for position, index in enumerate(kept):
         frame_path(work, person.frames[index]).rename(frame_path(folder, position))
-        picture_path(coarse, person.frames[index]).rename(picture_path(work / "coarse", position))
-    images, masks = stored_frames(folder, len(kept)), StoredPictures(work / "coarse", len(kept), read_mask)
+        image_path(coarse, person.frames[index]).rename(image_path(work / "coarse", position))
+    images, masks = stored_frames(folder, len(kept)), stored_images(work / "coarse", len(kept), read_mask)
     plate = background_plate(images, masks)
 
     def refine(position: int) -> None:
-        write_image(picture_path(folder / "masks", position), refine_mask(images[position], masks[position], plate))
+        write_image(image_path(folder / "masks", position), refine_mask(images[position], masks[position], plate))
 
     with Progress("sharpening the masks", len(kept)) as bar:
         for _ in in_parallel(refine, range(len(kept))):

@@ -16,8 +16,8 @@ from avatar.model.avatar import Avatar
 from avatar.motion.formats.bvh import write_bvh
 from avatar.motion.formats.player_json import write_player_motion
 from avatar.pipeline.motions import FILMED, motion_by_name, motions_for_page, pose_by_name
+from avatar.pipeline.previews import write_turntable
 from avatar.pipeline.run_folder import Run
-from avatar.pipeline.turntable import write_turntable
 from avatar.types import BodyPose, BodyTrack, Gaussians
 
 

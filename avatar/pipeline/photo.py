@@ -15,24 +15,25 @@ from avatar.body import Body, load_body
 from avatar.io.observations_file import load_observations, save_observations
 from avatar.io.track_file import load_track, save_track
 from avatar.metrics.images import alpha_iou
-from avatar.model.avatar import Avatar
+from avatar.model.avatar import Avatar, part_of_gaussians
 from avatar.novel_views.face_transfer import Surface, close_up, repaired
 from avatar.novel_views.generator import Photo, View, view_generator
-from avatar.novel_views.observations import Sight, gather, seen_by
+from avatar.novel_views.observations import gather, seen_by
 from avatar.novel_views.placement import camera_angles, on_canvas, place_view
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.photo import observe_photo, still_clip
 from avatar.pipeline.previews import to_bytes
-from avatar.pipeline.run_folder import Run, say
+from avatar.pipeline.run_folder import Run
 from avatar.pipeline.settings import Settings
-from avatar.rendering import render
+from avatar.rendering.renderer import render
+from avatar.runtime.logging import say
 from avatar.tracking import track
 from avatar.tracking.multiview import LEAST_IOU, fit_views
 from avatar.training.config import TrainConfig
-from avatar.training.inpainting import FACE, HEAD, part_of_gaussians
+from avatar.training.inpainting import FACE, HEAD
 from avatar.training.trainer import Trainer
 from avatar.training.view_alignment import ViewAlignment
-from avatar.types import BodyPose, BodyTrack, Cameras, Observations
+from avatar.types import BodyPose, BodyTrack, Cameras, Observations, PosedImage
 
 ALIGN_ROUNDS = 120  # times that each view is shown while the views are aligned
 ALIGN_SIDE = 512  # px
@@ -87,11 +88,11 @@ def from_photo(run: Run, settings: Settings) -> tuple[Observations, BodyTrack, l
     return observations, found, warnings
 
 
-def photo_sights(settings: Settings, photo: Observations, body: Body) -> tuple[list[Sight], BodyTrack, list[str]]:
+def photo_sights(settings: Settings, photo: Observations, body: Body) -> tuple[list[PosedImage], BodyTrack, list[str]]:
     """The photo and, where it can be enlarged, its face; the body fitted to it; and sentences for the user."""
     found, report = track(still_clip(photo), body, settings.track_options())
     assert found.cameras is not None
-    sights = [Sight(photo.images[0], photo.masks[0], found.cameras[0])]
+    sights = [PosedImage(photo.images[0], photo.masks[0], found.cameras[0])]
     head = (body.parts == HEAD) | (body.parts == FACE)
     near = close_up(Path(settings.source), sights[0], body_vertices(body, found)[head])
     if near is not None:
@@ -111,24 +112,24 @@ def photo_training(config: TrainConfig, frames: int) -> TrainConfig:
     )
 
 
-def placed_sight(view: View, vertices: Float[Tensor, "v 3"], photo: Cameras) -> Sight:
+def placed_sight(view: View, vertices: Float[Tensor, "v 3"], photo: Cameras) -> PosedImage:
     """A view as a sight of the photo's size, its camera placed by its angles and the fitted body."""
     camera = place_view(view, vertices, photo.T_camera_world[0])
     image, mask, camera = on_canvas(view, camera, photo.width, photo.height)
     turned = abs((view.azimuth + 180) % 360 - 180) / 180
     trust = NEAREST_TRUST + (FARTHEST_TRUST - NEAREST_TRUST) * turned
-    return Sight(image, mask, camera, weight=view.confidence * trust, name=view.name)
+    return PosedImage(image, mask, camera, weight=view.confidence * trust, name=view.name)
 
 
 def with_views(
     settings: Settings,
     photo: Observations,
-    sights: Sequence[Sight],
-    views: Sequence[Sight],
+    sights: Sequence[PosedImage],
+    views: Sequence[PosedImage],
     found: BodyTrack,
     body: Body,
     alignment: ViewAlignment,
-) -> tuple[list[Sight], BodyTrack, list[str]]:
+) -> tuple[list[PosedImage], BodyTrack, list[str]]:
     """The sights with the views that agree with them, aligned, their faces repaired; the body corrected by them.
 
     Args:

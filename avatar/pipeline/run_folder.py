@@ -6,15 +6,14 @@ import contextlib
 import logging
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from avatar.errors import AvatarError, UsageError
 from avatar.io.files import read_json, sweep
+from avatar.runtime.logging import LOG, _LogFile
 
-LOG = logging.getLogger("avatar")
 LOCK = ".lock"
 PREVIOUS = ".previous"
 
@@ -111,13 +110,6 @@ def writing(run: Run, overwrite: bool, resume: bool) -> Iterator[None]:
             shutil.rmtree(run.folder / PREVIOUS, ignore_errors=True)
 
 
-class _LogFile(logging.FileHandler):
-    """A log on a full disk falls silent; what could not be done is said on the terminal."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        pass
-
-
 @contextlib.contextmanager
 def _logging(run: Run) -> Iterator[None]:
     # The file appears with the first message, which comes after the configuration.
@@ -131,12 +123,6 @@ def _logging(run: Run) -> Iterator[None]:
         LOG.removeHandler(handler)
         with contextlib.suppress(OSError):
             handler.close()
-
-
-def say(message: str) -> None:
-    """Tell the user on the terminal and in the log of the run."""
-    print(message, file=sys.stderr, flush=True)
-    LOG.info(message)
 
 
 def _make(folder: Path) -> None:

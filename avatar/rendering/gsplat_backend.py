@@ -14,7 +14,7 @@ from avatar.types import Cameras, Gaussians, RenderOutput
 
 
 def render_gsplat(gaussians: Gaussians, cameras: Cameras, statistics: RenderStatistics | None = None) -> RenderOutput:
-    """See `avatar.rendering.render`.
+    """See `avatar.rendering.renderer.render`.
 
     Raises:
         AvatarError: gsplat is not installed or its CUDA kernels cannot be built.

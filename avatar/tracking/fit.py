@@ -46,7 +46,8 @@ class TrackOptions:
     Attributes:
         focal: focal length in pixels; None: that of the observations' cameras, else assumed.
         height: of the person standing, metres; None: assumed, which leaves the scale unknown.
-        shape: what is known of the person's shape, in words (`avatar.body.shape_attributes`); their height may be said here.
+        shape: what is known of the person's shape, in words (`avatar.body.shape_attributes`), the height
+            among it if known.
         start: a motion of the same frames, from any other program, whose joint rotations the fit refines; its own
             place and camera are not used. None: the detector's 3D guess.
     """

@@ -16,20 +16,21 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from avatar.body import Body
-from avatar.body.parts import part_of_joint
 from avatar.metrics.images import psnr
 from avatar.metrics.ssim import ssim
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import TriangleFrames, TriangleGaussians, sample_on_surface, triangle_frames
-from avatar.rendering import render
+from avatar.rendering.renderer import render
 from avatar.runtime.progress import Progress
 from avatar.training import losses
 from avatar.training.checkpoint import read_checkpoint, write_checkpoint
 from avatar.training.config import TrainConfig
 from avatar.training.densification import choose, reattach, split_gaussians
+from avatar.training.initialization import splat_density
 from avatar.training.inpainting import complete_unseen
 from avatar.training.pose_refinement import PoseRefinement
 from avatar.training.resampling import renew_unseen
+from avatar.training.split import held_out_frames
 from avatar.training.view_alignment import ViewAlignment
 from avatar.training.views import TrainingFrame, TrainingFrames
 from avatar.training.visibility import Shown, observe_gaussians, paint
@@ -55,11 +56,6 @@ class Preview(Protocol):
     """Somebody who watches training; returns False to stop early and keep what is there."""
 
     def after_step(self, step: int, avatar: Avatar, loss: float, psnr: float | None) -> bool: ...
-
-
-def held_out_frames(count: int, every: int) -> list[int]:
-    """Indices of the frames that are left out: every so many-th, beginning in the middle of a stride."""
-    return list(range(every // 2, count, every)) if every else []
 
 
 class Trainer:
@@ -309,11 +305,3 @@ class Trainer:
             eps=1e-7,
             fused=True,
         )
-
-
-def splat_density(body: Body) -> Float[Tensor, " faces"]:
-    """How densely each triangle is sown: the face and the hands carry the finest detail."""
-    head = [i for i, name in enumerate(body.joint_names) if part_of_joint(name) in ("head", "face")]
-    fingers = [i for i, name in enumerate(body.joint_names) if part_of_joint(name) == "hands" and "wrist" not in name]
-    weight = 1 + 2 * body.weights[:, head].sum(1) + 0.5 * body.weights[:, fingers].sum(1)
-    return weight[body.faces].mean(1)

@@ -13,7 +13,7 @@ from avatar.io.assets import asset_path
 from avatar.io.images import VideoWriter, write_image
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import sample_on_surface, triangle_frames
-from avatar.rendering import render
+from avatar.rendering.renderer import render
 from avatar.types import BodyPose, Cameras
 
 SIDE = 96

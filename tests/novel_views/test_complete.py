@@ -5,9 +5,9 @@ import torch
 
 from avatar.body import load_body
 from avatar.body.parts import PARTS
-from avatar.model.avatar import Avatar
+from avatar.model.avatar import Avatar, part_of_gaussians
 from avatar.model.gaussians import sample_on_surface, triangle_frames
-from avatar.training.inpainting import CROWN, FACE, HEAD, complete_unseen, part_of_gaussians
+from avatar.training.inpainting import CROWN, FACE, HEAD, complete_unseen
 
 SKIN, HAIR = torch.tensor([0.8, 0.6, 0.5]), torch.tensor([0.1, 0.1, 0.1])
 

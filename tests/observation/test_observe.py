@@ -14,8 +14,8 @@ from avatar.io.observations_file import load_observations, save_observations
 from avatar.io.videos import _ffmpeg
 from avatar.landmark_layouts import LAYOUTS
 from avatar.observation import video as observe
-from avatar.observation.detectors.base import Detection
 from avatar.observation.detectors.mediapipe import MediaPipeDetector
+from avatar.types import Detection
 
 LAYOUT = LAYOUTS["blazepose33"]
 

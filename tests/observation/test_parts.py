@@ -5,12 +5,12 @@ import pytest
 
 from avatar.landmark_layouts import LAYOUTS
 from avatar.observation.confidence import frame_weights, temper
-from avatar.observation.detectors.base import Detection
 from avatar.observation.detectors.flip_test import MirroredDetector
 from avatar.observation.keyframes import most_telling, sharpest_of_each, sharpness
 from avatar.observation.left_right import mend_flips
 from avatar.observation.matting import background_plate, largest_region, refine_mask
 from avatar.observation.person_tracks import People
+from avatar.types import Detection
 
 LAYOUT = LAYOUTS["blazepose33"]
 

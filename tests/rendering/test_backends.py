@@ -10,8 +10,9 @@ import torch
 
 from avatar.errors import AvatarError, UsageError
 from avatar.kernels.threads import set_threads, threads
-from avatar.rendering import RenderStatistics, chosen_backend, render
 from avatar.rendering.reference_backend import render_reference
+from avatar.rendering.renderer import chosen_backend, render
+from avatar.rendering.statistics import RenderStatistics
 from avatar.types import Gaussians
 
 from .scenes import FIELDS, blob, cameras, run
@@ -205,7 +206,7 @@ def test_backends_are_chosen_or_refused():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without CUDA")
 def test_gsplat_without_kernels_is_refused_by_name_and_told_by_auto(monkeypatch, capsys):
-    from avatar.pipeline.create import chosen_device
+    from avatar.rendering.devices import chosen_device
     from avatar.rendering.gsplat_backend import render_gsplat
 
     with pytest.raises(AvatarError, match=r"gsplat backend cannot start: .*--device cpu"):

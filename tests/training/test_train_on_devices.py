@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.training.test_trainer import scene, small  # noqa: F401  (the fixture)
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -18,6 +17,7 @@ from avatar.metrics.ssim import ssim_torch
 from avatar.model.skinning import carry_torch
 from avatar.training.trainer import Trainer
 from avatar.types import RenderOutput
+from tests.training.test_trainer import scene, small  # noqa: F401  (the fixture)
 
 
 class OneDevice(TorchDispatchMode):

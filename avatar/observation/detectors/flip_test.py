@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from avatar.landmark_layouts import LAYOUTS
-from avatar.observation.detectors.base import Detection, LandmarkDetector
+from avatar.types import Detection, LandmarkDetector
 
 SAME_PERSON = 0.15  # mean distance of the landmarks, as a share of the person's size
 TRUSTED_SHARE = 0.04  # a disagreement of this share of the person's size halves the confidence or worse

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from avatar.errors import AvatarError, brief
-from avatar.observation.detectors.base import Detection
+from avatar.types import Detection
 
 # Which of a hand's 21 landmarks are the names of `parts.HAND`: wrist, knuckles of the little and of the index finger.
 HAND_POINTS = (0, 17, 5)

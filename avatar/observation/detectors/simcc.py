@@ -15,8 +15,8 @@ from jaxtyping import Float32, UInt8
 
 from avatar.errors import AvatarError, UsageError, brief
 from avatar.landmark_layouts import LAYOUTS
-from avatar.observation.detectors.base import Detection, LandmarkDetector
 from avatar.observation.detectors.flip_test import person_size
+from avatar.types import Detection, LandmarkDetector
 
 # How these networks are trained: RGB pictures, normalised by ImageNet's statistics, boxes wider than the person.
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
