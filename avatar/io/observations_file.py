@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from avatar.errors import AvatarError, brief
+from avatar.errors import AvatarError, short_message
 from avatar.io.files import read_npz, write_npz
 from avatar.io.images import read_image, read_mask, write_image
 from avatar.landmark_layouts import LAYOUTS
@@ -91,7 +91,9 @@ def load_observations(folder: Path) -> Observations:
     try:
         return _observations(arrays, folder)
     except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
-        raise AvatarError(f"{path} does not hold observations as this version writes them: {brief(error)}.") from error
+        raise AvatarError(
+            f"{path} does not hold observations as this version writes them: {short_message(error)}."
+        ) from error
 
 
 def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:

@@ -1,4 +1,5 @@
-"""`avatar.model.skinning.carry` on the CPU: one pass over the Gaussians forward and one back, instead of some sixty
+"""`avatar.model.skinning.skin_gaussians` on the CPU: one pass over the Gaussians forward and one back, instead of some
+sixty
 tensors.
 
 Gaussians are worked on in groups, one a lane of a vector (`avatar.kernels.simd`): a group's numbers are copied to a
@@ -34,8 +35,8 @@ class Carry(torch.autograd.Function):
 
     Inputs, contiguous and, where not whole numbers, float32: anchors, frames, frame_quats and normals of the rest
     surface, then starts (n + 1), joint and weight of its skinning weights that are not zero (all constants); motions
-    (joints, 16), see `avatar.model.joint_transforms.joint_motions`; offset, quats, colors of the Gaussians;
-    displacement (n or 0, 3), brightness (n or 0) and light (8 or 0, 3), empty where there is none.
+    (joints, 16), see `avatar.model.joint_transforms.joint_transforms_and_quats`; offset, quats, colors of the
+    Gaussians; displacement (n or 0, 3), brightness (n or 0) and light (8 or 0, 3), empty where there is none.
     """
 
     @staticmethod

@@ -17,14 +17,14 @@ from avatar.body import Body, load_body
 from avatar.body.shape_attributes import load_shape_words
 from avatar.errors import AvatarError
 from avatar.geometry import rotation_from_quat
-from avatar.io.files import replacing
+from avatar.io.files import atomic_write
 from avatar.model.avatar_file import FORMAT, AvatarHeader, check_gaussians, read_avatar_file
 from avatar.model.blend_shapes import PoseCorrectives
 from avatar.model.deformation import DeformMLP, nearby_joints, place_features
 from avatar.model.gaussians import TriangleGaussians, triangle_frames
-from avatar.model.joint_transforms import joint_motions
+from avatar.model.joint_transforms import joint_transforms_and_quats
 from avatar.model.lighting import Light
-from avatar.model.skinning import OwnParts, RestSurface, carry
+from avatar.model.skinning import CanonicalSurface, GaussianAttributes, skin_gaussians
 from avatar.types import BodyPose, Gaussians
 
 
@@ -57,7 +57,7 @@ class Avatar(nn.Module):
         self.frames = triangle_frames(self.rest.vertices, body.faces)
         corners = body.faces[gaussians.face]
         self.weights = torch.einsum("nc,ncj->nj", gaussians.bary, body.weights[corners])
-        self.surface = RestSurface(
+        self.surface = CanonicalSurface(
             anchors=gaussians.anchors(self.frames),
             frames=self.frames.rotation[gaussians.face],
             quats=gaussians.frame_quats(self.frames),
@@ -124,9 +124,11 @@ class Avatar(nn.Module):
         """
         full = self.body.complete(body_pose)
         displacement, brightness = self._bend(full)
-        motions = joint_motions(self.rest.joints, self.body.parents, full)
-        own = OwnParts(self.gaussians.offset, self.gaussians.quats, self.gaussians.colors, displacement, brightness)
-        carried = carry(self.surface, own, motions, self.light.coefficients if lit else None)
+        motions = joint_transforms_and_quats(self.rest.joints, self.body.parents, full)
+        own = GaussianAttributes(
+            self.gaussians.offset, self.gaussians.quats, self.gaussians.colors, displacement, brightness
+        )
+        carried = skin_gaussians(self.surface, own, motions, self.light.coefficients if lit else None)
         return Gaussians(
             means=carried.means,
             quats=carried.quats,
@@ -147,7 +149,7 @@ class Avatar(nn.Module):
     def posed_normals(self, body_pose: BodyPose) -> Float[Tensor, "n 3"]:
         """Unit normals, in the world, of the surface under each Gaussian, for one pose."""
         full = self.body.complete(body_pose)
-        motions = joint_motions(self.rest.joints, self.body.parents, full)
+        motions = joint_transforms_and_quats(self.rest.joints, self.body.parents, full)
         turn = F.normalize(self.weights @ motions[:, 12:], dim=-1)
         return (rotation_from_quat(turn) @ self.surface.normals[..., None]).squeeze(-1)
 
@@ -170,7 +172,7 @@ class Avatar(nn.Module):
             FORMAT, __version__, self.body.name, self.body.digest, "none" if self.deform is None else "mlp"
         )
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_bytes(save({**tensors, "betas": self.betas.cpu()}, metadata=asdict(header)))
 
     @staticmethod

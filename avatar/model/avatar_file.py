@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from avatar.errors import AvatarError, brief
+from avatar.errors import AvatarError, short_message
 from avatar.io.files import require_file
 
 FORMAT = "avatar-1"
@@ -35,7 +35,7 @@ def read_avatar_file(path: Path) -> tuple[AvatarHeader, dict[str, Tensor]]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
-        raise AvatarError(f"{path} is not a readable avatar file: {brief(error)}.") from error
+        raise AvatarError(f"{path} is not a readable avatar file: {short_message(error)}.") from error
     if metadata.get("format") != FORMAT:
         raise AvatarError(
             f"{path} is not an avatar of this program's format {FORMAT} "
@@ -44,7 +44,7 @@ def read_avatar_file(path: Path) -> tuple[AvatarHeader, dict[str, Tensor]]:
     try:
         header = AvatarHeader(**metadata)
     except TypeError as error:
-        raise AvatarError(f"{path} has a broken header: {brief(error)}.") from error
+        raise AvatarError(f"{path} has a broken header: {short_message(error)}.") from error
     return header, tensors
 
 

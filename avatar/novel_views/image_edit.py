@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from avatar.novel_views.background import person_mask
 from avatar.novel_views.diffusers_weights import licence_of, loading
-from avatar.novel_views.generator import Photo, View, person_mask
+from avatar.novel_views.generator import Photo, View
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.photo import on_white, scaled_down
 from avatar.runtime.progress import Progress

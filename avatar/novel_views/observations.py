@@ -34,7 +34,7 @@ def gather(photo: Observations, sights: Sequence[PosedImage], notes: Sequence[st
     )
 
 
-def seen_by(track: BodyTrack, observations: Observations) -> BodyTrack:
+def assign_frames(track: BodyTrack, observations: Observations) -> BodyTrack:
     """The first pose of a track, shown by every frame of the observations."""
     return replace(
         track,

@@ -16,7 +16,7 @@ from avatar.observation.confidence import check_in_view
 from avatar.observation.detectors.flip_test import person_size
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.matting import refine_mask
-from avatar.runtime.thread_map import in_parallel
+from avatar.runtime.thread_map import map_in_threads
 from avatar.types import Detection, ImageList, LandmarkDetector, Observations
 
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -67,7 +67,7 @@ def observe_photo(path: Path, person: int | None = None, detector: LandmarkDetec
     if detector is None:
         detector, _ = choose_detector()
     # In a thread of its own, with which the network goes: left to the end of the program it complains on stderr.
-    (people,) = in_parallel(detector.detect, [image])
+    (people,) = map_in_threads(detector.detect, [image])
     found = _choose(people, person, path)
     mask = refine_mask(image, found.mask, None) if alpha is None else alpha
     height, width = mask.shape

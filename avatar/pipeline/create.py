@@ -27,16 +27,16 @@ from avatar.pipeline.dataset import from_dataset
 from avatar.pipeline.photo import from_photo, photo_training
 from avatar.pipeline.previews import TURNTABLE_SIZE, write_contact_sheet, write_overlay, write_turntable
 from avatar.pipeline.report import _body_iou, _held_out_scores, _provenance, _shape
-from avatar.pipeline.run_folder import Run
+from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.settings import Settings
-from avatar.runtime.logging import say
+from avatar.runtime.logging import logger
 from avatar.tracking import track
 from avatar.tracking.fit import known_shape
 from avatar.training.trainer import Preview, Trainer
 from avatar.types import BodyTrack, Observations
 
 
-def create(run: Run, settings: Settings, preview: Preview | None = None) -> dict[str, Any]:
+def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -> dict[str, Any]:
     """Make an avatar from `settings.source` in the folder of `run`, which the caller holds for writing.
 
     The caller has written the configuration there.
@@ -66,7 +66,7 @@ def create(run: Run, settings: Settings, preview: Preview | None = None) -> dict
         with _timed(seconds, "track"):
             found, warnings = _tracked(run, settings, observations)
     for note in observations.notes:
-        say(f"warning: {note}")
+        logger.info(f"warning: {note}")
     with _timed(seconds, "train"):
         avatar, refined = _trained(run, settings, observations, found, preview)
     with _timed(seconds, "pictures"):
@@ -93,10 +93,10 @@ def create(run: Run, settings: Settings, preview: Preview | None = None) -> dict
     return report
 
 
-def _observed(run: Run, settings: Settings) -> Observations:
+def _observed(run: RunFolder, settings: Settings) -> Observations:
     if not (run.observations / "observations.npz").is_file():
         detector, sentence = choose_detector(settings.detector)
-        say(sentence)
+        logger.info(sentence)
         observe(
             Path(settings.source),
             run.observations,
@@ -107,7 +107,7 @@ def _observed(run: Run, settings: Settings) -> Observations:
     return load_observations(run.observations)
 
 
-def _tracked(run: Run, settings: Settings, observations: Observations) -> tuple[BodyTrack, list[str]]:
+def _tracked(run: RunFolder, settings: Settings, observations: Observations) -> tuple[BodyTrack, list[str]]:
     warnings_file = run.folder / "track_warnings.json"
     if run.found_track.is_file() and warnings_file.is_file():
         from avatar.io.files import read_json
@@ -118,12 +118,12 @@ def _tracked(run: Run, settings: Settings, observations: Observations) -> tuple[
     write_json(warnings_file, report.warnings)
     save_track(found, run.found_track)
     for warning in report.warnings:
-        say(f"warning: {warning}")
+        logger.info(f"warning: {warning}")
     return found, report.warnings
 
 
 def _trained(
-    run: Run, settings: Settings, observations: Observations, found: BodyTrack, preview: Preview | None
+    run: RunFolder, settings: Settings, observations: Observations, found: BodyTrack, preview: Preview | None
 ) -> tuple[Avatar, BodyTrack]:
     body = load_body(settings.body)
     if run.avatar.is_file() and run.track.is_file():
@@ -144,4 +144,4 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     start = time.monotonic()
     yield
     seconds[stage] = time.monotonic() - start
-    say(f"{stage}: {seconds[stage]:.1f} s")
+    logger.info(f"{stage}: {seconds[stage]:.1f} s")

@@ -13,7 +13,7 @@ from avatar.errors import AvatarError
 from avatar.io.observations_file import load_observations, save_observations
 from avatar.io.track_file import load_track, save_track
 from avatar.landmark_layouts import LAYOUTS
-from avatar.pipeline.run_folder import Run
+from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.settings import Settings
 from avatar.types import BodyTrack, Cameras, ImageList, Observations
 
@@ -21,7 +21,7 @@ LAYOUT = "blazepose33"
 FPS = 30.0  # of all these films, to a few percent; only the smoothing of pose corrections depends on it
 
 
-def from_dataset(run: Run, settings: Settings) -> tuple[Observations, BodyTrack, list[str]]:
+def from_dataset(run: RunFolder, settings: Settings) -> tuple[Observations, BodyTrack, list[str]]:
     """The training part of the dataset `settings.source` by `settings.protocol`, also written into the run folder.
 
     Raises:

@@ -15,7 +15,8 @@ from torch import Tensor
 from avatar.body.skinning import joint_transforms
 from avatar.errors import AvatarError, UsageError
 from avatar.io.camera_file import load_cameras
-from avatar.io.images import VideoWriter, write_image
+from avatar.io.images import write_image
+from avatar.io.videos import VideoWriter
 from avatar.model.avatar import Avatar
 from avatar.motion.formats.registry import load_motion
 from avatar.motion.motion import Motion, ReadOptions, still_track

@@ -17,16 +17,17 @@ from avatar.io.track_file import load_track, save_track
 from avatar.metrics.images import alpha_iou
 from avatar.model.avatar import Avatar, part_of_gaussians
 from avatar.novel_views.face_transfer import Surface, close_up, repaired
-from avatar.novel_views.generator import Photo, View, view_generator
-from avatar.novel_views.observations import gather, seen_by
+from avatar.novel_views.generator import Photo, View
+from avatar.novel_views.observations import assign_frames, gather
 from avatar.novel_views.placement import camera_angles, on_canvas, place_view
+from avatar.novel_views.registry import view_generator
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.photo import observe_photo, still_clip
 from avatar.pipeline.previews import to_bytes
-from avatar.pipeline.run_folder import Run
+from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.settings import Settings
 from avatar.rendering.renderer import render
-from avatar.runtime.logging import say
+from avatar.runtime.logging import logger
 from avatar.tracking import track
 from avatar.tracking.multiview import LEAST_IOU, fit_views
 from avatar.training.config import TrainConfig
@@ -47,7 +48,7 @@ BACK_IS_A_GUESS = (
 )
 
 
-def from_photo(run: Run, settings: Settings) -> tuple[Observations, BodyTrack, list[str]]:
+def from_photo(run: RunFolder, settings: Settings) -> tuple[Observations, BodyTrack, list[str]]:
     """The frames of one instant that the avatar is made from, the fitted body, and sentences for the user.
 
     All of it is saved in the run folder, and read from there where a run is resumed.
@@ -62,7 +63,7 @@ def from_photo(run: Run, settings: Settings) -> tuple[Observations, BodyTrack, l
         return load_observations(run.observations), load_track(run.found_track), read_json(warnings_file)
     generator = view_generator(settings.views, settings.device, settings.view_frames, settings.view_offload)
     detector, sentence = choose_detector(settings.detector)
-    say(sentence)
+    logger.info(sentence)
     photo = observe_photo(Path(settings.source), settings.person, detector)
     body = load_body(settings.body)
     sights, found, warnings = photo_sights(settings, photo, body)
@@ -79,12 +80,12 @@ def from_photo(run: Run, settings: Settings) -> tuple[Observations, BodyTrack, l
         sights, found, lost = with_views(settings, photo, sights, placed, found, body, alignment)
         warnings += lost
     observations = gather(photo, sights)
-    found = seen_by(found, observations)
+    found = assign_frames(found, observations)
     save_observations(observations, run.observations)
     write_json(warnings_file, warnings)
     save_track(found, run.found_track)
     for warning in warnings:
-        say(f"warning: {warning}")
+        logger.info(f"warning: {warning}")
     return observations, found, warnings
 
 
@@ -97,7 +98,7 @@ def photo_sights(settings: Settings, photo: Observations, body: Body) -> tuple[l
     near = close_up(Path(settings.source), sights[0], body_vertices(body, found)[head])
     if near is not None:
         sights.append(near)
-    return sights, seen_by(found, gather(photo, sights)), [*report.warnings, BACK_IS_A_GUESS]
+    return sights, assign_frames(found, gather(photo, sights)), [*report.warnings, BACK_IS_A_GUESS]
 
 
 def photo_training(config: TrainConfig, frames: int) -> TrainConfig:
@@ -140,7 +141,7 @@ def with_views(
     """
     known = len(sights)
     together = gather(photo, [*sights, *views])
-    begun = seen_by(found, together)
+    begun = assign_frames(found, together)
     alignment.to(settings.device)
     avatar, corrected = aligned(settings, together, begun, body, alignment)
     centre = alignment.centre.cpu()

@@ -11,8 +11,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from avatar.geometry import quat_from_rotation
-from avatar.io.files import replacing
-from avatar.io.images import VideoWriter, write_image
+from avatar.io.files import atomic_write
+from avatar.io.images import write_image
+from avatar.io.videos import VideoWriter
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import FLATNESS, triangle_frames
 from avatar.rendering.camera_paths import orbit
@@ -75,7 +76,7 @@ def _write_webp(frames: Iterator[UInt8[np.ndarray, "h w 3"]], path: Path) -> Non
     from PIL import Image
 
     first, *others = [Image.fromarray(frame) for frame in frames]
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         first.save(
             temporary, save_all=True, append_images=others, duration=1000 / TURN_FPS, loop=0, quality=WEBP_QUALITY
         )

@@ -16,7 +16,7 @@ from avatar.model.avatar import Avatar
 from avatar.pipeline.previews import WHITE, body_splats
 from avatar.pipeline.settings import Settings
 from avatar.rendering.renderer import render
-from avatar.runtime.logging import say
+from avatar.runtime.logging import logger
 from avatar.training.split import held_out_frames
 from avatar.types import BodyTrack, Observations
 
@@ -52,7 +52,7 @@ def _shape(refined: BodyTrack, height: float | None) -> dict[str, dict[str, floa
     if refined.body != "open":
         return None
     described = load_shape_words().describe(refined.betas, height is not None)
-    say(f"the shape: {in_words(described)}")
+    logger.info(f"the shape: {in_words(described)}")
     return {name: {"value": round(value, 3), "spread": round(spread, 3)} for name, (value, spread) in described.items()}
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from avatar.errors import UsageError
-from avatar.runtime.logging import say
+from avatar.runtime.logging import logger
 
 
-def chosen_device(asked: str) -> str:
+def resolve_device(asked: str) -> str:
     """ "cpu" or "cuda" for `auto`, `cpu` or `cuda`; only `auto` may choose, and it says so where CUDA is of no use.
 
     Raises:
@@ -25,5 +25,5 @@ def chosen_device(asked: str) -> str:
     trouble = missing_kernels()
     if trouble is None:
         return "cuda"
-    say(f"CUDA is there but gsplat cannot render on it, since {trouble}; the work is done on the CPU.")
+    logger.info(f"CUDA is there but gsplat cannot render on it, since {trouble}; the work is done on the CPU.")
     return "cpu"

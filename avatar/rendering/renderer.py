@@ -19,7 +19,7 @@ from avatar.types import Cameras, Gaussians, RenderOutput
 BACKENDS = ("auto", "gsplat", "cpu", "reference")
 
 
-def chosen_backend(name: str, device: torch.device | str) -> str:
+def resolve_backend(name: str, device: torch.device | str) -> str:
     """The backend that runs for `name` on tensors of `device`: "auto" is gsplat on CUDA and cpu elsewhere.
 
     Raises:
@@ -57,7 +57,7 @@ def render(
     Raises:
         UsageError: the backend does not exist or cannot run on the device of `gaussians`.
     """
-    name = chosen_backend(backend, gaussians.means.device)
+    name = resolve_backend(backend, gaussians.means.device)
     # Each backend has its own heavy library, so only the chosen one is imported.
     if name == "gsplat":
         from avatar.rendering.gsplat_backend import render_gsplat as run

@@ -28,7 +28,7 @@ from avatar.tracking.problem import Clip, prepare
 from avatar.tracking.report import TrackReport, median_distance, sentences
 from avatar.tracking.silhouette import Outliner
 from avatar.tracking.solver import minimise
-from avatar.tracking.world_frame import world_of
+from avatar.tracking.world_frame import to_world_frame
 from avatar.types import BodyTrack, Cameras, Observations
 
 ASSUMED_HEIGHT_M = 1.70
@@ -173,7 +173,7 @@ def trusting(clip: Clip, state: State) -> Clip:
 
 def as_track(clip: Clip, state: State, observations: Observations) -> BodyTrack:
     """The fitted state as a track in the world, one camera a frame."""
-    poses, T_camera_world = world_of(state)
+    poses, T_camera_world = to_world_frame(state)
     frames = len(observations)
     K = torch.eye(3).repeat(frames, 1, 1)
     K[:, 0, 0] = K[:, 1, 1] = state.view[0].exp().float()

@@ -19,7 +19,7 @@ from torch import Tensor
 from avatar.body import Body
 from avatar.geometry import invert_rigid, project, rigid, rotation_to_rotvec
 from avatar.metrics.images import alpha_iou
-from avatar.runtime.thread_map import in_parallel
+from avatar.runtime.thread_map import map_in_threads
 from avatar.tracking.initialization import CAMERA_HEIGHT_M
 from avatar.tracking.kinematics import State
 from avatar.tracking.objective import Stage, picture_terms
@@ -125,7 +125,7 @@ def _known(
     first[:, :2] = (first[:, :2] - centre) * focal / float(sights[0].camera.K[0, 0, 0]) + centre
     marks, guesses, trust = [first], [photo.keypoints_3d[0]], [1.0]
     # In a thread of its own, with which the network goes: left to the end of the program it complains on stderr.
-    for people in in_parallel(detector.detect, [image for image, _mask in pictures[1:]]):
+    for people in map_in_threads(detector.detect, [image for image, _mask in pictures[1:]]):
         # Where nobody is found the outline is left; what stands for the landmarks does not count.
         marks.append(torch.from_numpy(people[0].keypoints.astype(np.float32)) if people else first)
         guesses.append(torch.from_numpy(people[0].keypoints_3d.astype(np.float32)) if people else guesses[0])

@@ -21,7 +21,7 @@ FLAT = [PARTS.index(name) for name in ("torso", "arms", "hands", "legs")]
 
 
 @torch.no_grad()
-def complete_unseen(avatar: Avatar) -> None:
+def inpaint_unobserved(avatar: Avatar) -> None:
     """Give Gaussians that were hardly observed the colours that they most likely have.
 
     The nearest seen ones count most, then the mirror place of the same part (the body at rest is symmetric about

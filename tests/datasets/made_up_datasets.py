@@ -10,7 +10,8 @@ import torch
 from avatar.body import load_body
 from avatar.geometry import rigid, rotation_from_rotvec, rotation_to_rotvec
 from avatar.io.assets import asset_path
-from avatar.io.images import VideoWriter, write_image
+from avatar.io.images import write_image
+from avatar.io.videos import VideoWriter
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import sample_on_surface, triangle_frames
 from avatar.rendering.renderer import render

@@ -8,7 +8,8 @@ from avatar.body import load_body
 from avatar.errors import UsageError
 from avatar.geometry import project
 from avatar.io.camera_file import save_cameras
-from avatar.io.images import open_video, read_image
+from avatar.io.images import read_image
+from avatar.io.videos import open_video
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import sample_on_surface, triangle_frames
 from avatar.motion.retarget import Retargeting, retarget

@@ -10,7 +10,7 @@ from avatar.body import load_body
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import project
 from avatar.novel_views.generator import Photo
-from avatar.novel_views.observations import gather, seen_by
+from avatar.novel_views.observations import assign_frames, gather
 from avatar.pipeline.settings import Settings
 from avatar.rendering.camera_paths import front
 from avatar.tracking.silhouette import filled_mesh
@@ -101,7 +101,7 @@ def test_the_chain_from_weights_to_an_avatar(weights, scene, monkeypatch):
 
     observations = gather(photo, kept)
     config = job.photo_training(train, len(observations))
-    result = Trainer(observations, seen_by(corrected, observations), body, config).run()
+    result = Trainer(observations, assign_frames(corrected, observations), body, config).run()
     assert len(result.avatar) > 1000 and 0 < float(result.avatar.observed.mean()) <= 1
     assert torch.isfinite(result.avatar.pose(result.track.poses[0]).means).all()
 

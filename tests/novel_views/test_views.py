@@ -12,11 +12,13 @@ from PIL import Image
 from avatar.body import load_body
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import project
+from avatar.novel_views.background import person_mask
 from avatar.novel_views.face_transfer import warped
 from avatar.novel_views.folder import FolderViews
-from avatar.novel_views.generator import Photo, View, person_mask, view_generator
+from avatar.novel_views.generator import Photo, View
 from avatar.novel_views.image_edit import SIDES, EditedViews
 from avatar.novel_views.placement import camera_angles, on_canvas, place_view
+from avatar.novel_views.registry import view_generator
 from avatar.rendering.camera_paths import intrinsics, look_at
 from avatar.tracking.silhouette import filled_mesh
 from avatar.training.view_alignment import ViewAlignment

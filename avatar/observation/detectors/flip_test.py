@@ -16,7 +16,7 @@ SAME_PERSON = 0.15  # mean distance of the landmarks, as a share of the person's
 TRUSTED_SHARE = 0.04  # a disagreement of this share of the person's size halves the confidence or worse
 
 
-class MirroredDetector:
+class FlipTestDetector:
     """Any landmark detector, averaged over the picture and its mirror image."""
 
     def __init__(self, inner: LandmarkDetector) -> None:
