@@ -24,9 +24,10 @@ def evaluate_avatar(
 
     Args:
         run: run folder made by `avatar create`.
-        capture: folder of a capture with ground truth (docs/capture-format.md).
+        capture: folder of a capture with ground truth (docs/formats/capture.md).
         clip: clip of the capture that the run was trained on, if its source does not say.
-        dataset: folder of a public dataset, for a run made by `avatar create DATASET --protocol P` (docs/evaluation.md).
+        dataset: folder of a public dataset, for a run made by `avatar create DATASET --protocol P`; see
+            docs/manual/evaluate.md.
         protocol: publication whose split, resolution, background and LPIPS network are used.
         fit_test_poses: first fit the test poses, and nothing else, to the test images, as some publications do.
         joints_alone: pose the avatar by the positions of a capture's true joints alone, without their T-pose and

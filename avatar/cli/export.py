@@ -49,8 +49,8 @@ def export_avatar(
         dataset: folder for images with masks, depth, normals, keypoints and SMPL parameters, in random poses.
         motion: motions: "filmed", built-in names (walk, wave, ...) or files. --ply-sequence and --motion-file take the
             first. By default pages and data sets take the filmed and some built-in ones, the others the filmed.
-        pose: pose to write: rest (the T-pose) or MOTION:FRAME, such as walk:12. The default is rest, and for a turntable
-            the middle of the filmed motion.
+        pose: pose to write: rest (the T-pose) or MOTION:FRAME, such as walk:12. The default is rest, and for a
+            turntable the middle of the filmed motion.
         lit: keep the light of the recording in the colours of splats; otherwise they are as in even light.
         title: heading of the page; by default the name of the run folder.
         credits: line at the bottom of the page, such as the name of the person and the licence.

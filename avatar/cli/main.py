@@ -109,7 +109,7 @@ def help_text() -> str:
     lines = [f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()]
     return "\n".join(
         [
-            "usage: avatar COMMAND [OPTIONS]",
+            f"usage: avatar {{{','.join(COMMANDS)}}} [OPTIONS]",
             "",
             "Film a person with a phone, run one command, get a Gaussian-splat avatar.",
             "",

@@ -18,7 +18,7 @@ def render_images(
     scale: float = 1.0,
     backend: Backend = "auto",
 ) -> None:
-    """Write RGBA images of an avatar, so that anybody can measure it. The formats: docs/run-format.md.
+    """Write RGBA images of an avatar, so that anybody can measure it. The formats: docs/formats/run-folder.md.
 
     Args:
         run: run folder made by `avatar create`.

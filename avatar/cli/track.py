@@ -39,7 +39,8 @@ def track_video(
         init: a track or a result of another body fitter for the same frames (GVHMR, WHAM, 4D-Humans, TRAM, PromptHMR,
             any SMPL npz) to start from instead of the detector's own 3D estimate.
         detector: landmark detector: mediapipe (ships with the program), auto (mediapipe, with hands and face refined
-            where their models are installed), or onnx:FILE for an RTMPose, RTMW or DWPose model (docs/tracking.md).
+            where their models are installed), or onnx:FILE for an RTMPose, RTMW or DWPose model; see
+            docs/manual/detectors.md.
         show_shape: print the whole estimated shape of the body, not only the height.
     """
     from avatar.body import load_body

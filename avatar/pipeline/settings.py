@@ -45,7 +45,7 @@ class Settings:
         source: the video or photo, or the folder of a public dataset.
         preset: name of a preset (fast, balanced, quality), or the path of a TOML file with the same entries.
         protocol: train on a public dataset (PeopleSnapshot, ZJU-MoCap, NeuMan) with its own SMPL poses and the split
-            of this publication; needs an SMPL file as --body. See docs/evaluation.md.
+            of this publication; needs an SMPL file as --body. See docs/manual/evaluate.md.
         device: where to train; auto takes CUDA where it works.
         backend: renderer; auto takes gsplat on CUDA and cpu elsewhere.
         body: "open", the body that ships with the program, or the path of an SMPL, SMPL-H or SMPL-X file.

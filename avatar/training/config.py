@@ -8,7 +8,21 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class LossWeights:
-    """What each term counts beside the absolute colour error, which counts 1."""
+    """Weight of each loss term beside the absolute colour error, which has weight 1.
+
+    Attributes:
+        ssim: structural dissimilarity of the image.
+        mask: difference between the coverage and the person's mask.
+        stiffness: length of the offsets from the body's surface.
+        oversize: size of splats above `largest`.
+        thickness: size of splats along the surface normal.
+        roughness: difference between the offsets of neighbours.
+        light: prior of the room's light.
+        deform: size of the pose-driven deformation.
+        pose_acceleration: acceleration of the pose corrections.
+        pose_size: size of the pose corrections.
+        views: change of generated views' cameras and exposure.
+    """
 
     ssim: float = 0.2
     mask: float = 0.3
@@ -25,7 +39,19 @@ class LossWeights:
 
 @dataclass(frozen=True)
 class LearningRates:
-    """Step sizes of Adam at the start; all decay to a tenth over the run."""
+    """Learning rates of Adam at the start; all decay to a tenth over the run.
+
+    Attributes:
+        offset: offsets from the body's surface.
+        log_scales: sizes of the Gaussians.
+        quats: orientations of the Gaussians.
+        logit_opacities: opacities of the Gaussians.
+        raw_colors: colours of the Gaussians.
+        light: the room's light.
+        deform: the pose-driven MLP.
+        turns: rotations of the pose corrections.
+        shifts: translations of the pose corrections.
+    """
 
     offset: float = 2e-4
     log_scales: float = 1e-2
@@ -43,17 +69,23 @@ class TrainConfig:
     """How an avatar is trained.
 
     Attributes:
-        steps: pictures shown in all.
-        gaussians: Gaussians at the start; max_gaussians: most there may be after densification.
-        long_side: longer pictures are scaled down to this, pixels.
+        steps: number of training steps; each shows one image.
+        gaussians: number of Gaussians at the start.
+        max_gaussians: maximum number of Gaussians after densification.
+        long_side: long side of the training images in pixels; larger images are scaled down.
         coarse: share of the steps at half resolution.
-        hold_out: every so many-th frame is left out of training and measured; 0 trains on all.
-        deform: the pose-driven MLP, or none; deform_start: share of the steps after which it learns.
-        refine_poses: correct the tracked poses by the pictures; refine_start: share of the steps before that.
+        hold_out: every n-th frame is held out of training for evaluation; 0 trains on all frames.
+        deform: mlp learns pose-dependent offsets with an MLP; none does not.
+        deform_start: share of the steps after which the MLP learns.
+        refine_poses: correct the tracked poses during training.
+        refine_start: share of the steps after which poses are corrected.
         light: learn the room's light apart from the colours.
-        reach: offsets from the body's surface that are cheap, metres.
-        renew_unseen: sow anew, near the end of training, what no picture showed, and close the holes there.
-        largest: splats wider than this are punished, metres.
+        reach: offsets from the body's surface that cost little, in metres.
+        largest: splats wider than this are penalized, in metres.
+        renew_unseen: near the end of training, resample regions that no image shows, and close the holes there.
+        seed: seed of everything random.
+        weights: weight of each loss term.
+        rates: learning rates.
     """
 
     steps: int = 3600
