@@ -14,7 +14,7 @@ from avatar.model.gaussians import triangle_frames
 from avatar.rendering.renderer import render
 from avatar.tracking import TrackOptions, track
 from avatar.tracking.kinematics import State, pose_chain
-from avatar.tracking.optical_flow import FlowMeter, spread_vertices
+from avatar.tracking.optical_flow import FlowSampler, farthest_vertices
 from avatar.tracking.silhouette import posed_vertices
 from avatar.types import Cameras, Gaussians, Observations
 
@@ -59,12 +59,12 @@ def pictures_of(body: Body, state: State) -> np.ndarray:
 
 def test_measures_how_the_surface_moves(body: Body, clip) -> None:
     true, seen = clip
-    flow = FlowMeter(body, seen, 220.0).read(true)
+    flow = FlowSampler(body, seen, 220.0).sample(true)
     pixels = [FOCAL * mesh[:, :2] / mesh[:, 2:] for mesh in posed_vertices(body, true)]
     wanted = torch.from_numpy(np.stack(pixels))[:, flow.vertices].diff(dim=0)
     known = flow.weight > 0
     assert known.float().mean() > 0.25
-    error = (flow.moved - wanted).norm(dim=-1)[known]
+    error = (flow.displacement - wanted).norm(dim=-1)[known]
     assert wanted.norm(dim=-1)[known].mean() > 1.0
     assert error.median() < 0.25
 
@@ -72,8 +72,8 @@ def test_measures_how_the_surface_moves(body: Body, clip) -> None:
 def test_says_nothing_of_what_has_no_texture_or_cannot_be_seen(body: Body, clip) -> None:
     true, seen = clip
     plain = replace(seen, images=Stack(np.full_like(seen.images.pictures, 90)))
-    assert FlowMeter(body, plain, 220.0).read(true).weight.sum() == 0
-    flow = FlowMeter(body, seen, 220.0).read(true)
+    assert FlowSampler(body, plain, 220.0).sample(true).weight.sum() == 0
+    flow = FlowSampler(body, seen, 220.0).sample(true)
     turned_away = vertex_normals(body.template, body.faces)[flow.vertices, 2] < -0.7
     assert turned_away.sum() > 5
     assert flow.weight[:, turned_away].sum() == 0
@@ -82,7 +82,7 @@ def test_says_nothing_of_what_has_no_texture_or_cannot_be_seen(body: Body, clip)
 def test_steadies_the_fit_of_jittering_landmarks(body: Body, clip) -> None:
     true, seen = clip
     plain = replace(seen, images=Stack(np.full_like(seen.images.pictures, 90)))
-    wanted = pose_chain(body, true).place[:, LIMBS].float()
+    wanted = pose_chain(body, true).position[:, LIMBS].float()
     errors, jitters = [], []
     for observations in (seen, plain):
         result, _ = track(observations, body, TrackOptions(focal=FOCAL))
@@ -94,7 +94,7 @@ def test_steadies_the_fit_of_jittering_landmarks(body: Body, clip) -> None:
 
 
 def test_points_are_spread_over_the_whole_body(body: Body) -> None:
-    chosen = spread_vertices(body, 60)
+    chosen = farthest_vertices(body, 60)
     places = body.template[chosen]
     assert len(set(chosen.tolist())) == 60
     distance = torch.cdist(places, places) + torch.eye(60)

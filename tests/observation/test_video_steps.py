@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from avatar.landmark_layouts import LAYOUTS
-from avatar.observation.confidence import frame_weights, temper
+from avatar.observation.confidence import frame_weights, reweight_confidence
 from avatar.observation.detectors.flip_test import FlipTestDetector
-from avatar.observation.keyframes import most_telling, sharpest_of_each, sharpness
+from avatar.observation.keyframes import select_keyframes, sharpest_per_segment, sharpness
 from avatar.observation.left_right import fix_left_right_swaps
 from avatar.observation.matting import background_plate, largest_region, refine_mask
-from avatar.observation.person_tracks import People
+from avatar.observation.person_tracks import PersonTracker
 from avatar.types import Detection
 
 LAYOUT = LAYOUTS["blazepose33"]
@@ -67,7 +67,7 @@ def test_flipped_legs_are_put_right_alone():
 def test_a_jumping_landmark_loses_confidence():
     flat, _ = turning_person()
     flat[20, 16, 0] += 120
-    tempered = temper(flat, np.zeros(flat.shape[:2], bool))
+    tempered = reweight_confidence(flat, np.zeros(flat.shape[:2], bool))
     assert tempered[20, 16, 2] < 0.3
     assert tempered[5:15, :, 2].min() > 0.85
     assert np.array_equal(tempered[..., :2], flat[..., :2])
@@ -88,10 +88,10 @@ def test_blur_lowers_sharpness():
 
 
 def test_selection_prefers_sharp_and_different_frames():
-    assert sharpest_of_each(np.array([1.0, 5, 2, 0, 3, 9]), 2).tolist() == [1, 5]
+    assert sharpest_per_segment(np.array([1.0, 5, 2, 0, 3, 9]), 2).tolist() == [1, 5]
     views = np.array([[0.0], [0.01], [1.0], [1.01], [2.0]])
-    assert most_telling(views, np.array([1.0, 2, 1, 2, 1]), 3).tolist() == [1, 3, 4]
-    assert most_telling(views, np.ones(5), 9).tolist() == [0, 1, 2, 3, 4]
+    assert select_keyframes(views, np.array([1.0, 2, 1, 2, 1]), 3).tolist() == [1, 3, 4]
+    assert select_keyframes(views, np.ones(5), 9).tolist() == [0, 1, 2, 3, 4]
 
 
 class OneSided:
@@ -121,22 +121,22 @@ def detection(x: float, size: float = 100) -> Detection:
 
 
 def test_people_keep_their_identity_whatever_the_order():
-    people = People()
+    people = PersonTracker()
     for frame in range(12):
         pair = [detection(50 + frame), detection(300 - frame)]
         people.add(frame, frame / 10, pair if frame % 2 else pair[::-1], [1.0, 1.0])
-    assert len(people.persons) == 2
-    for person in people.persons:
+    assert len(people.tracks) == 2
+    for person in people.tracks:
         assert np.abs(np.diff([keypoints[0, 0] for keypoints in person.keypoints])).max() == 1
 
 
 def test_presence_is_size_times_time():
-    people = People()
+    people = PersonTracker()
     for frame in range(30):
         passing = [detection(400, size=150)] if frame < 12 else []
         people.add(frame, frame / 10, [*passing, detection(50)], [1.0] * (1 + len(passing)))
     who, note = people.choose(None, "a.mp4", 30)
-    assert people.persons[who].keypoints[0][0, 0] == 50 and "2 persons" in note
+    assert people.tracks[who].keypoints[0][0, 0] == 50 and "2 persons" in note
 
 
 def scene(moving: bool) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:

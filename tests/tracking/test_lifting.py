@@ -15,8 +15,8 @@ from avatar.landmark_layouts import LAYOUTS
 from avatar.tracking import TrackOptions, track
 from avatar.tracking.kinematics import move_points, pose_chain
 from avatar.tracking.landmarks import landmark_points
-from avatar.tracking.lifting import lifted
-from avatar.tracking.problem import LIFTED_TRUST, prepare
+from avatar.tracking.lifting import lift_to_3d
+from avatar.tracking.problem import LIFTED_CONFIDENCE, build_problem
 from avatar.types import Observations
 
 from .synthetic import FOCAL, observed, truth
@@ -51,7 +51,7 @@ def test_depth_follows_from_widths_lengths_and_noses(body: Body, turn: float, la
     points, _ = landmark_points(body, layout)
     exact = move_points(pose_chain(body, true), true, points).x
     pixels = seen.keypoints[..., :2].double()
-    guess = lifted(pixels, points.rest, LAYOUTS[layout].names, seen.times.double())
+    guess = lift_to_3d(pixels, points.rest, LAYOUTS[layout].names, seen.times.double())
     assert errors(guess, exact).mean() < 0.06 and errors(guess, exact).max() < 0.15
     # Turned by half a circle where the person is: the front was never taken for the back.
     wide = [LAYOUTS[layout].names.index(f"{side}_shoulder") for side in ("left", "right")]
@@ -62,11 +62,11 @@ def test_depth_follows_from_widths_lengths_and_noses(body: Body, turn: float, la
 def test_only_what_was_never_guessed_is_lifted(body: Body) -> None:
     true = truth(body, 24, math.pi)
     seen = observed(body, true, 0.5)
-    whole = prepare(seen, body, FOCAL, 1.7)
+    whole = build_problem(seen, body, FOCAL, 1.7)
     holes = seen.keypoints_3d.clone()
     elbow, wrist, knee = (ALL.index(name) for name in ("left_elbow", "left_wrist", "right_knee"))
     holes[:, wrist], holes[10, knee] = math.nan, math.nan
-    part = prepare(replace(seen, keypoints_3d=holes), body, FOCAL, 1.7)
+    part = build_problem(replace(seen, keypoints_3d=holes), body, FOCAL, 1.7)
     kept = [index for index in range(len(ALL)) if index not in (wrist, knee)]
     assert part.guess[:, kept].equal(whole.guess[:, kept])
     forearm = [part.guess[:, wrist] - part.guess[:, elbow], whole.guess[:, wrist] - whole.guess[:, elbow]]
@@ -77,7 +77,7 @@ def test_only_what_was_never_guessed_is_lifted(body: Body) -> None:
     trust = {
         tuple(bone): column for bone, column in zip(part.bones.tolist(), part.bone_confidence.unbind(1), strict=True)
     }
-    assert trust[name("left_elbow"), name("left_wrist")].eq(LIFTED_TRUST).all()
+    assert trust[name("left_elbow"), name("left_wrist")].eq(LIFTED_CONFIDENCE).all()
     thigh = trust[name("right_hip"), name("right_knee")]
     assert thigh[10] == 0 and thigh[:10].eq(1).all()
 
@@ -88,6 +88,6 @@ def test_recovers_a_known_motion_from_2d_alone(body: Body) -> None:
     seen = flat(observed(body, true, 0.5), "coco17")
     result, report = track(seen, body, TrackOptions(focal=FOCAL, height=height))
     joints = joint_transforms(body.rest(result.betas).joints, body.parents, result.poses)[:, LIMBS, :3, 3]
-    wanted = pose_chain(body, true).place[:, LIMBS].float()
+    wanted = pose_chain(body, true).position[:, LIMBS].float()
     assert errors(joints, wanted).mean() < 0.02
     assert report.reprojection < 1.5
