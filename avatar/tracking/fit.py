@@ -164,7 +164,7 @@ def initial_rotations(start: BodyTrack, problem: FitProblem) -> Float[Tensor, "n
     """
     if len(start) != len(problem):
         raise UsageError(
-            f"The motion to start from has {len(start)} poses, but {len(clip)} frames are tracked: give one a frame."
+            f"The motion to start from has {len(start)} poses, but {len(problem)} frames are tracked: give one a frame."
         )
     rotations = problem.body.rest_rotations.double().repeat(len(problem), 1, 1, 1)
     common = sum(a == b for a, b in zip(problem.body.joint_names, SMPL_JOINTS, strict=False))
