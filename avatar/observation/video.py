@@ -127,7 +127,7 @@ def _survey(
     """Detect everyone in the candidate frames, storing frames and coarse masks under `work` as it goes."""
     most = CANDIDATES * max_frames
     candidates = None if (source.expected_frames or most + 1) <= most else _candidates(source, most)
-    people, times, decode_simcc = PersonTracker(), [], 0
+    people, times, decoded = PersonTracker(), [], 0
 
     def look(item: tuple[int, float, UInt8[np.ndarray, "h w 3"]]):
         index, time, image = item
@@ -137,11 +137,11 @@ def _survey(
         return index, time, found, [sharpness(image, detection.mask) for detection in found]
 
     def wanted() -> Iterator[tuple[int, float, UInt8[np.ndarray, "h w 3"]]]:
-        nonlocal decode_simcc
-        for decode_simcc, (time, image) in enumerate(
+        nonlocal decoded
+        for decoded, (time, image) in enumerate(
             itertools.islice(source.frames(), None if candidates else most), 1
         ):
-            if candidates is None or decode_simcc - 1 in candidates:
+            if candidates is None or decoded - 1 in candidates:
                 times.append(time)
                 yield len(times) - 1, time, image
 
@@ -151,7 +151,7 @@ def _survey(
             for who, detection in zip(people.add(index, time, found, sharp), found, strict=True):
                 write_image(image_path(work / "people" / str(who), index), detection.mask)
             bar.step()
-    return people, times, _lost(source, decode_simcc)
+    return people, times, _lost(source, decoded)
 
 
 def _candidates(source: Video, most: int) -> set[int]:
@@ -164,9 +164,9 @@ def _candidates(source: Video, most: int) -> set[int]:
     return set(sharpest_per_segment(np.array(sharp), most).tolist())
 
 
-def _lost(source: Video, decode_simcc: int) -> list[str]:
+def _lost(source: Video, decoded: int) -> list[str]:
     expected = source.expected_frames
-    if expected is None or decode_simcc >= 0.95 * expected - 2:
+    if expected is None or decoded >= 0.95 * expected - 2:
         return []
     return [f"The file is damaged or cut off: {decoded} of about {expected} frames could be read and were used."]
 
