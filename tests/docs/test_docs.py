@@ -7,6 +7,8 @@ import re
 import shlex
 import subprocess
 import sys
+import tokenize
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,9 @@ OF_THE_SITE = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.
 OTHER_OPTIONS = {"--help", "--no-deps", "--strict", "--counts", "--sizes", "--repeats", "--times", "--expected"}
 OTHER_OPTIONS |= {"--hypothesis-profile", "--hypothesis-show-statistics", "--tyro-print-completion", "--train.*"}
 NOT_YET = {"--print-config", "--version"}  # options that the rebuilt command line brings
+
+TREES = ("docs",)  # whose comments and messages are held to the words as well; more join as they are edited
+FSTRING_MIDDLE = getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)  # f-strings are split from Python 3.12 on
 
 PER = "second|frame|joint|vertex|instant|camera|pixel|view|video|step|splat|Gaussian"
 # Banned word or phrase -> what to write.
@@ -103,6 +108,42 @@ def test_banned_words_are_found():
     bad = "a picture; the film; 30 frames a second; sown anew; untold; we renew; overlooked; so many; a film of it"
     assert len(banned_words(bad)) >= 9
     assert not banned_words(prose("Film a person. The filmed motion. `picture` [x](docs/pictures/film.png)"))
+
+
+@pytest.mark.parametrize("file", [file for tree in TREES for file in sorted((ROOT / tree).rglob("*.py"))], ids=name)
+def test_comments_and_messages_use_the_agreed_words(file):
+    assert not banned_words(words_of(file))
+
+
+def words_of(file: Path) -> str:
+    """The comments and the sentences (strings with a space, docstrings included) of a source file, on their lines."""
+    lines: dict[int, str] = {}
+    with tokenize.open(file) as stream:
+        for token in tokenize.generate_tokens(stream.readline):
+            sentence = token.type in (tokenize.STRING, FSTRING_MIDDLE) and " " in token.string
+            if token.type == tokenize.COMMENT or sentence:
+                for offset, line in enumerate(token.string.splitlines()):
+                    lines[token.start[0] + offset] = f"{lines.get(token.start[0] + offset, '')} {line}"
+    return prose("\n".join(lines.get(number, "") for number in range(1, max(lines, default=0) + 1)))
+
+
+def test_comments_and_messages_are_read(tmp_path):
+    file = tmp_path / "file.py"
+    file.write_text(
+        '"""A picture."""\nx = 1  # sown anew\nraise ValueError(f"{x} frames a second")\npicture = "picture"\n'
+    )
+    assert len(banned_words(words_of(file))) == 3
+
+
+def test_extras_named_in_the_text_exist():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = {
+        extra.strip()
+        for page in PAGES
+        for extras in re.findall(r"splat-avatar\[([\w, ]+)\]", page.read_text(encoding="utf-8"))
+        for extra in extras.split(",")
+    }
+    assert named and not named - {*project["optional-dependencies"], "NAME"}
 
 
 @functools.cache
