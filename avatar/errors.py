@@ -13,7 +13,7 @@ class UsageError(AvatarError):
     exit_code = 2
 
 
-def brief(error: BaseException) -> str:
+def short_message(error: BaseException) -> str:
     """What a library said, fit to stand in a sentence: its first line, printable and no longer than that.
 
     Libraries quote what they found in a broken file, which may be anything of any length.

@@ -16,13 +16,13 @@ Conventions, written once here and linked from everywhere:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor
 
 
@@ -50,6 +50,19 @@ class Cameras:
         chosen = slice(index, index + 1 or None) if isinstance(index, int) else index
         return replace(self, K=self.K[chosen], T_camera_world=self.T_camera_world[chosen])
 
+    @staticmethod
+    def cat(cameras: Sequence[Cameras]) -> Cameras:
+        """The cameras one after the other.
+
+        Raises:
+            ValueError: their images are of different sizes.
+        """
+        sizes = sorted({(camera.width, camera.height) for camera in cameras})
+        if len(sizes) != 1:
+            raise ValueError(f"Cameras of different image sizes cannot be concatenated: {sizes}.")
+        K, T = (torch.cat([getattr(camera, name) for camera in cameras]) for name in ("K", "T_camera_world"))
+        return Cameras(K, T, *sizes[0])
+
     def to(self, device: torch.device | str) -> Cameras:
         return replace(self, K=self.K.to(device), T_camera_world=self.T_camera_world.to(device))
 
@@ -67,8 +80,8 @@ class Cameras:
 
 
 @runtime_checkable
-class Pictures(Protocol):
-    """Pictures read one at a time, when asked for: `len(pictures)` and `pictures[i] -> (h, w, 3) uint8`."""
+class Images(Protocol):
+    """Images read one at a time, when asked for: `len(images)` and `images[i] -> (h, w, 3) uint8`."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> UInt8[np.ndarray, "h w 3"]: ...
@@ -80,6 +93,57 @@ class Masks(Protocol):
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> UInt8[np.ndarray, "h w"]: ...
+
+
+@dataclass(frozen=True)
+class ImageList:
+    """Images or masks that are read when asked for.
+
+    Attributes:
+        count: how many there are; read: gives the one with an index from 0 to count - 1.
+    """
+
+    count: int
+    read: Callable[[int], np.ndarray]
+
+    @staticmethod
+    def of(images: Sequence[np.ndarray]) -> ImageList:
+        """A list of images that lie in memory."""
+        return ImageList(len(images), images.__getitem__)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int, /) -> np.ndarray:
+        if not -self.count <= index < self.count:
+            raise IndexError(index)
+        return self.read(index % self.count)
+
+
+@dataclass(frozen=True)
+class Detection:
+    """One person seen in one picture.
+
+    Attributes:
+        keypoints: x, y in pixels of that picture and a confidence in [0, 1], in the detector's layout.
+        keypoints_3d: the detector's guess in metres, hip-centred, camera axes; NaN where it makes none.
+        mask: soft mask of the person, 0 to 255.
+    """
+
+    keypoints: Float32[np.ndarray, "joints 3"]
+    keypoints_3d: Float32[np.ndarray, "joints 3"]
+    mask: UInt8[np.ndarray, "h w"]
+
+
+@runtime_checkable
+class LandmarkDetector(Protocol):
+    """Finds people and their landmarks. `detect` may be called from several threads."""
+
+    layout: str
+
+    def detect(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Detection]:
+        """Everyone found in one picture, the most certain first; an empty list where nobody is."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -103,7 +167,7 @@ class Observations:
         notes: what the user should know about it, one sentence each: frames lost, persons left out.
     """
 
-    images: Pictures
+    images: Images
     masks: Masks
     keypoints: Float[Tensor, "frames joints 3"]
     keypoints_3d: Float[Tensor, "frames joints 3"]
@@ -120,6 +184,24 @@ class Observations:
 
     def __len__(self) -> int:
         return self.keypoints.shape[0]
+
+
+@dataclass(frozen=True)
+class PosedImage:
+    """One image of the person with its camera, as large as the photo.
+
+    Attributes:
+        image: sRGB; mask: soft mask of the person; camera: one frame's.
+        weight: trust in the whole picture; trust: in each pixel, 0 to 255, or None for all wholly.
+        name: for messages.
+    """
+
+    image: UInt8[np.ndarray, "h w 3"]
+    mask: UInt8[np.ndarray, "h w"]
+    camera: Cameras
+    weight: float = 1.0
+    trust: UInt8[np.ndarray, "h w"] | None = None
+    name: str = "the photo"
 
 
 @dataclass(frozen=True)
@@ -141,6 +223,11 @@ class BodyPose:
 
     def __getitem__(self, index: int | slice | Tensor | list[int]) -> BodyPose:
         return BodyPose(self.root_position[index], self.rotations[index])
+
+    @staticmethod
+    def cat(poses: Sequence[BodyPose]) -> BodyPose:
+        """Batches of poses one after the other."""
+        return BodyPose(torch.cat([p.root_position for p in poses]), torch.cat([p.rotations for p in poses]))
 
     def to(self, device: torch.device | str) -> BodyPose:
         return BodyPose(self.root_position.to(device), self.rotations.to(device))

@@ -16,20 +16,20 @@ import torch
 import tyro
 
 from avatar.body import Body, load_body
-from avatar.datasets.capture import Clip, FolderMasks, load_capture
+from avatar.datasets.capture import Clip, load_capture
 from avatar.errors import AvatarError
 from avatar.evaluation.alignment import FoundPerson, nearest_frame
 from avatar.evaluation.evaluate import evaluate_run
 from avatar.evaluation.oracle import oracle_track
-from avatar.io.files import read_json, replacing, write_json
+from avatar.io.files import atomic_write, read_json, write_json
 from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track, save_track
-from avatar.observation import video as observe
-from avatar.pipeline.run_folder import Run
+from avatar.observation import observe
+from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.settings import Settings, build, merged, read_preset
 from avatar.tracking import TrackOptions, track
 from avatar.training.trainer import Trainer
-from avatar.types import BodyTrack, Observations
+from avatar.types import BodyTrack, ImageList, Observations
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,13 @@ def main(
     changed = {name: value for name, value in (("steps", steps), ("long_side", long_side)) if value is not None}
     values = {"source": str(truth.clip(clip).video), "preset": preset, "device": "cpu", "train": changed}
     settings = build(Settings, merged(read_preset(preset), values), preset)
-    source = Run(found or out / "found")
+    source = RunFolder(found or out / "found")
     observations, found_track = _found(source, truth.clip(clip), body)
     rows = []
     for number, way in enumerate(WAYS, start=1):
         if only and number not in only:
             continue
-        run = Run(out / f"way{number}")
+        run = RunFolder(out / f"way{number}")
         if not (run.folder / "evaluation.json").is_file():
             if not run.avatar.is_file():
                 _train(run, way, settings, truth.clip(clip), observations, source.observations, found_track, body)
@@ -105,12 +105,12 @@ def main(
     text = "\n".join(
         [f"Trained on `{clip}`, {settings.train.steps} steps, seed {settings.train.seed}.", "", *_head(), *rows]
     )
-    with replacing(out / "ablation.md") as temporary:
+    with atomic_write(out / "ablation.md") as temporary:
         temporary.write_text(text + "\n")
     print(text)
 
 
-def _found(run: Run, clip: Clip, body: Body) -> tuple[Observations, BodyTrack]:
+def _found(run: RunFolder, clip: Clip, body: Body) -> tuple[Observations, BodyTrack]:
     """What the program finds in the video by itself, made once."""
     if not (run.observations / "observations.npz").is_file():
         observe(clip.video, run.observations)
@@ -121,7 +121,7 @@ def _found(run: Run, clip: Clip, body: Body) -> tuple[Observations, BodyTrack]:
 
 
 def _train(
-    run: Run,
+    run: RunFolder,
     way: Way,
     settings: Settings,
     clip: Clip,
@@ -136,7 +136,7 @@ def _train(
     shown = [frame for frame in frames if frame is not None]
     given = observations
     if way.true_masks:
-        given = replace(given, masks=FolderMasks(tuple(clip.masks.paths[frame] for frame in shown)))
+        given = replace(given, masks=ImageList(len(shown), lambda index: clip.masks[shown[index]]))
     start = found
     if way.true_joints:
         start = oracle_track(FoundPerson(body, body.rest(found.betas), found), clip, shown)

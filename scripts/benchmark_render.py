@@ -24,7 +24,7 @@ import tyro
 
 from avatar.geometry import rotation_from_rotvec
 from avatar.kernels.threads import set_threads
-from avatar.rendering import render
+from avatar.rendering.renderer import render
 from avatar.types import Cameras, Gaussians
 
 # Bones of a person 1.7 m tall: two end points and a radius, metres, Y up.

@@ -30,8 +30,8 @@ from avatar.geometry import rotation_from_rotvec
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import sample_on_surface, triangle_frames
 from avatar.pipeline.previews import bounding_box, to_bytes
-from avatar.rendering import render
 from avatar.rendering.camera_paths import orbit
+from avatar.rendering.renderer import render
 from avatar.training.config import TrainConfig
 from avatar.training.trainer import Trainer
 from avatar.types import BodyPose, BodyTrack, Observations

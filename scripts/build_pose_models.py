@@ -22,7 +22,7 @@ from pathlib import Path
 
 import tyro
 
-from avatar.io.files import replacing
+from avatar.io.files import atomic_write
 
 DETECTOR = "mediapipe/modules/pose_detection/pose_detection.tflite"
 PALMS = "mediapipe/modules/palm_detection/palm_detection_full.tflite"
@@ -74,7 +74,7 @@ def hands(wheel: tyro.conf.Positional[Path], out: Path) -> None:
 
 def write_bundle(parts: dict[str, bytes], out: Path) -> None:
     """Store the networks as MediaPipe's task API wants them: uncompressed."""
-    with replacing(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as bundle:
+    with atomic_write(out) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as bundle:
         for name, content in parts.items():
             # A fixed date, so that the same packages give the same bytes.
             bundle.writestr(zipfile.ZipInfo(name), content)

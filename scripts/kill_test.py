@@ -27,11 +27,11 @@ import tyro
 from avatar.errors import AvatarError
 from avatar.io.assets import asset_path
 from avatar.io.files import read_json
-from avatar.io.images import VideoWriter, open_video
 from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track
-from avatar.model.avatar import read_avatar_file
-from avatar.pipeline.run_folder import Run
+from avatar.io.videos import VideoWriter, open_video
+from avatar.model.avatar_file import read_avatar_file
+from avatar.pipeline.run_folder import RunFolder
 
 SIDE, EVERY = 288, 7  # of the clip: longer side in pixels, and every so many-th frame
 PRESET = """max_frames = 6
@@ -101,7 +101,7 @@ def finish(process: subprocess.Popen[bytes], source: Path) -> None:
         raise AvatarError(f"avatar create ended with {process.returncode}: {message.strip()[-500:]}")
 
 
-def readable(run: Run) -> str:
+def readable(run: RunFolder) -> str:
     """Names of the stages that the folder holds; every file under its final name must be whole.
 
     Raises:
@@ -123,7 +123,7 @@ def readable(run: Run) -> str:
     return " ".join(held) or "nothing"
 
 
-def difference(first: Run, second: Run) -> float:
+def difference(first: RunFolder, second: RunFolder) -> float:
     """Largest difference of any number of the two avatars; infinite where their sizes differ."""
     one, other = read_avatar_file(first.avatar)[1], read_avatar_file(second.avatar)[1]
     if {name: value.shape for name, value in one.items()} != {name: value.shape for name, value in other.items()}:
@@ -131,7 +131,7 @@ def difference(first: Run, second: Run) -> float:
     return max(float((one[name].double() - other[name].double()).abs().max()) for name in one if one[name].numel())
 
 
-def kill_once(source: Path, undisturbed: Run, run: Run, after: float) -> Kill | None:
+def kill_once(source: Path, undisturbed: RunFolder, run: RunFolder, after: float) -> Kill | None:
     """Begin a run, kill it after so much processor time, look at what is left, and finish it; None if it had ended."""
     if not killed(create(source, run.folder), after):
         return None
@@ -156,7 +156,7 @@ def main(times: int = 50, source: Path | None = None, seed: int = 0, folder: Pat
     moments = random.Random(seed)
     with tempfile.TemporaryDirectory(dir=folder) as place:
         small = small_source(source or asset_path("clips", "turn.mp4"), Path(place))
-        undisturbed = Run(Path(place) / "undisturbed")
+        undisturbed = RunFolder(Path(place) / "undisturbed")
         # Twice: the first run on a machine compiles.
         for _ in range(2):
             shutil.rmtree(undisturbed.folder, ignore_errors=True)
@@ -167,7 +167,7 @@ def main(times: int = 50, source: Path | None = None, seed: int = 0, folder: Pat
         print(f"undisturbed: {whole:.1f} s of processor time", flush=True)
         done, lost, same = 0, 0, 0
         while done < times:
-            run = Run(Path(place) / f"killed{done}")
+            run = RunFolder(Path(place) / f"killed{done}")
             moment = moments.uniform(0, whole)
             try:
                 kill = kill_once(small, undisturbed, run, moment)

@@ -55,10 +55,11 @@ def make_sound(folder: Path) -> dict[str, Path]:
     """One small sound file for each reader, from which the broken ones are made."""
     from avatar.body import load_body
     from avatar.io.assets import asset_path
+    from avatar.io.camera_file import save_cameras
     from avatar.io.track_file import save_track
     from avatar.model.avatar import Avatar
     from avatar.model.gaussians import sample_on_surface, triangle_frames
-    from avatar.rendering.camera_paths import front, save_cameras
+    from avatar.rendering.camera_paths import front
     from avatar.types import BodyPose, BodyTrack
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -20,8 +20,8 @@ from avatar.model.avatar import Avatar
 from avatar.pipeline.export import open_run
 from avatar.pipeline.motions import motion_by_name, motions_for_page
 from avatar.pipeline.previews import bounding_box
-from avatar.rendering import render
 from avatar.rendering.camera_paths import front
+from avatar.rendering.renderer import render
 from avatar.types import BodyPose
 
 UNSEEN = "arm-circles"

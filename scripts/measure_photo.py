@@ -18,17 +18,18 @@ from avatar.evaluation.drive import LIMBS
 from avatar.evaluation.targets import Placement
 from avatar.geometry import transform
 from avatar.io.files import write_json
-from avatar.io.images import open_video, write_image
+from avatar.io.images import write_image
+from avatar.io.videos import open_video
 from avatar.metrics import images as metrics
 from avatar.novel_views.generator import View
-from avatar.novel_views.observations import gather, seen_by
+from avatar.novel_views.observations import assign_frames, gather
 from avatar.novel_views.placement import camera_angles
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.photo import observe_photo
 from avatar.pipeline.photo import body_vertices, middle, photo_sights, photo_training, placed_sight, with_views
 from avatar.pipeline.previews import to_bytes
 from avatar.pipeline.settings import Settings, build, merged, read_preset
-from avatar.rendering import render
+from avatar.rendering.renderer import render
 from avatar.tracking.multiview import fit_views
 from avatar.training.trainer import Trainer
 from avatar.training.view_alignment import ViewAlignment
@@ -104,7 +105,7 @@ def measure(
             taken, pose, lost = with_views(settings, photo, sights, rough, pose, body, alignment)
             print(mode, lost, [round(s.weight, 2) for s in taken])
         observations = gather(photo, taken)
-        begun = seen_by(pose, observations)
+        begun = assign_frames(pose, observations)
         config = photo_training(settings.train, len(observations))
         result = Trainer(observations, begun, body, config, settings.device, settings.backend).run()
         result.avatar.save(out / f"{mode}.safetensors")

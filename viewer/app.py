@@ -29,7 +29,7 @@ from avatar.viewer.subject import Subject
 from avatar.viewer.timeline_panel import add_keys, timeline_panel
 from avatar.viewer.uploads import limit_uploads
 
-LOG = logging.getLogger("avatar")
+logger = logging.getLogger("avatar")
 MOST_UPDATES = 30.0  # a second; browsers and networks gain nothing from more
 PANEL_UPDATES = 8.0  # a second, while a motion plays
 IDLE_SECONDS = 0.1
@@ -106,7 +106,7 @@ class Viewer:
             except AvatarError as error:
                 self.store.set(message=str(error))
             except Exception:  # one picture that fails must not end the viewer for all tabs
-                LOG.exception("The viewer could not draw %s.", state.clip)
+                logger.exception("The viewer could not draw %s.", state.clip)
                 self.store.set(message="This could not be drawn; the log says why.")
             drawn = state
             if state.playing:

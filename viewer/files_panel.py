@@ -15,7 +15,7 @@ from avatar.exporters.html import write_page
 from avatar.exporters.splats import write_ply
 from avatar.motion.motion import still_track
 from avatar.pipeline.motions import FILMED, motions_for_page
-from avatar.pipeline.run_folder import Run
+from avatar.pipeline.run_folder import RunFolder
 from avatar.types import BodyTrack
 from avatar.viewer.clips import TRAINING, Clip
 from avatar.viewer.state import Store
@@ -55,7 +55,7 @@ def _page(subject: Subject, store: Store, path: Path) -> None:
     """The page with the motion that is shown first, then the filmed and some built-in ones."""
     assert subject.folder is not None
     clip = subject.clip(store.state.clip)
-    rest = motions_for_page(Run(subject.folder), subject.avatar, ())
+    rest = motions_for_page(RunFolder(subject.folder), subject.avatar, ())
     shown = {_page_name(clip.name): track_of(clip)}
     write_page(subject.avatar, shown | {k: v for k, v in rest.items() if k not in shown}, path, subject.folder.name)
 

@@ -12,7 +12,7 @@ import viser
 from jaxtyping import Float, UInt8
 
 from avatar.geometry import invert_rigid, rigid, rotation_from_quat
-from avatar.rendering import chosen_backend, render
+from avatar.rendering.renderer import render, resolve_backend
 from avatar.types import Cameras, Gaussians
 from avatar.viewer.state import ViewState
 from avatar.viewer.subject import Moment, Subject
@@ -39,7 +39,7 @@ class PictureLayer:
 
     def __init__(self, server: viser.ViserServer, subject: Subject) -> None:
         self.server, self.subject = server, subject
-        self.backend = chosen_backend("auto", subject.avatar.device)
+        self.backend = resolve_backend("auto", subject.avatar.device)
         self.sent: dict[int, Sent] = {}
 
     def show(self, state: ViewState, moment: Moment) -> None:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from avatar.io.images import VideoWriter
+from avatar.io.videos import VideoWriter
 from avatar.rendering.camera_paths import front, orbit
 from avatar.types import BodyPose, Cameras, Gaussians
 from avatar.viewer.clips import Clip

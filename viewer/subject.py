@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar.model.avatar import Avatar
-from avatar.pipeline.run_folder import Run
+from avatar.pipeline.run_folder import RunFolder
 from avatar.types import BodyPose, BodyTrack, Gaussians, Observations
 from avatar.viewer.clips import TRAINING, Clip, Source, builtin_clips, clip_of_track, file_clips
 from avatar.viewer.state import Colors, ViewState
@@ -154,7 +154,7 @@ def open_run(folder: Path, device: str = "cpu") -> Subject:
     from avatar.io.observations_file import load_observations
     from avatar.io.track_file import load_track
 
-    run = Run(folder)
+    run = RunFolder(folder)
     run.require_avatar()
     avatar = Avatar.load(run.avatar).on(device)
     track = load_track(run.track) if run.track.is_file() else None

@@ -15,7 +15,7 @@ from torch import Tensor
 from avatar.body.model import Body, Kind
 from avatar.body.parts import parts_by_joint
 from avatar.body.skeleton import SMPL_JOINTS, SMPLH_JOINTS, SMPLX_JOINTS
-from avatar.errors import AvatarError, brief
+from avatar.errors import AvatarError, short_message
 from avatar.geometry import rotation_from_rotvec
 from avatar.io.assets import asset_path
 from avatar.io.files import require_file
@@ -75,7 +75,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     except AvatarError:
         raise
     except Exception as error:  # zipfile, zlib, struct and NumPy each raise their own kinds on broken files
-        raise AvatarError(f"{path} is not a readable npz file of plain arrays: {brief(error)}.") from error
+        raise AvatarError(f"{path} is not a readable npz file of plain arrays: {short_message(error)}.") from error
 
 
 def _body(name: str, path: Path, arrays: Mapping[str, Any]) -> Body:

@@ -76,13 +76,13 @@ def animate(
     from avatar.motion.motion import ReadOptions
     from avatar.motion.retarget import Retargeting, retarget
     from avatar.motion.text.pose_file import pose_from_option
-    from avatar.pipeline.create import chosen_device
     from avatar.pipeline.film import Shot, find_motion, motion_of_pose, parse_size
     from avatar.pipeline.film import animate as film
-    from avatar.pipeline.run_folder import Run
+    from avatar.pipeline.run_folder import RunFolder
+    from avatar.rendering.devices import resolve_device
 
     words = parse_words(shape)
-    place = Run(run)
+    place = RunFolder(run)
     place.require_avatar()
     width, height = parse_size(size)
     shot = Shot(camera or ("follow" if pose is None else "orbit"), width, height, background)
@@ -92,7 +92,7 @@ def animate(
     else:
         moved = motion_of_pose(pose_from_option(pose or ""))
         facing = "keep"
-    subject = Avatar.load(place.avatar).on(chosen_device(device)).reshape_by(words)
+    subject = Avatar.load(place.avatar).on(resolve_device(device)).reshape_by(words)
     track = retarget(moved, subject.rest, Retargeting(fps, start, end, speed, loop, facing, feet))
     if out is None:
         name = Path(motion).stem if motion is not None else "pose"

@@ -71,9 +71,10 @@ def create(
         overwrite: replace an older run in the same folder.
         resume: finish a run that was stopped, with the configuration that it was begun with.
     """
-    from avatar.pipeline.run_folder import Run, say, writing
+    from avatar.pipeline.run_folder import RunFolder, locked_run
+    from avatar.runtime.logging import logger
 
-    run = Run(out or Path("runs") / source.stem)
+    run = RunFolder(out or Path("runs") / source.stem)
     if not resume and not source.exists():
         raise UsageError(f"There is no file {source}.")
     asked = {
@@ -89,7 +90,7 @@ def create(
             raise UsageError(f"With --protocol the dataset says all of that: leave out --{', --'.join(useless)}.")
     elif not resume and source.is_dir():
         raise UsageError(f"{source} is a folder: give a video or a photo, or --protocol for a public dataset.")
-    with writing(run, overwrite, resume):
+    with locked_run(run, overwrite, resume):
         from avatar.io.files import write_json
         from avatar.observation.photo import is_photo
         from avatar.pipeline.create import create as make
@@ -98,20 +99,20 @@ def create(
         if settings.views != "none" and not is_photo(source):
             raise UsageError(f"--views is for photos, and {source} is none.")
         write_json(run.config, settings.as_dict())
-        say(f"{source} -> {run.folder}, on {settings.device} with the {settings.backend} renderer")
+        logger.info(f"{source} -> {run.folder}, on {settings.device} with the {settings.backend} renderer")
         report = make(run, settings, _preview(viewer))
     _tell(run, report)
 
 
 def _settings(source: Path, preset: str, asked: dict):
-    from avatar.pipeline.create import chosen_device
     from avatar.pipeline.settings import Settings, build, merged, read_preset
-    from avatar.rendering import chosen_backend
+    from avatar.rendering.devices import resolve_device
+    from avatar.rendering.renderer import resolve_backend
 
     given = {name: value for name, value in asked.items() if value is not None and name != "train"}
     given["train"] = {name: value for name, value in asked["train"].items() if value is not None}
-    given["device"] = chosen_device(asked["device"])
-    given["backend"] = chosen_backend(asked["backend"], given["device"])
+    given["device"] = resolve_device(asked["device"])
+    given["backend"] = resolve_backend(asked["backend"], given["device"])
     values = merged(read_preset(preset), {**given, "source": str(source), "preset": preset})
     return build(Settings, values, f"the preset {preset}")
 

@@ -28,7 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     reads the output any more."""
     import tyro
 
-    from avatar.errors import AvatarError, brief
+    from avatar.errors import AvatarError, short_message
+    from avatar.runtime.logging import log_to_terminal
+
+    log_to_terminal()
 
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -45,8 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
     except OSError as error:  # what the system refuses, wherever it was met: a name too long, a folder closed to us
-        place = "" if error.filename is None else f"{brief(ValueError(error.filename))}: "
-        print(f"error: {place}{error.strerror or brief(error)}.", file=sys.stderr)
+        place = "" if error.filename is None else f"{short_message(ValueError(error.filename))}: "
+        print(f"error: {place}{error.strerror or short_message(error)}.", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         print("stopped.", file=sys.stderr)

@@ -13,32 +13,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import rigid, rotation_from_rotvec
 from avatar.io.files import read_json, read_npz
 from avatar.io.images import read_image, read_mask
-from avatar.types import Cameras
+from avatar.types import Cameras, ImageList
 
 # Rows: our x, y, z in the files' axes.
 R_WORLD_CAPTURE = ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0))
 JOINTS = 24
 GROUPS = ("novel_view", "novel_pose")
-
-
-@dataclass(frozen=True)
-class FolderMasks:
-    """The true masks of a clip, read when asked for."""
-
-    paths: tuple[Path, ...]
-
-    def __len__(self) -> int:
-        return len(self.paths)
-
-    def __getitem__(self, index: int, /) -> UInt8[np.ndarray, "h w"]:
-        return read_mask(self.paths[index])
 
 
 @dataclass(frozen=True)
@@ -86,7 +73,7 @@ class Clip:
     fps: float
     skeleton: Skeleton
     cameras: Cameras
-    masks: FolderMasks
+    masks: ImageList
 
     def __len__(self) -> int:
         return len(self.skeleton)
@@ -200,7 +187,14 @@ def _clip(folder: Path) -> Clip:
     if len(truth.cameras) != 1:
         raise AvatarError(f"{folder / 'gt.npz'} has {len(truth.cameras)} cameras; a clip has one, which stands still.")
     cameras = truth.cameras[[0] * count]
-    return Clip(folder.name, folder / "video.mp4", float(fps), truth.skeleton, cameras, FolderMasks(masks))
+    return Clip(
+        folder.name,
+        folder / "video.mp4",
+        float(fps),
+        truth.skeleton,
+        cameras,
+        ImageList(count, lambda index: read_mask(masks[index])),
+    )
 
 
 def _held_out(folder: Path, truth: _Truth) -> list[HeldOut]:

@@ -15,10 +15,11 @@ import torch
 from jaxtyping import Float
 
 from avatar.body.skeleton import SMPL_JOINTS
-from avatar.datasets.capture import R_WORLD_CAPTURE, Clip, FolderMasks, Skeleton
+from avatar.datasets.capture import R_WORLD_CAPTURE, Clip, Skeleton
 from avatar.datasets.posed import camera_in
 from avatar.errors import AvatarError, UsageError
 from avatar.io.files import read_json, read_npz
+from avatar.types import ImageList
 
 CAMERAS, JOINTS = "cameras.json", "joints.npz"
 
@@ -54,7 +55,7 @@ def read_stations(folder: Path) -> dict[str, Station]:
                 size = int(entry["width"]), int(entry["height"])
                 camera = camera_in(torch.tensor(R_WORLD_CAPTURE), K, R, t, size)[[0] * len(joints)]
                 lens = np.array(entry["distortion_k1k2p1p2"], np.float64).reshape(4)
-                stations[name] = Station(Clip(name, video, fps, Skeleton(joints), camera, FolderMasks(())), lens)
+                stations[name] = Station(Clip(name, video, fps, Skeleton(joints), camera, ImageList.of(())), lens)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise AvatarError(f"{folder / CAMERAS} is no camera file of this layout: {error!r}.") from error
     if not stations:

@@ -21,8 +21,8 @@ from torch import Tensor
 from avatar.datasets.posed import PosedDataset, Shot, SmplPoses, camera_in, prepared, require_all
 from avatar.errors import AvatarError, UsageError
 from avatar.io.files import read_npz
-from avatar.io.images import open_video
 from avatar.io.pickles import read_pickle
+from avatar.io.videos import open_video
 
 # First and last frame of training and of test, and the step of both (InstantAvatar's configuration of each subject).
 SPLITS = {

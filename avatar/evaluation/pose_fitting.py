@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from avatar.evaluation.targets import FinishedRun, Target
-from avatar.rendering import render
+from avatar.rendering.renderer import render
 from avatar.training import losses
 from avatar.training.config import LearningRates
 from avatar.training.pose_refinement import PoseRefinement
@@ -45,7 +45,7 @@ def fit_pose(opened: FinishedRun, target: Target, backend: str, steps: int = STE
     )
     for _ in range(steps):
         out = render(opened.avatar.pose(refinement.pose(0)), camera, backend)
-        seen = losses.compare(out, rgb, mask, black)
+        seen = losses.photometric_loss(out, rgb, mask, black)
         optimizer.zero_grad(set_to_none=True)
         (seen.difference + seen.coverage).backward()
         optimizer.step()

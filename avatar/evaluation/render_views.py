@@ -15,11 +15,11 @@ from avatar.datasets.capture import read_capture_cameras, read_capture_skeleton
 from avatar.errors import AvatarError, UsageError
 from avatar.evaluation.drive import drive
 from avatar.evaluation.targets import FinishedRun, Placement
+from avatar.io.camera_file import load_cameras
 from avatar.io.files import read_json, read_npz
 from avatar.io.images import write_image
 from avatar.io.track_file import load_track
-from avatar.rendering import render
-from avatar.rendering.camera_paths import load_cameras
+from avatar.rendering.renderer import render
 from avatar.runtime.progress import progress
 from avatar.types import BodyPose, Cameras, RenderOutput
 
@@ -37,7 +37,8 @@ def read_shots(opened: FinishedRun, cameras: Path, poses: Path, training_camera:
     """Read what shall be rendered.
 
     Args:
-        cameras: a camera file of ours (`avatar.rendering.camera_paths`), a track (its cameras), or a capture's cameras.json or gt.npz.
+        cameras: a camera file of ours (`avatar.rendering.camera_paths`), a track (its cameras), or a capture's
+            cameras.json or gt.npz.
         poses: a track, or a capture's gt.npz, whose true joints drive the body by inverse kinematics.
         training_camera: the capture's camera file of the clip that the run was trained on: capture files are then
             placed in the run's world through it, so that the learned light falls from the right side.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from avatar.evaluation.scores import BACKGROUNDS, Judged
-from avatar.io.files import replacing
+from avatar.io.files import atomic_write
 from avatar.metrics.images import BOX_MARGIN, LpipsNet
 
 LPIPS_FACTOR = 1000  # LPIPS is printed times a thousand, as in most papers, and says so
@@ -58,7 +58,7 @@ def write_page(path: Path, title: str, text: str, judged: Sequence[Judged]) -> N
         "<h2>Pictures, the worst first: truth, avatar, difference</h2>"
         f"{figures}\n"
     )
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(content, encoding="utf-8")
 
 

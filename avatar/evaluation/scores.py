@@ -19,7 +19,8 @@ from avatar.evaluation.drive import HIPS, SCORED
 from avatar.evaluation.targets import SIDE_DEGREES, FinishedRun, Target
 from avatar.geometry import procrustes
 from avatar.metrics import images as metrics
-from avatar.rendering import render
+from avatar.metrics import poses as pose_metrics
+from avatar.rendering.renderer import render
 from avatar.types import Cameras
 
 BACKGROUNDS = {"white": 1.0, "black": 0.0}
@@ -139,25 +140,25 @@ def pose_scores(opened: FinishedRun, clip: Clip, placement: Placement) -> dict[s
     hips_off = (found[:, list(HIPS)] - truth[:, list(HIPS)]).mean(1)
     centred = Ts.clone()
     centred[..., :3, 3] -= hips_off[:, None]
-    offset = metrics.with_constant_offsets(centred, truth)
+    offset = pose_metrics.with_constant_offsets(centred, truth)
     chosen, hips = list(SCORED), [SCORED.index(hip) for hip in HIPS]
     fps = (len(frames) - 1) / max(float(clip.times[frames[-1]] - clip.times[frames[0]]), 1e-6)
-    contact = metrics.standing(truth[:, FEET], fps)
-    sliding = metrics.foot_sliding(found[:, FEET], contact, fps)
-    true_sliding = metrics.foot_sliding(truth[:, FEET], contact, fps)
+    contact = pose_metrics.standing(truth[:, FEET], fps)
+    sliding = pose_metrics.foot_sliding(found[:, FEET], contact, fps)
+    true_sliding = pose_metrics.foot_sliding(truth[:, FEET], contact, fps)
     return {
         "frames": len(frames),
         "scale": placement.scale,
         "size_after_scale": float(procrustes(truth[:, chosen], found[:, chosen])[0].mean()),
         "focal_ratio": _relative_focal(opened.cameras) / _relative_focal(clip.cameras),
         **{f"principal_point_{axis}_px": value for axis, value in _axis_off(opened.cameras, clip.cameras).items()},
-        "mpjpe_mm": 1e3 * float(metrics.mpjpe(found[:, chosen], truth[:, chosen], hips).mean()),
-        "pa_mpjpe_mm": 1e3 * float(metrics.pa_mpjpe(found[:, chosen], truth[:, chosen]).mean()),
-        "mpjpe_offsets_mm": 1e3 * float(metrics.mpjpe(offset[:, chosen], truth[:, chosen], hips).mean()),
-        "pa_mpjpe_offsets_mm": 1e3 * float(metrics.pa_mpjpe(offset[:, chosen], truth[:, chosen]).mean()),
+        "mpjpe_mm": 1e3 * float(pose_metrics.mpjpe(found[:, chosen], truth[:, chosen], hips).mean()),
+        "pa_mpjpe_mm": 1e3 * float(pose_metrics.pa_mpjpe(found[:, chosen], truth[:, chosen]).mean()),
+        "mpjpe_offsets_mm": 1e3 * float(pose_metrics.mpjpe(offset[:, chosen], truth[:, chosen], hips).mean()),
+        "pa_mpjpe_offsets_mm": 1e3 * float(pose_metrics.pa_mpjpe(offset[:, chosen], truth[:, chosen]).mean()),
         "hips_depth_rms_mm": 1e3 * float((hips_off @ depth).square().mean().sqrt()),
         "acceleration_error_m_s2": float(
-            metrics.acceleration_error(found[:, chosen], truth[:, chosen], fps).mean()
+            pose_metrics.acceleration_error(found[:, chosen], truth[:, chosen], fps).mean()
         ) if len(frames) > 2 else None,
         "foot_sliding_mm_s": None if sliding is None else 1e3 * sliding,
         "true_foot_sliding_mm_s": None if true_sliding is None else 1e3 * true_sliding,

@@ -20,8 +20,8 @@ from avatar.io.files import read_json
 from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track
 from avatar.model.avatar import Avatar
-from avatar.pipeline.run_folder import Run
-from avatar.training.trainer import held_out_frames
+from avatar.pipeline.run_folder import RunFolder
+from avatar.training.split import held_out_frames
 from avatar.types import BodyPose, BodyTrack, Cameras, Observations
 
 SIDE_DEGREES = 90.0
@@ -52,7 +52,7 @@ class Target:
 class FinishedRun:
     """A run folder that holds an avatar, opened."""
 
-    run: Run
+    run: RunFolder
     config: dict[str, Any]
     avatar: Avatar
     track: BodyTrack
@@ -76,7 +76,7 @@ def open_run(folder: Path) -> FinishedRun:
         UsageError: it holds no finished avatar, or its track has no cameras.
         AvatarError: its files are broken, or made with a body that is not here.
     """
-    run = Run(folder)
+    run = RunFolder(folder)
     run.require_avatar()
     track = load_track(run.track)
     if track.cameras is None:

@@ -21,7 +21,7 @@ from torch import Tensor
 from avatar import __version__
 from avatar.exporters.skin_weights import strongest_joints
 from avatar.geometry import quat_from_rotation, vertex_normals
-from avatar.io.files import replacing
+from avatar.io.files import atomic_write
 from avatar.model.avatar import Avatar
 from avatar.types import BodyPose, BodyTrack
 
@@ -95,7 +95,7 @@ def write_glb(
     }
     if animations:
         content["animations"] = animations
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(_container(content, bytes(buffer.data)))
 
 

@@ -25,7 +25,7 @@ from avatar import __version__
 from avatar.exporters.linear_correctives import RANK, Correctives, fit_correctives
 from avatar.exporters.skin_weights import strongest_joints
 from avatar.geometry import quat_from_rotation
-from avatar.io.files import replacing
+from avatar.io.files import atomic_write
 from avatar.model.avatar import Avatar
 from avatar.types import BodyPose, BodyTrack
 
@@ -111,7 +111,7 @@ def write_page(
         header=_embedded_json(header),
         payload=packed,
     )
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return PageReport(len(text.encode()), len(avatar), correctives.kept)
 

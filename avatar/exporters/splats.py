@@ -9,7 +9,7 @@ import torch
 
 from avatar import __version__
 from avatar.errors import AvatarError
-from avatar.io.files import replacing, write_json
+from avatar.io.files import atomic_write, write_json
 from avatar.types import Gaussians
 
 FIELDS = (
@@ -44,7 +44,7 @@ def ply_bytes(gaussians: Gaussians, comments: Iterable[str] = ()) -> bytes:
 
 def write_ply(gaussians: Gaussians, path: Path, comments: Iterable[str] = ()) -> None:
     """Write splats as `.ply`, replacing the file in one step."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(ply_bytes(gaussians, comments))
 
 
@@ -64,7 +64,7 @@ def write_packed(gaussians: Gaussians, path: Path) -> None:
     """
     kind = path.suffix[1:].lower()
     data = _converted(ply_bytes(gaussians), kind)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(data)
     write_json(path.with_name(path.name + ".json"), {"frame": FRAME_NOTE, "splats": len(gaussians)})
 

@@ -24,11 +24,11 @@ from avatar.body.skeleton import SMPL_JOINTS
 from avatar.body.skinning import joint_transforms
 from avatar.exporters.splats import FRAME_NOTE
 from avatar.geometry import project, quat_multiply, rotation_from_quat, rotation_from_rotvec, rotation_to_rotvec
-from avatar.io.files import replacing, write_json
+from avatar.io.files import atomic_write, write_json
 from avatar.io.images import write_image
 from avatar.model.avatar import Avatar
-from avatar.rendering import render
 from avatar.rendering.camera_paths import intrinsics, look_at
+from avatar.rendering.renderer import render
 from avatar.runtime.progress import progress
 from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians
 
@@ -163,7 +163,7 @@ def _write_depth(path: Path, depth: Float[Tensor, "h w"]) -> None:
     from PIL import Image
 
     steps = (depth / DEPTH_UNIT).round().clamp(0, 65535).cpu().numpy().astype(np.uint16)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         Image.fromarray(steps).save(temporary)
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from avatar.errors import AvatarError, UsageError, brief
+from avatar.errors import AvatarError, UsageError, short_message
 
-# What a killed process leaves beside its results begins so; see `sweep`.
+# What a killed process leaves beside its results begins so; see `remove_partial_files`.
 TEMPORARY = ".writing-"
 # The largest files of ours hold some hundred megabytes; beyond this a file is an attack.
 MOST_BYTES = 2 * 1024**3
@@ -23,7 +23,7 @@ MOST_JSON_BYTES = 256 * 1024**2
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; when the block ends well it takes `path`'s place in one step.
 
     The temporary file keeps the suffix, since many writers choose the format by it.
@@ -53,7 +53,7 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def sweep(folder: Path) -> None:
+def remove_partial_files(folder: Path) -> None:
     """Remove what a killed process had begun to write in `folder`, which nobody else may be writing now."""
     for path in folder.rglob(f"{TEMPORARY}*"):
         path.unlink(missing_ok=True)
@@ -62,7 +62,7 @@ def sweep(folder: Path) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON, replacing `path` in one step."""
     text = json.dumps(content, indent=2, allow_nan=False)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text + "\n")
 
 
@@ -79,12 +79,12 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except (ValueError, RecursionError, OSError) as error:
-        raise AvatarError(f"{path} is not a readable JSON file: {brief(error)}.") from error
+        raise AvatarError(f"{path} is not a readable JSON file: {short_message(error)}.") from error
 
 
 def write_npz(path: Path, **arrays: np.ndarray) -> None:
     """Write plain arrays as a compressed npz, replacing `path` in one step."""
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
 
 
@@ -104,7 +104,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except Exception as error:  # zipfile, zlib, struct and NumPy each raise their own kinds on broken files
-        raise AvatarError(f"{path} is not a readable npz file of plain arrays: {brief(error)}.") from error
+        raise AvatarError(f"{path} is not a readable npz file of plain arrays: {short_message(error)}.") from error
 
 
 def require_file(path: Path) -> None:
@@ -113,6 +113,6 @@ def require_file(path: Path) -> None:
         found = path.is_file()
     except (OSError, ValueError) as error:  # a name that is too long, a folder that may not be entered, a null byte
         reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{brief(ValueError(path))} cannot be read: {reason}.") from error
+        raise UsageError(f"{short_message(ValueError(path))} cannot be read: {reason}.") from error
     if not found:
         raise UsageError(f"There is no file {path}.")

@@ -1,4 +1,4 @@
-"""Reading and writing pictures, and the one place to import video reading and writing from."""
+"""Reading and writing images."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from avatar.errors import AvatarError
-from avatar.io.files import replacing, require_file
-from avatar.io.videos import MAX_PIXELS, Video, VideoWriter, open_video
+from avatar.io.files import atomic_write, require_file
 
-__all__ = ["Video", "VideoWriter", "open_video", "read_image", "read_mask", "write_image"]
+MAX_PIXELS = 50_000_000  # a frame of 8K has 33 million
 
 # Pillow knows dozens of formats; readers of odd ones are where its security bugs were.
 READABLE_FORMATS = ("PNG", "JPEG", "WEBP")
@@ -77,5 +76,5 @@ def write_image(path: Path, image: UInt8[np.ndarray, "h w *c"]) -> None:
     suffix = path.suffix.lower().replace(".jpeg", ".jpg")
     if suffix not in options:
         raise AvatarError(f"Cannot write a picture as {path.name}: use .png, .jpg or .webp.")
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         Image.fromarray(image).save(temporary, **options[suffix])

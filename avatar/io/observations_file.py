@@ -8,56 +8,42 @@ dataset) as `frames/00000.png`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from avatar.errors import AvatarError, brief
+from avatar.errors import AvatarError, short_message
 from avatar.io.files import read_npz, write_npz
 from avatar.io.images import read_image, read_mask, write_image
 from avatar.landmark_layouts import LAYOUTS
-from avatar.types import Cameras, Observations
+from avatar.types import Cameras, ImageList, Observations
 
 VERSION = 1
 
 
-@dataclass(frozen=True)
-class StoredPictures:
-    """The numbered pictures of a folder, read when asked for."""
-
-    folder: Path
-    count: int
-    read: Callable[[Path], np.ndarray]
-    suffix: str = ".png"
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, index: int, /) -> np.ndarray:
-        if not -self.count <= index < self.count:
-            raise IndexError(index)
-        return self.read(picture_path(self.folder, index % self.count, self.suffix))
+def stored_images(folder: Path, count: int, read: Callable[[Path], np.ndarray], suffix: str = ".png") -> ImageList:
+    """The numbered images of a folder."""
+    return ImageList(count, lambda index: read(image_path(folder, index, suffix)))
 
 
-def picture_path(folder: Path, index: int, suffix: str = ".png") -> Path:
+def image_path(folder: Path, index: int, suffix: str = ".png") -> Path:
     return folder / f"{index:05d}{suffix}"
 
 
 def frame_path(folder: Path, index: int) -> Path:
     """Where a frame of a video is kept."""
-    return picture_path(folder / "frames", index, ".jpg")
+    return image_path(folder / "frames", index, ".jpg")
 
 
-def stored_frames(folder: Path, count: int) -> StoredPictures:
-    suffix = ".png" if picture_path(folder / "frames", 0).is_file() else ".jpg"
-    return StoredPictures(folder / "frames", count, read_color, suffix)
+def stored_frames(folder: Path, count: int) -> ImageList:
+    suffix = ".png" if image_path(folder / "frames", 0).is_file() else ".jpg"
+    return stored_images(folder / "frames", count, read_color, suffix)
 
 
-def stored_masks(folder: Path, count: int) -> StoredPictures:
-    return StoredPictures(folder / "masks", count, read_mask)
+def stored_masks(folder: Path, count: int) -> ImageList:
+    return stored_images(folder / "masks", count, read_mask)
 
 
 def read_color(path: Path) -> UInt8[np.ndarray, "h w 3"]:
@@ -67,10 +53,10 @@ def read_color(path: Path) -> UInt8[np.ndarray, "h w 3"]:
 def save_observations(observations: Observations, folder: Path) -> None:
     """Write everything; `observations.npz` comes last, so that a folder that has it is whole."""
     for index in range(len(observations)):
-        write_image(picture_path(folder / "frames", index), observations.images[index])
-        write_image(picture_path(folder / "masks", index), observations.masks[index])
+        write_image(image_path(folder / "frames", index), observations.images[index])
+        write_image(image_path(folder / "masks", index), observations.masks[index])
         if observations.trust is not None:
-            write_image(picture_path(folder / "trust", index), observations.trust[index])
+            write_image(image_path(folder / "trust", index), observations.trust[index])
     save_arrays(observations, folder)
 
 
@@ -105,7 +91,9 @@ def load_observations(folder: Path) -> Observations:
     try:
         return _observations(arrays, folder)
     except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
-        raise AvatarError(f"{path} does not hold observations as this version writes them: {brief(error)}.") from error
+        raise AvatarError(
+            f"{path} does not hold observations as this version writes them: {short_message(error)}."
+        ) from error
 
 
 def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:
@@ -132,7 +120,7 @@ def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:
     return Observations(
         images=stored_frames(folder, count),
         masks=stored_masks(folder, count),
-        trust=StoredPictures(folder / "trust", count, read_mask) if (folder / "trust").is_dir() else None,
+        trust=stored_images(folder / "trust", count, read_mask) if (folder / "trust").is_dir() else None,
         layout=layout,
         instant=instant,
         width=width,

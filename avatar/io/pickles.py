@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from avatar.errors import AvatarError, brief
+from avatar.errors import AvatarError, short_message
 from avatar.io.files import require_file
 
 # Spread out, real joint regressors have half a million entries; a few bytes could ask for any number.
@@ -160,4 +160,4 @@ def read_pickle(path: Path) -> Any:
             "Do not open this file with other programs if you do not trust its source."
         ) from refused
     except Exception as error:  # a broken pickle can fail in any opcode with any kind of error
-        raise AvatarError(f"{path} is not a readable pickle of arrays: {brief(error)}.") from error
+        raise AvatarError(f"{path} is not a readable pickle of arrays: {short_message(error)}.") from error

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from avatar.errors import AvatarError, brief
+from avatar.errors import AvatarError, short_message
 from avatar.io.pickles import ALLOWED, Refused
 
 # Uncompressed, the largest motions are a few hundred megabytes; beyond this a file is an attack or no motion.
@@ -97,7 +97,7 @@ def read_pickle(data: bytes, name: str) -> Any:
     except Refused as refused:
         raise AvatarError(f"{name} was refused: {refused}, and a motion file may only hold arrays.") from refused
     except Exception as error:  # a hostile stream can break any of the steps above in its own way
-        raise AvatarError(f"{name} is not a pickle of plain arrays: {brief(error)}.") from error
+        raise AvatarError(f"{name} is not a pickle of plain arrays: {short_message(error)}.") from error
 
 
 def _decompressed(data: bytes) -> bytes:

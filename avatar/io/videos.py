@@ -20,9 +20,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from avatar.errors import AvatarError
-from avatar.io.files import replacing, require_file
+from avatar.io.files import atomic_write, require_file
+from avatar.io.images import MAX_PIXELS, write_image
 
-MAX_PIXELS = 50_000_000  # a frame of 8K has 33 million
 STALL_SECONDS = 60.0
 # Containers of filmed video only. Playlists and scripts (hls, concat, dash) can point ffmpeg at other files.
 CONTAINERS = "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,gif,ogg,asf,h264,hevc,m4v,yuv4mpegpipe,apng"
@@ -220,14 +220,12 @@ class VideoWriter:
 
     def __enter__(self) -> VideoWriter:
         if self.path.suffix != ".png":
-            self._temporary = self._stack.enter_context(replacing(self.path))
+            self._temporary = self._stack.enter_context(atomic_write(self.path))
         return self
 
     def add(self, frame: UInt8[np.ndarray, "h w c"]) -> None:
         """Append one (h, w, 3) frame, or (h, w, 4) with straight alpha. All frames have the first one's shape."""
         if self.path.suffix == ".png":
-            from avatar.io.images import write_image
-
             write_image(self.path.with_name(self.path.name % self.count), frame)
         else:
             self._process = self._process or self._start(frame)

@@ -14,3 +14,6 @@ SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2  # for values in [0, 1]
 _GAUSSIAN = [math.exp(-0.5 * (i / 1.5) ** 2) for i in range(SSIM_RADIUS + 1)]
 SSIM_TAPS = [g / (2 * sum(_GAUSSIAN) - _GAUSSIAN[0]) for g in _GAUSSIAN]
 """Weights of the window (sigma 1.5 px) along one axis, from its centre outwards; both sides together sum to one."""
+
+
+TERMS = 8

@@ -1,4 +1,6 @@
-"""`avatar.model.joint_transforms.joint_motions` on the CPU: the chain of joints in one compiled pass instead of some sixty tensors."""
+"""`avatar.model.joint_transforms.joint_transforms_and_quats` on the CPU: the chain of joints in one compiled pass
+instead of some
+sixty tensors."""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from avatar.kernels.simd import inlined, kernel
 
 
 class JointMotions(torch.autograd.Function):
-    """What each joint does to what is at rest, (joints, 16); see `avatar.model.joint_transforms.joint_motions`.
+    """What each joint does to what is at rest, (joints, 16); see
+    `avatar.model.joint_transforms.joint_transforms_and_quats`.
 
     Inputs, float32: rotations (joints, 3, 3) and root_position (3), by which it may be differentiated; rest_joints
     (joints, 3); parents, -1 for the root, which stands first, and each before its children. The gradient by the

@@ -17,7 +17,7 @@ class Compare(torch.autograd.Function):
     """Mean colour difference, mean difference of coverage, and both pictures on the background.
 
     Inputs, float32: rgb (h, w, 3), premultiplied, and alpha (h, w), by which it may be differentiated; image, mask,
-    background and trust (h, w or empty) as in `avatar.training.losses.compare`.
+    background and trust (h, w or empty) as in `avatar.training.losses.photometric_loss`.
     """
 
     @staticmethod

@@ -1,4 +1,6 @@
-"""`avatar.model.skinning.carry` on the CPU: one pass over the Gaussians forward and one back, instead of some sixty tensors.
+"""`avatar.model.skinning.skin_gaussians` on the CPU: one pass over the Gaussians forward and one back, instead of some
+sixty
+tensors.
 
 Gaussians are worked on in groups, one a lane of a vector (`avatar.kernels.simd`): a group's numbers are copied to a
 scratch, column by column, and what comes out is copied back.
@@ -12,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from avatar.kernels.constants import TERMS
 from avatar.kernels.simd import LANES, exp, inlined, kernel, load, maximum, minimum, splat, sqrt, store, total, where
 from avatar.kernels.threads import run_parts, threads
-from avatar.model.lighting import TERMS
 
 # The gradients by light and motions are summed over blocks of so many groups, whoever works on them, so that they do
 # not depend on the number of threads.
@@ -33,8 +35,8 @@ class Carry(torch.autograd.Function):
 
     Inputs, contiguous and, where not whole numbers, float32: anchors, frames, frame_quats and normals of the rest
     surface, then starts (n + 1), joint and weight of its skinning weights that are not zero (all constants); motions
-    (joints, 16), see `avatar.model.joint_transforms.joint_motions`; offset, quats, colors of the Gaussians; displacement (n or 0, 3),
-    brightness (n or 0) and light (8 or 0, 3), empty where there is none.
+    (joints, 16), see `avatar.model.joint_transforms.joint_transforms_and_quats`; offset, quats, colors of the
+    Gaussians; displacement (n or 0, 3), brightness (n or 0) and light (8 or 0, 3), empty where there is none.
     """
 
     @staticmethod

@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from avatar.errors import AvatarError
-from avatar.geometry import procrustes
 from avatar.metrics.ssim import ssim as structural_similarity
 
 BOX_MARGIN = 10  # px around the person
 MAX_PSNR = 100.0  # dB, for equal pictures, so that means stay finite
-STANDING_SPEED = 0.25  # m/s; a foot that is truly slower than this stands on the floor
 
 LpipsNet = Literal["alex", "vgg"]
 # The backbones that torchvision would download; nothing is fetched here, so they must lie in torch's cache.
@@ -39,7 +36,8 @@ def psnr(image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"]) -> float:
 
 
 def ssim(image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"]) -> float:
-    """Structural similarity as in `avatar.metrics.ssim`: 11x11 Gaussian window of sigma 1.5, zeros beyond the border."""
+    """Structural similarity as in `avatar.metrics.ssim`: 11x11 Gaussian window of sigma 1.5, zeros beyond the
+    border."""
     return float(structural_similarity(image.float(), truth.float()))
 
 
@@ -94,55 +92,3 @@ def alpha_iou(alpha: Float[Tensor, "h w"], truth: Float[Tensor, "h w"]) -> float
     """Soft intersection over union, sum of minima over sum of maxima; 1 where both are empty."""
     union = float(torch.maximum(alpha, truth).sum())
     return float(torch.minimum(alpha, truth).sum()) / union if union > 0 else 1.0
-
-
-def mpjpe(
-    joints: Float[Tensor, "t j 3"], truth: Float[Tensor, "t j 3"], root: Sequence[int] | None = None
-) -> Float[Tensor, " t"]:
-    """Mean distance of the joints from the true ones at each instant, metres.
-
-    Args:
-        root: joints whose mean is brought together first (one for a pelvis, both hips for their middle).
-    """
-    if root is not None:
-        joints, truth = (x - x[:, list(root)].mean(1, keepdim=True) for x in (joints, truth))
-    return (joints - truth).norm(dim=-1).mean(-1)
-
-
-def pa_mpjpe(joints: Float[Tensor, "t j 3"], truth: Float[Tensor, "t j 3"]) -> Float[Tensor, " t"]:
-    """Mean distance of the joints after the best similarity of each instant (Procrustes), metres."""
-    scale, R, t = procrustes(joints, truth)
-    aligned = scale[:, None, None] * (joints @ R.mT) + t[:, None]
-    return (aligned - truth).norm(dim=-1).mean(-1)
-
-
-def with_constant_offsets(
-    Ts_world_joint: Float[Tensor, "t j 4 4"], truth: Float[Tensor, "t j 3"]
-) -> Float[Tensor, "t j 3"]:
-    """The joints moved, each by one offset that is constant in its own bone's frame, closest to the truth.
-
-    Skeletons disagree on where a joint lies in the body; such an offset is no error of the pose.
-    """
-    joints, R = Ts_world_joint[..., :3, 3], Ts_world_joint[..., :3, :3]
-    offsets = (R.mT @ (truth - joints)[..., None]).mean(0)
-    return joints + (R @ offsets).squeeze(-1)
-
-
-def acceleration_error(
-    joints: Float[Tensor, "t j 3"], truth: Float[Tensor, "t j 3"], fps: float
-) -> Float[Tensor, " inner"]:
-    """Mean distance of the joints' accelerations (second differences) from the true ones, m/s^2."""
-    difference = joints - truth
-    second = difference[2:] - 2 * difference[1:-1] + difference[:-2]
-    return second.norm(dim=-1).mean(-1) * fps**2
-
-
-def standing(feet: Float[Tensor, "t f 3"], fps: float) -> Bool[Tensor, "steps f"]:
-    """Which feet stand still between each frame and the next, judged by the true feet."""
-    return (feet[1:] - feet[:-1]).norm(dim=-1) * fps < STANDING_SPEED
-
-
-def foot_sliding(feet: Float[Tensor, "t f 3"], contact: Bool[Tensor, "steps f"], fps: float) -> float | None:
-    """Mean speed of the feet along the floor (world y is up) while they should stand, m/s; None if none stands."""
-    speed = (feet[1:] - feet[:-1])[..., [0, 2]].norm(dim=-1) * fps
-    return float(speed[contact].mean()) if bool(contact.any()) else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
@@ -15,29 +15,17 @@ from torch import Tensor, nn
 from avatar import __version__
 from avatar.body import Body, load_body
 from avatar.body.shape_attributes import load_shape_words
-from avatar.errors import AvatarError, brief
+from avatar.errors import AvatarError
 from avatar.geometry import rotation_from_quat
-from avatar.io.files import replacing, require_file
+from avatar.io.files import atomic_write
+from avatar.model.avatar_file import FORMAT, AvatarHeader, check_gaussians, read_avatar_file
 from avatar.model.blend_shapes import PoseCorrectives
 from avatar.model.deformation import DeformMLP, nearby_joints, place_features
 from avatar.model.gaussians import TriangleGaussians, triangle_frames
-from avatar.model.joint_transforms import joint_motions
+from avatar.model.joint_transforms import joint_transforms_and_quats
 from avatar.model.lighting import Light
-from avatar.model.skinning import OwnParts, RestSurface, carry
+from avatar.model.skinning import CanonicalSurface, GaussianAttributes, skin_gaussians
 from avatar.types import BodyPose, Gaussians
-
-FORMAT = "avatar-1"
-
-
-@dataclass(frozen=True)
-class AvatarHeader:
-    """What stands in the file's header beside the tensors, as strings."""
-
-    format: str
-    written_by: str
-    body: str
-    body_digest: str
-    deform: str
 
 
 class Avatar(nn.Module):
@@ -69,7 +57,7 @@ class Avatar(nn.Module):
         self.frames = triangle_frames(self.rest.vertices, body.faces)
         corners = body.faces[gaussians.face]
         self.weights = torch.einsum("nc,ncj->nj", gaussians.bary, body.weights[corners])
-        self.surface = RestSurface(
+        self.surface = CanonicalSurface(
             anchors=gaussians.anchors(self.frames),
             frames=self.frames.rotation[gaussians.face],
             quats=gaussians.frame_quats(self.frames),
@@ -136,9 +124,11 @@ class Avatar(nn.Module):
         """
         full = self.body.complete(body_pose)
         displacement, brightness = self._bend(full)
-        motions = joint_motions(self.rest.joints, self.body.parents, full)
-        own = OwnParts(self.gaussians.offset, self.gaussians.quats, self.gaussians.colors, displacement, brightness)
-        carried = carry(self.surface, own, motions, self.light.coefficients if lit else None)
+        motions = joint_transforms_and_quats(self.rest.joints, self.body.parents, full)
+        own = GaussianAttributes(
+            self.gaussians.offset, self.gaussians.quats, self.gaussians.colors, displacement, brightness
+        )
+        carried = skin_gaussians(self.surface, own, motions, self.light.coefficients if lit else None)
         return Gaussians(
             means=carried.means,
             quats=carried.quats,
@@ -159,7 +149,7 @@ class Avatar(nn.Module):
     def posed_normals(self, body_pose: BodyPose) -> Float[Tensor, "n 3"]:
         """Unit normals, in the world, of the surface under each Gaussian, for one pose."""
         full = self.body.complete(body_pose)
-        motions = joint_motions(self.rest.joints, self.body.parents, full)
+        motions = joint_transforms_and_quats(self.rest.joints, self.body.parents, full)
         turn = F.normalize(self.weights @ motions[:, 12:], dim=-1)
         return (rotation_from_quat(turn) @ self.surface.normals[..., None]).squeeze(-1)
 
@@ -182,7 +172,7 @@ class Avatar(nn.Module):
             FORMAT, __version__, self.body.name, self.body.digest, "none" if self.deform is None else "mlp"
         )
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_bytes(save({**tensors, "betas": self.betas.cpu()}, metadata=asdict(header)))
 
     @staticmethod
@@ -229,40 +219,8 @@ def _body_of(header: AvatarHeader, path: Path) -> Body:
         raise AvatarError(f"{path} needs the body it was made with: {error}") from error
 
 
-def read_avatar_file(path: Path) -> tuple[AvatarHeader, dict[str, Tensor]]:
-    """Header and tensors of an avatar file. Nothing in it is run."""
-    from safetensors import SafetensorError, safe_open
-
-    require_file(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise AvatarError(f"{path} is not a readable avatar file: {brief(error)}.") from error
-    if metadata.get("format") != FORMAT:
-        raise AvatarError(
-            f"{path} is not an avatar of this program's format {FORMAT} "
-            f"(it says {metadata.get('format')!r}, written by {metadata.get('written_by', 'something else')})."
-        )
-    try:
-        header = AvatarHeader(**metadata)
-    except TypeError as error:
-        raise AvatarError(f"{path} has a broken header: {brief(error)}.") from error
-    return header, tensors
-
-
-def check_gaussians(path: Path, tensors: dict[str, Tensor], faces: int) -> None:
-    """Raise AvatarError unless the arrays agree in length, are finite and name existing triangles."""
-    face = tensors.get("gaussians.face")
-    shapes = {"bary": 3, "offset": 3, "log_scales": 3, "quats": 4, "raw_colors": 3}
-    if face is None or face.dtype != torch.int64 or face.dim() != 1 or "betas" not in tensors:
-        raise AvatarError(f"{path} is damaged: it holds no Gaussians.")
-    for name, width in shapes.items():
-        value = tensors.get(f"gaussians.{name}")
-        if value is None or value.shape != (len(face), width):
-            raise AvatarError(f"{path} is damaged: {name} is missing or of the wrong shape.")
-    if any(not torch.isfinite(value).all() for value in tensors.values()):
-        raise AvatarError(f"{path} is damaged: it holds values that are not finite.")
-    if len(face) and (face.min() < 0 or face.max() >= faces):
-        raise AvatarError(f"{path} is damaged: it names triangles that the body does not have.")
+def part_of_gaussians(avatar: Avatar) -> Int[Tensor, " n"]:
+    """Index into `PARTS` of each Gaussian: that of the nearest corner of its triangle."""
+    gaussians = avatar.gaussians
+    nearest = gaussians.bary.argmax(1, keepdim=True)
+    return avatar.body.parts[avatar.body.faces[gaussians.face].gather(1, nearest).squeeze(1)]

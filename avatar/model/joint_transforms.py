@@ -11,7 +11,7 @@ from avatar.geometry import quat_from_rotation
 from avatar.types import BodyPose
 
 
-def joint_motions(
+def joint_transforms_and_quats(
     rest_joints: Float[Tensor, "joints 3"], parents: tuple[int, ...], pose: BodyPose
 ) -> Float[Tensor, "joints 16"]:
     """What each joint does to what is at rest: the 3x4 transform of points, row by row, and its rotation's quaternion.
@@ -35,7 +35,7 @@ def joint_motions(
 def joint_motions_torch(
     rest_joints: Float[Tensor, "joints 3"], parents: tuple[int, ...], pose: BodyPose
 ) -> Float[Tensor, "joints 16"]:
-    """The same as `joint_motions`, in tensors, for any device and floating type."""
+    """The same as `joint_transforms_and_quats`, in tensors, for any device and floating type."""
     Ts = skinning_transforms(rest_joints, parents, pose)
     quats = quat_from_rotation(Ts[:, :3, :3])
     turned_over = (quats * quats[parent_indices(parents, quats.device)]).sum(-1) < 0

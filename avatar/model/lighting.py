@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-TERMS = 8
+from avatar.kernels.constants import TERMS
+
 UP = 1  # the term that grows with the height that a surface faces
 # Light comes from above, indoors and out: a ceiling or sky brighter than the floor. Who is filmed standing shows each
 # place in one tilt, so that pictures hardly tell this from the colours, and backs that bend and knees that rise came

@@ -15,7 +15,7 @@ from avatar.model.lighting import gains
 
 
 @dataclass(frozen=True)
-class RestSurface:
+class CanonicalSurface:
     """What the body at rest is at each Gaussian; it changes only with the body and the Gaussian's triangle.
 
     Attributes:
@@ -44,7 +44,7 @@ class RestSurface:
 
 
 @dataclass(frozen=True)
-class Carried:
+class SkinnedGaussians:
     """Gaussians in the world; see `avatar.types.Gaussians`."""
 
     means: Float[Tensor, "n 3"]
@@ -53,7 +53,7 @@ class Carried:
 
 
 @dataclass(frozen=True)
-class OwnParts:
+class GaussianAttributes:
     """What a Gaussian is by itself, before skin and light.
 
     Attributes:
@@ -68,23 +68,23 @@ class OwnParts:
     brightness: Float[Tensor, " n"] | None = None
 
 
-def carry(
-    surface: RestSurface,
-    own: OwnParts,
+def skin_gaussians(
+    surface: CanonicalSurface,
+    own: GaussianAttributes,
     motions: Float[Tensor, "joints 16"],
     light: Float[Tensor, "8 3"] | None,
-) -> Carried:
+) -> SkinnedGaussians:
     """Skin the centres, turn the orientations and light the colours; differentiable in all but the surface.
 
-    On the CPU in float32 it runs fused in compiled code; elsewhere `carry_torch` computes the same.
+    On the CPU in float32 it runs fused in compiled code; elsewhere `skin_gaussians_torch` computes the same.
 
     Args:
-        motions: of the joints, see `avatar.model.joint_transforms`. Transforms are blended by weight, and so are the quaternions, since
-            that keeps a rotation where blending matrices would not (Kavan et al. 2007).
+        motions: of the joints, see `avatar.model.joint_transforms`. Transforms are blended by weight, and so are the
+            quaternions, since that keeps a rotation where blending matrices would not (Kavan et al. 2007).
         light: the coefficients of `avatar.model.lighting.gains`; None for the plain colours.
     """
     if own.offset.device.type != "cpu" or own.offset.dtype != torch.float32:
-        return carry_torch(surface, own, motions, light)
+        return skin_gaussians_torch(surface, own, motions, light)
     from avatar.kernels.skinning import Carry
 
     empty = own.offset.new_zeros(0, 3)
@@ -95,16 +95,16 @@ def carry(
         empty[:, 0] if own.brightness is None else own.brightness,
         empty if light is None else light,
     ]  # fmt: skip
-    return Carried(*Carry.apply(*(tensor.contiguous() for tensor in inputs)))
+    return SkinnedGaussians(*Carry.apply(*(tensor.contiguous() for tensor in inputs)))
 
 
-def carry_torch(
-    surface: RestSurface,
-    own: OwnParts,
+def skin_gaussians_torch(
+    surface: CanonicalSurface,
+    own: GaussianAttributes,
     motions: Float[Tensor, "joints 16"],
     light: Float[Tensor, "8 3"] | None,
-) -> Carried:
-    """The same as `carry`, in tensors, for any device and floating type."""
+) -> SkinnedGaussians:
+    """The same as `skin_gaussians`, in tensors, for any device and floating type."""
     blended = surface.weights @ motions
     transform, turn = blended[:, :12].unflatten(1, (3, 4)), F.normalize(blended[:, 12:], dim=-1)
     rest, colors = surface.means(own.offset), own.colors
@@ -115,7 +115,7 @@ def carry_torch(
     if light is not None:
         normals = (rotation_from_quat(turn) @ surface.normals[..., None]).squeeze(-1)
         colors = colors * gains(normals, light)
-    return Carried(
+    return SkinnedGaussians(
         means=(transform[..., :3] @ rest[..., None]).squeeze(-1) + transform[..., 3],
         quats=quat_multiply(turn, quat_multiply(surface.quats, F.normalize(own.quats, dim=-1))),
         colors=colors.clamp(max=1.0),

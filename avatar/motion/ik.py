@@ -118,12 +118,12 @@ def fit_landmarks(
     if turns is not None:
         near, pull = turns.detach().cpu().double(), TOLD * pull
         start = BodyPose(start.root_position, near)
-    pose = _joined([problem.solve(start[c], goals[c], weights[c], near[c], pull, iterations)
+    pose = BodyPose.cat([problem.solve(start[c], goals[c], weights[c], near[c], pull, iterations)
                     for c in chunks])  # fmt: skip
     if sequence and turns is None and len(goals) > 2:
         near = smooth_rotations(pose.rotations, sigma=1.5)
         pull = torch.full_like(rest, SMOOTH_WEIGHT)
-        pose = _joined([problem.solve(pose[c], goals[c], weights[c], near[c], pull, iterations // 2)
+        pose = BodyPose.cat([problem.solve(pose[c], goals[c], weights[c], near[c], pull, iterations // 2)
                         for c in chunks])  # fmt: skip
     return BodyPose(pose.root_position.to(rest_joints), pose.rotations.to(rest_joints))
 
@@ -315,7 +315,3 @@ def _rotvec_derivative(v: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
 def _weights(targets: Tensor, confidence: Tensor | None) -> Float[Tensor, "t m"]:
     known = targets.isfinite().all(-1).double()
     return known if confidence is None else known * confidence.detach().cpu().double().nan_to_num()
-
-
-def _joined(poses: list[BodyPose]) -> BodyPose:
-    return BodyPose(torch.cat([p.root_position for p in poses]), torch.cat([p.rotations for p in poses]))

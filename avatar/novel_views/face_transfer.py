@@ -18,9 +18,8 @@ from torch import Tensor
 
 from avatar.geometry import invert_rigid, project, transform
 from avatar.io.images import read_image
-from avatar.novel_views.observations import Sight
 from avatar.observation.photo import on_white
-from avatar.types import Cameras
+from avatar.types import Cameras, PosedImage
 
 MARGIN = 0.35  # free border of the close-up, as a share of the head's height
 SMALLEST_HEAD = 24  # px; below, a close-up shows nothing more
@@ -43,7 +42,7 @@ class Surface:
     facing: Float[Tensor, "h w"]
 
 
-def close_up(path: Path, photo: Sight, head: Float[Tensor, "v 3"]) -> Sight | None:
+def close_up(path: Path, photo: PosedImage, head: Float[Tensor, "v 3"]) -> PosedImage | None:
     """The head in a photo, enlarged to the photo's size from the full resolution of the file, or None if it is tiny.
 
     Args:
@@ -68,14 +67,14 @@ def close_up(path: Path, photo: Sight, head: Float[Tensor, "v 3"]) -> Sight | No
     columns = slice(round(left * scale), round((left + w) * scale))
     image = cv2.resize(original[rows, columns], (width, height), interpolation=cv2.INTER_CUBIC)
     mask = cv2.resize(photo.mask[top : top + h, left : left + w], (width, height), interpolation=cv2.INTER_LINEAR)
-    return Sight(image, mask, photo.camera.cropped(left, top, w, h).resized(width, height), name="the face")
+    return PosedImage(image, mask, photo.camera.cropped(left, top, w, h).resized(width, height), name="the face")
 
 
 def repaired(
     image: UInt8[np.ndarray, "h w 3"],
     camera: Cameras,
     seen: Surface,
-    photo: Sight,
+    photo: PosedImage,
     photo_depth: Float[Tensor, "h w"],
     turned: float,
 ) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
@@ -94,7 +93,7 @@ def repaired(
 
 
 def warped(
-    depth: Float[Tensor, "h w"], camera: Cameras, photo: Sight, photo_depth: Float[Tensor, "h w"]
+    depth: Float[Tensor, "h w"], camera: Cameras, photo: PosedImage, photo_depth: Float[Tensor, "h w"]
 ) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]:
     """For each pixel of a view, the photo's colour of the point seen there, and 1 where the photo saw it (else 0)."""
     h, w = depth.shape

@@ -9,7 +9,8 @@ from typing import Any
 from avatar.errors import AvatarError, UsageError
 from avatar.io.files import read_json
 from avatar.io.images import read_image
-from avatar.novel_views.generator import Photo, View, person_mask
+from avatar.novel_views.background import person_mask
+from avatar.novel_views.generator import Photo, View
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.photo import on_white
 

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from avatar.novel_views.background import person_mask
 from avatar.novel_views.diffusers_weights import licence_of, loading
-from avatar.novel_views.generator import Photo, View, person_mask
-from avatar.observation.detectors.base import LandmarkDetector
+from avatar.novel_views.generator import Photo, View
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.photo import on_white, scaled_down
 from avatar.runtime.progress import Progress
+from avatar.types import LandmarkDetector
 
 SIDES = {
     45.0: "the front left", 90.0: "the left side", 135.0: "the back left", 180.0: "behind",

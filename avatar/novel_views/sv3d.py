@@ -17,8 +17,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from avatar.novel_views.background import not_background
 from avatar.novel_views.diffusers_weights import licence_of, loading
-from avatar.novel_views.generator import Photo, View, not_background
+from avatar.novel_views.generator import Photo, View
 from avatar.runtime.progress import Progress
 
 STEPS = 25

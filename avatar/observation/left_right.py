@@ -22,7 +22,7 @@ GROUPS = (
 )
 
 
-def mend_flips(
+def fix_left_right_swaps(
     keypoints: Float32[np.ndarray, "frames joints 3"],
     keypoints_3d: Float32[np.ndarray, "frames joints 3"],
     layout: Layout,

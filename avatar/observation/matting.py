@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
-from avatar.runtime.thread_map import in_parallel
-from avatar.types import Masks, Pictures
+from avatar.runtime.thread_map import map_in_threads
+from avatar.types import Images, Masks
 
 PLATE_FRAMES = 21
 MOST_SHIFT = 0.5  # pixels by which the background's edges may move in the picture of a camera that stands still
@@ -40,11 +40,11 @@ class Plate:
     variance: Float32[np.ndarray, "h w"]
 
 
-def background_plate(images: Pictures, masks: Masks) -> Plate | None:
+def background_plate(images: Images, masks: Masks) -> Plate | None:
     """The median of the background over the clip, or None where the camera moves."""
     chosen = np.unique(np.linspace(0, len(images) - 1, PLATE_FRAMES).round().astype(int))
-    colors = np.stack(list(in_parallel(lambda i: images[int(i)], chosen)))
-    person = np.stack(list(in_parallel(lambda i: _around_person(masks[int(i)]), chosen)))
+    colors = np.stack(list(map_in_threads(lambda i: images[int(i)], chosen)))
+    person = np.stack(list(map_in_threads(lambda i: _around_person(masks[int(i)]), chosen)))
     count = (~person).sum(0)
 
     def median_of(row: int) -> np.ndarray:  # row by row: a sort of the whole stack would need gigabytes
@@ -52,10 +52,10 @@ def background_plate(images: Pictures, masks: Masks) -> Plate | None:
         middle = np.maximum(count[row] - 1, 0)[None, :, None] // 2
         return np.take_along_axis(np.sort(values, axis=0), middle, axis=0)[0].astype(np.float32)
 
-    median = np.stack(list(in_parallel(median_of, range(colors.shape[1]))))
+    median = np.stack(list(map_in_threads(median_of, range(colors.shape[1]))))
     seen = ~person & (count >= min(3, len(chosen)))
     views = zip(colors[::3], seen[::3], strict=True)
-    changes, shifts = zip(*in_parallel(lambda view: _change(*view, median), views), strict=True)
+    changes, shifts = zip(*map_in_threads(lambda view: _change(*view, median), views), strict=True)
     if np.quantile(shifts, 0.9) > MOST_SHIFT:
         return None
     known = ~_dilate(count < min(3, len(chosen)), 2.0)

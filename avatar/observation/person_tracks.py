@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from avatar.errors import AvatarError, UsageError
-from avatar.observation.detectors.base import Detection
 from avatar.observation.detectors.flip_test import person_size
+from avatar.types import Detection
 
 LEAST_FRAMES = 10
 SAME_TRACK = 0.35  # mean landmark distance between neighbouring frames, as a share of the person's size

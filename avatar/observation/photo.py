@@ -13,12 +13,11 @@ from avatar.errors import AvatarError, UsageError
 from avatar.io.images import read_image
 from avatar.landmark_layouts import LAYOUTS
 from avatar.observation.confidence import check_in_view
-from avatar.observation.detectors.base import Detection, LandmarkDetector
 from avatar.observation.detectors.flip_test import person_size
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.matting import refine_mask
-from avatar.runtime.thread_map import in_parallel
-from avatar.types import Observations
+from avatar.runtime.thread_map import map_in_threads
+from avatar.types import Detection, ImageList, LandmarkDetector, Observations
 
 PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 LONGEST_SIDE = 1920
@@ -68,7 +67,7 @@ def observe_photo(path: Path, person: int | None = None, detector: LandmarkDetec
     if detector is None:
         detector, _ = choose_detector()
     # In a thread of its own, with which the network goes: left to the end of the program it complains on stderr.
-    (people,) = in_parallel(detector.detect, [image])
+    (people,) = map_in_threads(detector.detect, [image])
     found = _choose(people, person, path)
     mask = refine_mask(image, found.mask, None) if alpha is None else alpha
     height, width = mask.shape
@@ -82,8 +81,8 @@ def observe_photo(path: Path, person: int | None = None, detector: LandmarkDetec
     if mask.max() < 128:
         raise AvatarError(f"{path}: the person could not be told from the background.")
     return Observations(
-        images=MemoryPictures((image,)),
-        masks=MemoryPictures((mask,)),
+        images=ImageList.of((image,)),
+        masks=ImageList.of((mask,)),
         keypoints=torch.from_numpy(found.keypoints[None].astype(np.float32)),
         keypoints_3d=torch.from_numpy(found.keypoints_3d[None].astype(np.float32)),
         layout=detector.layout,
@@ -102,8 +101,8 @@ def still_clip(photo: Observations, rate: float = 30.0) -> Observations:
     count = STILL_FRAMES
     return replace(
         photo,
-        images=MemoryPictures((photo.images[0],) * count),
-        masks=MemoryPictures((photo.masks[0],) * count),
+        images=ImageList.of((photo.images[0],) * count),
+        masks=ImageList.of((photo.masks[0],) * count),
         keypoints=photo.keypoints.repeat(count, 1, 1),
         keypoints_3d=photo.keypoints_3d.repeat(count, 1, 1),
         instant=torch.arange(count),

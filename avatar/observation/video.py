@@ -14,26 +14,26 @@ import torch
 from jaxtyping import Int, UInt8
 
 from avatar.errors import AvatarError, UsageError
-from avatar.io.images import Video, open_video, read_mask, write_image
+from avatar.io.images import read_mask, write_image
 from avatar.io.observations_file import (
-    StoredPictures,
     frame_path,
-    picture_path,
+    image_path,
     save_arrays,
     stored_frames,
+    stored_images,
     stored_masks,
 )
+from avatar.io.videos import Video, open_video
 from avatar.landmark_layouts import LAYOUTS
 from avatar.observation.confidence import check_in_view, frame_weights, temper
-from avatar.observation.detectors.base import LandmarkDetector
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.keyframes import CANDIDATES, most_telling, sharpest_of_each, sharpness
-from avatar.observation.left_right import mend_flips
+from avatar.observation.left_right import fix_left_right_swaps
 from avatar.observation.matting import background_plate, refine_mask
 from avatar.observation.person_tracks import People, Person
 from avatar.runtime.progress import Progress
-from avatar.runtime.thread_map import in_parallel
-from avatar.types import Observations
+from avatar.runtime.thread_map import map_in_threads
+from avatar.types import LandmarkDetector, Observations
 
 SMALLEST_SIDE = 128
 LONGEST_SIDE = 1920
@@ -92,7 +92,9 @@ def _observe(
     people, times, notes = _survey(source, detector, work, max_frames)
     who, note = people.choose(wanted, str(source.path), len(times))
     person, layout = people.persons[who], LAYOUTS[detector.layout]
-    keypoints, keypoints_3d, swapped = mend_flips(np.stack(person.keypoints), np.stack(person.keypoints_3d), layout)
+    keypoints, keypoints_3d, swapped = fix_left_right_swaps(
+        np.stack(person.keypoints), np.stack(person.keypoints_3d), layout
+    )
     keypoints = temper(keypoints, swapped)
     notes += [note] if note else []
     notes += check_in_view(keypoints, layout, source.width, source.height, str(source.path))
@@ -143,9 +145,9 @@ def _survey(
 
     total = source.expected_frames if candidates is None else len(candidates)
     with Progress("finding the person", total) as bar:
-        for index, time, found, sharp in in_parallel(look, wanted()):
+        for index, time, found, sharp in map_in_threads(look, wanted()):
             for who, detection in zip(people.add(index, time, found, sharp), found, strict=True):
-                write_image(picture_path(work / "people" / str(who), index), detection.mask)
+                write_image(image_path(work / "people" / str(who), index), detection.mask)
             bar.step()
     return people, times, _lost(source, decoded)
 
@@ -185,13 +187,13 @@ def _finish_pictures(person: Person, kept: Int[np.ndarray, " kept"], work: Path,
     (work / "coarse").mkdir()
     for position, index in enumerate(kept):
         frame_path(work, person.frames[index]).rename(frame_path(folder, position))
-        picture_path(coarse, person.frames[index]).rename(picture_path(work / "coarse", position))
-    images, masks = stored_frames(folder, len(kept)), StoredPictures(work / "coarse", len(kept), read_mask)
+        image_path(coarse, person.frames[index]).rename(image_path(work / "coarse", position))
+    images, masks = stored_frames(folder, len(kept)), stored_images(work / "coarse", len(kept), read_mask)
     plate = background_plate(images, masks)
 
     def refine(position: int) -> None:
-        write_image(picture_path(folder / "masks", position), refine_mask(images[position], masks[position], plate))
+        write_image(image_path(folder / "masks", position), refine_mask(images[position], masks[position], plate))
 
     with Progress("sharpening the masks", len(kept)) as bar:
-        for _ in in_parallel(refine, range(len(kept))):
+        for _ in map_in_threads(refine, range(len(kept))):
             bar.step()

@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from avatar.errors import AvatarError, UsageError, brief
-from avatar.io.files import read_json, replacing, write_json
-from avatar.pipeline.run_folder import Run
+from avatar.errors import AvatarError, UsageError, short_message
+from avatar.io.files import atomic_write, read_json, write_json
+from avatar.pipeline.run_folder import RunFolder
 from avatar.runtime.progress import Progress
 
 VIDEOS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
@@ -93,7 +93,7 @@ def batch(
 
 def _make(video: Path, out: Path, options: list[str], folder: Path) -> Outcome:
     """The avatar of one video; paths are relative to `folder`, on whichever machine this runs."""
-    run = Run(folder / out / video.stem)
+    run = RunFolder(folder / out / video.stem)
     made = str(video), str(out / video.stem)
     if not folder.is_dir():
         raise AvatarError(
@@ -131,7 +131,7 @@ img{{max-width:32em}}</style>
 {rows}
 </table>
 """
-    with replacing(out / "index.html") as temporary:
+    with atomic_write(out / "index.html") as temporary:
         temporary.write_text(page)
 
 
@@ -139,13 +139,13 @@ def _row(outcome: Outcome, out: Path) -> str:
     name = html.escape(Path(outcome.video).name)
     if outcome.state != "done":
         return f"<tr><td>{name}</td><td colspan=4>{html.escape(outcome.reason)}</td></tr>"
-    run = Run(Path(outcome.run))
+    run = RunFolder(Path(outcome.run))
     try:
         report: dict[str, Any] = read_json(run.report)
         psnr = f"{report['held_out'].get('psnr', float('nan')):.1f} dB"
         minutes = f"{sum(report['seconds'].values()) / 60:.1f}"
     except (AvatarError, KeyError, TypeError, ValueError, AttributeError) as error:
-        psnr, minutes = html.escape(brief(error)), ""
+        psnr, minutes = html.escape(short_message(error)), ""
     place = html.escape(os.path.relpath(run.folder, out))
     film = f'<a href="{place}/{run.turntable.name}">turntable</a>'
     picture = f'<img src="{place}/{run.contact.name}" alt="frames of {name}">'

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from avatar.errors import AvatarError, brief
+from avatar.errors import AvatarError, short_message
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox")
 # Distribution -> what it brings, and the command that installs it.
@@ -102,7 +102,7 @@ def _package(package: str, module: str) -> Finding:
         importlib.import_module(module)
     except Exception as error:  # broken packages raise many kinds
         remedy = f"pip install --force-reinstall {package}"
-        return Finding(package, "missing", f"{version} cannot be loaded: {brief(error)}", remedy)
+        return Finding(package, "missing", f"{version} cannot be loaded: {short_message(error)}", remedy)
     return Finding(package, "works", version)
 
 

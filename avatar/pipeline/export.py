@@ -16,19 +16,19 @@ from avatar.model.avatar import Avatar
 from avatar.motion.formats.bvh import write_bvh
 from avatar.motion.formats.player_json import write_player_motion
 from avatar.pipeline.motions import FILMED, motion_by_name, motions_for_page, pose_by_name
-from avatar.pipeline.run_folder import Run
-from avatar.pipeline.turntable import write_turntable
+from avatar.pipeline.previews import write_turntable
+from avatar.pipeline.run_folder import RunFolder
 from avatar.types import BodyPose, BodyTrack, Gaussians
 
 
-def open_run(folder: Path, body: str | None) -> tuple[Run, Avatar]:
+def open_run(folder: Path, body: str | None) -> tuple[RunFolder, Avatar]:
     """The avatar of a run folder.
 
     Raises:
         UsageError: the folder holds no finished avatar.
         AvatarError: its files are damaged, or belong to another body.
     """
-    run = Run(folder)
+    run = RunFolder(folder)
     run.require_avatar()
     return run, Avatar.load(run.avatar, load_body(body) if body else None)
 
@@ -37,7 +37,7 @@ def open_run(folder: Path, body: str | None) -> tuple[Run, Avatar]:
 class ExportJob:
     """What is exported and how. Each method writes one kind of file and returns what to tell the user about it."""
 
-    run: Run
+    run: RunFolder
     avatar: Avatar
     motions: tuple[str, ...]
     pose: str | None

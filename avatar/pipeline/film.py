@@ -14,15 +14,17 @@ from torch import Tensor
 
 from avatar.body.skinning import joint_transforms
 from avatar.errors import AvatarError, UsageError
-from avatar.io.images import VideoWriter, write_image
+from avatar.io.camera_file import load_cameras
+from avatar.io.images import write_image
+from avatar.io.videos import VideoWriter
 from avatar.model.avatar import Avatar
 from avatar.motion.formats.registry import load_motion
 from avatar.motion.motion import Motion, ReadOptions, still_track
 from avatar.motion.procedural import builtin_motion
 from avatar.motion.skeletons import leg_length, model_rest
 from avatar.motion.smoothing import smooth_path
-from avatar.rendering import render
-from avatar.rendering.camera_paths import follow, front, load_cameras, orbit
+from avatar.rendering.camera_paths import follow, front, orbit
+from avatar.rendering.renderer import render
 from avatar.runtime.progress import progress
 from avatar.types import BodyTrack, Cameras
 

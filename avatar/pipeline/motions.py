@@ -15,7 +15,7 @@ from avatar.motion.formats.registry import load_motion
 from avatar.motion.procedural import BUILTIN, builtin_motion
 from avatar.motion.retarget import Retargeting, retarget
 from avatar.motion.skeletons import leg_length
-from avatar.pipeline.run_folder import Run
+from avatar.pipeline.run_folder import RunFolder
 from avatar.types import BodyPose, BodyTrack
 
 FILMED = "filmed"
@@ -26,7 +26,7 @@ FPS = 30.0
 SHORTEST = 3.0
 
 
-def motion_by_name(run: Run, avatar: Avatar, name: str) -> BodyTrack:
+def motion_by_name(run: RunFolder, avatar: Avatar, name: str) -> BodyTrack:
     """A motion for this avatar: "filmed", the name of a built-in one, or the path of a motion file.
 
     Raises:
@@ -53,7 +53,7 @@ def builtin_track(avatar: Avatar, name: str) -> BodyTrack:
     return retarget(motion, avatar.rest, Retargeting(fps=FPS, loop=rounds))
 
 
-def motions_for_page(run: Run, avatar: Avatar, names: tuple[str, ...]) -> dict[str, BodyTrack]:
+def motions_for_page(run: RunFolder, avatar: Avatar, names: tuple[str, ...]) -> dict[str, BodyTrack]:
     """The named motions, or the filmed one and some built-in ones, by the names that the page shows."""
     if not names:
         names = ((FILMED,) if run.track.is_file() else ()) + FOR_PAGES
@@ -66,7 +66,7 @@ def _shown(name: str) -> str:
     return name.replace("-", " ") if name in BUILTIN else Path(name).stem
 
 
-def pose_by_name(run: Run, avatar: Avatar, name: str) -> BodyPose:
+def pose_by_name(run: RunFolder, avatar: Avatar, name: str) -> BodyPose:
     """One pose: "rest" (the T-pose on the body's own place), or MOTION:FRAME, such as "walk:12".
 
     Raises:

@@ -15,24 +15,26 @@ from avatar.body import Body, load_body
 from avatar.io.observations_file import load_observations, save_observations
 from avatar.io.track_file import load_track, save_track
 from avatar.metrics.images import alpha_iou
-from avatar.model.avatar import Avatar
+from avatar.model.avatar import Avatar, part_of_gaussians
 from avatar.novel_views.face_transfer import Surface, close_up, repaired
-from avatar.novel_views.generator import Photo, View, view_generator
-from avatar.novel_views.observations import Sight, gather, seen_by
+from avatar.novel_views.generator import Photo, View
+from avatar.novel_views.observations import assign_frames, gather
 from avatar.novel_views.placement import camera_angles, on_canvas, place_view
+from avatar.novel_views.registry import view_generator
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.photo import observe_photo, still_clip
 from avatar.pipeline.previews import to_bytes
-from avatar.pipeline.run_folder import Run, say
+from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.settings import Settings
-from avatar.rendering import render
+from avatar.rendering.renderer import render
+from avatar.runtime.logging import logger
 from avatar.tracking import track
 from avatar.tracking.multiview import LEAST_IOU, fit_views
 from avatar.training.config import TrainConfig
-from avatar.training.inpainting import FACE, HEAD, part_of_gaussians
+from avatar.training.inpainting import FACE, HEAD
 from avatar.training.trainer import Trainer
 from avatar.training.view_alignment import ViewAlignment
-from avatar.types import BodyPose, BodyTrack, Cameras, Observations
+from avatar.types import BodyPose, BodyTrack, Cameras, Observations, PosedImage
 
 ALIGN_ROUNDS = 120  # times that each view is shown while the views are aligned
 ALIGN_SIDE = 512  # px
@@ -46,7 +48,7 @@ BACK_IS_A_GUESS = (
 )
 
 
-def from_photo(run: Run, settings: Settings) -> tuple[Observations, BodyTrack, list[str]]:
+def from_photo(run: RunFolder, settings: Settings) -> tuple[Observations, BodyTrack, list[str]]:
     """The frames of one instant that the avatar is made from, the fitted body, and sentences for the user.
 
     All of it is saved in the run folder, and read from there where a run is resumed.
@@ -61,7 +63,7 @@ def from_photo(run: Run, settings: Settings) -> tuple[Observations, BodyTrack, l
         return load_observations(run.observations), load_track(run.found_track), read_json(warnings_file)
     generator = view_generator(settings.views, settings.device, settings.view_frames, settings.view_offload)
     detector, sentence = choose_detector(settings.detector)
-    say(sentence)
+    logger.info(sentence)
     photo = observe_photo(Path(settings.source), settings.person, detector)
     body = load_body(settings.body)
     sights, found, warnings = photo_sights(settings, photo, body)
@@ -78,25 +80,25 @@ def from_photo(run: Run, settings: Settings) -> tuple[Observations, BodyTrack, l
         sights, found, lost = with_views(settings, photo, sights, placed, found, body, alignment)
         warnings += lost
     observations = gather(photo, sights)
-    found = seen_by(found, observations)
+    found = assign_frames(found, observations)
     save_observations(observations, run.observations)
     write_json(warnings_file, warnings)
     save_track(found, run.found_track)
     for warning in warnings:
-        say(f"warning: {warning}")
+        logger.info(f"warning: {warning}")
     return observations, found, warnings
 
 
-def photo_sights(settings: Settings, photo: Observations, body: Body) -> tuple[list[Sight], BodyTrack, list[str]]:
+def photo_sights(settings: Settings, photo: Observations, body: Body) -> tuple[list[PosedImage], BodyTrack, list[str]]:
     """The photo and, where it can be enlarged, its face; the body fitted to it; and sentences for the user."""
     found, report = track(still_clip(photo), body, settings.track_options())
     assert found.cameras is not None
-    sights = [Sight(photo.images[0], photo.masks[0], found.cameras[0])]
+    sights = [PosedImage(photo.images[0], photo.masks[0], found.cameras[0])]
     head = (body.parts == HEAD) | (body.parts == FACE)
     near = close_up(Path(settings.source), sights[0], body_vertices(body, found)[head])
     if near is not None:
         sights.append(near)
-    return sights, seen_by(found, gather(photo, sights)), [*report.warnings, BACK_IS_A_GUESS]
+    return sights, assign_frames(found, gather(photo, sights)), [*report.warnings, BACK_IS_A_GUESS]
 
 
 def photo_training(config: TrainConfig, frames: int) -> TrainConfig:
@@ -111,24 +113,24 @@ def photo_training(config: TrainConfig, frames: int) -> TrainConfig:
     )
 
 
-def placed_sight(view: View, vertices: Float[Tensor, "v 3"], photo: Cameras) -> Sight:
+def placed_sight(view: View, vertices: Float[Tensor, "v 3"], photo: Cameras) -> PosedImage:
     """A view as a sight of the photo's size, its camera placed by its angles and the fitted body."""
     camera = place_view(view, vertices, photo.T_camera_world[0])
     image, mask, camera = on_canvas(view, camera, photo.width, photo.height)
     turned = abs((view.azimuth + 180) % 360 - 180) / 180
     trust = NEAREST_TRUST + (FARTHEST_TRUST - NEAREST_TRUST) * turned
-    return Sight(image, mask, camera, weight=view.confidence * trust, name=view.name)
+    return PosedImage(image, mask, camera, weight=view.confidence * trust, name=view.name)
 
 
 def with_views(
     settings: Settings,
     photo: Observations,
-    sights: Sequence[Sight],
-    views: Sequence[Sight],
+    sights: Sequence[PosedImage],
+    views: Sequence[PosedImage],
     found: BodyTrack,
     body: Body,
     alignment: ViewAlignment,
-) -> tuple[list[Sight], BodyTrack, list[str]]:
+) -> tuple[list[PosedImage], BodyTrack, list[str]]:
     """The sights with the views that agree with them, aligned, their faces repaired; the body corrected by them.
 
     Args:
@@ -139,7 +141,7 @@ def with_views(
     """
     known = len(sights)
     together = gather(photo, [*sights, *views])
-    begun = seen_by(found, together)
+    begun = assign_frames(found, together)
     alignment.to(settings.device)
     avatar, corrected = aligned(settings, together, begun, body, alignment)
     centre = alignment.centre.cpu()

@@ -11,11 +11,13 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from avatar.geometry import quat_from_rotation
-from avatar.io.images import VideoWriter, write_image
+from avatar.io.files import atomic_write
+from avatar.io.images import write_image
+from avatar.io.videos import VideoWriter
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import FLATNESS, triangle_frames
-from avatar.rendering import render
 from avatar.rendering.camera_paths import orbit
+from avatar.rendering.renderer import render
 from avatar.runtime.progress import progress
 from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians, Observations
 
@@ -23,6 +25,8 @@ WHITE = (1.0, 1.0, 1.0)
 PANEL = 640  # px, longer side of one panel of the overlay
 TURN_SECONDS = 4
 TURN_FPS = 24.0
+TURNTABLE_SIZE = (540, 960)
+WEBP_QUALITY = 80
 
 
 def to_bytes(image: Float[Tensor, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
@@ -53,11 +57,29 @@ def body_splats(avatar: Avatar, pose: BodyPose) -> Gaussians:
     )
 
 
-def write_turntable(path: Path, avatar: Avatar, track: BodyTrack, backend: str) -> None:
-    """A film of the avatar turning once, in the pose of the clip's middle."""
+def write_turntable(avatar: Avatar, pose: BodyPose, path: Path, width: int, height: int, backend: str = "auto") -> None:
+    """Write one turn of the avatar in one pose, on white: `.mp4`, `.webm`, `.gif` or `.webp` by the suffix.
+
+    Raises:
+        AvatarError: the suffix is none of these, or the file cannot be written.
+    """
+    frames = turntable_frames(avatar, pose, width, height, backend)
+    if path.suffix.lower() == ".webp":
+        _write_webp(frames, path)
+        return
     with VideoWriter(path, TURN_FPS) as film:
-        for frame in turntable_frames(avatar, track.poses[len(track) // 2], 540, 960, backend):
+        for frame in frames:
             film.add(frame)
+
+
+def _write_webp(frames: Iterator[UInt8[np.ndarray, "h w 3"]], path: Path) -> None:
+    from PIL import Image
+
+    first, *others = [Image.fromarray(frame) for frame in frames]
+    with atomic_write(path) as temporary:
+        first.save(
+            temporary, save_all=True, append_images=others, duration=1000 / TURN_FPS, loop=0, quality=WEBP_QUALITY
+        )
 
 
 def turntable_frames(

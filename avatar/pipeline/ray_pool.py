@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from avatar.errors import AvatarError, UsageError, brief
+from avatar.errors import AvatarError, UsageError, short_message
 
 LOCAL = "local"
 _PATIENCE = 5.0  # seconds that an address may take to answer; Ray itself would ask for minutes
@@ -46,7 +46,7 @@ def ray_pool(address: str, workers: int, device: str) -> Iterator[Callable[..., 
             try:
                 return ray.get(remote.remote(task, *arguments))
             except ray.exceptions.RayError as error:
-                raise AvatarError(f"Ray lost this task: {brief(error)}") from error
+                raise AvatarError(f"Ray lost this task: {short_message(error)}") from error
 
         yield run
     finally:
@@ -72,7 +72,7 @@ def _connect(ray: Any, address: str, workers: int) -> None:
     try:
         ray.init(address, log_to_driver=False, logging_level="ERROR", **own)
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
-        raise UsageError(f"Ray cannot be used at {address}: {brief(error)}") from error
+        raise UsageError(f"Ray cannot be used at {address}: {short_message(error)}") from error
 
 
 def _require_answer(address: str) -> None:
@@ -82,4 +82,4 @@ def _require_answer(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), _PATIENCE).close()
     except (OSError, OverflowError) as error:
-        raise UsageError(f"No Ray answers at {address}: {brief(error)}") from error
+        raise UsageError(f"No Ray answers at {address}: {short_message(error)}") from error

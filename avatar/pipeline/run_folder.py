@@ -6,21 +6,20 @@ import contextlib
 import logging
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from avatar.errors import AvatarError, UsageError
-from avatar.io.files import read_json, sweep
+from avatar.io.files import read_json, remove_partial_files
+from avatar.runtime.logging import LogFile, logger
 
-LOG = logging.getLogger("avatar")
 LOCK = ".lock"
 PREVIOUS = ".previous"
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFolder:
     """Paths of one run's files."""
 
     folder: Path
@@ -81,7 +80,7 @@ class Run:
 
 
 @contextlib.contextmanager
-def writing(run: Run, overwrite: bool, resume: bool) -> Iterator[None]:
+def locked_run(run: RunFolder, overwrite: bool, resume: bool) -> Iterator[None]:
     """Hold a run folder for writing: make it or take it over, lock it, and log into it.
 
     Raises:
@@ -93,7 +92,7 @@ def writing(run: Run, overwrite: bool, resume: bool) -> Iterator[None]:
         raise UsageError(f"There is no run to resume in {run.folder}.")
     _make(run.folder)
     with _locked(run.folder):
-        sweep(run.folder)
+        remove_partial_files(run.folder)
         # Killed before it wrote anything, a run is resumed by beginning it.
         if resume and not run.config.is_file() and _contents(run):
             raise UsageError(f"There is no run to resume in {run.folder}: its {run.config.name} is missing.")
@@ -111,32 +110,16 @@ def writing(run: Run, overwrite: bool, resume: bool) -> Iterator[None]:
             shutil.rmtree(run.folder / PREVIOUS, ignore_errors=True)
 
 
-class _LogFile(logging.FileHandler):
-    """A log on a full disk falls silent; what could not be done is said on the terminal."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        pass
-
-
 @contextlib.contextmanager
-def _logging(run: Run) -> Iterator[None]:
-    # The file appears with the first message, which comes after the configuration.
-    handler = _LogFile(run.log, delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    LOG.addHandler(handler)
-    LOG.setLevel(logging.INFO)
+def _logging(run: RunFolder) -> Iterator[None]:
+    handler = LogFile(run.log)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
     try:
         yield
     finally:
-        LOG.removeHandler(handler)
-        with contextlib.suppress(OSError):
-            handler.close()
-
-
-def say(message: str) -> None:
-    """Tell the user on the terminal and in the log of the run."""
-    print(message, file=sys.stderr, flush=True)
-    LOG.info(message)
+        logger.removeHandler(handler)
+        handler.close()
 
 
 def _make(folder: Path) -> None:
@@ -149,7 +132,7 @@ def _make(folder: Path) -> None:
         raise AvatarError(f"Cannot write into {folder}: {error.strerror}.") from error
 
 
-def _set_aside(run: Run, overwrite: bool) -> None:
+def _set_aside(run: RunFolder, overwrite: bool) -> None:
     """Move an older run out of the way, if that was asked for and the folder holds nothing else."""
     others = _contents(run)
     if not others:
@@ -168,7 +151,7 @@ def _set_aside(run: Run, overwrite: bool) -> None:
         path.rename(run.folder / PREVIOUS / path.name)
 
 
-def _is_ours(run: Run) -> bool:
+def _is_ours(run: RunFolder) -> bool:
     """Whether the folder's configuration is one of ours: other programs keep a config.json in their folders too."""
     try:
         config = read_json(run.config)
@@ -177,7 +160,7 @@ def _is_ours(run: Run) -> bool:
     return isinstance(config, dict) and {"source", "train"} <= config.keys()
 
 
-def _put_back(run: Run) -> None:
+def _put_back(run: RunFolder) -> None:
     """Remove what a failed run wrote and restore the older run, or leave no folder where there was none."""
     for path in _contents(run):
         if path.is_dir() and not path.is_symlink():
@@ -194,7 +177,7 @@ def _put_back(run: Run) -> None:
         run.folder.rmdir()
 
 
-def _contents(run: Run) -> list[Path]:
+def _contents(run: RunFolder) -> list[Path]:
     return [path for path in run.folder.iterdir() if path.name not in (LOCK, PREVIOUS)]
 
 

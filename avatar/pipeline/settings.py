@@ -33,8 +33,8 @@ class Settings:
             shape in words, likewise (`avatar.body.shape_attributes.parse_words`).
         max_frames: at most so many frames are used; person: which of several people, counted by size.
         detector: what finds the person's landmarks (`avatar.observation.detectors.registry`).
-        views: what shows the other sides of the person in a photo (see `avatar.novel_views.generator`); view_frames: most views
-            of an orbit; view_offload: keep a generator's weights in main memory while they are not used.
+        views: what shows the other sides of the person in a photo (see `avatar.novel_views.generator`); view_frames:
+            most views of an orbit; view_offload: keep a generator's weights in main memory while they are not used.
         train: how the avatar is trained.
     """
 

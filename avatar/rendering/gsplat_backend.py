@@ -7,14 +7,14 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from avatar.errors import AvatarError, brief
+from avatar.errors import AvatarError, short_message
 from avatar.kernels.constants import BLUR, NEAR
 from avatar.rendering.statistics import RenderStatistics, UnitGradient
 from avatar.types import Cameras, Gaussians, RenderOutput
 
 
 def render_gsplat(gaussians: Gaussians, cameras: Cameras, statistics: RenderStatistics | None = None) -> RenderOutput:
-    """See `avatar.rendering.render`.
+    """See `avatar.rendering.renderer.render`.
 
     Raises:
         AvatarError: gsplat is not installed or its CUDA kernels cannot be built.
@@ -62,7 +62,7 @@ def missing_kernels() -> str | None:
     try:
         from gsplat.cuda._backend import _C
     except (ImportError, OSError, RuntimeError) as error:
-        return f"its CUDA kernels cannot be built ({brief(error)})"
+        return f"its CUDA kernels cannot be built ({short_message(error)})"
     return None if _C is not None else "there is no CUDA toolkit (nvcc) to build its kernels with"
 
 

@@ -27,7 +27,7 @@ _PARTS_A_THREAD = 8  # so that no thread waits long for another, nor for one tha
 
 
 def render_cpu(gaussians: Gaussians, cameras: Cameras, statistics: RenderStatistics | None = None) -> RenderOutput:
-    """See `avatar.rendering.render`. It computes in float32, whatever comes in."""
+    """See `avatar.rendering.renderer.render`. It computes in float32, whatever comes in."""
     fields = [getattr(gaussians, name).float() for name in gaussians.__dataclass_fields__]
     return RenderOutput(*_Render.apply(*fields, cameras, statistics))
 

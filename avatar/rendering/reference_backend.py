@@ -33,7 +33,7 @@ class Splats(NamedTuple):
 def render_reference(
     gaussians: Gaussians, cameras: Cameras, statistics: RenderStatistics | None = None
 ) -> RenderOutput:
-    """See `avatar.rendering.render`."""
+    """See `avatar.rendering.renderer.render`."""
     if not torch.is_grad_enabled():
         statistics = None  # no backward pass will come to fill them in
     probe = torch.zeros_like(gaussians.opacities, requires_grad=True)

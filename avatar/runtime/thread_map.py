@@ -12,7 +12,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-def in_parallel(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
+def map_in_threads(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
     """`map` on a few threads, in order, reading `items` only a few ahead so that memory stays bounded."""
     workers = min(4, os.cpu_count() or 1)
     waiting: deque[Future[B]] = deque()

@@ -28,7 +28,7 @@ from avatar.tracking.problem import Clip, prepare
 from avatar.tracking.report import TrackReport, median_distance, sentences
 from avatar.tracking.silhouette import Outliner
 from avatar.tracking.solver import minimise
-from avatar.tracking.world_frame import world_of
+from avatar.tracking.world_frame import to_world_frame
 from avatar.types import BodyTrack, Cameras, Observations
 
 ASSUMED_HEIGHT_M = 1.70
@@ -46,7 +46,8 @@ class TrackOptions:
     Attributes:
         focal: focal length in pixels; None: that of the observations' cameras, else assumed.
         height: of the person standing, metres; None: assumed, which leaves the scale unknown.
-        shape: what is known of the person's shape, in words (`avatar.body.shape_attributes`); their height may be said here.
+        shape: what is known of the person's shape, in words (`avatar.body.shape_attributes`), the height
+            among it if known.
         start: a motion of the same frames, from any other program, whose joint rotations the fit refines; its own
             place and camera are not used. None: the detector's 3D guess.
     """
@@ -172,7 +173,7 @@ def trusting(clip: Clip, state: State) -> Clip:
 
 def as_track(clip: Clip, state: State, observations: Observations) -> BodyTrack:
     """The fitted state as a track in the world, one camera a frame."""
-    poses, T_camera_world = world_of(state)
+    poses, T_camera_world = to_world_frame(state)
     frames = len(observations)
     K = torch.eye(3).repeat(frames, 1, 1)
     K[:, 0, 0] = K[:, 1, 1] = state.view[0].exp().float()

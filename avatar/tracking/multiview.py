@@ -19,17 +19,14 @@ from torch import Tensor
 from avatar.body import Body
 from avatar.geometry import invert_rigid, project, rigid, rotation_to_rotvec
 from avatar.metrics.images import alpha_iou
-from avatar.novel_views.observations import Sight
-from avatar.observation.detectors.base import LandmarkDetector
-from avatar.observation.photo import MemoryPictures
-from avatar.runtime.thread_map import in_parallel
+from avatar.runtime.thread_map import map_in_threads
 from avatar.tracking.initialization import CAMERA_HEIGHT_M
 from avatar.tracking.kinematics import State
 from avatar.tracking.objective import Stage, picture_terms
 from avatar.tracking.problem import Clip, prepare, standing_height
 from avatar.tracking.silhouette import Outline, Outliner, filled_mesh
 from avatar.tracking.solver import Normal
-from avatar.types import BodyPose, BodyTrack, Observations
+from avatar.types import BodyPose, BodyTrack, ImageList, LandmarkDetector, Observations, PosedImage
 
 # Coarse to fine, as for a video, but without what holds over time.
 STAGES = (
@@ -62,13 +59,13 @@ class Views:
 
 def fit_views(
     photo: Observations,
-    shown: Sight,
-    views: Sequence[Sight],
+    shown: PosedImage,
+    views: Sequence[PosedImage],
     found: BodyTrack,
     body: Body,
     detector: LandmarkDetector,
     said: tuple[float, float, float] = SAID,
-) -> tuple[BodyTrack, list[Sight]]:
+) -> tuple[BodyTrack, list[PosedImage]]:
     """The body corrected by the photo and all views, and the views with their cameras where they really were.
 
     A view that does not show this body keeps its camera, and the others are fitted without it.
@@ -103,7 +100,7 @@ def fit_views(
     return fitted, [next(kept) if g else v for v, g in zip(views, good, strict=True)]
 
 
-def overlap(vertices: Float[Tensor, "v 3"], body: Body, sight: Sight) -> float:
+def overlap(vertices: Float[Tensor, "v 3"], body: Body, sight: PosedImage) -> float:
     """Intersection over union of a posed body's silhouette and a picture's mask."""
     camera = sight.camera
     pixels, _depth = project(camera.K[0], camera.T_camera_world[0], vertices)
@@ -114,7 +111,7 @@ def overlap(vertices: Float[Tensor, "v 3"], body: Body, sight: Sight) -> float:
 
 def _known(
     photo: Observations,
-    sights: Sequence[Sight],
+    sights: Sequence[PosedImage],
     found: BodyTrack,
     body: Body,
     detector: LandmarkDetector,
@@ -128,7 +125,7 @@ def _known(
     first[:, :2] = (first[:, :2] - centre) * focal / float(sights[0].camera.K[0, 0, 0]) + centre
     marks, guesses, trust = [first], [photo.keypoints_3d[0]], [1.0]
     # In a thread of its own, with which the network goes: left to the end of the program it complains on stderr.
-    for people in in_parallel(detector.detect, [image for image, _mask in pictures[1:]]):
+    for people in map_in_threads(detector.detect, [image for image, _mask in pictures[1:]]):
         # Where nobody is found the outline is left; what stands for the landmarks does not count.
         marks.append(torch.from_numpy(people[0].keypoints.astype(np.float32)) if people else first)
         guesses.append(torch.from_numpy(people[0].keypoints_3d.astype(np.float32)) if people else guesses[0])
@@ -136,8 +133,8 @@ def _known(
     count = len(sights)
     together = replace(
         photo,
-        images=MemoryPictures(tuple(image for image, _ in pictures)),
-        masks=MemoryPictures(tuple(mask for _, mask in pictures)),
+        images=ImageList.of(tuple(image for image, _ in pictures)),
+        masks=ImageList.of(tuple(mask for _, mask in pictures)),
         keypoints=torch.stack(marks),
         keypoints_3d=torch.stack(guesses),
         instant=torch.arange(count),
@@ -161,7 +158,7 @@ def _known(
     return Views(clip, outliner, R @ R[0].mT, said)
 
 
-def _begun(sights: Sequence[Sight], found: BodyTrack, body: Body, views: Views) -> State:
+def _begun(sights: Sequence[PosedImage], found: BodyTrack, body: Body, views: Views) -> State:
     """The body of the photo before each camera as it was said to stand."""
     T = torch.cat([sight.camera.T_camera_world for sight in sights]).double()
     pose = body.complete(found.poses[0])
@@ -248,7 +245,7 @@ def _said(views: Views, state: State) -> tuple[float, Float[Tensor, "r r"], Floa
     return float(0.5 * r @ r), J.T @ J, J.T @ r
 
 
-def _through(sight: Sight, focal: float) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
+def _through(sight: PosedImage, focal: float) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
     """A picture and its mask as a lens of a shorter focal length would have shown them, centred."""
     import cv2
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from avatar.body import Body
 from avatar.body.parts import PARTS
 from avatar.geometry import vertex_normals
-from avatar.runtime.thread_map import in_parallel
+from avatar.runtime.thread_map import map_in_threads
 from avatar.tracking.kinematics import State
 from avatar.tracking.silhouette import posed_vertices, reduced_size
 from avatar.types import Observations
@@ -81,8 +81,8 @@ class FlowMeter:
     @cached_property
     def pairs(self) -> list[Pair]:
         """The flow between all neighbouring frames."""
-        frames = in_parallel(self._reduced, range(len(self.observations)))
-        return list(in_parallel(_measured, pairwise(frames)))
+        frames = map_in_threads(self._reduced, range(len(self.observations)))
+        return list(map_in_threads(_measured, pairwise(frames)))
 
     def _reduced(self, index: int) -> tuple[UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]:
         """The grey picture and the mask of a frame."""

@@ -20,7 +20,7 @@ from torch import Tensor
 from avatar.body import Body
 from avatar.body.parts import PARTS
 from avatar.body.skinning import skin, skinning_transforms
-from avatar.runtime.thread_map import in_parallel
+from avatar.runtime.thread_map import map_in_threads
 from avatar.tracking.kinematics import State
 from avatar.types import BodyPose, Masks
 
@@ -61,7 +61,7 @@ class Outliner:
         def found(index: int) -> np.ndarray:
             return _outline(cv2.resize(masks[index], self.size, interpolation=cv2.INTER_AREA), self.size)
 
-        self.found = list(in_parallel(found, range(len(masks))))
+        self.found = list(map_in_threads(found, range(len(masks))))
         self.faces = body.faces.numpy().astype(np.int32)
         self.bare = np.isin(body.parts.numpy(), [PARTS.index(name) for name in BARE])
         self.legs = body.parts.numpy() == PARTS.index("legs")
@@ -79,7 +79,9 @@ class Outliner:
         weight = np.zeros((len(state), SAMPLES))
         posed = posed_vertices(self.body, state)
         pixels = focal * posed[..., :2] / np.maximum(posed[..., 2:], 0.1)
-        pairs = in_parallel(lambda index: self._pair_one(pixels[index], self.found[index], inside), range(len(state)))
+        pairs = map_in_threads(
+            lambda index: self._pair_one(pixels[index], self.found[index], inside), range(len(state))
+        )
         for index, (chosen, place, trust) in enumerate(pairs):
             count = len(chosen)
             vertices[index, :count], data[index, :count], weight[index, :count] = chosen, place, trust

@@ -12,7 +12,7 @@ from avatar.tracking.residuals import up_of
 from avatar.types import BodyPose
 
 
-def world_of(state: State) -> tuple[BodyPose, Float[Tensor, "4 4"]]:
+def to_world_frame(state: State) -> tuple[BodyPose, Float[Tensor, "4 4"]]:
     """Poses in the world and `T_camera_world`.
 
     The world's Y points up from the floor at y = 0, its Z towards the camera, so that a person who faces the camera

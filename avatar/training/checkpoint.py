@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from avatar.errors import AvatarError
-from avatar.io.files import replacing
+from avatar.io.files import atomic_write
 
 if TYPE_CHECKING:
     from avatar.training.trainer import Trainer
@@ -34,7 +34,7 @@ def write_checkpoint(path: Path, trainer: Trainer) -> None:
         "optimizer": trainer.optimizer.state_dict(),
     }
     try:
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             torch.save(state, file)
     except (AvatarError, RuntimeError) as error:  # torch's writer turns a full disk into a RuntimeError
         kept = "The checkpoint before it stays: make room and go on with --resume." if path.is_file() else ""

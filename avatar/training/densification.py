@@ -15,7 +15,7 @@ from avatar.model.gaussians import PARAMETERS, TriangleFrames, TriangleGaussians
 CHILD_SCALE = 1 / 1.6
 
 
-def choose(
+def select_for_densification(
     opacities: Float[Tensor, " n"],
     error: Float[Tensor, " n"],
     cap: int,
@@ -62,7 +62,7 @@ def split_gaussians(
 
 
 @torch.no_grad()
-def exchange_gaussians(
+def replace_gaussians(
     gaussians: TriangleGaussians,
     optimizer: torch.optim.Adam,
     keep: Int[Tensor, " kept"],
@@ -77,7 +77,7 @@ def exchange_gaussians(
 
 
 @torch.no_grad()
-def reattach(gaussians: TriangleGaussians, frames: TriangleFrames, candidates: int = 8) -> None:
+def rebind_to_nearest_face(gaussians: TriangleGaussians, frames: TriangleFrames, candidates: int = 8) -> None:
     """Hand each Gaussian to the triangle nearest to it, so that its offset is the distance from the surface again.
 
     Its place, orientation and shape in the rest frame stay as they are.

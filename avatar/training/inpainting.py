@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from avatar.body.parts import PARTS
-from avatar.model.avatar import Avatar
+from avatar.model.avatar import Avatar, part_of_gaussians
 
 # Below this `observed` score a Gaussian's colour is a guess and is replaced.
 SEEN = 0.5
@@ -21,7 +21,7 @@ FLAT = [PARTS.index(name) for name in ("torso", "arms", "hands", "legs")]
 
 
 @torch.no_grad()
-def complete_unseen(avatar: Avatar) -> None:
+def inpaint_unobserved(avatar: Avatar) -> None:
     """Give Gaussians that were hardly observed the colours that they most likely have.
 
     The nearest seen ones count most, then the mirror place of the same part (the body at rest is symmetric about
@@ -45,13 +45,6 @@ def complete_unseen(avatar: Avatar) -> None:
     for _ in range(SMOOTHING):
         guess = torch.where(seen[:, None], guess, (guess + guess[neighbors].mean(1)) / 2)
     avatar.gaussians.raw_colors[~seen] = torch.logit(guess[~seen].clamp(0.01, 0.99)).to(avatar.device)
-
-
-def part_of_gaussians(avatar: Avatar) -> Int[Tensor, " n"]:
-    """Index into `PARTS` of each Gaussian: that of the nearest corner of its triangle."""
-    gaussians = avatar.gaussians
-    nearest = gaussians.bary.argmax(1, keepdim=True)
-    return avatar.body.parts[avatar.body.faces[gaussians.face].gather(1, nearest).squeeze(1)]
 
 
 def _broad_sources(means: Float[Tensor, "n 3"], parts: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:

@@ -14,7 +14,7 @@ from avatar.types import RenderOutput
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PhotometricLoss:
     """A rendered picture beside the true one, both on one background.
 
     Attributes:
@@ -29,44 +29,44 @@ class Comparison:
     truth: Float[Tensor, "h w 3"]
 
 
-def compare(
+def photometric_loss(
     out: RenderOutput,
     image: Float[Tensor, "h w 3"],
     mask: Float[Tensor, "h w"],
     background: Float[Tensor, " 3"],
     trust: Float[Tensor, "h w"] | None = None,
-) -> Comparison:
+) -> PhotometricLoss:
     """Compare the picture of one camera with the true one; differentiable in the rendered picture.
 
-    On the CPU in float32 it runs in compiled code; elsewhere `compare_in_tensors` computes the same.
+    On the CPU in float32 it runs in compiled code; elsewhere `photometric_loss_torch` computes the same.
 
     Args:
         out: of one camera; image: straight colours; mask: the person's coverage; background: colour behind both.
         trust: in each pixel of the picture, in [0, 1]; None: all wholly.
     """
     if out.rgb.device.type != "cpu" or out.rgb.dtype != torch.float32:
-        return compare_in_tensors(out, image, mask, background, trust)
+        return photometric_loss_torch(out, image, mask, background, trust)
     from avatar.kernels import losses as losses_cpu
 
     trusted = mask.new_zeros(0) if trust is None else trust
-    return Comparison(
+    return PhotometricLoss(
         *losses_cpu.Compare.apply(out.rgb.squeeze(0), out.alpha.squeeze(0), image, mask, background, trusted)
     )
 
 
-def compare_in_tensors(
+def photometric_loss_torch(
     out: RenderOutput,
     image: Float[Tensor, "h w 3"],
     mask: Float[Tensor, "h w"],
     background: Float[Tensor, " 3"],
     trust: Float[Tensor, "h w"] | None = None,
-) -> Comparison:
-    """The same as `compare`, for any device and floating type."""
+) -> PhotometricLoss:
+    """The same as `photometric_loss`, for any device and floating type."""
     shown, truth = out.on(background)[0], image * mask[..., None] + (1 - mask[..., None]) * background
     difference = (shown - truth).abs()
     if trust is not None:
         difference = difference * trust[..., None]
-    return Comparison(difference.mean(), (out.alpha[0] - mask).abs().mean(), shown, truth)
+    return PhotometricLoss(difference.mean(), (out.alpha[0] - mask).abs().mean(), shown, truth)
 
 
 def stiffness(gaussians: TriangleGaussians, reach: float) -> Float[Tensor, " n"]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from avatar.geometry import project
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import TriangleGaussians
-from avatar.training.densification import exchange_gaussians
+from avatar.training.densification import replace_gaussians
 from avatar.training.inpainting import SEEN
 from avatar.training.views import TrainingFrame
 from avatar.types import BodyPose
@@ -28,7 +28,7 @@ LEAST_ROOM = 0.8  # a place so deep must still be so far from any other side, as
 
 
 @torch.no_grad()
-def renew_unseen(
+def resample_unobserved(
     avatar: Avatar,
     optimizer: torch.optim.Adam,
     sow: Callable[[int], TriangleGaussians],
@@ -51,7 +51,7 @@ def renew_unseen(
     if len(bare) > room:
         fresh = sow(count * room // len(bare))
         bare = _bare(avatar, fresh)[:room]
-    exchange_gaussians(gaussians, optimizer, keep, fresh, bare)
+    replace_gaussians(gaussians, optimizer, keep, fresh, bare)
     avatar.refresh()
     new = torch.arange(len(keep), len(gaussians), device=keep.device)
     gaussians.offset[new, 2] = -_depths(avatar, new, shown)

@@ -16,23 +16,24 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from avatar.body import Body
-from avatar.body.parts import part_of_joint
 from avatar.metrics.images import psnr
 from avatar.metrics.ssim import ssim
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import TriangleFrames, TriangleGaussians, sample_on_surface, triangle_frames
-from avatar.rendering import render
+from avatar.rendering.renderer import render
 from avatar.runtime.progress import Progress
 from avatar.training import losses
 from avatar.training.checkpoint import read_checkpoint, write_checkpoint
 from avatar.training.config import TrainConfig
-from avatar.training.densification import choose, reattach, split_gaussians
-from avatar.training.inpainting import complete_unseen
+from avatar.training.densification import rebind_to_nearest_face, select_for_densification, split_gaussians
+from avatar.training.initialization import splat_density
+from avatar.training.inpainting import inpaint_unobserved
 from avatar.training.pose_refinement import PoseRefinement
-from avatar.training.resampling import renew_unseen
+from avatar.training.resampling import resample_unobserved
+from avatar.training.split import held_out_frames
 from avatar.training.view_alignment import ViewAlignment
 from avatar.training.views import TrainingFrame, TrainingFrames
-from avatar.training.visibility import Shown, observe_gaussians, paint
+from avatar.training.visibility import Shown, initialize_colors, measure_visibility
 from avatar.types import BodyTrack, Cameras, Gaussians, Observations, RenderOutput
 
 WHITE = (1.0, 1.0, 1.0)
@@ -55,11 +56,6 @@ class Preview(Protocol):
     """Somebody who watches training; returns False to stop early and keep what is there."""
 
     def after_step(self, step: int, avatar: Avatar, loss: float, psnr: float | None) -> bool: ...
-
-
-def held_out_frames(count: int, every: int) -> list[int]:
-    """Indices of the frames that are left out: every so many-th, beginning in the middle of a stride."""
-    return list(range(every // 2, count, every)) if every else []
 
 
 class Trainer:
@@ -166,7 +162,7 @@ class Trainer:
         weights = self.config.weights
         background = torch.rand(3, generator=self.rng).to(self.device)
         out = self._render(gaussians, frame)
-        seen = losses.compare(out, frame.image, frame.mask, background, frame.trust)
+        seen = losses.photometric_loss(out, frame.image, frame.mask, background, frame.trust)
         coverage = weights.mask * seen.coverage
         if self.views is not None and self.views.by_silhouette(self.step):
             return coverage
@@ -214,12 +210,12 @@ class Trainer:
 
     def _densify(self) -> None:
         gaussians = self.avatar.gaussians
-        keep, split = choose(
+        keep, split = select_for_densification(
             gaussians.opacities.detach(), self.error, self.config.max_gaussians, growth=0.15, faintest=0.02
         )
         local = torch.nn.functional.normalize(gaussians.quats.detach(), dim=-1)
         split_gaussians(gaussians, self.optimizer, keep, split, local)
-        reattach(gaussians, self.avatar.frames)
+        rebind_to_nearest_face(gaussians, self.avatar.frames)
         self.avatar.refresh()
         self.error = torch.zeros(len(self.avatar), device=self.device)
 
@@ -240,23 +236,23 @@ class Trainer:
 
     def _paint(self) -> None:
         """Start from the colours that the pictures show; what no frame shows is completed later."""
-        paint(self.avatar, self._shown(24), self._render)
+        initialize_colors(self.avatar, self._shown(24), self._render)
 
     def _finish(self) -> None:
         """Say how well each Gaussian was seen, and complete those that no frame showed."""
         if self.avatar.deform is not None:
             self.avatar.deform.awake = True
-        observe_gaussians(self.avatar, self._shown(32), self._render)
-        complete_unseen(self.avatar)
+        measure_visibility(self.avatar, self._shown(32), self._render)
+        inpaint_unobserved(self.avatar)
 
     def _renew(self) -> None:
         """Close what no frame showed, early enough for the frames to trim what they do not agree with."""
         frames = self._shown(32)
-        observe_gaussians(self.avatar, frames, self._render)
+        measure_visibility(self.avatar, frames, self._render)
         shown = [(replace(frame, camera=self._true_camera(frame)), pose) for frame, pose in frames]
         config, sow = self.config, partial(self._sown, self.avatar.body, self.avatar.frames)
-        renew_unseen(self.avatar, self.optimizer, sow, config.gaussians, config.max_gaussians, shown)
-        complete_unseen(self.avatar)
+        resample_unobserved(self.avatar, self.optimizer, sow, config.gaussians, config.max_gaussians, shown)
+        inpaint_unobserved(self.avatar)
         self.error = torch.zeros(len(self.avatar), device=self.device)
 
     def _true_camera(self, frame: TrainingFrame) -> Cameras:
@@ -309,11 +305,3 @@ class Trainer:
             eps=1e-7,
             fused=True,
         )
-
-
-def splat_density(body: Body) -> Float[Tensor, " faces"]:
-    """How densely each triangle is sown: the face and the hands carry the finest detail."""
-    head = [i for i, name in enumerate(body.joint_names) if part_of_joint(name) in ("head", "face")]
-    fingers = [i for i, name in enumerate(body.joint_names) if part_of_joint(name) == "hands" and "wrist" not in name]
-    weight = 1 + 2 * body.weights[:, head].sum(1) + 0.5 * body.weights[:, fingers].sum(1)
-    return weight[body.faces].mean(1)

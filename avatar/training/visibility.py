@@ -19,7 +19,7 @@ Shown = tuple[TrainingFrame, BodyPose]
 Draw = Callable[[Gaussians, TrainingFrame], RenderOutput]
 
 
-def paint(avatar: Avatar, shown: Sequence[Shown], draw: Draw) -> None:
+def initialize_colors(avatar: Avatar, shown: Sequence[Shown], draw: Draw) -> None:
     """Give every Gaussian the mean colour of the pixels it covers, as it is in even light.
 
     Args:
@@ -35,7 +35,7 @@ def paint(avatar: Avatar, shown: Sequence[Shown], draw: Draw) -> None:
         avatar.gaussians.raw_colors.copy_(torch.logit((painted / lit).clamp(0.02, 0.98)))
 
 
-def observe_gaussians(avatar: Avatar, shown: Sequence[Shown], draw: Draw) -> None:
+def measure_visibility(avatar: Avatar, shown: Sequence[Shown], draw: Draw) -> None:
     """Say of each Gaussian how well it was seen, in pictures of half the resolution; see `seen_colors`."""
     seen, _ = seen_colors(avatar, shown, draw)
     # One pixel's worth in one of the frames counts as well seen.

@@ -9,10 +9,11 @@ from made_up_bodies import JOINTS, made_up_person
 from avatar.cli.main import main
 from avatar.io.assets import asset_path
 from avatar.io.files import write_json
-from avatar.io.images import open_video, read_image
+from avatar.io.images import read_image
 from avatar.io.track_file import load_track
-from avatar.observation import video as observe
-from avatar.pipeline.run_folder import Run
+from avatar.io.videos import open_video
+from avatar.observation import observe
+from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.settings import Settings
 from avatar.training.config import TrainConfig
 from avatar.viewer.app import Viewer
@@ -35,7 +36,7 @@ def observed(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("kind", JOINTS)
 def test_a_body_file_through_everything(observed, tmp_path, kind, capsys):
-    source, body, run = asset_path("clips", "turn.mp4"), tmp_path / f"{kind}.npz", Run(tmp_path / "run")
+    source, body, run = asset_path("clips", "turn.mp4"), tmp_path / f"{kind}.npz", RunFolder(tmp_path / "run")
     np.savez(body, **made_up_person(kind))
     run.folder.mkdir()
     run.observations.symlink_to(observed)

@@ -10,10 +10,11 @@ import torch
 from avatar.body import load_body
 from avatar.geometry import rigid, rotation_from_rotvec, rotation_to_rotvec
 from avatar.io.assets import asset_path
-from avatar.io.images import VideoWriter, write_image
+from avatar.io.images import write_image
+from avatar.io.videos import VideoWriter
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import sample_on_surface, triangle_frames
-from avatar.rendering import render
+from avatar.rendering.renderer import render
 from avatar.types import BodyPose, Cameras
 
 SIDE = 96

@@ -20,7 +20,7 @@ from avatar.evaluation.pose_fitting import fit_pose
 from avatar.evaluation.scores import judge
 from avatar.evaluation.targets import open_run
 from avatar.pipeline.dataset import from_dataset
-from avatar.pipeline.run_folder import Run
+from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.settings import Settings
 
 COUNTS = {"instantavatar": (114, 55), "gauhuman": (100, 17 * 5), "humannerf": (61, 3 * 3), "hugs": (16, 2)}
@@ -73,7 +73,7 @@ def test_fitting_mends_a_test_pose_and_nothing_else(made_up):
 def test_training_material_is_the_protocols(made_up, tmp_path):
     dataset, _ = made_up("hugs")
     settings = Settings(str(dataset), protocol="hugs", body=str(smpl_like_file(tmp_path)))
-    run = Run(tmp_path / "run")
+    run = RunFolder(tmp_path / "run")
     observations, track, _ = from_dataset(run, settings)
     assert len(observations) == len(track) == 16 and track.body == settings.body
     divided = PROTOCOLS["hugs"].read(dataset)

@@ -17,8 +17,8 @@ from avatar.io.observations_file import save_observations
 from avatar.io.track_file import save_track
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import sample_on_surface, triangle_frames
-from avatar.rendering import render
 from avatar.rendering.camera_paths import front, orbit
+from avatar.rendering.renderer import render
 from avatar.types import BodyPose, BodyTrack, Observations
 
 SCALE, WIDTH, HEIGHT, FPS = 1.25, 90, 120, 10.0

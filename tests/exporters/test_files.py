@@ -15,9 +15,9 @@ from avatar.errors import AvatarError
 from avatar.exporters.glb import linear_from_srgb, write_glb
 from avatar.exporters.splats import SH_C0, write_packed, write_ply, write_ply_sequence
 from avatar.exporters.synthetic_dataset import write_dataset
-from avatar.io.images import open_video
-from avatar.pipeline.turntable import write_turntable
-from avatar.rendering import render
+from avatar.io.videos import open_video
+from avatar.pipeline.previews import write_turntable
+from avatar.rendering.renderer import render
 from avatar.types import Cameras, Gaussians
 
 gaussforge = pytest.importorskip("gaussforge")

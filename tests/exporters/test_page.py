@@ -15,8 +15,8 @@ from avatar.geometry import quat_from_rotation
 from avatar.motion.formats.bvh import write_bvh
 from avatar.motion.formats.player_json import write_player_motion
 from avatar.motion.formats.registry import load_motion
-from avatar.rendering import render
 from avatar.rendering.camera_paths import front
+from avatar.rendering.renderer import render
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SOFTWARE_GL = [

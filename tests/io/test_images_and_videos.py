@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from avatar.errors import AvatarError, UsageError
-from avatar.io.images import VideoWriter, open_video, read_image, write_image
-from avatar.io.videos import _ffmpeg
+from avatar.io.images import read_image, write_image
+from avatar.io.videos import VideoWriter, _ffmpeg, open_video
 
 
 def make(path: Path, *options: str, source: str = "testsrc=size=160x128:rate=10:duration=1") -> Path:

@@ -7,7 +7,7 @@ from scipy.linalg import orthogonal_procrustes
 from scipy.spatial.transform import Rotation
 
 from avatar.geometry import rigid
-from avatar.metrics import images as metrics
+from avatar.metrics import poses as metrics
 
 
 @pytest.fixture

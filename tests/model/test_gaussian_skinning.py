@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from avatar.body.skeleton import SMPL_PARENTS
 from avatar.geometry import quat_from_rotation, rotation_from_quat, rotation_from_rotvec
 from avatar.kernels.threads import set_threads, threads
-from avatar.model.joint_transforms import joint_motions, joint_motions_torch
-from avatar.model.skinning import OwnParts, RestSurface, carry, carry_torch
+from avatar.model.joint_transforms import joint_motions_torch, joint_transforms_and_quats
+from avatar.model.skinning import CanonicalSurface, GaussianAttributes, skin_gaussians, skin_gaussians_torch
 from avatar.types import BodyPose
 
 COUNT, JOINTS = 2500, 6
@@ -22,7 +22,7 @@ def made_up(seed=0):
 
     quats = F.normalize(normal(COUNT, 4), dim=-1)
     weights = torch.rand(COUNT, JOINTS, generator=g) ** 4
-    surface = RestSurface(
+    surface = CanonicalSurface(
         anchors=normal(COUNT, 3),
         frames=rotation_from_quat(quats),
         quats=quats,
@@ -46,7 +46,7 @@ def made_up(seed=0):
 def carried(function, surface, leaves, without=()):
     """World values and the gradients of a weighted sum of them, by each leaf that is used."""
     used = {name: None if name in without else leaf for name, leaf in leaves.items()}
-    own = OwnParts(*(used[name] for name in ("offset", "quats", "colors", "displacement", "brightness")))
+    own = GaussianAttributes(*(used[name] for name in ("offset", "quats", "colors", "displacement", "brightness")))
     out = function(surface, own, used["motions"], used["light"])
     values = [out.means, out.quats, out.colors]
     g = torch.Generator().manual_seed(1)
@@ -59,8 +59,8 @@ def carried(function, surface, leaves, without=()):
 @pytest.mark.parametrize("without", [(), ("light",), ("displacement", "brightness")], ids=["all", "unlit", "stiff"])
 def test_fused_is_what_tensors_say(without):
     surface, leaves = made_up()
-    values, gradients = carried(carry, surface, leaves, without)
-    truth, true_gradients = carried(carry_torch, surface, leaves, without)
+    values, gradients = carried(skin_gaussians, surface, leaves, without)
+    truth, true_gradients = carried(skin_gaussians_torch, surface, leaves, without)
     assert (truth[2] == 1).any() and (truth[2] < 1).any()  # both sides of the clamp
     for value, true in zip(values, truth, strict=True):
         torch.testing.assert_close(value, true, rtol=1e-4, atol=1e-5)
@@ -76,7 +76,7 @@ def test_same_bits_whatever_the_number_of_threads():
     try:
         for count in (1, 2, 3):
             set_threads(count)
-            values, gradients = carried(carry, surface, leaves)
+            values, gradients = carried(skin_gaussians, surface, leaves)
             results.append([*values, *gradients.values()])
     finally:
         set_threads(before)
@@ -88,9 +88,9 @@ def test_a_rigid_motion_moves_rigidly_and_keeps_colours():
     R, t = rotation_from_rotvec(torch.tensor([0.3, 2.0, -0.5])), torch.tensor([1.0, 2.0, 3.0])
     motion = torch.cat([torch.cat([R, t[:, None]], 1).flatten(), quat_from_rotation(R)])
     stillness = torch.cat([torch.eye(4)[:3].flatten(), torch.eye(4)[0]])
-    own = OwnParts(*(leaves[name].detach() for name in ("offset", "quats", "colors")))
-    still = carry(surface, own, stillness.repeat(JOINTS, 1), None)
-    moved = carry(surface, own, motion.repeat(JOINTS, 1), None)
+    own = GaussianAttributes(*(leaves[name].detach() for name in ("offset", "quats", "colors")))
+    still = skin_gaussians(surface, own, stillness.repeat(JOINTS, 1), None)
+    moved = skin_gaussians(surface, own, motion.repeat(JOINTS, 1), None)
     torch.testing.assert_close(moved.means, still.means @ R.T + t, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(
         rotation_from_quat(moved.quats), R @ rotation_from_quat(still.quats), rtol=1e-4, atol=1e-5
@@ -109,7 +109,7 @@ def test_compiled_joint_motions_are_what_tensors_say(size):
         motions, gradients = zip(
             *(
                 (out, torch.autograd.grad(out, (turns, root), weights))
-                for function in (joint_motions, joint_motions_torch)
+                for function in (joint_transforms_and_quats, joint_motions_torch)
                 for out in [function(rest, SMPL_PARENTS, BodyPose(root[i], rotation_from_rotvec(turns[i])))]
             ),
             strict=True,

@@ -6,7 +6,12 @@ import trimesh
 
 from avatar.geometry import rotation_from_quat, vertex_normals
 from avatar.model.gaussians import PARAMETERS, sample_on_surface, triangle_frames
-from avatar.training.densification import barycentric_of_nearest, choose, reattach, split_gaussians
+from avatar.training.densification import (
+    barycentric_of_nearest,
+    rebind_to_nearest_face,
+    select_for_densification,
+    split_gaussians,
+)
 
 
 def sphere():
@@ -71,7 +76,7 @@ def test_split_replaces_one_by_two_beside_it_and_keeps_the_optimiser_in_step(fra
     before = gaussians.means(frames).detach().clone()
     error = torch.zeros(2000)
     error[[3, 5]] = 1.0
-    keep, split = choose(gaussians.opacities.detach(), error, cap=3000, growth=0.5, faintest=0.02)
+    keep, split = select_for_densification(gaussians.opacities.detach(), error, cap=3000, growth=0.5, faintest=0.02)
     assert split.tolist() == [3, 5] and len(keep) == 1998
     split_gaussians(gaussians, optimizer, keep, split, gaussians.quats.detach())
     assert len(gaussians) == 2002
@@ -88,7 +93,7 @@ def test_split_replaces_one_by_two_beside_it_and_keeps_the_optimiser_in_step(fra
 def test_growth_stops_at_the_cap_and_the_faint_are_dropped():
     opacities = torch.full((100,), 0.5)
     opacities[:10] = 0.001
-    keep, split = choose(opacities, torch.rand(100), cap=95, growth=1.0, faintest=0.02)
+    keep, split = select_for_densification(opacities, torch.rand(100), cap=95, growth=1.0, faintest=0.02)
     assert len(split) == 5
     assert set(range(10)).isdisjoint(keep.tolist() + split.tolist())
 
@@ -99,7 +104,7 @@ def test_reattaching_moves_nothing_but_the_parent(frames, gaussians):
     means = gaussians.means(frames).detach().clone()
     axes = rotation_from_quat(gaussians.orientations(gaussians.frame_quats(frames))).detach().clone()
     offset = gaussians.offset.detach().norm(dim=1)
-    reattach(gaussians, frames)
+    rebind_to_nearest_face(gaussians, frames)
     assert torch.allclose(gaussians.means(frames), means, atol=1e-5)
     assert torch.allclose(rotation_from_quat(gaussians.orientations(gaussians.frame_quats(frames))), axes, atol=1e-4)
     assert gaussians.offset.norm(dim=1).mean() < 0.8 * offset.mean()

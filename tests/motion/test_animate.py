@@ -7,13 +7,15 @@ import torch
 from avatar.body import load_body
 from avatar.errors import UsageError
 from avatar.geometry import project
-from avatar.io.images import open_video, read_image
+from avatar.io.camera_file import save_cameras
+from avatar.io.images import read_image
+from avatar.io.videos import open_video
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import sample_on_surface, triangle_frames
 from avatar.motion.retarget import Retargeting, retarget
 from avatar.motion.text.parse import pose_from_words
 from avatar.pipeline.film import Shot, animate, background_color, cameras_of, find_motion, motion_of_pose, parse_size
-from avatar.rendering.camera_paths import orbit, save_cameras
+from avatar.rendering.camera_paths import orbit
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import torch
 
 from avatar.body import load_body
 from avatar.body.parts import PARTS
-from avatar.model.avatar import Avatar
+from avatar.model.avatar import Avatar, part_of_gaussians
 from avatar.model.gaussians import sample_on_surface, triangle_frames
-from avatar.training.inpainting import CROWN, FACE, HEAD, complete_unseen, part_of_gaussians
+from avatar.training.inpainting import CROWN, FACE, HEAD, inpaint_unobserved
 
 SKIN, HAIR = torch.tensor([0.8, 0.6, 0.5]), torch.tensor([0.1, 0.1, 0.1])
 
@@ -33,7 +33,7 @@ def test_a_symmetrical_body_takes_its_colours_from_the_other_side(avatar):
     arms = part_of_gaussians(avatar) == PARTS.index("arms")
     hidden = arms & (places[:, 0] < 0)
     paint(avatar, torch.where(hidden[:, None], torch.tensor(0.9), truth), ~hidden)
-    complete_unseen(avatar)
+    inpaint_unobserved(avatar)
     # Far from anything seen on their own side only the mirror place knows.
     far = hidden & (places[:, 0] < places[arms & (places[:, 0] > 0), 0].quantile(0.3) * -1)
     guessed, flat = avatar.gaussians.colors.detach()[far], truth[arms].mean(0)
@@ -48,7 +48,7 @@ def test_a_back_takes_the_broad_colour_of_the_front_and_not_its_pattern(avatar):
     stripes = 0.15 * (200 * places[:, 0]).sin().sign()
     front = torch.where(upper, 0.7, 0.3) + stripes
     paint(avatar, torch.where(back, 0.95, front)[:, None].expand(-1, 3), ~back)
-    complete_unseen(avatar)
+    inpaint_unobserved(avatar)
     deep = back & (normals[:, 2] < -0.7)
     found = avatar.gaussians.colors.detach()[:, 0]
     height = places[torso, 1]
@@ -64,7 +64,7 @@ def test_the_back_of_a_head_takes_hair_and_not_the_face(avatar):
     crown = places[:, 1] > high - CROWN * (high - low)
     behind = (parts == HEAD) & (avatar.surface.normals[:, 2] < -0.6) & ~crown
     paint(avatar, torch.where((crown & head)[:, None], HAIR, SKIN), ~(head & (avatar.surface.normals[:, 2] < 0)))
-    complete_unseen(avatar)
+    inpaint_unobserved(avatar)
     middle = behind & (places[:, 1] > (low + high) / 2)
     found = avatar.gaussians.colors.detach()[middle].mean(0)
     assert (found - HAIR).norm() < (found - SKIN).norm()
@@ -75,7 +75,7 @@ def test_what_was_seen_keeps_its_colour_and_every_score_stays(avatar):
     scores = torch.rand(len(avatar))
     paint(avatar, torch.rand(len(avatar), 3), scores)
     before = avatar.gaussians.colors.detach().clone()
-    complete_unseen(avatar)
+    inpaint_unobserved(avatar)
     seen = scores >= 0.5
     assert torch.equal(avatar.gaussians.colors[seen], before[seen])
     assert not torch.allclose(avatar.gaussians.colors[~seen], before[~seen], atol=0.05)
@@ -85,5 +85,5 @@ def test_what_was_seen_keeps_its_colour_and_every_score_stays(avatar):
 def test_without_anything_seen_nothing_is_invented(avatar):
     paint(avatar, torch.rand(len(avatar), 3), torch.zeros(len(avatar)))
     before = avatar.gaussians.colors.detach().clone()
-    complete_unseen(avatar)
+    inpaint_unobserved(avatar)
     assert torch.equal(avatar.gaussians.colors, before)

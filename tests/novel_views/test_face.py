@@ -9,9 +9,8 @@ from PIL import Image
 
 from avatar.geometry import invert_rigid, project, transform
 from avatar.novel_views.face_transfer import LEAST_TRUST, Surface, close_up, repaired, warped
-from avatar.novel_views.observations import Sight
 from avatar.rendering.camera_paths import intrinsics, look_at
-from avatar.types import Cameras
+from avatar.types import Cameras, PosedImage
 
 SIDE, RADIUS, FAR = 160, 0.11, 0.8
 
@@ -54,7 +53,7 @@ def test_a_warped_face_is_the_face_seen_from_there(turned):
     photo, view = camera(0), camera(turned)
     image, mask, seen_in_photo, _ = head(photo, photo)
     truth, _mask, seen, azimuth = head(view, photo)
-    colors, visible = warped(seen.depth, view, Sight(image, mask, photo), seen_in_photo.depth)
+    colors, visible = warped(seen.depth, view, PosedImage(image, mask, photo), seen_in_photo.depth)
     # What lies well within sight of both cameras is carried over rightly, what the photo could not see is not.
     shared = azimuth.abs() < 60
     assert visible[shared].mean() > 0.97
@@ -68,7 +67,7 @@ def test_a_wrong_face_is_repaired_where_the_photo_knows_and_distrusted_elsewhere
     image, mask, seen_in_photo, _ = head(photo, photo)
     truth, _mask, seen, azimuth = head(view, photo)
     wrong = np.full_like(truth, 30)
-    mended, trust = repaired(wrong, view, seen, Sight(image, mask, photo), seen_in_photo.depth, 40.0)
+    mended, trust = repaired(wrong, view, seen, PosedImage(image, mask, photo), seen_in_photo.depth, 40.0)
     front, side = (seen.facing > 0.85).numpy(), (azimuth > 85).numpy()
     assert np.abs(mended[front].astype(int) - truth[front]).mean() < 4
     assert (mended[side] == 30).all()
@@ -83,7 +82,7 @@ def test_a_face_turned_away_is_hardly_trusted_but_never_ignored():
     photo, view = camera(0), camera(120)
     image, mask, seen_in_photo, _ = head(photo, photo)
     truth, _mask, seen, azimuth = head(view, photo)
-    _mended, trust = repaired(truth, view, seen, Sight(image, mask, photo), seen_in_photo.depth, 120.0)
+    _mended, trust = repaired(truth, view, seen, PosedImage(image, mask, photo), seen_in_photo.depth, 120.0)
     assert trust[(azimuth > 100).numpy()].max() == round(255 * LEAST_TRUST)
 
 
@@ -98,7 +97,7 @@ def test_the_close_up_is_a_sharper_picture_of_the_same_place(tmp_path):
     points = torch.randn(200, 3, generator=torch.Generator().manual_seed(0)).clamp(-1, 1) * 0.1 + torch.tensor(
         [0.2, 0.4, 0]
     )
-    near = close_up(tmp_path / "photo.png", Sight(small, np.full((480, 320), 255, np.uint8), taken), points)
+    near = close_up(tmp_path / "photo.png", PosedImage(small, np.full((480, 320), 255, np.uint8), taken), points)
     assert near is not None and near.image.shape == (480, 320, 3)
     pixels, _ = project(near.camera.K[0], near.camera.T_camera_world[0], points)
     assert (pixels > 0).all() and (pixels < torch.tensor([320.0, 480.0])).all()
@@ -119,7 +118,7 @@ def test_the_close_up_is_a_sharper_picture_of_the_same_place(tmp_path):
 def test_a_tiny_or_cut_head_has_no_close_up(tmp_path):
     Image.new("RGB", (320, 480)).save(tmp_path / "photo.png")
     taken = Cameras(intrinsics(320, 480, 40.0)[None], torch.eye(4)[None], 320, 480)
-    sight = Sight(np.zeros((480, 320, 3), np.uint8), np.zeros((480, 320), np.uint8), taken)
+    sight = PosedImage(np.zeros((480, 320, 3), np.uint8), np.zeros((480, 320), np.uint8), taken)
     points = torch.tensor([[-0.1, -0.1, 0.0], [0.1, 0.1, 0.0]])
     assert close_up(tmp_path / "photo.png", sight, points + torch.tensor([0, 0, 40.0])) is None
     assert close_up(tmp_path / "photo.png", sight, points + torch.tensor([0.6, 0, 2.0])) is None
@@ -131,6 +130,6 @@ def test_a_point_behind_the_head_is_not_painted_with_the_face():
     image, mask, seen, _ = head(photo, photo)
     view = camera(180)
     _truth, _mask, behind, _ = head(view, photo)
-    _colors, visible = warped(behind.depth, view, Sight(image, mask, photo), seen.depth)
+    _colors, visible = warped(behind.depth, view, PosedImage(image, mask, photo), seen.depth)
     assert visible.max() == 0
     assert transform(view.T_camera_world[0], torch.zeros(1, 3))[0, 2] == pytest.approx(FAR, abs=1e-5)

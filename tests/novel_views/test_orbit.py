@@ -10,13 +10,13 @@ from avatar.body import load_body
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import project
 from avatar.novel_views.generator import Photo
-from avatar.novel_views.observations import Sight, gather, seen_by
+from avatar.novel_views.observations import assign_frames, gather
 from avatar.pipeline.settings import Settings
 from avatar.rendering.camera_paths import front
 from avatar.tracking.silhouette import filled_mesh
 from avatar.training.config import TrainConfig
 from avatar.training.trainer import Trainer
-from avatar.types import BodyPose, BodyTrack, Observations
+from avatar.types import BodyPose, BodyTrack, Observations, PosedImage
 
 pytestmark = pytest.mark.skipif(find_spec("diffusers") is None, reason="diffusers is not installed")
 
@@ -91,7 +91,7 @@ def test_the_chain_from_weights_to_an_avatar(weights, scene, monkeypatch):
     monkeypatch.setattr(job, "LEAST_IOU", 0.0)
     train = TrainConfig(steps=6, gaussians=1500, max_gaussians=1500, long_side=64)
     settings = Settings("photo.png", train=train)
-    sights = [Sight(photo.images[0], photo.masks[0], track.cameras[0])]
+    sights = [PosedImage(photo.images[0], photo.masks[0], track.cameras[0])]
     placed = [job.placed_sight(view, vertices, track.cameras[0]) for view in views]
     alignment = ViewAlignment(job.middle(vertices), torch.arange(4) < 1)
     kept, corrected, lost = job.with_views(settings, photo, sights, placed, track, body, alignment)
@@ -101,7 +101,7 @@ def test_the_chain_from_weights_to_an_avatar(weights, scene, monkeypatch):
 
     observations = gather(photo, kept)
     config = job.photo_training(train, len(observations))
-    result = Trainer(observations, seen_by(corrected, observations), body, config).run()
+    result = Trainer(observations, assign_frames(corrected, observations), body, config).run()
     assert len(result.avatar) > 1000 and 0 < float(result.avatar.observed.mean()) <= 1
     assert torch.isfinite(result.avatar.pose(result.track.poses[0]).means).all()
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from avatar.errors import AvatarError, UsageError
 from avatar.landmark_layouts import LAYOUTS
-from avatar.observation.detectors.base import Detection
 from avatar.observation.photo import is_photo, observe_photo, still_clip
+from avatar.types import Detection
 
 WIDTH, HEIGHT = 240, 320
 

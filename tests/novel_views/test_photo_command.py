@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from avatar.cli.main import main
 from avatar.io.assets import asset_path
-from avatar.io.images import open_video
+from avatar.io.videos import open_video
 
 SIZE = (240, 320)
 

@@ -10,14 +10,12 @@ import torch
 from avatar.body import load_body
 from avatar.body.skinning import joint_transforms
 from avatar.geometry import geodesic_angle, project, rotation_from_rotvec, transform
-from avatar.novel_views.observations import Sight
-from avatar.observation.detectors.base import Detection
 from avatar.rendering.camera_paths import intrinsics, look_at
 from avatar.tracking.kinematics import State, move_points, pose_chain
 from avatar.tracking.landmarks import landmark_points
 from avatar.tracking.multiview import LEAST_IOU, fit_views, overlap
 from avatar.tracking.silhouette import filled_mesh
-from avatar.types import BodyPose, BodyTrack, Cameras, Observations
+from avatar.types import BodyPose, BodyTrack, Cameras, Detection, Observations, PosedImage
 
 WIDTH, HEIGHT, FOCAL = 270, 360, 330.0
 CENTRE = torch.tensor([0.0, 0.9, 0.0])
@@ -45,12 +43,12 @@ def camera(azimuth: float, elevation: float) -> Cameras:
     return Cameras(K[None], look_at(CENTRE + 2.6 * away, CENTRE)[None], WIDTH, HEIGHT)
 
 
-def picture(body, pose: BodyPose, seen_by: Cameras, number: int) -> Sight:
+def picture(body, pose: BodyPose, seen_by: Cameras, number: int) -> PosedImage:
     """The silhouette; the picture itself only says which one it is."""
     vertices = body.vertices(body.rest(torch.zeros(body.shape_dirs.shape[-1])), body.complete(pose))
     pixels, _depth = project(seen_by.K[0], seen_by.T_camera_world[0], vertices)
     mask = filled_mesh(pixels.numpy(), body.faces.numpy().astype(np.int32), (WIDTH, HEIGHT))
-    return Sight(np.full((HEIGHT, WIDTH, 3), number, np.uint8), mask, seen_by, name=str(number))
+    return PosedImage(np.full((HEIGHT, WIDTH, 3), number, np.uint8), mask, seen_by, name=str(number))
 
 
 def landmarks(body, pose: BodyPose, seen_by: Cameras) -> tuple[np.ndarray, np.ndarray]:
@@ -148,7 +146,7 @@ def test_a_view_of_something_else_is_left_where_it_was(body, scene):
     truth, true, shown, views, photo, found, marks = scene
     block = np.zeros((HEIGHT, WIDTH), np.uint8)
     block[:60, :] = 255
-    stranger = Sight(np.full((HEIGHT, WIDTH, 3), 99, np.uint8), block, camera(30, 0), name="a roof")
+    stranger = PosedImage(np.full((HEIGHT, WIDTH, 3), 99, np.uint8), block, camera(30, 0), name="a roof")
     fitted, placed = fit_views(photo, shown, [stranger, *views], found, body, Knows(marks))
     assert torch.equal(placed[0].camera.T_camera_world, stranger.camera.T_camera_world)
     assert max(degrees_off(placed[1:], true)) < 2

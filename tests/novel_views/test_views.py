@@ -12,16 +12,17 @@ from PIL import Image
 from avatar.body import load_body
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import project
+from avatar.novel_views.background import person_mask
 from avatar.novel_views.face_transfer import warped
 from avatar.novel_views.folder import FolderViews
-from avatar.novel_views.generator import Photo, View, person_mask, view_generator
+from avatar.novel_views.generator import Photo, View
 from avatar.novel_views.image_edit import SIDES, EditedViews
-from avatar.novel_views.observations import Sight
 from avatar.novel_views.placement import camera_angles, on_canvas, place_view
+from avatar.novel_views.registry import view_generator
 from avatar.rendering.camera_paths import intrinsics, look_at
 from avatar.tracking.silhouette import filled_mesh
 from avatar.training.view_alignment import ViewAlignment
-from avatar.types import Cameras, Gaussians
+from avatar.types import Cameras, Gaussians, PosedImage
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,7 @@ def test_an_image_warped_to_its_own_camera_stays():
     image = rng.integers(0, 255, (40, 30, 3)).astype(np.uint8)
     camera = Cameras(intrinsics(30, 40)[None], torch.eye(4)[None], 30, 40)
     depth = torch.full((40, 30), 2.0)
-    sight = Sight(image, np.full((40, 30), 255, np.uint8), camera)
+    sight = PosedImage(image, np.full((40, 30), 255, np.uint8), camera)
     colors, visible = warped(depth, camera, sight, depth)
     assert visible[1:-1, 1:-1].min() == 1
     assert torch.allclose(colors[1:-1, 1:-1] * 255, torch.from_numpy(image).float()[1:-1, 1:-1], atol=0.1)

@@ -9,13 +9,13 @@ import torch
 
 from avatar.errors import AvatarError, UsageError
 from avatar.io.assets import asset_path
-from avatar.io.images import VideoWriter, read_image
+from avatar.io.images import read_image
 from avatar.io.observations_file import load_observations, save_observations
-from avatar.io.videos import _ffmpeg
+from avatar.io.videos import VideoWriter, _ffmpeg
 from avatar.landmark_layouts import LAYOUTS
-from avatar.observation import video as observe
-from avatar.observation.detectors.base import Detection
+from avatar.observation import observe
 from avatar.observation.detectors.mediapipe import MediaPipeDetector
+from avatar.types import Detection
 
 LAYOUT = LAYOUTS["blazepose33"]
 
@@ -106,12 +106,14 @@ def test_saved_observations_come_back(tmp_path):
     assert (again.layout, again.source, again.notes) == (seen.layout, seen.source, seen.notes)
 
 
-def test_a_temporary_folder_goes_with_the_pictures(tmp_path):
+def test_a_temporary_folder_goes_with_the_images(tmp_path, monkeypatch):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
     seen = observe(bars(tmp_path / "a.mp4", 12), None, detector=Blobs())
-    folder = seen.images.folder.parent
-    assert folder.is_dir()
+    assert len(list(temporary.iterdir())) == 1
     del seen
-    assert not folder.exists()
+    assert list(temporary.iterdir()) == []
 
 
 def test_the_largest_person_is_taken_and_another_can_be_asked_for(tmp_path):

@@ -5,12 +5,12 @@ import pytest
 
 from avatar.landmark_layouts import LAYOUTS
 from avatar.observation.confidence import frame_weights, temper
-from avatar.observation.detectors.base import Detection
-from avatar.observation.detectors.flip_test import MirroredDetector
+from avatar.observation.detectors.flip_test import FlipTestDetector
 from avatar.observation.keyframes import most_telling, sharpest_of_each, sharpness
-from avatar.observation.left_right import mend_flips
+from avatar.observation.left_right import fix_left_right_swaps
 from avatar.observation.matting import background_plate, largest_region, refine_mask
 from avatar.observation.person_tracks import People
+from avatar.types import Detection
 
 LAYOUT = LAYOUTS["blazepose33"]
 
@@ -46,7 +46,7 @@ def test_a_flipped_body_is_put_right(wrong):
     flat, world = turning_person()
     seen, seen_world = flat.copy(), world.copy()
     seen[wrong], seen_world[wrong] = flat[wrong][:, list(LAYOUT.mirror)], world[wrong][:, list(LAYOUT.mirror)]
-    mended, mended_world, swapped = mend_flips(seen, seen_world, LAYOUT)
+    mended, mended_world, swapped = fix_left_right_swaps(seen, seen_world, LAYOUT)
     assert np.array_equal(mended, flat) and np.array_equal(mended_world, world)
     assert np.flatnonzero(swapped.any(1)).tolist() == wrong
 
@@ -57,7 +57,7 @@ def test_flipped_legs_are_put_right_alone():
     seen, seen_world = flat.copy(), world.copy()
     for points, truth in ((seen, flat), (seen_world, world)):
         points[20:23, legs] = truth[20:23, [LAYOUT.mirror[i] for i in legs]]
-    mended, _, _ = mend_flips(seen, seen_world, LAYOUT)
+    mended, _, _ = fix_left_right_swaps(seen, seen_world, LAYOUT)
     wrists = LAYOUT.indices("left_wrist", "right_wrist")
     assert np.array_equal(mended[:, wrists], flat[:, wrists])
     knees = LAYOUT.indices("left_knee", "right_knee")
@@ -109,7 +109,7 @@ class OneSided:
 def test_the_mirror_image_cancels_a_detectors_bias():
     image = np.zeros((200, 100, 3), np.uint8)
     image[20:180, 30:50] = 255
-    (found,) = MirroredDetector(OneSided()).detect(image)
+    (found,) = FlipTestDetector(OneSided()).detect(image)
     assert found.keypoints[:, 0] == pytest.approx(np.full(33, 40.0))
     assert (found.keypoints[:, 2] < 0.8).all() and np.array_equal(found.mask, image[..., 0])
 

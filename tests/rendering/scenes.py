@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from avatar.rendering import RenderStatistics, render
+from avatar.rendering.renderer import render
+from avatar.rendering.statistics import RenderStatistics
 from avatar.types import Cameras, Gaussians, RenderOutput
 
 FIELDS = ("means", "quats", "scales", "opacities", "colors")

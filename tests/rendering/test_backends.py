@@ -10,8 +10,9 @@ import torch
 
 from avatar.errors import AvatarError, UsageError
 from avatar.kernels.threads import set_threads, threads
-from avatar.rendering import RenderStatistics, chosen_backend, render
 from avatar.rendering.reference_backend import render_reference
+from avatar.rendering.renderer import render, resolve_backend
+from avatar.rendering.statistics import RenderStatistics
 from avatar.types import Gaussians
 
 from .scenes import FIELDS, blob, cameras, run
@@ -193,29 +194,29 @@ def test_contribution_is_the_alpha_that_each_gaussian_gave():
 
 
 def test_backends_are_chosen_or_refused():
-    assert chosen_backend("auto", "cpu") == "cpu"
-    assert chosen_backend("auto", "cuda") == "gsplat"
+    assert resolve_backend("auto", "cpu") == "cpu"
+    assert resolve_backend("auto", "cuda") == "gsplat"
     with pytest.raises(UsageError, match="no render backend 'opengl'"):
-        chosen_backend("opengl", "cpu")
+        resolve_backend("opengl", "cpu")
     with pytest.raises(UsageError, match="needs a CUDA device"):
-        chosen_backend("gsplat", "cpu")
+        resolve_backend("gsplat", "cpu")
     with pytest.raises(UsageError, match="cannot render tensors on cuda"):
-        chosen_backend("cpu", "cuda")
+        resolve_backend("cpu", "cuda")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="is about machines without CUDA")
 def test_gsplat_without_kernels_is_refused_by_name_and_told_by_auto(monkeypatch, capsys):
-    from avatar.pipeline.create import chosen_device
+    from avatar.rendering.devices import resolve_device
     from avatar.rendering.gsplat_backend import render_gsplat
 
     with pytest.raises(AvatarError, match=r"gsplat backend cannot start: .*--device cpu"):
         render_gsplat(blob(3), cameras(8, 8))
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert chosen_device("auto") == "cpu"
+    assert resolve_device("auto") == "cpu"
     assert "gsplat cannot render" in capsys.readouterr().err
-    assert chosen_device("cuda") == "cuda"
+    assert resolve_device("cuda") == "cuda"
     monkeypatch.setattr("avatar.rendering.gsplat_backend.missing_kernels", lambda: None)
-    assert chosen_device("auto") == "cuda"
+    assert resolve_device("auto") == "cuda"
 
 
 def test_compiling_is_said_once_and_only_when_nothing_was_compiled_before(tmp_path):

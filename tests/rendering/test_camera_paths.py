@@ -5,7 +5,8 @@ import torch
 
 from avatar.errors import AvatarError
 from avatar.geometry import project, transform
-from avatar.rendering.camera_paths import follow, front, load_cameras, look_at, orbit, save_cameras
+from avatar.io.camera_file import load_cameras, save_cameras
+from avatar.rendering.camera_paths import follow, front, look_at, orbit
 
 LOW, HIGH = torch.tensor([-0.9, 0.0, -0.3]), torch.tensor([0.9, 1.8, 0.3])
 CORNERS = torch.cartesian_prod(*torch.stack([LOW, HIGH], 1))

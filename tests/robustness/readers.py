@@ -6,6 +6,7 @@ from pathlib import Path
 
 from avatar.body import load_body
 from avatar.datasets.capture import read_capture_cameras, read_capture_skeleton
+from avatar.io.camera_file import load_cameras
 from avatar.io.files import read_json
 from avatar.io.images import read_image
 from avatar.io.observations_file import load_observations
@@ -14,7 +15,6 @@ from avatar.io.videos import open_video
 from avatar.model.avatar import Avatar
 from avatar.motion.formats.registry import load_motion
 from avatar.pipeline.settings import Settings, build
-from avatar.rendering.camera_paths import load_cameras
 
 
 def read_video(path: Path) -> int:

@@ -9,8 +9,8 @@ import pytest
 from avatar.cli.main import main
 from avatar.io.assets import asset_path
 from avatar.io.files import read_json
-from avatar.io.images import VideoWriter, open_video
 from avatar.io.track_file import load_track
+from avatar.io.videos import VideoWriter, open_video
 
 from .test_commands import ends
 

@@ -16,7 +16,7 @@ from avatar.body import load_body
 from avatar.errors import AvatarError
 from avatar.geometry import rotation_from_rotvec
 from avatar.io.assets import asset_path
-from avatar.pipeline.run_folder import Run
+from avatar.pipeline.run_folder import RunFolder
 from avatar.rendering.camera_paths import front
 from avatar.training.config import TrainConfig
 from avatar.training.trainer import Trainer
@@ -160,8 +160,8 @@ def test_a_disk_that_is_full_leaves_the_last_checkpoint_and_says_so(scene, undis
 
 def test_a_second_process_is_refused_and_a_dead_one_holds_nothing(tmp_path):
     hold = (
-        "import sys, time, pathlib; from avatar.run import Run, writing\n"
-        f"with writing(Run(pathlib.Path({str(tmp_path / 'run')!r})), False, False):\n"
+        "import sys, time, pathlib; from avatar.pipeline.run_folder import RunFolder, locked_run\n"
+        f"with locked_run(RunFolder(pathlib.Path({str(tmp_path / 'run')!r})), False, False):\n"
         "    print('held', flush=True); time.sleep(60)"
     )
     first = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE, text=True)
@@ -202,7 +202,7 @@ def test_create_on_a_disk_that_fills_is_resumed_once_there_is_room(kill_script, 
     source = kill_script.small_source(asset_path("clips", "turn.mp4"), tmp_path)
     preset = source.with_suffix(".toml")
     preset.write_text(preset.read_text().replace("steps = 40", "steps = 400"))
-    run = Run(small_disk / "run")
+    run = RunFolder(small_disk / "run")
     process = kill_script.create(source, run.folder)
     while not run.checkpoint.is_file() and process.poll() is None:
         time.sleep(0.01)

@@ -11,7 +11,7 @@ import torch
 from avatar.body import Body, load_body
 from avatar.geometry import quat_from_rotation, vertex_normals
 from avatar.model.gaussians import triangle_frames
-from avatar.rendering import render
+from avatar.rendering.renderer import render
 from avatar.tracking import TrackOptions, track
 from avatar.tracking.kinematics import State, pose_chain
 from avatar.tracking.optical_flow import FlowMeter, spread_vertices

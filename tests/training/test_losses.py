@@ -7,7 +7,7 @@ import torch
 
 from avatar.kernels.threads import set_threads, threads
 from avatar.model.gaussians import TriangleGaussians
-from avatar.training.losses import SplatPriors, compare, compare_in_tensors, thickness
+from avatar.training.losses import SplatPriors, photometric_loss, photometric_loss_torch, thickness
 from avatar.types import RenderOutput
 
 PRIORS = SplatPriors(0.3, 0.7, 0.5, 0.9, reach=0.02, largest=0.03)
@@ -83,8 +83,8 @@ def _compared(way, out, truth, trust, parts):
 @pytest.mark.parametrize("parts", [("difference", "coverage", "shown"), ("coverage",), ("difference",), ("shown",)])
 def test_pictures_are_compared_as_tensors_say(trusted, parts):
     out, truth, trust = _pictures()
-    values, gradients = _compared(compare, out, truth, trust if trusted else None, parts)
-    true_values, true_gradients = _compared(compare_in_tensors, out, truth, trust if trusted else None, parts)
+    values, gradients = _compared(photometric_loss, out, truth, trust if trusted else None, parts)
+    true_values, true_gradients = _compared(photometric_loss_torch, out, truth, trust if trusted else None, parts)
     for mine, other in zip(values, true_values, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
     for mine, other, leaf in zip(gradients, true_gradients, (out.rgb, out.alpha), strict=True):
@@ -97,7 +97,7 @@ def test_a_comparison_has_the_same_bits_whatever_the_number_of_threads():
     try:
         for count in (1, 2, 3):
             set_threads(count)
-            values, gradients = _compared(compare, out, truth, trust, ("difference", "coverage", "shown"))
+            values, gradients = _compared(photometric_loss, out, truth, trust, ("difference", "coverage", "shown"))
             results.append([*values, *gradients])
     finally:
         set_threads(before)

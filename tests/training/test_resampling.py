@@ -12,7 +12,7 @@ from avatar.model.avatar import Avatar
 from avatar.model.gaussians import PARAMETERS, sample_on_surface, triangle_frames
 from avatar.rendering.camera_paths import intrinsics, look_at
 from avatar.tracking.silhouette import filled_mesh
-from avatar.training.resampling import DEEPEST, renew_unseen
+from avatar.training.resampling import DEEPEST, resample_unobserved
 from avatar.training.views import TrainingFrame
 from avatar.types import BodyPose, Cameras
 
@@ -67,7 +67,7 @@ def test_holes_are_closed_without_contradicting_a_picture(body, scene):
     avatar, optimizer, shown, pose = scene
     old = int((avatar.observed >= 0.5).sum())
     before = avatar.rest_means().detach()[avatar.observed >= 0.5]
-    renew_unseen(avatar, optimizer, lambda count: sown(body, count, 1), 6000, 9000, shown)
+    resample_unobserved(avatar, optimizer, lambda count: sown(body, count, 1), 6000, 9000, shown)
     assert torch.equal(avatar.rest_means().detach()[:old], before)
     new = torch.arange(old, len(avatar))
     places = avatar.pose(pose).means.detach()[new]
@@ -89,7 +89,7 @@ def test_every_bare_place_gets_a_neighbour_and_training_can_go_on(body, scene):
     avatar, optimizer, shown, pose = scene
     fresh = sown(body, 6000, 1)
     everywhere = fresh.anchors(avatar.frames)
-    renew_unseen(avatar, optimizer, lambda count: fresh, 6000, 12000, shown)
+    resample_unobserved(avatar, optimizer, lambda count: fresh, 6000, 12000, shown)
     gap = torch.cdist(everywhere, avatar.surface.anchors).min(1).values
     assert gap.max() <= fresh.scales.max() + 1e-6
     assert len(avatar.observed) == len(avatar) == len(avatar.weights)
@@ -106,5 +106,5 @@ def test_every_bare_place_gets_a_neighbour_and_training_can_go_on(body, scene):
 def test_there_are_never_more_than_the_cap(body, scene):
     avatar, optimizer, shown, _pose = scene
     kept = int((avatar.observed >= 0.5).sum())
-    renew_unseen(avatar, optimizer, lambda count: sown(body, count, 1), 6000, kept + 500, shown)
+    resample_unobserved(avatar, optimizer, lambda count: sown(body, count, 1), 6000, kept + 500, shown)
     assert kept + 250 < len(avatar) <= kept + 500

@@ -9,15 +9,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.training.test_trainer import scene, small  # noqa: F401  (the fixture)
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from avatar.body import load_body
 from avatar.metrics.ssim import ssim_torch
-from avatar.model.skinning import carry_torch
+from avatar.model.skinning import skin_gaussians_torch
 from avatar.training.trainer import Trainer
 from avatar.types import RenderOutput
+from tests.training.test_trainer import scene, small  # noqa: F401  (the fixture)
 
 
 class OneDevice(TorchDispatchMode):
@@ -83,7 +83,7 @@ def test_what_runs_where_no_fused_kernel_does_learns_the_same(scene, monkeypatch
     plain = copy.deepcopy(fused)
     plain.backend = "reference"
     ours = [float(fused._one_step()) for _ in range(3)]
-    monkeypatch.setattr("avatar.model.avatar.carry", carry_torch)
+    monkeypatch.setattr("avatar.model.avatar.skin_gaussians", skin_gaussians_torch)
     monkeypatch.setattr("avatar.training.trainer.ssim", ssim_torch)
     theirs = [float(plain._one_step()) for _ in range(3)]
     assert ours == pytest.approx(theirs, rel=1e-3)

@@ -12,10 +12,11 @@ from avatar.model.avatar import Avatar
 from avatar.model.gaussians import sample_on_surface, triangle_frames
 from avatar.model.lighting import FROM_ABOVE, UP
 from avatar.pipeline.previews import to_bytes
-from avatar.rendering import render
 from avatar.rendering.camera_paths import front
+from avatar.rendering.renderer import render
 from avatar.training.config import TrainConfig
-from avatar.training.trainer import Trainer, held_out_frames
+from avatar.training.split import held_out_frames
+from avatar.training.trainer import Trainer
 from avatar.types import BodyPose, BodyTrack, Observations
 
 FRAMES, WIDTH, HEIGHT = 12, 96, 160

@@ -14,8 +14,8 @@ from avatar.io.observations_file import save_observations
 from avatar.io.track_file import save_track
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import sample_on_surface, triangle_frames
-from avatar.rendering import render
 from avatar.rendering.camera_paths import front
+from avatar.rendering.renderer import render
 from avatar.types import BodyPose, BodyTrack, Observations
 
 SHIRT, TROUSERS, SKIN = (0.75, 0.2, 0.2), (0.2, 0.3, 0.6), (0.85, 0.65, 0.5)

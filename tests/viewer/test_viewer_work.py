@@ -15,8 +15,8 @@ from webpage import Page, shirt
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.geometry import project
-from avatar.io.images import open_video
 from avatar.io.track_file import load_track
+from avatar.io.videos import open_video
 from avatar.viewer.gizmos import SIZE
 from avatar.viewer.pictures import client_camera
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.errors import AvatarError
-from avatar.io.files import replacing
+from avatar.io.files import atomic_write
 from avatar.motion.formats.container import Content
 from avatar.motion.motion import Motion, ReadOptions, check_fps
 from avatar.motion.skeletons import Clip, motion_from_clip
@@ -178,7 +178,7 @@ def write_bvh(path: Path, poses: BodyPose, fps: float, rest_joints: Float[Tensor
     )
     lines += ["MOTION", f"Frames: {len(table)}", f"Frame Time: {1 / fps:.9f}"]
     lines += [" ".join(f"{value:.5f}" for value in row) for row in table.tolist()]
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from avatar.errors import AvatarError, brief
+from avatar.errors import AvatarError, short_message
 from avatar.io.files import require_file
 from avatar.io.torch_pickles import MOST_BYTES, read_pickle
 
@@ -81,7 +81,7 @@ def _open_text(path: Path, data: bytes) -> Content:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise AvatarError(f"{path} is not readable JSON: {brief(error)}.") from error
+        raise AvatarError(f"{path} is not readable JSON: {short_message(error)}.") from error
     if isinstance(value, dict) and "asset" in value:
         return Content(path, "gltf", data)
     return Content(path, "json", value)
@@ -104,7 +104,7 @@ def _open_zip(path: Path, data: bytes) -> Content:
     except AvatarError:
         raise
     except Exception as error:  # zipfile, zlib, struct and torch each raise their own kinds on broken files
-        raise AvatarError(f"{path} cannot be read: {brief(error)}") from error
+        raise AvatarError(f"{path} cannot be read: {short_message(error)}") from error
     if not arrays:
         raise AvatarError(f"{path} is an archive without arrays.")
     return Content(path, "arrays", arrays)
@@ -126,7 +126,7 @@ def _read_npy(data: bytes, name: str) -> Any:
         if not dtype.hasobject:
             return np.load(io.BytesIO(data), allow_pickle=False)
     except Exception as error:
-        raise AvatarError(f"{name} is not a readable array: {brief(error)}") from error
+        raise AvatarError(f"{name} is not a readable array: {short_message(error)}") from error
     value = read_pickle(data[stream.tell() :], name)
     objects = np.asarray(value, dtype=object) if not isinstance(value, np.ndarray) else value
     return objects.item() if shape == () and objects.size == 1 else objects

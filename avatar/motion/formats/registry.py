@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
-from avatar.errors import AvatarError, UsageError, brief
+from avatar.errors import AvatarError, UsageError, short_message
 from avatar.io.files import read_json
 from avatar.motion.formats import (
     aist,
@@ -66,7 +66,7 @@ def load_motion(path: Path, options: ReadOptions | None = None, format: str | No
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
         # Anything may stand under any name in a file of others; readers check what is likely to be wrong there.
         raise AvatarError(
-            f"{path} looks like {reader.DESCRIPTION}, but what it holds is of other kinds: {brief(error)}."
+            f"{path} looks like {reader.DESCRIPTION}, but what it holds is of other kinds: {short_message(error)}."
         ) from error
 
 

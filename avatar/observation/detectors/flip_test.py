@@ -10,13 +10,13 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from avatar.landmark_layouts import LAYOUTS
-from avatar.observation.detectors.base import Detection, LandmarkDetector
+from avatar.types import Detection, LandmarkDetector
 
 SAME_PERSON = 0.15  # mean distance of the landmarks, as a share of the person's size
 TRUSTED_SHARE = 0.04  # a disagreement of this share of the person's size halves the confidence or worse
 
 
-class MirroredDetector:
+class FlipTestDetector:
     """Any landmark detector, averaged over the picture and its mirror image."""
 
     def __init__(self, inner: LandmarkDetector) -> None:

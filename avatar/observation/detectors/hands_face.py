@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from avatar.landmark_layouts import LAYOUTS
-from avatar.observation.detectors.base import Detection, LandmarkDetector
 from avatar.observation.detectors.flip_test import person_size
+from avatar.types import Detection, LandmarkDetector
 
 # The thumb is not here: BlazePose's lies centimetres beside any joint of the hand network's.
 HAND = ("wrist", "pinky", "index")

@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from avatar.errors import AvatarError, brief
-from avatar.observation.detectors.base import Detection
+from avatar.errors import AvatarError, short_message
+from avatar.types import Detection
 
 # Which of a hand's 21 landmarks are the names of `parts.HAND`: wrist, knuckles of the little and of the index finger.
 HAND_POINTS = (0, 17, 5)
@@ -110,7 +110,7 @@ class _Network:
         except (RuntimeError, ValueError) as error:
             raise AvatarError(
                 f"{self._model} does not work as a bundle for MediaPipe's {self._kind.lower()} landmarker: "
-                f"{brief(error)}."
+                f"{short_message(error)}."
             ) from error
 
     def _run(self, image: UInt8[np.ndarray, "h w 3"]) -> Any:

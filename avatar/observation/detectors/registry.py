@@ -6,11 +6,11 @@ from pathlib import Path
 
 from avatar.errors import UsageError
 from avatar.io.assets import asset_path, model_path
-from avatar.observation.detectors.base import LandmarkDetector
-from avatar.observation.detectors.flip_test import MirroredDetector
+from avatar.observation.detectors.flip_test import FlipTestDetector
 from avatar.observation.detectors.hands_face import PartDetector, PartsDetector
 from avatar.observation.detectors.mediapipe import MediaPipeDetector, MediaPipeFace, MediaPipeHands
 from avatar.observation.detectors.simcc import SimCCDetector
+from avatar.types import LandmarkDetector
 
 POSE_MODEL, HAND_MODEL, FACE_MODEL = "pose_landmarker_heavy.task", "hand_landmarker.task", "face_landmarker.task"
 MOST_PEOPLE = 4
@@ -41,7 +41,7 @@ def choose_detector(wanted: str = "auto", most_people: int = MOST_PEOPLE) -> tup
         if parts:
             detector = PartsDetector(detector, parts)
             sentence += f", refined by {' and '.join(models)}"
-    return MirroredDetector(detector), sentence
+    return FlipTestDetector(detector), sentence
 
 
 def _part_detectors() -> tuple[dict[str, PartDetector], list[str]]:

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from avatar.errors import AvatarError, UsageError, brief
+from avatar.errors import AvatarError, UsageError, short_message
 from avatar.landmark_layouts import LAYOUTS
-from avatar.observation.detectors.base import Detection, LandmarkDetector
 from avatar.observation.detectors.flip_test import person_size
+from avatar.types import Detection, LandmarkDetector
 
 # How these networks are trained: RGB pictures, normalised by ImageNet's statistics, boxes wider than the person.
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
@@ -78,7 +78,7 @@ class SimCCDetector:
         try:
             return self._session.run(self._wanted, {self._input: crop.transpose(2, 0, 1)[None]})
         except Exception as error:  # onnxruntime has a dozen kinds of its own
-            raise AvatarError(f"{self._model} does not run on a picture: {brief(error)}.") from error
+            raise AvatarError(f"{self._model} does not run on a picture: {short_message(error)}.") from error
 
     def _layout(self, bins: list[tuple[int, ...]]) -> tuple[str, tuple[int, ...]]:
         width, height = self._size
@@ -181,7 +181,8 @@ def _session(model: Path) -> Any:
         return onnxruntime.InferenceSession(str(model), options, providers=providers)
     except Exception as error:  # onnxruntime has a dozen kinds of its own
         raise AvatarError(
-            f"{model} is not a readable ONNX model (of a downloaded zip, give the end2end.onnx in it): {brief(error)}."
+            f"{model} is not a readable ONNX model (of a downloaded zip, give the end2end.onnx in it): "
+            f"{short_message(error)}."
         ) from error
 
 

@@ -1,0 +1,64 @@
+"""The avatar file: what its header says and what is checked before it is believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from avatar.errors import AvatarError, short_message
+from avatar.io.files import require_file
+
+FORMAT = "avatar-1"
+
+
+@dataclass(frozen=True)
+class AvatarHeader:
+    """What stands in the file's header beside the tensors, as strings."""
+
+    format: str
+    written_by: str
+    body: str
+    body_digest: str
+    deform: str
+
+
+def read_avatar_file(path: Path) -> tuple[AvatarHeader, dict[str, Tensor]]:
+    """Header and tensors of an avatar file. Nothing in it is run."""
+    from safetensors import SafetensorError, safe_open
+
+    require_file(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise AvatarError(f"{path} is not a readable avatar file: {short_message(error)}.") from error
+    if metadata.get("format") != FORMAT:
+        raise AvatarError(
+            f"{path} is not an avatar of this program's format {FORMAT} "
+            f"(it says {metadata.get('format')!r}, written by {metadata.get('written_by', 'something else')})."
+        )
+    try:
+        header = AvatarHeader(**metadata)
+    except TypeError as error:
+        raise AvatarError(f"{path} has a broken header: {short_message(error)}.") from error
+    return header, tensors
+
+
+def check_gaussians(path: Path, tensors: dict[str, Tensor], faces: int) -> None:
+    """Raise AvatarError unless the arrays agree in length, are finite and name existing triangles."""
+    face = tensors.get("gaussians.face")
+    shapes = {"bary": 3, "offset": 3, "log_scales": 3, "quats": 4, "raw_colors": 3}
+    if face is None or face.dtype != torch.int64 or face.dim() != 1 or "betas" not in tensors:
+        raise AvatarError(f"{path} is damaged: it holds no Gaussians.")
+    for name, width in shapes.items():
+        value = tensors.get(f"gaussians.{name}")
+        if value is None or value.shape != (len(face), width):
+            raise AvatarError(f"{path} is damaged: {name} is missing or of the wrong shape.")
+    if any(not torch.isfinite(value).all() for value in tensors.values()):
+        raise AvatarError(f"{path} is damaged: it holds values that are not finite.")
+    if len(face) and (face.min() < 0 or face.max() >= faces):
+        raise AvatarError(f"{path} is damaged: it names triangles that the body does not have.")
