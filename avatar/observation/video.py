@@ -138,9 +138,7 @@ def _survey(
 
     def wanted() -> Iterator[tuple[int, float, UInt8[np.ndarray, "h w 3"]]]:
         nonlocal decoded
-        for decoded, (time, image) in enumerate(
-            itertools.islice(source.frames(), None if candidates else most), 1
-        ):
+        for decoded, (time, image) in enumerate(itertools.islice(source.frames(), None if candidates else most), 1):
             if candidates is None or decoded - 1 in candidates:
                 times.append(time)
                 yield len(times) - 1, time, image
