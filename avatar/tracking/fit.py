@@ -93,13 +93,13 @@ def resolve_shape(
     `FitProblem.shape_constraint`.
 
     Raises:
-        UsageError: the height is none or was said twice, or there are words and the body's shape has none.
+        UsageError: the height is out of range or given twice, or the body has no shape attributes for the words.
     """
     words = parse_shape(options.shape)
     language = load_shape_attributes(body.name) if words else None
     attribute = words.pop("height", None)
     if attribute is not None and options.height is not None:
-        raise UsageError("The height was said twice: by --height and by --shape.")
+        raise UsageError("Both --height and --shape give a height; use one.")
     height = options.height if attribute is None else attribute
     if height is not None and not LEAST_HEIGHT_M <= height <= MOST_HEIGHT_M:
         raise UsageError(f"--height is in metres, from {LEAST_HEIGHT_M:g} to {MOST_HEIGHT_M:g}, not {height:g}.")

@@ -32,7 +32,7 @@ def test_the_words_hold(body: Body) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (TrackOptions(height=1.8, shape="height=1.8"), "described twice"),
+        (TrackOptions(height=1.8, shape="height=1.8"), "give a height; use one"),
         (TrackOptions(height=182.0), "--height is in metres, from 0.5 to 2.6, not 182"),
     ],
 )
