@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from webpage import Page, new_tab, shirt
 
 from avatar.viewer.app import Viewer
 from avatar.viewer.guard import Guard
 from avatar.viewer.subject import open_run
+
+from .webpage import Page, new_tab, shirt
 
 
 def test_the_page_opens_only_with_the_token(run_folder: Path, browser: Any) -> None:
