@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import BOX, FPS, HEIGHT, WIDTH, _on_grey, _seen, _truth, made_up_avatar, poses
+from .conftest import BOX, FPS, HEIGHT, WIDTH, _on_grey, _seen, _truth, made_up_avatar, poses
 
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.datasets.multicamera import read_stations

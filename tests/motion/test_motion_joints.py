@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_motion_readers import POSES, ROTATIONS, TRANS
+from .test_motion_readers import POSES, ROTATIONS, TRANS
 
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
