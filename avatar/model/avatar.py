@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -101,7 +101,7 @@ class Avatar(nn.Module):
     def __len__(self) -> int:
         return len(self.gaussians)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Avatar:
         """Move or convert every tensor; what `to`, `cuda`, `cpu`, `double` and the like call.
 
         `nn.Module` alone would leave behind what is neither a parameter nor a buffer.
