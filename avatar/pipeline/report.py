@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from avatar import __version__
-from avatar.body.shape_attributes import in_words, load_shape_words
+from avatar.body.shape_attributes import format_shape, load_shape_attributes
 from avatar.metrics.images import alpha_iou, person_box, psnr
 from avatar.model.avatar import Avatar
 from avatar.pipeline.previews import body_splats
@@ -51,8 +51,8 @@ def _shape(refined: BodyTrack, height: float | None) -> dict[str, dict[str, floa
     """The open body's fitted shape in words, each with its standard deviation."""
     if refined.body != "open":
         return None
-    described = load_shape_words().describe(refined.betas, height is not None)
-    logger.info(f"the shape: {in_words(described)}")
+    described = load_shape_attributes().describe(refined.betas, height is not None)
+    logger.info(f"the shape: {format_shape(described)}")
     return {name: {"value": round(value, 3), "spread": round(spread, 3)} for name, (value, spread) in described.items()}
 
 
