@@ -128,7 +128,7 @@ def _trained(
     body = load_body(settings.body)
     if run.avatar.is_file() and run.track.is_file():
         run.checkpoint.unlink(missing_ok=True)
-        return Avatar.load(run.avatar, body).on(settings.device), load_track(run.track)
+        return Avatar.load(run.avatar, body).to(settings.device), load_track(run.track)
     trainer = Trainer(
         observations, found, body, settings.train, settings.device, settings.backend, checkpoint=run.checkpoint
     )
