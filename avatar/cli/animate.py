@@ -71,7 +71,7 @@ def animate_avatar(
     for option, value in (("--fps", fps), ("--speed", speed), ("--loop", loop)):
         if not value > 0:
             raise UsageError(f"{option} must be above 0, not {value:g}.")
-    from avatar.body.shape_attributes import parse_words
+    from avatar.body.shape_attributes import parse_shape
     from avatar.model.avatar import Avatar
     from avatar.motion.joint_names import read_name_map
     from avatar.motion.motion import ReadOptions
@@ -82,7 +82,7 @@ def animate_avatar(
     from avatar.pipeline.run_folder import RunFolder
     from avatar.rendering.devices import resolve_device
 
-    words = parse_words(shape)
+    words = parse_shape(shape)
     place = RunFolder(run)
     place.require_avatar()
     width, height = parse_size(size)
@@ -93,7 +93,7 @@ def animate_avatar(
     else:
         moved = motion_of_pose(pose_from_option(pose or ""))
         facing = "keep"
-    subject = Avatar.load(place.avatar).on(resolve_device(device)).reshape_by(words)
+    subject = Avatar.load(place.avatar).to(resolve_device(device)).reshape_by(words)
     track = retarget(moved, subject.rest, Retargeting(fps, start, end, speed, loop, facing, feet))
     if out is None:
         name = Path(motion).stem if motion is not None else "pose"

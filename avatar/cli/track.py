@@ -44,11 +44,11 @@ def track_video(
         show_shape: print the whole estimated shape of the body, not only the height.
     """
     from avatar.body import load_body
-    from avatar.body.shape_attributes import in_words, load_shape_words
+    from avatar.body.shape_attributes import format_shape, load_shape_attributes
     from avatar.io.track_file import save_track
     from avatar.observation.detectors.registry import choose_detector
     from avatar.observation.video import observe
-    from avatar.tracking.fit import known_shape
+    from avatar.tracking.fit import resolve_shape
     from avatar.tracking.fit import track as fit
     from avatar.tracking.options import TrackOptions
 
@@ -58,7 +58,7 @@ def track_video(
 
         start = load_motion(init).track
     model, options = load_body(body), TrackOptions(height, shape, focal)
-    known_height, _ = known_shape(model, options)
+    known_height, _ = resolve_shape(model, options)
     out = out or Path("tracks") / video.stem
     chosen, sentence = choose_detector(detector)
     print(sentence)
@@ -68,8 +68,8 @@ def track_video(
     for warning in (*observations.notes, *report.warnings):
         print(f"warning: {warning}")
     if model.name == "open":
-        shape_now = load_shape_words().describe(result.betas, known_height is not None)
-        print(f"shape: {in_words(shape_now if show_shape else {'height': shape_now['height']})}")
+        attributes = load_shape_attributes().describe(result.betas, known_height is not None)
+        print(f"shape: {format_shape(attributes if show_shape else {'height': attributes['height']})}")
     place = out / "track.npz"
     print(f"track: {place}")
     print(f"next:  avatar animate RUN --motion {quote(str(place))}")
