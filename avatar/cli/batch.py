@@ -44,9 +44,9 @@ def create_avatars(
     from avatar.pipeline.ray_pool import ray_pool
 
     require_workers(workers)
-    for flag, value in (("--max-frames", max_frames), ("--steps", steps)):
-        if value is not None and value < 1:
-            raise UsageError(f"{flag} must be at least 1, not {value}.")
+    for flag, count in (("--max-frames", max_frames), ("--steps", steps)):
+        if count is not None and count < 1:
+            raise UsageError(f"{flag} must be at least 1, not {count}.")
     options = ["--preset", preset, "--device", device, "--body", body]
     for name, value in (("--max-frames", max_frames), ("--detector", detector), ("--steps", steps)):
         options += [] if value is None else [name, str(value)]

@@ -111,7 +111,7 @@ def options_type(settings: Settings) -> type:
 
 def _annotation(entry: Entry) -> Any:
     look, name = entry.look, entry.flag.removeprefix("--")
-    more = {"name": name, "prefix_name": False, "aliases": look.aliases, "help": entry.text}
+    more: dict[str, Any] = {"name": name, "prefix_name": False, "aliases": look.aliases, "help": entry.text}
     if entry.value is None:
         return optional(entry.hint, look.metavar, look.none, **more)
     return Annotated[entry.hint, tyro.conf.arg(metavar=look.metavar, **more)]

@@ -23,7 +23,8 @@ def with_plain_help(command: Callable[..., None]) -> Callable[..., None]:
     for name, parameter in inspect.signature(command).parameters.items():
         if parameter.default is None and get_origin(hints[name]) is not Annotated:
             hints[name] = optional(hints[name])
-    command.__annotations__ = hints
+    for function in (command, inspect.unwrap(command)):  # a type checker may have wrapped it
+        function.__annotations__ = hints
     return command
 
 
@@ -33,7 +34,7 @@ def optional(hint: Any, metavar: str | None = None, shown: str = "(optional)", *
     kinds = [kind for kind in get_args(hint) if kind is not NoneType] if _is_union(hint) else [hint]
     if len(kinds) == 1 and kinds[0] in (int, float):
         notes.insert(0, _number(kinds[0]))
-    return Annotated[tuple([hint, *notes])]  # type: ignore[return-value]
+    return Annotated[(hint, *notes)]
 
 
 def _is_union(hint: Any) -> bool:

@@ -32,8 +32,8 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, st
 
 
 @pytest.fixture(autouse=True)
-def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "400")
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -48,30 +48,28 @@ def test_positionals_have_names(capsys: pytest.CaptureFixture[str]) -> None:
     names |= dict.fromkeys(("view", "animate", "export", "evaluate", "render"), "RUN")
     for command, name in names.items():
         usage = run(capsys, command, "--help")[1].splitlines()[0]
-        assert usage.endswith(f" {name}"), usage
+        assert f" {name}" in usage
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_help_shows_the_default_of_every_setting(preset: str, capsys: pytest.CaptureFixture[str]) -> None:
-    text = run(capsys, "create", "--preset", preset, "--help")[1]
-    options = {}
-    for match in re.finditer(r"(--[\w.-]+(?: \S+)?)(?:, --[\w.-]+(?: \S+)?)*\s+[^│]*?\(([^()]*)\)\s+│", text):
-        for flag in re.findall(r"--[\w.-]+", match[0].partition("  ")[0]):
-            options[flag] = match[2]
-    checked = 0
-    for entry in entries(settings_for("", preset)):
+    text = " ".join(run(capsys, "create", "--preset", preset, "--help")[1].replace("│", " ").split())
+    options = list(entries(settings_for("", preset)))
+    assert len(options) > 40
+    for entry in options:
         assert entry.text, f"{entry.place} has no help text"
-        shown = options[entry.flag]
+        start = re.search(rf"{re.escape(entry.flag)}[ ,]", text)
+        assert start, entry.flag
+        default = re.search(r"\((?:default: ([^()]*)|optional)\)", text[start.end() :])
+        assert default, entry.flag
         if entry.value is not None:
-            assert shown == f"default: {entry.value}", entry.place
-            checked += 1
-    assert checked > 35
+            assert default[1] == str(entry.value), entry.place
 
 
 def test_the_training_has_groups_and_the_short_names_stay(capsys: pytest.CaptureFixture[str]) -> None:
     text = run(capsys, "create", "--help")[1]
     for group in ("person", "quality", "machine", "research", "training", "training weights", "training rates"):
-        assert f"─ {group} options ─" in text
+        assert f" {group} options " in text
     for flag in ("--steps", "--seed", "--deform", "--train.steps", "--train.weights.ssim", "--train.rates.offset"):
         assert flag in text
 
