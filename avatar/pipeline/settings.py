@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 
 PRESETS = ("fast", "balanced", "quality")
 
+# Entries that had other names before, per dataclass; configurations and presets written with those are still read.
+RENAMED = {
+    "LossWeights": {
+        "stiffness": "offset_l2",
+        "oversize": "scale_limit",
+        "thickness": "flatness",
+        "roughness": "offset_smoothness",
+    },
+    "LearningRates": {"turns": "delta_rotvec", "shifts": "delta_translation"},
+    "TrainConfig": {"renew_unseen": "resample_unobserved", "reach": "offset_sigma", "largest": "max_scale"},
+}
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -108,7 +120,8 @@ def build(kind: type, values: Any, where: str = "the configuration") -> Any:
     hints = get_type_hints(kind)
     known = {f.name for f in fields(kind)}
     chosen: dict[str, Any] = {}
-    for name, value in values.items():
+    renamed = RENAMED.get(kind.__name__, {})
+    for name, value in ((renamed.get(name, name), value) for name, value in values.items()):
         if name not in known:
             raise UsageError(f"{where} has no entry {name!r}; it has {', '.join(sorted(known))}.")
         hint = hints[name]
