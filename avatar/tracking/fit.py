@@ -27,7 +27,7 @@ from avatar.tracking.optical_flow import FlowSampler
 from avatar.tracking.problem import FitProblem, build_problem
 from avatar.tracking.report import TrackReport, fit_warnings, median_distance
 from avatar.tracking.silhouette import SilhouetteMatcher
-from avatar.tracking.solver import levenberg_marquardt
+from avatar.tracking.solver import ClipLinearization, levenberg_marquardt
 from avatar.tracking.world_frame import to_world_frame
 from avatar.types import BodyTrack, Cameras, Observations
 
@@ -144,13 +144,14 @@ def fit(
             # Somebody who turns on the spot is steadied by the pose they hold. The light, which does not turn with
             # them, would drag the flow, and tilt them by half a degree.
             flow = flow_sampler.sample(state) if by_picture and problem.pitch is None else None
-            state, costs = levenberg_marquardt(
-                state, partial(residual_terms, problem, stage, matches, flow), stage.steps
+            terms = partial(residual_terms, problem, stage, matches, flow)
+            state, linearization = levenberg_marquardt(
+                state, lambda at, terms=terms: ClipLinearization(terms(at), at), stage.steps
             )
             pitch = pitch_from_turn(problem, state)
             if pitch is not None:
                 problem = replace(problem, pitch=(pitch, PITCH_FROM_TURN))
-            bar.step(f"{stage.name}, cost {sum(costs.values()):.0f}")
+            bar.step(f"{stage.name}, cost {linearization.cost:.0f}")
         state = fit_leg_girth(problem, matcher, state)
         bar.step("girth of the legs")
     return state
