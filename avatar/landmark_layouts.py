@@ -1,4 +1,4 @@
-"""The one table of landmark layouts: which body landmark each point of an array stands for, and which swap under reflection.
+"""The one table of landmark layouts: which body landmark each point of an array is, and which ones mirror each other.
 
 A landmark is named after SMPL's joint where it stands for that joint ("left_knee"), and otherwise by itself
 ("left_heel"). An empty name marks a point without use here.

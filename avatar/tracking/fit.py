@@ -145,9 +145,7 @@ def fit(
             # them, would drag the flow, and tilt them by half a degree.
             flow = flow_sampler.sample(state) if by_picture and problem.pitch is None else None
             terms = partial(residual_terms, problem, stage, matches, flow)
-            state, linearization = levenberg_marquardt(
-                state, lambda at, terms=terms: ClipLinearization(terms(at), at), stage.steps
-            )
+            state, linearization = levenberg_marquardt(state, partial(ClipLinearization, terms), stage.steps)
             pitch = pitch_from_turn(problem, state)
             if pitch is not None:
                 problem = replace(problem, pitch=(pitch, PITCH_FROM_TURN))

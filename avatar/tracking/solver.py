@@ -194,9 +194,9 @@ AnyLinearization = TypeVar("AnyLinearization", bound=Linearization)
 class ClipLinearization:
     """The terms of a whole clip at one state; the normal equations are built for the first step."""
 
-    def __init__(self, terms: Sequence[Term], state: State) -> None:
-        self._terms, self._state = terms, state
-        self._robust = [term.robust() for term in terms]
+    def __init__(self, terms_of: Callable[[State], Sequence[Term]], state: State) -> None:
+        self._terms, self._state = terms_of(state), state
+        self._robust = [term.robust() for term in self._terms]
         self.cost = float(sum(cost for cost, _ in self._robust))
 
     @cached_property
