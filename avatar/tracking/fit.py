@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from avatar.body import Body
+from avatar.body import Body, load_body
 from avatar.body.shape_attributes import RANGES, load_shape_attributes
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.errors import AvatarError, UsageError
@@ -58,13 +59,21 @@ class TrackOptions:
     shape: Mapping[str, float] = field(default_factory=dict)
 
 
-def track(observations: Observations, body: Body, options: TrackOptions | None = None) -> tuple[BodyTrack, TrackReport]:
-    """Fit `body` to all frames of one fixed camera at once.
+def track(
+    observations: Observations, body: Body | str | Path = "open", options: TrackOptions | None = None
+) -> tuple[BodyTrack, TrackReport]:
+    """Fit a body to all frames of one fixed camera at once.
+
+    Args:
+        observations: one person in a video.
+        body: the body, or its name or file (see `avatar.body.load_body`).
+        options: what is known of the person and the camera.
 
     Raises:
         UsageError: see `resolve_shape`. AvatarError: there are too few frames.
     """
     options = options or TrackOptions()
+    body = body if isinstance(body, Body) else load_body(body)
     height, shape_constraint = resolve_shape(body, options)
     if len(observations) < LEAST_FRAMES:
         raise AvatarError(f"{len(observations)} frames are too few to track a body: {LEAST_FRAMES} are needed.")

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -175,6 +175,7 @@ def _block_tridiagonal(
     return torch.stack(solution[::-1])
 
 
+@runtime_checkable
 class Linearization(Protocol):
     """A least-squares problem linearized at one state."""
 
