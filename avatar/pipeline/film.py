@@ -77,7 +77,8 @@ def motion_of_video(path: Path) -> Motion:
 
     from avatar.body import load_body
     from avatar.observation.video import observe
-    from avatar.tracking import TrackOptions, track
+    from avatar.tracking.fit import track
+    from avatar.tracking.options import TrackOptions
 
     body = load_body("open")
     with tempfile.TemporaryDirectory() as folder:
@@ -134,7 +135,7 @@ def frames_of(
             alpha = seen.alpha[0, ..., None]
             picture = torch.cat([seen.rgb[0] / alpha.clamp_min(1e-4), alpha], -1)
         else:
-            picture = seen.on(color)[0]
+            picture = seen.composite(color)[0]
         yield (picture.clamp(0, 1) * 255).round().byte().cpu().numpy()
 
 

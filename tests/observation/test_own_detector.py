@@ -10,8 +10,8 @@ from jaxtyping import UInt8
 from test_observe import bars
 
 from avatar.errors import UsageError
-from avatar.observation import choose_detector, observe, register_detector
-from avatar.observation.detectors.registry import _registrations
+from avatar.observation.detectors.registry import _registrations, choose_detector, register_detector
+from avatar.observation.video import observe
 from avatar.types import Detection, LandmarkDetector
 
 
