@@ -32,7 +32,7 @@ RENAMED = {
     "views": "novel_views.generator",
     "view_frames": "novel_views.frames",
     "view_offload": "novel_views.offload",
-    "train.resample_unobserved": "train.resample_unobserved",
+    "train.renew_unseen": "train.resample_unobserved",
     "train.reach": "train.offset_sigma",
     "train.largest": "train.max_scale",
     "train.weights.stiffness": "train.weights.offset_l2",

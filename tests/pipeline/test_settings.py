@@ -37,7 +37,7 @@ def test_an_unknown_preset_lists_the_known_ones():
 
 def test_entries_with_their_former_names_are_still_read():
     former = {
-        "resample_unobserved": False,
+        "renew_unseen": False,
         "reach": 0.02,
         "largest": 0.04,
         "weights": {"stiffness": 0.1, "oversize": 0.2, "thickness": 0.3, "roughness": 0.4},
