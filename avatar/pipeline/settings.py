@@ -39,8 +39,8 @@ RENAMED = {
     "train.weights.oversize": "train.weights.scale_limit",
     "train.weights.thickness": "train.weights.flatness",
     "train.weights.roughness": "train.weights.offset_smoothness",
-    "train.rates.delta_rotvec": "train.rates.delta_rotvec",
-    "train.rates.delta_translation": "train.rates.delta_translation",
+    "train.rates.turns": "train.rates.delta_rotvec",
+    "train.rates.shifts": "train.rates.delta_translation",
 }
 
 T = TypeVar("T")
