@@ -38,7 +38,7 @@ def main(
     """
     from playwright.sync_api import sync_playwright
 
-    from avatar.motion.text.parse import pose_from_words
+    from avatar.motion.text.parse import parse_pose
     from avatar.types import BodyPose
     from avatar.viewer.app import Viewer
     from avatar.viewer.subject import open_run
@@ -59,7 +59,7 @@ def main(
         settled(page)
         close_notice(page)
         take(page, out / "viewer.webp")
-        pose = pose_from_words("left arm level, right knee bent 60")
+        pose = parse_pose("left arm level, right knee bent 60")
         viewer.store.set(
             edited=BodyPose(subject.pose(viewer.store.state).root_position, pose), handles="hands and feet"
         )

@@ -139,12 +139,12 @@ def _preset(state: ViewState, name: str, subject: Subject) -> ViewState:
 
 def _posed_by_words(state: ViewState, text: str, subject: Subject) -> ViewState:
     """The state with the pose that `text` describes, or with the reason why it is not understood."""
-    from avatar.motion.text.parse import pose_from_words
+    from avatar.motion.text.parse import parse_pose
 
     if not text.strip():
         return state
     try:
-        rotations = pose_from_words(text)
+        rotations = parse_pose(text)
     except AvatarError as error:
         return replace(state, message=str(error))
     avatar = subject.avatar

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from avatar.errors import AvatarError
-from avatar.motion.formats.registry import load_motion
+from avatar.motion import load_motion
 
 DATA = Path(__file__).parent / "data"
 STEPS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -9,9 +9,9 @@ from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle, rotation_from_rotvec
-from avatar.motion.bone_lengths import bone_vectors, chained, learn_rest
+from avatar.motion import load_motion
+from avatar.motion.bone_lengths import bone_vectors, joints_from_bones, learn_rest
 from avatar.motion.formats.point_layouts import LAYOUTS, landmarks
-from avatar.motion.formats.registry import load_motion
 from avatar.motion.ik import fit_joints
 from avatar.motion.motion import ReadOptions
 from avatar.motion.skeletons import model_rest
@@ -80,7 +80,9 @@ def test_unseen_joints_are_filled_in_and_pull_nothing():
 
 def test_another_skeleton_is_learned_from_known_frames_and_keeps_our_bones():
     generator = torch.Generator().manual_seed(0)
-    own = chained(bone_vectors(REST, SMPL_PARENTS) * (1 + 0.1 * torch.randn(24, 1, generator=generator)), SMPL_PARENTS)
+    own = joints_from_bones(
+        bone_vectors(REST, SMPL_PARENTS) * (1 + 0.1 * torch.randn(24, 1, generator=generator)), SMPL_PARENTS
+    )
     source = learn_rest(own, SMPL_PARENTS, POSE[:8], TARGETS[:8])
     torch.testing.assert_close(
         bone_vectors(source, SMPL_PARENTS)[1:], bone_vectors(REST, SMPL_PARENTS)[1:], atol=1e-4, rtol=0

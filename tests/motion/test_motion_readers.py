@@ -17,10 +17,10 @@ from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle, rotation_from_rotvec
+from avatar.motion import load_motion
 from avatar.motion.formats.bvh import parse_bvh, write_bvh
 from avatar.motion.formats.container import open_content
 from avatar.motion.formats.player_json import write_player_motion
-from avatar.motion.formats.registry import load_motion
 from avatar.motion.joint_names import match_joints
 from avatar.motion.motion import ReadOptions
 from avatar.motion.skeletons import model_rest

@@ -9,7 +9,7 @@ from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle, rotation_from_rotvec
 from avatar.motion.foot_contact import bend_legs, soles_of
-from avatar.motion.motion import Motion, still_track
+from avatar.motion.motion import Motion, uniform_track
 from avatar.motion.procedural import builtin_motion
 from avatar.motion.retarget import Retargeting, resample, retarget, within_limits
 from avatar.motion.skeletons import leg_length, model_rest
@@ -29,7 +29,7 @@ def some_motion(frames=40, fps=20.0):
     rotvecs[:, 16, 2] = -1.0 + 0.5 * torch.sin(3 * t)
     rotvecs[:, 0, 1] = 0.4 * t + 1.0
     path = torch.stack([t, 0.93 + 0 * t, 0.5 * t], -1)
-    return Motion("test", still_track(rotation_from_rotvec(rotvecs), path, fps), leg_length(REST))
+    return Motion("test", uniform_track(rotation_from_rotvec(rotvecs), path, fps), leg_length(REST))
 
 
 def test_the_path_grows_with_the_legs(body):
@@ -89,7 +89,7 @@ def test_sliding_feet_are_held_and_the_knees_do_not_pop(body):
     squat = builtin_motion("squat")
     poses = squat.track.poses
     slide = torch.linspace(0, 0.4, len(poses))[:, None] * torch.tensor([0.0, 0.0, 1.0])
-    sliding = Motion("test", still_track(poses.rotations, poses.root_position + slide, 60.0), squat.leg_length)
+    sliding = Motion("test", uniform_track(poses.rotations, poses.root_position + slide, 60.0), squat.leg_length)
     rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
     track = retarget(sliding, rest)
     joints = rest.joints[:24]

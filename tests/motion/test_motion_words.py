@@ -12,15 +12,15 @@ from avatar.body.skinning import joint_transforms
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import geodesic_angle
 from avatar.motion.skeletons import model_rest
-from avatar.motion.text.describe import words_of_pose
-from avatar.motion.text.parse import KNOWN, pose_from_words
-from avatar.motion.text.pose_file import parse_pose, pose_from_option, pose_json
+from avatar.motion.text.describe import describe_pose
+from avatar.motion.text.parse import VOCABULARY, parse_pose
+from avatar.motion.text.pose_file import pose_from_json, pose_from_option, pose_to_json
 from avatar.types import BodyPose
 
 
 def joints(text):
     rest = model_rest().float()
-    places = joint_transforms(rest, SMPL_PARENTS, BodyPose(rest[0], pose_from_words(text)))[:, :3, 3]
+    places = joint_transforms(rest, SMPL_PARENTS, BodyPose(rest[0], parse_pose(text)))[:, :3, 3]
     return dict(zip(SMPL_JOINTS, places, strict=True))
 
 
@@ -34,7 +34,7 @@ def test_directions_are_the_person_s_own():
 
 
 def test_looking_and_leaning():
-    rotations = pose_from_words("looking left 60, leaning forward 30")
+    rotations = parse_pose("looking left 60, leaning forward 30")
     head = rotations[0] @ rotations[3] @ rotations[6] @ rotations[9] @ rotations[12] @ rotations[15]
     assert float(head[0, 2]) > 0.5  # the face points to +X, the person's left
     at = joints("leaning forward 30")
@@ -59,13 +59,13 @@ SAID = [
 
 @pytest.mark.parametrize("text", SAID)
 def test_what_is_said_back_is_the_same_pose(text):
-    rotations = pose_from_words(text)
-    again = pose_from_words(words_of_pose(rotations))
+    rotations = parse_pose(text)
+    again = parse_pose(describe_pose(rotations))
     assert float(geodesic_angle(rotations, again).rad2deg().max()) < 9
 
 
 def test_standing_at_ease_needs_no_words():
-    assert words_of_pose(pose_from_words("standing")) == "standing"
+    assert describe_pose(parse_pose("standing")) == "standing"
 
 
 @pytest.mark.parametrize(
@@ -74,27 +74,27 @@ def test_standing_at_ease_needs_no_words():
 )
 def test_the_word_that_is_not_understood_is_named(text, word):
     with pytest.raises(UsageError, match=word):
-        pose_from_words(text)
+        parse_pose(text)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from([*KNOWN, "45", "-20", ",", "and"]), max_size=8))
+@given(st.lists(st.sampled_from([*VOCABULARY, "45", "-20", ",", "and"]), max_size=8))
 def test_any_words_give_a_pose_or_one_sentence(words):
     try:
-        rotations = pose_from_words(" ".join(words))
+        rotations = parse_pose(" ".join(words))
     except UsageError as error:
         assert "\n" not in str(error)
     else:
         assert bool(rotations.isfinite().all())
-        assert words_of_pose(rotations)
+        assert describe_pose(rotations)
 
 
 def test_joint_angles_as_json(tmp_path):
-    rotations = pose_from_words(SAID[0])
+    rotations = parse_pose(SAID[0])
     path = tmp_path / "pose.json"
-    path.write_text(pose_json(rotations))
+    path.write_text(pose_to_json(rotations))
     assert float(geodesic_angle(pose_from_option(str(path)), rotations).rad2deg().max()) < 0.1
     for content, match in (({}, "avatar-pose"), ({"format": "avatar-pose", "degrees": {"tail": [1, 2, 3]}}, "tail"),
                            ({"format": "avatar-pose", "degrees": {"head": [1, 2]}}, "head")):  # fmt: skip
         with pytest.raises(AvatarError, match=match):
-            parse_pose(path, json.loads(json.dumps(content)))
+            pose_from_json(path, json.loads(json.dumps(content)))

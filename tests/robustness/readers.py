@@ -13,7 +13,7 @@ from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track
 from avatar.io.videos import open_video
 from avatar.model.avatar import Avatar
-from avatar.motion.formats.registry import load_motion
+from avatar.motion import load_motion
 from avatar.pipeline.settings import Settings, build
 
 

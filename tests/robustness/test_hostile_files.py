@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from avatar.body import load_body
 from avatar.errors import AvatarError, UsageError
 from avatar.io.track_file import load_track
-from avatar.motion.formats.registry import load_motion
+from avatar.motion import load_motion
 
 from .readers import READERS
 
