@@ -67,7 +67,7 @@ def clip(size: int, frames: int) -> tuple[Observations, BodyTrack]:
     out = [render(filmed.pose(moved[i]), cameras[i]) for i in range(frames)]
     instants, times = torch.arange(frames), torch.arange(frames) / 30
     observations = Observations(
-        images=[to_bytes(picture.on((1.0, 1.0, 1.0))[0]) for picture in out],
+        images=[to_bytes(picture.on_white()[0]) for picture in out],
         masks=[(255 * picture.alpha[0]).round().byte().numpy() for picture in out],
         keypoints=torch.zeros(frames, 33, 3),
         keypoints_3d=torch.full((frames, 33, 3), torch.nan),

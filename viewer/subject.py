@@ -156,7 +156,7 @@ def open_run(folder: Path, device: str = "cpu") -> Subject:
 
     run = RunFolder(folder)
     run.require_avatar()
-    avatar = Avatar.load(run.avatar).on(device)
+    avatar = Avatar.load(run.avatar).to(device)
     track = load_track(run.track) if run.track.is_file() else None
     pictures = run.observations / "observations.npz"
     observations = load_observations(run.observations) if pictures.is_file() else None

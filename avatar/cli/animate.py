@@ -70,7 +70,7 @@ def animate(
     """
     if (motion is None) == (pose is None):
         raise UsageError("Say either --motion or --pose.")
-    from avatar.body.shape_attributes import parse_words
+    from avatar.body.shape_attributes import parse_shape
     from avatar.model.avatar import Avatar
     from avatar.motion.joint_names import read_name_map
     from avatar.motion.motion import ReadOptions
@@ -81,7 +81,7 @@ def animate(
     from avatar.pipeline.run_folder import RunFolder
     from avatar.rendering.devices import resolve_device
 
-    words = parse_words(shape)
+    words = parse_shape(shape)
     place = RunFolder(run)
     place.require_avatar()
     width, height = parse_size(size)
@@ -92,7 +92,7 @@ def animate(
     else:
         moved = motion_of_pose(pose_from_option(pose or ""))
         facing = "keep"
-    subject = Avatar.load(place.avatar).on(resolve_device(device)).reshape_by(words)
+    subject = Avatar.load(place.avatar).to(resolve_device(device)).reshape_by(words)
     track = retarget(moved, subject.rest, Retargeting(fps, start, end, speed, loop, facing, feet))
     if out is None:
         name = Path(motion).stem if motion is not None else "pose"

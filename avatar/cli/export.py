@@ -76,10 +76,10 @@ def export(
     for kind, path in wanted.items():
         _check_suffix(kind, path)
 
-    from avatar.body.shape_attributes import parse_words
+    from avatar.body.shape_attributes import parse_shape
     from avatar.pipeline.export import ExportJob, open_run
 
-    words = parse_words(shape)
+    words = parse_shape(shape)
     opened, avatar = open_run(run, body)
     job = ExportJob(
         opened, avatar.reshape_by(words), motions=motion, pose=pose, lit=lit, title=title or run.resolve().name,

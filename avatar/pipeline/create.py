@@ -31,7 +31,7 @@ from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.settings import Settings
 from avatar.runtime.logging import logger
 from avatar.tracking import track
-from avatar.tracking.fit import known_shape
+from avatar.tracking.fit import resolve_shape
 from avatar.training.trainer import Preview, Trainer
 from avatar.types import BodyTrack, Observations
 
@@ -47,7 +47,7 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
         The content of the report.
     """
     # A body file that is none, and a wrong word, show before the minutes that detection takes.
-    height, _ = known_shape(load_body(settings.body), settings.track_options())
+    height, _ = resolve_shape(load_body(settings.body), settings.track_options())
     seconds: dict[str, float] = {}
     device = torch.device(settings.device)
     if device.type == "cpu":
@@ -128,7 +128,7 @@ def _trained(
     body = load_body(settings.body)
     if run.avatar.is_file() and run.track.is_file():
         run.checkpoint.unlink(missing_ok=True)
-        return Avatar.load(run.avatar, body).on(settings.device), load_track(run.track)
+        return Avatar.load(run.avatar, body).to(settings.device), load_track(run.track)
     trainer = Trainer(
         observations, found, body, settings.train, settings.device, settings.backend, checkpoint=run.checkpoint
     )

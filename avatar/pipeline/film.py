@@ -134,7 +134,7 @@ def frames_of(
             alpha = seen.alpha[0, ..., None]
             picture = torch.cat([seen.rgb[0] / alpha.clamp_min(1e-4), alpha], -1)
         else:
-            picture = seen.on(color)[0]
+            picture = seen.composite(color)[0]
         yield (picture.clamp(0, 1) * 255).round().byte().cpu().numpy()
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import torch
 
 from avatar import __version__
-from avatar.body.shape_attributes import in_words, load_shape_words
+from avatar.body.shape_attributes import format_shape, load_shape_attributes
 from avatar.metrics.images import alpha_iou, person_box, psnr
 from avatar.model.avatar import Avatar
-from avatar.pipeline.previews import WHITE, body_splats
+from avatar.pipeline.previews import body_splats
 from avatar.pipeline.settings import Settings
 from avatar.rendering.renderer import render
 from avatar.runtime.logging import logger
@@ -35,7 +35,7 @@ def _held_out_scores(
         truth = image * mask[..., None] + 1 - mask[..., None]
         pose = refined.poses[int(refined.instant[index])].to(avatar.device)
         out = render(avatar.pose(pose), refined.cameras[index].to(avatar.device), settings.backend)
-        rgb = out.on(WHITE)[0].clamp(0, 1).cpu()
+        rgb = out.on_white()[0].clamp(0, 1).cpu()
         full.append(psnr(rgb, truth))
         region = person_box(mask)
         if region is not None:
@@ -51,8 +51,8 @@ def _shape(refined: BodyTrack, height: float | None) -> dict[str, dict[str, floa
     """The open body's fitted shape in words, each with its standard deviation."""
     if refined.body != "open":
         return None
-    described = load_shape_words().describe(refined.betas, height is not None)
-    logger.info(f"the shape: {in_words(described)}")
+    described = load_shape_attributes().describe(refined.betas, height is not None)
+    logger.info(f"the shape: {format_shape(described)}")
     return {name: {"value": round(value, 3), "spread": round(spread, 3)} for name, (value, spread) in described.items()}
 
 

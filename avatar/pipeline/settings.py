@@ -30,7 +30,7 @@ class Settings:
         device: "cpu" or "cuda"; backend: the renderer that runs there.
         body: "open" or the path of a body file.
         focal: focal length in pixels, where it is known; height: the person's height in metres, likewise; shape: their
-            shape in words, likewise (`avatar.body.shape_attributes.parse_words`).
+            shape in words, likewise (`avatar.body.shape_attributes.parse_shape`).
         max_frames: at most so many frames are used; person: which of several people, counted by size.
         detector: what finds the person's landmarks (`avatar.observation.detectors.registry`).
         views: what shows the other sides of the person in a photo (see `avatar.novel_views.generator`); view_frames:
@@ -64,10 +64,10 @@ class Settings:
         Raises:
             UsageError: the words of the shape are wrong.
         """
-        from avatar.body.shape_attributes import parse_words
+        from avatar.body.shape_attributes import parse_shape
         from avatar.tracking import TrackOptions
 
-        return TrackOptions(self.focal, self.height, shape=parse_words(self.shape))
+        return TrackOptions(self.focal, self.height, shape=parse_shape(self.shape))
 
 
 def read_preset(preset: str) -> dict[str, Any]:
