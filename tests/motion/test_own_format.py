@@ -1,4 +1,4 @@
-"""How to add a motion format: one class, one registration. `docs` show this file as the example."""
+"""How to add a motion format: one class, one registration. The documentation shows the class as its example."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from avatar.motion.formats import registry
 from avatar.motion.motion import numbers, uniform_track
 
 
-# example: begin
+# --8<-- [start:example]
 class TableFormat:
     """A text table: per line the pelvis position (3, metres, Y up) and 24 rotation vectors (72, radians)."""
 
@@ -30,7 +30,7 @@ class TableFormat:
         return Motion(self.name, uniform_track(rotations, torch.from_numpy(rows[:, :3]), options.fps or 30.0))
 
 
-# example: end
+# --8<-- [end:example]
 
 
 @pytest.fixture(autouse=True)
