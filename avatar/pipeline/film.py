@@ -75,7 +75,8 @@ def motion_of_video(path: Path) -> Motion:
 
     from avatar.body import load_body
     from avatar.observation.video import observe
-    from avatar.tracking import TrackOptions, track
+    from avatar.tracking.fit import track
+    from avatar.tracking.options import TrackOptions
 
     body = load_body("open")
     with tempfile.TemporaryDirectory() as folder:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -13,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body import Body
-from avatar.body.shape_attributes import RANGES, load_shape_attributes
+from avatar.body.shape_attributes import RANGES, load_shape_attributes, parse_shape
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.errors import AvatarError, UsageError
 from avatar.landmark_layouts import LAYOUTS
@@ -24,6 +23,7 @@ from avatar.tracking.kinematics import State, move_points, pose_chain
 from avatar.tracking.leg_girth import fit_leg_girth
 from avatar.tracking.objective import SCHEDULE, residual_terms
 from avatar.tracking.optical_flow import FlowSampler
+from avatar.tracking.options import TrackOptions
 from avatar.tracking.problem import FitProblem, build_problem
 from avatar.tracking.report import TrackReport, fit_warnings, median_distance
 from avatar.tracking.silhouette import SilhouetteMatcher
@@ -39,27 +39,15 @@ ASSUMED_FOCAL = 0.92
 LEAST_FRAMES = 5
 
 
-@dataclass(frozen=True)
-class TrackOptions:
-    """What the user may know.
-
-    Attributes:
-        focal: focal length in pixels; None: that of the observations' cameras, else assumed.
-        height: of the person standing, metres; None: assumed, which leaves the scale unknown.
-        shape: what is known of the person's shape, in words (`avatar.body.shape_attributes`), the height
-            among it if known.
-        start: a motion of the same frames, from any other program, whose joint rotations the fit refines; its own
-            place and camera are not used. None: the detector's 3D guess.
-    """
-
-    focal: float | None = None
-    height: float | None = None
-    start: BodyTrack | None = None
-    shape: Mapping[str, float] = field(default_factory=dict)
-
-
-def track(observations: Observations, body: Body, options: TrackOptions | None = None) -> tuple[BodyTrack, TrackReport]:
+def track(
+    observations: Observations, body: Body, options: TrackOptions | None = None, start: BodyTrack | None = None
+) -> tuple[BodyTrack, TrackReport]:
     """Fit `body` to all frames of one fixed camera at once.
+
+    Args:
+        options: what the user knows of the person and the camera.
+        start: a motion of the same frames, from any other program, whose joint rotations the fit refines; its own
+            place and camera are not used. None: the detector's 3D estimate.
 
     Raises:
         UsageError: see `resolve_shape`. AvatarError: there are too few frames.
@@ -78,7 +66,7 @@ def track(observations: Observations, body: Body, options: TrackOptions | None =
         body, observations.masks, observations.width, observations.height, float(problem.person_height[0])
     )
     flow_sampler = FlowSampler(body, observations, float(problem.person_height[0]))
-    state = fit(problem, names, matcher, flow_sampler, options.start)
+    state = fit(problem, names, matcher, flow_sampler, start)
     marks = move_points(pose_chain(body, state), state, problem.landmarks).x
     found_focal = float(state.camera[0].exp())
     report = TrackReport(
@@ -105,13 +93,13 @@ def resolve_shape(
     `FitProblem.shape_constraint`.
 
     Raises:
-        UsageError: the height is none or was said twice, or there are words and the body's shape has none.
+        UsageError: the height is out of range or given twice, or the body has no shape attributes for the words.
     """
-    words = dict(options.shape)
+    words = parse_shape(options.shape)
     language = load_shape_attributes(body.name) if words else None
     attribute = words.pop("height", None)
     if attribute is not None and options.height is not None:
-        raise UsageError("The height was said twice: by --height and by --shape.")
+        raise UsageError("Both --height and --shape give a height; use one.")
     height = options.height if attribute is None else attribute
     if height is not None and not LEAST_HEIGHT_M <= height <= MOST_HEIGHT_M:
         raise UsageError(f"--height is in metres, from {LEAST_HEIGHT_M:g} to {MOST_HEIGHT_M:g}, not {height:g}.")

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_motion_readers import POSES, ROTATIONS, TRANS
 from torch import Tensor
 
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
@@ -19,6 +18,8 @@ from avatar.motion.ik import fit_joints
 from avatar.motion.motion import ReadOptions
 from avatar.motion.skeletons import model_rest
 from avatar.types import BodyPose
+
+from .test_motion_readers import POSES, ROTATIONS, TRANS
 
 REST = model_rest().float()
 POSE = BodyPose(torch.from_numpy(TRANS), ROTATIONS)
