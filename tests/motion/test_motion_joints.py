@@ -11,9 +11,10 @@ from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle, rotation_from_rotvec
+from avatar.landmark_layouts import LAYOUTS, POINT_LAYOUTS
 from avatar.motion import load_motion
 from avatar.motion.bone_lengths import bone_vectors, joints_from_bones, learn_rest
-from avatar.motion.formats.point_layouts import LAYOUTS, landmarks
+from avatar.motion.formats.joint_positions import landmarks
 from avatar.motion.ik import fit_joints
 from avatar.motion.motion import ReadOptions
 from avatar.motion.skeletons import model_rest
@@ -112,7 +113,7 @@ def points_of(layout: str) -> np.ndarray:
     return points
 
 
-@pytest.mark.parametrize("layout", list(LAYOUTS))
+@pytest.mark.parametrize("layout", POINT_LAYOUTS)
 def test_every_layout(tmp_path: Path, layout: str) -> None:
     points = points_of(layout)
     np.save(tmp_path / "a.npy", points)
