@@ -24,10 +24,11 @@ from avatar.evaluation.oracle import oracle_track
 from avatar.io.files import atomic_write, read_json, write_json
 from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track, save_track
-from avatar.observation import observe
+from avatar.observation.video import observe
 from avatar.pipeline.run_folder import RunFolder
-from avatar.pipeline.settings import Settings, build, merged, read_preset
-from avatar.tracking import TrackOptions, track
+from avatar.pipeline.settings import Settings, settings_for
+from avatar.tracking.fit import track
+from avatar.tracking.options import TrackOptions
 from avatar.training.trainer import Trainer
 from avatar.types import BodyTrack, ImageList, Observations
 
@@ -88,8 +89,7 @@ def main(
     truth = load_capture(capture)
     body = load_body("open")
     changed = {name: value for name, value in (("steps", steps), ("long_side", long_side)) if value is not None}
-    values = {"source": str(truth.clip(clip).video), "preset": preset, "device": "cpu", "train": changed}
-    settings = build(Settings, merged(read_preset(preset), values), preset)
+    settings = settings_for(truth.clip(clip).video, preset, {"device": "cpu", "train": changed}).resolved()
     source = RunFolder(found or out / "found")
     observations, found_track = _found(source, truth.clip(clip), body)
     rows = []
@@ -106,7 +106,7 @@ def main(
         [f"Trained on `{clip}`, {settings.train.steps} steps, seed {settings.train.seed}.", "", *_head(), *rows]
     )
     with atomic_write(out / "ablation.md") as temporary:
-        temporary.write_text(text + "\n")
+        temporary.write_text(text + "\n", encoding="utf-8")
     print(text)
 
 

@@ -28,7 +28,7 @@ from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.photo import observe_photo
 from avatar.pipeline.photo import body_vertices, middle, photo_sights, photo_training, placed_sight, with_views
 from avatar.pipeline.previews import to_bytes
-from avatar.pipeline.settings import Settings, build, merged, read_preset
+from avatar.pipeline.settings import Settings, settings_for
 from avatar.rendering.renderer import render
 from avatar.tracking.multiview import fit_views
 from avatar.training.trainer import Trainer
@@ -72,9 +72,8 @@ def measure(
     truth = load_capture(capture)
     source = truth.clip(clip)
     pictures = [one for one in truth.held_out if one.clip == clip and one.frame == frame and one.group == "novel_view"]
-    settings = build(Settings, merged(read_preset(preset), {
-        "source": str(out / "photo.png"), "focal": focal, "train": {"long_side": long_side, "steps": steps},
-    }))  # fmt: skip
+    options = {"focal": focal, "device": "cpu", "train": {"long_side": long_side, "steps": steps}}
+    settings = settings_for(out / "photo.png", preset, options).resolved()
     out.mkdir(parents=True, exist_ok=True)
     for index, (_time, image) in enumerate(open_video(source.video).frames()):
         if index == frame:

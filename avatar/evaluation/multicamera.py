@@ -12,7 +12,7 @@ from avatar.datasets.posed import prepared
 from avatar.evaluation.alignment import Placement, nearest_frame
 from avatar.evaluation.targets import EvaluationTarget, FinishedRun, Truth, view_angle
 from avatar.io.observations_file import load_observations
-from avatar.observation import observe
+from avatar.observation.video import observe
 from avatar.types import Observations
 
 

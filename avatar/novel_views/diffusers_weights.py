@@ -11,7 +11,7 @@ from pathlib import Path
 from avatar.errors import AvatarError, UsageError
 
 CARD = "README.md"
-INSTALL = 'pip install "splat-avatar[seed]"'
+INSTALL = 'pip install "splat-avatar[views]"'
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def _card(model: str) -> str:
         folder = Path(model).expanduser()
         if folder.is_dir():
             card = folder / CARD
-            return card.read_text(errors="replace") if card.is_file() else ""
+            return card.read_text(errors="replace", encoding="utf-8") if card.is_file() else ""
         from huggingface_hub import ModelCard
         from huggingface_hub.errors import EntryNotFoundError
 

@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from avatar.body import smpl_pose
+from avatar.body.skeleton import SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import AvatarError, UsageError
 from avatar.io.camera_file import load_cameras
@@ -75,14 +77,15 @@ def motion_of_video(path: Path) -> Motion:
 
     from avatar.body import load_body
     from avatar.observation.video import observe
-    from avatar.tracking import TrackOptions, track
+    from avatar.tracking.fit import track
+    from avatar.tracking.options import TrackOptions
 
     body = load_body("open")
     with tempfile.TemporaryDirectory() as folder:
         found, _ = track(observe(path, Path(folder)), body, TrackOptions())
-    rotations = found.poses.rotations[:, :24].detach().cpu()
-    level = still_track(rotations, found.poses.root_position.detach().cpu(), found.fps, found.confidence[:, :24].cpu())
-    return Motion("video", level, leg_length(body.rest(found.betas).joints[:24]))
+    rotations = smpl_pose(found.poses).rotations.detach().cpu()
+    level = still_track(rotations, found.poses.root_position.detach().cpu(), found.fps, found.confidence.cpu())
+    return Motion("video", level, leg_length(body.rest(found.betas).joints))
 
 
 def motion_of_pose(rotations: Float[Tensor, "24 3 3"], seconds: float = POSE_SECONDS, fps: float = 30.0) -> Motion:
@@ -107,8 +110,8 @@ def cameras_of(shot: Shot, avatar: Avatar, track: BodyTrack) -> Cameras:
                 f"{shot.camera} holds {len(given)} cameras for {len(track)} frames: give one, or one a frame."
             )
         return given if len(given) == len(track) else given[[0] * len(track)]
-    rest = avatar.rest.joints[:24].detach().cpu()
-    joints = joint_transforms(rest, tuple(avatar.body.parents[:24]), track.poses)[..., :3, 3]
+    rest = avatar.rest.smpl_joints.detach().cpu()
+    joints = joint_transforms(rest, SMPL_PARENTS, track.poses)[..., :3, 3]
     path = smooth_path(track.poses.root_position, FOLLOW_SECONDS * track.fps) * torch.tensor([1.0, 0.0, 1.0])
     about = joints - path[:, None] if shot.camera == "follow" else joints
     low, high = about.amin((0, 1)) - BEYOND_JOINTS, about.amax((0, 1)) + BEYOND_JOINTS

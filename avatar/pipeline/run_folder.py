@@ -184,7 +184,7 @@ def _contents(run: RunFolder) -> list[Path]:
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock, which the system frees by itself when a process dies."""
-    with open(folder / LOCK, "a+") as lock:
+    with (folder / LOCK).open("a+", encoding="utf-8") as lock:
         try:
             if os.name == "nt":
                 import msvcrt

@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from made_up_datasets import BETAS, smpl_like_file
 
 from avatar.body import load_body
 from avatar.cli.main import main
@@ -22,6 +21,8 @@ from avatar.evaluation.targets import open_run
 from avatar.pipeline.dataset import from_dataset
 from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.settings import Settings
+
+from .made_up_datasets import BETAS, smpl_like_file
 
 COUNTS = {"instantavatar": (114, 55), "gauhuman": (100, 17 * 5), "humannerf": (61, 3 * 3), "hugs": (16, 2)}
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from webpage import Page, new_tab, shirt
 
 from avatar.viewer.app import Viewer
 from avatar.viewer.auth import Auth
 from avatar.viewer.session import open_session
+
+from .webpage import Page, new_tab, shirt
 
 
 def test_the_page_opens_only_with_the_token(run_folder: Path, browser: Any) -> None:

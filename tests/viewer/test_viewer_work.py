@@ -10,7 +10,6 @@ import pytest
 import torch
 from plyfile import PlyData
 from pygltflib import GLTF2
-from webpage import Page, shirt
 
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
@@ -19,6 +18,8 @@ from avatar.io.track_file import load_track
 from avatar.io.videos import open_video
 from avatar.viewer.gizmos import SIZE
 from avatar.viewer.server_images import client_camera
+
+from .webpage import Page, shirt
 
 LEFT_WRIST, RIGHT_WRIST = SMPL_JOINTS.index("left_wrist"), SMPL_JOINTS.index("right_wrist")
 

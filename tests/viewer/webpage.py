@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from sample import SHIRT
 
 from avatar.viewer.app import Viewer
+
+from .sample import SHIRT
 
 WIDTH, HEIGHT, PANEL = 760, 460, 330
 PATIENCE = 40.0
