@@ -85,7 +85,7 @@ def entries(settings: Settings) -> Iterator[Entry]:
 
 def _entries(table: Any, prefix: str) -> Iterator[Entry]:
     hints = get_type_hints(type(table))
-    parsed = docstring_parser.parse(type(table).__doc__ or "")
+    parsed = docstring_parser.parse_from_object(type(table))
     texts = {one.arg_name: " ".join((one.description or "").split()) for one in parsed.params}
     for one in fields(table):
         value = getattr(table, one.name)

@@ -34,13 +34,13 @@ def view_avatar(
     RunFolder(run).require_avatar()
     from avatar.rendering.devices import resolve_device
     from avatar.viewer.app import Viewer, needs_token
-    from avatar.viewer.guard import Guard, new_token
-    from avatar.viewer.subject import open_run
+    from avatar.viewer.auth import Auth, new_token
+    from avatar.viewer.session import open_session
 
     if token is None and (share or needs_token(host)):
         token = new_token()
-    subject = open_run(run, resolve_device(device))
-    viewer = Viewer(subject, host, port, Guard(token))
+    subject = open_session(run, resolve_device(device))
+    viewer = Viewer(subject, host, port, Auth(token))
     query = "" if token is None else f"/?token={token}"
     name = "localhost" if host in ("0.0.0.0", "::") else host
     print(f"open:    http://{name}:{viewer.port}{query}", flush=True)
