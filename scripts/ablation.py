@@ -18,7 +18,7 @@ import tyro
 from avatar.body import Body, load_body
 from avatar.datasets.capture import Clip, load_capture
 from avatar.errors import AvatarError
-from avatar.evaluation.alignment import FoundPerson, nearest_frame
+from avatar.evaluation.alignment import EstimatedPerson, nearest_frame
 from avatar.evaluation.evaluate import evaluate_run
 from avatar.evaluation.oracle import oracle_track
 from avatar.io.files import atomic_write, read_json, write_json
@@ -139,7 +139,7 @@ def _train(
         given = replace(given, masks=ImageList(len(shown), lambda index: clip.masks[shown[index]]))
     start = found
     if way.true_joints:
-        start = oracle_track(FoundPerson(body, body.rest(found.betas), found), clip, shown)
+        start = oracle_track(EstimatedPerson(body, body.rest(found.betas), found), clip, shown)
     config = replace(settings.train, deform=way.deform, refine_poses=way.refine_poses)
     result = Trainer(given, start, body, config).run()
     run.folder.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ import tyro
 from avatar.body import Body, load_body
 from avatar.body.skinning import joint_transforms
 from avatar.datasets.capture import Clip, HeldOut, load_capture
-from avatar.evaluation.drive import LIMBS
+from avatar.evaluation.ground_truth import LIMBS
 from avatar.evaluation.targets import Placement
 from avatar.geometry import transform
 from avatar.io.files import write_json
@@ -32,7 +32,7 @@ from avatar.pipeline.settings import Settings, settings_for
 from avatar.rendering.renderer import render
 from avatar.tracking.multiview import fit_views
 from avatar.training.trainer import Trainer
-from avatar.training.view_alignment import ViewAlignment
+from avatar.training.view_alignment import LearnedViews
 from avatar.types import BodyTrack
 
 MODES = ("none", "noisy", "aligned", "true")
@@ -100,7 +100,7 @@ def measure(
                 pose, rough = fit_views(photo, sights[0], rough, found, body, detector)
             known = len(sights) if mode == "aligned" else len(sights) + len(rough)
             fixed = torch.arange(len(sights) + len(rough)) < known
-            alignment = ViewAlignment(middle(body_vertices(body, pose)), fixed)
+            alignment = LearnedViews(middle(body_vertices(body, pose)), fixed)
             taken, pose, lost = with_views(settings, photo, sights, rough, pose, body, alignment)
             print(mode, lost, [round(s.weight, 2) for s in taken])
         observations = gather(photo, taken)
@@ -136,10 +136,10 @@ def placed(body: Body, found: BodyTrack, source: Clip, frame: int) -> Placement:
     """How the two worlds hang together: through the photo's camera and one scale, from the limb joints."""
     assert found.cameras is not None
     joints = joint_transforms(body.rest(found.betas).joints, body.parents, body.complete(found.poses[0]))[:, :3, 3]
-    T_true, T_found = source.cameras.T_camera_world[frame], found.cameras.T_camera_world[0]
-    mine = transform(T_found, joints[list(body.smpl_index)])[list(LIMBS)]
-    true = transform(T_true, source.joints[frame])[list(LIMBS)]
-    return Placement(T_true, T_found, float((true * mine).sum() / (mine * mine).sum()))
+    T_true_camera, T_run_camera = source.cameras.T_camera_world[frame], found.cameras.T_camera_world[0]
+    mine = transform(T_run_camera, joints[list(body.smpl_index)])[list(LIMBS)]
+    true = transform(T_true_camera, source.joints[frame])[list(LIMBS)]
+    return Placement(T_true_camera, T_run_camera, float((true * mine).sum() / (mine * mine).sum()))
 
 
 @torch.no_grad()
