@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from avatar.errors import UsageError
+from avatar.io.files import write_npz
 from avatar.runtime.logging import logger
 
 NAMES = tuple(f"SMPLX_{gender}.npz" for gender in ("NEUTRAL", "FEMALE", "MALE"))
@@ -56,7 +57,7 @@ def build_smplx_arrays(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
         raise ValueError(f"it has no {' and no '.join(missing)}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "SMPLX_NEUTRAL.npz"
-        np.savez(path, **arrays)
+        write_npz(path, **arrays)
         with contextlib.redirect_stdout(io.StringIO()):  # it prints how many coefficients it reads
             model = smplx.create(str(path), "smplx", ext="npz", use_pca=False, num_betas=10, num_expression_coeffs=10)
     template = model.v_template.numpy()
