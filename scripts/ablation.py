@@ -18,16 +18,17 @@ import tyro
 from avatar.body import Body, load_body
 from avatar.datasets.capture import Clip, load_capture
 from avatar.errors import AvatarError
-from avatar.evaluation.alignment import FoundPerson, nearest_frame
+from avatar.evaluation.alignment import EstimatedPerson, nearest_frame
 from avatar.evaluation.evaluate import evaluate_run
 from avatar.evaluation.oracle import oracle_track
 from avatar.io.files import atomic_write, read_json, write_json
 from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track, save_track
-from avatar.observation import observe
+from avatar.observation.video import observe
 from avatar.pipeline.run_folder import RunFolder
-from avatar.pipeline.settings import Settings, build, merged, read_preset
-from avatar.tracking import TrackOptions, track
+from avatar.pipeline.settings import Settings, settings_for
+from avatar.tracking.fit import track
+from avatar.tracking.options import TrackOptions
 from avatar.training.trainer import Trainer
 from avatar.types import BodyTrack, ImageList, Observations
 
@@ -88,8 +89,7 @@ def main(
     truth = load_capture(capture)
     body = load_body("open")
     changed = {name: value for name, value in (("steps", steps), ("long_side", long_side)) if value is not None}
-    values = {"source": str(truth.clip(clip).video), "preset": preset, "device": "cpu", "train": changed}
-    settings = build(Settings, merged(read_preset(preset), values), preset)
+    settings = settings_for(truth.clip(clip).video, preset, {"device": "cpu", "train": changed}).resolved()
     source = RunFolder(found or out / "found")
     observations, found_track = _found(source, truth.clip(clip), body)
     rows = []
@@ -139,7 +139,7 @@ def _train(
         given = replace(given, masks=ImageList(len(shown), lambda index: clip.masks[shown[index]]))
     start = found
     if way.true_joints:
-        start = oracle_track(FoundPerson(body, body.rest(found.betas), found), clip, shown)
+        start = oracle_track(EstimatedPerson(body, body.rest(found.betas), found), clip, shown)
     config = replace(settings.train, deform=way.deform, refine_poses=way.refine_poses)
     result = Trainer(given, start, body, config).run()
     run.folder.mkdir(parents=True, exist_ok=True)

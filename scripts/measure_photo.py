@@ -15,7 +15,7 @@ from avatar.body import Body, load_body
 from avatar.body.skinning import joint_transforms
 from avatar.datasets.capture import Clip, HeldOut, load_capture
 from avatar.evaluation.alignment import Placement
-from avatar.evaluation.drive import LIMBS
+from avatar.evaluation.ground_truth import LIMBS
 from avatar.geometry import transform
 from avatar.io.files import write_json
 from avatar.io.images import write_image
@@ -28,7 +28,7 @@ from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.photo import observe_photo
 from avatar.pipeline.photo import body_vertices, middle, photo_sights, photo_training, placed_sight, with_views
 from avatar.pipeline.previews import to_bytes
-from avatar.pipeline.settings import Settings, build, merged, read_preset
+from avatar.pipeline.settings import Settings, settings_for
 from avatar.rendering.renderer import render
 from avatar.tracking.multiview import fit_views
 from avatar.training.trainer import Trainer, TrainResult
@@ -72,9 +72,8 @@ def measure(
     truth = load_capture(capture)
     source = truth.clip(clip)
     pictures = [one for one in truth.held_out if one.clip == clip and one.frame == frame and one.group == "novel_view"]
-    settings = build(Settings, merged(read_preset(preset), {
-        "source": str(out / "photo.png"), "focal": focal, "train": {"long_side": long_side, "steps": steps},
-    }))  # fmt: skip
+    options = {"focal": focal, "device": "cpu", "train": {"long_side": long_side, "steps": steps}}
+    settings = settings_for(out / "photo.png", preset, options).resolved()
     out.mkdir(parents=True, exist_ok=True)
     for index, (_time, image) in enumerate(open_video(source.video).frames()):
         if index == frame:
@@ -137,10 +136,10 @@ def placed(body: Body, found: BodyTrack, source: Clip, frame: int) -> Placement:
     """How the two worlds hang together: through the photo's camera and one scale, from the limb joints."""
     assert found.cameras is not None
     joints = joint_transforms(body.rest(found.betas).joints, body.parents, body.complete(found.poses[0]))[:, :3, 3]
-    T_true, T_found = source.cameras.T_camera_world[frame], found.cameras.T_camera_world[0]
-    mine = transform(T_found, joints[list(body.smpl_index)])[list(LIMBS)]
-    true = transform(T_true, source.joints[frame])[list(LIMBS)]
-    return Placement(T_true, T_found, float((true * mine).sum() / (mine * mine).sum()))
+    T_true_camera, T_run_camera = source.cameras.T_camera_world[frame], found.cameras.T_camera_world[0]
+    mine = transform(T_run_camera, joints[list(body.smpl_index)])[list(LIMBS)]
+    true = transform(T_true_camera, source.joints[frame])[list(LIMBS)]
+    return Placement(T_true_camera, T_run_camera, float((true * mine).sum() / (mine * mine).sum()))
 
 
 @torch.no_grad()

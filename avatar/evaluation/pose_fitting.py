@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from avatar.evaluation.targets import FinishedRun, Target
+from avatar.evaluation.targets import EvaluationTarget, FinishedRun
 from avatar.rendering.renderer import render
 from avatar.training import losses
 from avatar.training.config import LearningRates
@@ -16,7 +16,7 @@ from avatar.types import BodyPose, BodyTrack
 STEPS = 50  # as many as GART takes for each picture
 
 
-def fit_pose(opened: FinishedRun, target: Target, backend: str, steps: int = STEPS) -> Target:
+def fit_pose(opened: FinishedRun, target: EvaluationTarget, backend: str, steps: int = STEPS) -> EvaluationTarget:
     """The target with its pose moved by Adam to fit its picture and mask; the avatar and the camera stay as they are.
 
     Raises:

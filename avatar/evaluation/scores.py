@@ -15,8 +15,8 @@ from avatar.body.skinning import joint_transforms
 from avatar.datasets.capture import Clip
 from avatar.evaluation.alignment import Placement
 from avatar.evaluation.comparison_strip import strip
-from avatar.evaluation.drive import HIPS, SCORED
-from avatar.evaluation.targets import SIDE_DEGREES, FinishedRun, Target
+from avatar.evaluation.ground_truth import HIPS, SCORED
+from avatar.evaluation.targets import SIDE_DEGREES, EvaluationTarget, FinishedRun
 from avatar.geometry import procrustes
 from avatar.metrics import images as metrics
 from avatar.metrics import poses as pose_metrics
@@ -29,10 +29,10 @@ FEET = [SMPL_JOINTS.index("left_foot"), SMPL_JOINTS.index("right_foot")]
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredTarget:
     """A target's scores, and what there is to look at on white (`strip`)."""
 
-    target: Target
+    target: EvaluationTarget
     scores: dict[str, float]
     strip: bytes
 
@@ -50,13 +50,13 @@ def lpips_reasons(nets: Sequence[metrics.LpipsNet] = NETS) -> dict[metrics.Lpips
 
 
 @torch.no_grad()
-def judge(
-    target: Target,
+def score_target(
+    target: EvaluationTarget,
     opened: FinishedRun,
     backend: str,
     nets: Sequence[metrics.LpipsNet],
     backgrounds: Sequence[str] = tuple(BACKGROUNDS),
-) -> Judged:
+) -> ScoredTarget:
     """Render one target and score it, composited over each background with its own coverage.
 
     Returns:
@@ -75,14 +75,14 @@ def judge(
         truth = rgb * alpha[..., None] + value * (1 - alpha[..., None])
         image = out.composite([value] * 3)[0].cpu().clamp(0, 1)
         pair[name] = (image, truth)
-        scores |= picture_scores(image, truth, nets, name)
+        scores |= image_scores(image, truth, nets, name)
         if box is not None:
-            scores |= picture_scores(image[box], truth[box], nets, f"box_{name}")
+            scores |= image_scores(image[box], truth[box], nets, f"box_{name}")
     image, truth = pair["white"] if "white" in pair else next(iter(pair.values()))
-    return Judged(target, scores, strip(truth, image))
+    return ScoredTarget(target, scores, strip(truth, image))
 
 
-def picture_scores(
+def image_scores(
     image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], nets: Sequence[metrics.LpipsNet], label: str
 ) -> dict[str, float]:
     """PSNR, SSIM and LPIPS of one pair, named `psnr_LABEL` and so on."""
@@ -90,12 +90,12 @@ def picture_scores(
     return scores | {f"lpips_{net}_{label}": metrics.lpips(image, truth, net) for net in nets}
 
 
-def rows(judged: Sequence[Judged]) -> dict[str, dict[str, float]]:
+def rows(judged: Sequence[ScoredTarget]) -> dict[str, dict[str, float]]:
     """Mean scores of each group, and of its parts nearer and farther than 90 degrees from the training camera."""
-    groups: dict[str, list[Judged]] = {}
+    groups: dict[str, list[ScoredTarget]] = {}
     for one in judged:
         groups.setdefault(one.target.group, []).append(one)
-    parts: dict[str, list[Judged]] = {}
+    parts: dict[str, list[ScoredTarget]] = {}
     for name, members in groups.items():
         parts[name] = members
         for side, keep in (
@@ -128,7 +128,7 @@ def pose_scores(opened: FinishedRun, clip: Clip, placement: Placement) -> dict[s
     where its optical axis lies, so that everything stands aside by `principal_point_x_px` and `_y_px` (assumed minus
     true, in pixels of the true camera) when it is seen from elsewhere.
     """
-    pairs = opened.found.frames_of(clip)
+    pairs = opened.person.frames_of(clip)
     frames, own = list(pairs), [int(opened.track.instant[i]) for i in pairs.values()]
     avatar = opened.avatar
     poses = avatar.body.complete(opened.track.poses[own])
@@ -136,7 +136,7 @@ def pose_scores(opened: FinishedRun, clip: Clip, placement: Placement) -> dict[s
     Ts[..., :3, 3] *= placement.scale
     truth = placement.points(clip.joints[frames]) * placement.scale
     found = Ts[..., :3, 3]
-    depth = placement.T_found[2, :3]
+    depth = placement.T_run_camera[2, :3]
     hips_off = (found[:, list(HIPS)] - truth[:, list(HIPS)]).mean(1)
     centred = Ts.clone()
     centred[..., :3, 3] -= hips_off[:, None]

@@ -20,9 +20,9 @@ from avatar.io.files import write_json
 from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track, save_track
 from avatar.model.avatar import Avatar
-from avatar.observation import observe
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.photo import is_photo
+from avatar.observation.video import observe
 from avatar.pipeline.dataset import from_dataset
 from avatar.pipeline.photo import from_photo, photo_training
 from avatar.pipeline.previews import TURNTABLE_SIZE, write_contact_sheet, write_overlay, write_turntable
@@ -30,8 +30,7 @@ from avatar.pipeline.report import _body_iou, _held_out_scores, _provenance, _sh
 from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.settings import Settings
 from avatar.runtime.logging import logger
-from avatar.tracking import track
-from avatar.tracking.fit import resolve_shape
+from avatar.tracking.fit import resolve_shape, track
 from avatar.training.trainer import Preview, Trainer
 from avatar.types import BodyTrack, Observations
 
@@ -46,8 +45,9 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
     Returns:
         The content of the report.
     """
+    settings = settings.resolved()
     # A body file that is none, and a wrong word, show before the minutes that detection takes.
-    height, _ = resolve_shape(load_body(settings.body), settings.track_options())
+    height, _ = resolve_shape(load_body(settings.body), settings.track)
     seconds: dict[str, float] = {}
     device = torch.device(settings.device)
     if device.type == "cpu":
@@ -95,13 +95,13 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
 
 def _observed(run: RunFolder, settings: Settings) -> Observations:
     if not (run.observations / "observations.npz").is_file():
-        detector, sentence = choose_detector(settings.detector)
+        detector, sentence = choose_detector(settings.observe.detector)
         logger.info(sentence)
         observe(
             Path(settings.source),
             run.observations,
-            person=settings.person,
-            max_frames=settings.max_frames,
+            person=settings.observe.person,
+            max_frames=settings.observe.max_frames,
             detector=detector,
         )
     return load_observations(run.observations)
@@ -114,7 +114,7 @@ def _tracked(run: RunFolder, settings: Settings, observations: Observations) -> 
 
         return load_track(run.found_track), read_json(warnings_file)
     body = load_body(settings.body)
-    found, report = track(observations, body, settings.track_options())
+    found, report = track(observations, body, settings.track)
     write_json(warnings_file, report.warnings)
     save_track(found, run.found_track)
     for warning in report.warnings:

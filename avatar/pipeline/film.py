@@ -12,14 +12,16 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from avatar.body import smpl_pose
+from avatar.body.skeleton import SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import AvatarError, UsageError
 from avatar.io.camera_file import load_cameras
 from avatar.io.images import write_image
 from avatar.io.videos import VideoWriter
 from avatar.model.avatar import Avatar
-from avatar.motion.formats.registry import load_motion
-from avatar.motion.motion import Motion, ReadOptions, still_track
+from avatar.motion import load_motion
+from avatar.motion.motion import Motion, ReadOptions, uniform_track
 from avatar.motion.procedural import builtin_motion
 from avatar.motion.skeletons import leg_length, model_rest
 from avatar.motion.smoothing import smooth_path
@@ -75,14 +77,15 @@ def motion_of_video(path: Path) -> Motion:
 
     from avatar.body import load_body
     from avatar.observation.video import observe
-    from avatar.tracking import TrackOptions, track
+    from avatar.tracking.fit import track
+    from avatar.tracking.options import TrackOptions
 
     body = load_body("open")
     with tempfile.TemporaryDirectory() as folder:
         found, _ = track(observe(path, Path(folder)), body, TrackOptions())
-    rotations = found.poses.rotations[:, :24].detach().cpu()
-    level = still_track(rotations, found.poses.root_position.detach().cpu(), found.fps, found.confidence[:, :24].cpu())
-    return Motion("video", level, leg_length(body.rest(found.betas).joints[:24]))
+    rotations = smpl_pose(found.poses).rotations.detach().cpu()
+    level = uniform_track(rotations, found.poses.root_position.detach().cpu(), found.fps, found.confidence.cpu())
+    return Motion("video", level, leg_length(body.rest(found.betas).joints))
 
 
 def motion_of_pose(rotations: Float[Tensor, "24 3 3"], seconds: float = POSE_SECONDS, fps: float = 30.0) -> Motion:
@@ -90,7 +93,7 @@ def motion_of_pose(rotations: Float[Tensor, "24 3 3"], seconds: float = POSE_SEC
     frames = max(1, round(seconds * fps))
     rest = model_rest().float()
     return Motion(
-        "pose", still_track(rotations.expand(frames, 24, 3, 3), rest[:1].expand(frames, 3), fps), leg_length(rest)
+        "pose", uniform_track(rotations.expand(frames, 24, 3, 3), rest[:1].expand(frames, 3), fps), leg_length(rest)
     )
 
 
@@ -107,8 +110,8 @@ def cameras_of(shot: Shot, avatar: Avatar, track: BodyTrack) -> Cameras:
                 f"{shot.camera} holds {len(given)} cameras for {len(track)} frames: give one, or one a frame."
             )
         return given if len(given) == len(track) else given[[0] * len(track)]
-    rest = avatar.rest.joints[:24].detach().cpu()
-    joints = joint_transforms(rest, tuple(avatar.body.parents[:24]), track.poses)[..., :3, 3]
+    rest = avatar.rest.smpl_joints.detach().cpu()
+    joints = joint_transforms(rest, SMPL_PARENTS, track.poses)[..., :3, 3]
     path = smooth_path(track.poses.root_position, FOLLOW_SECONDS * track.fps) * torch.tensor([1.0, 0.0, 1.0])
     about = joints - path[:, None] if shot.camera == "follow" else joints
     low, high = about.amin((0, 1)) - BEYOND_JOINTS, about.amax((0, 1)) + BEYOND_JOINTS

@@ -28,7 +28,7 @@ from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.settings import Settings
 from avatar.rendering.renderer import render
 from avatar.runtime.logging import logger
-from avatar.tracking import track
+from avatar.tracking.fit import track
 from avatar.tracking.multiview import LEAST_IOU, fit_views
 from avatar.training.config import TrainConfig
 from avatar.training.inpainting import FACE, HEAD
@@ -61,10 +61,11 @@ def from_photo(run: RunFolder, settings: Settings) -> tuple[Observations, BodyTr
 
     if run.found_track.is_file() and warnings_file.is_file():
         return load_observations(run.observations), load_track(run.found_track), read_json(warnings_file)
-    generator = view_generator(settings.views, settings.device, settings.view_frames, settings.view_offload)
-    detector, sentence = choose_detector(settings.detector)
+    options = settings.novel_views
+    generator = view_generator(options.generator, settings.device, options.frames, options.offload)
+    detector, sentence = choose_detector(settings.observe.detector)
     logger.info(sentence)
-    photo = observe_photo(Path(settings.source), settings.person, detector)
+    photo = observe_photo(Path(settings.source), settings.observe.person, detector)
     body = load_body(settings.body)
     sights, found, warnings = photo_sights(settings, photo, body)
     if generator is not None:
@@ -91,7 +92,7 @@ def from_photo(run: RunFolder, settings: Settings) -> tuple[Observations, BodyTr
 
 def photo_sights(settings: Settings, photo: Observations, body: Body) -> tuple[list[PosedImage], BodyTrack, list[str]]:
     """The photo and, where it can be enlarged, its face; the body fitted to it; and sentences for the user."""
-    found, report = track(still_clip(photo), body, settings.track_options())
+    found, report = track(still_clip(photo), body, settings.track)
     assert found.cameras is not None
     sights = [PosedImage(photo.images[0], photo.masks[0], found.cameras[0])]
     head = (body.parts == HEAD) | (body.parts == FACE)

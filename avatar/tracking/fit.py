@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from avatar.body import Body
-from avatar.body.shape_attributes import RANGES, load_shape_attributes
+from avatar.body import Body, load_body
+from avatar.body.shape_attributes import RANGES, load_shape_attributes, parse_shape
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.errors import AvatarError, UsageError
 from avatar.landmark_layouts import LAYOUTS
@@ -24,10 +24,11 @@ from avatar.tracking.kinematics import State, move_points, pose_chain
 from avatar.tracking.leg_girth import fit_leg_girth
 from avatar.tracking.objective import SCHEDULE, residual_terms
 from avatar.tracking.optical_flow import FlowSampler
+from avatar.tracking.options import TrackOptions
 from avatar.tracking.problem import FitProblem, build_problem
 from avatar.tracking.report import TrackReport, fit_warnings, median_distance
 from avatar.tracking.silhouette import SilhouetteMatcher
-from avatar.tracking.solver import levenberg_marquardt
+from avatar.tracking.solver import ClipLinearization, levenberg_marquardt
 from avatar.tracking.world_frame import to_world_frame
 from avatar.types import BodyTrack, Cameras, Observations
 
@@ -39,32 +40,26 @@ ASSUMED_FOCAL = 0.92
 LEAST_FRAMES = 5
 
 
-@dataclass(frozen=True)
-class TrackOptions:
-    """What the user may know.
+def track(
+    observations: Observations,
+    body: Body | str | Path = "open",
+    options: TrackOptions | None = None,
+    start: BodyTrack | None = None,
+) -> tuple[BodyTrack, TrackReport]:
+    """Fit a body to all frames of one fixed camera at once.
 
-    Attributes:
-        focal: focal length in pixels; None: that of the observations' cameras, else assumed.
-        height: of the person standing, metres; None: assumed, which leaves the scale unknown.
-        shape: what is known of the person's shape, in words (`avatar.body.shape_attributes`), the height
-            among it if known.
+    Args:
+        observations: one person in a video.
+        body: the body, or its name or file (see `avatar.body.load_body`).
+        options: what the user knows of the person and the camera.
         start: a motion of the same frames, from any other program, whose joint rotations the fit refines; its own
-            place and camera are not used. None: the detector's 3D guess.
-    """
-
-    focal: float | None = None
-    height: float | None = None
-    start: BodyTrack | None = None
-    shape: Mapping[str, float] = field(default_factory=dict)
-
-
-def track(observations: Observations, body: Body, options: TrackOptions | None = None) -> tuple[BodyTrack, TrackReport]:
-    """Fit `body` to all frames of one fixed camera at once.
+            place and camera are not used. None: the detector's 3D estimate.
 
     Raises:
         UsageError: see `resolve_shape`. AvatarError: there are too few frames.
     """
     options = options or TrackOptions()
+    body = body if isinstance(body, Body) else load_body(body)
     height, shape_constraint = resolve_shape(body, options)
     if len(observations) < LEAST_FRAMES:
         raise AvatarError(f"{len(observations)} frames are too few to track a body: {LEAST_FRAMES} are needed.")
@@ -78,7 +73,7 @@ def track(observations: Observations, body: Body, options: TrackOptions | None =
         body, observations.masks, observations.width, observations.height, float(problem.person_height[0])
     )
     flow_sampler = FlowSampler(body, observations, float(problem.person_height[0]))
-    state = fit(problem, names, matcher, flow_sampler, options.start)
+    state = fit(problem, names, matcher, flow_sampler, start)
     marks = move_points(pose_chain(body, state), state, problem.landmarks).x
     found_focal = float(state.camera[0].exp())
     report = TrackReport(
@@ -105,13 +100,13 @@ def resolve_shape(
     `FitProblem.shape_constraint`.
 
     Raises:
-        UsageError: the height is none or was said twice, or there are words and the body's shape has none.
+        UsageError: the height is out of range or given twice, or the body has no shape attributes for the words.
     """
-    words = dict(options.shape)
+    words = parse_shape(options.shape)
     language = load_shape_attributes(body.name) if words else None
     attribute = words.pop("height", None)
     if attribute is not None and options.height is not None:
-        raise UsageError("The height was said twice: by --height and by --shape.")
+        raise UsageError("Both --height and --shape give a height; use one.")
     height = options.height if attribute is None else attribute
     if height is not None and not LEAST_HEIGHT_M <= height <= MOST_HEIGHT_M:
         raise UsageError(f"--height is in metres, from {LEAST_HEIGHT_M:g} to {MOST_HEIGHT_M:g}, not {height:g}.")
@@ -144,13 +139,12 @@ def fit(
             # Somebody who turns on the spot is steadied by the pose they hold. The light, which does not turn with
             # them, would drag the flow, and tilt them by half a degree.
             flow = flow_sampler.sample(state) if by_picture and problem.pitch is None else None
-            state, costs = levenberg_marquardt(
-                state, partial(residual_terms, problem, stage, matches, flow), stage.steps
-            )
+            terms = partial(residual_terms, problem, stage, matches, flow)
+            state, linearization = levenberg_marquardt(state, partial(ClipLinearization, terms), stage.steps)
             pitch = pitch_from_turn(problem, state)
             if pitch is not None:
                 problem = replace(problem, pitch=(pitch, PITCH_FROM_TURN))
-            bar.step(f"{stage.name}, cost {sum(costs.values()):.0f}")
+            bar.step(f"{stage.name}, cost {linearization.cost:.0f}")
         state = fit_leg_girth(problem, matcher, state)
         bar.step("girth of the legs")
     return state

@@ -12,9 +12,9 @@ from PIL import Image
 
 from avatar.exporters.html import write_page
 from avatar.geometry import quat_from_rotation
+from avatar.motion import load_motion
 from avatar.motion.formats.bvh import write_bvh
 from avatar.motion.formats.player_json import write_player_motion
-from avatar.motion.formats.registry import load_motion
 from avatar.rendering.camera_paths import front
 from avatar.rendering.renderer import render
 
@@ -154,7 +154,7 @@ def test_a_motion_file_dropped_on_the_page_plays(person, moves, page_file, tab, 
     path = tmp_path / f"mine.{writer}"
     track = moves["wave"]
     if writer == "bvh":
-        write_bvh(path, track.poses, track.fps, person.rest.joints[:24])
+        write_bvh(path, track.poses, track.fps, person.rest.smpl_joints)
     else:
         write_player_motion(path, track.poses, track.fps)
     open_page(tab, page_file, "?t=0&clip=turn")

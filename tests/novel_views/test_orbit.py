@@ -90,7 +90,7 @@ def test_the_chain_from_weights_to_an_avatar(weights, scene, monkeypatch):
     monkeypatch.setattr(job, "ALIGN_ROUNDS", 15)
     monkeypatch.setattr(job, "LEAST_IOU", 0.0)
     train = TrainConfig(steps=6, gaussians=1500, max_gaussians=1500, long_side=64)
-    settings = Settings("photo.png", train=train)
+    settings = Settings("photo.png", device="cpu", backend="cpu", train=train)
     sights = [PosedImage(photo.images[0], photo.masks[0], track.cameras[0])]
     placed = [job.placed_sight(view, vertices, track.cameras[0]) for view in views]
     alignment = ViewAlignment(job.middle(vertices), torch.arange(4) < 1)
