@@ -32,7 +32,7 @@ from avatar.pipeline.settings import Settings, settings_for
 from avatar.rendering.renderer import render
 from avatar.tracking.multiview import fit_views
 from avatar.training.trainer import Trainer, TrainResult
-from avatar.training.view_alignment import ViewAlignment
+from avatar.training.view_alignment import LearnedViews
 from avatar.types import BodyTrack
 
 MODES = ("none", "noisy", "aligned", "true")
@@ -100,7 +100,7 @@ def measure(
                 pose, rough = fit_views(photo, sights[0], rough, found, body, detector)
             known = len(sights) if mode == "aligned" else len(sights) + len(rough)
             fixed = torch.arange(len(sights) + len(rough)) < known
-            alignment = ViewAlignment(middle(body_vertices(body, pose)), fixed)
+            alignment = LearnedViews(middle(body_vertices(body, pose)), fixed)
             taken, pose, lost = with_views(settings, photo, sights, rough, pose, body, alignment)
             print(mode, lost, [round(s.weight, 2) for s in taken])
         observations = gather(photo, taken)
