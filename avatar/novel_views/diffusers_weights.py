@@ -1,4 +1,4 @@
-"""Weights that the user brings: where they lie, under which licence, and what is missing to load them."""
+"""The diffusers package and the weights that the user brings: where they are, their licence, what is missing."""
 
 from __future__ import annotations
 
@@ -7,11 +7,23 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from avatar.errors import AvatarError, UsageError
 
 CARD = "README.md"
 INSTALL = 'pip install "splat-avatar[seed]"'
+
+
+def diffusers_package() -> Any:
+    """The package `diffusers` with its embeddings module; call it inside `loading`, which explains what is missing.
+
+    The one place that imports it: what a change of the package breaks is mended here.
+    """
+    import diffusers
+    import diffusers.models.embeddings
+
+    return diffusers
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from avatar.novel_views.background import person_mask
-from avatar.novel_views.diffusers_weights import licence_of, loading
+from avatar.novel_views.diffusers_weights import diffusers_package, licence_of, loading
 from avatar.novel_views.generator import Photo, View
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.photo import on_white, scaled_down
@@ -78,10 +78,10 @@ class EditedViews:
 
     def _load(self) -> Pipeline:
         import torch
-        from diffusers import DiffusionPipeline
 
         kind = torch.bfloat16 if self.device == "cuda" else torch.float32
-        pipeline = DiffusionPipeline.from_pretrained(self.model, use_safetensors=True, torch_dtype=kind)
+        load = diffusers_package().DiffusionPipeline.from_pretrained
+        pipeline: Any = load(self.model, use_safetensors=True, torch_dtype=kind)
         if self.offload and self.device == "cuda":
             pipeline.enable_model_cpu_offload()
         else:

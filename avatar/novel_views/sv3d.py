@@ -18,7 +18,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from avatar.novel_views.background import not_background
-from avatar.novel_views.diffusers_weights import licence_of, loading
+from avatar.novel_views.diffusers_weights import diffusers_package, licence_of, loading
 from avatar.novel_views.generator import Photo, View
 from avatar.runtime.progress import Progress
 
@@ -39,10 +39,10 @@ NAMES = ("unet", "vae", "image_encoder")
 @functools.cache
 def orbit_unet() -> Any:
     """The class of the network: SVD's, with a time embedding of its own for each frame."""
-    from diffusers import UNetSpatioTemporalConditionModel
-    from diffusers.models.embeddings import get_timestep_embedding
+    diffusers = diffusers_package()
+    get_timestep_embedding = diffusers.models.embeddings.get_timestep_embedding
 
-    class OrbitUNet(UNetSpatioTemporalConditionModel):
+    class OrbitUNet(diffusers.UNetSpatioTemporalConditionModel):  # type: ignore[misc]  # the package is untyped
         """`forward` takes angles (batch, frames, 3): noise, polar angle and azimuth, instead of SVD's three numbers.
 
         They are embedded in 256, 512 and 512 numbers, which is why `projection_class_embeddings_input_dim` is 1280
@@ -117,10 +117,9 @@ class OrbitViews:
         return [view for view in views if view.mask.max() > 127]
 
     def _load(self) -> None:
-        from diffusers import AutoencoderKLTemporalDecoder
         from transformers import CLIPVisionModelWithProjection
 
-        kinds = (orbit_unet(), AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection)
+        kinds = (orbit_unet(), diffusers_package().AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection)
         self.parts: dict[str, Any] = {}
         for name, kind in zip(NAMES, kinds, strict=True):
             part = kind.from_pretrained(self.model, subfolder=name, use_safetensors=True, torch_dtype=self.kind)
@@ -135,13 +134,11 @@ class OrbitViews:
 
     @torch.no_grad()
     def _sample(self, photo: Photo) -> UInt8[np.ndarray, "frames s s 3"]:
-        from diffusers import EulerDiscreteScheduler
-
         unet_size = int(self.parts["unet"].config.sample_size or 72)
         scale = 2 ** (len(self.parts["vae"].config.block_out_channels) - 1)
         square = framed(photo, unet_size * scale).to(self.device, self.kind)
         context, latent = self._context(square), self._latent(square)
-        scheduler: Any = EulerDiscreteScheduler(
+        scheduler = diffusers_package().EulerDiscreteScheduler(
             prediction_type="v_prediction", timestep_type="continuous", timestep_spacing="leading",
             use_karras_sigmas=True, **SIGMAS,
         )  # fmt: skip
