@@ -18,7 +18,7 @@ from avatar.evaluation.drive import LIMBS
 from avatar.evaluation.targets import Placement
 from avatar.geometry import transform
 from avatar.io.files import write_json
-from avatar.io.images import write_image
+from avatar.io.images import to_uint8, write_image
 from avatar.io.videos import open_video
 from avatar.metrics import images as metrics
 from avatar.novel_views.generator import View
@@ -27,7 +27,6 @@ from avatar.novel_views.placement import camera_angles
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.photo import observe_photo
 from avatar.pipeline.photo import body_vertices, middle, photo_sights, photo_training, placed_sight, with_views
-from avatar.pipeline.previews import to_bytes
 from avatar.pipeline.settings import Settings, build, merged, read_preset
 from avatar.rendering.renderer import render
 from avatar.tracking.multiview import fit_views
@@ -127,7 +126,7 @@ def views_of(given: list[HeldOut], source: Clip, frame: int, noise: Noise) -> li
         rgb, alpha = one.picture()
         white = rgb * alpha[..., None] + 1 - alpha[..., None]
         views.append(View(
-            one.image.stem, to_bytes(white), (alpha * 255).round().byte().numpy(), side - azimuth + noise.degrees * a,
+            one.image.stem, to_uint8(white), to_uint8(alpha), side - azimuth + noise.degrees * a,
             up + noise.degrees * b, fov * (1 + noise.scale * c),
         ))  # fmt: skip
     return views
@@ -157,7 +156,7 @@ def score(result, placement: Placement, scored: list[HeldOut], settings: Setting
         assert box is not None
         rows.append((metrics.psnr(mine, truth), metrics.psnr(mine[box], truth[box]),
                      metrics.alpha_iou(picture.alpha[0], alpha)))  # fmt: skip
-        write_image(out / f"{one.image.stem}.png", to_bytes(torch.cat([truth, mine], 1)))
+        write_image(out / f"{one.image.stem}.png", to_uint8(torch.cat([truth, mine], 1)))
     means = torch.tensor(rows).mean(0).tolist()
     return dict(zip(("psnr", "psnr_box", "alpha_iou"), (round(v, 3) for v in means), strict=True))
 

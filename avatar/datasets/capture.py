@@ -19,7 +19,7 @@ from torch import Tensor
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import rigid, rotation_from_rotvec
 from avatar.io.files import read_json, read_npz
-from avatar.io.images import read_image, read_mask
+from avatar.io.images import read_image, read_mask, to_float
 from avatar.types import Cameras, ImageList
 
 # Rows: our x, y, z in the files' axes.
@@ -123,7 +123,7 @@ class HeldOut:
             raise AvatarError(
                 f"{self.image} should be an RGBA picture of {self.camera.width}x{self.camera.height} pixels."
             )
-        values = torch.from_numpy(pixels).float() / 255
+        values = to_float(pixels)
         return values[..., :3], values[..., 3]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from avatar.datasets.posed import PosedDataset, Shot
@@ -14,6 +13,7 @@ from avatar.errors import AvatarError, UsageError
 from avatar.evaluation.evaluate import report
 from avatar.evaluation.pose_fitting import STEPS, fit_pose
 from avatar.evaluation.targets import FinishedRun, Target, Truth, open_run, view_angle
+from avatar.io.images import to_float
 from avatar.runtime.progress import progress
 
 
@@ -80,7 +80,7 @@ def targets_of(opened: FinishedRun, dataset: PosedDataset) -> list[Target]:
 
 def _truth(shot: Shot) -> Truth:
     def read() -> tuple[Tensor, Tensor]:
-        image, mask = (torch.from_numpy(part).float() / 255 for part in shot.read())
+        image, mask = (to_float(part) for part in shot.read())
         return image, mask
 
     return read

@@ -17,7 +17,7 @@ from avatar.evaluation.drive import drive
 from avatar.evaluation.targets import FinishedRun, Placement
 from avatar.io.camera_file import load_cameras
 from avatar.io.files import read_json, read_npz
-from avatar.io.images import write_image
+from avatar.io.images import to_uint8, write_image
 from avatar.io.track_file import load_track
 from avatar.rendering.renderer import render
 from avatar.runtime.progress import progress
@@ -126,4 +126,4 @@ def straight_rgba(output: RenderOutput) -> UInt8[np.ndarray, "h w 4"]:
     """The first picture with straight (not premultiplied) colour and its coverage."""
     alpha = output.alpha[0, ..., None].clamp(0, 1)
     rgba = torch.cat([output.rgb[0] / alpha.clamp_min(1e-6), alpha], dim=-1)
-    return (rgba.clamp(0, 1) * 255).round().byte().cpu().numpy()
+    return to_uint8(rgba)

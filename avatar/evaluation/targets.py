@@ -17,6 +17,7 @@ from avatar.evaluation.alignment import FoundPerson, Placement, calibrate, neare
 from avatar.evaluation.drive import drive
 from avatar.geometry import invert_rigid
 from avatar.io.files import read_json
+from avatar.io.images import to_float
 from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track
 from avatar.model.avatar import Avatar
@@ -110,8 +111,8 @@ def left_out_targets(opened: FinishedRun, clip: Clip | None) -> tuple[list[Targe
 
 def _frame_truth(observations: Observations, index: int, masks: Any, row: int) -> Truth:
     def read() -> tuple[Tensor, Tensor]:
-        image = torch.from_numpy(observations.images[index]).float() / 255
-        return image, torch.from_numpy(masks[row]).float() / 255
+        image = to_float(observations.images[index])
+        return image, to_float(masks[row])
 
     return read
 

@@ -17,7 +17,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from avatar.geometry import invert_rigid, project, transform
-from avatar.io.images import read_image
+from avatar.io.images import read_image, to_float
 from avatar.observation.photo import on_white
 from avatar.types import Cameras, PosedImage
 
@@ -103,7 +103,7 @@ def warped(
     pixels, far = project(photo.camera.K[0], photo.camera.T_camera_world[0], points)
     grid = (pixels / pixels.new_tensor([photo.camera.width, photo.camera.height]) * 2 - 1).view(1, h, w, 2)
     layers = torch.cat(
-        [torch.from_numpy(photo.image).float() / 255, torch.from_numpy(photo.mask).float()[..., None] / 255,
+        [to_float(photo.image), to_float(photo.mask)[..., None],
          photo_depth[..., None]], -1
     )  # fmt: skip
     found = F.grid_sample(layers.permute(2, 0, 1)[None], grid, align_corners=False)[0].permute(1, 2, 0)

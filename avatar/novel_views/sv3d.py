@@ -17,6 +17,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from avatar.io.images import to_uint8
 from avatar.novel_views.background import not_background
 from avatar.novel_views.diffusers_weights import diffusers_package, licence_of, loading
 from avatar.novel_views.generator import Photo, View
@@ -186,11 +187,11 @@ class OrbitViews:
 
     def _decoded(self, x: Float[Tensor, "frames c h w"]) -> UInt8[np.ndarray, "frames s s 3"]:
         vae = self._on_device("vae")
-        pictures = []
+        images = []
         for chunk in (x / vae.config.scaling_factor).split(DECODED_AT_ONCE):
             decoded = vae.decode(chunk, num_frames=len(chunk)).sample.float() / 2 + 0.5
-            pictures.append((decoded.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu())
-        return torch.cat(pictures).numpy()
+            images.append(to_uint8(decoded.permute(0, 2, 3, 1)))
+        return np.concatenate(images)
 
 
 def framed(photo: Photo, size: int) -> Float[Tensor, "1 3 s s"]:

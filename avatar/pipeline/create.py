@@ -5,7 +5,6 @@ Each stage leaves a file, so that a stopped run goes on where it was.
 
 from __future__ import annotations
 
-import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +29,7 @@ from avatar.pipeline.report import _body_iou, _held_out_scores, _provenance, _sh
 from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.settings import Settings
 from avatar.runtime.logging import logger
+from avatar.runtime.memory import peak_memory_mb
 from avatar.tracking import track
 from avatar.tracking.fit import known_shape
 from avatar.training.trainer import Preview, Trainer
@@ -75,6 +75,7 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
         write_turntable(avatar, middle, run.turntable, *TURNTABLE_SIZE, settings.backend)
         write_overlay(run.overlay, avatar, refined, observations, settings.backend, min(fps, 30.0))
         write_contact_sheet(run.contact, avatar, refined, observations, settings.backend)
+    memory = peak_memory_mb()
     report = {
         "source": settings.source,
         "frames": len(observations),
@@ -86,7 +87,7 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
         "observed_share": float((avatar.observed > 0.5).float().mean()),
         "warnings": [*observations.notes, *warnings],
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_memory_mb": None if memory is None else int(memory),
         "made_with": _provenance(settings),
     }
     write_json(run.report, report)

@@ -15,7 +15,7 @@ from torch import Tensor
 from avatar.body.skinning import joint_transforms
 from avatar.errors import AvatarError, UsageError
 from avatar.io.camera_file import load_cameras
-from avatar.io.images import write_image
+from avatar.io.images import to_uint8, write_image
 from avatar.io.videos import VideoWriter
 from avatar.model.avatar import Avatar
 from avatar.motion.formats.registry import load_motion
@@ -133,7 +133,7 @@ def frames_of(
             picture = torch.cat([seen.rgb[0] / alpha.clamp_min(1e-4), alpha], -1)
         else:
             picture = seen.on(color)[0]
-        yield (picture.clamp(0, 1) * 255).round().byte().cpu().numpy()
+        yield to_uint8(picture)
 
 
 def animate(avatar: Avatar, track: BodyTrack, shot: Shot, out: Path, backend: str = "auto") -> Path:

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body import Body, load_body
+from avatar.io.images import to_float, to_uint8
 from avatar.io.observations_file import load_observations, save_observations
 from avatar.io.track_file import load_track, save_track
 from avatar.metrics.images import alpha_iou
@@ -23,7 +24,6 @@ from avatar.novel_views.placement import camera_angles, on_canvas, place_view
 from avatar.novel_views.registry import view_generator
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.photo import observe_photo, still_clip
-from avatar.pipeline.previews import to_bytes
 from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.settings import Settings
 from avatar.rendering.renderer import render
@@ -154,12 +154,12 @@ def with_views(
     for index, view in enumerate(views, start=known):
         camera = cameras[index]
         seen = surface(avatar, pose, camera, sights[0].camera, settings.backend)
-        mask = torch.from_numpy(view.mask).float() / 255
+        mask = to_float(view.mask)
         iou = alpha_iou((seen.depth > 0).float(), mask)
         if iou < LEAST_IOU:
             lost.append(f"the view {view.name} does not show this person in this pose (overlap {iou:.2f}): left out")
             continue
-        image = to_bytes(alignment.developed(torch.from_numpy(view.image).float() / 255, index))
+        image = to_uint8(alignment.developed(to_float(view.image), index))
         turned = camera_angles(camera.T_camera_world[0], centre)[0] - azimuth
         turned = (turned + 180) % 360 - 180
         image, trust = repaired(image, camera, seen, sights[0], seen_in_photo.depth, turned)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from avatar.geometry import quat_from_rotation
 from avatar.io.files import atomic_write
-from avatar.io.images import write_image
+from avatar.io.images import to_uint8, write_image
 from avatar.io.videos import VideoWriter
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import FLATNESS, triangle_frames
@@ -27,11 +27,6 @@ TURN_SECONDS = 4
 TURN_FPS = 24.0
 TURNTABLE_SIZE = (540, 960)
 WEBP_QUALITY = 80
-
-
-def to_bytes(image: Float[Tensor, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """A float picture as the nearest bytes."""
-    return (image.detach().clamp(0, 1) * 255).round().byte().cpu().numpy()
 
 
 @torch.no_grad()
@@ -91,7 +86,7 @@ def turntable_frames(
     with torch.no_grad():
         posed = avatar.pose(pose.to(avatar.device))
     for index in progress(range(len(cameras)), "turntable"):
-        yield to_bytes(render(posed, cameras[index], backend).on(WHITE)[0])
+        yield to_uint8(render(posed, cameras[index], backend).on(WHITE)[0])
 
 
 @torch.no_grad()
@@ -129,7 +124,7 @@ def overlay_panels(
     for gaussians, strength in ((body_splats(avatar, pose), 0.7), (avatar.pose(pose), 1.0)):
         out = render(gaussians, camera, backend)
         upon = strength * out.rgb[0] + (1 - strength * out.alpha[0, ..., None]) * background
-        panels.append(to_bytes(upon))
+        panels.append(to_uint8(upon))
     # Channel by channel: NumPy's maximum along an axis of three takes ten times as long.
     red, green, blue = cv2.split(cv2.absdiff(panels[-1], source))
     difference = cv2.max(cv2.max(red, green), blue).astype(np.uint16)
@@ -146,7 +141,7 @@ def write_contact_sheet(
     width, height = columns[0].shape[1], columns[0].shape[0] // 4
     pose = track.poses[len(track) // 2]
     around = orbit(*bounding_box(avatar, pose), frames, width, height)
-    turned = [to_bytes(picture(avatar, pose, around[i], backend)) for i in range(frames)]
+    turned = [to_uint8(picture(avatar, pose, around[i], backend)) for i in range(frames)]
     write_image(path, sheet([np.concatenate([column, view]) for column, view in zip(columns, turned, strict=True)]))
 
 

@@ -11,6 +11,7 @@ import torch
 
 from avatar import __version__
 from avatar.body.shape_attributes import in_words, load_shape_words
+from avatar.io.images import to_float
 from avatar.metrics.images import alpha_iou, person_box, psnr
 from avatar.model.avatar import Avatar
 from avatar.pipeline.previews import WHITE, body_splats
@@ -30,8 +31,8 @@ def _held_out_scores(
     indices = held_out_frames(len(observations), settings.train.hold_out)
     full, box, iou = [], [], []
     for index in indices:
-        mask = torch.from_numpy(observations.masks[index]).float() / 255
-        image = torch.from_numpy(observations.images[index]).float() / 255
+        mask = to_float(observations.masks[index])
+        image = to_float(observations.images[index])
         truth = image * mask[..., None] + 1 - mask[..., None]
         pose = refined.poses[int(refined.instant[index])].to(avatar.device)
         out = render(avatar.pose(pose), refined.cameras[index].to(avatar.device), settings.backend)
@@ -65,7 +66,7 @@ def _body_iou(avatar: Avatar, refined: BodyTrack, observations: Observations, se
         pose = refined.poses[int(refined.instant[index])].to(avatar.device)
         camera = refined.cameras[index].to(avatar.device)
         alpha = render(body_splats(avatar, pose), camera, settings.backend).alpha[0].cpu()
-        values.append(alpha_iou(alpha, torch.from_numpy(observations.masks[index]).float() / 255))
+        values.append(alpha_iou(alpha, to_float(observations.masks[index])))
     ordered = sorted(values)
     return {"median": round(ordered[len(ordered) // 2], 3), "worst": round(ordered[0], 3)}
 
