@@ -76,9 +76,9 @@ def main(run: Annotated[Path, tyro.conf.Positional], seconds: float = 8.0) -> No
         seconds: how long to measure each.
     """
     from avatar.viewer.app import Viewer
-    from avatar.viewer.subject import open_run
+    from avatar.viewer.subject import open_subject
 
-    viewer = Viewer(open_run(run), port=8600)
+    viewer = Viewer(open_subject(run), port=8600)
     viewer.store.set(playing=True, loop=True)
     viewer.start()
     ours, theirs = multiprocessing.Pipe()

@@ -41,9 +41,9 @@ def main(
     from avatar.motion.text.parse import pose_from_words
     from avatar.types import BodyPose
     from avatar.viewer.app import Viewer
-    from avatar.viewer.subject import open_run
+    from avatar.viewer.subject import open_subject
 
-    subject = open_run(run)
+    subject = open_subject(run)
     viewer = Viewer(subject, port=8640)
     viewer.store.set(playing=False)
     viewer.start()

@@ -76,8 +76,9 @@ def animate(
     from avatar.motion.motion import ReadOptions
     from avatar.motion.retarget import Retargeting, retarget
     from avatar.motion.text.pose_file import pose_from_option
-    from avatar.pipeline.film import Shot, find_motion, motion_of_pose, parse_size
-    from avatar.pipeline.film import animate as film
+    from avatar.pipeline.animation import VideoOptions, parse_size
+    from avatar.pipeline.animation import animate as render_video
+    from avatar.pipeline.motions import find_motion, motion_of_pose
     from avatar.pipeline.run_folder import RunFolder
     from avatar.rendering.devices import resolve_device
 
@@ -85,7 +86,7 @@ def animate(
     place = RunFolder(run)
     place.require_avatar()
     width, height = parse_size(size)
-    shot = Shot(camera or ("follow" if pose is None else "orbit"), width, height, background)
+    video = VideoOptions(camera or ("follow" if pose is None else "orbit"), width, height, background)
     if motion is not None:
         names = None if map is None else read_name_map(map)
         moved = find_motion(motion, ReadOptions(up, source_fps, person, names, layout), format)
@@ -97,4 +98,4 @@ def animate(
     if out is None:
         name = Path(motion).stem if motion is not None else "pose"
         out = run / "animations" / f"{name}{'.webm' if background == 'alpha' else '.mp4'}"
-    print(f"The film is in {film(subject, track, shot, out, backend)}.")
+    print(f"The film is in {render_video(subject, track, video, out, backend)}.")

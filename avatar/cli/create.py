@@ -96,7 +96,7 @@ def create(
         from avatar.pipeline.create import create as make
 
         settings = _resumed(run, source) if resume and run.config.is_file() else _settings(source, preset, asked)
-        if settings.views != "none" and not is_photo(source):
+        if settings.novel_views.generator != "none" and not is_photo(source):
             raise UsageError(f"--views is for photos, and {source} is none.")
         write_json(run.config, settings.as_dict())
         logger.info(f"{source} -> {run.folder}, on {settings.device} with the {settings.backend} renderer")
@@ -105,16 +105,11 @@ def create(
 
 
 def _settings(source: Path, preset: str, asked: dict):
-    from avatar.pipeline.settings import Settings, build, merged, read_preset
-    from avatar.rendering.devices import resolve_device
-    from avatar.rendering.renderer import resolve_backend
+    from avatar.pipeline.settings import settings_for
 
     given = {name: value for name, value in asked.items() if value is not None and name != "train"}
     given["train"] = {name: value for name, value in asked["train"].items() if value is not None}
-    given["device"] = resolve_device(asked["device"])
-    given["backend"] = resolve_backend(asked["backend"], given["device"])
-    values = merged(read_preset(preset), {**given, "source": str(source), "preset": preset})
-    return build(Settings, values, f"the preset {preset}")
+    return settings_for(source, preset, given).resolved()
 
 
 def _resumed(run, source: Path):

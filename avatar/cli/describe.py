@@ -29,7 +29,7 @@ def describe(
     from avatar.motion.retarget import Retargeting, resample
     from avatar.motion.text.describe import words_of_pose
     from avatar.motion.text.pose_file import pose_from_option, pose_json
-    from avatar.pipeline.film import find_motion, motion_of_pose
+    from avatar.pipeline.motions import find_motion, motion_of_pose
 
     if is_pose_file(Path(motion)):
         found = motion_of_pose(pose_from_option(motion), seconds=0.0)

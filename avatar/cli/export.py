@@ -77,12 +77,14 @@ def export(
         _check_suffix(kind, path)
 
     from avatar.body.shape_attributes import parse_words
-    from avatar.pipeline.export import ExportJob, open_run
+    from avatar.pipeline.export import ExportOptions
+    from avatar.pipeline.finished_run import open_run
 
     words = parse_words(shape)
-    opened, avatar = open_run(run, body)
-    job = ExportJob(
-        opened, avatar.reshape_by(words), motions=motion, pose=pose, lit=lit, title=title or run.resolve().name,
+    finished = open_run(run, body)
+    job = ExportOptions(
+        finished.run, finished.avatar.reshape_by(words), motions=motion, pose=pose, lit=lit,
+        title=title or run.resolve().name,
         credits=credits, size=_size(size), count=count, seed=seed, backend=backend,
     )  # fmt: skip
     for kind, path in wanted.items():

@@ -32,7 +32,7 @@ def render(
         backend: the renderer.
     """
     from avatar.evaluation.render_views import read_shots, write_shots
-    from avatar.evaluation.targets import open_run
+    from avatar.pipeline.finished_run import open_run
 
     opened = open_run(run)
     count = write_shots(opened, read_shots(opened, cameras, poses, training_camera, scale), pair, out, backend)

@@ -38,26 +38,26 @@ def track(
             where their bundles are there; or onnx:FILE, an RTMPose, RTMW or DWPose model of yours (docs/tracking.md).
     """
     from avatar.body import load_body
-    from avatar.body.shape_attributes import in_words, load_shape_words, parse_words
+    from avatar.body.shape_attributes import in_words, load_shape_words
     from avatar.io.track_file import save_track
     from avatar.observation.detectors.registry import choose_detector
     from avatar.observation.video import observe
-    from avatar.tracking import TrackOptions
-    from avatar.tracking import track as fit
     from avatar.tracking.fit import known_shape
+    from avatar.tracking.fit import track as fit
+    from avatar.tracking.options import TrackOptions
 
     start = None
     if init is not None:
         from avatar.motion.formats.registry import load_motion
 
         start = load_motion(init).track
-    model, options = load_body(body), TrackOptions(focal, height, start, parse_words(shape))
+    model, options = load_body(body), TrackOptions(height, shape, focal)
     known_height, _ = known_shape(model, options)
     out = out or Path("tracks") / video.stem
     chosen, sentence = choose_detector(detector)
     print(sentence)
     observations = observe(video, out / "observations", person=person, detector=chosen)
-    result, report = fit(observations, model, options)
+    result, report = fit(observations, model, options, start)
     save_track(result, out / "track.npz")
     for warning in (*observations.notes, *report.warnings):
         print(f"warning: {warning}")

@@ -32,11 +32,11 @@ def view(
     from avatar.rendering.devices import resolve_device
     from avatar.viewer.app import Viewer, needs_token
     from avatar.viewer.guard import Guard, new_token
-    from avatar.viewer.subject import open_run
+    from avatar.viewer.subject import open_subject
 
     if token is None and (share or needs_token(host)):
         token = new_token()
-    subject = open_run(run, resolve_device(device))
+    subject = open_subject(run, resolve_device(device))
     viewer = Viewer(subject, host, port, Guard(token))
     query = "" if token is None else f"/?token={token}"
     shown = "localhost" if host in ("0.0.0.0", "::") else host

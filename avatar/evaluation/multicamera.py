@@ -9,10 +9,11 @@ from torch import Tensor
 from avatar.datasets.multicamera import Station
 from avatar.datasets.posed import prepared
 from avatar.evaluation.alignment import Placement, nearest_frame
-from avatar.evaluation.targets import FinishedRun, Target, Truth, view_angle
+from avatar.evaluation.targets import Target, Truth, view_angle
 from avatar.io.images import to_float
 from avatar.io.observations_file import load_observations
-from avatar.observation import observe
+from avatar.observation.video import observe
+from avatar.pipeline.finished_run import FinishedRun
 from avatar.types import Observations
 
 

@@ -14,11 +14,12 @@ from jaxtyping import UInt8
 from avatar.datasets.capture import read_capture_cameras, read_capture_skeleton
 from avatar.errors import AvatarError, UsageError
 from avatar.evaluation.drive import drive
-from avatar.evaluation.targets import FinishedRun, Placement
+from avatar.evaluation.targets import Placement
 from avatar.io.camera_file import load_cameras
 from avatar.io.files import read_json, read_npz
 from avatar.io.images import to_uint8, write_image
 from avatar.io.track_file import load_track
+from avatar.pipeline.finished_run import FinishedRun
 from avatar.rendering.renderer import render
 from avatar.runtime.progress import progress
 from avatar.types import BodyPose, Cameras, RenderOutput

@@ -26,9 +26,7 @@ class FolderViews:
         if not self.folder.is_dir():
             raise UsageError(f"There is no folder {folder} with views.")
         if not (self.folder / INDEX).is_file():
-            raise UsageError(
-                f"{folder} has no {INDEX} with the direction of each image: see docs/photo.md."
-            )
+            raise UsageError(f"{folder} has no {INDEX} with the direction of each image: see docs/photo.md.")
 
     def terms(self) -> None:
         """None: only the user knows where the images come from."""
@@ -45,7 +43,9 @@ class FolderViews:
         name = entry.get("image")
         where = f"{self.folder / INDEX}, {name}"
         if not isinstance(name, str) or Path(name).name != name:
-            raise AvatarError(f'{self.folder / INDEX}: every entry needs "image", the name of an image in the same folder.')
+            raise AvatarError(
+                f'{self.folder / INDEX}: every entry needs "image", the name of an image in the same folder.'
+            )
         if not (self.folder / name).is_file():
             raise AvatarError(f"{self.folder} lacks the image {name} that its {INDEX} names.")
         values = {key: self._number(entry, key, where) for key in RANGES}

@@ -156,9 +156,13 @@ class OrbitViews:
         with Progress("generating views", self.steps) as bar:
             for timestep in scheduler.timesteps:
                 scaled = scheduler.scale_model_input(x, timestep)
-                unconditional = unet(torch.cat([scaled, torch.zeros_like(condition)], 2), timestep, torch.zeros_like(context), angles)
+                unconditional = unet(
+                    torch.cat([scaled, torch.zeros_like(condition)], 2), timestep, torch.zeros_like(context), angles
+                )
                 conditional = unet(torch.cat([scaled, condition], 2), timestep, context, angles)
-                x = scheduler.step(unconditional + guidance * (conditional - unconditional), timestep, x).prev_sample.to(self.dtype)
+                x = scheduler.step(
+                    unconditional + guidance * (conditional - unconditional), timestep, x
+                ).prev_sample.to(self.dtype)
                 bar.step()
         return self._decoded(x[0])
 

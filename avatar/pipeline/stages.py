@@ -34,16 +34,15 @@ class Stage:
 
 
 def cached(stage: Stage, load: Callable[[], T], save: Callable[[T], None], compute: Callable[[], T]) -> T:
-    """The result of a stage: loaded where its files are complete, otherwise computed and saved.
+    """The result of a stage, computed and saved unless its files are complete, then loaded.
 
-    `save` must write the last of `stage.files` last, so that an interrupted stage is never taken for a complete one.
+    It is loaded in either case, so that a resumed run continues with the same values as an uninterrupted one. `save`
+    must write the last of `stage.files` last, so that an interrupted stage is never taken for a complete one.
     """
     with timed(stage.name, stage.seconds):
-        if stage.is_complete:
-            return load()
-        result = compute()
-        save(result)
-        return result
+        if not stage.is_complete:
+            save(compute())
+        return load()
 
 
 def saved_by_compute(result: object) -> None:

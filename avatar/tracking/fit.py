@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -13,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body import Body
-from avatar.body.shape_attributes import RANGES, load_shape_words
+from avatar.body.shape_attributes import RANGES, load_shape_words, parse_words
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.errors import AvatarError, UsageError
 from avatar.landmark_layouts import LAYOUTS
@@ -24,6 +23,7 @@ from avatar.tracking.kinematics import State, move_points, pose_chain
 from avatar.tracking.leg_girth import fill_legs
 from avatar.tracking.objective import SCHEDULE, terms
 from avatar.tracking.optical_flow import FlowMeter
+from avatar.tracking.options import TrackOptions
 from avatar.tracking.problem import Clip, prepare
 from avatar.tracking.report import TrackReport, median_distance, sentences
 from avatar.tracking.silhouette import Outliner
@@ -39,27 +39,15 @@ ASSUMED_FOCAL = 0.92
 LEAST_FRAMES = 5
 
 
-@dataclass(frozen=True)
-class TrackOptions:
-    """What the user may know.
-
-    Attributes:
-        focal: focal length in pixels; None: that of the observations' cameras, else assumed.
-        height: of the person standing, metres; None: assumed, which leaves the scale unknown.
-        shape: what is known of the person's shape, in words (`avatar.body.shape_attributes`), the height
-            among it if known.
-        start: a motion of the same frames, from any other program, whose joint rotations the fit refines; its own
-            place and camera are not used. None: the detector's 3D guess.
-    """
-
-    focal: float | None = None
-    height: float | None = None
-    start: BodyTrack | None = None
-    shape: Mapping[str, float] = field(default_factory=dict)
-
-
-def track(observations: Observations, body: Body, options: TrackOptions | None = None) -> tuple[BodyTrack, TrackReport]:
+def track(
+    observations: Observations, body: Body, options: TrackOptions | None = None, start: BodyTrack | None = None
+) -> tuple[BodyTrack, TrackReport]:
     """Fit `body` to all frames of one fixed camera at once.
+
+    Args:
+        options: what the user knows of the person and the camera.
+        start: a motion of the same frames, from any other program, whose joint rotations the fit refines; its own
+            place and camera are not used. None: the detector's 3D estimate.
 
     Raises:
         UsageError: see `known_shape`. AvatarError: there are too few frames.
@@ -76,7 +64,7 @@ def track(observations: Observations, body: Body, options: TrackOptions | None =
     clip = replace(clip, told=told, focal_given=given)
     outliner = Outliner(body, observations.masks, observations.width, observations.height, float(clip.person_height[0]))
     meter = FlowMeter(body, observations, float(clip.person_height[0]))
-    state = fit(clip, names, outliner, meter, options.start)
+    state = fit(clip, names, outliner, meter, start)
     marks = move_points(pose_chain(body, state), state, clip.landmarks).x
     found_focal = float(state.view[0].exp())
     report = TrackReport(
@@ -104,7 +92,7 @@ def known_shape(
     Raises:
         UsageError: the height is none or was said twice, or there are words and the body's shape has none.
     """
-    words = dict(options.shape)
+    words = parse_words(options.shape)
     language = load_shape_words(body.name) if words else None
     said = words.pop("height", None)
     if said is not None and options.height is not None:

@@ -14,7 +14,8 @@ from avatar.model.avatar import Avatar
 from avatar.model.gaussians import sample_on_surface, triangle_frames
 from avatar.motion.retarget import Retargeting, retarget
 from avatar.motion.text.parse import pose_from_words
-from avatar.pipeline.film import Shot, animate, background_color, cameras_of, find_motion, motion_of_pose, parse_size
+from avatar.pipeline.animation import VideoOptions, animate, background_color, cameras_of, parse_size
+from avatar.pipeline.motions import find_motion, motion_of_pose
 from avatar.rendering.camera_paths import orbit
 
 
@@ -35,14 +36,14 @@ def track(avatar):
 @pytest.mark.parametrize("camera", ["orbit", "front", "follow"])
 def test_the_whole_person_is_in_view_all_the_time(avatar, camera):
     walk = retarget(find_motion("walk"), avatar.rest, Retargeting(fps=10.0, loop=3))
-    cameras = cameras_of(Shot(camera, 120, 200), avatar, walk)
+    cameras = cameras_of(VideoOptions(camera, 120, 200), avatar, walk)
     for frame in range(len(walk)):
         pixels, depth = project(cameras.K[frame], cameras.T_camera_world[frame], avatar.pose(walk.poses[frame]).means)
         assert bool((depth > 0.1).all() & (pixels > 0).all() & (pixels < torch.tensor([120, 200])).all())
 
 
 def test_a_film_has_the_frames_and_size_asked_for(avatar, track, tmp_path):
-    out = animate(avatar, track, Shot("front", 48, 64), tmp_path / "a.mp4", "reference")
+    out = animate(avatar, track, VideoOptions("front", 48, 64), tmp_path / "a.mp4", "reference")
     film = open_video(out)
     frames = [picture for _, picture in film.frames()]
     assert (film.width, film.height, len(frames)) == (48, 64, len(track))
@@ -50,12 +51,12 @@ def test_a_film_has_the_frames_and_size_asked_for(avatar, track, tmp_path):
 
 
 def test_frames_with_alpha_and_a_single_picture(avatar, track, tmp_path):
-    animate(avatar, track, Shot("front", 48, 64, "alpha"), tmp_path / "frames", "reference")
+    animate(avatar, track, VideoOptions("front", 48, 64, "alpha"), tmp_path / "frames", "reference")
     pictures = sorted((tmp_path / "frames").glob("*.png"))
     assert len(pictures) == len(track)
     first = read_image(pictures[0])
     assert first.shape == (64, 48, 4) and first[0, 0, 3] == 0 and first[..., 3].max() > 100
-    animate(avatar, track, Shot("front", 48, 64, "#ff0000"), tmp_path / "one.png", "reference")
+    animate(avatar, track, VideoOptions("front", 48, 64, "#ff0000"), tmp_path / "one.png", "reference")
     one = read_image(tmp_path / "one.png")
     assert tuple(one[0, 0, :3]) == (255, 0, 0)
     blended = first[..., :3] * (first[..., 3:] / 255) + np.array([255, 0, 0]) * (1 - first[..., 3:] / 255)
@@ -64,18 +65,18 @@ def test_frames_with_alpha_and_a_single_picture(avatar, track, tmp_path):
 
 def test_mp4_cannot_hold_alpha(avatar, track, tmp_path):
     with pytest.raises(UsageError, match="webm"):
-        animate(avatar, track, Shot(background="alpha"), tmp_path / "a.mp4")
+        animate(avatar, track, VideoOptions(background="alpha"), tmp_path / "a.mp4")
 
 
 def test_a_camera_file_is_used_and_must_fit(avatar, track, tmp_path):
     save_cameras(
         tmp_path / "c.json", orbit(torch.tensor([-1.0, 0, -1]), torch.tensor([1.0, 2, 1]), len(track), 480, 640)
     )
-    cameras = cameras_of(Shot(str(tmp_path / "c.json"), 48, 64), avatar, track)
+    cameras = cameras_of(VideoOptions(str(tmp_path / "c.json"), 48, 64), avatar, track)
     assert (len(cameras), cameras.width, cameras.height) == (len(track), 48, 64)
     save_cameras(tmp_path / "d.json", orbit(torch.tensor([-1.0, 0, -1]), torch.tensor([1.0, 2, 1]), 2, 480, 640))
     with pytest.raises(UsageError, match="2 cameras"):
-        cameras_of(Shot(str(tmp_path / "d.json"), 48, 64), avatar, track)
+        cameras_of(VideoOptions(str(tmp_path / "d.json"), 48, 64), avatar, track)
 
 
 def test_a_pose_in_words_stands_on_the_floor(avatar):

@@ -12,10 +12,10 @@ from avatar.errors import AvatarError, UsageError
 from avatar.io.observations_file import load_observations
 from avatar.io.videos import VideoWriter
 from avatar.landmark_layouts import LAYOUTS
-from avatar.observation import observe
 from avatar.observation.detectors.hands_face import PARTS, PartsDetector, crop_around, fused
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.detectors.simcc import KEY_POINTS, SimCCDetector
+from avatar.observation.video import observe
 from avatar.types import Detection
 
 ALL = LAYOUTS["blazepose33"].names

@@ -13,8 +13,8 @@ from avatar.io.images import read_image
 from avatar.io.observations_file import load_observations, save_observations
 from avatar.io.videos import VideoWriter, _ffmpeg
 from avatar.landmark_layouts import LAYOUTS
-from avatar.observation import observe
 from avatar.observation.detectors.mediapipe import MediaPipeDetector
+from avatar.observation.video import observe
 from avatar.types import Detection
 
 LAYOUT = LAYOUTS["blazepose33"]

@@ -13,9 +13,10 @@ from avatar.body.skinning import joint_transforms
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import geodesic_angle, invert_rigid, procrustes, transform
 from avatar.landmark_layouts import LAYOUTS
-from avatar.tracking import TrackOptions, track
+from avatar.tracking.fit import track
 from avatar.tracking.kinematics import pose_chain
 from avatar.tracking.objective import HELD, SCHEDULE, terms
+from avatar.tracking.options import TrackOptions
 from avatar.tracking.problem import prepare
 from avatar.types import BodyPose, BodyTrack
 
@@ -137,7 +138,7 @@ def test_starts_from_the_result_of_another_program(body: Body) -> None:
     spoilt = replace(seen, keypoints_3d=seen.keypoints_3d * torch.tensor([1.0, 1.0, 0.3]))
     poses = BodyPose(torch.zeros(12, 3), true.rotations.float())
     start = BodyTrack("open", true.betas.float(), poses, seen.times, torch.ones(12, 24), seen.instant)
-    result, _ = track(spoilt, body, TrackOptions(focal=FOCAL, start=start))
+    result, _ = track(spoilt, body, TrackOptions(focal=FOCAL), start)
     found, wanted = joints_of(body, result)[:, LIMBS], pose_chain(body, true).place[:, LIMBS].float()
     assert aligned_error(found, wanted) < 0.02
     with pytest.raises(UsageError, match="12 poses, but 11 frames"):
@@ -148,7 +149,7 @@ def test_starts_from_the_result_of_another_program(body: Body) -> None:
             instant=seen.instant[:-1],
             times=seen.times[1:],
         )
-        track(shorter, body, TrackOptions(focal=FOCAL, start=start))
+        track(shorter, body, TrackOptions(focal=FOCAL), start)
 
 
 def test_landmarks_without_confidence_do_not_count(body: Body) -> None:

@@ -12,9 +12,10 @@ from avatar.body import Body, load_body
 from avatar.geometry import quat_from_rotation, vertex_normals
 from avatar.model.gaussians import triangle_frames
 from avatar.rendering.renderer import render
-from avatar.tracking import TrackOptions, track
+from avatar.tracking.fit import track
 from avatar.tracking.kinematics import State, pose_chain
 from avatar.tracking.optical_flow import FlowMeter, spread_vertices
+from avatar.tracking.options import TrackOptions
 from avatar.tracking.silhouette import posed_vertices
 from avatar.types import Cameras, Gaussians, Observations
 

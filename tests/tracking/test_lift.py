@@ -12,10 +12,11 @@ from avatar.body import Body, load_body
 from avatar.body.skinning import joint_transforms
 from avatar.geometry import procrustes
 from avatar.landmark_layouts import LAYOUTS
-from avatar.tracking import TrackOptions, track
+from avatar.tracking.fit import track
 from avatar.tracking.kinematics import move_points, pose_chain
 from avatar.tracking.landmarks import landmark_points
 from avatar.tracking.lifting import lifted
+from avatar.tracking.options import TrackOptions
 from avatar.tracking.problem import LIFTED_TRUST, prepare
 from avatar.types import Observations
 

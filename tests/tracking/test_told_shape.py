@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from avatar.body import Body, load_body
-from avatar.body.shape_attributes import load_shape_words, parse_words
+from avatar.body.shape_attributes import load_shape_words
 from avatar.errors import UsageError
-from avatar.tracking import TrackOptions, track
-from avatar.tracking.fit import known_shape
+from avatar.tracking.fit import known_shape, track
+from avatar.tracking.options import TrackOptions
 
 from .synthetic import FOCAL, observed, truth
 
@@ -20,7 +20,7 @@ def body() -> Body:
 
 def test_the_words_hold(body: Body) -> None:
     seen = observed(body, truth(body, 6, 1.0), 0.5)
-    told = parse_words("height=1.9,weight=0.8")
+    told = "height=1.9,weight=0.8"
     result, report = track(seen, body, TrackOptions(focal=FOCAL, shape=told))
     said = load_shape_words().describe(result.betas)
     assert said["height"][0] == pytest.approx(1.9, abs=0.02) and said["weight"][0] == pytest.approx(0.8, abs=0.05)
@@ -30,7 +30,7 @@ def test_the_words_hold(body: Body) -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (TrackOptions(height=1.8, shape={"height": 1.8}), "said twice"),
+        (TrackOptions(height=1.8, shape="height=1.8"), "said twice"),
         (TrackOptions(height=182.0), "--height is in metres, from 0.5 to 2.6, not 182"),
     ],
 )

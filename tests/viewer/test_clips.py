@@ -13,7 +13,7 @@ from avatar.io.track_file import save_track
 from avatar.model.avatar import Avatar
 from avatar.viewer import clips
 from avatar.viewer.clips import builtin_clips, clip_from_upload, clip_of_track
-from avatar.viewer.subject import open_run
+from avatar.viewer.subject import open_subject
 from avatar.viewer.timeline_panel import confidence_strip
 
 
@@ -26,7 +26,7 @@ def test_a_run_offers_what_was_filmed_its_files_and_the_built_ins(run_folder: Pa
     track = sample_track(avatar, 4)
     save_track(track, run_folder / "motions" / "pose-001.npz")
     (run_folder / "motions" / "notes.txt").write_text("not a motion")
-    subject = open_run(run_folder)
+    subject = open_subject(run_folder)
     names = list(subject.clips)
     assert names[0] == "as filmed" and "walk" in names and "pose-001.npz" in names and "notes.txt" not in names
     assert torch.allclose(subject.clip("pose-001.npz").poses.rotations, track.poses.rotations)
@@ -34,7 +34,7 @@ def test_a_run_offers_what_was_filmed_its_files_and_the_built_ins(run_folder: Pa
 
 def test_a_folder_without_an_avatar_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="avatar"):
-        open_run(tmp_path)
+        open_subject(tmp_path)
 
 
 def test_on_the_spot_keeps_heights_and_loses_the_way(avatar: Avatar) -> None:

@@ -11,11 +11,11 @@ from webpage import Page, new_tab, shirt
 
 from avatar.viewer.app import Viewer
 from avatar.viewer.guard import Guard
-from avatar.viewer.subject import open_run
+from avatar.viewer.subject import open_subject
 
 
 def test_the_page_opens_only_with_the_token(run_folder: Path, browser: Any) -> None:
-    viewer = Viewer(open_run(run_folder), port=8780, guard=Guard("secret"))
+    viewer = Viewer(open_subject(run_folder), port=8780, guard=Guard("secret"))
     viewer.start()
     tab, _ = new_tab(browser, viewer.port)
     assert "token" in tab.inner_text("body")
