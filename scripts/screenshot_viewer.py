@@ -1,6 +1,6 @@
 """Screenshots of the viewer for the README and the docs, taken in headless Chromium.
 
-Software WebGL is slow, so this takes some minutes: `python scripts/screenshot_viewer.py RUN docs/pictures`.
+Software WebGL is slow, so this takes some minutes: `python scripts/screenshot_viewer.py RUN docs/images`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PATIENCE = 90_000
 
 def main(
     run: Annotated[Path, tyro.conf.Positional],
-    out: Annotated[Path, tyro.conf.Positional] = Path("docs/pictures"),
+    out: Annotated[Path, tyro.conf.Positional] = Path("docs/images"),
     width: int = 1000,
     height: int = 640,
 ) -> None:
@@ -78,7 +78,7 @@ def main(
         take(page, out / "viewer-export.webp")
         viewer.store.set(drawing="pictures", clip=next(iter(subject.clips)), frame=0.0)
         page.get_by_role("tab", name="Look").click(force=True)
-        take(page, out / "viewer-pictures.webp")
+        take(page, out / "viewer-server.webp")
         browser.close()
     viewer.stop()
     print("\n".join(errors) or "the page met no errors")

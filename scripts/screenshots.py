@@ -1,6 +1,6 @@
 """Pictures of the HTML page for the README and the docs, taken in a headless browser.
 
-    python scripts/screenshots.py RUN [--out docs/pictures]
+    python scripts/screenshots.py RUN [--out docs/images]
 
 Needs Chromium (apt-get install chromium) and the package playwright.
 """
@@ -73,7 +73,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("docs/pictures"))
+    parser.add_argument("--out", type=Path, default=Path("docs/images"))
     arguments = parser.parse_args()
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:

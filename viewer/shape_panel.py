@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import viser
 
-from avatar.body.shape_attributes import RANGES, load_shape_words
+from avatar.body.shape_attributes import RANGES, load_shape_attributes
 from avatar.viewer.state import Store, ViewState
 from avatar.viewer.subject import Subject
 from avatar.viewer.widgets import Show, on_press, on_user, put
@@ -27,7 +27,7 @@ def shape_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
 
 def _word_sliders(gui: viser.GuiApi, store: Store, fitted: tuple[float, ...]) -> Show:
     """Height, weight and so on. What was filmed stays but for what a slider says."""
-    words = load_shape_words()
+    words = load_shape_attributes()
     own = torch.tensor(fitted)
     described = {name: round(value, DIGITS[name]) for name, (value, _) in words.describe(own).items()}
     sliders = {

@@ -70,7 +70,7 @@ def animate(
     """
     if (motion is None) == (pose is None):
         raise UsageError("Say either --motion or --pose.")
-    from avatar.body.shape_attributes import parse_words
+    from avatar.body.shape_attributes import parse_shape
     from avatar.model.avatar import Avatar
     from avatar.motion.joint_names import read_name_map
     from avatar.motion.motion import ReadOptions
@@ -82,7 +82,7 @@ def animate(
     from avatar.pipeline.run_folder import RunFolder
     from avatar.rendering.devices import resolve_device
 
-    words = parse_words(shape)
+    words = parse_shape(shape)
     place = RunFolder(run)
     place.require_avatar()
     width, height = parse_size(size)

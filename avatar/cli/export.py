@@ -76,11 +76,11 @@ def export(
     for kind, path in wanted.items():
         _check_suffix(kind, path)
 
-    from avatar.body.shape_attributes import parse_words
+    from avatar.body.shape_attributes import parse_shape
     from avatar.pipeline.export import ExportOptions
     from avatar.pipeline.finished_run import open_run
 
-    words = parse_words(shape)
+    words = parse_shape(shape)
     finished = open_run(run, body)
     job = ExportOptions(
         finished.run, finished.avatar.reshape_by(words), motions=motion, pose=pose, lit=lit,

@@ -38,11 +38,11 @@ def track(
             where their bundles are there; or onnx:FILE, an RTMPose, RTMW or DWPose model of yours (docs/tracking.md).
     """
     from avatar.body import load_body
-    from avatar.body.shape_attributes import in_words, load_shape_words
+    from avatar.body.shape_attributes import format_shape, load_shape_attributes
     from avatar.io.track_file import save_track
     from avatar.observation.detectors.registry import choose_detector
     from avatar.observation.video import observe
-    from avatar.tracking.fit import known_shape
+    from avatar.tracking.fit import resolve_shape
     from avatar.tracking.fit import track as fit
     from avatar.tracking.options import TrackOptions
 
@@ -52,7 +52,7 @@ def track(
 
         start = load_motion(init).track
     model, options = load_body(body), TrackOptions(height, shape, focal)
-    known_height, _ = known_shape(model, options)
+    known_height, _ = resolve_shape(model, options)
     out = out or Path("tracks") / video.stem
     chosen, sentence = choose_detector(detector)
     print(sentence)
@@ -62,6 +62,6 @@ def track(
     for warning in (*observations.notes, *report.warnings):
         print(f"warning: {warning}")
     if model.name == "open":
-        print(f"The shape: {in_words(load_shape_words().describe(result.betas, known_height is not None))}.")
+        print(f"The shape: {format_shape(load_shape_attributes().describe(result.betas, known_height is not None))}.")
     place = out / "track.npz"
     print(f"The track is in {place}; drive an avatar with it: avatar animate RUN --motion {place}")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from avatar import __version__
 from avatar.body import Body, load_body
-from avatar.body.shape_attributes import load_shape_words
+from avatar.body.shape_attributes import load_shape_attributes
 from avatar.errors import AvatarError
 from avatar.geometry import rotation_from_quat
 from avatar.io.files import atomic_write
@@ -101,7 +101,7 @@ class Avatar(nn.Module):
         Raises:
             UsageError: there are words, and the body's shape has none.
         """
-        return self.reshape(load_shape_words(self.body.name).reshaped(self.betas, words)) if words else self
+        return self.reshape(load_shape_attributes(self.body.name).reshaped(self.betas, words)) if words else self
 
     def rest_means(self) -> Float[Tensor, "n 3"]:
         """Centres of the Gaussians on the body at rest, metres."""

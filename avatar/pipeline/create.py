@@ -26,7 +26,7 @@ from avatar.pipeline.settings import Settings
 from avatar.pipeline.stages import Stage, cached, saved_by_compute, timed
 from avatar.pipeline.training_data import TrainingData, load_training_data, save_estimated_track, save_training_data
 from avatar.runtime.logging import logger
-from avatar.tracking.fit import known_shape, track
+from avatar.tracking.fit import resolve_shape, track
 from avatar.tracking.options import TrackOptions
 from avatar.training.config import TrainConfig
 from avatar.training.split import held_out_frames
@@ -45,7 +45,7 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
     settings = settings.resolved()
     source, config, body = Path(settings.source), settings.train, load_body(settings.body)
     # Wrong words of the shape show here, before the minutes that detection takes.
-    height, _ = known_shape(body, settings.track)
+    height, _ = resolve_shape(body, settings.track)
     _limit_torch_threads(settings.device)
     seconds: dict[str, float] = {}
     stage = partial(Stage, seconds=seconds)

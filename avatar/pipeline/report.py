@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from avatar import __version__
-from avatar.body.shape_attributes import in_words, load_shape_words
+from avatar.body.shape_attributes import format_shape, load_shape_attributes
 from avatar.io.images import to_float
 from avatar.metrics.images import alpha_iou, person_box, psnr
 from avatar.model.avatar import Avatar
@@ -85,8 +85,8 @@ def shape_attributes(track: BodyTrack, known_height: float | None) -> dict[str, 
     """The fitted shape of the open body in words, each with its standard deviation; None for other bodies."""
     if track.body != "open":
         return None
-    described = load_shape_words().describe(track.betas, known_height is not None)
-    logger.info(f"the shape: {in_words(described)}")
+    described = load_shape_attributes().describe(track.betas, known_height is not None)
+    logger.info(f"the shape: {format_shape(described)}")
     return {name: {"value": round(value, 3), "spread": round(spread, 3)} for name, (value, spread) in described.items()}
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from avatar.body import Body
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.landmark_layouts import LAYOUTS
-from avatar.tracking.kinematics import Points, joint_points
+from avatar.tracking.kinematics import SkinnedPoints, joint_points
 
 # Landmark -> (bone that carries it, joint where its prior place is, spread of its true place around that, metres).
 _SIDED = {
@@ -33,12 +33,12 @@ _SIDED = {
 }
 _FACE_SPREAD = 0.008
 # The weight of landmarks that lie inside the body, where nothing is to be seen.
-_INSIDE = {"hip": 0.3}
+_LANDMARK_WEIGHT = {"hip": 0.3}
 # How much of the camera's pitch the detector overlooks: it puts both hips at one height from every side, although a
 # camera that looks down sees the farther one higher, and does so less with what shows more clearly. Half of what was
 # measured (as the slope of a landmark's error over its depth against the hips') on two clips of a synthetic person
 # in jeans; the real one in swimming trunks fits better with less.
-_OVERLOOKED = {"hip": 0.5, "knee": 0.35, "ankle": 0.2, "heel": 0.15, "shoulder": 0.2, "elbow": 0.1, "wrist": 0.1}
+_PITCH_BIAS = {"hip": 0.5, "knee": 0.35, "ankle": 0.2, "heel": 0.15, "shoulder": 0.2, "elbow": 0.1, "wrist": 0.1}
 # Metres from the joint above in the rest pose (left side; x outward, y up, z forward). The shoulder's was measured
 # between BlazePose and the true joints of one synthetic person; hands and feet follow from anatomy.
 _SHIFT = {
@@ -61,7 +61,7 @@ _FACE = {
 }
 
 
-def landmark_points(body: Body, layout: str) -> tuple[Points, Float[Tensor, " l"]]:
+def landmark_points(body: Body, layout: str) -> tuple[SkinnedPoints, Float[Tensor, " l"]]:
     """The landmarks of `layout` as points on `body`, and the spread of each around its prior place in metres."""
     joints = joint_points(body)
     nose = _nose(body)
@@ -82,18 +82,18 @@ def landmark_points(body: Body, layout: str) -> tuple[Points, Float[Tensor, " l"
         bones.append(bone)
         spreads.append(spread)
     weights = torch.eye(len(body.parents), dtype=torch.float64)[bones]
-    points = Points(torch.stack(rest), torch.stack(dirs), weights, torch.arange(len(rest)))
+    points = SkinnedPoints(torch.stack(rest), torch.stack(dirs), weights, torch.arange(len(rest)))
     return points, torch.tensor(spreads, dtype=torch.float64)
 
 
-def landmark_shares(layout: str) -> Float[Tensor, " l"]:
+def landmark_weights(layout: str) -> Float[Tensor, " l"]:
     """What each landmark of `layout` counts in the fit beside the detector's confidence in it."""
-    return _of_kinds(layout, _INSIDE, 1.0)
+    return _of_kinds(layout, _LANDMARK_WEIGHT, 1.0)
 
 
-def overlooked_pitch(layout: str) -> Float[Tensor, " l"]:
+def pitch_biases(layout: str) -> Float[Tensor, " l"]:
     """The part of the camera's pitch, 0 to 1, that the detector overlooks at each landmark of `layout`."""
-    return _of_kinds(layout, _OVERLOOKED, 0.0)
+    return _of_kinds(layout, _PITCH_BIAS, 0.0)
 
 
 def _of_kinds(layout: str, values: dict[str, float], otherwise: float) -> Float[Tensor, " l"]:

@@ -21,7 +21,7 @@ REACH = 2  # how many instants ahead a residual may look
 
 
 @dataclass(frozen=True)
-class Features:
+class LinearizedResidual:
     """Quantities of the clip with their derivatives, g groups of m numbers an instant.
 
     Attributes:
@@ -31,10 +31,10 @@ class Features:
     """
 
     value: Float[Tensor, "t g m"]
-    by_local: dict[int, Float[Tensor, "t g m d"]]
-    by_shared: Float[Tensor, "t g m k"] | None
+    jac_frame: dict[int, Float[Tensor, "t g m d"]]
+    jac_shared: Float[Tensor, "t g m k"] | None
 
-    def stencil(self, coefficients: Float[Tensor, "t2 c"]) -> Features:
+    def stencil(self, coefficients: Float[Tensor, "t2 c"]) -> LinearizedResidual:
         """The linear combination sum_c coefficients[t, c] * feature[t + c]."""
         rows, reach = coefficients.shape
         value = self.value.new_zeros(rows, *self.value.shape[1:])
@@ -43,19 +43,19 @@ class Features:
         for ahead in range(reach):
             factor = coefficients[:, ahead, None, None]
             value = value + factor * self.value[ahead : ahead + rows]
-            if self.by_shared is not None:
-                part = factor[..., None] * self.by_shared[ahead : ahead + rows]
+            if self.jac_shared is not None:
+                part = factor[..., None] * self.jac_shared[ahead : ahead + rows]
                 shared = part if shared is None else shared + part
-            for shift, slope in self.by_local.items():
+            for shift, slope in self.jac_frame.items():
                 part = factor[..., None] * slope[ahead : ahead + rows]
                 local[ahead + shift] = local[ahead + shift] + part if ahead + shift in local else part
-        return Features(value, local, shared)
+        return LinearizedResidual(value, local, shared)
 
-    def times(self, factor: float) -> Features:
+    def scaled(self, factor: float) -> LinearizedResidual:
         """The features in other units."""
-        local = {shift: slope * factor for shift, slope in self.by_local.items()}
-        shared = None if self.by_shared is None else self.by_shared * factor
-        return Features(self.value * factor, local, shared)
+        local = {shift: slope * factor for shift, slope in self.jac_frame.items()}
+        shared = None if self.jac_shared is None else self.jac_shared * factor
+        return LinearizedResidual(self.value * factor, local, shared)
 
 
 @dataclass(frozen=True)
@@ -70,20 +70,20 @@ class Term:
     """
 
     name: str
-    features: Features
+    residual: LinearizedResidual
     weight: Float[Tensor, "t g"]
-    knee: float = math.inf
+    robust_scale: float = math.inf
 
     def robust(self) -> tuple[Float[Tensor, ""], Float[Tensor, "t g"]]:
         """The cost, and the weight of each group in the normal equations (Geman and McClure 1987)."""
-        square = self.features.value.square().sum(-1)
-        if math.isinf(self.knee):
+        square = self.residual.value.square().sum(-1)
+        if math.isinf(self.robust_scale):
             return 0.5 * (self.weight * square).sum(), self.weight
-        share = 1 / (1 + square / self.knee**2)
+        share = 1 / (1 + square / self.robust_scale**2)
         return 0.5 * (self.weight * share * square).sum(), self.weight * share**2
 
 
-class Normal:
+class NormalEquations:
     """The normal equations: blocks of the band, the arrow, the shared corner and the two gradients."""
 
     def __init__(self, instants: int, local: int, shared: int) -> None:
@@ -91,23 +91,23 @@ class Normal:
         self.band = [torch.zeros(max(instants - k, 0), local, local, dtype=kind) for k in range(REACH + 1)]
         self.arrow = torch.zeros(instants, local, shared, dtype=kind)
         self.corner = torch.zeros(shared, shared, dtype=kind)
-        self.local_gradient = torch.zeros(instants, local, dtype=kind)
+        self.frame_gradient = torch.zeros(instants, local, dtype=kind)
         self.shared_gradient = torch.zeros(shared, dtype=kind)
 
     def add(self, term: Term, weight: Float[Tensor, "t g"]) -> None:
         """Add the Gauss-Newton part of one term."""
         root = weight.sqrt()[..., None]
-        residual = (root * term.features.value).flatten(1)
+        residual = (root * term.residual.value).flatten(1)
         shared = None
-        if term.features.by_shared is not None:
-            shared = (root[..., None] * term.features.by_shared).flatten(1, 2)
+        if term.residual.jac_shared is not None:
+            shared = (root[..., None] * term.residual.jac_shared).flatten(1, 2)
             flat = shared.flatten(0, 1)
             self.corner += flat.T @ flat
             self.shared_gradient += flat.T @ residual.flatten()
-        local = {k: (root[..., None] * J).flatten(1, 2) for k, J in term.features.by_local.items()}
+        local = {k: (root[..., None] * J).flatten(1, 2) for k, J in term.residual.jac_frame.items()}
         rows = len(residual)
         for a, left in local.items():
-            self.local_gradient[a : a + rows] += (left.mT @ residual[..., None]).squeeze(-1)
+            self.frame_gradient[a : a + rows] += (left.mT @ residual[..., None]).squeeze(-1)
             if shared is not None:
                 self.arrow[a : a + rows] += left.mT @ shared
             for b, right in local.items():
@@ -118,7 +118,7 @@ class Normal:
     def step(self, damping: float) -> tuple[Float[Tensor, "n d"], Float[Tensor, " k"]]:
         """The damped Newton step (Levenberg's and Marquardt's damping, both)."""
         k = len(self.shared_gradient)
-        right = torch.cat([self.local_gradient[..., None], self.arrow], -1)
+        right = torch.cat([self.frame_gradient[..., None], self.arrow], -1)
         solved = self._solve_band(damping, right)
         own, through = solved[..., 0], solved[..., 1:]
         corner = self.corner + torch.diag(damping * self.corner.diagonal() + 1e-9 + damping * 1e-3)
@@ -173,7 +173,7 @@ def _block_tridiagonal(
     return torch.stack(solution[::-1])
 
 
-def minimise(
+def levenberg_marquardt(
     state: State, terms_of: Callable[[State], Sequence[Term]], steps: int, tolerance: float = 1e-4
 ) -> tuple[State, dict[str, float]]:
     """Lower the sum of the terms' costs by at most `steps` damped Newton steps.
@@ -187,7 +187,7 @@ def minimise(
     total = float(sum(cost for cost, _ in costs))
     taken = 0
     while taken < steps:
-        normal = Normal(len(state), state.local_size, state.shared_size)
+        normal = NormalEquations(len(state), state.frame_size, state.shared_size)
         for term, (_, weight) in zip(terms, costs, strict=True):
             normal.add(term, weight)
         while True:

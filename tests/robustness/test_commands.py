@@ -95,7 +95,7 @@ def test_a_word_of_the_shape_that_is_none_shows_before_detection(corpus, tmp_pat
     video, out = corpus / "video" / "odd_plain.mp4", ("--out", tmp_path / "run")
     for arguments, says in (
         (("--shape", "wait=0.5"), "the words are height 1.3 to 2.2 metres"),
-        (("--shape", "height=1.8", "--height", "1.8"), "said twice"),
+        (("--shape", "height=1.8", "--height", "1.8"), "give a height; use one"),
         (("--height", "182"), "--height is in metres"),
     ):
         code, said = ends(capsys, "create", video, *arguments, *out)

@@ -7,7 +7,7 @@ from pathlib import Path
 from avatar.errors import UsageError
 from avatar.io.assets import asset_path, model_path
 from avatar.observation.detectors.flip_test import FlipTestDetector
-from avatar.observation.detectors.hands_face import PartDetector, PartsDetector
+from avatar.observation.detectors.hands_face import HandsFaceDetector, PartDetector
 from avatar.observation.detectors.mediapipe import MediaPipeDetector, MediaPipeFace, MediaPipeHands
 from avatar.observation.detectors.simcc import SimCCDetector
 from avatar.types import LandmarkDetector
@@ -39,7 +39,7 @@ def choose_detector(wanted: str = "auto", most_people: int = MOST_PEOPLE) -> tup
     if wanted != "mediapipe":
         parts, models = _part_detectors()
         if parts:
-            detector = PartsDetector(detector, parts)
+            detector = HandsFaceDetector(detector, parts)
             sentence += f", refined by {' and '.join(models)}"
     return FlipTestDetector(detector), sentence
 
