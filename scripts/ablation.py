@@ -106,7 +106,7 @@ def main(
         [f"Trained on `{clip}`, {settings.train.steps} steps, seed {settings.train.seed}.", "", *_head(), *rows]
     )
     with atomic_write(out / "ablation.md") as temporary:
-        temporary.write_text(text + "\n")
+        temporary.write_text(text + "\n", encoding="utf-8")
     print(text)
 
 

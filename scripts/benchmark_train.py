@@ -68,7 +68,7 @@ def clip(size: int, frames: int) -> tuple[Observations, BodyTrack]:
     out = [render(filmed.pose(moved[i]), cameras[i]) for i in range(frames)]
     instants, times = torch.arange(frames), torch.arange(frames) / 30
     observations = Observations(
-        images=[to_uint8(picture.on((1.0, 1.0, 1.0))[0]) for picture in out],
+        images=[to_uint8(picture.on_white()[0]) for picture in out],
         masks=[to_uint8(picture.alpha[0]) for picture in out],
         keypoints=torch.zeros(frames, 33, 3),
         keypoints_3d=torch.full((frames, 33, 3), torch.nan),

@@ -38,7 +38,7 @@ def guessed(correctives: Correctives, pose: BodyPose) -> torch.Tensor:
 @torch.no_grad()
 def picture(avatar: Avatar, pose: BodyPose, width: int, height: int) -> torch.Tensor:
     low, high = bounding_box(avatar, pose)
-    return render(avatar.pose(pose), front(low - 0.05, high + 0.05, 1, width, height)).on((1.0, 1.0, 1.0))[0]
+    return render(avatar.pose(pose), front(low - 0.05, high + 0.05, 1, width, height)).on_white()[0]
 
 
 def psnr(a: torch.Tensor, b: torch.Tensor) -> tuple[float, float]:

@@ -158,7 +158,7 @@ def score(result, placement: Placement, scored: list[HeldOut], settings: Setting
         picture = render(gaussians, placement.camera(one.camera), settings.backend)
         rgb, alpha = one.picture()
         truth = rgb * alpha[..., None] + 1 - alpha[..., None]
-        mine = picture.on((1.0, 1.0, 1.0))[0].clamp(0, 1)
+        mine = picture.on_white()[0].clamp(0, 1)
         box = metrics.person_box(alpha)
         assert box is not None
         rows.append((metrics.psnr(mine, truth), metrics.psnr(mine[box], truth[box]),

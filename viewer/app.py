@@ -6,9 +6,11 @@ import logging
 import threading
 import time
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 import viser
+from viser._messages import RemoveNotificationMessage
 
 from avatar.errors import AvatarError
 from avatar.types import Gaussians
@@ -25,7 +27,7 @@ from avatar.viewer.pose_panel import pose_panel
 from avatar.viewer.posing import pulled
 from avatar.viewer.splat_layer import SplatLayer
 from avatar.viewer.state import Drag, Store, ViewState, advanced
-from avatar.viewer.subject import Subject
+from avatar.viewer.subject import Moment, Subject
 from avatar.viewer.timeline_panel import add_keys, timeline_panel
 from avatar.viewer.uploads import limit_uploads
 
@@ -34,6 +36,14 @@ MOST_UPDATES = 30.0  # a second; browsers and networks gain nothing from more
 PANEL_UPDATES = 8.0  # a second, while a motion plays
 IDLE_SECONDS = 0.1
 BRAND = (36, 99, 235)
+SOFTWARE_NOTICE = "webgl-software-rendering"  # its id in viser's client/src/BrowserWarning.tsx
+
+
+class Layer(Protocol):
+    """A part of the scene that follows the state."""
+
+    def show(self, state: ViewState, moment: Moment) -> None:
+        """Bring this part of the scene to `state`, whose pose and look are `moment`."""
 
 
 class Viewer:
@@ -57,7 +67,7 @@ class Viewer:
         dress(self.server)
         stand_before(self.server, subject.gaussians(subject.moment(self.store.state)))
         scene, gui = self.server.scene, self.server.gui
-        self.layers = [
+        self.layers: list[Layer] = [
             SplatLayer(self.server, subject),
             BodyLayer(self.server, subject),
             Gizmos(scene, self.store, subject),
@@ -167,7 +177,7 @@ def first_state(subject: Subject) -> ViewState:
     clip = TRAINING if TRAINING in subject.clips else next(iter(subject.clips))
     betas = tuple(subject.avatar.betas.detach().cpu().tolist())
     cuda = subject.avatar.device.type == "cuda"
-    return ViewState(clip, betas, "pictures" if cuda else "splats", playing=len(subject.clips[clip]) > 1)
+    return ViewState(clip, betas, "pictures" if cuda else "splats", playing=len(subject.clip(clip)) > 1)
 
 
 def dress(server: viser.ViserServer) -> None:
@@ -175,6 +185,15 @@ def dress(server: viser.ViserServer) -> None:
     server.gui.configure_theme(show_logo=False, show_share_button=False, brand_color=BRAND)
     server.gui.main_panel.dock_right()
     server.scene.set_up_direction("+y")
+    server.on_client_connect(hide_software_notice)
+
+
+def hide_software_notice(client: viser.ClientHandle) -> None:
+    """Close the notice that viser's page opens over the scene when the browser has no GPU; it never closes itself.
+
+    viser has no setting for it. The page shows it before it connects, so one message after that is enough.
+    """
+    client.gui._websock_interface.queue_message(RemoveNotificationMessage(SOFTWARE_NOTICE))
 
 
 def stand_before(server: viser.ViserServer, gaussians: Gaussians) -> None:

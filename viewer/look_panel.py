@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import viser
 
@@ -30,7 +32,7 @@ def look_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
     show_shape = shape_folder(gui, store, subject)
 
     for name, box in layers.items():
-        on_user(box, lambda value, name=name: store.change(lambda state: with_layer(state, name, value)))
+        on_user(box, partial(_show_layer, store, name))
     on_user(colors, lambda name: store.set(colors=COLORS[name]))
     on_user(background, lambda rgb: store.set(background=tuple(rgb)))
     on_user(opacity, lambda value: store.set(opacity=float(value)))
@@ -51,9 +53,13 @@ def look_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
     return show
 
 
-def with_layer(state: ViewState, name: str, shown: bool) -> ViewState:
-    """The state with a layer shown or hidden; for the skeleton, which lies inside, the splats turn translucent."""
-    opacity = state.opacity
+def _show_layer(store: Store, name: str, visible: bool) -> None:
+    store.change(lambda state: with_layer(state, name, visible))
+
+
+def with_layer(state: ViewState, name: str, visible: bool) -> ViewState:
+    """The state with a layer visible or hidden; for the skeleton, which lies inside, the splats turn translucent."""
+    changes: dict[str, Any] = {name: visible}
     if name == "skeleton":
-        opacity = min(opacity, SEEN_THROUGH) if shown else 1.0
-    return replace(state, **{name: shown}, opacity=opacity)
+        changes["opacity"] = min(state.opacity, SEEN_THROUGH) if visible else 1.0
+    return replace(state, **changes)

@@ -80,7 +80,7 @@ def picture_and_depth(
 ) -> tuple[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:
     """What the first of `cameras` sees over a background of sRGB bytes, and how far it is, metres (`FAR`: nothing)."""
     out = render(gaussians, cameras[0].to(gaussians.means.device))
-    seen = out.on([value / 255 for value in background])[0]
+    seen = out.composite([value / 255 for value in background])[0]
     picture = (seen.clamp(0, 1) * 255).round().byte()
     solid = out.alpha[0] > 0.5
     depth = torch.where(solid, out.depth[0] / out.alpha[0].clamp_min(0.5), FAR)

@@ -93,7 +93,7 @@ def animate(
     else:
         moved = motion_of_pose(pose_from_option(pose or ""))
         facing = "keep"
-    subject = Avatar.load(place.avatar).on(resolve_device(device)).reshape_by(words)
+    subject = Avatar.load(place.avatar).to(resolve_device(device)).reshape_by(words)
     track = retarget(moved, subject.rest, Retargeting(fps, start, end, speed, loop, facing, feet))
     if out is None:
         name = Path(motion).stem if motion is not None else "pose"

@@ -51,7 +51,7 @@ def read_neuman_exavatar(folder: Path) -> PosedDataset:
     rows = {name: row for row, name in enumerate(scene.names)}
     parts: list[list[int]] = []
     for path in lists:
-        names = path.read_text().split()
+        names = path.read_text(encoding="utf-8").split()
         strange = [name for name in names if name not in rows]
         if strange or not names:
             raise AvatarError(f"{path} names pictures that {IMAGES} does not have: {', '.join(strange[:5]) or 'none'}.")
@@ -120,7 +120,7 @@ class _Scene:
 
 
 def _lines(path: Path) -> list[str]:
-    return [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
 
 
 def _cameras(path: Path) -> dict[int, tuple[np.ndarray, np.ndarray, tuple[int, int]]]:

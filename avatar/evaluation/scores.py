@@ -74,7 +74,7 @@ def judge(
     for name in backgrounds:
         value = BACKGROUNDS[name]
         truth = rgb * alpha[..., None] + value * (1 - alpha[..., None])
-        image = out.on([value] * 3)[0].cpu().clamp(0, 1)
+        image = out.composite([value] * 3)[0].cpu().clamp(0, 1)
         pair[name] = (image, truth)
         scores |= picture_scores(image, truth, nets, name)
         if box is not None:

@@ -68,7 +68,7 @@ def pose_features(rotations: Float[Tensor, "frames joints 3 3"]) -> Float[Tensor
 @torch.no_grad()
 def deformation(avatar: Avatar, pose: BodyPose) -> Float[Tensor, "n 4"]:
     """What one complete pose adds to the Gaussians at rest: displacement in metres and log brightness."""
-    means, brightness = avatar.bent(pose)
+    means, brightness = avatar.deformed_means(pose)
     brightness = torch.zeros_like(means[:, 0]) if brightness is None else brightness
     return torch.cat([means - avatar.rest_means(), brightness[:, None]], dim=1)
 

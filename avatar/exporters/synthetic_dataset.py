@@ -138,7 +138,7 @@ def draw(avatar: Avatar, pose: BodyPose, camera: Cameras, background: Float[Tens
     return Sample(
         pose=pose,
         camera=camera,
-        rgb=seen.on(background)[0],
+        rgb=seen.composite(background)[0],
         alpha=alpha,
         depth=torch.where(solid, seen.depth[0] / covered, 0.0),
         normals=torch.where(solid[..., None], mean, 0.0),

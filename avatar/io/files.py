@@ -40,13 +40,13 @@ def atomic_write(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb") as file:
+        with temporary.open("r+b") as file:  # Windows flushes only what is open for writing
             os.fsync(file.fileno())
         # mkstemp makes files private; results should follow the user's umask like any other file.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         raise AvatarError(f"Cannot write {path}: {error.strerror or error}.") from error
     finally:
@@ -63,7 +63,7 @@ def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON, replacing `path` in one step."""
     text = json.dumps(content, indent=2, allow_nan=False)
     with atomic_write(path) as temporary:
-        temporary.write_text(text + "\n")
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
@@ -77,7 +77,7 @@ def read_json(path: Path) -> Any:
     if path.stat().st_size > MOST_JSON_BYTES:
         raise AvatarError(f"{path} is not a readable JSON file: it has {path.stat().st_size / 1e9:.3g} GB.")
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError, OSError) as error:
         raise AvatarError(f"{path} is not a readable JSON file: {short_message(error)}.") from error
 

@@ -12,7 +12,7 @@ from typing import Any
 from avatar.errors import AvatarError, UsageError
 
 CARD = "README.md"
-INSTALL = 'pip install "splat-avatar[seed]"'
+INSTALL = 'pip install "splat-avatar[views]"'
 
 
 def diffusers_package() -> Any:
@@ -21,7 +21,6 @@ def diffusers_package() -> Any:
     The one place that imports it: what a change of the package breaks is mended here.
     """
     import diffusers
-    import diffusers.models.embeddings
 
     return diffusers
 
@@ -74,7 +73,7 @@ def _card(model: str) -> str:
         folder = Path(model).expanduser()
         if folder.is_dir():
             card = folder / CARD
-            return card.read_text(errors="replace") if card.is_file() else ""
+            return card.read_text(errors="replace", encoding="utf-8") if card.is_file() else ""
         from huggingface_hub import ModelCard
         from huggingface_hub.errors import EntryNotFoundError
 

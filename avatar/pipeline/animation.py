@@ -83,7 +83,7 @@ def frames_of(
             alpha = out.alpha[0, ..., None]
             image = torch.cat([out.rgb[0] / alpha.clamp_min(1e-4), alpha], -1)
         else:
-            image = out.on(color)[0]
+            image = out.composite(color)[0]
         yield to_uint8(image)
 
 

@@ -111,7 +111,7 @@ def _train(
 
 def _load_result(run: RunFolder, body: Body, device: str, held_out: list[int]) -> TrainResult:
     """What `_save_result` wrote; how the training went is not kept."""
-    return TrainResult(Avatar.load(run.avatar, body).on(device), load_track(run.track), held_out, history=[])
+    return TrainResult(Avatar.load(run.avatar, body).to(device), load_track(run.track), held_out, history=[])
 
 
 def _save_result(run: RunFolder, result: TrainResult) -> None:

@@ -13,13 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avatar.errors import AvatarError, short_message
+from avatar.runtime.cpus import available_cpus
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox")
 # Distribution -> what it brings, and the command that installs it.
 OPTIONAL = {
     "gaussforge": ("packed splat files (.splat, .spz, .sog, .ksplat)", "pip install 'splat-avatar[splats]'"),
     "onnxruntime": ("landmarks by an ONNX pose model of yours", "pip install 'splat-avatar[onnx]'"),
-    "diffusers": ("views of a photo's other sides by a model of yours", "pip install diffusers transformers"),
+    "diffusers": ("views of a photo's other sides by a model of yours", "pip install 'splat-avatar[views]'"),
+    "lpips": ("LPIPS in evaluations", "pip install 'splat-avatar[metrics]'"),
+    "h5py": ("masks and poses of PeopleSnapshot", "pip install 'splat-avatar[datasets]'"),
+    "ray": ("batches on a cluster", "pip install 'splat-avatar[ray]'"),
+    "smplx": ("the SMPL family's own body layer, for non-commercial research", "pip install 'splat-avatar[smpl]'"),
 }
 # Models that do not ship -> what they bring, and where their maker offers them.
 MODELS = {
@@ -31,7 +36,7 @@ MODELS = {
     ),
 }  # fmt: skip
 # Distribution -> the module that it brings, which is imported: a package may be there and lack a library of the system.
-NEEDED = {name: name for name in ("torch", "numpy", "numba", "scipy", "mediapipe", "smplx", "viser", "safetensors")}
+NEEDED = {name: name for name in ("torch", "numpy", "numba", "scipy", "mediapipe", "viser", "safetensors")}
 NEEDED["opencv-contrib-python"] = "cv2"
 
 
@@ -53,7 +58,7 @@ class Finding:
 def examine() -> Iterator[Finding]:
     """Look at everything, the cheap things first."""
     yield Finding("machine", "works", f"{platform.platform()}, Python {platform.python_version()}")
-    yield Finding("CPU", "works", f"{_cpu_name()}, {len(os.sched_getaffinity(0))} of {os.cpu_count()} threads for us")
+    yield Finding("CPU", "works", f"{_cpu_name()}, {available_cpus()} of {os.cpu_count()} threads for us")
     for package, module in NEEDED.items():
         yield _package(package, module)
     yield _ffmpeg()
@@ -108,7 +113,7 @@ def _package(package: str, module: str) -> Finding:
 
 def _cpu_name() -> str:
     facts = Path("/proc/cpuinfo")
-    lines = facts.read_text().splitlines() if facts.is_file() else []
+    lines = facts.read_text(encoding="utf-8").splitlines() if facts.is_file() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
@@ -117,7 +122,9 @@ def _ffmpeg() -> Finding:
         import imageio_ffmpeg
 
         path = imageio_ffmpeg.get_ffmpeg_exe()
-        said = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=20, check=True).stdout
+        said = subprocess.run(
+            [path, "-version"], capture_output=True, text=True, timeout=20, check=True, encoding="utf-8"
+        ).stdout
     except (ImportError, RuntimeError, OSError, subprocess.SubprocessError) as error:
         return Finding("ffmpeg", "missing", str(error), "pip install --force-reinstall imageio-ffmpeg")
     return Finding("ffmpeg", "works", said.split(" Copyright")[0].removeprefix("ffmpeg "))
@@ -157,7 +164,7 @@ def _cuda() -> Iterator[Finding]:
     yield Finding("CUDA", "works", f"{facts.name}, {facts.total_memory / 2**30:.0f} GB, CUDA {torch.version.cuda}")
     version = _version("gsplat")
     if version is None:
-        yield Finding("gsplat", "missing", "not installed", "pip install gsplat")
+        yield Finding("gsplat", "missing", "not installed", "pip install 'splat-avatar[cuda]'")
     else:
         yield Finding("gsplat", "works", f"{version}; its first use compiles for some minutes")
 

@@ -76,4 +76,4 @@ def open_run(folder: Path | str, body: str | None = None, device: str = "cpu") -
     """
     run = RunFolder(Path(folder))
     run.require_avatar()
-    return FinishedRun(run, Avatar.load(run.avatar, load_body(body) if body else None).on(device))
+    return FinishedRun(run, Avatar.load(run.avatar, load_body(body) if body else None).to(device))

@@ -22,7 +22,6 @@ from avatar.rendering.renderer import render
 from avatar.runtime.progress import progress
 from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians, Observations
 
-WHITE = (1.0, 1.0, 1.0)
 PANEL = 640  # px, longer side of one panel of the overlay
 TURN_SECONDS = 4
 TURN_FPS = 24.0
@@ -35,7 +34,7 @@ def image_on_white(
     avatar: Avatar, pose: BodyPose, camera: Cameras, backend: str, lit: bool = True
 ) -> Float[Tensor, "h w 3"]:
     """The avatar in one pose, from the first of `camera`, on white."""
-    return render(avatar.pose(pose.to(avatar.device), lit), camera[0].to(avatar.device), backend).on(WHITE)[0]
+    return render(avatar.pose(pose.to(avatar.device), lit), camera[0].to(avatar.device), backend).on_white()[0]
 
 
 def write_previews(run: RunFolder, avatar: Avatar, track: BodyTrack, observations: Observations, backend: str) -> None:
@@ -97,7 +96,7 @@ def turntable_frames(
     with torch.no_grad():
         posed = avatar.pose(pose.to(avatar.device))
     for index in progress(range(len(cameras)), "turntable"):
-        yield to_uint8(render(posed, cameras[index], backend).on(WHITE)[0])
+        yield to_uint8(render(posed, cameras[index], backend).on_white()[0])
 
 
 @torch.no_grad()

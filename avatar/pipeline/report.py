@@ -16,7 +16,7 @@ from avatar.body.shape_attributes import format_shape, load_shape_attributes
 from avatar.io.images import to_float
 from avatar.metrics.images import alpha_iou, person_box, psnr
 from avatar.model.avatar import Avatar
-from avatar.pipeline.previews import WHITE, body_splats
+from avatar.pipeline.previews import body_splats
 from avatar.pipeline.training_data import TrainingData
 from avatar.rendering.renderer import render
 from avatar.runtime.logging import logger
@@ -69,7 +69,7 @@ def held_out_scores(
         truth = image * mask[..., None] + 1 - mask[..., None]
         pose = track.poses[int(track.instant[index])].to(avatar.device)
         out = render(avatar.pose(pose), track.cameras[index].to(avatar.device), backend)
-        rgb = out.on(WHITE)[0].clamp(0, 1).cpu()
+        rgb = out.on_white()[0].clamp(0, 1).cpu()
         full.append(psnr(rgb, truth))
         region = person_box(mask)
         if region is not None:

@@ -194,7 +194,7 @@ def _contents(run: RunFolder) -> list[Path]:
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock, which the system releases when the process ends in any way."""
-    with open(folder / LOCK, "a+") as lock:
+    with (folder / LOCK).open("a+", encoding="utf-8") as lock:
         try:
             if os.name == "nt":
                 import msvcrt

@@ -105,9 +105,9 @@ def read_preset(preset: str) -> dict[str, Any]:
         UsageError: there is no such preset, or the file is not one.
     """
     if preset in PRESETS:
-        text = resources.files("avatar.configs").joinpath(f"{preset}.toml").read_text()
+        text = resources.files("avatar.configs").joinpath(f"{preset}.toml").read_text(encoding="utf-8")
     elif Path(preset).is_file():
-        text = Path(preset).read_text()
+        text = Path(preset).read_text(encoding="utf-8")
     else:
         raise UsageError(f"There is no preset {preset!r}: use {', '.join(PRESETS)}, or the path of a TOML file.")
     try:

@@ -62,7 +62,7 @@ def photometric_loss_torch(
     trust: Float[Tensor, "h w"] | None = None,
 ) -> PhotometricLoss:
     """The same as `photometric_loss`, for any device and floating type."""
-    shown, truth = out.on(background)[0], image * mask[..., None] + (1 - mask[..., None]) * background
+    shown, truth = out.composite(background)[0], image * mask[..., None] + (1 - mask[..., None]) * background
     difference = (shown - truth).abs()
     if trust is not None:
         difference = difference * trust[..., None]

@@ -18,7 +18,7 @@ from torch import Tensor
 from avatar.body import Body
 from avatar.metrics.images import psnr
 from avatar.metrics.ssim import ssim
-from avatar.model.avatar import Avatar
+from avatar.model.avatar import Avatar, PoseOffsets
 from avatar.model.gaussians import TriangleFrames, TriangleGaussians, sample_on_surface, triangle_frames
 from avatar.rendering.renderer import render
 from avatar.runtime.progress import Progress
@@ -36,7 +36,6 @@ from avatar.training.views import TrainingFrame, TrainingFrames
 from avatar.training.visibility import Shown, initialize_colors, measure_visibility
 from avatar.types import BodyTrack, Cameras, Gaussians, Observations, RenderOutput
 
-WHITE = (1.0, 1.0, 1.0)
 TOLD = 10  # steps between two looks at the loss
 RENEWED = 0.85  # share of the run after which what no frame showed is sown anew
 
@@ -145,9 +144,9 @@ class Trainer:
         config, share = self.config, self.step / self.config.steps
         frame = self.frames.get(self._next_frame(), level=1 if share < config.coarse else 0)
         self._schedule(share)
-        gaussians = self.avatar.pose(self.poses.pose(frame.instant))
+        gaussians, offsets = self.avatar.pose_with_offsets(self.poses.pose(frame.instant))
         gaussians.means.retain_grad()
-        loss = self._picture_loss(gaussians, frame) * frame.weight + self._priors()
+        loss = self._picture_loss(gaussians, frame) * frame.weight + self._priors(offsets)
         optimizer: torch.optim.Optimizer = self.optimizer
         if self.views is not None and self.views.is_due(self.step):
             optimizer = self.views.optimizer
@@ -175,7 +174,7 @@ class Trainer:
         seen = self.views.seen(gaussians, frame.index)
         return self.views.exposed(render(seen, frame.camera, self.backend), frame.index)
 
-    def _priors(self) -> Float[Tensor, ""]:
+    def _priors(self, offsets: PoseOffsets) -> Float[Tensor, ""]:
         config, weights, gaussians = self.config, self.config.weights, self.avatar.gaussians
         of_splats = losses.SplatPriors(
             weights.stiffness, weights.oversize, weights.thickness, weights.roughness, config.reach, config.largest
@@ -188,8 +187,8 @@ class Trainer:
                 total = total + weights.pose_acceleration * losses.acceleration(self.poses.shifts).mean()
         if self.views is not None:
             total = total + weights.views * self.views.prior()
-        if self.avatar.deform is not None and self.avatar.moved is not None:
-            total = total + weights.deform * (self.avatar.moved / config.reach).square().mean()
+        if offsets.learned is not None:
+            total = total + weights.deform * (offsets.learned / config.reach).square().mean()
         return total
 
     def _schedule(self, share: float) -> None:
@@ -200,7 +199,7 @@ class Trainer:
             began = share >= starts.get(group["name"], 0.0)
             group["lr"] = group["initial"] * 0.1**share if began else 0.0
         if self.avatar.deform is not None:
-            self.avatar.deform.awake = share >= config.deform_start
+            self.avatar.deform.enabled = share >= config.deform_start
 
     def _next_frame(self) -> int:
         """A frame of the current shuffled round; each frame is shown once a round."""
@@ -228,7 +227,7 @@ class Trainer:
         values = []
         for index in chosen:
             frame = self.frames.get(index)
-            rgb = render(self.avatar.pose(self.poses.pose(frame.instant)), frame.camera, self.backend).on(WHITE)[0]
+            rgb = render(self.avatar.pose(self.poses.pose(frame.instant)), frame.camera, self.backend).on_white()[0]
             mask = frame.mask[..., None]
             values.append(psnr(rgb.clamp(0, 1), frame.image * mask + 1 - mask))
         self.history.append((self.step, sum(values) / len(values)))
@@ -241,7 +240,7 @@ class Trainer:
     def _finish(self) -> None:
         """Say how well each Gaussian was seen, and complete those that no frame showed."""
         if self.avatar.deform is not None:
-            self.avatar.deform.awake = True
+            self.avatar.deform.enabled = True
         measure_visibility(self.avatar, self._shown(32), self._render)
         inpaint_unobserved(self.avatar)
 
@@ -277,7 +276,7 @@ class Trainer:
     def _new_avatar(self, body: Body, track: BodyTrack) -> Avatar:
         frames = triangle_frames(body.rest(track.betas).vertices, body.faces)
         gaussians = self._sown(body, frames, self.config.gaussians)
-        avatar = Avatar(body, track.betas, gaussians, deform=self.config.deform == "mlp").on(self.device)
+        avatar = Avatar(body, track.betas, gaussians, deform=self.config.deform == "mlp").to(self.device)
         if self.config.light:
             avatar.light.expect()
         if avatar.deform is not None:

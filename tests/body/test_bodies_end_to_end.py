@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_bodies import JOINTS, made_up_person
 
 from avatar.cli.main import main
 from avatar.io.assets import asset_path
@@ -19,6 +18,8 @@ from avatar.pipeline.settings import Settings
 from avatar.training.config import TrainConfig
 from avatar.viewer.app import Viewer
 from avatar.viewer.subject import open_subject
+
+from .made_up_bodies import JOINTS, made_up_person
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from made_up_datasets import BETAS, smpl_like_file
 
 from avatar.body import load_body
 from avatar.cli.main import main
@@ -22,6 +21,8 @@ from avatar.pipeline.dataset import dataset_training_data
 from avatar.pipeline.finished_run import open_run
 from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.training_data import load_training_data, save_training_data
+
+from .made_up_datasets import BETAS, smpl_like_file
 
 COUNTS = {"instantavatar": (114, 55), "gauhuman": (100, 17 * 5), "humannerf": (61, 3 * 3), "hugs": (16, 2)}
 

@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import BOX, FPS, HEIGHT, WIDTH, _on_grey, _seen, _truth, made_up_avatar, poses
 
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.datasets.multicamera import read_stations
@@ -15,6 +14,8 @@ from avatar.evaluation.evaluate import evaluate_run
 from avatar.io.observations_file import save_observations
 from avatar.rendering.camera_paths import front, orbit
 from avatar.types import Observations
+
+from .conftest import BOX, FPS, HEIGHT, WIDTH, _on_grey, _seen, _truth, made_up_avatar, poses
 
 NAMES = [
     f"{side}_{name}" for side in ("left", "right") for name in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")

@@ -90,7 +90,7 @@ def test_page_shows_what_our_renderer_shows(person, moves, page_file, tab, clip,
     with torch.no_grad():
         gaussians = person.pose(moves[clip].poses[frame], lit=bool(lit))
         camera = front(gaussians.means.amin(0), gaussians.means.amax(0), 1, WIDTH, HEIGHT, azimuth=azimuth)
-        ours = render(gaussians, camera, "reference").on((1.0, 1.0, 1.0))[0].numpy()
+        ours = render(gaussians, camera, "reference").on_white()[0].numpy()
     look = f"?clip={clip}&frame={frame}&light={lit}&camera={camera_option(camera)}&ui=0&shadow=0&bg=ffffff"
     open_page(tab, page_file, look)
     theirs = picture(tab)

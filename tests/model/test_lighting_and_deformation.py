@@ -4,7 +4,7 @@ import torch
 
 from avatar.body.skeleton import SMPL_PARENTS
 from avatar.geometry import rotation_from_rotvec
-from avatar.model.deformation import DeformMLP, nearby_joints, place_features
+from avatar.model.deformation import DeformMLP, joint_influence, positional_encoding
 from avatar.model.lighting import Light, gains, normal_polynomials
 
 LEFT_KNEE, RIGHT_ELBOW = 4, 19
@@ -52,23 +52,23 @@ def bent(joint, angle):
 
 def test_a_new_network_moves_nothing():
     moved, brightness = DeformMLP(24)(
-        torch.eye(3).expand(24, 3, 3), place_features(torch.rand(5, 3)), torch.eye(24)[:5]
+        torch.eye(3).expand(24, 3, 3), positional_encoding(torch.rand(5, 3)), torch.eye(24)[:5]
     )
     assert (moved == 0).all() and (brightness == 0).all()
 
 
-def test_only_nearby_joints_are_heard():
+def test_only_joint_influence_are_heard():
     weights = torch.eye(24)[[LEFT_KNEE, RIGHT_ELBOW]]
-    near = nearby_joints(weights, SMPL_PARENTS)
+    near = joint_influence(weights, SMPL_PARENTS)
     assert near[0, 1] > 0 and near[0, 7] > 0 and near[0, RIGHT_ELBOW] == 0
-    deform, points = trained_deform(), place_features(torch.rand(2, 3))
+    deform, points = trained_deform(), positional_encoding(torch.rand(2, 3))
     change = deform(bent(LEFT_KNEE, 1.0), points, near)[0] - deform(bent(LEFT_KNEE, 0.0), points, near)[0]
     assert change[0].abs().max() > 1e-5 and change[1].abs().max() == 0
 
 
 def test_the_answer_stays_at_its_edge_beyond_the_training_poses():
-    deform, points = trained_deform(), place_features(torch.rand(1, 3))
-    near = nearby_joints(torch.eye(24)[[LEFT_KNEE]], SMPL_PARENTS)
+    deform, points = trained_deform(), positional_encoding(torch.rand(1, 3))
+    near = joint_influence(torch.eye(24)[[LEFT_KNEE]], SMPL_PARENTS)
     inside, edge = (deform(bent(LEFT_KNEE, angle), points, near)[0] for angle in (0.5, 1.0))
     beyond = deform(bent(LEFT_KNEE, 1.5), points, near)[0]
     assert not torch.allclose(inside, edge)
@@ -77,8 +77,8 @@ def test_the_answer_stays_at_its_edge_beyond_the_training_poses():
 
 
 def test_unseen_joints_are_not_heard_at_all():
-    deform, points = trained_deform(), place_features(torch.rand(1, 3))
-    near = nearby_joints(torch.eye(24)[[RIGHT_ELBOW]], SMPL_PARENTS)
+    deform, points = trained_deform(), positional_encoding(torch.rand(1, 3))
+    near = joint_influence(torch.eye(24)[[RIGHT_ELBOW]], SMPL_PARENTS)
     assert torch.equal(deform(bent(RIGHT_ELBOW, 1.0), points, near)[0], deform(bent(RIGHT_ELBOW, 0.0), points, near)[0])
 
 

@@ -89,7 +89,7 @@ def write_mixamo(path: Path, poses: np.ndarray, trans: np.ndarray, z_up: bool, a
             row += list(np.degrees(euler(turned @ rotation(local[name][frame]) @ turned.T, order)))
         rows.append(" ".join(f"{x:.6f}" for x in row))
     pieces[0] = f"HIERARCHY\n{text(0, 0)}MOTION\nFrames: {len(poses)}\nFrame Time: 0.0333333\n"
-    path.write_text(pieces[0] + "\n".join(rows) + "\n")
+    path.write_text(pieces[0] + "\n".join(rows) + "\n", encoding="utf-8")
 
 
 def rotation(v: np.ndarray) -> np.ndarray:

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from test_motion_readers import POSES, ROTATIONS, TRANS
 
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
@@ -16,6 +15,8 @@ from avatar.motion.ik import fit_joints
 from avatar.motion.motion import ReadOptions
 from avatar.motion.skeletons import model_rest
 from avatar.types import BodyPose
+
+from .test_motion_readers import POSES, ROTATIONS, TRANS
 
 REST = model_rest().float()
 POSE = BodyPose(torch.from_numpy(TRANS), ROTATIONS)

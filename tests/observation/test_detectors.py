@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_up_networks import other_network, spot_finder
 
 from avatar.errors import AvatarError, UsageError
 from avatar.io.observations_file import load_observations
@@ -17,6 +16,8 @@ from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.detectors.simcc import KEY_POINTS, SimCCDetector
 from avatar.observation.video import observe
 from avatar.types import Detection
+
+from .made_up_networks import other_network, spot_finder
 
 ALL = LAYOUTS["blazepose33"].names
 

@@ -53,7 +53,7 @@ def pictures_of(body: Body, state: State) -> np.ndarray:
             torch.full((count,), 0.95),
             pattern,
         )
-        picture = render(splats, camera, "cpu").on((0.4, 0.4, 0.4))[0]
+        picture = render(splats, camera, "cpu").composite((0.4, 0.4, 0.4))[0]
         pictures.append((picture.clamp(0, 1) * 255).byte().numpy())
     return np.stack(pictures)
 

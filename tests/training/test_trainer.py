@@ -61,7 +61,7 @@ def scene() -> tuple[Observations, BodyTrack]:
     steps = torch.arange(FRAMES)
     track = BodyTrack("open", betas, poses, steps / 10.0, torch.ones(FRAMES, 24), steps, cameras)
     observations = Observations(
-        images=Kept([to_uint8(shot.on((0.2, 0.5, 0.3))[0]) for shot in shots]),
+        images=Kept([to_uint8(shot.composite((0.2, 0.5, 0.3))[0]) for shot in shots]),
         masks=Kept([(shot.alpha[0] * 255).byte().numpy() for shot in shots]),
         keypoints=torch.zeros(FRAMES, 33, 3),
         keypoints_3d=torch.zeros(FRAMES, 33, 3),

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sample import sample_run
-from webpage import Page, new_tab, shirt
 
 from avatar.viewer.app import Viewer
 from avatar.viewer.subject import open_subject
+
+from .sample import sample_run
+from .webpage import Page, new_tab, shirt
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # Software WebGL, and no traffic of the browser's own.

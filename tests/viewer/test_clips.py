@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from sample import sample_avatar, sample_track
 
 from avatar.errors import AvatarError, UsageError
 from avatar.io.track_file import save_track
@@ -15,6 +14,8 @@ from avatar.viewer import clips
 from avatar.viewer.clips import builtin_clips, clip_from_upload, clip_of_track
 from avatar.viewer.subject import open_subject
 from avatar.viewer.timeline_panel import confidence_strip
+
+from .sample import sample_avatar, sample_track
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sample import sample_avatar, sample_track
 
 from avatar.geometry import quat_from_rotation, rotation_from_quat, rotation_from_rotvec
 from avatar.model.avatar import Avatar
@@ -17,6 +16,8 @@ from avatar.viewer.posing import t_pose
 from avatar.viewer.splat_layer import splat_arrays
 from avatar.viewer.state import ViewState
 from avatar.viewer.subject import Moment, Subject, heat
+
+from .sample import sample_avatar, sample_track
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import pytest
 import torch
 from plyfile import PlyData
 from pygltflib import GLTF2
-from webpage import Page, shirt
 
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
@@ -19,6 +18,8 @@ from avatar.io.track_file import load_track
 from avatar.io.videos import open_video
 from avatar.viewer.gizmos import SIZE
 from avatar.viewer.pictures import client_camera
+
+from .webpage import Page, shirt
 
 LEFT_WRIST, RIGHT_WRIST = SMPL_JOINTS.index("left_wrist"), SMPL_JOINTS.index("right_wrist")
 
@@ -144,25 +145,18 @@ def test_pictures_from_the_server_are_coarse_while_moving_and_full_at_rest(page:
     assert page.until(lambda: page.viewer.store.state.drawing == "splats" and full() == [])
 
 
-def download(page: Page, button: str) -> Path:
-    page.open_tab("Export")
-    with page.tab.expect_download() as taken:
-        press(page, button)
-    return Path(taken.value.path())
-
-
 def test_a_film_of_the_motion_downloads(page: Page, tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
-    film.write_bytes(download(page, "Film of this motion").read_bytes())
+    film.write_bytes(page.download("Film of this motion").read_bytes())
     frames = [frame.astype(np.float32) / 255 for _, frame in open_video(film).frames()]
     assert len(frames) == 20 and frames[0].shape == (640, 480, 3)
     assert shirt(frames[0]).sum() > 500 and np.abs(frames[0] - frames[-1]).max(-1).mean() > 0.005
 
 
 def test_splats_mesh_and_page_download(page: Page) -> None:
-    splats = PlyData.read(download(page, "Splats of this pose (.ply)").open("rb"))
+    splats = PlyData.read(page.download("Splats of this pose (.ply)").open("rb"))
     assert splats["vertex"].count == len(page.viewer.subject.avatar)
-    mesh = GLTF2.load_binary(download(page, "Mesh with this motion (.glb)"))
+    mesh = GLTF2.load_binary(page.download("Mesh with this motion (.glb)"))
     assert len(mesh.skins[0].joints) == 24 and len(mesh.animations) == 1
-    text = download(page, "Page that opens anywhere (.html)").read_text()
+    text = page.download("Page that opens anywhere (.html)").read_text()
     assert text.startswith("<!doctype html>") and '"name":"as filmed"' in text

@@ -179,7 +179,7 @@ def write_bvh(path: Path, poses: BodyPose, fps: float, rest_joints: Float[Tensor
     lines += ["MOTION", f"Frames: {len(table)}", f"Frame Time: {1 / fps:.9f}"]
     lines += [" ".join(f"{value:.5f}" for value in row) for row in table.tolist()]
     with atomic_write(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n")
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _children(joint: int) -> list[int]:

@@ -163,7 +163,7 @@ def _sized_rest(at: dict[str, Tensor]) -> Float[Tensor, "24 3"]:
         # A bent back is shorter than the spine, so the longest that is seen often counts.
         return float((middle(where, "shoulder") - middle(where, "hip")).norm(dim=-1).quantile(0.9))
 
-    factors = {name: leg for name in SMPL_JOINTS}
+    factors = dict.fromkeys(SMPL_JOINTS, leg)
     for joint, a, b in (
         ("knee", "hip", "knee"),
         ("ankle", "knee", "ankle"),

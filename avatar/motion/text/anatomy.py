@@ -81,7 +81,7 @@ def leg(
 def back(lean: Float[Tensor, " t"], left: Float[Tensor, " t"], twist: Float[Tensor, " t"]) -> Turns:
     """The spine, bent forwards, to the left and turned to the left, a third in each of its joints."""
     third = about("y", twist / 3) @ about("z", -left / 3) @ about("x", lean / 3)
-    return {name: third for name in ("spine1", "spine2", "spine3")}
+    return dict.fromkeys(("spine1", "spine2", "spine3"), third)
 
 
 def gaze(down: Float[Tensor, " t"], left: Float[Tensor, " t"], tilt: Float[Tensor, " t"]) -> Turns:
