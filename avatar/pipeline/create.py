@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from avatar.body import Body, load_body
-from avatar.io.files import write_json
+from avatar.errors import UsageError
+from avatar.io.files import read_json, write_json
 from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track, save_track
 from avatar.model.avatar import Avatar
@@ -21,8 +22,8 @@ from avatar.pipeline.dataset import dataset_training_data
 from avatar.pipeline.photo import PhotoTraining, photo_training_data
 from avatar.pipeline.previews import write_previews
 from avatar.pipeline.report import make_report
-from avatar.pipeline.run_folder import RunFolder
-from avatar.pipeline.settings import Settings
+from avatar.pipeline.run_folder import RunFolder, locked_run
+from avatar.pipeline.settings import Settings, build
 from avatar.pipeline.stages import Stage, cached, saved_by_compute, timed
 from avatar.pipeline.training_data import TrainingData, load_training_data, save_estimated_track, save_training_data
 from avatar.runtime.logging import logger
@@ -32,6 +33,46 @@ from avatar.training.config import TrainConfig
 from avatar.training.split import held_out_frames
 from avatar.training.trainer import Preview, Trainer, TrainResult
 from avatar.types import Observations
+
+
+def create_run(
+    run: RunFolder,
+    settings: Settings,
+    overwrite: bool = False,
+    resume: bool = False,
+    preview: Preview | None = None,
+) -> dict[str, Any]:
+    """Lock the run folder, write the configuration, and make the avatar; see `create`.
+
+    Args:
+        overwrite: replace an older run in the folder; resume: finish one that was stopped, with the configuration that
+            it was started with.
+
+    Raises:
+        UsageError: the source does not exist or does not fit the settings, or the folder holds another run.
+        AvatarError: the source is broken or shows no person, or a file cannot be written.
+    """
+    source = Path(settings.source)
+    if not resume:
+        _check_source(source, settings)
+    with locked_run(run, overwrite, resume):
+        if resume and run.config.is_file():
+            settings = build(Settings, read_json(run.config), str(run.config))
+            if Path(settings.source).resolve() != source.resolve():
+                raise UsageError(f"{run.folder} was started with {settings.source}, not with {source}.")
+        settings = settings.resolved()
+        write_json(run.config, settings.as_dict())
+        logger.info(f"{settings.source} -> {run.folder}, on {settings.device} with the {settings.backend} renderer")
+        return create(run, settings, preview)
+
+
+def _check_source(source: Path, settings: Settings) -> None:
+    if not source.exists():
+        raise UsageError(f"There is no file {source}.")
+    if settings.protocol is None and source.is_dir():
+        raise UsageError(f"{source} is a folder: give a video or a photo, or --protocol for a public dataset.")
+    if settings.novel_views.generator != "none" and not is_photo(source):
+        raise UsageError(f"--views is for photos, and {source} is not a photo.")
 
 
 def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -> dict[str, Any]:
