@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from avatar.errors import AvatarError, short_message
 from avatar.io.files import read_npz, write_npz
 from avatar.io.images import read_image, read_mask, write_image
-from avatar.landmark_layouts import LAYOUTS
+from avatar.landmark_layouts import DETECTOR_LAYOUTS, LAYOUTS
 from avatar.types import Cameras, ImageList, Observations
 
 VERSION = 1
@@ -100,7 +100,9 @@ def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:
     if int(arrays["version"]) != VERSION:
         raise ValueError(f"version {int(arrays['version'])} instead of {VERSION}")
     layout, count = str(arrays["layout"]), len(arrays["keypoints"])
-    joints = len(LAYOUTS[layout].names)
+    if layout not in DETECTOR_LAYOUTS:
+        raise ValueError(f"unknown landmark layout {layout!r}")
+    joints = len(LAYOUTS[layout])
     width, height = (int(n) for n in arrays["size"])
     if not (1 <= width < 10**5 and 1 <= height < 10**5 and count):
         raise ValueError(f"{count} pictures of {width} x {height} pixels")

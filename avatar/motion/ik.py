@@ -240,7 +240,11 @@ class _Problem:
         pull: Float[Tensor, "j 3"],
         iterations: int,
     ) -> BodyPose:
-        """Levenberg-Marquardt over the root's place and all rotations, each frame with its own damping."""
+        """Levenberg-Marquardt over the root's place and all rotations, each frame with its own damping.
+
+        It shares no loop with `avatar.tracking.solver`: the frames here are independent problems, solved in one batch
+        in which each accepts, damps and stops by itself. There the whole clip is one coupled problem.
+        """
         damping = goals.new_full((len(goals),), 1e-4)
         cost, H, g = self._system(pose, goals, weights, near, pull)
         for _ in range(iterations):

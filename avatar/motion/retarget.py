@@ -52,7 +52,7 @@ def retarget(motion: Motion, rest: RestBody, how: Retargeting | None = None) -> 
     """
     how = how or Retargeting()
     track = resample(motion.track, how)
-    joints = rest.joints[:24].detach().cpu().float()
+    joints = rest.smpl_joints.detach().cpu().float()
     scale = leg_length(joints) / motion.leg_length
     poses = BodyPose(track.poses.root_position * scale, within_limits(track.poses.rotations))
     if how.facing == "front":

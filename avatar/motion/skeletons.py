@@ -56,7 +56,7 @@ class Clip:
 def model_rest() -> Float[Tensor, "24 3"]:
     """The joints of our T-pose: those of the open body's mean shape, metres."""
     body = load_body("open")
-    return body.rest(torch.zeros(body.shape_dirs.shape[-1])).joints[:24].double()
+    return body.rest(torch.zeros(body.shape_dirs.shape[-1])).smpl_joints.double()
 
 
 def motion_from_clip(clip: Clip, options: ReadOptions) -> Motion:

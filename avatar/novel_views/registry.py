@@ -1,4 +1,4 @@
-"""Which generators of views exist: a generator is one file and one entry here, or one call of `register`."""
+"""Which generators of views exist: a generator is one file and one entry here, or one call of `register_generator`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _edit(model: str, options: ViewOptions, device: str) -> ViewGenerator:
 GENERATORS: dict[str, GeneratorFactory] = {"folder": _folder, "orbit": _orbit, "edit": _edit}
 
 
-def register(kind: str, factory: GeneratorFactory) -> None:
+def register_generator(kind: str, factory: GeneratorFactory) -> None:
     """Make `KIND:MODEL` a name of a generator, as `--views` and `avatar.create(..., views=...)` take it.
 
     Raises:

@@ -40,8 +40,8 @@ LONGEST_SIDE = 1920
 
 
 def observe(
-    video: Path,
-    out: Path | None = None,
+    video: str | Path,
+    out: str | Path | None = None,
     *,
     person: int | None = None,
     max_frames: int = 300,
@@ -50,27 +50,28 @@ def observe(
     """Find one person in every frame of a video: landmarks, their 3D guess, sharp masks and confidences.
 
     Args:
-        video: a filmed clip; frames larger than 1920 pixels are scaled down to that.
+        video: the file; frames larger than 1920 pixels are scaled down to that.
         out: folder for the frames, masks and `observations.npz`; None keeps them in a temporary folder that is
-            removed with the last reference to the pictures.
+            removed with the last reference to the images.
         person: which person, 1 being the largest and most persistent, or None for that one.
-        max_frames: a longer clip is thinned to this many sharp frames that differ in pose and view.
-        detector: what `choose_detector` takes by itself where None is given.
+        max_frames: a longer video is thinned to this many sharp frames that differ in pose and view.
+        detector: finds the landmarks; None: what `choose_detector` takes by default.
 
     Raises:
-        UsageError: there is no such file or no such person.
-        AvatarError: the file is no readable video, too small, shows nobody long enough or only an upper body.
+        UsageError: the file or the person does not exist.
+        AvatarError: the file is not a readable video, too small, or shows nobody for long enough or only an upper
+            body.
     """
     if max_frames < 1:
         raise UsageError(f"max_frames is {max_frames}: at least one frame must be kept.")
-    source = open_video(video, longest=LONGEST_SIDE)
+    source = open_video(Path(video), longest=LONGEST_SIDE)
     if min(source.width, source.height) < SMALLEST_SIDE:
         raise AvatarError(
             f"{video} is {source.width}x{source.height}: frames need at least {SMALLEST_SIDE} pixels a side."
         )
     if detector is None:
         detector, _ = choose_detector()
-    folder = Path(tempfile.mkdtemp(prefix="avatar-observations-")) if out is None else out
+    folder = Path(tempfile.mkdtemp(prefix="avatar-observations-")) if out is None else Path(out)
     (folder / "observations.npz").unlink(missing_ok=True)
     work = folder / "unfinished"
     try:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from avatar.body.skeleton import SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
 from avatar.io.camera_file import load_cameras
@@ -58,8 +59,8 @@ def cameras_of(options: VideoOptions, avatar: Avatar, track: BodyTrack) -> Camer
                 f"{options.camera} holds {len(given)} cameras for {len(track)} frames: give one, or one per frame."
             )
         return given if len(given) == len(track) else given[[0] * len(track)]
-    rest = avatar.rest.joints[:24].detach().cpu()
-    joints = joint_transforms(rest, tuple(avatar.body.parents[:24]), track.poses)[..., :3, 3]
+    rest = avatar.rest.smpl_joints.detach().cpu()
+    joints = joint_transforms(rest, SMPL_PARENTS, track.poses)[..., :3, 3]
     path = smooth_path(track.poses.root_position, FOLLOW_SECONDS * track.fps) * torch.tensor([1.0, 0.0, 1.0])
     about = joints - path[:, None] if options.camera == "follow" else joints
     low, high = about.amin((0, 1)) - BEYOND_JOINTS, about.amax((0, 1)) + BEYOND_JOINTS

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avatar.body import smpl_pose
 from avatar.errors import AvatarError, UsageError
 from avatar.io.track_file import load_track
 from avatar.model.avatar import Avatar
@@ -60,11 +61,10 @@ def motion_of_video(path: Path) -> Motion:
     body = load_body("open")
     with tempfile.TemporaryDirectory() as folder:
         estimated, _ = track(observe(path, Path(folder)), body, TrackOptions())
-    rotations = estimated.poses.rotations[:, :24].detach().cpu()
-    level = still_track(
-        rotations, estimated.poses.root_position.detach().cpu(), estimated.fps, estimated.confidence[:, :24].cpu()
-    )
-    return Motion("video", level, leg_length(body.rest(estimated.betas).joints[:24]))
+    rotations = smpl_pose(estimated.poses).rotations.detach().cpu()
+    root = estimated.poses.root_position.detach().cpu()
+    level = still_track(rotations, root, estimated.fps, estimated.confidence.cpu())
+    return Motion("video", level, leg_length(body.rest(estimated.betas).joints))
 
 
 def motion_of_pose(rotations: Float[Tensor, "24 3 3"], seconds: float = POSE_SECONDS, fps: float = 30.0) -> Motion:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from avatar.body import Body
+from avatar.body import Body, load_body
 from avatar.body.shape_attributes import RANGES, load_shape_attributes, parse_shape
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.errors import AvatarError, UsageError
@@ -27,7 +28,7 @@ from avatar.tracking.options import TrackOptions
 from avatar.tracking.problem import FitProblem, build_problem
 from avatar.tracking.report import TrackReport, fit_warnings, median_distance
 from avatar.tracking.silhouette import SilhouetteMatcher
-from avatar.tracking.solver import levenberg_marquardt
+from avatar.tracking.solver import ClipLinearization, levenberg_marquardt
 from avatar.tracking.world_frame import to_world_frame
 from avatar.types import BodyTrack, Cameras, Observations
 
@@ -40,11 +41,16 @@ LEAST_FRAMES = 5
 
 
 def track(
-    observations: Observations, body: Body, options: TrackOptions | None = None, start: BodyTrack | None = None
+    observations: Observations,
+    body: Body | str | Path = "open",
+    options: TrackOptions | None = None,
+    start: BodyTrack | None = None,
 ) -> tuple[BodyTrack, TrackReport]:
-    """Fit `body` to all frames of one fixed camera at once.
+    """Fit a body to all frames of one fixed camera at once.
 
     Args:
+        observations: one person in a video.
+        body: the body, or its name or file (see `avatar.body.load_body`).
         options: what the user knows of the person and the camera.
         start: a motion of the same frames, from any other program, whose joint rotations the fit refines; its own
             place and camera are not used. None: the detector's 3D estimate.
@@ -53,6 +59,7 @@ def track(
         UsageError: see `resolve_shape`. AvatarError: there are too few frames.
     """
     options = options or TrackOptions()
+    body = body if isinstance(body, Body) else load_body(body)
     height, shape_constraint = resolve_shape(body, options)
     if len(observations) < LEAST_FRAMES:
         raise AvatarError(f"{len(observations)} frames are too few to track a body: {LEAST_FRAMES} are needed.")
@@ -132,13 +139,12 @@ def fit(
             # Somebody who turns on the spot is steadied by the pose they hold. The light, which does not turn with
             # them, would drag the flow, and tilt them by half a degree.
             flow = flow_sampler.sample(state) if by_picture and problem.pitch is None else None
-            state, costs = levenberg_marquardt(
-                state, partial(residual_terms, problem, stage, matches, flow), stage.steps
-            )
+            terms = partial(residual_terms, problem, stage, matches, flow)
+            state, linearization = levenberg_marquardt(state, partial(ClipLinearization, terms), stage.steps)
             pitch = pitch_from_turn(problem, state)
             if pitch is not None:
                 problem = replace(problem, pitch=(pitch, PITCH_FROM_TURN))
-            bar.step(f"{stage.name}, cost {sum(costs.values()):.0f}")
+            bar.step(f"{stage.name}, cost {linearization.cost:.0f}")
         state = fit_leg_girth(problem, matcher, state)
         bar.step("girth of the legs")
     return state

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -26,7 +27,7 @@ from avatar.tracking.kinematics import State
 from avatar.tracking.objective import Stage, per_image_terms
 from avatar.tracking.problem import FitProblem, body_stature, build_problem
 from avatar.tracking.silhouette import SilhouetteMatcher, SilhouetteMatches, filled_mesh
-from avatar.tracking.solver import NormalEquations
+from avatar.tracking.solver import NormalEquations, levenberg_marquardt
 from avatar.types import BodyPose, BodyTrack, ImageList, LandmarkDetector, Observations, PosedImage
 
 # Coarse to fine, as for a video, but without what holds over time.
@@ -81,7 +82,8 @@ def fit_views(
     known = _multiview_problem(photo, sights, found, body, detector, view_prior)
     state = _initial_state(sights, found, body, known)
     for stage in STAGES:
-        state = _optimized(known, stage, known.matcher.match(state), state)
+        linearize = partial(_SharedPoseLinearization, known, stage, known.matcher.match(state))
+        state, _ = levenberg_marquardt(state, linearize, stage.steps, tolerance=0.0)
     Ts_camera_body = rigid(state.rotations[:, 0], state.position)
     T_world_body = invert_rigid(shown.camera.T_camera_world[0].double()) @ Ts_camera_body[0]
     rotations = torch.cat([T_world_body[None, :3, :3], state.rotations[0, 1:]])
@@ -175,22 +177,6 @@ def _initial_state(sights: Sequence[PosedImage], found: BodyTrack, body: Body, v
     )
 
 
-def _optimized(views: MultiviewProblem, stage: Stage, matches: SilhouetteMatches, state: State) -> State:
-    """The state after some damped Newton steps (Levenberg 1944, Marquardt 1963)."""
-    damping = 1e-3
-    cost, hessian, gradient = _normal_equations(views, stage, matches, state)
-    for _ in range(stage.steps):
-        damped = hessian + torch.diag(damping * hessian.diagonal() + 1e-6)
-        candidate = _stepped(state, -torch.linalg.solve(damped, gradient))
-        new_cost, new_hessian, new_gradient = _normal_equations(views, stage, matches, candidate)
-        if new_cost < cost:
-            state, cost, hessian, gradient = candidate, new_cost, new_hessian, new_gradient
-            damping = max(damping / 5, 1e-6)
-        else:
-            damping *= 10
-    return state
-
-
 def _stepped(state: State, step: Float[Tensor, " u"]) -> State:
     """A step of the unknowns: the root before each camera, then the joints and the shared ones, equal in all."""
     count, size = len(state), state.frame_size - ROOT
@@ -198,22 +184,34 @@ def _stepped(state: State, step: Float[Tensor, " u"]) -> State:
     return state.moved(torch.cat([roots.view(count, ROOT), joints.expand(count, -1)], 1), shared)
 
 
-def _normal_equations(
-    views: MultiviewProblem, stage: Stage, matches: SilhouetteMatches, state: State
-) -> tuple[float, Float[Tensor, "u u"], Float[Tensor, " u"]]:
-    """Cost, Gauss-Newton matrix and gradient by the unknowns of `_stepped`."""
-    believed = per_image_terms(views.problem, stage, matches, state)
-    normal = NormalEquations(len(state), state.frame_size, state.shared_size)
-    total, said_hessian, said_gradient = _view_prior_normal(views, state)
-    for term in believed:
-        cost, weight = term.robust()
-        total += float(cost)
-        normal.add(term, weight)
-    hessian, gradient = _shared_pose_normal(normal)
-    size = len(said_gradient)
-    hessian[:size, :size] += said_hessian
-    gradient[:size] += said_gradient
-    return total, hessian, gradient
+class _SharedPoseLinearization:
+    """The terms of all images and the prior of their cameras at one state, by the unknowns of `_stepped`."""
+
+    def __init__(self, problem: MultiviewProblem, stage: Stage, matches: SilhouetteMatches, state: State) -> None:
+        self._state = state
+        self._terms = per_image_terms(problem.problem, stage, matches, state)
+        self._robust = [term.robust() for term in self._terms]
+        self.cost, self._prior_hessian, self._prior_gradient = _view_prior_normal(problem, state)
+        for cost, _ in self._robust:
+            self.cost += float(cost)
+
+    @cached_property
+    def _normal(self) -> tuple[Float[Tensor, "u u"], Float[Tensor, " u"]]:
+        """Gauss-Newton matrix and gradient."""
+        normal = NormalEquations(len(self._state), self._state.frame_size, self._state.shared_size)
+        for term, (_, weight) in zip(self._terms, self._robust, strict=True):
+            normal.add(term, weight)
+        hessian, gradient = _shared_pose_normal(normal)
+        size = len(self._prior_gradient)
+        hessian[:size, :size] += self._prior_hessian
+        gradient[:size] += self._prior_gradient
+        return hessian, gradient
+
+    def step(self, damping: float) -> State:
+        """See `avatar.tracking.solver.Linearization`."""
+        hessian, gradient = self._normal
+        damped = hessian + torch.diag(damping * hessian.diagonal() + 1e-6)
+        return _stepped(self._state, -torch.linalg.solve(damped, gradient))
 
 
 def _shared_pose_normal(normal: NormalEquations) -> tuple[Float[Tensor, "u u"], Float[Tensor, " u"]]:

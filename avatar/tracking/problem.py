@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body import Body
-from avatar.landmark_layouts import LAYOUTS
+from avatar.body.joint_limits import joint_prior
+from avatar.landmark_layouts import LAYOUTS, SMPL_JOINTS
 from avatar.tracking.initialization import rotate_to_rays
-from avatar.tracking.joint_priors import joint_prior
 from avatar.tracking.kinematics import SkinnedPoints, joint_points, surface_points
 from avatar.tracking.landmarks import landmark_points, landmark_weights, pitch_biases
 from avatar.tracking.lifting import lift_to_3d
@@ -40,7 +40,7 @@ class FitProblem:
         share: time that each instant stands for, in frames of the reference rate.
         bones: pairs of joints with a direction found by the detector.
         bone_directions, bone_confidence: that direction as a unit vector, and the trust in it.
-        turns: ranges of the joints, see `limits.joint_prior`.
+        turns: ranges of the joints, see `avatar.body.joint_limits.joint_prior`.
         height: of the person standing, metres; sets the scale of everything.
         standing: the body's height without shape, and its derivative by the shape coefficients.
         trunk: the pair of joints that is upright in most clips.
@@ -116,9 +116,9 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
     guess = rotate_to_rays(guess, pixels.mean(1), focal)
     gap = times.diff()
     time_weight = REFERENCE_RATE / 2 * (torch.cat([gap[:1], gap]) + torch.cat([gap, gap[-1:]]))
-    pairs = [(a, b) for a, b in layout.bones if a in layout.smpl and b in layout.smpl]
+    pairs = [(a, b) for a, b in layout.bones if a in SMPL_JOINTS and b in SMPL_JOINTS]
     ends = [[layout.names.index(name) for name in pair] for pair in pairs]
-    bones = torch.tensor([[body.joint_names.index(layout.smpl[name]) for name in pair] for pair in pairs])
+    bones = torch.tensor([[body.joint_names.index(name) for name in pair] for pair in pairs])
     (start, end), (start_trust, end_trust) = (
         (values[:, [a for a, _ in ends]], values[:, [b for _, b in ends]]) for values in (guess, confidence * trust)
     )

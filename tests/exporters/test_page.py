@@ -154,7 +154,7 @@ def test_a_motion_file_dropped_on_the_page_plays(person, moves, page_file, tab, 
     path = tmp_path / f"mine.{writer}"
     track = moves["wave"]
     if writer == "bvh":
-        write_bvh(path, track.poses, track.fps, person.rest.joints[:24])
+        write_bvh(path, track.poses, track.fps, person.rest.smpl_joints)
     else:
         write_player_motion(path, track.poses, track.fps)
     open_page(tab, page_file, "?t=0&clip=turn")

@@ -23,7 +23,7 @@ def tall():
 
 
 def soles(track, rest):
-    joints = rest.joints[:24]
+    joints = rest.smpl_joints
     points = soles_of(joints, float(rest.vertices[:, 1].min()))
     return points.places(joint_transforms(joints, SMPL_PARENTS, track.poses))
 

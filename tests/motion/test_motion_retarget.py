@@ -37,7 +37,7 @@ def test_the_path_grows_with_the_legs(body):
     keep = Retargeting(facing="keep", feet="keep")
     motion = some_motion()
     there = retarget(motion, small, keep).poses.root_position
-    factor = leg_length(small.joints[:24]) / motion.leg_length
+    factor = leg_length(small.smpl_joints) / motion.leg_length
     torch.testing.assert_close(there, motion.track.poses.root_position * factor)
 
 
@@ -92,7 +92,7 @@ def test_sliding_feet_are_held_and_the_knees_do_not_pop(body):
     sliding = Motion("test", still_track(poses.rotations, poses.root_position + slide, 60.0), squat.leg_length)
     rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
     track = retarget(sliding, rest)
-    joints = rest.joints[:24]
+    joints = rest.smpl_joints
     places = soles_of(joints, float(rest.vertices[:, 1].min())).places(
         joint_transforms(joints, SMPL_PARENTS, track.poses)
     )

@@ -10,7 +10,7 @@ import pytest
 from avatar.errors import UsageError
 from avatar.novel_views.generator import Photo, View, ViewGenerator
 from avatar.novel_views.options import ViewOptions
-from avatar.novel_views.registry import GENERATORS, register, view_generator
+from avatar.novel_views.registry import GENERATORS, register_generator, view_generator
 
 
 class MirroredBack:
@@ -35,7 +35,7 @@ def mirrored_back(model: str, options: ViewOptions, device: str) -> ViewGenerato
 
 @pytest.fixture
 def registered() -> Iterator[None]:
-    register("mirror", mirrored_back)
+    register_generator("mirror", mirrored_back)
     yield
     del GENERATORS["mirror"]
 
@@ -57,4 +57,4 @@ def test_a_registered_generator_is_listed(registered: None) -> None:
 @pytest.mark.parametrize("kind", ["orbit", "none", "two words", ""])
 def test_a_kind_must_be_new_and_a_plain_name(kind: str) -> None:
     with pytest.raises(ValueError, match="cannot name a view generator"):
-        register(kind, mirrored_back)
+        register_generator(kind, mirrored_back)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from avatar.landmark_layouts import LAYOUTS
+from avatar.landmark_layouts import DETECTOR_LAYOUTS, LAYOUTS
 from avatar.observation.confidence import frame_weights, reweight_confidence
 from avatar.observation.detectors.flip_test import FlipTestDetector
 from avatar.observation.keyframes import select_keyframes, sharpest_per_segment, sharpness
@@ -32,7 +32,7 @@ def turning_person(frames: int = 40) -> tuple[np.ndarray, np.ndarray]:
     return flat, world
 
 
-@pytest.mark.parametrize("name", list(LAYOUTS))
+@pytest.mark.parametrize("name", DETECTOR_LAYOUTS)
 def test_mirroring_twice_changes_nothing(name):
     layout = LAYOUTS[name]
     mirror = np.array(layout.mirror)

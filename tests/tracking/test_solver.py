@@ -7,9 +7,9 @@ from dataclasses import replace
 import torch
 
 from avatar.body import load_body
+from avatar.body.joint_limits import joint_prior
 from avatar.body.skeleton import MIRROR
 from avatar.geometry import rotation_from_rotvec
-from avatar.tracking.joint_priors import joint_prior
 from avatar.tracking.kinematics import joint_points, move_points, pose_chain, surface_points
 from avatar.tracking.landmarks import landmark_points
 from avatar.tracking.problem import sole_vertices

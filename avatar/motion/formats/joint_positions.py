@@ -9,23 +9,25 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avatar.body.landmarks import point_offset
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.errors import AvatarError, UsageError
+from avatar.landmark_layouts import LAYOUTS, POINT_LAYOUTS
 from avatar.motion.bone_lengths import bone_vectors, chained
 from avatar.motion.foot_contact import walk_by_feet
 from avatar.motion.formats.container import Content
-from avatar.motion.formats.point_layouts import LAYOUTS, landmarks
 from avatar.motion.formats.smpl import rate
-from avatar.motion.ik import fit_landmarks
+from avatar.motion.ik import Landmarks, fit_landmarks
 from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, still_track, up_rotation
 from avatar.motion.skeletons import leg_length, model_rest
 from avatar.types import BodyPose
 
-DESCRIPTION = "3D joints (frames, joints, 3) as npy, npz, pkl or JSON; layouts " + ", ".join(LAYOUTS)
+DESCRIPTION = "3D joints (frames, joints, 3) as npy, npz, pkl or JSON; layouts " + ", ".join(POINT_LAYOUTS)
 
 KEYS = ("joints", "joints3d", "joints_3d", "keypoints_3d", "keypoints3d", "pred_keypoints_3d", "positions",
         "joint_positions", "poses_3d", "positions_3d", "skeleton", "skeleton_3d")  # fmt: skip
 MOST_POINTS = 1000
+BESIDE_WEIGHT = 0.3  # of points beside a joint, whose places on the body are rough
 
 
 def recognises(content: Content) -> bool:
@@ -55,10 +57,10 @@ def motion_from_points(
         UsageError: the layout is unknown or which way is up cannot be seen. AvatarError: too little is there.
     """
     layout = options.layout or _layout_of(content, points)
-    if layout not in LAYOUTS or len(LAYOUTS[layout]) > points.shape[1]:
+    if layout not in POINT_LAYOUTS or len(LAYOUTS[layout]) > points.shape[1]:
         raise UsageError(
             f"{content.path} has {points.shape[1]} points a frame, which is no layout called {layout!r}: "
-            f"--layout takes {', '.join(f'{k} ({len(v)})' for k, v in LAYOUTS.items())}."
+            f"--layout takes {', '.join(f'{name} ({len(LAYOUTS[name])})' for name in POINT_LAYOUTS)}."
         )
     chosen, riders, counts = landmarks(layout, 1.0)
     confidence = points[:, chosen, 3] if points.shape[2] == 4 else np.isfinite(points[:, chosen]).all(-1) * 1.0
@@ -77,6 +79,31 @@ def motion_from_points(
     ):
         pose = BodyPose(walk_by_feet(rest, pose), pose.rotations)
     return Motion(name, still_track(pose.rotations, pose.root_position, fps), leg_length(rest))
+
+
+def landmarks(layout: str, size: float) -> tuple[list[int], Landmarks, Float[Tensor, " m"]]:
+    """The points of a layout that constrain the body's joints.
+
+    Args:
+        layout: one of `POINT_LAYOUTS`.
+        size: of the body, relative to one of 1.7 m.
+
+    Returns:
+        Their positions in the layout, the joints and offsets they are attached to, and their weights.
+    """
+    chosen, joints, offsets, weights = [], [], [], []
+    for index, name in enumerate(LAYOUTS[layout].names):
+        if name in SMPL_JOINTS:
+            joint, offset, weight = name, (0.0, 0.0, 0.0), 1.0
+        elif (place := point_offset(name)) is not None:
+            (joint, offset), weight = place, BESIDE_WEIGHT
+        else:
+            continue
+        chosen.append(index)
+        joints.append(SMPL_JOINTS.index(joint))
+        offsets.append(offset)
+        weights.append(weight)
+    return chosen, Landmarks(torch.tensor(joints), torch.tensor(offsets) * size), torch.tensor(weights)
 
 
 def chosen_index(riders: Any, joint: str) -> int:
@@ -98,7 +125,7 @@ def _array(content: Content) -> np.ndarray | None:
 
 def _layout_of(content: Content, points: np.ndarray) -> str:
     """Told from the number of points; of the two with 17, Human3.6M starts between its points 1 and 4."""
-    fits = [name for name, names in LAYOUTS.items() if len(names) == points.shape[1]]
+    fits = [name for name in POINT_LAYOUTS if len(LAYOUTS[name]) == points.shape[1]]
     if len(fits) == 2:
         middle = points[:, 0, :3] - (points[:, 1, :3] + points[:, 4, :3]) / 2
         across = np.nanmedian(np.linalg.norm(points[:, 1, :3] - points[:, 4, :3], axis=-1))

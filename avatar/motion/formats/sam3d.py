@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from avatar.errors import AvatarError
+from avatar.landmark_layouts import LAYOUTS
 from avatar.motion.formats.container import Content
 from avatar.motion.formats.joint_positions import motion_from_points
-from avatar.motion.formats.point_layouts import LAYOUTS
 from avatar.motion.motion import Motion, ReadOptions
 
 DESCRIPTION = "SAM 3D Body results (npz, npy or pkl)"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from avatar.body import load_body, smpl_pose
+from avatar.body.skeleton import smpl_joint_indices
 from avatar.errors import AvatarError
 from avatar.motion.formats.container import Content
 from avatar.motion.formats.player_json import is_player_motion, parse_player_motion
@@ -34,7 +35,7 @@ def read(content: Content, options: ReadOptions) -> Motion:
     track = replace(
         track,
         poses=smpl_pose(track.poses),
-        confidence=track.confidence[:, :24],
+        confidence=track.confidence[:, smpl_joint_indices(track.confidence.shape[1])],
         cameras=None,
         instant=torch.arange(len(track)),
     )
