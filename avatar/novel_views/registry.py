@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from avatar.errors import UsageError
 from avatar.novel_views.generator import ViewGenerator
@@ -11,6 +11,7 @@ from avatar.novel_views.options import ViewOptions
 NONE = "none"
 
 
+@runtime_checkable
 class GeneratorFactory(Protocol):
     """Makes a generator for the MODEL of `--views KIND:MODEL` (a folder, a name on a hub, whatever it understands)."""
 
