@@ -18,7 +18,7 @@ import tyro
 from avatar.body import Body, load_body
 from avatar.datasets.capture import CaptureClip, load_capture
 from avatar.errors import AvatarError
-from avatar.evaluation.alignment import FoundPerson, nearest_frame
+from avatar.evaluation.alignment import EstimatedPerson, nearest_frame
 from avatar.evaluation.evaluate import evaluate_run
 from avatar.evaluation.oracle import oracle_track
 from avatar.io.files import atomic_write, read_json, write_json
@@ -91,7 +91,7 @@ def main(
     changed = {name: value for name, value in (("steps", steps), ("long_side", long_side)) if value is not None}
     settings = settings_for(truth.clip(clip).video, preset, {"device": "cpu", "train": changed}).resolved()
     source = RunFolder(found or out / "found")
-    observations, found_track = _found(source, truth.clip(clip), body)
+    observations, estimated_track = _found(source, truth.clip(clip), body)
     rows = []
     for number, way in enumerate(WAYS, start=1):
         if only and number not in only:
@@ -99,7 +99,7 @@ def main(
         run = RunFolder(out / f"way{number}")
         if not (run.folder / "evaluation.json").is_file():
             if not run.avatar.is_file():
-                _train(run, way, settings, truth.clip(clip), observations, source.observations, found_track, body)
+                _train(run, way, settings, truth.clip(clip), observations, source.observations, estimated_track, body)
             evaluate_run(run.folder, capture, clip)
         rows.append(_row(way, read_json(run.folder / "evaluation.json"), clip, list(truth.clips)))
     text = "\n".join(
@@ -139,7 +139,7 @@ def _train(
         given = replace(given, masks=ImageList(len(shown), lambda index: clip.masks[shown[index]]))
     start = found
     if way.true_joints:
-        start = oracle_track(FoundPerson(body, body.rest(found.betas), found), clip, shown)
+        start = oracle_track(EstimatedPerson(body, body.rest(found.betas), found), clip, shown)
     config = replace(settings.train, deform=way.deform, refine_poses=way.refine_poses)
     result = Trainer(given, start, body, config).run()
     run.folder.mkdir(parents=True, exist_ok=True)

@@ -76,9 +76,9 @@ def main(run: Annotated[Path, tyro.conf.Positional], seconds: float = 8.0) -> No
         seconds: how long to measure each.
     """
     from avatar.viewer.app import Viewer
-    from avatar.viewer.subject import open_subject
+    from avatar.viewer.session import open_session
 
-    viewer = Viewer(open_subject(run), port=8600)
+    viewer = Viewer(open_session(run), port=8600)
     viewer.store.set(playing=True, loop=True)
     viewer.start()
     ours, theirs = multiprocessing.Pipe()
@@ -86,7 +86,7 @@ def main(run: Annotated[Path, tyro.conf.Positional], seconds: float = 8.0) -> No
     process.start()
     while not viewer.server.get_clients():
         time.sleep(0.1)
-    print(f"{len(viewer.subject.avatar)} splats, torch with {torch.get_num_threads()} threads")
+    print(f"{len(viewer.session.avatar)} splats, torch with {torch.get_num_threads()} threads")
     time.sleep(4)
     print("rigid groups (the default while playing):", measure(viewer, ours, seconds))
     viewer.store.set(skeleton=True, mesh=True)
@@ -94,9 +94,9 @@ def main(run: Annotated[Path, tyro.conf.Positional], seconds: float = 8.0) -> No
     print("rigid groups, mesh and skeleton:         ", measure(viewer, ours, seconds))
     viewer.store.set(skeleton=False, mesh=False, playing=False)
     scrub(viewer, seconds, ours)
-    viewer.store.set(playing=True, drawing="pictures")
+    viewer.store.set(playing=True, drawing="images")
     time.sleep(2)
-    print("pictures rendered on the server:         ", measure(viewer, ours, seconds))
+    print("images rendered on the server:           ", measure(viewer, ours, seconds))
     ours.send("end")
     process.join()
     viewer.stop()
@@ -107,7 +107,7 @@ def scrub(viewer, seconds: float, pipe: Connection) -> None:
     from avatar.viewer.state import stepped
 
     stop = threading.Event()
-    frames = len(viewer.subject.clip(viewer.store.state.clip))
+    frames = len(viewer.session.clip(viewer.store.state.clip))
 
     def drag() -> None:
         while not stop.wait(1 / 30):

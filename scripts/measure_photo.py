@@ -14,7 +14,7 @@ import tyro
 from avatar.body import Body, load_body
 from avatar.body.skinning import joint_transforms
 from avatar.datasets.capture import CaptureClip, HeldOut, load_capture
-from avatar.evaluation.drive import LIMBS
+from avatar.evaluation.ground_truth import LIMBS
 from avatar.evaluation.targets import Placement
 from avatar.geometry import transform
 from avatar.io.files import write_json
@@ -32,7 +32,7 @@ from avatar.pipeline.view_selection import align_views, select_views
 from avatar.rendering.renderer import render
 from avatar.tracking.multiview import fit_views
 from avatar.training.trainer import Trainer
-from avatar.training.view_alignment import ViewAlignment
+from avatar.training.view_alignment import LearnedViews
 from avatar.types import BodyTrack
 
 MODES = ("none", "noisy", "aligned", "true")
@@ -101,7 +101,7 @@ def measure(
                 track, rough = fit_views(photo, images[0], rough, estimated, body, detector)
             known = len(images) if mode == "aligned" else len(images) + len(rough)
             fixed = torch.arange(len(images) + len(rough)) < known
-            alignment = ViewAlignment(box_center(posed_vertices(body, track)), fixed).to(settings.device)
+            alignment = LearnedViews(box_center(posed_vertices(body, track)), fixed).to(settings.device)
             together = photo_observations(photo, [*images, *rough])
             coarse = align_views(
                 together, assign_frames(track, together), body, alignment, training.config_for(len(together)),
@@ -143,10 +143,10 @@ def placed(body: Body, found: BodyTrack, source: CaptureClip, frame: int) -> Pla
     """How the two worlds hang together: through the photo's camera and one scale, from the limb joints."""
     assert found.cameras is not None
     joints = joint_transforms(body.rest(found.betas).joints, body.parents, body.complete(found.poses[0]))[:, :3, 3]
-    T_true, T_found = source.cameras.T_camera_world[frame], found.cameras.T_camera_world[0]
-    mine = transform(T_found, joints[list(body.smpl_index)])[list(LIMBS)]
-    true = transform(T_true, source.joints[frame])[list(LIMBS)]
-    return Placement(T_true, T_found, float((true * mine).sum() / (mine * mine).sum()))
+    T_true_camera, T_run_camera = source.cameras.T_camera_world[frame], found.cameras.T_camera_world[0]
+    mine = transform(T_run_camera, joints[list(body.smpl_index)])[list(LIMBS)]
+    true = transform(T_true_camera, source.joints[frame])[list(LIMBS)]
+    return Placement(T_true_camera, T_run_camera, float((true * mine).sum() / (mine * mine).sum()))
 
 
 @torch.no_grad()

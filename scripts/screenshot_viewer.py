@@ -38,13 +38,13 @@ def main(
     """
     from playwright.sync_api import sync_playwright
 
-    from avatar.motion.text.parse import pose_from_words
+    from avatar.motion.text.parse import parse_pose
     from avatar.types import BodyPose
     from avatar.viewer.app import Viewer
-    from avatar.viewer.subject import open_subject
+    from avatar.viewer.session import open_session
 
-    subject = open_subject(run)
-    viewer = Viewer(subject, port=8640)
+    session = open_session(run)
+    viewer = Viewer(session, port=8640)
     viewer.store.set(playing=False)
     viewer.start()
     out.mkdir(parents=True, exist_ok=True)
@@ -59,9 +59,9 @@ def main(
         settled(page)
         close_notice(page)
         take(page, out / "viewer.webp")
-        pose = pose_from_words("left arm level, right knee bent 60")
+        pose = parse_pose("left arm level, right knee bent 60")
         viewer.store.set(
-            edited=BodyPose(subject.pose(viewer.store.state).root_position, pose), handles="hands and feet"
+            edited=BodyPose(session.pose(viewer.store.state).root_position, pose), handles="hands and feet"
         )
         page.get_by_role("tab", name="Pose").click(force=True)
         take(page, out / "viewer-pose.webp")
@@ -76,7 +76,7 @@ def main(
         viewer.store.set(splats=True, mesh=False, skeleton=False, clip="walk", frame=20.0)
         page.get_by_role("tab", name="Export").click(force=True)
         take(page, out / "viewer-export.webp")
-        viewer.store.set(drawing="pictures", clip=next(iter(subject.clips)), frame=0.0)
+        viewer.store.set(drawing="images", clip=next(iter(session.clips)), frame=0.0)
         page.get_by_role("tab", name="Look").click(force=True)
         take(page, out / "viewer-server.webp")
         browser.close()

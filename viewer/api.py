@@ -8,7 +8,7 @@ from avatar.model.avatar import Avatar
 from avatar.types import BodyTrack
 from avatar.viewer.app import Viewer
 from avatar.viewer.clips import Source, builtin_clips, clip_of_track
-from avatar.viewer.subject import Subject
+from avatar.viewer.session import Session
 
 
 def view(
@@ -24,7 +24,7 @@ def view(
     """
     clips: dict[str, Source] = {name: clip_of_track(name, track) for name, track in (motions or {}).items()}
     clips |= builtin_clips(person)
-    viewer = Viewer(Subject(person, clips), port=port)
+    viewer = Viewer(Session(person, clips), port=port)
     print(f"look at it:  http://localhost:{viewer.port}", flush=True)
     viewer.start()
     if block:

@@ -14,25 +14,25 @@ from viser._messages import RemoveNotificationMessage
 
 from avatar.errors import AvatarError
 from avatar.types import Gaussians
+from avatar.viewer.auth import LOOPBACK, Auth, authenticated_server
 from avatar.viewer.body_layer import BodyLayer
 from avatar.viewer.camera_layer import CameraLayer
 from avatar.viewer.clips import TRAINING
 from avatar.viewer.compare_panel import compare_panel
 from avatar.viewer.export_panel import export_panel
 from avatar.viewer.gizmos import Gizmos
-from avatar.viewer.guard import LOOPBACK, Guard, guarded_server
 from avatar.viewer.look_panel import look_panel
-from avatar.viewer.pictures import PictureLayer
 from avatar.viewer.pose_panel import pose_panel
 from avatar.viewer.posing import pulled
+from avatar.viewer.server_images import ServerImageLayer
+from avatar.viewer.session import PosedState, Session
 from avatar.viewer.splat_layer import SplatLayer
 from avatar.viewer.state import Drag, Store, ViewState, advanced
-from avatar.viewer.subject import Moment, Subject
 from avatar.viewer.timeline_panel import add_keys, timeline_panel
 from avatar.viewer.uploads import limit_uploads
 
 logger = logging.getLogger("avatar")
-MOST_UPDATES = 30.0  # a second; browsers and networks gain nothing from more
+MAX_UPDATES = 30.0  # a second; browsers and networks gain nothing from more
 PANEL_UPDATES = 8.0  # a second, while a motion plays
 IDLE_SECONDS = 0.1
 BRAND = (36, 99, 235)
@@ -42,7 +42,7 @@ SOFTWARE_NOTICE = "webgl-software-rendering"  # its id in viser's client/src/Bro
 class Layer(Protocol):
     """A part of the scene that follows the state."""
 
-    def show(self, state: ViewState, moment: Moment) -> None:
+    def show(self, state: ViewState, posed: PosedState) -> None:
         """Bring this part of the scene to `state`, whose pose and look are `moment`."""
 
 
@@ -50,31 +50,31 @@ class Viewer:
     """Serves one avatar to any number of tabs, which all show the same state.
 
     Args:
-        subject: what to show.
+        session: what to show.
         host, port: where to listen; the next free port is taken when `port` is in use.
-        guard: what requests must show.
+        auth: what requests must show.
     """
 
-    def __init__(self, subject: Subject, host: str = "127.0.0.1", port: int = 8080, guard: Guard | None = None) -> None:
-        self.subject = subject
-        self.server = guarded_server(host, port, guard or Guard(), "avatar")
+    def __init__(self, session: Session, host: str = "127.0.0.1", port: int = 8080, auth: Auth | None = None) -> None:
+        self.session = session
+        self.server = authenticated_server(host, port, auth or Auth(), "avatar")
         limit_uploads(self.server)
-        self.store = Store(first_state(subject))
+        self.store = Store(first_state(session))
         self.updates = 0
         self._pulled: Drag | None = None
         self._panels_at = 0.0
         self._stop = threading.Event()
-        dress(self.server)
-        stand_before(self.server, subject.gaussians(subject.moment(self.store.state)))
+        configure_theme(self.server)
+        frame_subject(self.server, session.gaussians(session.posed_state(self.store.state)))
         scene, gui = self.server.scene, self.server.gui
         self.layers: list[Layer] = [
-            SplatLayer(self.server, subject),
-            BodyLayer(self.server, subject),
-            Gizmos(scene, self.store, subject),
-            CameraLayer(scene, subject),
+            SplatLayer(self.server, session),
+            BodyLayer(self.server, session),
+            Gizmos(scene, self.store, session),
+            CameraLayer(scene, session),
         ]
-        self.pictures = PictureLayer(self.server, subject)
-        self.panels = [timeline_panel(gui, self.store, subject)]
+        self.server_images = ServerImageLayer(self.server, session)
+        self.panels = [timeline_panel(gui, self.store, session)]
         tabs = gui.add_tab_group()
         for label, icon, panel in (
             ("Look", viser.Icon.EYE, look_panel),
@@ -83,8 +83,8 @@ class Viewer:
             ("Export", viser.Icon.DOWNLOAD, export_panel),
         ):
             with tabs.add_tab(label, icon):
-                self.panels.append(panel(gui, self.store, subject))
-        add_keys(gui, self.store, subject)
+                self.panels.append(panel(gui, self.store, session))
+        add_keys(gui, self.store, session)
         self.thread = threading.Thread(target=self._loop, name="viewer", daemon=True)
 
     @property
@@ -120,7 +120,7 @@ class Viewer:
                 self.store.set(message="This could not be drawn; the log says why.")
             drawn = state
             if state.playing:
-                time.sleep(max(0.0, 1 / MOST_UPDATES - (time.monotonic() - now)))
+                time.sleep(max(0.0, 1 / MAX_UPDATES - (time.monotonic() - now)))
             else:
                 self.store.wait(state, IDLE_SECONDS)
 
@@ -128,7 +128,7 @@ class Viewer:
         """Let time pass in the state."""
 
         def later(state: ViewState) -> ViewState:
-            clip = self.subject.clip(state.clip)
+            clip = self.session.clip(state.clip)
             return advanced(state, seconds, clip.fps, len(clip))
 
         self.store.change(later)
@@ -137,16 +137,16 @@ class Viewer:
     def _draw(self, state: ViewState, drawn: ViewState | None) -> None:
         """Bring scene and panels to `state`; pictures are looked after even when only a camera has moved."""
         if drawn is not None and state.betas != drawn.betas:
-            self.subject.reshape(state.betas)
-        moment = self.subject.moment(state)
+            self.session.reshape(state.betas)
+        posed = self.session.posed_state(state)
         if state is not drawn:
             for layer in self.layers:
-                layer.show(state, moment)
+                layer.show(state, posed)
             self.updates += 1
             self._show_panels(state)
             if drawn is None or (state.background, state.drawing) != (drawn.background, drawn.drawing):
                 self._fill_background(state)
-        self.pictures.show(state, moment)
+        self.server_images.show(state, posed)
 
     def _show_panels(self, state: ViewState) -> None:
         now = time.monotonic()
@@ -161,7 +161,7 @@ class Viewer:
         drag = state.drag
         if drag is None or drag is self._pulled:
             return state
-        avatar = self.subject.avatar
+        avatar = self.session.avatar
         pose = pulled(avatar.body, avatar.rest, drag.start, drag.joint, drag.target)
         self._pulled = drag
         self.store.change(lambda current: replace(current, edited=pose))
@@ -172,15 +172,15 @@ class Viewer:
             self.server.scene.set_background_image(np.full((4, 4, 3), state.background, np.uint8), format="png")
 
 
-def first_state(subject: Subject) -> ViewState:
+def first_state(session: Session) -> ViewState:
     """What a page shows at first: the filmed motion if there is one, drawn as suits the machine."""
-    clip = TRAINING if TRAINING in subject.clips else next(iter(subject.clips))
-    betas = tuple(subject.avatar.betas.detach().cpu().tolist())
-    cuda = subject.avatar.device.type == "cuda"
-    return ViewState(clip, betas, "pictures" if cuda else "splats", playing=len(subject.clip(clip)) > 1)
+    clip = TRAINING if TRAINING in session.clips else next(iter(session.clips))
+    betas = tuple(session.avatar.betas.detach().cpu().tolist())
+    cuda = session.avatar.device.type == "cuda"
+    return ViewState(clip, betas, "images" if cuda else "splats", playing=len(session.clip(clip)) > 1)
 
 
-def dress(server: viser.ViserServer) -> None:
+def configure_theme(server: viser.ViserServer) -> None:
     """Colours and places of the page; call this before a page is open, since its widgets are laid out anew."""
     server.gui.configure_theme(show_logo=False, show_share_button=False, brand_color=BRAND)
     server.gui.main_panel.dock_right()
@@ -196,7 +196,7 @@ def hide_software_notice(client: viser.ClientHandle) -> None:
     client.gui._websock_interface.queue_message(RemoveNotificationMessage(SOFTWARE_NOTICE))
 
 
-def stand_before(server: viser.ViserServer, gaussians: Gaussians) -> None:
+def frame_subject(server: viser.ViserServer, gaussians: Gaussians) -> None:
     """A first camera that sees the whole person from slightly aside."""
     low, high = gaussians.means.amin(0).cpu(), gaussians.means.amax(0).cpu()
     center, height = ((low + high) / 2).numpy(), float(high[1] - low[1])

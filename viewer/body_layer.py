@@ -8,11 +8,11 @@ from jaxtyping import Float
 
 from avatar.body.skinning import joint_transforms
 from avatar.geometry import quat_from_rotation
+from avatar.viewer.session import PosedState, Session
 from avatar.viewer.state import ViewState
-from avatar.viewer.subject import Moment, Subject
-from avatar.viewer.widgets import put
+from avatar.viewer.widgets import set_if_changed
 
-SEEN_THROUGH = 0.5  # opacity of the mesh when the skeleton in it shall be seen
+TRANSLUCENT = 0.5  # opacity of the mesh when the skeleton in it shall be seen
 SKIN = (176, 184, 196)
 BONE, JOINT, CHOSEN = (60, 110, 220), (40, 70, 160), (255, 140, 0)
 
@@ -20,18 +20,18 @@ BONE, JOINT, CHOSEN = (60, 110, 220), (40, 70, 160), (255, 140, 0)
 class BodyLayer:
     """Draws the body mesh (skinned in the browser) and the skeleton."""
 
-    def __init__(self, server: viser.ViserServer, subject: Subject) -> None:
-        self.server, self.scene, self.subject = server, server.scene, subject
+    def __init__(self, server: viser.ViserServer, session: Session) -> None:
+        self.server, self.scene, self.session = server, server.scene, session
         self.mesh: viser.MeshSkinnedHandle | None = None
         self.mesh_betas: tuple[float, ...] = ()
         self.bones: viser.LineSegmentsHandle | None = None
         self.joints: viser.PointCloudHandle | None = None
 
-    def show(self, state: ViewState, moment: Moment) -> None:
+    def show(self, state: ViewState, posed: PosedState) -> None:
         """Draw what `state` wants of the body."""
         if state.mesh or state.skeleton:
-            avatar = self.subject.avatar
-            full = avatar.body.complete(moment.pose.to(avatar.device))
+            avatar = self.session.avatar
+            full = avatar.body.complete(posed.pose.to(avatar.device))
             Ts = joint_transforms(avatar.rest.joints, avatar.body.parents, full).detach().cpu()
             quats, places = quat_from_rotation(Ts[:, :3, :3]).numpy(), Ts[:, :3, 3].numpy()
             with self.server.atomic():
@@ -41,7 +41,7 @@ class BodyLayer:
                     self._show_skeleton(state, places)
         if self.mesh is not None:
             self.mesh.visible = state.mesh
-            put(self.mesh, opacity=SEEN_THROUGH if state.skeleton else 1.0)
+            set_if_changed(self.mesh, opacity=TRANSLUCENT if state.skeleton else 1.0)
         for part in (self.bones, self.joints):
             if part is not None:
                 part.visible = state.skeleton
@@ -53,7 +53,7 @@ class BodyLayer:
             bone.wxyz, bone.position = quat, place
 
     def _new_mesh(self) -> viser.MeshSkinnedHandle:
-        body, rest = self.subject.avatar.body, self.subject.avatar.rest
+        body, rest = self.session.avatar.body, self.session.avatar.rest
         count = len(body.parents)
         return self.scene.add_mesh_skinned(
             "/mesh",
@@ -66,7 +66,7 @@ class BodyLayer:
         )
 
     def _show_skeleton(self, state: ViewState, places: Float[np.ndarray, "j 3"]) -> None:
-        parents = self.subject.avatar.body.parents
+        parents = self.session.avatar.body.parents
         ends = np.stack([places[[p, j]] for j, p in enumerate(parents) if p >= 0])
         colors = np.tile(np.array(JOINT, np.uint8), (len(places), 1))
         colors[state.joint] = CHOSEN

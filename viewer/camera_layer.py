@@ -11,19 +11,19 @@ from jaxtyping import Int, UInt8
 
 from avatar.geometry import invert_rigid, quat_from_rotation
 from avatar.types import Cameras
+from avatar.viewer.session import PosedState, Session
 from avatar.viewer.state import ViewState
-from avatar.viewer.subject import Moment, Subject
 
-SHOWN_CAMERAS = 12
+MAX_CAMERAS = 12
 SAME_PLACE = 0.05  # metres, or components of the rotation matrix
-PICTURE_SIDE = 200  # pixels of a frustum's picture
+THUMBNAIL_SIDE = 200  # pixels of a frustum's picture
 
 
 class CameraLayer:
     """Draws the ground, and evenly chosen training cameras; they are read from disk when first asked for."""
 
-    def __init__(self, scene: viser.SceneApi, subject: Subject) -> None:
-        self.scene, self.subject = scene, subject
+    def __init__(self, scene: viser.SceneApi, session: Session) -> None:
+        self.scene, self.session = scene, session
         self.grid = scene.add_grid(
             "/ground", infinite_grid=True, plane="xz", cell_size=0.25, section_size=1.0, fade_distance=9.0,
             cell_color=(205, 205, 210), section_color=(170, 170, 180), shadow_opacity=0.0,
@@ -31,7 +31,7 @@ class CameraLayer:
         self.cameras = self.scene.add_frame("/cameras", show_axes=False, visible=False)
         self.frustums: list[viser.CameraFrustumHandle] = []
 
-    def show(self, state: ViewState, moment: Moment) -> None:
+    def show(self, state: ViewState, posed: PosedState) -> None:
         """Show or hide the ground and the cameras."""
         self.grid.visible = state.ground
         if state.cameras and not self.frustums:
@@ -39,11 +39,11 @@ class CameraLayer:
         self.cameras.visible = state.cameras
 
     def _add_frustums(self) -> None:
-        track, observations = self.subject.track, self.subject.observations
+        track, observations = self.session.track, self.session.observations
         if track is None or track.cameras is None:
             return
         cameras = track.cameras
-        for index in apart(cameras, np.unique(np.linspace(0, len(cameras) - 1, SHOWN_CAMERAS).round().astype(int))):
+        for index in apart(cameras, np.unique(np.linspace(0, len(cameras) - 1, MAX_CAMERAS).round().astype(int))):
             wxyz, position = camera_place(cameras, index)
             picture = None if observations is None else smaller(observations.images[index])
             self.frustums.append(
@@ -85,7 +85,7 @@ def field_of_view(cameras: Cameras, index: int) -> float:
     return 2 * math.atan(cameras.height / 2 / float(cameras.K[index, 1, 1]))
 
 
-def smaller(picture: UInt8[np.ndarray, "h w 3"], side: int = PICTURE_SIDE) -> UInt8[np.ndarray, "h2 w2 3"]:
+def smaller(picture: UInt8[np.ndarray, "h w 3"], side: int = THUMBNAIL_SIDE) -> UInt8[np.ndarray, "h2 w2 3"]:
     """The picture with its long side scaled down to `side` pixels by averaging."""
     scale = side / max(picture.shape[:2])
     if scale >= 1:

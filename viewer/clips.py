@@ -20,7 +20,7 @@ from avatar.types import BodyPose, BodyTrack
 TRAINING = "as filmed"
 OWN_KINDS = ("pose-", "keyframes-")  # what the viewer's own files in a run begin with
 MOTION_SUFFIXES = (".npz", ".pkl", ".pt", ".bvh", ".json", ".smpl", ".glb", ".npy")
-MOST_BYTES = 50 * 2**20
+MAX_BYTES = 50 * 2**20
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +72,7 @@ def clip_of_file(path: Path, avatar: Avatar) -> Clip:
     Raises:
         AvatarError: it is broken or of no known format.
     """
-    from avatar.motion.formats.registry import load_motion
+    from avatar.motion import load_motion
     from avatar.motion.retarget import retarget
 
     return clip_of_track(path.name, retarget(load_motion(path), avatar.rest))
@@ -101,10 +101,10 @@ def clip_from_upload(name: str, content: bytes, avatar: Avatar) -> Clip:
     """A motion that a browser sent. Of the name it gave only harmless letters are kept, and no path.
 
     Raises:
-        AvatarError: it is larger than `MOST_BYTES`, broken, or of no known format.
+        AvatarError: it is larger than `MAX_BYTES`, broken, or of no known format.
     """
-    if len(content) > MOST_BYTES:
-        raise AvatarError(f"The file is larger than {MOST_BYTES // 2**20} MB.")
+    if len(content) > MAX_BYTES:
+        raise AvatarError(f"The file is larger than {MAX_BYTES // 2**20} MB.")
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(name).name)[-60:].lstrip(".-") or "motion"
     if Path(plain).suffix.lower() not in MOTION_SUFFIXES:
         raise AvatarError(f"{plain} is no motion file: they end in {', '.join(MOTION_SUFFIXES)}.")

@@ -14,11 +14,11 @@ from viser import Icon, uplot
 
 from avatar.model.avatar import Avatar
 from avatar.types import BodyPose, Gaussians
-from avatar.viewer.app import dress, stand_before
-from avatar.viewer.guard import Guard, guarded_server
+from avatar.viewer.app import configure_theme, frame_subject
+from avatar.viewer.auth import Auth, authenticated_server
 from avatar.viewer.posing import a_pose, on_the_floor
 from avatar.viewer.splat_layer import splat_arrays
-from avatar.viewer.widgets import on_press, put
+from avatar.viewer.widgets import on_press, set_if_changed
 
 UPDATE_SECONDS = 0.7
 PAUSE_LOOK_SECONDS = 0.1
@@ -34,7 +34,7 @@ class LivePreview:
     """
 
     def __init__(self, port: int = 8080, pose: BodyPose | None = None) -> None:
-        self.server = guarded_server("127.0.0.1", port, Guard(), "avatar, in training")
+        self.server = authenticated_server("127.0.0.1", port, Auth(), "avatar, in training")
         self.pose = pose
         self.paused = self.stopped = False
         self.last_update = 0.0
@@ -52,7 +52,7 @@ class LivePreview:
         return self.server.get_port()
 
     def _build(self) -> None:
-        dress(self.server)
+        configure_theme(self.server)
         gui = self.server.gui
         self.text = gui.add_markdown("The person is found and tracked first; then training begins …")
         nothing = np.zeros(1)
@@ -70,14 +70,14 @@ class LivePreview:
 
     def _set_paused(self, paused: bool) -> None:
         self.paused = paused
-        put(self.pause, label="Go on" if self.paused else "Pause")
-        put(self.pause, icon=Icon.PLAYER_PLAY if self.paused else Icon.PLAYER_PAUSE)
+        set_if_changed(self.pause, label="Go on" if self.paused else "Pause")
+        set_if_changed(self.pause, icon=Icon.PLAYER_PLAY if self.paused else Icon.PLAYER_PAUSE)
 
     def _stop(self) -> None:
         self.stopped = True
         self._set_paused(False)
-        put(self.pause, disabled=True)
-        put(self.stop_button, disabled=True, label="Stopped: the run is being finished …")
+        set_if_changed(self.pause, disabled=True)
+        set_if_changed(self.stop_button, disabled=True, label="Stopped: the run is being finished …")
 
     def after_step(self, step: int, avatar: Avatar, loss: float, psnr: float | None) -> bool:
         """Show the avatar from time to time; returns False when the person at the page wants to stop.
@@ -133,7 +133,7 @@ class LivePreview:
         self.server.flush()
         arrays = splat_arrays(gaussians)
         if self.splats is None:
-            stand_before(self.server, gaussians)
+            frame_subject(self.server, gaussians)
             self.splats = self.server.scene.add_gaussian_splats("/avatar", **vars(arrays))
         else:
             self.splats.set_gaussians(**vars(arrays))

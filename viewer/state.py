@@ -12,7 +12,7 @@ from avatar.types import BodyPose
 Handles = Literal["off", "joint", "hands and feet"]
 Colors = Literal["lit", "neutral", "observed"]
 Compare = Literal["off", "all three", "source", "avatar", "difference"]
-Drawing = Literal["splats", "pictures"]
+Drawing = Literal["splats", "images"]
 
 
 @dataclass(frozen=True)

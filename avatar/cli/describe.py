@@ -24,11 +24,10 @@ def describe(
         up: what points up in the file, if it cannot be told: y, z, -y or x.
         json: print the joint angles of the pose (at --time, or the first) as JSON instead.
     """
-    from avatar.motion.formats.registry import is_pose_file
     from avatar.motion.motion import ReadOptions
     from avatar.motion.retarget import Retargeting, resample
-    from avatar.motion.text.describe import words_of_pose
-    from avatar.motion.text.pose_file import pose_from_option, pose_json
+    from avatar.motion.text.describe import describe_pose
+    from avatar.motion.text.pose_file import is_pose_file, pose_from_option, pose_to_json
     from avatar.pipeline.motions import find_motion, motion_of_pose
 
     if is_pose_file(Path(motion)):
@@ -39,7 +38,7 @@ def describe(
     start = 0.0 if time is None else time
     track = resample(found.track, Retargeting(fps=1.0, start=start, end=last if time is None else start))
     if json:
-        print(pose_json(track.poses.rotations[0]))
+        print(pose_to_json(track.poses.rotations[0]))
         return
     for second, rotations in zip(track.times.tolist(), track.poses.rotations, strict=True):
-        print(f"{start + second:6.2f} s: {words_of_pose(rotations)}" if last > 0 else words_of_pose(rotations))
+        print(f"{start + second:6.2f} s: {describe_pose(rotations)}" if last > 0 else describe_pose(rotations))

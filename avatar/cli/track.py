@@ -48,7 +48,7 @@ def track(
 
     start = None
     if init is not None:
-        from avatar.motion.formats.registry import load_motion
+        from avatar.motion import load_motion
 
         start = load_motion(init).track
     model, options = load_body(body), TrackOptions(height, shape, focal)

@@ -31,13 +31,13 @@ def view(
     from avatar.errors import AvatarError
     from avatar.rendering.devices import resolve_device
     from avatar.viewer.app import Viewer, needs_token
-    from avatar.viewer.guard import Guard, new_token
-    from avatar.viewer.subject import open_subject
+    from avatar.viewer.auth import Auth, new_token
+    from avatar.viewer.session import open_session
 
     if token is None and (share or needs_token(host)):
         token = new_token()
-    subject = open_subject(run, resolve_device(device))
-    viewer = Viewer(subject, host, port, Guard(token))
+    subject = open_session(run, resolve_device(device))
+    viewer = Viewer(subject, host, port, Auth(token))
     query = "" if token is None else f"/?token={token}"
     shown = "localhost" if host in ("0.0.0.0", "::") else host
     print(f"look at it:  http://{shown}:{viewer.port}{query}", flush=True)

@@ -12,8 +12,7 @@ from avatar.datasets.protocols import protocol_named
 from avatar.errors import AvatarError, UsageError
 from avatar.evaluation.evaluate import report
 from avatar.evaluation.pose_fitting import STEPS, fit_pose
-from avatar.evaluation.targets import Target, Truth, view_angle
-from avatar.io.images import to_float
+from avatar.evaluation.targets import EvaluationTarget, Truth, view_angle
 from avatar.pipeline.finished_run import FinishedRun, open_run
 from avatar.runtime.progress import progress
 
@@ -61,7 +60,7 @@ def evaluate_dataset(
     return report(opened, targets, skipped, said, None, out or folder, backend, [rules.lpips], [rules.background])
 
 
-def targets_of(opened: FinishedRun, dataset: PosedDataset) -> list[Target]:
+def targets_of(opened: FinishedRun, dataset: PosedDataset) -> list[EvaluationTarget]:
     """The test pictures. Poses that training saw from its own camera keep the corrections that it found there.
 
     Raises:
@@ -75,7 +74,7 @@ def targets_of(opened: FinishedRun, dataset: PosedDataset) -> list[Target]:
         pose = poses[shot.pose] if row is None else opened.track.poses[int(opened.track.instant[row])]
         angle = view_angle(shot.camera, opened.cameras.T_camera_world[0], pose.root_position)
         group = "new poses" if row is None else "new views of seen poses"
-        targets.append(Target(group, shot.name, pose, shot.camera, _truth(shot), angle))
+        targets.append(EvaluationTarget(group, shot.name, pose, shot.camera, _truth(shot), angle))
     return targets
 
 
@@ -87,7 +86,9 @@ def _truth(shot: DatasetFrame) -> Truth:
     return read
 
 
-def _fitted(opened: FinishedRun, targets: list[Target], backend: str) -> tuple[list[Target], list[str]]:
+def _fitted(
+    opened: FinishedRun, targets: list[EvaluationTarget], backend: str
+) -> tuple[list[EvaluationTarget], list[str]]:
     fitted, skipped = [], []
     for target in progress(targets, "fitting test poses"):
         try:

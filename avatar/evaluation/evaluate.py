@@ -10,11 +10,11 @@ from avatar import __version__
 from avatar.datasets.capture import Capture, CaptureClip, load_capture
 from avatar.datasets.multicamera import is_multicamera, read_stations
 from avatar.errors import AvatarError, UsageError
-from avatar.evaluation.alignment import place
+from avatar.evaluation.alignment import align
 from avatar.evaluation.multicamera import station_targets
 from avatar.evaluation.report import table, write_page
-from avatar.evaluation.scores import BACKGROUNDS, NETS, Judged, judge, lpips_reasons, pose_scores, rows
-from avatar.evaluation.targets import Target, capture_targets, estimated_person, left_out_targets
+from avatar.evaluation.scores import BACKGROUNDS, NETS, ScoredTarget, lpips_reasons, pose_scores, rows, score_target
+from avatar.evaluation.targets import EvaluationTarget, capture_targets, estimated_person, held_out_targets
 from avatar.io.files import write_json
 from avatar.metrics.images import LpipsNet
 from avatar.pipeline.finished_run import FinishedRun, open_run
@@ -50,10 +50,10 @@ def evaluate_run(
         return evaluate_stations(opened, capture, clip, out or folder, backend)
     truth = None if capture is None else load_capture(capture)
     trained_on = None if truth is None else trained_clip(opened, truth, clip)
-    targets, skipped = left_out_targets(opened, trained_on)
+    targets, skipped = held_out_targets(opened, trained_on)
     joints: dict[str, Any] | None = None
     if truth is not None and trained_on is not None:
-        placement = place(estimated_person(opened), trained_on)
+        placement = align(estimated_person(opened), trained_on)
         more, lost = capture_targets(opened, truth, trained_on, placement, joints_alone)
         targets, skipped = targets + more, skipped + lost
         joints = pose_scores(opened, trained_on, placement)
@@ -90,8 +90,8 @@ def evaluate_stations(
     stations = read_stations(folder)
     capture = Capture(folder, {name: station.clip for name, station in stations.items()})
     trained_on = trained_clip(opened, capture, clip)
-    targets, skipped = left_out_targets(opened, None)
-    placement = place(estimated_person(opened), trained_on)
+    targets, skipped = held_out_targets(opened, None)
+    placement = align(estimated_person(opened), trained_on)
     for name, station in stations.items():
         if name != trained_on.name:
             more, lost = station_targets(opened, station, placement, out / f"observed_{name}")
@@ -107,7 +107,7 @@ def evaluate_stations(
 
 def report(
     opened: FinishedRun,
-    targets: Sequence[Target],
+    targets: Sequence[EvaluationTarget],
     skipped: Sequence[str],
     protocol: dict[str, Any],
     joints: dict[str, Any] | None,
@@ -119,11 +119,11 @@ def report(
     """Score all targets with these LPIPS networks on these backgrounds and write the files; see `evaluate_run`."""
     reasons = lpips_reasons(lpips)
     nets = [net for net, reason in reasons.items() if reason is None]
-    judged: list[Judged] = []
+    judged: list[ScoredTarget] = []
     skipped = list(skipped)
     for target in progress(targets, "comparing"):
         try:
-            judged.append(judge(target, opened, backend, nets, backgrounds))
+            judged.append(score_target(target, opened, backend, nets, backgrounds))
         except AvatarError as error:
             skipped.append(f"{target.group}, {target.name}: {error}")
     if not judged:
@@ -168,11 +168,11 @@ def trained_clip(opened: FinishedRun, capture: Capture, name: str | None) -> Cap
 
 def _heading(protocol: dict[str, Any]) -> str:
     fitted = "fitted" if protocol["test_poses_fitted"] else "not fitted"
-    rest = "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in protocol.items() if name in SAID)
+    rest = "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in protocol.items() if name in PRINTED)
     return f"protocol: {protocol['name']}; test poses: {fitted}; {rest}"
 
 
-SAID = (
+PRINTED = (
     "dataset", "masks", "masks_of_left_out_frames",
     "alignment", "driving", "split", "resolution", "background", "lpips_net",
     "poses", "published",

@@ -9,8 +9,7 @@ from torch import Tensor
 from avatar.datasets.multicamera import Station
 from avatar.datasets.posed import prepared
 from avatar.evaluation.alignment import Placement, nearest_frame
-from avatar.evaluation.targets import Target, Truth, view_angle
-from avatar.io.images import to_float
+from avatar.evaluation.targets import EvaluationTarget, Truth, view_angle
 from avatar.io.observations_file import load_observations
 from avatar.observation.video import observe
 from avatar.pipeline.finished_run import FinishedRun
@@ -19,7 +18,7 @@ from avatar.types import Observations
 
 def station_targets(
     opened: FinishedRun, station: Station, placement: Placement, folder: Path
-) -> tuple[list[Target], list[str]]:
+) -> tuple[list[EvaluationTarget], list[str]]:
     """The frames of one camera with the poses that the run found at the same moments.
 
     Args:
@@ -42,8 +41,10 @@ def station_targets(
             skipped.append(f"{name}: the run has no pose at that moment")
             continue
         pose = opened.track.poses[row]
-        angle = view_angle(camera, placement.T_found, pose.root_position)
-        targets.append(Target(f"seen by {clip.name}", name, pose, camera, _truth(seen, index, station), angle))
+        angle = view_angle(camera, placement.T_run_camera, pose.root_position)
+        targets.append(
+            EvaluationTarget(f"seen by {clip.name}", name, pose, camera, _truth(seen, index, station), angle)
+        )
     return targets, skipped
 
 

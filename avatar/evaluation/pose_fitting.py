@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from avatar.evaluation.targets import Target
+from avatar.evaluation.targets import EvaluationTarget
 from avatar.pipeline.finished_run import FinishedRun
 from avatar.rendering.renderer import render
 from avatar.training import losses
@@ -17,7 +17,7 @@ from avatar.types import BodyPose, BodyTrack
 STEPS = 50  # as many as GART takes for each picture
 
 
-def fit_pose(opened: FinishedRun, target: Target, backend: str, steps: int = STEPS) -> Target:
+def fit_pose(opened: FinishedRun, target: EvaluationTarget, backend: str, steps: int = STEPS) -> EvaluationTarget:
     """The target with its pose moved by Adam to fit its picture and mask; the avatar and the camera stay as they are.
 
     Raises:
@@ -40,14 +40,14 @@ def fit_pose(opened: FinishedRun, target: Target, backend: str, steps: int = STE
     rates = LearningRates()
     optimizer = torch.optim.Adam(
         [
-            {"params": [refinement.turns], "lr": rates.turns},
-            {"params": [refinement.shifts], "lr": rates.shifts},
+            {"params": [refinement.delta_rotvec], "lr": rates.delta_rotvec},
+            {"params": [refinement.delta_translation], "lr": rates.delta_translation},
         ]
     )
     for _ in range(steps):
         out = render(opened.avatar.pose(refinement.pose(0)), camera, backend)
         seen = losses.photometric_loss(out, rgb, mask, black)
         optimizer.zero_grad(set_to_none=True)
-        (seen.difference + seen.coverage).backward()
+        (seen.l1 + seen.mask).backward()
         optimizer.step()
     return replace(target, pose=refinement.refined().poses[0].to("cpu"))

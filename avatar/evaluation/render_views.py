@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 
 from avatar.datasets.capture import read_capture_cameras, read_capture_skeleton
 from avatar.errors import AvatarError, UsageError
-from avatar.evaluation.drive import drive
+from avatar.evaluation.ground_truth import retarget_ground_truth
 from avatar.evaluation.targets import Placement
 from avatar.io.camera_file import load_cameras
 from avatar.io.files import read_json, read_npz
@@ -92,7 +92,9 @@ def _poses(opened: FinishedRun, path: Path, placement: Placement | None) -> Body
     if "format" in read_npz(path):
         return load_track(path).poses
     truth = read_capture_skeleton(path)
-    return drive(opened.avatar.body, opened.avatar.rest, truth if placement is None else placement.skeleton(truth))
+    return retarget_ground_truth(
+        opened.avatar.body, opened.avatar.rest, truth if placement is None else placement.skeleton(truth)
+    )
 
 
 def pairs(shots: Shots, paired: bool) -> Iterator[tuple[str, int, int]]:

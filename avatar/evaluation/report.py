@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from avatar.evaluation.scores import BACKGROUNDS, Judged
+from avatar.evaluation.scores import BACKGROUNDS, ScoredTarget
 from avatar.io.files import atomic_write
 from avatar.metrics.images import BOX_MARGIN, LpipsNet
 
@@ -46,7 +46,7 @@ def table(rows: dict[str, dict[str, float]], reasons: Mapping[LpipsNet, str | No
     return "\n".join([*text, *notes])
 
 
-def write_page(path: Path, title: str, text: str, judged: Sequence[Judged]) -> None:
+def write_page(path: Path, title: str, text: str, judged: Sequence[ScoredTarget]) -> None:
     """One HTML file with everything in it: the table, then truth, avatar and difference of each picture."""
     ordered = sorted(judged, key=lambda one: _first(one, "psnr_box", "psnr") or 0.0)
     figures = "\n".join(_figure(one) for one in ordered)
@@ -62,7 +62,7 @@ def write_page(path: Path, title: str, text: str, judged: Sequence[Judged]) -> N
         temporary.write_text(content, encoding="utf-8")
 
 
-def _figure(one: Judged) -> str:
+def _figure(one: ScoredTarget) -> str:
     source = base64.b64encode(one.strip).decode()
     scores: dict[str, Any] = one.scores
     numbers = (("PSNR", _first(one, "psnr")), ("box", _first(one, "psnr_box")), ("IoU", scores.get("iou")))
@@ -72,7 +72,7 @@ def _figure(one: Judged) -> str:
     return f'<figure><img src="data:image/jpeg;base64,{source}" alt=""><figcaption>{caption}</figcaption></figure>'
 
 
-def _first(one: Judged, *scores: str) -> float | None:
+def _first(one: ScoredTarget, *scores: str) -> float | None:
     """The first of these scores that the picture has, on the first background that it was judged on."""
     names = (f"{score}_{background}" for score in scores for background in BACKGROUNDS)
     return next((one.scores[name] for name in names if name in one.scores), None)

@@ -15,8 +15,8 @@ from avatar.body.skinning import joint_transforms
 from avatar.datasets.capture import CaptureClip
 from avatar.evaluation.alignment import Placement
 from avatar.evaluation.comparison_strip import strip
-from avatar.evaluation.drive import HIPS, SCORED
-from avatar.evaluation.targets import SIDE_DEGREES, Target, estimated_person
+from avatar.evaluation.ground_truth import HIPS, SCORED
+from avatar.evaluation.targets import SIDE_DEGREES, EvaluationTarget, estimated_person
 from avatar.geometry import procrustes
 from avatar.metrics import images as metrics
 from avatar.metrics import poses as pose_metrics
@@ -30,10 +30,10 @@ FEET = [SMPL_JOINTS.index("left_foot"), SMPL_JOINTS.index("right_foot")]
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredTarget:
     """A target's scores, and what there is to look at on white (`strip`)."""
 
-    target: Target
+    target: EvaluationTarget
     scores: dict[str, float]
     strip: bytes
 
@@ -51,13 +51,13 @@ def lpips_reasons(nets: Sequence[metrics.LpipsNet] = NETS) -> dict[metrics.Lpips
 
 
 @torch.no_grad()
-def judge(
-    target: Target,
+def score_target(
+    target: EvaluationTarget,
     opened: FinishedRun,
     backend: str,
     nets: Sequence[metrics.LpipsNet],
     backgrounds: Sequence[str] = tuple(BACKGROUNDS),
-) -> Judged:
+) -> ScoredTarget:
     """Render one target and score it, composited over each background with its own coverage.
 
     Returns:
@@ -76,14 +76,14 @@ def judge(
         truth = rgb * alpha[..., None] + value * (1 - alpha[..., None])
         image = out.composite([value] * 3)[0].cpu().clamp(0, 1)
         pair[name] = (image, truth)
-        scores |= picture_scores(image, truth, nets, name)
+        scores |= image_scores(image, truth, nets, name)
         if box is not None:
-            scores |= picture_scores(image[box], truth[box], nets, f"box_{name}")
+            scores |= image_scores(image[box], truth[box], nets, f"box_{name}")
     image, truth = pair["white"] if "white" in pair else next(iter(pair.values()))
-    return Judged(target, scores, strip(truth, image))
+    return ScoredTarget(target, scores, strip(truth, image))
 
 
-def picture_scores(
+def image_scores(
     image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], nets: Sequence[metrics.LpipsNet], label: str
 ) -> dict[str, float]:
     """PSNR, SSIM and LPIPS of one pair, named `psnr_LABEL` and so on."""
@@ -91,12 +91,12 @@ def picture_scores(
     return scores | {f"lpips_{net}_{label}": metrics.lpips(image, truth, net) for net in nets}
 
 
-def rows(judged: Sequence[Judged]) -> dict[str, dict[str, float]]:
+def rows(judged: Sequence[ScoredTarget]) -> dict[str, dict[str, float]]:
     """Mean scores of each group, and of its parts nearer and farther than 90 degrees from the training camera."""
-    groups: dict[str, list[Judged]] = {}
+    groups: dict[str, list[ScoredTarget]] = {}
     for one in judged:
         groups.setdefault(one.target.group, []).append(one)
-    parts: dict[str, list[Judged]] = {}
+    parts: dict[str, list[ScoredTarget]] = {}
     for name, members in groups.items():
         parts[name] = members
         for side, keep in (
@@ -137,7 +137,7 @@ def pose_scores(opened: FinishedRun, clip: CaptureClip, placement: Placement) ->
     Ts[..., :3, 3] *= placement.scale
     truth = placement.points(clip.joints[frames]) * placement.scale
     found = Ts[..., :3, 3]
-    depth = placement.T_found[2, :3]
+    depth = placement.T_run_camera[2, :3]
     hips_off = (found[:, list(HIPS)] - truth[:, list(HIPS)]).mean(1)
     centred = Ts.clone()
     centred[..., :3, 3] -= hips_off[:, None]

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.datasets.capture import Capture, CaptureClip, HeldOut
-from avatar.evaluation.alignment import FoundPerson, Placement, calibrate, nearest_frame
-from avatar.evaluation.drive import drive
+from avatar.evaluation.alignment import EstimatedPerson, Placement, calibrate_offsets, nearest_frame
+from avatar.evaluation.ground_truth import retarget_ground_truth
 from avatar.geometry import invert_rigid
 from avatar.io.images import to_float
 from avatar.pipeline.finished_run import FinishedRun
@@ -25,7 +25,7 @@ Truth = Callable[[], tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]]
 
 
 @dataclass(frozen=True)
-class Target:
+class EvaluationTarget:
     """One picture to be judged.
 
     Attributes:
@@ -43,17 +43,17 @@ class Target:
     angle: float | None = None
 
 
-def estimated_person(opened: FinishedRun) -> FoundPerson:
+def estimated_person(opened: FinishedRun) -> EstimatedPerson:
     """The body of a run in the poses of its video.
 
     Raises:
         UsageError: the run's track has no cameras.
     """
     _ = opened.cameras  # refuses a track without them
-    return FoundPerson(opened.avatar.body, opened.avatar.rest, opened.track)
+    return EstimatedPerson(opened.avatar.body, opened.avatar.rest, opened.track)
 
 
-def left_out_targets(opened: FinishedRun, clip: CaptureClip | None) -> tuple[list[Target], list[str]]:
+def held_out_targets(opened: FinishedRun, clip: CaptureClip | None) -> tuple[list[EvaluationTarget], list[str]]:
     """The frames of the training clip that training left out.
 
     Args:
@@ -73,7 +73,9 @@ def left_out_targets(opened: FinishedRun, clip: CaptureClip | None) -> tuple[lis
             masks, row = clip.masks, frame
         instant = int(opened.track.instant[index])
         truth = _frame_truth(observations, index, masks, row)
-        targets.append(Target("left-out frames", name, opened.track.poses[instant], opened.cameras[index], truth))
+        targets.append(
+            EvaluationTarget("left-out frames", name, opened.track.poses[instant], opened.cameras[index], truth)
+        )
     return targets, skipped
 
 
@@ -87,42 +89,47 @@ def _frame_truth(observations: Observations, index: int, masks: Any, row: int) -
 
 def capture_targets(
     opened: FinishedRun, capture: Capture, clip: CaptureClip, placement: Placement, joints_alone: bool = False
-) -> tuple[list[Target], list[str]]:
+) -> tuple[list[EvaluationTarget], list[str]]:
     """All held-out pictures: seen poses with the pose that the run found, and all with the true skeleton's pose.
 
     Args:
         joints_alone: drive by the places of the true joints, though the capture tells more.
     """
     skipped = [f"{path.parent.name}/{path.name}: the file is missing" for path in capture.missing]
-    found = estimated_person(opened)
+    person = estimated_person(opened)
     true = {group: placement.skeleton(skeleton) for group, skeleton in capture.skeletons.items()}
     if joints_alone:
-        driven = {group: drive(found.body, found.rest, skeleton.joints_alone()) for group, skeleton in true.items()}
+        retargeted = {
+            group: retarget_ground_truth(person.body, person.rest, skeleton.joints_alone())
+            for group, skeleton in true.items()
+        }
     else:
-        places = calibrate(found, clip, placement)
-        driven = {group: drive(found.body, found.rest, skeleton, places) for group, skeleton in true.items()}
-    frames, found_poses = found.frames_of(clip), found.frame_poses
+        places = calibrate_offsets(person, clip, placement)
+        retargeted = {
+            group: retarget_ground_truth(person.body, person.rest, skeleton, places) for group, skeleton in true.items()
+        }
+    frames, estimated_poses = person.frames_of(clip), person.frame_poses
     targets = []
-    for picture in capture.held_out:
-        camera = placement.camera(picture.camera)
-        angle = view_angle(camera, placement.T_found, true[picture.group].joints[picture.pose, 0])
-        driven_pose = driven[picture.group][picture.pose]
-        group = _group(picture, clip)
-        if picture.clip == clip.name:
-            frame = frames.get(picture.frame if picture.frame is not None else -1)
+    for image in capture.held_out:
+        camera = placement.camera(image.camera)
+        angle = view_angle(camera, placement.T_run_camera, true[image.group].joints[image.pose, 0])
+        retargeted_pose = retargeted[image.group][image.pose]
+        group = _group(image, clip)
+        if image.clip == clip.name:
+            frame = frames.get(image.frame if image.frame is not None else -1)
             if frame is None:
-                skipped.append(f"{picture.name}: the run has no frame {picture.frame} of {clip.name}")
+                skipped.append(f"{image.name}: the run has no frame {image.frame} of {clip.name}")
             else:
-                pose = found_poses[frame]
-                targets.append(Target(f"{group}, found pose", picture.name, pose, camera, picture.picture, angle))
-        targets.append(Target(f"{group}, driven", picture.name, driven_pose, camera, picture.picture, angle))
+                pose = estimated_poses[frame]
+                targets.append(EvaluationTarget(f"{group}, found pose", image.name, pose, camera, image.picture, angle))
+        targets.append(EvaluationTarget(f"{group}, driven", image.name, retargeted_pose, camera, image.picture, angle))
     return targets, skipped
 
 
-def _group(picture: HeldOut, clip: CaptureClip) -> str:
-    if picture.clip is None:
+def _group(image: HeldOut, clip: CaptureClip) -> str:
+    if image.clip is None:
         return "novel poses"
-    return "novel views, seen poses" if picture.clip == clip.name else f"novel views of {picture.clip}"
+    return "novel views, seen poses" if image.clip == clip.name else f"novel views of {image.clip}"
 
 
 def view_angle(camera: Cameras, T_camera_world: Float[Tensor, "4 4"], person: Float[Tensor, " 3"]) -> float:

@@ -14,8 +14,8 @@ from avatar.body import smpl_pose
 from avatar.errors import AvatarError, UsageError
 from avatar.io.track_file import load_track
 from avatar.model.avatar import Avatar
-from avatar.motion.formats.registry import load_motion
-from avatar.motion.motion import Motion, ReadOptions, still_track
+from avatar.motion import load_motion
+from avatar.motion.motion import Motion, ReadOptions, uniform_track
 from avatar.motion.procedural import BUILTIN, builtin_motion
 from avatar.motion.retarget import Retargeting, retarget
 from avatar.motion.skeletons import leg_length, model_rest
@@ -63,7 +63,7 @@ def motion_of_video(path: Path) -> Motion:
         estimated, _ = track(observe(path, Path(folder)), body, TrackOptions())
     rotations = smpl_pose(estimated.poses).rotations.detach().cpu()
     root = estimated.poses.root_position.detach().cpu()
-    level = still_track(rotations, root, estimated.fps, estimated.confidence.cpu())
+    level = uniform_track(rotations, root, estimated.fps, estimated.confidence.cpu())
     return Motion("video", level, leg_length(body.rest(estimated.betas).joints))
 
 
@@ -72,7 +72,7 @@ def motion_of_pose(rotations: Float[Tensor, "24 3 3"], seconds: float = POSE_SEC
     frames = max(1, round(seconds * fps))
     rest = model_rest().float()
     return Motion(
-        "pose", still_track(rotations.expand(frames, 24, 3, 3), rest[:1].expand(frames, 3), fps), leg_length(rest)
+        "pose", uniform_track(rotations.expand(frames, 24, 3, 3), rest[:1].expand(frames, 3), fps), leg_length(rest)
     )
 
 

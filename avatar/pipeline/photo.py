@@ -29,7 +29,7 @@ from avatar.tracking.multiview import fit_views
 from avatar.tracking.options import TrackOptions
 from avatar.training.config import TrainConfig
 from avatar.training.inpainting import FACE, HEAD
-from avatar.training.view_alignment import ViewAlignment
+from avatar.training.view_alignment import LearnedViews
 from avatar.types import BodyTrack, LandmarkDetector, Observations, PosedImage
 
 STEPS_PER_FRAME = 300
@@ -122,7 +122,7 @@ def _add_views(
     rough = [placed_image(view, vertices, images[0].camera) for view in views]
     estimated, placed = fit_views(photo, images[0], rough, estimated, body, detector)
     fixed = torch.arange(len(images) + len(placed)) < len(images)
-    alignment = ViewAlignment(box_center(posed_vertices(body, estimated)), fixed).to(training.device)
+    alignment = LearnedViews(box_center(posed_vertices(body, estimated)), fixed).to(training.device)
     together = photo_observations(photo, [*images, *placed])
     config = training.config_for(len(together))
     result = align_views(

@@ -32,6 +32,15 @@ RENAMED = {
     "views": "novel_views.generator",
     "view_frames": "novel_views.frames",
     "view_offload": "novel_views.offload",
+    "train.renew_unseen": "train.resample_unobserved",
+    "train.reach": "train.offset_sigma",
+    "train.largest": "train.max_scale",
+    "train.weights.stiffness": "train.weights.offset_l2",
+    "train.weights.oversize": "train.weights.scale_limit",
+    "train.weights.thickness": "train.weights.flatness",
+    "train.weights.roughness": "train.weights.offset_smoothness",
+    "train.rates.turns": "train.rates.delta_rotvec",
+    "train.rates.shifts": "train.rates.delta_translation",
 }
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from avatar.tracking.multiview import LEAST_IOU
 from avatar.training.config import TrainConfig
 from avatar.training.inpainting import FACE
 from avatar.training.trainer import Trainer, TrainResult
-from avatar.training.view_alignment import ViewAlignment
+from avatar.training.view_alignment import LearnedViews
 from avatar.types import BodyPose, BodyTrack, Cameras, Observations, PosedImage
 
 ALIGN_ROUNDS = 120  # times that each view is shown while the views are aligned
@@ -31,7 +31,7 @@ def align_views(
     observations: Observations,
     track: BodyTrack,
     body: Body,
-    alignment: ViewAlignment,
+    alignment: LearnedViews,
     config: TrainConfig,
     device: str,
     backend: str,
@@ -51,14 +51,14 @@ def align_views(
         refine_poses=True,
         refine_start=0.2,
     )
-    return Trainer(observations, track, body, coarse, device, backend, views=alignment).run()
+    return Trainer(observations, track, body, coarse, device, backend, alignment=alignment).run()
 
 
 def select_views(
     images: Sequence[PosedImage],
     views: Sequence[PosedImage],
     result: TrainResult,
-    alignment: ViewAlignment,
+    alignment: LearnedViews,
     backend: str,
 ) -> tuple[list[PosedImage], list[str]]:
     """The views that agree with the photo, with aligned cameras and the photo's face, weighted by their agreement.
@@ -84,7 +84,7 @@ def select_views(
                 f"the view {view.name} does not show this person in this pose (overlap {iou:.2f}) and is not used"
             )
             continue
-        image = to_uint8(alignment.developed(to_float(view.image), index))
+        image = to_uint8(alignment.undo_exposure(to_float(view.image), index))
         azimuth = (camera_angles(camera.T_camera_world[0], center)[0] - photo_azimuth + 180) % 360 - 180
         image, trust = repaired(image, camera, surface, photo, photo_depth, azimuth)
         agreement = min(1.0, (iou - LEAST_IOU) / (FULL_IOU - LEAST_IOU) + 0.2)

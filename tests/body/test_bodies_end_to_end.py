@@ -17,7 +17,7 @@ from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.settings import Settings
 from avatar.training.config import TrainConfig
 from avatar.viewer.app import Viewer
-from avatar.viewer.subject import open_subject
+from avatar.viewer.session import open_session
 
 from .made_up_bodies import JOINTS, made_up_person
 
@@ -67,7 +67,7 @@ def test_a_body_file_through_everything(observed, tmp_path, kind, capsys):
         avatar_command("export", run.folder, "--ply", tmp_path / "b.ply", "--shape", "weight=0.4")
     assert end.value.code == 2 and "has no words" in capsys.readouterr().err
 
-    subject = open_subject(run.folder)
+    subject = open_session(run.folder)
     viewer = Viewer(subject, port=18731)
     viewer.start()
     try:

@@ -16,7 +16,7 @@ from avatar.datasets.protocols import PROTOCOLS
 from avatar.errors import AvatarError, UsageError
 from avatar.evaluation.benchmarks import evaluate_dataset, targets_of
 from avatar.evaluation.pose_fitting import fit_pose
-from avatar.evaluation.scores import judge
+from avatar.evaluation.scores import score_target
 from avatar.pipeline.dataset import dataset_training_data
 from avatar.pipeline.finished_run import open_run
 from avatar.pipeline.run_folder import RunFolder
@@ -36,7 +36,7 @@ def test_the_avatar_that_a_dataset_shows_is_where_its_cameras_see_it(made_up, pr
     opened = open_run(run)
     targets = targets_of(opened, divided)
     for target in (targets[0], targets[-1]):
-        scores = judge(target, opened, "auto", (), (PROTOCOLS[protocol].background,)).scores
+        scores = score_target(target, opened, "auto", (), (PROTOCOLS[protocol].background,)).scores
         assert scores["iou"] > 0.83, scores  # pictures are small and masks hard
         assert scores[f"psnr_{PROTOCOLS[protocol].background}"] > 20
     assert opened.track.poses.rotations[:, 0, 1, 1].mean() > 0.9  # people stand upright in our world
@@ -65,7 +65,7 @@ def test_fitting_mends_a_test_pose_and_nothing_else(made_up):
     before = {name: value.clone() for name, value in opened.avatar.state_dict().items()}
     moved = replace(target, pose=BodyPose(target.pose.root_position + 0.03, target.pose.rotations))
     fitted = fit_pose(opened, moved, "auto", steps=40)
-    wrong, mended = (judge(one, opened, "auto", (), ("white",)).scores["psnr_white"] for one in (moved, fitted))
+    wrong, mended = (score_target(one, opened, "auto", (), ("white",)).scores["psnr_white"] for one in (moved, fitted))
     assert mended > wrong + 2
     assert torch.equal(fitted.camera.T_camera_world, target.camera.T_camera_world)
     assert all(torch.equal(before[name], value) for name, value in opened.avatar.state_dict().items())

@@ -9,7 +9,7 @@ from plyfile import PlyData
 from avatar.cli.main import main
 from avatar.exporters.linear_correctives import deformation, fit_correctives
 from avatar.io.track_file import save_track
-from avatar.motion.formats.registry import load_motion
+from avatar.motion import load_motion
 
 
 @pytest.fixture(scope="module")

@@ -76,7 +76,7 @@ def scene():
 def test_the_chain_from_weights_to_an_avatar(weights, scene, monkeypatch):
     from avatar.novel_views.sv3d import OrbitViews
     from avatar.pipeline import view_selection
-    from avatar.training.view_alignment import ViewAlignment
+    from avatar.training.view_alignment import LearnedViews
 
     body, track, photo, vertices = scene
     generator = OrbitViews(str(weights), "cpu", frames=4, steps=2, offload=True)
@@ -93,7 +93,7 @@ def test_the_chain_from_weights_to_an_avatar(weights, scene, monkeypatch):
     training = PhotoTraining(train, "cpu", "cpu")
     images = [PosedImage(photo.images[0], photo.masks[0], track.cameras[0])]
     placed = [placed_image(view, vertices, track.cameras[0]) for view in views]
-    alignment = ViewAlignment(box_center(vertices), torch.arange(4) < 1)
+    alignment = LearnedViews(box_center(vertices), torch.arange(4) < 1)
     together = photo_observations(photo, [*images, *placed])
     config = training.config_for(len(together))
     coarse = view_selection.align_views(together, assign_frames(track, together), body, alignment, config, "cpu", "cpu")

@@ -9,14 +9,14 @@ import numpy as np
 from PIL import Image
 
 from avatar.viewer.app import Viewer
-from avatar.viewer.guard import Guard
-from avatar.viewer.subject import open_subject
+from avatar.viewer.auth import Auth
+from avatar.viewer.session import open_session
 
 from .webpage import Page, new_tab, shirt
 
 
 def test_the_page_opens_only_with_the_token(run_folder: Path, browser: Any) -> None:
-    viewer = Viewer(open_subject(run_folder), port=8780, guard=Guard("secret"))
+    viewer = Viewer(open_session(run_folder), port=8780, auth=Auth("secret"))
     viewer.start()
     tab, _ = new_tab(browser, viewer.port)
     assert "token" in tab.inner_text("body")
@@ -48,10 +48,10 @@ def test_steps_and_scrubs(page: Page) -> None:
     page.tab.keyboard.press(",")
     page.tab.keyboard.press(",")
     assert page.until(lambda: page.viewer.store.state.frame == 2.0)
-    front = page.picture()
+    front = page.screenshot()
     page.type_into("Frame", 12)
     assert page.until(lambda: page.viewer.store.state.frame == 12.0)
-    assert page.until(lambda: np.abs(page.picture() - front).max(-1).sum() > 200)
+    assert page.until(lambda: np.abs(page.screenshot() - front).max(-1).sum() > 200)
 
 
 def test_a_slider_moves_the_arm(page: Page) -> None:
@@ -67,7 +67,7 @@ def test_a_slider_moves_the_arm(page: Page) -> None:
 
 def arm_pixels(page: Page) -> tuple[int, int]:
     """Shirt pixels left and right of the trunk, at the height of the shoulders in a T-pose."""
-    red = shirt(page.picture())
+    red = shirt(page.screenshot())
     rows = np.flatnonzero(red.any(1))
     if len(rows) < 10:
         return 0, 0
@@ -84,7 +84,7 @@ def level_arms(page: Page) -> int:
 def test_a_motion_loads(page: Page, tmp_path: Path) -> None:
     from avatar.io.track_file import save_track
 
-    track = page.viewer.subject.track
+    track = page.viewer.session.track
     assert track is not None
     save_track(track, tmp_path / "borrowed.npz")
     with page.tab.expect_file_chooser() as chooser:
@@ -132,7 +132,7 @@ def test_a_lost_connection_comes_back(page: Page) -> None:
     page.viewer.server._websock_server.disconnect_all_clients()
     # A tab that comes back is a new client.
     assert page.until(lambda: len(set(page.viewer.server.get_clients()) - before) == 1)
-    assert page.until(lambda: shirt(page.picture()).sum() > 500)
+    assert page.until(lambda: shirt(page.screenshot()).sum() > 500)
 
 
 def test_the_page_met_no_errors(page: Page) -> None:

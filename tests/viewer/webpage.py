@@ -28,7 +28,7 @@ class Page:
     viewer: Viewer
     errors: list[str]
 
-    def picture(self) -> np.ndarray:
+    def screenshot(self) -> np.ndarray:
         """The scene without the panel."""
         shot = np.asarray(Image.open(io.BytesIO(self.tab.screenshot())).convert("RGB")).astype(np.float32) / 255
         return shot[:, : WIDTH - PANEL]

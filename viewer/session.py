@@ -18,14 +18,14 @@ from avatar.viewer.clips import TRAINING, Clip, Source, builtin_clips, clip_of_t
 from avatar.viewer.state import Colors, ViewState
 
 # Splats that are left out are replaced by larger neighbours, so that no holes open.
-MOST_GROWTH = 2.5
+MAX_GROWTH = 2.5
 # So many splats cover each other, in effect: with this exponent the whole person is about as solid as was asked for.
 LAYERS = 3
 SHADE = 0.4
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
+class PosedState:
     """The avatar in one pose and look, whatever it is seen from. Two moments are the same only if identical (`is`)."""
 
     pose: BodyPose
@@ -35,17 +35,17 @@ class Moment:
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
-    """A moment, and what of the state it was made from."""
+class _CachedState:
+    """A posed, and what of the state it was made from."""
 
     clip: Clip
     edited: BodyPose | None
     values: tuple[Any, ...]
-    moment: Moment
+    posed: PosedState
 
 
 @dataclass
-class Subject:
+class Session:
     """An avatar with its motions. Methods may be called from any thread.
 
     Attributes:
@@ -60,8 +60,8 @@ class Subject:
     track: BodyTrack | None = None
     observations: Observations | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
-    _moment: _Asked | None = None
-    _posed: tuple[Moment, Gaussians] | None = None
+    _cached: _CachedState | None = None
+    _posed: tuple[PosedState, Gaussians] | None = None
 
     def clip(self, name: str) -> Clip:
         """A motion by name, read now if it was not yet.
@@ -83,36 +83,36 @@ class Subject:
 
     def pose(self, state: ViewState) -> BodyPose:
         """The pose that a state shows."""
-        return self.moment(state).pose
+        return self.posed_state(state).pose
 
-    def moment(self, state: ViewState) -> Moment:
+    def posed_state(self, state: ViewState) -> PosedState:
         """What a state shows; the very same object as before while none of it changes."""
         clip = self.clip(state.clip)
         frame = min(max(round(state.frame), 0), len(clip) - 1)
         values = (frame, state.on_spot, state.colors, state.detail, state.opacity, state.betas)
         with self.lock:
-            last = self._moment
+            last = self._cached
             # Motions and poses by identity: tensors have no equality that fits a condition.
             if last is None or last.clip is not clip or last.edited is not state.edited or last.values != values:
                 pose = state.edited or self.shown(state).poses[frame]
-                moment = Moment(pose, state.colors, state.detail, state.opacity)
-                self._moment = last = _Asked(clip, state.edited, values, moment)
-            return last.moment
+                posed = PosedState(pose, state.colors, state.detail, state.opacity)
+                self._cached = last = _CachedState(clip, state.edited, values, posed)
+            return last.posed
 
     @torch.no_grad()
-    def gaussians(self, moment: Moment) -> Gaussians:
-        """The splats of a moment."""
+    def gaussians(self, posed: PosedState) -> Gaussians:
+        """The splats of a posed."""
         with self.lock:
-            if self._posed is not None and self._posed[0] is moment:
+            if self._posed is not None and self._posed[0] is posed:
                 return self._posed[1]
             avatar = self.avatar
-            gaussians = avatar.pose(moment.pose.to(avatar.device), lit=moment.colors == "lit").detach()
-            if moment.colors == "observed":
+            gaussians = avatar.pose(posed.pose.to(avatar.device), lit=posed.colors == "lit").detach()
+            if posed.colors == "observed":
                 # Some of the own brightness stays in, so that face and folds are still made out.
                 shade = SHADE + (1 - SHADE) * gaussians.colors.mean(-1, keepdim=True).clamp(0, 1)
                 gaussians = replace(gaussians, colors=heat(avatar.observed) * shade)
-            gaussians = replace(gaussians, opacities=gaussians.opacities * moment.opacity**LAYERS)
-            self._posed = (moment, self.thinned(gaussians, moment.detail))
+            gaussians = replace(gaussians, opacities=gaussians.opacities * posed.opacity**LAYERS)
+            self._posed = (posed, self.thinned(gaussians, posed.detail))
             return self._posed[1]
 
     def drawn(self, detail: float) -> Int[Tensor, " kept"]:
@@ -131,7 +131,7 @@ class Subject:
         if detail >= 1:
             return gaussians
         kept = self.drawn(detail)
-        growth = min(detail**-0.5, MOST_GROWTH)
+        growth = min(detail**-0.5, MAX_GROWTH)
         return Gaussians(
             gaussians.means[kept], gaussians.quats[kept], gaussians.scales[kept] * growth,
             gaussians.opacities[kept], gaussians.colors[kept],
@@ -144,8 +144,8 @@ class Subject:
             self._posed = None
 
 
-def open_subject(folder: Path, device: str = "cpu") -> Subject:
-    """Read a run's avatar, its track and images if the run has them, and all its motions.
+def open_session(folder: Path, device: str = "cpu") -> Session:
+    """Read a run's avatar, its track and pictures if they are there, and all its motions.
 
     Raises:
         UsageError: the folder holds no finished avatar.
@@ -159,7 +159,7 @@ def open_subject(folder: Path, device: str = "cpu") -> Subject:
     if track is not None:
         clips[TRAINING] = clip_of_track(TRAINING, track)
     clips.update(file_clips(folder / "motions", avatar) | builtin_clips(avatar))
-    return Subject(avatar, clips, folder, track, observations)
+    return Session(avatar, clips, folder, track, observations)
 
 
 def heat(values: Float[Tensor, " n"]) -> Float[Tensor, "n 3"]:

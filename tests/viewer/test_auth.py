@@ -12,7 +12,8 @@ import viser
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from avatar.viewer.guard import Guard, guarded_server, new_token
+from avatar.errors import UsageError
+from avatar.viewer.auth import Auth, authenticated_server, check_address, new_token
 from avatar.viewer.uploads import limit_uploads
 
 SUBPROTOCOL = [f"viser-v{viser.__version__}"]
@@ -20,14 +21,14 @@ SUBPROTOCOL = [f"viser-v{viser.__version__}"]
 
 @pytest.fixture(scope="module")
 def locked() -> Iterator[int]:
-    server = guarded_server("127.0.0.1", 8790, Guard("secret", "cookie"), "test")
+    server = authenticated_server("127.0.0.1", 8790, Auth("secret", "cookie"), "test")
     yield server.get_port()
     server.stop()
 
 
 @pytest.fixture(scope="module")
 def local() -> Iterator[viser.ViserServer]:
-    server = guarded_server("127.0.0.1", 8795, Guard(), "test")
+    server = authenticated_server("127.0.0.1", 8795, Auth(), "test")
     yield server
     server.stop()
 
@@ -87,9 +88,19 @@ def test_no_path_leads_out(local: viser.ViserServer, path: str) -> None:
 
 
 def test_a_taken_port_gives_the_next_one(locked: int) -> None:
-    second = guarded_server("127.0.0.1", locked, Guard(), "test")
+    second = authenticated_server("127.0.0.1", locked, Auth(), "test")
     assert second.get_port() > locked
     second.stop()
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 0), ("127.0.0.1", 99999), ("203.0.113.9", 8080)])
+def test_an_address_that_cannot_be_served_is_refused_in_one_sentence(host: str, port: int) -> None:
+    with pytest.raises(UsageError, match=r"^The (port|host) [^\n]*\.$"):
+        authenticated_server(host, port, Auth(), "test")
+
+
+def test_a_port_in_use_passes(locked: int) -> None:
+    check_address("127.0.0.1", locked)
 
 
 def test_tokens_differ() -> None:
@@ -97,7 +108,7 @@ def test_tokens_differ() -> None:
 
 
 def test_uploads_that_are_too_large_are_forgotten(local: viser.ViserServer) -> None:
-    limit_uploads(local, most_bytes=1000)
+    limit_uploads(local, max_bytes=1000)
     button = local.gui.add_upload_button("file")
     running = local.gui._current_file_upload_states
 

@@ -22,41 +22,43 @@ LIMBS = tuple(
 SCORED = (*LIMBS, SMPL_JOINTS.index("neck"))
 HIPS = LIMBS[:2]
 # Each rig puts these where it likes, up to 11 cm apart.
-OWN_TO_EACH_RIG = tuple(
+RIG_SPECIFIC = tuple(
     SMPL_JOINTS.index(name) for name in ("pelvis", "spine1", "spine2", "spine3", "left_collar", "right_collar", "head")
 )
 # In joints that skeletons define a little otherwise, against 1 in the rest.
 TRUST = {"hip": 0.2, "knee": 0.5, "elbow": 0.5, "foot": 0.5, "hand": 0.5}
-UNTOLD_TRUST = 0.1  # in joints that are each rig's own, where nothing tells how this rig has them
-PLACE_SPREAD = 0.012  # m, how far apart skeletons put a joint, along each axis
-OWN_SPREAD = 0.05  # m, the same for joints that are each rig's own
-HELD_ERROR = 0.01  # m, by which found poses err alike in all frames, so that their spread does not show it
+UNKNOWN_RIG_TRUST = 0.1  # in joints that are each rig's own, where nothing tells how this rig has them
+JOINT_SPREAD = 0.012  # m, how far apart skeletons put a joint, along each axis
+RIG_SPREAD = 0.05  # m, the same for joints that are each rig's own
+SYSTEMATIC_ERROR = 0.01  # m, by which found poses err alike in all frames, so that their spread does not show it
 
 
-def drive(body: Body, rest: RestBody, truth: Skeleton, places: Float[Tensor, "24 3"] | None = None) -> BodyPose:
+def retarget_ground_truth(
+    body: Body, rest: RestBody, truth: Skeleton, places: Float[Tensor, "24 3"] | None = None
+) -> BodyPose:
     """Poses of a body that follow another skeleton's, as far as skeletons mean the same by a joint.
 
     Knees and elbows may slide along the limb by a centimetre or two, hips are wider apart in some skeletons than in
     others: they count less. Pelvis, spine, collars and head are compared at the places where the T-pose of the true
-    skeleton has them (`own_places`), or count hardly at all; all joints where `places` has them, if given. Where the
+    skeleton has them (`rig_offsets`), or count hardly at all; all joints where `places` has them, if given. Where the
     true rotations are told, joints are held to them loosely: places say nothing of the head's turn and of twists,
     and little where joints are defined otherwise.
 
     Args:
         rest: the body of the person.
         truth: the poses, in the body's size; they need not follow one another.
-        places: where the true joints lie from the body's, in the frames of its bones (`calibrated_places`), metres.
+        places: where the true joints lie from the body's, in the frames of its bones (`calibrated_offsets`), metres.
     """
     own = smpl_joints(body, rest)
     trust = torch.tensor([TRUST.get(name.split("_")[-1], 1.0) for name in SMPL_JOINTS])
     if truth.rest_joints is None and places is None:
-        trust[list(OWN_TO_EACH_RIG)] = UNTOLD_TRUST
-    points = Landmarks(torch.arange(len(own)), own_places(own, truth.rest_joints) if places is None else places)
+        trust[list(RIG_SPECIFIC)] = UNKNOWN_RIG_TRUST
+    points = Landmarks(torch.arange(len(own)), rig_offsets(own, truth.rest_joints) if places is None else places)
     trusts = trust.expand(len(truth), -1)
     return fit_landmarks(own, SMPL_PARENTS, points, truth.joints, trusts, sequence=False, turns=truth.rotations)
 
 
-def own_places(own: Float[Tensor, "24 3"], true: Float[Tensor, "24 3"] | None) -> Float[Tensor, "24 3"]:
+def rig_offsets(own: Float[Tensor, "24 3"], true: Float[Tensor, "24 3"] | None) -> Float[Tensor, "24 3"]:
     """Where the joints that are each rig's own lie from the body's in the T-pose, metres; nowhere else if not told.
 
     The trunks are laid over each other by their four corners, hips and shoulders; only shifted, since a T-pose
@@ -67,32 +69,32 @@ def own_places(own: Float[Tensor, "24 3"], true: Float[Tensor, "24 3"] | None) -
     corners = [joint for joint in LIMBS if SMPL_JOINTS[joint].endswith(("hip", "shoulder"))]
     apart = (true - true[corners].mean(0)) - (own - own[corners].mean(0))
     offsets = torch.zeros_like(own)
-    offsets[list(OWN_TO_EACH_RIG)] = apart[list(OWN_TO_EACH_RIG)]
+    offsets[list(RIG_SPECIFIC)] = apart[list(RIG_SPECIFIC)]
     offsets[list(HIPS), 0] = apart[list(HIPS), 0]
     return offsets
 
 
-def calibrated_places(body: Body, rest: RestBody, poses: BodyPose, truth: Skeleton) -> Float[Tensor, "24 3"]:
+def calibrated_offsets(body: Body, rest: RestBody, poses: BodyPose, truth: Skeleton) -> Float[Tensor, "24 3"]:
     """Where the true joints lie from the body's, in the frames of its bones, as far as found poses tell; metres.
 
-    The mean of a normal distribution after it was seen: before, joints lie where `own_places` puts them, give or take
-    `PLACE_SPREAD`; what is seen errs by its spread over the frames, by what differs between the sides of the body,
-    and by `HELD_ERROR`. Frames err alike, so that many of them tell no more than a few.
+    The mean of a normal distribution after it was seen: before, joints lie where `rig_offsets` puts them, give or take
+    `JOINT_SPREAD`; what is seen errs by its spread over the frames, by what differs between the sides of the body,
+    and by `SYSTEMATIC_ERROR`. Frames err alike, so that many of them tell no more than a few.
 
     Args:
         poses: found in the frames that `truth` is of, a pose a frame.
     """
     own = smpl_joints(body, rest)
-    before = own_places(own, truth.rest_joints)
-    before_spread = torch.full((len(own), 1), PLACE_SPREAD)
+    before = rig_offsets(own, truth.rest_joints)
+    before_spread = torch.full((len(own), 1), JOINT_SPREAD)
     if truth.rest_joints is None:
-        before_spread[list(OWN_TO_EACH_RIG)] = OWN_SPREAD
+        before_spread[list(RIG_SPECIFIC)] = RIG_SPREAD
     Ts = joint_transforms(rest.joints, body.parents, body.complete(poses))[:, list(body.smpl_index)]
     seen = (Ts[..., :3, :3].mT @ (truth.joints - Ts[..., :3, 3])[..., None]).squeeze(-1)
     middle = seen.median(0).values
     mirrored = middle[list(MIRROR)] * torch.tensor([-1.0, 1.0, 1.0])
     error = seen.var(0, correction=0) + ((middle - mirrored) / 2).square()
-    error = (error + error[list(MIRROR)]).mean(-1, keepdim=True) / 2 + HELD_ERROR**2
+    error = (error + error[list(MIRROR)]).mean(-1, keepdim=True) / 2 + SYSTEMATIC_ERROR**2
     share = before_spread**2 / (before_spread**2 + error)
     return before + share * ((middle + mirrored) / 2 - before)
 

@@ -14,8 +14,8 @@ from jaxtyping import Float, UInt8
 from avatar.geometry import invert_rigid, rigid, rotation_from_quat
 from avatar.rendering.renderer import render, resolve_backend
 from avatar.types import Cameras, Gaussians
+from avatar.viewer.session import PosedState, Session
 from avatar.viewer.state import ViewState
-from avatar.viewer.subject import Moment, Subject
 
 FAR = 160.0  # metres; viser packs depths below 167 m
 REST_SECONDS = 0.3  # a camera that stood still for so long gets the full picture
@@ -25,57 +25,57 @@ FULL_SIDE = {"gsplat": 1920, "cpu": 960, "reference": 320}
 
 @dataclass(frozen=True)
 class Sent:
-    """What a tab was last sent: of which moment, from where, and whether in full."""
+    """What a tab was last sent: of which posed, from where, and whether in full."""
 
-    moment: Moment
+    posed: PosedState
     background: tuple[int, int, int]
-    seen_from: bytes
+    view_key: bytes
     full: bool
     changed_at: float
 
 
-class PictureLayer:
+class ServerImageLayer:
     """Sends each tab the picture that its camera sees, as the background of its scene."""
 
-    def __init__(self, server: viser.ViserServer, subject: Subject) -> None:
-        self.server, self.subject = server, subject
-        self.backend = resolve_backend("auto", subject.avatar.device)
+    def __init__(self, server: viser.ViserServer, session: Session) -> None:
+        self.server, self.session = server, session
+        self.backend = resolve_backend("auto", session.avatar.device)
         self.sent: dict[int, Sent] = {}
 
-    def show(self, state: ViewState, moment: Moment) -> None:
+    def show(self, state: ViewState, posed: PosedState) -> None:
         """Bring every tab up to date; call this again and again, since cameras move by themselves."""
         clients = self.server.get_clients()
         self.sent = {key: sent for key, sent in self.sent.items() if key in clients}
-        if state.drawing != "pictures" or not state.splats:
+        if state.drawing != "images" or not state.splats:
             for key in list(self.sent):
                 clients[key].scene.set_background_image(None)
                 del self.sent[key]
             return
         for key, client in clients.items():
-            self._update(key, client, state, moment)
+            self._update(key, client, state, posed)
 
-    def _update(self, key: int, client: viser.ClientHandle, state: ViewState, moment: Moment) -> None:
+    def _update(self, key: int, client: viser.ClientHandle, state: ViewState, posed: PosedState) -> None:
         camera, now, last = client.camera, time.monotonic(), self.sent.get(key)
-        seen_from = np.concatenate([camera.wxyz, camera.position, [camera.fov, camera.aspect]]).tobytes()
+        view_key = np.concatenate([camera.wxyz, camera.position, [camera.fov, camera.aspect]]).tobytes()
         same = (
             last is not None
-            and last.moment is moment
+            and last.posed is posed
             and last.background == state.background
-            and last.seen_from == seen_from
+            and last.view_key == view_key
         )
         if last is not None and same and (last.full or now - last.changed_at < REST_SECONDS):
             return
         side = (FULL_SIDE if same else COARSE_SIDE)[self.backend]
-        picture, depth = picture_and_depth(
-            self.subject.gaussians(moment), client_camera(camera, side), state.background
+        picture, depth = render_image_and_depth(
+            self.session.gaussians(posed), client_camera(camera, side), state.background
         )
         # With its depth, the browser hides what lies behind the person: the ground, cameras, gizmos.
         client.scene.set_background_image(picture, format="jpeg", jpeg_quality=90 if same else 75, depth=depth)
-        self.sent[key] = Sent(moment, state.background, seen_from, same, now)
+        self.sent[key] = Sent(posed, state.background, view_key, same, now)
 
 
 @torch.no_grad()
-def picture_and_depth(
+def render_image_and_depth(
     gaussians: Gaussians, cameras: Cameras, background: tuple[int, int, int]
 ) -> tuple[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:
     """What the first of `cameras` sees over a background of sRGB bytes, and how far it is, metres (`FAR`: nothing)."""
@@ -87,9 +87,11 @@ def picture_and_depth(
     return picture.cpu().numpy(), depth.cpu().numpy()
 
 
-def picture_of(gaussians: Gaussians, cameras: Cameras, background: tuple[int, int, int]) -> UInt8[np.ndarray, "h w 3"]:
+def render_image(
+    gaussians: Gaussians, cameras: Cameras, background: tuple[int, int, int]
+) -> UInt8[np.ndarray, "h w 3"]:
     """What the first of `cameras` sees, over a background of sRGB bytes."""
-    return picture_and_depth(gaussians, cameras, background)[0]
+    return render_image_and_depth(gaussians, cameras, background)[0]
 
 
 def client_camera(camera: viser.CameraHandle, long_side: int) -> Cameras:

@@ -18,8 +18,8 @@ from avatar.geometry import nearest_rotation, quat_from_rotation, quat_multiply,
 from avatar.model.avatar import Avatar
 from avatar.types import BodyPose, Gaussians
 
-GROUPS = 160
-ROUNDS = 12
+CLUSTERS = 160
+ITERATIONS = 12
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Clusters:
         return replace(self, group=self.group[splats])
 
 
-def cluster(avatar: Avatar, groups: int = GROUPS) -> Clusters:
+def cluster(avatar: Avatar, groups: int = CLUSTERS) -> Clusters:
     """Group splats by their joint weights (Lloyd's k-means, started from points far from each other)."""
     weights, means = avatar.weights.detach(), avatar.rest_means().detach()
     centers = _far_apart(weights, min(groups, len(weights)))
-    for _ in range(ROUNDS):
+    for _ in range(ITERATIONS):
         group = torch.cdist(weights, centers).argmin(1)
         # A group that lost all its splats falls away.
         _, group = torch.unique(group, return_inverse=True)

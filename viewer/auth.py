@@ -1,7 +1,7 @@
 """Who may talk to the server: every HTTP request and every websocket is checked before viser sees it.
 
 viser has no hook for this, so while its server starts, the function of the websockets library that makes the server
-is wrapped to check each request first. If a later viser no longer passes there, `guarded_server` refuses to serve.
+is wrapped to check each request first. If a later viser no longer calls it, `authenticated_server` refuses to serve.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import hmac
 import http
 import io
 import secrets
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,19 +23,21 @@ import websockets.asyncio.server
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
-from avatar.errors import AvatarError
+from avatar.errors import AvatarError, UsageError
 
+MAX_PORT = 65535
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 REFUSED = "This page needs the token: open the whole address that `avatar view` printed.\n"
 FOREIGN = "This server answers only pages of its own.\n"
 
 
 @dataclass(frozen=True)
-class Guard:
+class Auth:
     """What a request must show.
 
     Attributes:
-        token: a secret in the address (and then in a cookie); None asks for none, which only loopback may do.
+        token: a secret in the address (and then in a cookie); None lets everyone in, which only loopback may do.
+        cookie: name of the cookie that holds the token.
     """
 
     token: str | None = None
@@ -43,21 +46,21 @@ class Guard:
     def check(self, path: str, headers: Headers) -> Response | None:
         """The refusal or redirect that answers a request, or None where it may pass."""
         if not _same_origin(headers) or (self.token is None and not _to_loopback(headers)):
-            # Otherwise any page open in the user's browser could drive this server (websockets know no CORS), also
-            # under a name of its own that it lets point to 127.0.0.1.
+            # Otherwise any page open in the user's browser could control this server: websockets are not subject to
+            # CORS, and a page may use a host name of its own that resolves to 127.0.0.1 (DNS rebinding).
             return _answer(http.HTTPStatus.FORBIDDEN, FOREIGN)
-        if self.token is None or self._knows(_cookies(headers).get(self.cookie, "")):
+        if self.token is None or self._is_token(_cookies(headers).get(self.cookie, "")):
             return None
         given = parse_qs(urlsplit(path).query).get("token", [""])[0]
-        if not self._knows(given):
+        if not self._is_token(given):
             return _answer(http.HTTPStatus.FORBIDDEN, REFUSED)
-        # From here on the token travels in a cookie and no longer stands in the address bar or in referrers.
+        # The token moves into a cookie, so that it leaves the address bar and referrers.
         answer = _answer(http.HTTPStatus.SEE_OTHER, "")
         answer.headers["Location"] = "/"
         answer.headers["Set-Cookie"] = f"{self.cookie}={given}; Path=/; HttpOnly; SameSite=Strict"
         return answer
 
-    def _knows(self, given: str) -> bool:
+    def _is_token(self, given: str) -> bool:
         assert self.token is not None
         return hmac.compare_digest(given.encode(), self.token.encode())
 
@@ -67,29 +70,51 @@ def new_token() -> str:
     return secrets.token_urlsafe(16)
 
 
-def guarded_server(host: str, port: int, guard: Guard, label: str) -> viser.ViserServer:
-    """A viser server on `port`, or the next free one, all of whose requests `guard` checks.
+def check_address(host: str, port: int) -> None:
+    """Refuse an address that no server could listen on; viser would hang or print a traceback.
+
+    A port that is in use passes, since viser takes the next free one.
 
     Raises:
-        AvatarError: this version of viser cannot be guarded.
+        UsageError: the port is out of range, or `host` is not an address of this machine.
     """
+    if not 1 <= port <= MAX_PORT:
+        raise UsageError(f"The port must lie between 1 and {MAX_PORT}, not {port}.")
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.bind(address)
+    except OSError as error:
+        raise UsageError(
+            f"The host {host} is not an address of this machine: use 127.0.0.1, or 0.0.0.0 for all its addresses."
+        ) from error
+
+
+def authenticated_server(host: str, port: int, auth: Auth, label: str) -> viser.ViserServer:
+    """A viser server on `port`, or the next free one, that answers only requests that pass `auth`.
+
+    Raises:
+        UsageError: see `check_address`.
+        AvatarError: this version of viser does not let its requests be checked.
+    """
+    check_address(host, port)
     served: list[bool] = []
-    with _wrapped_serve(guard, served), contextlib.redirect_stdout(io.StringIO()):
+    with _wrapped_serve(auth, served), contextlib.redirect_stdout(io.StringIO()):
         server = viser.ViserServer(host=host, port=port, label=label, verbose=False)
     if not served:
         server.stop()
-        raise AvatarError("This version of viser cannot be guarded: install viser 1.1.")
+        raise AvatarError("The requests of this version of viser cannot be checked: install viser 1.1.")
     return server
 
 
 @contextlib.contextmanager
-def _wrapped_serve(guard: Guard, served: list[bool]) -> Iterator[None]:
+def _wrapped_serve(auth: Auth, served: list[bool]) -> Iterator[None]:
     original = websockets.asyncio.server.serve
 
     @functools.wraps(original)
     def serve(handler: Any, *args: Any, process_request: Callable[..., Any], **kwargs: Any) -> Any:
         def checked(connection: Any, request: Request) -> Any:
-            refusal = guard.check(request.path, request.headers)
+            refusal = auth.check(request.path, request.headers)
             return process_request(connection, request) if refusal is None else refusal
 
         served.append(True)
