@@ -13,6 +13,7 @@ from avatar.errors import AvatarError, UsageError
 from avatar.evaluation.evaluate import report
 from avatar.evaluation.pose_fitting import STEPS, fit_pose
 from avatar.evaluation.targets import EvaluationTarget, Truth, view_angle
+from avatar.io.images import to_float
 from avatar.pipeline.finished_run import FinishedRun, open_run
 from avatar.runtime.progress import progress
 

@@ -10,6 +10,7 @@ from avatar.datasets.multicamera import Station
 from avatar.datasets.posed import prepared
 from avatar.evaluation.alignment import Placement, nearest_frame
 from avatar.evaluation.targets import EvaluationTarget, Truth, view_angle
+from avatar.io.images import to_float
 from avatar.io.observations_file import load_observations
 from avatar.observation.video import observe
 from avatar.pipeline.finished_run import FinishedRun
