@@ -14,8 +14,8 @@ import tyro
 from avatar.body import Body, load_body
 from avatar.body.skinning import joint_transforms
 from avatar.datasets.capture import CaptureClip, HeldOut, load_capture
+from avatar.evaluation.alignment import Placement
 from avatar.evaluation.ground_truth import LIMBS
-from avatar.evaluation.targets import Placement
 from avatar.geometry import transform
 from avatar.io.files import write_json
 from avatar.io.images import to_uint8, write_image
@@ -31,7 +31,7 @@ from avatar.pipeline.settings import Settings, settings_for
 from avatar.pipeline.view_selection import align_views, select_views
 from avatar.rendering.renderer import render
 from avatar.tracking.multiview import fit_views
-from avatar.training.trainer import Trainer
+from avatar.training.trainer import Trainer, TrainResult
 from avatar.training.view_alignment import LearnedViews
 from avatar.types import BodyTrack
 
@@ -150,7 +150,9 @@ def placed(body: Body, found: BodyTrack, source: CaptureClip, frame: int) -> Pla
 
 
 @torch.no_grad()
-def score(result, placement: Placement, scored: list[HeldOut], settings: Settings, out: Path) -> dict[str, float]:
+def score(
+    result: TrainResult, placement: Placement, scored: list[HeldOut], settings: Settings, out: Path
+) -> dict[str, float]:
     """Means over the views that were not given, on white."""
     rows = []
     gaussians = result.avatar.pose(result.track.poses[0])
