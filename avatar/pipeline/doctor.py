@@ -189,5 +189,8 @@ def _browser() -> Finding:
         if path := shutil.which(name):
             return Finding("browser", "works", path)
     return Finding(
-        "browser", "absent", "none found here; `avatar view` also serves one elsewhere", "apt install chromium"
+        "browser",
+        "absent",
+        "no browser on this machine; `avatar view` also serves a browser elsewhere",
+        "apt install chromium",
     )
