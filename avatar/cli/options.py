@@ -29,7 +29,7 @@ def with_plain_help(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def optional(hint: Any, metavar: str | None = None, default_text: str = "(optional)", **more: Any) -> Any:
-    """The annotation of an option that may stay open: its type without None, and `default_text` in the place of a default."""
+    """The annotation of an option that may stay open: its help shows `default_text` in the place of None."""
     notes: list[Any] = [tyro.conf.arg(help_behavior_hint=default_text, metavar=metavar, **more)]
     kinds = [kind for kind in get_args(hint) if kind is not NoneType] if _is_union(hint) else [hint]
     if len(kinds) == 1 and kinds[0] in (int, float):

@@ -191,6 +191,6 @@ def _browser() -> Finding:
     return Finding(
         "browser",
         "absent",
-        "no browser on this machine; `avatar view` also serves a browser elsewhere",
+        "none on this machine; `avatar view` also serves one elsewhere",
         "apt install chromium",
     )
