@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avatar.io.images import to_uint8
 from avatar.metrics.images import person_box
-from avatar.pipeline.previews import sheet, to_bytes
+from avatar.pipeline.previews import sheet
 
 AROUND = 40  # px of surroundings shown around the person
 
@@ -27,6 +28,6 @@ def strip(truth: Float[Tensor, "h w 3"], image: Float[Tensor, "h w 3"]) -> bytes
     if box is not None:
         truth, image = truth[box], image[box]
     data = io.BytesIO()
-    pictures = sheet([to_bytes(picture) for picture in (truth, image, 1 - (truth - image).abs())])
+    pictures = sheet([to_uint8(picture) for picture in (truth, image, 1 - (truth - image).abs())])
     Image.fromarray(pictures).save(data, "JPEG", quality=88)
     return data.getvalue()

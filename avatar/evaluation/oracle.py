@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import torch
 
-from avatar.datasets.capture import Clip
+from avatar.datasets.capture import CaptureClip
 from avatar.evaluation.alignment import EstimatedPerson, align, calibrate_offsets
 from avatar.evaluation.ground_truth import retarget_ground_truth
 from avatar.types import BodyTrack
 
 
-def oracle_track(person: EstimatedPerson, clip: Clip, frames: Sequence[int]) -> BodyTrack:
+def oracle_track(person: EstimatedPerson, clip: CaptureClip, frames: Sequence[int]) -> BodyTrack:
     """The found body driven by the clip's true skeleton before its true cameras.
 
     The body's shape stays the found one, and so does its size: the true world is brought to it by the one scale. Where
