@@ -74,7 +74,7 @@ def clip_of_file(path: Path, avatar: Avatar) -> Clip:
     Raises:
         AvatarError: it is broken or its format is not supported.
     """
-    from avatar.motion.formats.registry import load_motion
+    from avatar.motion import load_motion
     from avatar.motion.retarget import retarget
 
     return clip_of_track(path.name, retarget(load_motion(path), avatar.rest))

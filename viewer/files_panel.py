@@ -13,7 +13,7 @@ from viser import Icon
 from avatar.exporters.glb import write_glb
 from avatar.exporters.html import write_page
 from avatar.exporters.splats import write_ply
-from avatar.motion.motion import still_track
+from avatar.motion.motion import uniform_track
 from avatar.pipeline.motions import FILMED, motions_for_page
 from avatar.pipeline.run_folder import RunFolder
 from avatar.types import BodyTrack
@@ -72,7 +72,7 @@ def _mesh(session: Session, store: Store, path: Path) -> None:
 
 def track_of(clip: Clip) -> BodyTrack:
     """A clip as the noun that exporters take."""
-    return still_track(clip.poses.rotations, clip.poses.root_position, clip.fps)
+    return uniform_track(clip.poses.rotations, clip.poses.root_position, clip.fps)
 
 
 def _page_name(name: str) -> str:

@@ -139,12 +139,13 @@ def _preset(state: ViewState, name: str, session: Session) -> ViewState:
 
 def _posed_by_words(state: ViewState, text: str, session: Session) -> ViewState:
     """The state with the pose that `text` describes, or with the reason why it cannot be parsed."""
-    from avatar.motion.text.parse import pose_from_words
+    from avatar.motion.text.parse import parse_pose
+    from avatar.motion.text.parse import parse_pose
 
     if not text.strip():
         return state
     try:
-        rotations = pose_from_words(text)
+        rotations = parse_pose(text)
     except AvatarError as error:
         return replace(state, message=str(error))
     avatar = session.avatar

@@ -16,7 +16,7 @@ def bone_vectors(joints: Float[Tensor, "j 3"], parents: tuple[int, ...]) -> Floa
     return joints - above
 
 
-def chained(bones: Float[Tensor, "j 3"], parents: tuple[int, ...]) -> Float[Tensor, "j 3"]:
+def joints_from_bones(bones: Float[Tensor, "j 3"], parents: tuple[int, ...]) -> Float[Tensor, "j 3"]:
     """The inverse of `bone_vectors`."""
     joints: list[Tensor] = []
     for bone, parent in zip(bones, parents, strict=True):
@@ -44,4 +44,4 @@ def learn_rest(
     own = bone_vectors(rest_joints, parents)
     found[0] = found[0] + own[0]
     measured = torch.stack(found)
-    return chained(torch.where(measured.isnan(), own, measured), parents)
+    return joints_from_bones(torch.where(measured.isnan(), own, measured), parents)

@@ -63,7 +63,7 @@ def standing(places: Float[Tensor, "t 4 3"], fps: float) -> Float[Tensor, "t 4"]
     return smooth_path(steady, BLEND_SECONDS * fps / 2)
 
 
-def plant(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, fps: float, soles: Soles) -> BodyPose:
+def lock_feet(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, fps: float, soles: Soles) -> BodyPose:
     """Put the feet on the floor (y = 0) and hold those that stand.
 
     First the root moves, smoothly, so that standing feet keep their place on average; then each leg is bent by what
@@ -82,7 +82,7 @@ def plant(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, fps: float, soles:
     return bend_legs(rest_joints, pose, torch.stack(moves, 1))
 
 
-def walk_by_feet(rest_joints: Float[Tensor, "24 3"], pose: BodyPose) -> Float[Tensor, "t 3"]:
+def root_path_from_feet(rest_joints: Float[Tensor, "24 3"], pose: BodyPose) -> Float[Tensor, "t 3"]:
     """A path for the root of a motion that was recorded about the hips: the lowest foot stands still at y = 0."""
     soles = soles_of(rest_joints)
     still = BodyPose(torch.zeros_like(pose.root_position), pose.rotations)

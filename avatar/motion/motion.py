@@ -75,7 +75,7 @@ def up_rotation(up: str) -> Float[Tensor, "3 3"]:
     return torch.tensor(UP_AXES[up], dtype=torch.float32)
 
 
-def still_track(
+def uniform_track(
     rotations: Float[Tensor, "t 24 3 3"],
     root_position: Float[Tensor, "t 3"],
     fps: float,

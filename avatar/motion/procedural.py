@@ -17,11 +17,11 @@ from torch import Tensor
 from avatar.body.skeleton import SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
-from avatar.motion.foot_contact import bend_legs, plant, soles_of, walk_by_feet
-from avatar.motion.motion import Motion, still_track
+from avatar.motion.foot_contact import bend_legs, lock_feet, root_path_from_feet, soles_of
+from avatar.motion.motion import Motion, uniform_track
 from avatar.motion.skeletons import leg_length, model_rest
 from avatar.motion.smoothing import smooth_path
-from avatar.motion.text.anatomy import Turns, about, arm, assemble, back, gaze, hand, leg
+from avatar.motion.text.anatomy import JointRotations, about, arm, assemble, back, gaze, hand, leg
 from avatar.types import BodyPose
 
 FPS = 60.0
@@ -51,7 +51,7 @@ def builtin_motion(name: str) -> Motion:
     chosen = BUILTIN[name]
     frames = max(1, round(chosen.seconds * FPS))
     pose = chosen.make(torch.arange(frames, dtype=torch.float32) / frames)
-    track = still_track(pose.rotations, pose.root_position, FPS, body="open")
+    track = uniform_track(pose.rotations, pose.root_position, FPS, body="open")
     return Motion("builtin", track, leg_length(model_rest()))
 
 
@@ -123,7 +123,7 @@ def _gait(
     phase: Phase, hip: Keys, knee: Keys, ankle: Keys, swing: Number, elbow: Number, lean: Number, hips: Number
 ) -> Float[Tensor, "t 24 3 3"]:
     """A walk or run: legs half a round apart, shoulders turning against the pelvis, arms against the legs."""
-    parts: list[Turns] = []
+    parts: list[JointRotations] = []
     for side, shift in (("left", 0.0), ("right", 0.5)):
         p = (phase + shift) % 1
         parts.append(leg(side, _curve(p, hip), _flat(p, -1.5), _curve(p, knee), -_curve(p, ankle), _flat(p, 5)))
@@ -137,7 +137,7 @@ def _gait(
     return assemble(*parts, root=root)
 
 
-def _swung_arm(side: str, reach: Tensor, bend: Tensor) -> Turns:
+def _swung_arm(side: str, reach: Tensor, bend: Tensor) -> JointRotations:
     """An arm hanging down and swung forwards by `reach` degrees."""
     sign = 1.0 if side == "left" else -1.0
     hanging = about("x", -reach) @ about("z", _flat(reach, -sign * 80))
@@ -155,11 +155,11 @@ def _thrice(phase: Phase, make: Callable[[Phase], BodyPose]) -> BodyPose:
 def _carried(rotations: Tensor, sway: Tensor, smoothing: Number) -> BodyPose:
     rest = model_rest().float()
     pose = BodyPose(torch.zeros(len(rotations), 3), rotations)
-    path = smooth_path(walk_by_feet(rest, pose), smoothing)
+    path = smooth_path(root_path_from_feet(rest, pose), smoothing)
     # A steady forward pace; the feet's own irregularities are taken up by the foot lock.
     steps = torch.linspace(0, 1, len(path))
     path = torch.stack([sway, path[:, 1], path[0, 2] + steps * (path[-1, 2] - path[0, 2])], -1)
-    return plant(rest, BodyPose(path, rotations), FPS, soles_of(rest))
+    return lock_feet(rest, BodyPose(path, rotations), FPS, soles_of(rest))
 
 
 def _walk(phase: Phase) -> BodyPose:
@@ -187,7 +187,7 @@ def _run(phase: Phase) -> BodyPose:
         low = soles[stance, :2, 1].amin(-1)
         base = -(low + bob[stance]).median()
         path = torch.stack([_wave(p, 0.008, 0.15), base + bob, rounds * speed], -1)
-        return plant(rest, BodyPose(path, rotations), FPS, soles_of(rest))
+        return lock_feet(rest, BodyPose(path, rotations), FPS, soles_of(rest))
 
     return _thrice(phase, whole)
 

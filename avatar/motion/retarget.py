@@ -13,8 +13,8 @@ from avatar.body import RestBody
 from avatar.body.joint_limits import joint_ranges
 from avatar.errors import UsageError
 from avatar.geometry import quat_from_rotation, rotation_from_quat, rotation_from_rotvec, rotation_to_rotvec, slerp
-from avatar.motion.foot_contact import plant, soles_of
-from avatar.motion.motion import Motion, still_track
+from avatar.motion.foot_contact import lock_feet, soles_of
+from avatar.motion.motion import Motion, uniform_track
 from avatar.motion.skeletons import leg_length
 from avatar.types import BodyPose, BodyTrack
 
@@ -62,8 +62,8 @@ def retarget(motion: Motion, rest: RestBody, how: Retargeting | None = None) -> 
     # After the repetition, so that a foot that stands across the seam is held across it.
     if how.feet == "plant":
         floor = float(rest.vertices[:, 1].min())
-        poses = plant(joints, poses, track.fps, soles_of(joints, floor))
-    return replace(still_track(poses.rotations, poses.root_position, track.fps), body=track.body, betas=track.betas)
+        poses = lock_feet(joints, poses, track.fps, soles_of(joints, floor))
+    return replace(uniform_track(poses.rotations, poses.root_position, track.fps), body=track.body, betas=track.betas)
 
 
 def resample(track: BodyTrack, how: Retargeting) -> BodyTrack:
@@ -85,7 +85,7 @@ def resample(track: BodyTrack, how: Retargeting) -> BodyTrack:
     turned = slerp(quats[before], quats[after], share[:, None].expand(-1, quats.shape[1]))
     root = torch.lerp(track.poses.root_position[before], track.poses.root_position[after], share[:, None])
     sure = torch.lerp(track.confidence[before], track.confidence[after], share[:, None])
-    return still_track(rotation_from_quat(turned), root, fps, sure, track.body, track.betas)
+    return uniform_track(rotation_from_quat(turned), root, fps, sure, track.body, track.betas)
 
 
 def within_limits(rotations: Float[Tensor, "t 24 3 3"]) -> Float[Tensor, "t 24 3 3"]:

@@ -20,7 +20,7 @@ from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.errors import AvatarError
 from avatar.geometry import quat_from_rotation, rotation_from_quat, rotation_from_rotvec, slerp
 from avatar.motion.joint_names import match_joints
-from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, check_path, still_track, up_rotation
+from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, check_path, uniform_track, up_rotation
 
 # Joint -> the joint its limb points at. Hands follow the forearm; feet stand flat in every rest pose.
 LIMBS = {
@@ -31,7 +31,7 @@ LIMBS = {
 
 
 @dataclass(frozen=True)
-class Clip:
+class JointAnimation:
     """A foreign skeleton and where its joints are, all in the file's own world and units.
 
     Attributes:
@@ -59,35 +59,35 @@ def model_rest() -> Float[Tensor, "24 3"]:
     return body.rest(torch.zeros(body.shape_dirs.shape[-1])).smpl_joints.double()
 
 
-def motion_from_clip(clip: Clip, options: ReadOptions) -> Motion:
-    """Carry a clip over to SMPL's joints.
+def motion_from_animation(animation: JointAnimation, options: ReadOptions) -> Motion:
+    """Carry an animation over to SMPL's joints.
 
     Raises:
         UsageError: the skeleton is unknown and no name map helps.
         AvatarError: its rest pose is no standing person, or its root moves in other units than its body.
     """
-    found = match_joints(clip.path, clip.names, clip.parents, options.names)
-    rest = {name: clip.rest_positions[index] for name, index in found.items()}
-    B = _rest_axes(clip.path, rest)
-    up = options.up or clip.up
+    found = match_joints(animation.path, animation.names, animation.parents, options.names)
+    rest = {name: animation.rest_positions[index] for name, index in found.items()}
+    B = _rest_axes(animation.path, rest)
+    up = options.up or animation.up
     W = B if up is None else up_rotation(up).to(B)
     corrections = _limb_corrections(rest, B)
     turned = {}
     for name, index in found.items():
-        delta = clip.rotations[:, index] @ clip.rest_rotations[index].T
+        delta = animation.rotations[:, index] @ animation.rest_rotations[index].T
         turned[name] = W @ delta @ B.T @ corrections.get(name, torch.eye(3, dtype=B.dtype)).T
-    rotations = _localised(turned)
+    rotations = _local_rotations(turned)
     leg = torch.stack(
         [(rest[f"{s}_knee"] - rest[f"{s}_{e}"]).norm() for s in ("left", "right") for e in ("hip", "ankle")]
     )
     scale = MEAN_LEG / float(leg.sum() / 2)
     # Hips are defined alike everywhere, the pelvis is not: our hips go where theirs are.
-    hips = clip.positions[:, [found["left_hip"], found["right_hip"]]].mean(1) @ W.T * scale
+    hips = animation.positions[:, [found["left_hip"], found["right_hip"]]].mean(1) @ W.T * scale
     own = model_rest()
     middle = own[[1, 2]].mean(0) - own[0]
     root = hips - rotations[:, 0] @ (middle * MEAN_LEG / leg_length(own))
-    check_path(clip.path, root.numpy(), clip.fps)
-    return Motion(clip.format, still_track(rotations, root, clip.fps), MEAN_LEG)
+    check_path(animation.path, root.numpy(), animation.fps)
+    return Motion(animation.format, uniform_track(rotations, root, animation.fps), MEAN_LEG)
 
 
 def leg_length(rest_joints: Float[Tensor, "j 3"]) -> float:
@@ -137,7 +137,7 @@ def _limb_corrections(rest: dict[str, Tensor], B: Float[Tensor, "3 3"]) -> dict[
     return turns
 
 
-def _localised(turned: dict[str, Float[Tensor, "t 3 3"]]) -> Float[Tensor, "t 24 3 3"]:
+def _local_rotations(turned: dict[str, Float[Tensor, "t 3 3"]]) -> Float[Tensor, "t 24 3 3"]:
     """World rotations of the joints that are there -> rotations relative to the parent for all 24.
 
     A joint without a counterpart stays as its parent is; missing parts of the spine share the bend.

@@ -20,8 +20,8 @@ from avatar.io.camera_file import load_cameras
 from avatar.io.images import write_image
 from avatar.io.videos import VideoWriter
 from avatar.model.avatar import Avatar
-from avatar.motion.formats.registry import load_motion
-from avatar.motion.motion import Motion, ReadOptions, still_track
+from avatar.motion import load_motion
+from avatar.motion.motion import Motion, ReadOptions, uniform_track
 from avatar.motion.procedural import builtin_motion
 from avatar.motion.skeletons import leg_length, model_rest
 from avatar.motion.smoothing import smooth_path
@@ -84,7 +84,7 @@ def motion_of_video(path: Path) -> Motion:
     with tempfile.TemporaryDirectory() as folder:
         found, _ = track(observe(path, Path(folder)), body, TrackOptions())
     rotations = smpl_pose(found.poses).rotations.detach().cpu()
-    level = still_track(rotations, found.poses.root_position.detach().cpu(), found.fps, found.confidence.cpu())
+    level = uniform_track(rotations, found.poses.root_position.detach().cpu(), found.fps, found.confidence.cpu())
     return Motion("video", level, leg_length(body.rest(found.betas).joints))
 
 
@@ -93,7 +93,7 @@ def motion_of_pose(rotations: Float[Tensor, "24 3 3"], seconds: float = POSE_SEC
     frames = max(1, round(seconds * fps))
     rest = model_rest().float()
     return Motion(
-        "pose", still_track(rotations.expand(frames, 24, 3, 3), rest[:1].expand(frames, 3), fps), leg_length(rest)
+        "pose", uniform_track(rotations.expand(frames, 24, 3, 3), rest[:1].expand(frames, 3), fps), leg_length(rest)
     )
 
 

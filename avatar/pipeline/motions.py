@@ -11,7 +11,7 @@ import torch
 from avatar.errors import UsageError
 from avatar.io.track_file import load_track
 from avatar.model.avatar import Avatar
-from avatar.motion.formats.registry import load_motion
+from avatar.motion import load_motion
 from avatar.motion.procedural import BUILTIN, builtin_motion
 from avatar.motion.retarget import Retargeting, retarget
 from avatar.motion.skeletons import leg_length

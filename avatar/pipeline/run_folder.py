@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from avatar.errors import AvatarError, UsageError
 from avatar.io.files import read_json, remove_partial_files
+from avatar.runtime.file_lock import lock_file
 from avatar.runtime.logging import LogFile, logger
 
 LOCK = ".lock"
@@ -186,14 +186,7 @@ def _locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock, which the system frees by itself when a process dies."""
     with (folder / LOCK).open("a+", encoding="utf-8") as lock:
         try:
-            if os.name == "nt":
-                import msvcrt
-
-                msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-            else:
-                import fcntl
-
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_file(lock)
         except OSError as error:
             raise UsageError(f"Another process writes {folder} now: wait for it, or choose another --out.") from error
         yield

@@ -65,6 +65,7 @@ def test_a_pickle_that_would_run_something_is_refused_by_name(tmp_path, call):
         b"c__builtin__\nbytearray\n(I1000000000000\ntR.",
         b"Pexternal\n.",
         b"c_codecs\nencode\n(S'x'\nS'zlib'\ntR.",
+        b"cchumpy.ch\nCh\n(N(dS'toarray'\nc__builtin__\nlist\nstb.",
     ],
 )
 def test_hand_written_pickle_programs_are_refused(tmp_path, program):

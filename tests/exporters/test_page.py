@@ -12,9 +12,9 @@ from PIL import Image
 
 from avatar.exporters.html import write_page
 from avatar.geometry import quat_from_rotation
+from avatar.motion import load_motion
 from avatar.motion.formats.bvh import write_bvh
 from avatar.motion.formats.player_json import write_player_motion
-from avatar.motion.formats.registry import load_motion
 from avatar.rendering.camera_paths import front
 from avatar.rendering.renderer import render
 

@@ -17,10 +17,9 @@ from avatar.errors import AvatarError
 from avatar.io.files import atomic_write
 from avatar.motion.formats.container import Content
 from avatar.motion.motion import Motion, ReadOptions, check_fps
-from avatar.motion.skeletons import Clip, motion_from_clip
+from avatar.motion.skeletons import JointAnimation, motion_from_animation
 from avatar.types import BodyPose
 
-DESCRIPTION = "BVH (Mixamo, CMU, MotionBuilder, Rokoko, Unreal, SMPL names, or any with a name map)"
 MOST_JOINTS = 2000
 
 
@@ -32,15 +31,18 @@ class _Joint:
     channels: list[str] = field(default_factory=list)
 
 
-def recognises(content: Content) -> bool:
-    return content.kind == "text" and content.data.lstrip()[:9].upper() == "HIERARCHY"
+class BvhFormat:
+    name = "bvh"
+    description = "BVH (Mixamo, CMU, MotionBuilder, Rokoko, Unreal, SMPL names, or any with a name map)"
+
+    def recognizes(self, content: Content) -> bool:
+        return content.kind == "text" and content.data.lstrip()[:9].upper() == "HIERARCHY"
+
+    def read(self, content: Content, options: ReadOptions) -> Motion:
+        return motion_from_animation(parse_bvh(content.path, content.data, options.fps), options)
 
 
-def read(content: Content, options: ReadOptions) -> Motion:
-    return motion_from_clip(parse_bvh(content.path, content.data, options.fps), options)
-
-
-def parse_bvh(path: Path, text: str, fps: float | None = None) -> Clip:
+def parse_bvh(path: Path, text: str, fps: float | None = None) -> JointAnimation:
     """Read a BVH text.
 
     Raises:
@@ -69,7 +71,7 @@ def parse_bvh(path: Path, text: str, fps: float | None = None) -> Clip:
     if len(bad):
         raise AvatarError(f"{path}: {len(bad)} of {frames} frames are not finite, first frame {bad[0]}: cut them out.")
     local, places = _posed(joints, torch.from_numpy(table))
-    return _clip(path, joints, local, places, fps or check_fps(path, 1 / step))
+    return _animation(path, joints, local, places, fps or check_fps(path, 1 / step))
 
 
 def _hierarchy(path: Path, head: str) -> list[_Joint]:
@@ -140,7 +142,7 @@ def _turn(axis: int, angle: Float[Tensor, " t"]) -> Float[Tensor, "t 3 3"]:
     return R
 
 
-def _clip(path: Path, joints: list[_Joint], local: Tensor, places: Tensor, fps: float) -> Clip:
+def _animation(path: Path, joints: list[_Joint], local: Tensor, places: Tensor, fps: float) -> JointAnimation:
     """Chain the joints down to world frames, and leave out the end sites."""
     rotations, positions, rest = [], [], []
     for index, joint in enumerate(joints):
@@ -155,7 +157,7 @@ def _clip(path: Path, joints: list[_Joint], local: Tensor, places: Tensor, fps: 
             positions.append(positions[joint.parent] + (above @ places[:, index, :, None]).squeeze(-1))
             rest.append(rest[joint.parent] + offset)
     kept = [index for index, joint in enumerate(joints) if joint.name]
-    return Clip(
+    return JointAnimation(
         format="bvh",
         path=path,
         names=tuple(joints[index].name for index in kept),

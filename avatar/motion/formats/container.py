@@ -14,7 +14,9 @@ import numpy as np
 
 from avatar.errors import AvatarError, short_message
 from avatar.io.files import require_file
-from avatar.io.torch_pickles import MOST_BYTES, read_pickle
+from avatar.io.pickles import read_npy_header, read_pickle
+
+MOST_BYTES = 1_000_000_000  # the largest motions have some hundred megabytes, unpacked
 
 
 @dataclass(frozen=True)
@@ -118,15 +120,9 @@ def _read_torch(data: bytes) -> Any:
 
 def _read_npy(data: bytes, name: str) -> Any:
     """One array; one of Python objects (`np.save` of a dictionary) goes through the restricted reader."""
-    stream = io.BytesIO(data)
     try:
-        version = np.lib.format.read_magic(stream)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = header(stream)
-        if not dtype.hasobject:
+        if not read_npy_header(io.BytesIO(data)).hasobject:
             return np.load(io.BytesIO(data), allow_pickle=False)
     except Exception as error:
-        raise AvatarError(f"{name} is not a readable array: {short_message(error)}") from error
-    value = read_pickle(data[stream.tell() :], name)
-    objects = np.asarray(value, dtype=object) if not isinstance(value, np.ndarray) else value
-    return objects.item() if shape == () and objects.size == 1 else objects
+        raise AvatarError(f"{name} is not a readable array: {short_message(error)}.") from error
+    return read_pickle(data, name)

@@ -18,29 +18,30 @@ from avatar.errors import AvatarError
 from avatar.geometry import quat_from_rotation, rotation_from_quat, slerp
 from avatar.motion.formats.container import Content
 from avatar.motion.motion import Motion, ReadOptions
-from avatar.motion.skeletons import Clip, motion_from_clip
-
-DESCRIPTION = "glTF / GLB animation clip (Mixamo, VRM, Rokoko, Blender exports)"
+from avatar.motion.skeletons import JointAnimation, motion_from_animation
 
 KINDS = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 LONGEST_SECONDS = 3600.0
 
 
-def recognises(content: Content) -> bool:
-    return content.kind == "gltf"
+class GlbFormat:
+    name = "glb"
+    description = "glTF / GLB animation clip (Mixamo, VRM, Rokoko, Blender exports)"
 
+    def recognizes(self, content: Content) -> bool:
+        return content.kind == "gltf"
 
-def read(content: Content, options: ReadOptions) -> Motion:
-    path = content.path
-    try:
-        scene, buffers = _opened(path, content.data)
-        return motion_from_clip(_clip(path, scene, buffers, options.fps or 30.0), options)
-    except AvatarError:
-        raise
-    # A broken file breaks anywhere in its tables of tables.
-    except (KeyError, IndexError, TypeError, ValueError, RecursionError, struct.error) as error:
-        raise AvatarError(f"{path} is a broken glTF file: {type(error).__name__} {error}.") from error
+    def read(self, content: Content, options: ReadOptions) -> Motion:
+        path = content.path
+        try:
+            scene, buffers = _opened(path, content.data)
+            return motion_from_animation(_animation(path, scene, buffers, options.fps or 30.0), options)
+        except AvatarError:
+            raise
+        # A broken file breaks anywhere in its tables of tables.
+        except (KeyError, IndexError, TypeError, ValueError, RecursionError, struct.error) as error:
+            raise AvatarError(f"{path} is a broken glTF file: {type(error).__name__} {error}.") from error
 
 
 def _opened(path: Path, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
@@ -88,7 +89,7 @@ def _accessor(scene: dict[str, Any], buffers: list[bytes], index: int) -> np.nda
     return np.clip(values / np.iinfo(str(kind)).max, -1, 1) if accessor.get("normalized") else values
 
 
-def _clip(path: Path, scene: dict[str, Any], buffers: list[bytes], fps: float) -> Clip:
+def _animation(path: Path, scene: dict[str, Any], buffers: list[bytes], fps: float) -> JointAnimation:
     if not scene.get("animations"):
         raise AvatarError(f"{path} holds no animation.")
     nodes = scene["nodes"]
@@ -112,7 +113,7 @@ def _clip(path: Path, scene: dict[str, Any], buffers: list[bytes], fps: float) -
         still[index] = matrix
     moving = _chained(path, local, parents)
     chosen = sorted(bound) or list(range(len(nodes)))
-    return Clip(
+    return JointAnimation(
         format="glb",
         path=path,
         names=tuple(str(nodes[index].get("name", f"node{index}")) for index in chosen),

@@ -13,16 +13,14 @@ from avatar.body.landmarks import point_offset
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.errors import AvatarError, UsageError
 from avatar.landmark_layouts import LAYOUTS, POINT_LAYOUTS
-from avatar.motion.bone_lengths import bone_vectors, chained
-from avatar.motion.foot_contact import walk_by_feet
+from avatar.motion.bone_lengths import bone_vectors, joints_from_bones
+from avatar.motion.foot_contact import root_path_from_feet
 from avatar.motion.formats.container import Content
-from avatar.motion.formats.smpl import rate
+from avatar.motion.formats.smpl import frame_rate
 from avatar.motion.ik import Landmarks, fit_landmarks
-from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, still_track, up_rotation
+from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, uniform_track, up_rotation
 from avatar.motion.skeletons import leg_length, model_rest
 from avatar.types import BodyPose
-
-DESCRIPTION = "3D joints (frames, joints, 3) as npy, npz, pkl or JSON; layouts " + ", ".join(POINT_LAYOUTS)
 
 KEYS = ("joints", "joints3d", "joints_3d", "keypoints_3d", "keypoints3d", "pred_keypoints_3d", "positions",
         "joint_positions", "poses_3d", "positions_3d", "skeleton", "skeleton_3d")  # fmt: skip
@@ -30,20 +28,23 @@ MOST_POINTS = 1000
 BESIDE_WEIGHT = 0.3  # of points beside a joint, whose places on the body are rough
 
 
-def recognises(content: Content) -> bool:
-    value = _array(content)
-    return value is not None and value.ndim in (3, 4) and value.shape[-1] in (3, 4)
+class JointPositionsFormat:
+    name = "joints"
+    description = "3D joints (frames, joints, 3) as npy, npz, pkl or JSON; layouts " + ", ".join(POINT_LAYOUTS)
 
+    def recognizes(self, content: Content) -> bool:
+        value = _array(content)
+        return value is not None and value.ndim in (3, 4) and value.shape[-1] in (3, 4)
 
-def read(content: Content, options: ReadOptions) -> Motion:
-    value = _array(content)
-    if value is None or value.ndim not in (3, 4) or value.shape[-1] not in (3, 4):
-        raise AvatarError(f"{content.path} holds no array of joints (frames, joints, 3).")
-    if value.ndim == 4 and 1 in value.shape[:2]:  # one person among several, or one camera
-        value = value[:, 0] if value.shape[1] == 1 else value[0]
-    if value.ndim != 3 or not 1 <= value.shape[1] <= MOST_POINTS or not len(value):
-        raise AvatarError(f"{content.path}: joints have the shape {value.shape}, expected frames x joints x 3.")
-    return motion_from_points(content, options, value, rate(content, options))
+    def read(self, content: Content, options: ReadOptions) -> Motion:
+        value = _array(content)
+        if value is None or value.ndim not in (3, 4) or value.shape[-1] not in (3, 4):
+            raise AvatarError(f"{content.path} holds no array of joints (frames, joints, 3).")
+        if value.ndim == 4 and 1 in value.shape[:2]:  # one person among several, or one camera
+            value = value[:, 0] if value.shape[1] == 1 else value[0]
+        if value.ndim != 3 or not 1 <= value.shape[1] <= MOST_POINTS or not len(value):
+            raise AvatarError(f"{content.path}: joints have the shape {value.shape}, expected frames x joints x 3.")
+        return motion_from_points(content, options, value, frame_rate(content, options))
 
 
 def motion_from_points(
@@ -69,7 +70,7 @@ def motion_from_points(
     at = {SMPL_JOINTS[j]: filled[:, m] for m, j in enumerate(riders.joints.tolist()) if not riders.offsets[m].any()}
     _check_body(content, at)
     leg = _length(at, "hip", "knee") + _length(at, "knee", "ankle")
-    R = up_rotation(options.up or up or _found_up(content, at)).double()
+    R = up_rotation(options.up or up or _estimate_up(content, at)).double()
     targets = (filled * (MEAN_LEG / leg)) @ R.T
     rest = _sized_rest({joint: place * (MEAN_LEG / leg) for joint, place in at.items()})
     pose = fit_landmarks(rest, SMPL_PARENTS, riders, targets, sure * counts)
@@ -77,8 +78,8 @@ def motion_from_points(
         float(targets[:, [chosen_index(riders, "left_hip"), chosen_index(riders, "right_hip")]].mean(1).std(0).max())
         < 1e-3
     ):
-        pose = BodyPose(walk_by_feet(rest, pose), pose.rotations)
-    return Motion(name, still_track(pose.rotations, pose.root_position, fps), leg_length(rest))
+        pose = BodyPose(root_path_from_feet(rest, pose), pose.rotations)
+    return Motion(name, uniform_track(pose.rotations, pose.root_position, fps), leg_length(rest))
 
 
 def landmarks(layout: str, size: float) -> tuple[list[int], Landmarks, Float[Tensor, " m"]]:
@@ -160,7 +161,7 @@ def _length(at: dict[str, Tensor], a: str, b: str) -> float:
     return float(torch.cat(sides).median())
 
 
-def _found_up(content: Content, at: dict[str, Tensor]) -> str:
+def _estimate_up(content: Content, at: dict[str, Tensor]) -> str:
     """The axis along which the shoulders lie above the ankles for most of the time."""
     above = at["left_shoulder"] - at["left_ankle"] + at["right_shoulder"] - at["right_ankle"]
     mean = torch.nn.functional.normalize(above, dim=-1).mean(0)
@@ -206,4 +207,4 @@ def _sized_rest(at: dict[str, Tensor]) -> Float[Tensor, "24 3"]:
     for name in ("spine1", "spine2", "spine3", "neck", "head"):
         factors[name] = torso(at) / torso(by_name)
     scale = torch.tensor([min(max(factors[name], 0.3), 3.0) for name in SMPL_JOINTS], dtype=own.dtype)
-    return chained(bone_vectors(own, SMPL_PARENTS) * scale[:, None], SMPL_PARENTS)
+    return joints_from_bones(bone_vectors(own, SMPL_PARENTS) * scale[:, None], SMPL_PARENTS)

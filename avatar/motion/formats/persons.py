@@ -16,7 +16,7 @@ from avatar.motion.formats.container import Content
 from avatar.motion.motion import ReadOptions, numbers
 
 
-def chosen_person(content: Content, people: Mapping[Any, Any], lengths: Mapping[Any, int], options: ReadOptions) -> Any:
+def select_person(content: Content, people: Mapping[Any, Any], lengths: Mapping[Any, int], options: ReadOptions) -> Any:
     """The value of the person that was asked for, or of the one seen in most frames.
 
     Raises:

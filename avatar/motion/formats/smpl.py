@@ -16,9 +16,7 @@ from torch import Tensor
 from avatar.errors import UsageError
 from avatar.geometry import rotation_from_rotvec
 from avatar.motion.formats.container import Content
-from avatar.motion.motion import Motion, ReadOptions, check_fps, check_path, numbers, still_track, up_rotation
-
-DESCRIPTION = "SMPL, SMPL-H or SMPL-X poses in an npz or pkl, under the usual names"
+from avatar.motion.motion import Motion, ReadOptions, check_fps, check_path, numbers, uniform_track, up_rotation
 
 # The pelvis of the mean shape from the origin of the model's own axes, metres.
 REST_PELVIS = {"smpl": (-0.002, -0.223, 0.028), "smplx": (0.003, -0.351, 0.012)}
@@ -30,38 +28,46 @@ PLACE = ("transl", "trans", "smpl_trans", "translation", "Th")
 RATE = ("fps", "mocap_framerate", "mocap_frame_rate", "framerate", "frame_rate", "frameRate")
 
 
-def recognises(content: Content) -> bool:
-    return first(content.fields, WHOLE) is not None or (
-        first(content.fields, ROOT) is not None and first(content.fields, BODY) is not None
-    )
+class SmplFormat:
+    name = "smpl"
+    description = "SMPL, SMPL-H or SMPL-X poses in an npz or pkl, under the usual names"
 
+    def recognizes(self, content: Content) -> bool:
+        return first(content.fields, WHOLE) is not None or (
+            first(content.fields, ROOT) is not None and first(content.fields, BODY) is not None
+        )
 
-def read(content: Content, options: ReadOptions) -> Motion:
-    fields, path = content.fields, content.path
-    whole, root, body = first(fields, WHOLE), first(fields, ROOT), first(fields, BODY)
-    if whole is not None:
-        value = np.asarray(fields[whole])
-        frames, width = (value.shape[0], value[0].size) if value.ndim > 1 and len(value) else (1, value.size)
-        rotvecs = numbers(path, value.reshape(frames, -1), whole, None, width)
-    elif root is not None and body is not None:
-        parts = [np.asarray(fields[name]) for name in (root, body)]
-        frames = len(parts[0]) if parts[0].ndim > 1 else 1
-        flat = [
-            numbers(path, part.reshape(frames, -1), name, None, None)
-            for part, name in zip(parts, (root, body), strict=True)
-        ]
-        rotvecs = np.concatenate(flat, axis=1)
-    else:
-        raise UsageError(f"{path} holds no SMPL poses: it has {', '.join(fields) or 'no named arrays'}.")
-    rotvecs = rotvecs.reshape(frames, -1, 3) if rotvecs.shape[1] % 3 == 0 else rotvecs
-    # EasyMocap keeps the root's turn apart, applied about the origin, with zeros in its place among the poses.
-    about_origin = "Rh" in fields
-    if about_origin and whole is not None:
-        rotvecs = rotvecs.copy()
-        rotvecs[:, 0] = numbers(path, np.asarray(fields["Rh"]).reshape(frames, 3), "Rh", frames, 3)
-    return motion_from_rotvecs(
-        content, options, rotvecs, translation(content, frames), rate(content, options), about_origin=about_origin
-    )
+    def read(self, content: Content, options: ReadOptions) -> Motion:
+        fields, path = content.fields, content.path
+        whole, root, body = first(fields, WHOLE), first(fields, ROOT), first(fields, BODY)
+        if whole is not None:
+            value = np.asarray(fields[whole])
+            frames, width = (value.shape[0], value[0].size) if value.ndim > 1 and len(value) else (1, value.size)
+            rotvecs = numbers(path, value.reshape(frames, -1), whole, None, width)
+        elif root is not None and body is not None:
+            parts = [np.asarray(fields[name]) for name in (root, body)]
+            frames = len(parts[0]) if parts[0].ndim > 1 else 1
+            flat = [
+                numbers(path, part.reshape(frames, -1), name, None, None)
+                for part, name in zip(parts, (root, body), strict=True)
+            ]
+            rotvecs = np.concatenate(flat, axis=1)
+        else:
+            raise UsageError(f"{path} holds no SMPL poses: it has {', '.join(fields) or 'no named arrays'}.")
+        rotvecs = rotvecs.reshape(frames, -1, 3) if rotvecs.shape[1] % 3 == 0 else rotvecs
+        # EasyMocap keeps the root's turn apart, applied about the origin, with zeros in its place among the poses.
+        about_origin = "Rh" in fields
+        if about_origin and whole is not None:
+            rotvecs = rotvecs.copy()
+            rotvecs[:, 0] = numbers(path, np.asarray(fields["Rh"]).reshape(frames, 3), "Rh", frames, 3)
+        return motion_from_rotvecs(
+            content,
+            options,
+            rotvecs,
+            translation(content, frames),
+            frame_rate(content, options),
+            about_origin=about_origin,
+        )
 
 
 def motion_from_rotvecs(
@@ -116,12 +122,12 @@ def motion_from_rotations(
     pelvis = torch.tensor(options.rest_pelvis or REST_PELVIS[family], dtype=full.dtype)
     root = torch.from_numpy(transl) + (full[:, 0] @ pelvis if about_origin else pelvis)
     check_path(content.path, root.numpy(), fps)
-    R = up_rotation(options.up or up or found_up(content, full[:, 0])).to(full)
+    R = up_rotation(options.up or up or estimate_up(content, full[:, 0])).to(full)
     full[:, 0] = R @ full[:, 0]
-    return Motion(name, still_track(full, root @ R.T, fps))
+    return Motion(name, uniform_track(full, root @ R.T, fps))
 
 
-def found_up(content: Content, root: Float[Tensor, "t 3 3"]) -> str:
+def estimate_up(content: Content, root: Float[Tensor, "t 3 3"]) -> str:
     """The axis along which the body stands for most of the time.
 
     Raises:
@@ -149,7 +155,7 @@ def translation(content: Content, frames: int) -> np.ndarray:
     return transl
 
 
-def rate(content: Content, options: ReadOptions, default: float = 30.0) -> float:
+def frame_rate(content: Content, options: ReadOptions, default: float = 30.0) -> float:
     """Frames a second: as asked for, as the file says, or the format's own."""
     name = first(content.fields, RATE)
     if options.fps is not None or name is None:

@@ -13,28 +13,29 @@ from avatar.motion.formats.persons import at_frames
 from avatar.motion.formats.smpl import REST_PELVIS, motion_from_rotations
 from avatar.motion.motion import Motion, ReadOptions, numbers
 
-DESCRIPTION = "TRAM hps_track npy"
 
+class TramFormat:
+    name = "tram"
+    description = "TRAM hps_track npy"
 
-def recognises(content: Content) -> bool:
-    return content.has("pred_rotmat", "pred_trans")
+    def recognizes(self, content: Content) -> bool:
+        return content.has("pred_rotmat", "pred_trans")
 
-
-def read(content: Content, options: ReadOptions) -> Motion:
-    fields, path = content.fields, content.path
-    matrices = numbers(path, fields["pred_rotmat"], "pred_rotmat", None, 24, 3, 3)
-    transl = numbers(path, np.reshape(fields["pred_trans"], (-1, 3)), "pred_trans", len(matrices), 3)
-    frames = fields.get("frame", range(len(matrices)))
-    rotations, transl = at_frames(content, frames, torch.from_numpy(matrices), transl)
-    camera = _camera_file(path)
-    if camera is not None:
-        first = int(np.ravel(frames)[0])
-        R, T = _world_cameras(camera, first, len(transl))
-        pelvis = np.asarray(options.rest_pelvis or REST_PELVIS["smpl"])
-        rotations = torch.cat([torch.from_numpy(R)[:, None] @ rotations[:, :1], rotations[:, 1:]], 1)
-        # The translation moves the pelvis, which the camera's turn then carries along.
-        transl = (R @ (transl + pelvis)[..., None])[..., 0] + T - pelvis
-    return motion_from_rotations(content, options, rotations, transl, options.fps or 30.0, "-y", "tram")
+    def read(self, content: Content, options: ReadOptions) -> Motion:
+        fields, path = content.fields, content.path
+        matrices = numbers(path, fields["pred_rotmat"], "pred_rotmat", None, 24, 3, 3)
+        transl = numbers(path, np.reshape(fields["pred_trans"], (-1, 3)), "pred_trans", len(matrices), 3)
+        frames = fields.get("frame", range(len(matrices)))
+        rotations, transl = at_frames(content, frames, torch.from_numpy(matrices), transl)
+        camera = _camera_file(path)
+        if camera is not None:
+            first = int(np.ravel(frames)[0])
+            R, T = _world_cameras(camera, first, len(transl))
+            pelvis = np.asarray(options.rest_pelvis or REST_PELVIS["smpl"])
+            rotations = torch.cat([torch.from_numpy(R)[:, None] @ rotations[:, :1], rotations[:, 1:]], 1)
+            # The translation moves the pelvis, which the camera's turn then carries along.
+            transl = (R @ (transl + pelvis)[..., None])[..., 0] + T - pelvis
+        return motion_from_rotations(content, options, rotations, transl, options.fps or 30.0, "-y", "tram")
 
 
 def _camera_file(path: Path) -> Path | None:
