@@ -140,7 +140,6 @@ def _preset(state: ViewState, name: str, session: Session) -> ViewState:
 def _posed_by_words(state: ViewState, text: str, session: Session) -> ViewState:
     """The state with the pose that `text` describes, or with the reason why it cannot be parsed."""
     from avatar.motion.text.parse import parse_pose
-    from avatar.motion.text.parse import parse_pose
 
     if not text.strip():
         return state
