@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import torch
 import viser
 from jaxtyping import UInt8
 from viser import Icon
 
+from avatar.io.images import to_float
 from avatar.metrics.images import person_box
 from avatar.viewer.camera_layer import camera_pose, downscaled, field_of_view
 from avatar.viewer.clips import TRAINING
@@ -76,7 +76,7 @@ def compared(state: ViewState, session: Session, posed: PosedState) -> tuple[UIn
     assert session.track is not None and session.track.cameras is not None and session.observations is not None
     index = training_frame(state, session)
     image, mask = session.observations.images[index], session.observations.masks[index]
-    coverage = torch.from_numpy(mask).float() / 255
+    coverage = to_float(mask)
     rows, columns = person_box(coverage, MARGIN) or (slice(0, mask.shape[0]), slice(0, mask.shape[1]))
     source = downscaled(image[rows, columns], SIDE)
     height, width = source.shape[:2]

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar.model.avatar import Avatar
-from avatar.pipeline.run_folder import RunFolder
+from avatar.pipeline.finished_run import open_run
 from avatar.types import BodyPose, BodyTrack, Gaussians, Observations
 from avatar.viewer.clips import TRAINING, Clip, Source, builtin_clips, clip_of_track, file_clips
 from avatar.viewer.state import Colors, ViewState
@@ -151,15 +151,10 @@ def open_session(folder: Path, device: str = "cpu") -> Session:
         UsageError: the folder holds no finished avatar.
         AvatarError: a file in it is broken.
     """
-    from avatar.io.observations_file import load_observations
-    from avatar.io.track_file import load_track
-
-    run = RunFolder(folder)
-    run.require_avatar()
-    avatar = Avatar.load(run.avatar).to(device)
-    track = load_track(run.track) if run.track.is_file() else None
-    images = run.observations / "observations.npz"
-    observations = load_observations(run.observations) if images.is_file() else None
+    finished = open_run(folder, device=device)
+    avatar = finished.avatar
+    track = finished.track if finished.has_track else None
+    observations = finished.observations() if finished.has_observations else None
     clips: dict[str, Source] = {}
     if track is not None:
         clips[TRAINING] = clip_of_track(TRAINING, track)

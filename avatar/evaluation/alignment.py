@@ -11,7 +11,7 @@ from torch import Tensor
 from avatar.body import Body
 from avatar.body.model import RestBody
 from avatar.body.skinning import joint_transforms
-from avatar.datasets.capture import Clip, Skeleton
+from avatar.datasets.capture import CaptureClip, Skeleton
 from avatar.errors import UsageError
 from avatar.evaluation.ground_truth import LIMBS, calibrated_offsets
 from avatar.geometry import invert_rigid, rigid, transform
@@ -41,13 +41,13 @@ class EstimatedPerson:
         Ts = joint_transforms(self.rest.joints, self.body.parents, self.body.complete(self.track.poses))
         return Ts[:, list(self.body.smpl_index), :3, 3][self.track.instant]
 
-    def frames_of(self, clip: Clip) -> dict[int, int]:
+    def frames_of(self, clip: CaptureClip) -> dict[int, int]:
         """For each frame of the clip that was used, its index among the run's frames."""
         frames = [nearest_frame(clip, float(time)) for time in self.track.times[self.track.instant]]
         return {frame: index for index, frame in enumerate(frames) if frame is not None}
 
 
-def nearest_frame(clip: Clip, time: float) -> int | None:
+def nearest_frame(clip: CaptureClip, time: float) -> int | None:
     """The frame of a clip at `time` seconds, or None outside the clip."""
     frame = round(time * clip.fps)
     return frame if 0 <= frame < len(clip) else None
@@ -89,7 +89,7 @@ class Placement:
         return Cameras(camera.K, relative @ self.T_run_camera, camera.width, camera.height)
 
 
-def align(person: EstimatedPerson, clip: Clip) -> Placement:
+def align(person: EstimatedPerson, clip: CaptureClip) -> Placement:
     """Align a capture to a run: the one scale, by least squares over the limb joints before the training camera.
 
     Raises:
@@ -107,7 +107,7 @@ def align(person: EstimatedPerson, clip: Clip) -> Placement:
     return Placement(clip.cameras.T_camera_world[0], person.cameras.T_camera_world[own[0]], scale)
 
 
-def calibrate_offsets(person: EstimatedPerson, clip: Clip, placement: Placement) -> Float[Tensor, "24 3"]:
+def calibrate_offsets(person: EstimatedPerson, clip: CaptureClip, placement: Placement) -> Float[Tensor, "24 3"]:
     """Offsets of the clip's true joints in the frames of the estimated body's bones; see `calibrated_offsets`."""
     pairs = person.frames_of(clip)
     truth = placement.skeleton(clip.skeleton[list(pairs)])

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from avatar.datasets.posed import PosedDataset, Shot
+from avatar.datasets.posed import DatasetFrame, PosedDataset
 from avatar.datasets.protocols import protocol_named
 from avatar.errors import AvatarError, UsageError
 from avatar.evaluation.evaluate import score_and_write
 from avatar.evaluation.pose_fitting import STEPS, fit_pose
-from avatar.evaluation.targets import EvaluationTarget, FinishedRun, Truth, open_run, view_angle
+from avatar.evaluation.targets import EvaluationTarget, Truth, view_angle
+from avatar.io.images import to_float
+from avatar.pipeline.finished_run import FinishedRun, open_run
 from avatar.runtime.progress import progress
 
 
@@ -80,9 +81,9 @@ def targets_of(opened: FinishedRun, dataset: PosedDataset) -> list[EvaluationTar
     return targets
 
 
-def _truth(shot: Shot) -> Truth:
+def _truth(shot: DatasetFrame) -> Truth:
     def read() -> tuple[Tensor, Tensor]:
-        image, mask = (torch.from_numpy(part).float() / 255 for part in shot.read())
+        image, mask = (to_float(part) for part in shot.read())
         return image, mask
 
     return read

@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avatar.io.images import to_uint8
 from avatar.metrics.images import person_box
-from avatar.pipeline.previews import sheet, to_bytes
+from avatar.pipeline.previews import sheet
 
 AROUND = 40  # px of surroundings shown around the person
 
@@ -27,6 +28,6 @@ def comparison_jpeg(truth: Float[Tensor, "h w 3"], image: Float[Tensor, "h w 3"]
     if box is not None:
         truth, image = truth[box], image[box]
     data = io.BytesIO()
-    panels = sheet([to_bytes(panel) for panel in (truth, image, 1 - (truth - image).abs())])
+    panels = sheet([to_uint8(panel) for panel in (truth, image, 1 - (truth - image).abs())])
     Image.fromarray(panels).save(data, "JPEG", quality=88)
     return data.getvalue()

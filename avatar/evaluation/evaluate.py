@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from avatar import __version__
-from avatar.datasets.capture import Capture, Clip, load_capture
+from avatar.datasets.capture import Capture, CaptureClip, load_capture
 from avatar.datasets.multicamera import is_multicamera, read_stations
 from avatar.errors import AvatarError, UsageError
 from avatar.evaluation.alignment import align
@@ -22,9 +22,10 @@ from avatar.evaluation.scores import (
     pose_scores,
     score_target,
 )
-from avatar.evaluation.targets import EvaluationTarget, FinishedRun, capture_targets, held_out_targets, open_run
+from avatar.evaluation.targets import EvaluationTarget, capture_targets, estimated_person, held_out_targets
 from avatar.io.files import write_json
 from avatar.metrics.images import LpipsNet
+from avatar.pipeline.finished_run import FinishedRun, open_run
 from avatar.runtime.progress import progress
 
 
@@ -62,7 +63,7 @@ def evaluate_run(
     targets, skipped = held_out_targets(opened, trained_on)
     joints: dict[str, Any] | None = None
     if truth is not None and trained_on is not None:
-        placement = align(opened.person, trained_on)
+        placement = align(estimated_person(opened), trained_on)
         more, lost = capture_targets(opened, truth, trained_on, placement, joints_alone)
         targets, skipped = targets + more, skipped + lost
         joints = pose_scores(opened, trained_on, placement)
@@ -100,7 +101,7 @@ def evaluate_stations(
     capture = Capture(folder, {name: station.clip for name, station in stations.items()})
     trained_on = trained_clip(opened, capture, clip)
     targets, skipped = held_out_targets(opened, None)
-    placement = align(opened.person, trained_on)
+    placement = align(estimated_person(opened), trained_on)
     for name, station in stations.items():
         if name != trained_on.name:
             more, lost = station_targets(opened, station, placement, out / f"observed_{name}")
@@ -158,7 +159,7 @@ def score_and_write(
     return content, text
 
 
-def trained_clip(opened: FinishedRun, capture: Capture, name: str | None) -> Clip:
+def trained_clip(opened: FinishedRun, capture: Capture, name: str | None) -> CaptureClip:
     """The clip of a capture that a run was trained on.
 
     Raises:

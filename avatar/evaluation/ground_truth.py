@@ -38,10 +38,10 @@ def retarget_ground_truth(
 ) -> BodyPose:
     """Poses of a body that follow a ground-truth skeleton, as far as both mean the same by a joint.
 
-    Knees and elbows may differ by a centimetre or two along the limb, and hips are wider apart in some
-    skeletons, so these weigh less. Pelvis, spine, collars and head are compared at their positions in the T-pose of the true
-    skeleton (`rig_offsets`), or hardly count without one; `offsets`, if given, replaces these offsets for all joints.
-    True rotations, if known, constrain the joints loosely: positions do not determine the head's rotation or twists.
+    Knees and elbows may differ by a centimetre or two along the limb, and hips are wider apart in some skeletons, so
+    these weigh less. Pelvis, spine, collars and head are compared at their positions in the true skeleton's T-pose
+    (`rig_offsets`), or hardly count without one; `offsets`, if given, replaces these offsets for all joints. True
+    rotations constrain the joints loosely: positions do not determine the head's rotation or twists.
 
     Args:
         rest: the body of the person.

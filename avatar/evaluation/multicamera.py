@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from avatar.datasets.multicamera import Station
 from avatar.datasets.posed import prepared
 from avatar.evaluation.alignment import Placement, nearest_frame
-from avatar.evaluation.targets import EvaluationTarget, FinishedRun, Truth, view_angle
+from avatar.evaluation.targets import EvaluationTarget, Truth, view_angle
+from avatar.io.images import to_float
 from avatar.io.observations_file import load_observations
 from avatar.observation.video import observe
+from avatar.pipeline.finished_run import FinishedRun
 from avatar.types import Observations
 
 
@@ -55,6 +56,6 @@ def _truth(observations: Observations, index: int, station: Station) -> Truth:
         image, mask = prepared(
             observations.images[index], observations.masks[index], camera.K[0].numpy(), station.distortion
         )
-        return torch.from_numpy(image).float() / 255, torch.from_numpy(mask).float() / 255
+        return to_float(image), to_float(mask)
 
     return read

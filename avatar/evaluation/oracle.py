@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import torch
 
-from avatar.datasets.capture import Clip
+from avatar.datasets.capture import CaptureClip
 from avatar.evaluation.alignment import EstimatedPerson, align, calibrate_offsets
 from avatar.evaluation.ground_truth import retarget_ground_truth
 from avatar.types import BodyTrack
 
 
-def oracle_track(person: EstimatedPerson, clip: Clip, frames: Sequence[int]) -> BodyTrack:
+def oracle_track(person: EstimatedPerson, clip: CaptureClip, frames: Sequence[int]) -> BodyTrack:
     """The estimated body with the clip's true skeleton retargeted to it, before the true cameras.
 
     The body keeps its estimated shape and size: one scale maps the true world to it. The offsets of the true joints

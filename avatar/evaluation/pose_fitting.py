@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from avatar.evaluation.targets import EvaluationTarget, FinishedRun
+from avatar.evaluation.targets import EvaluationTarget
+from avatar.pipeline.finished_run import FinishedRun
 from avatar.rendering.renderer import render
 from avatar.training import losses
 from avatar.training.config import LearningRates

@@ -14,11 +14,12 @@ from jaxtyping import UInt8
 from avatar.datasets.capture import read_capture_cameras, read_capture_skeleton
 from avatar.errors import AvatarError, UsageError
 from avatar.evaluation.ground_truth import retarget_ground_truth
-from avatar.evaluation.targets import FinishedRun, Placement
+from avatar.evaluation.targets import Placement
 from avatar.io.camera_file import load_cameras
 from avatar.io.files import read_json, read_npz
-from avatar.io.images import write_image
+from avatar.io.images import to_uint8, write_image
 from avatar.io.track_file import load_track
+from avatar.pipeline.finished_run import FinishedRun
 from avatar.rendering.renderer import render
 from avatar.runtime.progress import progress
 from avatar.types import BodyPose, Cameras, RenderOutput
@@ -128,4 +129,4 @@ def straight_rgba(output: RenderOutput) -> UInt8[np.ndarray, "h w 4"]:
     """The first image with straight (not premultiplied) colour and its coverage."""
     alpha = output.alpha[0, ..., None].clamp(0, 1)
     rgba = torch.cat([output.rgb[0] / alpha.clamp_min(1e-6), alpha], dim=-1)
-    return (rgba.clamp(0, 1) * 255).round().byte().cpu().numpy()
+    return to_uint8(rgba)

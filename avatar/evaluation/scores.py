@@ -12,14 +12,15 @@ from torch import Tensor
 
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.body.skinning import joint_transforms
-from avatar.datasets.capture import Clip
+from avatar.datasets.capture import CaptureClip
 from avatar.evaluation.alignment import Placement
 from avatar.evaluation.comparison_strip import comparison_jpeg
 from avatar.evaluation.ground_truth import HIPS, SCORED
-from avatar.evaluation.targets import SIDE_DEGREES, EvaluationTarget, FinishedRun
+from avatar.evaluation.targets import SIDE_DEGREES, EvaluationTarget, estimated_person
 from avatar.geometry import procrustes
 from avatar.metrics import images as metrics
 from avatar.metrics import poses as pose_metrics
+from avatar.pipeline.finished_run import FinishedRun
 from avatar.rendering.renderer import render
 from avatar.types import Cameras
 
@@ -119,7 +120,7 @@ def _means(scores: Sequence[dict[str, float]]) -> dict[str, float]:
     return means
 
 
-def pose_scores(opened: FinishedRun, clip: Clip, placement: Placement) -> dict[str, Any]:
+def pose_scores(opened: FinishedRun, clip: CaptureClip, placement: Placement) -> dict[str, Any]:
     """The run's poses against the true joints, in true metres, on the limbs, shoulders and neck.
 
     Distances are in millimetres, after aligning the middle of the hips (`mpjpe`) or after Procrustes
@@ -129,7 +130,7 @@ def pose_scores(opened: FinishedRun, clip: Clip, placement: Placement) -> dict[s
     principal point cannot be recovered from a video: other views are shifted by `principal_point_x_px` and `_y_px`
     (assumed minus true, in pixels of the true camera).
     """
-    pairs = opened.person.frames_of(clip)
+    pairs = estimated_person(opened).frames_of(clip)
     frames, own = list(pairs), [int(opened.track.instant[i]) for i in pairs.values()]
     avatar = opened.avatar
     poses = avatar.body.complete(opened.track.poses[own])
