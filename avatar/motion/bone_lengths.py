@@ -1,4 +1,4 @@
-"""Bones of a skeleton, and the proportions of another skeleton learned from where its joints are."""
+"""Bone vectors of a skeleton, and the proportions of another skeleton estimated from its joint positions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from avatar.types import BodyPose
 
 
 def bone_vectors(joints: Float[Tensor, "j 3"], parents: tuple[int, ...]) -> Float[Tensor, "j 3"]:
-    """From each joint's parent to the joint; for the root, its place."""
+    """The vector from each joint's parent to the joint; for the root, its position."""
     above = torch.stack([torch.zeros_like(joints[0]) if p < 0 else joints[p] for p in parents])
     return joints - above
 
@@ -30,18 +30,18 @@ def learn_rest(
     pose: BodyPose,
     targets: Float[Tensor, "t j 3"],
 ) -> Float[Tensor, "j 3"]:
-    """The T-pose of the skeleton that `targets` belong to, from frames in which the body's pose is known.
+    """The T-pose of the skeleton that `targets` belong to, from frames with a given body pose.
 
-    Each bone is the mean over the frames of how it lies in its parent's frame, and the root its mean place from
-    the body's own root; use it as `source_rest`. NaN targets are left out.
+    Each bone is the mean over the frames of its vector in the parent's frame; the root is the mean offset from the
+    body's own root. Use the result as `source_rest`. NaN targets are ignored.
     """
     Ts = joint_transforms(rest_joints, parents, pose)
-    found = []
+    bones = []
     for joint, parent in enumerate(parents):
         origin = Ts[:, 0, :3, 3] if parent < 0 else targets[:, parent]
         R = Ts[:, max(parent, 0), :3, :3]
-        found.append((R.mT @ (targets[:, joint] - origin)[..., None]).squeeze(-1).nanmean(0))
+        bones.append((R.mT @ (targets[:, joint] - origin)[..., None]).squeeze(-1).nanmean(0))
     own = bone_vectors(rest_joints, parents)
-    found[0] = found[0] + own[0]
-    measured = torch.stack(found)
+    bones[0] = bones[0] + own[0]
+    measured = torch.stack(bones)
     return joints_from_bones(torch.where(measured.isnan(), own, measured), parents)

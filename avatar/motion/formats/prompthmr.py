@@ -1,4 +1,4 @@
-"""PromptHMR-Vid (Wang et al. 2025): `results.pkl`, SMPL-X of several people in a world with Y up."""
+"""PromptHMR-Vid (Wang et al. 2025): `results.pkl`, SMPL-X of several persons in a world with Y up."""
 
 from __future__ import annotations
 
