@@ -14,8 +14,8 @@ import tyro
 from avatar.body import Body, load_body
 from avatar.body.skinning import joint_transforms
 from avatar.datasets.capture import Clip, HeldOut, load_capture
+from avatar.evaluation.alignment import Placement
 from avatar.evaluation.ground_truth import LIMBS
-from avatar.evaluation.targets import Placement
 from avatar.geometry import transform
 from avatar.io.files import write_json
 from avatar.io.images import write_image
@@ -31,8 +31,8 @@ from avatar.pipeline.previews import to_bytes
 from avatar.pipeline.settings import Settings, settings_for
 from avatar.rendering.renderer import render
 from avatar.tracking.multiview import fit_views
-from avatar.training.trainer import Trainer
-from avatar.training.view_alignment import ViewAlignment
+from avatar.training.trainer import Trainer, TrainResult
+from avatar.training.view_alignment import LearnedViews
 from avatar.types import BodyTrack
 
 MODES = ("none", "noisy", "aligned", "true")
@@ -100,7 +100,7 @@ def measure(
                 pose, rough = fit_views(photo, sights[0], rough, found, body, detector)
             known = len(sights) if mode == "aligned" else len(sights) + len(rough)
             fixed = torch.arange(len(sights) + len(rough)) < known
-            alignment = ViewAlignment(middle(body_vertices(body, pose)), fixed)
+            alignment = LearnedViews(middle(body_vertices(body, pose)), fixed)
             taken, pose, lost = with_views(settings, photo, sights, rough, pose, body, alignment)
             print(mode, lost, [round(s.weight, 2) for s in taken])
         observations = gather(photo, taken)
@@ -143,7 +143,9 @@ def placed(body: Body, found: BodyTrack, source: Clip, frame: int) -> Placement:
 
 
 @torch.no_grad()
-def score(result, placement: Placement, scored: list[HeldOut], settings: Settings, out: Path) -> dict[str, float]:
+def score(
+    result: TrainResult, placement: Placement, scored: list[HeldOut], settings: Settings, out: Path
+) -> dict[str, float]:
     """Means over the views that were not given, on white."""
     rows = []
     gaussians = result.avatar.pose(result.track.poses[0])

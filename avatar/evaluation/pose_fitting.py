@@ -39,14 +39,14 @@ def fit_pose(opened: FinishedRun, target: EvaluationTarget, backend: str, steps:
     rates = LearningRates()
     optimizer = torch.optim.Adam(
         [
-            {"params": [refinement.turns], "lr": rates.turns},
-            {"params": [refinement.shifts], "lr": rates.shifts},
+            {"params": [refinement.delta_rotvec], "lr": rates.delta_rotvec},
+            {"params": [refinement.delta_translation], "lr": rates.delta_translation},
         ]
     )
     for _ in range(steps):
         out = render(opened.avatar.pose(refinement.pose(0)), camera, backend)
         seen = losses.photometric_loss(out, rgb, mask, black)
         optimizer.zero_grad(set_to_none=True)
-        (seen.difference + seen.coverage).backward()
+        (seen.l1 + seen.mask).backward()
         optimizer.step()
     return replace(target, pose=refinement.refined().poses[0].to("cpu"))

@@ -1,4 +1,4 @@
-"""The sparse product of `avatar.model.blend_shapes` on the CPU: three numbers at a time, on the renderer's threads."""
+"""The compiled twin of `avatar.model.blend_shapes.displacements`: a sparse product on the renderer's threads."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor
 from avatar.kernels.simd import kernel
 from avatar.kernels.threads import run_parts, threads
 
-# The gradient is summed over as many parts, whoever works on them, so that it does not depend on the threads.
+# The gradient is summed over this many parts, whichever thread does them, so that it does not depend on the threads.
 _PARTS = 8
 
 
-class Displace(torch.autograd.Function):
+class Displacements(torch.autograd.Function):
     """Displacements of points (n, 3) by the entries of a pose; differentiable in the pose."""
 
     @staticmethod

@@ -1,6 +1,5 @@
-"""`avatar.model.joint_transforms.joint_transforms_and_quats` on the CPU: the chain of joints in one compiled pass
-instead of some
-sixty tensors."""
+"""The compiled twin of `avatar.model.joint_transforms.joint_transforms_and_quats`: one pass along the chain of joints
+instead of some sixty tensors."""
 
 from __future__ import annotations
 
@@ -13,13 +12,13 @@ from torch import Tensor
 from avatar.kernels.simd import inlined, kernel
 
 
-class JointMotions(torch.autograd.Function):
-    """What each joint does to what is at rest, (joints, 16); see
+class JointTransforms(torch.autograd.Function):
+    """Transform and quaternion of each joint, (joints, 16); see
     `avatar.model.joint_transforms.joint_transforms_and_quats`.
 
     Inputs, float32: rotations (joints, 3, 3) and root_position (3), by which it may be differentiated; rest_joints
     (joints, 3); parents, -1 for the root, which stands first, and each before its children. The gradient by the
-    rotations holds for moves from rotation to rotation; it says nothing of matrices that are none.
+    rotations is valid along rotations only, not towards matrices that are not rotations.
     """
 
     @staticmethod

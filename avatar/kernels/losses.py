@@ -1,4 +1,4 @@
-"""`avatar.training.losses` on the CPU: one pass over a picture or over the Gaussians instead of a dozen tensors."""
+"""The compiled twins of `avatar.training.losses`: one pass instead of a dozen tensors."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import Tensor
 from avatar.kernels.simd import inlined, kernel
 from avatar.kernels.threads import run_parts
 
-# Pictures are compared in so many parts, whoever works on them, so that sums do not depend on the number of threads.
+# Images are compared in this many parts, whichever thread does them, so that sums do not depend on the threads.
 _PARTS = 16
 
 
-class Compare(torch.autograd.Function):
-    """Mean colour difference, mean difference of coverage, and both pictures on the background.
+class Photometric(torch.autograd.Function):
+    """Mean colour error, mean coverage error, and both images on the background.
 
     Inputs, float32: rgb (h, w, 3), premultiplied, and alpha (h, w), by which it may be differentiated; image, mask,
     background and trust (h, w or empty) as in `avatar.training.losses.photometric_loss`.

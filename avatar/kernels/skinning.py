@@ -1,9 +1,8 @@
-"""`avatar.model.skinning.skin_gaussians` on the CPU: one pass over the Gaussians forward and one back, instead of some
-sixty
-tensors.
+"""The compiled twin of `avatar.model.skinning.skin_gaussians`: one pass forward and one back instead of some
+sixty tensors.
 
-Gaussians are worked on in groups, one a lane of a vector (`avatar.kernels.simd`): a group's numbers are copied to a
-scratch, column by column, and what comes out is copied back.
+Gaussians are processed in groups, one per lane of a vector (`avatar.kernels.simd`): a group's values are copied to a
+scratch, column by column, and the results are copied back.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _MEAN_OUT, _QUAT_OUT, _COLOR_OUT, _GRADIENTS = map(np.int64, (49, 52, 56, 59))
 _SCRATCH = 2 * _GRADIENTS * LANES
 
 
-class Carry(torch.autograd.Function):
+class SkinGaussians(torch.autograd.Function):
     """Places, orientations and colours in the world.
 
     Inputs, contiguous and, where not whole numbers, float32: anchors, frames, frame_quats and normals of the rest

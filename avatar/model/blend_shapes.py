@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from avatar.kernels.dispatch import compiled_by
+
 _CHUNK = 512  # points
 
 
@@ -60,15 +62,19 @@ class PoseCorrectives:
         )
 
     def __call__(self, rotations: Float[Tensor, "j 3 3"]) -> Float[Tensor, "n 3"]:
-        """Displacements in the rest frame, metres, for the rotations of all joints."""
-        feature = (rotations[1:] - torch.eye(3, device=rotations.device)).flatten()
-        if feature.device.type == "cpu" and feature.dtype == torch.float32:
-            from avatar.kernels.blend_shapes import Displace
+        """Displacements in the rest frame, metres, for the local rotations of all joints."""
+        return displacements(self, (rotations[1:] - torch.eye(3, device=rotations.device)).flatten())
 
-            return Displace.apply(feature, self.starts, self.entry, self.vectors)
-        return self.displaced(feature)
 
-    def displaced(self, feature: Float[Tensor, " p"]) -> Float[Tensor, "n 3"]:
-        """The same in tensors, on any device."""
-        moved = feature.new_zeros(len(self.starts) - 1, 3)
-        return moved.index_add(0, self.point, feature[self.entry, None] * self.vectors.to(feature))
+def _displacements_compiled(correctives: PoseCorrectives, feature: Float[Tensor, " p"]) -> Float[Tensor, "n 3"]:
+    from avatar.kernels.blend_shapes import Displacements
+
+    moved: Tensor = Displacements.apply(feature, correctives.starts, correctives.entry, correctives.vectors)
+    return moved
+
+
+@compiled_by(_displacements_compiled)
+def displacements(correctives: PoseCorrectives, feature: Float[Tensor, " p"]) -> Float[Tensor, "n 3"]:
+    """Displacements in the rest frame, metres, for the pose features; differentiable in the features."""
+    moved = feature.new_zeros(len(correctives.starts) - 1, 3)
+    return moved.index_add(0, correctives.point, feature[correctives.entry, None] * correctives.vectors.to(feature))

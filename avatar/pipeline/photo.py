@@ -33,7 +33,7 @@ from avatar.tracking.multiview import LEAST_IOU, fit_views
 from avatar.training.config import TrainConfig
 from avatar.training.inpainting import FACE, HEAD
 from avatar.training.trainer import Trainer
-from avatar.training.view_alignment import ViewAlignment
+from avatar.training.view_alignment import LearnedViews
 from avatar.types import BodyPose, BodyTrack, Cameras, Observations, PosedImage
 
 ALIGN_ROUNDS = 120  # times that each view is shown while the views are aligned
@@ -77,7 +77,7 @@ def from_photo(run: RunFolder, settings: Settings) -> tuple[Observations, BodyTr
         rough = [placed_sight(view, vertices, sights[0].camera) for view in views]
         found, placed = fit_views(photo, sights[0], rough, found, body, detector)
         fixed = torch.arange(len(sights) + len(placed)) < len(sights)
-        alignment = ViewAlignment(middle(body_vertices(body, found)), fixed)
+        alignment = LearnedViews(middle(body_vertices(body, found)), fixed)
         sights, found, lost = with_views(settings, photo, sights, placed, found, body, alignment)
         warnings += lost
     observations = gather(photo, sights)
@@ -130,7 +130,7 @@ def with_views(
     views: Sequence[PosedImage],
     found: BodyTrack,
     body: Body,
-    alignment: ViewAlignment,
+    alignment: LearnedViews,
 ) -> tuple[list[PosedImage], BodyTrack, list[str]]:
     """The sights with the views that agree with them, aligned, their faces repaired; the body corrected by them.
 
@@ -160,7 +160,7 @@ def with_views(
         if iou < LEAST_IOU:
             lost.append(f"the view {view.name} does not show this person in this pose (overlap {iou:.2f}): left out")
             continue
-        image = to_bytes(alignment.developed(torch.from_numpy(view.image).float() / 255, index))
+        image = to_bytes(alignment.undo_exposure(torch.from_numpy(view.image).float() / 255, index))
         turned = camera_angles(camera.T_camera_world[0], centre)[0] - azimuth
         turned = (turned + 180) % 360 - 180
         image, trust = repaired(image, camera, seen, sights[0], seen_in_photo.depth, turned)
@@ -170,7 +170,7 @@ def with_views(
 
 
 def aligned(
-    settings: Settings, observations: Observations, begun: BodyTrack, body: Body, alignment: ViewAlignment
+    settings: Settings, observations: Observations, begun: BodyTrack, body: Body, alignment: LearnedViews
 ) -> tuple[Avatar, BodyTrack]:
     """A coarse avatar trained while `alignment`, in turn with it, learns where the views were taken from."""
     config = replace(
@@ -183,7 +183,7 @@ def aligned(
         refine_poses=True,
         refine_start=0.2,
     )
-    trainer = Trainer(observations, begun, body, config, settings.device, settings.backend, views=alignment)
+    trainer = Trainer(observations, begun, body, config, settings.device, settings.backend, alignment=alignment)
     result = trainer.run()
     return result.avatar, result.track
 

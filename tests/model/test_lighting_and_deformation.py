@@ -5,7 +5,7 @@ import torch
 from avatar.body.skeleton import SMPL_PARENTS
 from avatar.geometry import rotation_from_rotvec
 from avatar.model.deformation import DeformMLP, joint_influence, positional_encoding
-from avatar.model.lighting import Light, gains, normal_polynomials
+from avatar.model.lighting import Light, irradiance_gain, normal_polynomials
 
 LEFT_KNEE, RIGHT_ELBOW = 4, 19
 
@@ -15,7 +15,7 @@ def random_normals(n):
 
 
 def test_new_light_changes_nothing():
-    assert torch.equal(gains(random_normals(10), Light().coefficients), torch.ones(10, 3))
+    assert torch.equal(irradiance_gain(random_normals(10), Light().coefficients), torch.ones(10, 3))
 
 
 def test_light_cannot_pass_for_colour():
@@ -30,9 +30,9 @@ def test_light_recovers_a_lamp():
     optimizer = torch.optim.Adam(light.parameters(), lr=0.05)
     for _ in range(200):
         optimizer.zero_grad()
-        (gains(normals, light.coefficients) - truth).square().mean().backward()
+        (irradiance_gain(normals, light.coefficients) - truth).square().mean().backward()
         optimizer.step()
-    assert torch.allclose(gains(normals, light.coefficients), truth, atol=0.01)
+    assert torch.allclose(irradiance_gain(normals, light.coefficients), truth, atol=0.01)
 
 
 def trained_deform():
@@ -84,10 +84,10 @@ def test_unseen_joints_are_not_heard_at_all():
 
 def test_light_is_expected_from_above_until_pictures_say_otherwise():
     light = Light()
-    assert light.unlikelihood() > 0
-    light.expect()
-    assert light.unlikelihood() == 0
-    up, aside, down = gains(torch.tensor([[0.0, 1, 0], [1, 0, 0], [0, -1, 0]]), light.coefficients)
+    assert light.prior_loss() > 0
+    light.initialize_prior()
+    assert light.prior_loss() == 0
+    up, aside, down = irradiance_gain(torch.tensor([[0.0, 1, 0], [1, 0, 0], [0, -1, 0]]), light.coefficients)
     assert (up > aside).all() and (aside > down).all()
     torch.testing.assert_close(aside, torch.ones(3))
 
@@ -99,7 +99,7 @@ def test_light_goes_on_behind_as_it_came_from_the_front():
     with torch.no_grad():
         linear.coefficients[2] = 0.2
         square.coefficients[6] = -0.1
-    seen = [gains(front, light.coefficients) for light in (linear, square)]
+    seen = [irradiance_gain(front, light.coefficients) for light in (linear, square)]
     assert torch.allclose(seen[0][0] / seen[0][1], seen[1][0] / seen[1][1])
-    assert linear.unlikelihood() < square.unlikelihood()
-    assert gains(back, linear.coefficients).max() < 0.9 < 1 < gains(back, square.coefficients).min()
+    assert linear.prior_loss() < square.prior_loss()
+    assert irradiance_gain(back, linear.coefficients).max() < 0.9 < 1 < irradiance_gain(back, square.coefficients).min()

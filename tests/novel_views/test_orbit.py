@@ -76,7 +76,7 @@ def scene():
 def test_the_chain_from_weights_to_an_avatar(weights, scene, monkeypatch):
     from avatar.novel_views.sv3d import OrbitViews
     from avatar.pipeline import photo as job
-    from avatar.training.view_alignment import ViewAlignment
+    from avatar.training.view_alignment import LearnedViews
 
     body, track, photo, vertices = scene
     generator = OrbitViews(str(weights), "cpu", frames=4, steps=2, offload=True)
@@ -93,7 +93,7 @@ def test_the_chain_from_weights_to_an_avatar(weights, scene, monkeypatch):
     settings = Settings("photo.png", device="cpu", backend="cpu", train=train)
     sights = [PosedImage(photo.images[0], photo.masks[0], track.cameras[0])]
     placed = [job.placed_sight(view, vertices, track.cameras[0]) for view in views]
-    alignment = ViewAlignment(job.middle(vertices), torch.arange(4) < 1)
+    alignment = LearnedViews(job.middle(vertices), torch.arange(4) < 1)
     kept, corrected, lost = job.with_views(settings, photo, sights, placed, track, body, alignment)
     assert len(kept) == 4 and not lost
     assert kept[0].weight == 1 and all(sight.weight < 1 for sight in kept[1:])

@@ -21,7 +21,7 @@ from avatar.novel_views.placement import camera_angles, on_canvas, place_view
 from avatar.novel_views.registry import view_generator
 from avatar.rendering.camera_paths import intrinsics, look_at
 from avatar.tracking.silhouette import filled_mesh
-from avatar.training.view_alignment import ViewAlignment
+from avatar.training.view_alignment import LearnedViews
 from avatar.types import Cameras, Gaussians, PosedImage
 
 
@@ -75,10 +75,10 @@ def test_a_canvas_keeps_what_the_camera_sees(body):
 
 def test_moving_the_person_is_moving_the_camera():
     torch.manual_seed(0)
-    alignment = ViewAlignment(torch.tensor([0.0, 1.0, 0.0]), torch.tensor([True, True, False]))
+    alignment = LearnedViews(torch.tensor([0.0, 1.0, 0.0]), torch.tensor([True, True, False]))
     with torch.no_grad():
-        alignment.turns.normal_(std=0.2)
-        alignment.shifts.normal_(std=0.2)
+        alignment.delta_rotvec.normal_(std=0.2)
+        alignment.delta_translation.normal_(std=0.2)
     means = torch.randn(50, 3) * 0.3
     unit = torch.nn.functional.normalize(torch.randn(50, 4), dim=-1)
     gaussians = Gaussians(means, unit, torch.ones(50, 3), torch.ones(50), torch.ones(50, 3))
@@ -86,7 +86,7 @@ def test_moving_the_person_is_moving_the_camera():
     same = Cameras(camera.K.repeat(3, 1, 1), camera.T_camera_world.repeat(3, 1, 1), 300, 400)
     corrected = alignment.aligned(same)
     for frame in range(3):
-        moved = alignment.seen(gaussians, frame).means
+        moved = alignment.apply_pose(gaussians, frame).means
         here, _ = project(same.K[frame], same.T_camera_world[frame], moved)
         there, _ = project(corrected.K[frame], corrected.T_camera_world[frame], means)
         assert torch.allclose(here, there, atol=1e-2)

@@ -33,3 +33,19 @@ def test_a_wrong_file_is_named(tmp_path, text, words):
 def test_an_unknown_preset_lists_the_known_ones():
     with pytest.raises(UsageError, match="fast, balanced, quality"):
         read_preset("best")
+
+
+def test_entries_with_their_former_names_are_still_read():
+    former = {
+        "renew_unseen": False,
+        "reach": 0.02,
+        "largest": 0.04,
+        "weights": {"stiffness": 0.1, "oversize": 0.2, "thickness": 0.3, "roughness": 0.4},
+        "rates": {"turns": 0.5, "shifts": 0.6},
+    }
+    train = build(Settings, {"source": "clip.mp4", "train": former}).train
+    assert not train.resample_unobserved
+    assert (train.offset_sigma, train.max_scale) == (0.02, 0.04)
+    weights, rates = train.weights, train.rates
+    assert (weights.offset_l2, weights.scale_limit, weights.flatness, weights.offset_smoothness) == (0.1, 0.2, 0.3, 0.4)
+    assert (rates.delta_rotvec, rates.delta_translation) == (0.5, 0.6)

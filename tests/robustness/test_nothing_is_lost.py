@@ -108,15 +108,15 @@ def test_killed_and_resumed_training_ends_in_the_same_bits(
 def test_a_file_limit_leaves_the_last_checkpoint_and_reports_it(scene: Scene, tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint.pt"
     made = trainer(scene, checkpoint)
-    made._save()
+    made.save()
     good = checkpoint.read_bytes()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(good) // 2, before[1]))
     try:
         with pytest.raises(AvatarError, match=r"checkpoint before it stays.*--resume"):
-            made._save()
+            made.save()
         with pytest.raises(AvatarError, match="Cannot write"):
-            made.avatar.save(tmp_path / "avatar.safetensors")
+            made.state.avatar.save(tmp_path / "avatar.safetensors")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert checkpoint.read_bytes() == good
@@ -157,9 +157,9 @@ def test_a_full_disk_leaves_the_last_checkpoint_and_reports_it(
     good = checkpoint.read_bytes()
     filler = fill(small_disk)
     with pytest.raises(AvatarError, match=r"checkpoint before it stays.*--resume"):
-        made._save()
+        made.save()
     with pytest.raises(AvatarError, match="Cannot write"):
-        made.avatar.save(checkpoint.with_name("avatar.safetensors"))
+        made.state.avatar.save(checkpoint.with_name("avatar.safetensors"))
     assert checkpoint.read_bytes() == good
     assert [path.name for path in checkpoint.parent.iterdir()] == ["checkpoint.pt"]
     filler.unlink()

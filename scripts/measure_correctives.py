@@ -1,10 +1,10 @@
 """What the HTML page loses: linear correctives of several ranks against the deformation they stand for.
 
-    python scripts/measure_page.py RUN [--size 270x480]
+    python scripts/measure_correctives.py RUN [--size 270x480]
 
-Prints, for each rank, the share of the squared deformation that is kept and the PSNR (whole picture on white, and the
+Prints, for each rank, the share of the squared deformation that is kept and the PSNR (whole image on white, and the
 person's box) of the avatar with the correctives against the avatar itself: for embedded frames, and for a motion that
-the fit never saw, whose coefficients are guessed from the pose as the page does.
+the fit does not use, whose coefficients are predicted from the pose as the page does.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 
 from avatar.exporters.linear_correctives import Correctives, fit_correctives, pose_features
-from avatar.model.avatar import Avatar
+from avatar.model.avatar import Avatar, PoseOffsets
 from avatar.pipeline.export import open_run
 from avatar.pipeline.motions import motion_by_name, motions_for_page
 from avatar.pipeline.previews import bounding_box
@@ -24,41 +25,46 @@ from avatar.rendering.camera_paths import front
 from avatar.rendering.renderer import render
 from avatar.types import BodyPose
 
-UNSEEN = "arm-circles"
+HELD_OUT = "arm-circles"
+Cases = list[tuple[BodyPose, torch.Tensor]]  # poses with the correctives' coefficients
 FRAMES = 2  # of each motion that are compared
 
 
-def guessed(correctives: Correctives, pose: BodyPose) -> torch.Tensor:
-    """The page's guess for a pose that no clip holds: linear in the pose, within the range of the clips."""
-    seen = torch.cat(correctives.coefficients)
+def predict_coefficients(correctives: Correctives, pose: BodyPose) -> torch.Tensor:
+    """The page's prediction for a pose that no clip holds: linear in the pose, within the range of the clips."""
+    embedded = torch.cat(correctives.coefficients)
     values = (pose_features(pose.rotations[None]) @ correctives.regression.T)[0]
-    return torch.minimum(torch.maximum(values, seen.amin(0)), seen.amax(0))
+    return torch.minimum(torch.maximum(values, embedded.amin(0)), embedded.amax(0))
 
 
 @torch.no_grad()
-def picture(avatar: Avatar, pose: BodyPose, width: int, height: int) -> torch.Tensor:
+def image(avatar: Avatar, pose: BodyPose, width: int, height: int) -> torch.Tensor:
     low, high = bounding_box(avatar, pose)
     return render(avatar.pose(pose), front(low - 0.05, high + 0.05, 1, width, height)).on_white()[0]
 
 
 def psnr(a: torch.Tensor, b: torch.Tensor) -> tuple[float, float]:
-    """Of the whole picture and of the box of what is not white in the first."""
+    """Of the whole image and of the box of what is not white in the first."""
     rows, columns = (a < 0.99).any(-1).nonzero(as_tuple=True)
     box = (slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1))
-    return tuple(-10 * math.log10(max(float((x - y).square().mean()), 1e-12)) for x, y in ((a, b), (a[box], b[box])))
+    whole, person = (
+        -10 * math.log10(max(float((x - y).square().mean()), 1e-12)) for x, y in ((a, b), (a[box], b[box]))
+    )
+    return whole, person
 
 
 @torch.no_grad()
-def compare(avatar: Avatar, correctives: Correctives, cases: list, width: int, height: int) -> list[float]:
-    """Mean PSNR of pictures with the correctives' deformation against those with the avatar's own."""
-    own, values = avatar.bent, []
+def compare(avatar: Avatar, correctives: Correctives, cases: Cases, width: int, height: int) -> tuple[float, float]:
+    """Mean PSNR of images with the correctives' deformation against those with the avatar's own."""
+    values = []
     for pose, coefficients in cases:
-        truth = picture(avatar, pose, width, height)
+        truth = image(avatar, pose, width, height)
         field = correctives.field(coefficients)
-        avatar.bent = lambda pose, field=field: (avatar.rest_means() + field[:, :3], field[:, 3])  # type: ignore
-        values.append(psnr(truth, picture(avatar, pose, width, height)))
-        avatar.bent = own  # type: ignore[method-assign]
-    return torch.tensor(values).mean(0).tolist()
+        offsets = PoseOffsets(displacement=field[:, :3], learned=None, brightness=field[:, 3])
+        with patch.object(avatar, "_pose_offsets", return_value=offsets):
+            values.append(psnr(truth, image(avatar, pose, width, height)))
+    whole, person = torch.tensor(values).mean(0).tolist()
+    return whole, person
 
 
 def main() -> None:
@@ -71,21 +77,21 @@ def main() -> None:
     run, avatar = open_run(arguments.run, None)
     tracks = list(motions_for_page(run, avatar, ()).values())
     clips = [avatar.body.complete(track.poses) for track in tracks]
-    unseen = avatar.body.complete(motion_by_name(run, avatar, UNSEEN).poses)
+    held_out = avatar.body.complete(motion_by_name(run, avatar, HELD_OUT).poses)
     strongest = fit_correctives(avatar, clips, [track.fps for track in tracks], max(arguments.ranks))
-    print("rank    kept   embedded, dB: whole   box   unseen, dB: whole   box")
+    print("rank    kept   embedded, dB: whole   box   held_out, dB: whole   box")
     for rank in arguments.ranks:
         correctives = strongest.weaker(rank)
-        shown = [
+        embedded = [
             (clip[int(frame)], rows[int(frame)])
             for clip, rows in zip(clips, correctives.coefficients, strict=True)
             for frame in torch.linspace(0, len(clip) - 1, FRAMES)
         ]
         free = [
-            (unseen[int(frame)], guessed(correctives, unseen[int(frame)]))
-            for frame in torch.linspace(0, len(unseen) - 1, 2 * FRAMES)
+            (held_out[int(frame)], predict_coefficients(correctives, held_out[int(frame)]))
+            for frame in torch.linspace(0, len(held_out) - 1, 2 * FRAMES)
         ]
-        (a, b), (c, d) = (compare(avatar, correctives, cases, width, height) for cases in (shown, free))
+        (a, b), (c, d) = (compare(avatar, correctives, cases, width, height) for cases in (embedded, free))
         print(f"{rank:4}  {correctives.kept:.4f}  {a:18.1f}  {b:5.1f}  {c:16.1f}  {d:5.1f}", flush=True)
 
 

@@ -1,6 +1,6 @@
 """Pictures of the HTML page for the README and the docs, taken in a headless browser.
 
-    python scripts/screenshots.py RUN [--out docs/images]
+    python scripts/screenshot_page.py RUN [--out docs/images]
 
 Needs Chromium (apt-get install chromium) and the package playwright.
 """
@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from avatar.exporters.html import write_page
 from avatar.io.images import write_image
 from avatar.pipeline.export import open_run
 from avatar.pipeline.motions import motions_for_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # WebGL by the processor, so that the pictures do not depend on a graphics card.
 BROWSER_ARGUMENTS = [
@@ -47,8 +51,8 @@ PAGE_SHOTS = (
 )
 
 
-def take(browser, page_file: Path, shot: Shot, folder: Path) -> Path:
-    """One picture of the page, without a network, once it has drawn."""
+def take(browser: Browser, page_file: Path, shot: Shot, folder: Path) -> Path:
+    """One image of the page, without a network, once it has drawn."""
     context = browser.new_context(
         viewport={"width": shot.width, "height": shot.height},
         device_scale_factor=2 if shot.phone else 1,
