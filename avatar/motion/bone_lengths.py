@@ -1,13 +1,10 @@
-"""Bone vectors of a skeleton, and the proportions of another skeleton estimated from its joint positions."""
+"""Joint positions of a rest pose <-> bone vectors, whose lengths can be scaled."""
 
 from __future__ import annotations
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from avatar.body.skinning import joint_transforms
-from avatar.types import BodyPose
 
 
 def bone_vectors(joints: Float[Tensor, "j 3"], parents: tuple[int, ...]) -> Float[Tensor, "j 3"]:
@@ -22,26 +19,3 @@ def joints_from_bones(bones: Float[Tensor, "j 3"], parents: tuple[int, ...]) -> 
     for bone, parent in zip(bones, parents, strict=True):
         joints.append(bone if parent < 0 else joints[parent] + bone)
     return torch.stack(joints)
-
-
-def learn_rest(
-    rest_joints: Float[Tensor, "j 3"],
-    parents: tuple[int, ...],
-    pose: BodyPose,
-    targets: Float[Tensor, "t j 3"],
-) -> Float[Tensor, "j 3"]:
-    """The T-pose of the skeleton that `targets` belong to, from frames with a given body pose.
-
-    Each bone is the mean over the frames of its vector in the parent's frame; the root is the mean offset from the
-    body's own root. Use the result as `source_rest`. NaN targets are ignored.
-    """
-    Ts = joint_transforms(rest_joints, parents, pose)
-    bones = []
-    for joint, parent in enumerate(parents):
-        origin = Ts[:, 0, :3, 3] if parent < 0 else targets[:, parent]
-        R = Ts[:, max(parent, 0), :3, :3]
-        bones.append((R.mT @ (targets[:, joint] - origin)[..., None]).squeeze(-1).nanmean(0))
-    own = bone_vectors(rest_joints, parents)
-    bones[0] = bones[0] + own[0]
-    measured = torch.stack(bones)
-    return joints_from_bones(torch.where(measured.isnan(), own, measured), parents)

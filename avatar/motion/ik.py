@@ -54,40 +54,6 @@ class Landmarks:
     offsets: Float[Tensor, "m 3"]
 
 
-def fit_joints(
-    rest_joints: Float[Tensor, "j 3"],
-    parents: tuple[int, ...],
-    targets: Float[Tensor, "t j 3"],
-    confidence: Float[Tensor, "t j"] | None = None,
-    source_rest: Float[Tensor, "j 3"] | None = None,
-    sequence: bool = True,
-    iterations: int = 25,
-) -> BodyPose:
-    """Pose a body so that its joints reach given world positions.
-
-    Args:
-        rest_joints: the body's joints in the T-pose, metres.
-        parents: parent of each joint, -1 for the root.
-        targets: world positions of the joints, metres; NaN where unknown.
-        confidence: weight of each target, in [0, 1]; uniform by default.
-        source_rest: the T-pose of the skeleton that the targets belong to, in the same orientation, where its
-            bones are longer or its joints defined elsewhere (see `avatar.motion.bone_lengths`). The rotations are
-            then those of that skeleton, and the body keeps its own bones.
-        sequence: the frames follow one another in time, so open twists may be smoothed over them.
-        iterations: maximum number of Levenberg-Marquardt steps.
-    """
-    points = Landmarks(torch.arange(len(rest_joints)), torch.zeros_like(rest_joints))
-    skeleton = rest_joints if source_rest is None else source_rest
-    pose = fit_landmarks(skeleton, parents, points, targets, confidence, sequence, iterations)
-    if source_rest is None:
-        return pose
-    # Bones of another length cannot reach every target: the root moves so that the errors cancel out.
-    weights = _weights(targets, confidence).to(rest_joints)
-    error = targets.nan_to_num() - joint_transforms(rest_joints, parents, pose)[..., :3, 3]
-    shift = (weights[..., None] * error).sum(1) / weights.sum(1, keepdim=True).clamp_min(1e-6)
-    return BodyPose(pose.root_position + shift, pose.rotations)
-
-
 def fit_landmarks(
     rest_joints: Float[Tensor, "j 3"],
     parents: tuple[int, ...],
@@ -101,7 +67,13 @@ def fit_landmarks(
     """Pose a body so that points attached to it reach given positions.
 
     Args:
-        rest_joints, parents, points, targets, confidence, sequence, iterations: as in `fit_joints`.
+        rest_joints: the body's joints in the T-pose, metres.
+        parents: parent of each joint, -1 for the root.
+        points: the points and the joints to which they are attached.
+        targets: world positions of the points, metres; NaN where unknown.
+        confidence: weight of each target, in [0, 1]; uniform by default.
+        sequence: the frames follow one another in time, so open twists may be smoothed over them.
+        iterations: maximum number of Levenberg-Marquardt steps.
         rotation_prior: rotation of each joint of another skeleton in the same pose, from its T-pose in the parent's
             frame. It determines what positions leave open (twists, the head) and is weighed against joint positions
             that skeletons define differently. The root's is only the initial value. It replaces the priors of rest

@@ -123,18 +123,18 @@ def _rest_axes(path: Path, rest: dict[str, Tensor]) -> Float[Tensor, "3 3"]:
 def _limb_corrections(rest: dict[str, Tensor], B: Float[Tensor, "3 3"]) -> dict[str, Float[Tensor, "3 3"]]:
     """For each limb joint the shortest rotation that aligns its bone at rest with that of our T-pose."""
     own = model_rest()
-    turns = {}
+    corrections = {}
     for joint, end in LIMBS.items():
         if joint in rest and end in rest:
             theirs = F.normalize(B @ (rest[end] - rest[joint]), dim=0)
             ours = F.normalize(own[SMPL_JOINTS.index(end)] - own[SMPL_JOINTS.index(joint)], dim=0)
             axis = torch.linalg.cross(theirs, ours)
             angle = torch.atan2(axis.norm(), (theirs * ours).sum())
-            turns[joint] = rotation_from_rotvec(F.normalize(axis, dim=0) * angle)
+            corrections[joint] = rotation_from_rotvec(F.normalize(axis, dim=0) * angle)
     for side in ("left", "right"):
-        if f"{side}_elbow" in turns:
-            turns[f"{side}_wrist"] = turns[f"{side}_elbow"]
-    return turns
+        if f"{side}_elbow" in corrections:
+            corrections[f"{side}_wrist"] = corrections[f"{side}_elbow"]
+    return corrections
 
 
 def _local_rotations(world_rotations: dict[str, Float[Tensor, "t 3 3"]]) -> Float[Tensor, "t 24 3 3"]:
