@@ -11,10 +11,13 @@ import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 import tyro
+
+if TYPE_CHECKING:
+    from avatar.viewer.app import Viewer
 
 # What the pipe between us and the client carries: messages received, and their bytes.
 Count = tuple[int, int]
@@ -47,7 +50,7 @@ def client(port: int, pipe: Connection) -> None:
                 pipe.send((messages, size))
 
 
-def measure(viewer, pipe: Connection, seconds: float) -> str:
+def measure(viewer: Viewer, pipe: Connection, seconds: float) -> str:
     """Updates and bytes a second that reach the client, and processor time of this process for each update."""
 
     def now() -> tuple[float, float, int, Count]:
@@ -102,7 +105,7 @@ def main(run: Annotated[Path, tyro.conf.Positional], seconds: float = 8.0) -> No
     viewer.stop()
 
 
-def scrub(viewer, seconds: float, pipe: Connection) -> None:
+def scrub(viewer: Viewer, seconds: float, pipe: Connection) -> None:
     """Measure exact splats while the timeline is dragged at 30 frames a second."""
     from avatar.viewer.state import stepped
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 import io
 import shutil
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from PIL import Image
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 FLAGS = [
     "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
@@ -84,13 +87,13 @@ def main(
     print("\n".join(errors) or "the page met no errors")
 
 
-def take(page: Any, path: Path) -> None:
+def take(page: Page, path: Path) -> None:
     """Write what the page shows once it has settled."""
     Image.open(io.BytesIO(settled(page))).convert("RGB").save(path, quality=88)
     print(path, flush=True)
 
 
-def settled(page: Any) -> bytes:
+def settled(page: Page) -> bytes:
     """A screenshot of the page, when it looks the same twice in a row."""
     page.wait_for_timeout(PULSE)
     last, seen = b"", page.screenshot()
@@ -102,7 +105,7 @@ def settled(page: Any) -> bytes:
     return seen
 
 
-def close_notice(page: Any) -> None:
+def close_notice(page: Page) -> None:
     """Close viser's notice about software WebGL, which no one with a graphics card sees."""
     notice = page.locator(".mantine-Notification-closeButton")
     if notice.count():

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from jaxtyping import UInt8
-from test_observe import bars
 
 from avatar.errors import UsageError
 from avatar.observation.detectors.registry import _registrations, choose_detector, register_detector
 from avatar.observation.video import observe
 from avatar.types import Detection, LandmarkDetector
+
+from .test_observe import bars
 
 
 # [example]

@@ -1,6 +1,6 @@
 """Pictures of the HTML page for the README and the docs, taken in a headless browser.
 
-    python scripts/screenshots.py RUN [--out docs/images]
+    python scripts/screenshot_page.py RUN [--out docs/images]
 
 Needs Chromium (apt-get install chromium) and the package playwright.
 """
@@ -13,14 +13,18 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from avatar.errors import UsageError
 from avatar.exporters.html import write_page
 from avatar.io.images import write_image
-from avatar.pipeline.export import open_run
+from avatar.pipeline.finished_run import open_run
 from avatar.pipeline.motions import motions_for_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # WebGL by the processor, so that the pictures do not depend on a graphics card.
 BROWSER_ARGUMENTS = [
@@ -47,8 +51,8 @@ PAGE_SHOTS = (
 )
 
 
-def take(browser, page_file: Path, shot: Shot, folder: Path) -> Path:
-    """One picture of the page, without a network, once it has drawn."""
+def take(browser: Browser, page_file: Path, shot: Shot, folder: Path) -> Path:
+    """One image of the page, without a network, once it has drawn."""
     context = browser.new_context(
         viewport={"width": shot.width, "height": shot.height},
         device_scale_factor=2 if shot.phone else 1,
@@ -78,7 +82,8 @@ def main() -> None:
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         raise UsageError("There is no Chromium on this machine: apt-get install chromium.")
-    run, avatar = open_run(arguments.run, None)
+    finished = open_run(arguments.run)
+    run, avatar = finished.run, finished.avatar
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         page_file = Path(folder) / "page.html"
         write_page(avatar, motions_for_page(run, avatar, ()), page_file, arguments.run.resolve().name)
