@@ -77,8 +77,9 @@ def animate_avatar(
     from avatar.motion.motion import ReadOptions
     from avatar.motion.retarget import Retargeting, retarget
     from avatar.motion.text.pose_file import pose_from_option
-    from avatar.pipeline.film import Shot, find_motion, motion_of_pose, parse_size
-    from avatar.pipeline.film import animate as film
+    from avatar.pipeline.animation import VideoOptions, parse_size
+    from avatar.pipeline.animation import animate as render_video
+    from avatar.pipeline.motions import find_motion, motion_of_pose
     from avatar.pipeline.run_folder import RunFolder
     from avatar.rendering.devices import resolve_device
 
@@ -86,7 +87,7 @@ def animate_avatar(
     place = RunFolder(run)
     place.require_avatar()
     width, height = parse_size(size)
-    shot = Shot(camera or ("follow" if pose is None else "orbit"), width, height, background)
+    video = VideoOptions(camera or ("follow" if pose is None else "orbit"), width, height, background)
     if motion is not None:
         names = None if map is None else read_name_map(map)
         moved = find_motion(motion, ReadOptions(up, source_fps, person, names, layout), format)
@@ -98,4 +99,4 @@ def animate_avatar(
     if out is None:
         name = Path(motion).stem if motion is not None else "pose"
         out = run / "animations" / f"{name}{'.webm' if background == 'alpha' else '.mp4'}"
-    print(f"video: {film(subject, track, shot, out, backend)}")
+    print(f"video: {render_video(subject, track, video, out, backend)}")

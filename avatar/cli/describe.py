@@ -30,7 +30,7 @@ def describe_motion(
     from avatar.motion.retarget import Retargeting, resample
     from avatar.motion.text.describe import describe_pose
     from avatar.motion.text.pose_file import is_pose_file, pose_from_option, pose_to_json
-    from avatar.pipeline.film import find_motion, motion_of_pose
+    from avatar.pipeline.motions import find_motion, motion_of_pose
 
     if is_pose_file(Path(motion)):
         source = motion_of_pose(pose_from_option(motion), seconds=0.0)

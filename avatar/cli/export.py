@@ -77,12 +77,14 @@ def export_avatar(
         raise UsageError(f"--count must be at least 1, not {count}.")
 
     from avatar.body.shape_attributes import parse_shape
-    from avatar.pipeline.export import ExportJob, open_run
+    from avatar.pipeline.export import ExportOptions
+    from avatar.pipeline.finished_run import open_run
 
     words = parse_shape(shape)
-    opened, avatar = open_run(run, body)
-    job = ExportJob(
-        opened, avatar.reshape_by(words), motions=motion, pose=pose, lit=lit, title=title or run.resolve().name,
+    finished = open_run(run, body)
+    job = ExportOptions(
+        finished.run, finished.avatar.reshape_by(words), motions=motion, pose=pose, lit=lit,
+        title=title or run.resolve().name,
         credits=credits, size=_size(size), count=count, seed=seed, backend=backend,
     )  # fmt: skip
     for kind, path in requested.items():

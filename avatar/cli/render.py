@@ -34,7 +34,7 @@ def render_images(
     if not scale > 0:
         raise UsageError(f"--scale must be above 0, not {scale:g}.")
     from avatar.evaluation.render_views import read_shots, write_shots
-    from avatar.evaluation.targets import open_run
+    from avatar.pipeline.finished_run import open_run
 
     opened = open_run(run)
     count = write_shots(opened, read_shots(opened, cameras, poses, training_camera, scale), pair, out, backend)
