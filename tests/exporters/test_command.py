@@ -79,7 +79,7 @@ def test_a_page_loads_nothing_from_anywhere(run_folder: Path, tmp_path: Path) ->
         (["--ply", "me.glb"], "--ply writes .ply, not me.glb."),
         (["--dataset", "labels.zip"], "--dataset writes a folder, not labels.zip."),
         (["--ply", "me.ply", "--pose", "filmed:24"], "filmed has the frames 0 to 23, not '24'."),
-        (["--html", "me.html", "--motion", "moonwalk"], "There is no motion 'moonwalk'"),
+        (["--html", "me.html", "--motion", "moonwalk"], "There is no built-in motion 'moonwalk'"),
         (["--ply", "me.ply", "--shape", "height=210"], "--shape height is 1.3 to 2.2 metres, not '210'"),
         (["--turntable", "me.mp4", "--size", "big"], "--size must be WIDTHxHEIGHT"),
     ],
@@ -112,10 +112,10 @@ def test_correctives_are_exact_up_to_their_rank(person: Avatar, moves: dict[str,
         torch.testing.assert_close(
             exact.field(exact.coefficients[0][frame]), deformation(person, clip[frame]), atol=1e-3, rtol=0
         )
-    weaker = exact.weaker(2)
-    assert weaker.kept < exact.kept <= 1 + 1e-4
+    weaker = exact.truncated(2)
+    assert weaker.explained < exact.explained <= 1 + 1e-4
     units = torch.tensor([0.02, 0.02, 0.02, 0.3])  # metres and log gain weigh as the network scales them
     fields = [deformation(person, clip[frame]) / units for frame in range(6)]
     lost = sum(float((weaker.field(weaker.coefficients[0][f]) / units - fields[f]).square().sum()) for f in range(6))
     total = sum(float(field.square().sum()) for field in fields)
-    assert 1 - lost / total == pytest.approx(weaker.kept, abs=1e-3)
+    assert 1 - lost / total == pytest.approx(weaker.explained, abs=1e-3)
