@@ -1,23 +1,38 @@
 # `make demo` and `make test` set everything up by themselves on a fresh machine.
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+#
+#   PYTHON  the interpreter, 3.11 to 3.13
+#   TORCH   more options for pip when it installs torch, for example the smaller build without CUDA:
+#           make demo TORCH="--index-url https://download.pytorch.org/whl/cpu"
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+TORCH ?=
 VENV := .venv
-STAMP := $(VENV)/.installed
+PIP := $(VENV)/bin/pip install -q -c constraints.txt
 
-.PHONY: demo test lint setup
-setup: $(STAMP)
-
-$(STAMP): pyproject.toml constraints.txt
+.PHONY: demo test lint docs wheel
+# What the program needs, and nothing for its development.
+$(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install -q -U pip setuptools wheel -c constraints.txt
-	$(VENV)/bin/pip install -q torch -c constraints.txt
-	$(VENV)/bin/pip install -q -e '.[dev]' -c constraints.txt
-	touch $(STAMP)
+	$(PIP) -U pip setuptools wheel
+	$(PIP) torch $(TORCH)
+	$(PIP) -e .
+	touch $@
 
-demo: setup
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(PIP) torch torchvision $(TORCH)
+	$(PIP) -e '.[dev]'
+	touch $@
+
+demo: $(VENV)/.installed
 	$(VENV)/bin/avatar create assets/clips/turn.mp4 --overwrite
 
-test: setup
+test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest
 
-lint: setup
+lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+
+docs: $(VENV)/.installed-dev
+	$(VENV)/bin/mkdocs build --strict
+
+wheel: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m build

@@ -300,7 +300,7 @@ class Gaussians:
 
 @dataclass(frozen=True)
 class RenderOutput:
-    """Pictures of Gaussians, one a camera, on no background.
+    """Rendered images of Gaussians, one per camera, without a background.
 
     Attributes:
         rgb: colour premultiplied by alpha (that is, on black).
@@ -312,7 +312,11 @@ class RenderOutput:
     alpha: Float[Tensor, "cameras h w"]
     depth: Float[Tensor, "cameras h w"]
 
-    def on(self, background: Float[Tensor, " 3"] | Sequence[float]) -> Float[Tensor, "cameras h w 3"]:
-        """The pictures over one background colour."""
+    def composite(self, background: Float[Tensor, " 3"] | Sequence[float]) -> Float[Tensor, "cameras h w 3"]:
+        """The images over one background colour."""
         color = torch.as_tensor(background, dtype=self.rgb.dtype, device=self.rgb.device)
         return self.rgb + (1 - self.alpha[..., None]) * color
+
+    def on_white(self) -> Float[Tensor, "cameras h w 3"]:
+        """The images over white."""
+        return self.composite((1.0, 1.0, 1.0))

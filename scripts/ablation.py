@@ -16,18 +16,19 @@ import torch
 import tyro
 
 from avatar.body import Body, load_body
-from avatar.datasets.capture import Clip, load_capture
+from avatar.datasets.capture import CaptureClip, load_capture
 from avatar.errors import AvatarError
-from avatar.evaluation.alignment import FoundPerson, nearest_frame
+from avatar.evaluation.alignment import EstimatedPerson, nearest_frame
 from avatar.evaluation.evaluate import evaluate_run
 from avatar.evaluation.oracle import oracle_track
 from avatar.io.files import atomic_write, read_json, write_json
 from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track, save_track
-from avatar.observation import observe
+from avatar.observation.video import observe
 from avatar.pipeline.run_folder import RunFolder
-from avatar.pipeline.settings import Settings, build, merged, read_preset
-from avatar.tracking import TrackOptions, track
+from avatar.pipeline.settings import Settings, settings_for
+from avatar.tracking.fit import track
+from avatar.tracking.options import TrackOptions
 from avatar.training.trainer import Trainer
 from avatar.types import BodyTrack, ImageList, Observations
 
@@ -88,10 +89,9 @@ def main(
     truth = load_capture(capture)
     body = load_body("open")
     changed = {name: value for name, value in (("steps", steps), ("long_side", long_side)) if value is not None}
-    values = {"source": str(truth.clip(clip).video), "preset": preset, "device": "cpu", "train": changed}
-    settings = build(Settings, merged(read_preset(preset), values), preset)
+    settings = settings_for(truth.clip(clip).video, preset, {"device": "cpu", "train": changed}).resolved()
     source = RunFolder(found or out / "found")
-    observations, found_track = _found(source, truth.clip(clip), body)
+    observations, estimated_track = _found(source, truth.clip(clip), body)
     rows = []
     for number, way in enumerate(WAYS, start=1):
         if only and number not in only:
@@ -99,32 +99,32 @@ def main(
         run = RunFolder(out / f"way{number}")
         if not (run.folder / "evaluation.json").is_file():
             if not run.avatar.is_file():
-                _train(run, way, settings, truth.clip(clip), observations, source.observations, found_track, body)
+                _train(run, way, settings, truth.clip(clip), observations, source.observations, estimated_track, body)
             evaluate_run(run.folder, capture, clip)
         rows.append(_row(way, read_json(run.folder / "evaluation.json"), clip, list(truth.clips)))
     text = "\n".join(
         [f"Trained on `{clip}`, {settings.train.steps} steps, seed {settings.train.seed}.", "", *_head(), *rows]
     )
     with atomic_write(out / "ablation.md") as temporary:
-        temporary.write_text(text + "\n")
+        temporary.write_text(text + "\n", encoding="utf-8")
     print(text)
 
 
-def _found(run: RunFolder, clip: Clip, body: Body) -> tuple[Observations, BodyTrack]:
+def _found(run: RunFolder, clip: CaptureClip, body: Body) -> tuple[Observations, BodyTrack]:
     """What the program finds in the video by itself, made once."""
     if not (run.observations / "observations.npz").is_file():
         observe(clip.video, run.observations)
     observations = load_observations(run.observations)
-    if not run.found_track.is_file():
-        save_track(track(observations, body, TrackOptions())[0], run.found_track)
-    return observations, load_track(run.found_track)
+    if not run.estimated_track.is_file():
+        save_track(track(observations, body, TrackOptions())[0], run.estimated_track)
+    return observations, load_track(run.estimated_track)
 
 
 def _train(
     run: RunFolder,
     way: Way,
     settings: Settings,
-    clip: Clip,
+    clip: CaptureClip,
     observations: Observations,
     observed: Path,
     found: BodyTrack,
@@ -139,7 +139,7 @@ def _train(
         given = replace(given, masks=ImageList(len(shown), lambda index: clip.masks[shown[index]]))
     start = found
     if way.true_joints:
-        start = oracle_track(FoundPerson(body, body.rest(found.betas), found), clip, shown)
+        start = oracle_track(EstimatedPerson(body, body.rest(found.betas), found), clip, shown)
     config = replace(settings.train, deform=way.deform, refine_poses=way.refine_poses)
     result = Trainer(given, start, body, config).run()
     run.folder.mkdir(parents=True, exist_ok=True)

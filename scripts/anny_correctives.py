@@ -120,7 +120,8 @@ def fit_correctives(rig: AnnyRig, people: list[Sculpture], poses_each: int) -> T
 def _unposed(points: Tensor, weights: Tensor, Ts: Tensor) -> Tensor:
     """Rest-space points that skinning would bring to `points` (n, v, 3)."""
     blended = (weights @ Ts[..., :3, :].flatten(-2)).unflatten(-1, (3, 4))
-    return torch.linalg.solve(blended[..., :3], (points - blended[..., 3])[..., None])[..., 0]
+    solution: Tensor = torch.linalg.solve(blended[..., :3], (points - blended[..., 3])[..., None])
+    return solution[..., 0]
 
 
 def report_correctives(rig: AnnyRig, people: list[Sculpture], directions: Tensor, poses_each: int) -> None:

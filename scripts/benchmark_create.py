@@ -22,7 +22,7 @@ from pathlib import Path
 import tyro
 from benchmark_render import load, processor
 
-STAGES = ("observe", "track", "train", "pictures")
+STAGES = ("observe", "track", "train", "previews")
 
 
 def create(video: Path, preset: str, extra: list[str]) -> dict[str, float]:
@@ -39,12 +39,16 @@ def create(video: Path, preset: str, extra: list[str]) -> dict[str, float]:
             preset,
         ]
         done = subprocess.run(
-            [*command, "--out", f"{folder}/run", *extra], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            [*command, "--out", f"{folder}/run", *extra],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
         )
         if done.returncode:
             raise SystemExit(done.stderr)
         wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-        report = json.loads(Path(folder, "run", "report.json").read_text())
+        report = json.loads(Path(folder, "run", "report.json").read_text(encoding="utf-8"))
     return {
         **report["seconds"],
         "all": wall,

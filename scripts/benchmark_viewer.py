@@ -11,10 +11,13 @@ import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 import tyro
+
+if TYPE_CHECKING:
+    from avatar.viewer.app import Viewer
 
 # What the pipe between us and the client carries: messages received, and their bytes.
 Count = tuple[int, int]
@@ -47,7 +50,7 @@ def client(port: int, pipe: Connection) -> None:
                 pipe.send((messages, size))
 
 
-def measure(viewer, pipe: Connection, seconds: float) -> str:
+def measure(viewer: Viewer, pipe: Connection, seconds: float) -> str:
     """Updates and bytes a second that reach the client, and processor time of this process for each update."""
 
     def now() -> tuple[float, float, int, Count]:
@@ -76,9 +79,9 @@ def main(run: Annotated[Path, tyro.conf.Positional], seconds: float = 8.0) -> No
         seconds: how long to measure each.
     """
     from avatar.viewer.app import Viewer
-    from avatar.viewer.subject import open_run
+    from avatar.viewer.session import open_session
 
-    viewer = Viewer(open_run(run), port=8600)
+    viewer = Viewer(open_session(run), port=8600)
     viewer.store.set(playing=True, loop=True)
     viewer.start()
     ours, theirs = multiprocessing.Pipe()
@@ -86,7 +89,7 @@ def main(run: Annotated[Path, tyro.conf.Positional], seconds: float = 8.0) -> No
     process.start()
     while not viewer.server.get_clients():
         time.sleep(0.1)
-    print(f"{len(viewer.subject.avatar)} splats, torch with {torch.get_num_threads()} threads")
+    print(f"{len(viewer.session.avatar)} splats, torch with {torch.get_num_threads()} threads")
     time.sleep(4)
     print("rigid groups (the default while playing):", measure(viewer, ours, seconds))
     viewer.store.set(skeleton=True, mesh=True)
@@ -94,20 +97,20 @@ def main(run: Annotated[Path, tyro.conf.Positional], seconds: float = 8.0) -> No
     print("rigid groups, mesh and skeleton:         ", measure(viewer, ours, seconds))
     viewer.store.set(skeleton=False, mesh=False, playing=False)
     scrub(viewer, seconds, ours)
-    viewer.store.set(playing=True, drawing="pictures")
+    viewer.store.set(playing=True, drawing="images")
     time.sleep(2)
-    print("pictures rendered on the server:         ", measure(viewer, ours, seconds))
+    print("images rendered on the server:           ", measure(viewer, ours, seconds))
     ours.send("end")
     process.join()
     viewer.stop()
 
 
-def scrub(viewer, seconds: float, pipe: Connection) -> None:
+def scrub(viewer: Viewer, seconds: float, pipe: Connection) -> None:
     """Measure exact splats while the timeline is dragged at 30 frames a second."""
     from avatar.viewer.state import stepped
 
     stop = threading.Event()
-    frames = len(viewer.subject.clip(viewer.store.state.clip))
+    frames = len(viewer.session.clip(viewer.store.state.clip))
 
     def drag() -> None:
         while not stop.wait(1 / 30):

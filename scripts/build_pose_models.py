@@ -19,6 +19,7 @@ import tempfile
 import types
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -81,7 +82,7 @@ def write_bundle(parts: dict[str, bytes], out: Path) -> None:
     print(f"wrote {out}")
 
 
-def metadata_writer(wheel: Path, folder: Path) -> type:
+def metadata_writer(wheel: Path, folder: Path) -> Any:
     """The wheel's class MetadataWriter, unpacked into `folder`.
 
     The packages above it are stood in for by empty ones: their own start-up imports much that is not needed here.
@@ -97,7 +98,7 @@ def metadata_writer(wheel: Path, folder: Path) -> type:
     return MetadataWriter
 
 
-def with_normalisation(MetadataWriter: type, model: bytes, mean: float, std: float) -> bytes:
+def with_normalisation(MetadataWriter: Any, model: bytes, mean: float, std: float) -> bytes:
     """The model with the note that (pixel - mean) / std is its input."""
     writer = MetadataWriter.create(bytearray(model))
     writer.add_image_input([mean], [std])

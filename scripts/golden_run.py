@@ -38,11 +38,11 @@ def main(out: Annotated[Path, tyro.conf.Positional], expected: Path | None = Non
         folder = keep or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         digests = run_all(folder)
-    out.write_text(json.dumps(digests, indent=1, sort_keys=True))
+    out.write_text(json.dumps(digests, indent=1, sort_keys=True), encoding="utf-8")
     if expected is None:
         print(f"{len(digests)} digests in {out}")
         return
-    before = json.loads(expected.read_text())
+    before = json.loads(expected.read_text(encoding="utf-8"))
     differing = sorted(name for name in before.keys() | digests.keys() if before.get(name) != digests.get(name))
     for name in differing:
         print(f"differs: {name}")

@@ -58,7 +58,7 @@ class Kill:
 
 def small_source(source: Path, folder: Path) -> Path:
     """A small copy of a video in `folder`, with the preset beside it that makes the smallest avatar."""
-    (folder / "small.toml").write_text(PRESET)
+    (folder / "small.toml").write_text(PRESET, encoding="utf-8")
     clip, path = open_video(source, longest=SIDE), folder / "small.mp4"
     with VideoWriter(path, clip.fps / EVERY) as video:
         for index, (_, picture) in enumerate(clip.frames()):
@@ -81,7 +81,7 @@ def said(source: Path) -> Path:
 
 def processor_seconds(process: subprocess.Popen[bytes]) -> float:
     """Processor time of a process, that has not been waited for yet, and of its own ended children."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return sum(int(ticks) for ticks in fields[11:15]) / os.sysconf("SC_CLK_TCK")
 
 
@@ -97,7 +97,7 @@ def killed(process: subprocess.Popen[bytes], after: float) -> bool:
 
 def finish(process: subprocess.Popen[bytes], source: Path) -> None:
     if process.wait():
-        message = said(source).read_text(errors="replace")
+        message = said(source).read_text(errors="replace", encoding="utf-8")
         raise AvatarError(f"avatar create ended with {process.returncode}: {message.strip()[-500:]}")
 
 
@@ -111,7 +111,7 @@ def readable(run: RunFolder) -> str:
     for file, read in (
         (run.config, read_json),
         (run.observations / "observations.npz", lambda path: load_observations(path.parent)),
-        (run.found_track, load_track),
+        (run.estimated_track, load_track),
         (run.checkpoint, lambda path: torch.load(path, weights_only=True)),
         (run.track, load_track),
         (run.avatar, read_avatar_file),

@@ -15,7 +15,9 @@ import struct
 import subprocess
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +33,7 @@ class Trap:
     def __init__(self, marker: Path) -> None:
         self.marker = marker
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str, str]]:
         return open, (str(self.marker), "w")
 
 
@@ -110,10 +112,10 @@ def make_videos(folder: Path) -> None:
     (folder / "zero_bytes.mp4").write_bytes(b"")
     (folder / "no_index.mp4").write_bytes(plain[: len(plain) // 2])
     (folder / "header_only.mp4").write_bytes(plain[:40])
-    (folder / "text.mp4").write_text("This is a letter.\n" * 100)
+    (folder / "text.mp4").write_text("This is a letter.\n" * 100, encoding="utf-8")
     (folder / "picture_named_video.mp4").write_bytes(_png(4, 4))
-    (folder / "playlist.mp4").write_text("#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n")
-    (folder / "concat.mp4").write_text("ffconcat version 1.0\nfile odd_plain.mp4\n")
+    (folder / "playlist.mp4").write_text("#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n", encoding="utf-8")
+    (folder / "concat.mp4").write_text("ffconcat version 1.0\nfile odd_plain.mp4\n", encoding="utf-8")
     (folder / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(20_000))
     size = struct.pack("<HH", 65535, 65535)
     gif = b"GIF89a" + size + b"\x80\x00\x00" + bytes(6) + b"\x2c" + bytes(4) + size + b"\x00\x02\x02\x44\x01\x00\x3b"
@@ -139,7 +141,7 @@ def spoil_npz(folder: Path, sound: Path) -> None:
     data = sound.read_bytes()
     (folder / "truncated.npz").write_bytes(data[: len(data) // 2])
     (folder / "zero_bytes.npz").write_bytes(b"")
-    (folder / "text.npz").write_text("This is a letter.")
+    (folder / "text.npz").write_text("This is a letter.", encoding="utf-8")
     with zipfile.ZipFile(folder / "escaping.npz", "w") as archive:
         for name in ("../escaped.npy", "/escaped.npy", "a/../../escaped.npy"):
             archive.writestr(name, _npy(np.zeros(3)))
@@ -214,7 +216,7 @@ def make_json(folder: Path) -> None:
         "empty": "",
     }
     for name, text in texts.items():
-        (folder / f"{name}.json").write_text(text)
+        (folder / f"{name}.json").write_text(text, encoding="utf-8")
     (folder / "not_utf8.json").write_bytes(b'{"K": "\xff\xfe"}')
 
 
@@ -225,7 +227,7 @@ def make_pictures(folder: Path) -> None:
     (folder / "huge_dimension.png").write_bytes(_png(100_000, 100_000))
     (folder / "truncated.png").write_bytes(_png(64, 64)[:60])
     (folder / "zero_bytes.png").write_bytes(b"")
-    (folder / "text.png").write_text("This is a letter.")
+    (folder / "text.png").write_text("This is a letter.", encoding="utf-8")
 
 
 def _ffmpeg(*arguments: str | Path) -> None:

@@ -1,6 +1,6 @@
 """Screenshots of the viewer for the README and the docs, taken in headless Chromium.
 
-Software WebGL is slow, so this takes some minutes: `python scripts/screenshot_viewer.py RUN docs/pictures`.
+Software WebGL is slow, so this takes some minutes: `python scripts/screenshot_viewer.py RUN docs/images`.
 """
 
 from __future__ import annotations
@@ -8,10 +8,13 @@ from __future__ import annotations
 import io
 import shutil
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from PIL import Image
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 FLAGS = [
     "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
@@ -24,7 +27,7 @@ PATIENCE = 90_000
 
 def main(
     run: Annotated[Path, tyro.conf.Positional],
-    out: Annotated[Path, tyro.conf.Positional] = Path("docs/pictures"),
+    out: Annotated[Path, tyro.conf.Positional] = Path("docs/images"),
     width: int = 1000,
     height: int = 640,
 ) -> None:
@@ -38,13 +41,13 @@ def main(
     """
     from playwright.sync_api import sync_playwright
 
-    from avatar.motion.text.parse import pose_from_words
+    from avatar.motion.text.parse import parse_pose
     from avatar.types import BodyPose
     from avatar.viewer.app import Viewer
-    from avatar.viewer.subject import open_run
+    from avatar.viewer.session import open_session
 
-    subject = open_run(run)
-    viewer = Viewer(subject, port=8640)
+    session = open_session(run)
+    viewer = Viewer(session, port=8640)
     viewer.store.set(playing=False)
     viewer.start()
     out.mkdir(parents=True, exist_ok=True)
@@ -59,9 +62,9 @@ def main(
         settled(page)
         close_notice(page)
         take(page, out / "viewer.webp")
-        pose = pose_from_words("left arm level, right knee bent 60")
+        pose = parse_pose("left arm level, right knee bent 60")
         viewer.store.set(
-            edited=BodyPose(subject.pose(viewer.store.state).root_position, pose), handles="hands and feet"
+            edited=BodyPose(session.pose(viewer.store.state).root_position, pose), handles="hands and feet"
         )
         page.get_by_role("tab", name="Pose").click(force=True)
         take(page, out / "viewer-pose.webp")
@@ -76,21 +79,21 @@ def main(
         viewer.store.set(splats=True, mesh=False, skeleton=False, clip="walk", frame=20.0)
         page.get_by_role("tab", name="Export").click(force=True)
         take(page, out / "viewer-export.webp")
-        viewer.store.set(drawing="pictures", clip=next(iter(subject.clips)), frame=0.0)
+        viewer.store.set(drawing="images", clip=next(iter(session.clips)), frame=0.0)
         page.get_by_role("tab", name="Look").click(force=True)
-        take(page, out / "viewer-pictures.webp")
+        take(page, out / "viewer-server.webp")
         browser.close()
     viewer.stop()
     print("\n".join(errors) or "the page met no errors")
 
 
-def take(page: Any, path: Path) -> None:
+def take(page: Page, path: Path) -> None:
     """Write what the page shows once it has settled."""
     Image.open(io.BytesIO(settled(page))).convert("RGB").save(path, quality=88)
     print(path, flush=True)
 
 
-def settled(page: Any) -> bytes:
+def settled(page: Page) -> bytes:
     """A screenshot of the page, when it looks the same twice in a row."""
     page.wait_for_timeout(PULSE)
     last, seen = b"", page.screenshot()
@@ -102,7 +105,7 @@ def settled(page: Any) -> bytes:
     return seen
 
 
-def close_notice(page: Any) -> None:
+def close_notice(page: Page) -> None:
     """Close viser's notice about software WebGL, which no one with a graphics card sees."""
     notice = page.locator(".mantine-Notification-closeButton")
     if notice.count():

@@ -152,11 +152,11 @@ def test_few_files_lie_loose() -> None:
 def test_the_wheel_holds_every_package() -> None:
     import tomllib
 
-    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"])
     there = {name.rpartition(".")[0] for name in modules()} | {"avatar.configs", "avatar.shipped"}
     assert listed == there
 
 
 def test_import_of_avatar_is_light() -> None:
     code = "import avatar, sys; print(int('torch' in sys.modules), int('numpy' in sys.modules))"
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["0", "0"]
+    assert subprocess.check_output([sys.executable, "-c", code], text=True, encoding="utf-8").split() == ["0", "0"]

@@ -8,6 +8,6 @@ from jaxtyping import TypeCheckError
 from avatar.geometry import rotation_from_rotvec
 
 
-def test_a_wrong_shape_raises():
+def test_a_wrong_shape_raises() -> None:
     with pytest.raises((TypeCheckError, BeartypeCallHintViolation)):
         rotation_from_rotvec(torch.zeros(5, 4))

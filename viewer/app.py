@@ -1,4 +1,4 @@
-"""The loop that draws the state, and the server it draws to."""
+"""The server of the page, and the loop that draws the state."""
 
 from __future__ import annotations
 
@@ -6,65 +6,78 @@ import logging
 import threading
 import time
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 import viser
+from viser._messages import RemoveNotificationMessage
 
 from avatar.errors import AvatarError
 from avatar.types import Gaussians
+from avatar.viewer.auth import LOOPBACK, Auth, authenticated_server
 from avatar.viewer.body_layer import BodyLayer
 from avatar.viewer.camera_layer import CameraLayer
 from avatar.viewer.clips import TRAINING
 from avatar.viewer.compare_panel import compare_panel
 from avatar.viewer.export_panel import export_panel
 from avatar.viewer.gizmos import Gizmos
-from avatar.viewer.guard import LOOPBACK, Guard, guarded_server
 from avatar.viewer.look_panel import look_panel
-from avatar.viewer.pictures import PictureLayer
 from avatar.viewer.pose_panel import pose_panel
 from avatar.viewer.posing import pulled
+from avatar.viewer.server_images import ServerImageLayer
+from avatar.viewer.session import PosedState, Session
 from avatar.viewer.splat_layer import SplatLayer
 from avatar.viewer.state import Drag, Store, ViewState, advanced
-from avatar.viewer.subject import Subject
 from avatar.viewer.timeline_panel import add_keys, timeline_panel
 from avatar.viewer.uploads import limit_uploads
 
 logger = logging.getLogger("avatar")
-MOST_UPDATES = 30.0  # a second; browsers and networks gain nothing from more
-PANEL_UPDATES = 8.0  # a second, while a motion plays
+MAX_UPDATES = 30.0  # per second; browsers and networks gain nothing from more
+PANEL_UPDATES = 8.0  # per second, while a motion plays
 IDLE_SECONDS = 0.1
 BRAND = (36, 99, 235)
+SOFTWARE_NOTICE = "webgl-software-rendering"  # its id in viser's client/src/BrowserWarning.tsx
+
+
+class Layer(Protocol):
+    """A part of the scene that follows the state."""
+
+    def show(self, state: ViewState, posed: PosedState) -> None:
+        """Bring this part of the scene to `state`, whose pose and look are `posed`."""
 
 
 class Viewer:
     """Serves one avatar to any number of tabs, which all show the same state.
 
     Args:
-        subject: what to show.
+        session: what to show.
         host, port: where to listen; the next free port is taken when `port` is in use.
-        guard: what requests must show.
+        auth: who may connect; by default everyone on this machine.
+
+    Raises:
+        UsageError: nothing can listen at this address; see `check_address`.
     """
 
-    def __init__(self, subject: Subject, host: str = "127.0.0.1", port: int = 8080, guard: Guard | None = None) -> None:
-        self.subject = subject
-        self.server = guarded_server(host, port, guard or Guard(), "avatar")
+    def __init__(self, session: Session, host: str = "127.0.0.1", port: int = 8080, auth: Auth | None = None) -> None:
+        self.session = session
+        self.server = authenticated_server(host, port, auth or Auth(), "avatar")
         limit_uploads(self.server)
-        self.store = Store(first_state(subject))
+        self.store = Store(first_state(session))
         self.updates = 0
         self._pulled: Drag | None = None
         self._panels_at = 0.0
         self._stop = threading.Event()
-        dress(self.server)
-        stand_before(self.server, subject.gaussians(subject.moment(self.store.state)))
+        configure_theme(self.server)
+        frame_subject(self.server, session.gaussians(session.posed_state(self.store.state)))
         scene, gui = self.server.scene, self.server.gui
-        self.layers = [
-            SplatLayer(self.server, subject),
-            BodyLayer(self.server, subject),
-            Gizmos(scene, self.store, subject),
-            CameraLayer(scene, subject),
+        self.layers: list[Layer] = [
+            SplatLayer(self.server, session),
+            BodyLayer(self.server, session),
+            Gizmos(scene, self.store, session),
+            CameraLayer(scene, session),
         ]
-        self.pictures = PictureLayer(self.server, subject)
-        self.panels = [timeline_panel(gui, self.store, subject)]
+        self.server_images = ServerImageLayer(self.server, session)
+        self.panels = [timeline_panel(gui, self.store, session)]
         tabs = gui.add_tab_group()
         for label, icon, panel in (
             ("Look", viser.Icon.EYE, look_panel),
@@ -73,12 +86,13 @@ class Viewer:
             ("Export", viser.Icon.DOWNLOAD, export_panel),
         ):
             with tabs.add_tab(label, icon):
-                self.panels.append(panel(gui, self.store, subject))
-        add_keys(gui, self.store, subject)
+                self.panels.append(panel(gui, self.store, session))
+        add_keys(gui, self.store, session)
         self.thread = threading.Thread(target=self._loop, name="viewer", daemon=True)
 
     @property
     def port(self) -> int:
+        """The port that the server listens on."""
         return self.server.get_port()
 
     def start(self) -> None:
@@ -105,38 +119,38 @@ class Viewer:
                 self._draw(state, drawn)
             except AvatarError as error:
                 self.store.set(message=str(error))
-            except Exception:  # one picture that fails must not end the viewer for all tabs
+            except Exception:  # one image that fails must not end the viewer for all tabs
                 logger.exception("The viewer could not draw %s.", state.clip)
-                self.store.set(message="This could not be drawn; the log says why.")
+                self.store.set(message="This could not be drawn; the log has the reason.")
             drawn = state
             if state.playing:
-                time.sleep(max(0.0, 1 / MOST_UPDATES - (time.monotonic() - now)))
+                time.sleep(max(0.0, 1 / MAX_UPDATES - (time.monotonic() - now)))
             else:
                 self.store.wait(state, IDLE_SECONDS)
 
     def _advance(self, seconds: float) -> ViewState:
-        """Let time pass in the state."""
+        """The state after `seconds` of play, which it also stores."""
 
         def later(state: ViewState) -> ViewState:
-            clip = self.subject.clip(state.clip)
+            clip = self.session.clip(state.clip)
             return advanced(state, seconds, clip.fps, len(clip))
 
         self.store.change(later)
         return self.store.state
 
     def _draw(self, state: ViewState, drawn: ViewState | None) -> None:
-        """Bring scene and panels to `state`; pictures are looked after even when only a camera has moved."""
+        """Bring scene and panels to `state`; images are updated even when only a camera has moved."""
         if drawn is not None and state.betas != drawn.betas:
-            self.subject.reshape(state.betas)
-        moment = self.subject.moment(state)
+            self.session.reshape(state.betas)
+        posed = self.session.posed_state(state)
         if state is not drawn:
             for layer in self.layers:
-                layer.show(state, moment)
+                layer.show(state, posed)
             self.updates += 1
             self._show_panels(state)
             if drawn is None or (state.background, state.drawing) != (drawn.background, drawn.drawing):
                 self._fill_background(state)
-        self.pictures.show(state, moment)
+        self.server_images.show(state, posed)
 
     def _show_panels(self, state: ViewState) -> None:
         now = time.monotonic()
@@ -147,11 +161,11 @@ class Viewer:
             show(state)
 
     def _pull(self, state: ViewState) -> ViewState:
-        """Solve for the pose of a pull, once, and keep it as the pose made by hand."""
+        """Solve once for the pose of a drag, and store it as the edited pose."""
         drag = state.drag
         if drag is None or drag is self._pulled:
             return state
-        avatar = self.subject.avatar
+        avatar = self.session.avatar
         pose = pulled(avatar.body, avatar.rest, drag.start, drag.joint, drag.target)
         self._pulled = drag
         self.store.change(lambda current: replace(current, edited=pose))
@@ -162,23 +176,32 @@ class Viewer:
             self.server.scene.set_background_image(np.full((4, 4, 3), state.background, np.uint8), format="png")
 
 
-def first_state(subject: Subject) -> ViewState:
-    """What a page shows at first: the filmed motion if there is one, drawn as suits the machine."""
-    clip = TRAINING if TRAINING in subject.clips else next(iter(subject.clips))
-    betas = tuple(subject.avatar.betas.detach().cpu().tolist())
-    cuda = subject.avatar.device.type == "cuda"
-    return ViewState(clip, betas, "pictures" if cuda else "splats", playing=len(subject.clips[clip]) > 1)
+def first_state(session: Session) -> ViewState:
+    """The first state of a page: the motion of the video if the run has it, drawn in the way that suits the machine."""
+    clip = TRAINING if TRAINING in session.clips else next(iter(session.clips))
+    betas = tuple(session.avatar.betas.detach().cpu().tolist())
+    cuda = session.avatar.device.type == "cuda"
+    return ViewState(clip, betas, "images" if cuda else "splats", playing=len(session.clip(clip)) > 1)
 
 
-def dress(server: viser.ViserServer) -> None:
-    """Colours and places of the page; call this before a page is open, since its widgets are laid out anew."""
+def configure_theme(server: viser.ViserServer) -> None:
+    """Set colours and layout of the page; call this before a page is open, since it lays out the widgets again."""
     server.gui.configure_theme(show_logo=False, show_share_button=False, brand_color=BRAND)
     server.gui.main_panel.dock_right()
     server.scene.set_up_direction("+y")
+    server.on_client_connect(hide_software_notice)
 
 
-def stand_before(server: viser.ViserServer, gaussians: Gaussians) -> None:
-    """A first camera that sees the whole person from slightly aside."""
+def hide_software_notice(client: viser.ClientHandle) -> None:
+    """Close the notice that viser's page opens over the scene when the browser has no GPU; it never closes itself.
+
+    viser has no setting for it. The page shows it before it connects, so one message after that is enough.
+    """
+    client.gui._websock_interface.queue_message(RemoveNotificationMessage(SOFTWARE_NOTICE))
+
+
+def frame_subject(server: viser.ViserServer, gaussians: Gaussians) -> None:
+    """Set the first camera so that it has the whole person in view, from slightly aside."""
     low, high = gaussians.means.amin(0).cpu(), gaussians.means.amax(0).cpu()
     center, height = ((low + high) / 2).numpy(), float(high[1] - low[1])
     server.initial_camera.look_at = center
@@ -187,5 +210,5 @@ def stand_before(server: viser.ViserServer, gaussians: Gaussians) -> None:
 
 
 def needs_token(host: str) -> bool:
-    """Whether others than this machine's own users could reach the server."""
+    """Whether people other than this machine's own users could reach the server."""
     return host not in LOOPBACK

@@ -1,4 +1,4 @@
-"""Taking things along: a still, films at a chosen size, and files for other programs."""
+"""The Export tab: a screenshot, videos at a chosen size, and files for other programs."""
 
 from __future__ import annotations
 
@@ -11,76 +11,82 @@ import numpy as np
 import viser
 from viser import Icon
 
+from avatar.types import Cameras
 from avatar.viewer.files_panel import files_folder
-from avatar.viewer.pictures import client_camera, picture_of
-from avatar.viewer.record import FPS, TURN_SECONDS, clip_frames, turntable, write_film
+from avatar.viewer.record import FPS, TURN_SECONDS, clip_frames, turntable, write_video
+from avatar.viewer.server_images import client_camera, render_image
+from avatar.viewer.session import Session
 from avatar.viewer.state import Store, ViewState
-from avatar.viewer.subject import Subject
-from avatar.viewer.widgets import Show, Tell, on_job
+from avatar.viewer.widgets import ProgressCallback, Show, on_job
 
 SIZES = {"480 × 640": (480, 640), "720 × 960": (720, 960), "1080 × 1440": (1080, 1440), "1280 × 720": (1280, 720)}
 
 
-def export_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
-    """Build the widgets for films and files; returns the function that shows a state in them."""
+def export_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
+    """Build the widgets for videos and files; returns the function that shows a state in them."""
     size = gui.add_dropdown("Size", tuple(SIZES))
     still = gui.add_button("Screenshot", icon=Icon.CAMERA, hint="P")
-    turn = gui.add_button("Turntable film", icon=Icon.ROTATE_360)
-    film = gui.add_button("Film of this motion", icon=Icon.MOVIE)
+    turn = gui.add_button("Turntable video", icon=Icon.ROTATE_360)
+    video = gui.add_button("Video of this motion", icon=Icon.MOVIE)
     view = gui.add_checkbox("From this view", True, hint="Otherwise from the front, with the whole motion in view")
 
-    def film_clip(client: viser.ClientHandle, tell: Tell) -> str:
+    def record_clip(client: viser.ClientHandle, report: ProgressCallback) -> str:
         state = store.state
-        clip = subject.shown(state)
+        clip = session.displayed_clip(state)
         pixels = SIZES[size.value]
         camera = fitted_camera(client, pixels) if view.value else None
-        frames = clip_frames(subject, state, clip, pixels, camera)
-        return _send_film(client, f"{_plain(state.clip)}.mp4", frames, clip.fps, len(clip), tell)
+        frames = clip_frames(session, state, clip, pixels, camera)
+        return _send_video(client, f"{_plain(state.clip)}.mp4", frames, clip.fps, len(clip), report)
 
-    def film_turn(client: viser.ClientHandle, tell: Tell) -> str:
-        frames = turntable(subject, store.state, SIZES[size.value])
-        return _send_film(client, "turntable.mp4", frames, FPS, FPS * TURN_SECONDS, tell)
+    def record_turntable(client: viser.ClientHandle, report: ProgressCallback) -> str:
+        frames = turntable(session, store.state, SIZES[size.value])
+        return _send_video(client, "turntable.mp4", frames, FPS, FPS * TURN_SECONDS, report)
 
-    on_job(still, "Screenshot", lambda client, _: screenshot(client, subject, store.state, SIZES[size.value]))
-    on_job(turn, "Turntable film", film_turn)
-    on_job(film, "Film", film_clip)
+    on_job(still, "Screenshot", lambda client, _: screenshot(client, session, store.state, SIZES[size.value]))
+    on_job(turn, "Turntable video", record_turntable)
+    on_job(video, "Video", record_clip)
 
     @gui.add_command("Screenshot", hotkey="P", icon=Icon.CAMERA).on_trigger
     def _(event: viser.CommandEvent) -> None:
         if event.client is not None:
-            screenshot(event.client, subject, store.state, SIZES[size.value])
+            screenshot(event.client, session, store.state, SIZES[size.value])
 
-    files_folder(gui, store, subject)
+    files_folder(gui, store, session)
     return lambda state: None
 
 
-def screenshot(client: viser.ClientHandle, subject: Subject, state: ViewState, size: tuple[int, int]) -> str:
-    """Download what the tab sees, rendered at `size`."""
+def screenshot(client: viser.ClientHandle, session: Session, state: ViewState, size: tuple[int, int]) -> str:
+    """Download the view of the tab, rendered at `size` (width, height)."""
     from PIL import Image
 
-    gaussians = subject.gaussians(subject.moment(state))
-    picture = picture_of(gaussians, fitted_camera(client, size), state.background)
+    gaussians = session.gaussians(session.posed_state(state))
+    image = render_image(gaussians, fitted_camera(client, size), state.background)
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, format="PNG")
+    Image.fromarray(image).save(file, format="PNG")
     client.send_file_download("avatar.png", file.getvalue(), save_immediately=True)
     return "avatar.png is downloaded."
 
 
-def fitted_camera(client: viser.ClientHandle, size: tuple[int, int]):
-    """The camera of a tab for a picture of `size`: the same view, cut or widened sideways."""
+def fitted_camera(client: viser.ClientHandle, size: tuple[int, int]) -> Cameras:
+    """The camera of a tab for an image of `size` (width, height): the same view, cropped or widened sideways."""
     camera = client_camera(client.camera, size[1])
     scale = size[1] / camera.height
     whole = camera.resized(round(camera.width * scale), size[1])
     return whole.cropped((whole.width - size[0]) // 2, 0, *size)
 
 
-def _send_film(
-    client: viser.ClientHandle, name: str, frames: Iterator[np.ndarray], fps: float, total: int, tell: Tell
+def _send_video(
+    client: viser.ClientHandle,
+    name: str,
+    frames: Iterator[np.ndarray],
+    fps: float,
+    total: int,
+    report: ProgressCallback,
 ) -> str:
-    """Render a film, telling how far it is, and download it in the tab that asked."""
+    """Render a video while reporting progress, and download it in the tab that requested it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
-        write_film(path, frames, fps, lambda done: tell(f"{done} of {total} frames"))
+        write_video(path, frames, fps, lambda done: report(f"{done} of {total} frames"))
         content = path.read_bytes()
     client.send_file_download(name, content, save_immediately=True)
     return f"{name} is downloaded ({len(content) / 2**20:.1f} MB)."

@@ -1,4 +1,4 @@
-"""Files for other programs and other people, written by `avatar.exporters` and downloaded by the tab that asked."""
+"""Files for other programs and people, written by `avatar.exporters` and downloaded by the tab that requested them."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from viser import Icon
 from avatar.exporters.glb import write_glb
 from avatar.exporters.html import write_page
 from avatar.exporters.splats import write_ply
-from avatar.motion.motion import still_track
+from avatar.motion.motion import uniform_track
 from avatar.pipeline.motions import FILMED, motions_for_page
 from avatar.pipeline.run_folder import RunFolder
 from avatar.types import BodyTrack
 from avatar.viewer.clips import TRAINING, Clip
+from avatar.viewer.session import Session
 from avatar.viewer.state import Store
-from avatar.viewer.subject import Subject
-from avatar.viewer.widgets import Job, Tell, on_job
+from avatar.viewer.widgets import Job, ProgressCallback, on_job
 
-Writer = Callable[[Subject, Store, Path], None]
+Writer = Callable[[Session, Store, Path], None]
 
 
-def files_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> None:
+def files_folder(gui: viser.GuiApi, store: Store, session: Session) -> None:
     """Build one button for each kind of file."""
-    if subject.folder is None:
+    if session.folder is None:
         return
     with gui.add_folder("Files"):
         for label, icon, name, write in (
@@ -36,14 +36,14 @@ def files_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> None:
             ("Mesh with this motion (.glb)", Icon.CUBE, "avatar.glb", _mesh),
         ):
             button = gui.add_button(label, icon=icon, color="gray")
-            on_job(button, name, _download(store, subject, name, write))
+            on_job(button, name, _download(store, session, name, write))
 
 
-def _download(store: Store, subject: Subject, name: str, write: Writer) -> Job:
-    def job(client: viser.ClientHandle, tell: Tell) -> str:
+def _download(store: Store, session: Session, name: str, write: Writer) -> Job:
+    def job(client: viser.ClientHandle, report: ProgressCallback) -> str:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / name
-            write(subject, store, path)
+            write(session, store, path)
             content = path.read_bytes()
         client.send_file_download(name, content, save_immediately=True)
         return f"{name} is downloaded ({len(content) / 2**20:.1f} MB)."
@@ -51,28 +51,28 @@ def _download(store: Store, subject: Subject, name: str, write: Writer) -> Job:
     return job
 
 
-def _page(subject: Subject, store: Store, path: Path) -> None:
-    """The page with the motion that is shown first, then the filmed and some built-in ones."""
-    assert subject.folder is not None
-    clip = subject.clip(store.state.clip)
-    rest = motions_for_page(RunFolder(subject.folder), subject.avatar, ())
-    shown = {_page_name(clip.name): track_of(clip)}
-    write_page(subject.avatar, shown | {k: v for k, v in rest.items() if k not in shown}, path, subject.folder.name)
+def _page(session: Session, store: Store, path: Path) -> None:
+    """The page with the current motion first, then the video's and some built-in ones."""
+    assert session.folder is not None
+    clip = session.clip(store.state.clip)
+    rest = motions_for_page(RunFolder(session.folder), session.avatar, ())
+    first = {_page_name(clip.name): track_of(clip)}
+    write_page(session.avatar, first | {k: v for k, v in rest.items() if k not in first}, path, session.folder.name)
 
 
-def _splats(subject: Subject, store: Store, path: Path) -> None:
+def _splats(session: Session, store: Store, path: Path) -> None:
     # Translucency is for looking at the skeleton here; other programs get solid splats.
-    write_ply(subject.gaussians(replace(subject.moment(store.state), opacity=1.0)), path)
+    write_ply(session.gaussians(replace(session.posed_state(store.state), opacity=1.0)), path)
 
 
-def _mesh(subject: Subject, store: Store, path: Path) -> None:
-    clip = subject.clip(store.state.clip)
-    write_glb(subject.avatar, path, None, {_page_name(clip.name): track_of(clip)})
+def _mesh(session: Session, store: Store, path: Path) -> None:
+    clip = session.clip(store.state.clip)
+    write_glb(session.avatar, path, None, {_page_name(clip.name): track_of(clip)})
 
 
 def track_of(clip: Clip) -> BodyTrack:
     """A clip as the noun that exporters take."""
-    return still_track(clip.poses.rotations, clip.poses.root_position, clip.fps)
+    return uniform_track(clip.poses.rotations, clip.poses.root_position, clip.fps)
 
 
 def _page_name(name: str) -> str:

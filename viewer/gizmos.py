@@ -12,8 +12,8 @@ from avatar.body.skinning import joint_transforms
 from avatar.geometry import quat_from_rotation, rotation_from_quat
 from avatar.types import BodyPose
 from avatar.viewer.posing import HANDS_AND_FEET, turned
+from avatar.viewer.session import PosedState, Session
 from avatar.viewer.state import Drag, Store, ViewState
-from avatar.viewer.subject import Moment, Subject
 
 SIZE = 0.25  # metres, so that arrows stick out of the trunk and the feet
 
@@ -21,8 +21,8 @@ SIZE = 0.25  # metres, so that arrows stick out of the trunk and the feet
 class Gizmos:
     """Shows the gizmos of a state; what a person does with them goes into the state and nowhere else."""
 
-    def __init__(self, scene: viser.SceneApi, store: Store, subject: Subject) -> None:
-        self.store, self.subject = store, subject
+    def __init__(self, scene: viser.SceneApi, store: Store, session: Session) -> None:
+        self.store, self.session = store, session
         self.ring = scene.add_transform_controls(
             "/gizmos/joint", SIZE, disable_axes=True, disable_sliders=True, visible=False
         )
@@ -48,7 +48,7 @@ class Gizmos:
             self.store.change(lambda state: self._pulled(state, joint, (x, y, z), event.phase))
 
     def _turned(self, state: ViewState, quat: torch.Tensor, phase: str) -> ViewState:
-        pose = self.subject.pose(state)
+        pose = self.session.pose(state)
         world = rotation_from_quat(quat)
         parent = SMPL_PARENTS[state.joint]
         above = torch.eye(3) if parent < 0 else self._frames(pose)[parent, :3, :3]
@@ -57,18 +57,18 @@ class Gizmos:
 
     def _pulled(self, state: ViewState, joint: int, target: tuple[float, float, float], phase: str) -> ViewState:
         # The pose from which the hand was grabbed stays the start of the whole pull, so that nothing drifts.
-        start = state.drag.start if state.drag is not None else self.subject.pose(state)
+        start = state.drag.start if state.drag is not None else self.session.pose(state)
         if phase == "end":
             return replace(state, drag=None, held=None)
         return replace(state, drag=Drag(joint, target, start), held=joint, playing=False)
 
     def _frames(self, pose: BodyPose) -> torch.Tensor:
         """Frames of the common 24 joints in the world."""
-        avatar = self.subject.avatar
+        avatar = self.session.avatar
         joints = avatar.rest.joints[list(avatar.body.smpl_index)].detach().cpu()
         return joint_transforms(joints, SMPL_PARENTS, pose)
 
-    def show(self, state: ViewState, moment: Moment) -> None:
+    def show(self, state: ViewState, posed: PosedState) -> None:
         """Put the gizmos where the joints are, except the one that the mouse holds."""
         idle = not state.playing
         self.ring.visible = idle and state.handles == "joint"
@@ -76,7 +76,7 @@ class Gizmos:
             gizmo.visible = idle and state.handles == "hands and feet"
         if not idle or state.handles == "off" or state.held is not None:
             return
-        frames = self._frames(moment.pose)
+        frames = self._frames(posed.pose)
         if state.handles == "joint":
             self.ring.wxyz = quat_from_rotation(frames[state.joint, :3, :3]).numpy()
             self.ring.position = frames[state.joint, :3, 3].numpy()

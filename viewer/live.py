@@ -1,4 +1,4 @@
-"""The avatar in the browser while it trains. The trainer calls `after_step`; a slow or lost tab never holds it up."""
+"""The avatar in the browser while it trains. The trainer calls `after_step`, which never waits for a slow tab."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from viser import Icon, uplot
 
 from avatar.model.avatar import Avatar
 from avatar.types import BodyPose, Gaussians
-from avatar.viewer.app import dress, stand_before
-from avatar.viewer.guard import Guard, guarded_server
+from avatar.viewer.app import configure_theme, frame_subject
+from avatar.viewer.auth import Auth, authenticated_server
 from avatar.viewer.posing import a_pose, on_the_floor
 from avatar.viewer.splat_layer import splat_arrays
-from avatar.viewer.widgets import on_press, put
+from avatar.viewer.widgets import on_press, set_if_changed
 
 UPDATE_SECONDS = 0.7
 PAUSE_LOOK_SECONDS = 0.1
@@ -34,7 +34,7 @@ class LivePreview:
     """
 
     def __init__(self, port: int = 8080, pose: BodyPose | None = None) -> None:
-        self.server = guarded_server("127.0.0.1", port, Guard(), "avatar, in training")
+        self.server = authenticated_server("127.0.0.1", port, Auth(), "avatar, in training")
         self.pose = pose
         self.paused = self.stopped = False
         self.last_update = 0.0
@@ -49,12 +49,13 @@ class LivePreview:
 
     @property
     def port(self) -> int:
+        """The port that the server listens on."""
         return self.server.get_port()
 
     def _build(self) -> None:
-        dress(self.server)
+        configure_theme(self.server)
         gui = self.server.gui
-        self.text = gui.add_markdown("The person is found and tracked first; then training begins …")
+        self.text = gui.add_markdown("The person is detected and tracked first; then training begins …")
         nothing = np.zeros(1)
         self.plot = gui.add_uplot(
             (nothing, nothing), (uplot.Series(label="step"), uplot.Series(label="loss", stroke="#2463eb", width=2)),
@@ -70,20 +71,19 @@ class LivePreview:
 
     def _set_paused(self, paused: bool) -> None:
         self.paused = paused
-        put(self.pause, label="Go on" if self.paused else "Pause")
-        put(self.pause, icon=Icon.PLAYER_PLAY if self.paused else Icon.PLAYER_PAUSE)
+        set_if_changed(self.pause, label="Go on" if self.paused else "Pause")
+        set_if_changed(self.pause, icon=Icon.PLAYER_PLAY if self.paused else Icon.PLAYER_PAUSE)
 
     def _stop(self) -> None:
         self.stopped = True
         self._set_paused(False)
-        put(self.pause, disabled=True)
-        put(self.stop_button, disabled=True, label="Stopped: the run is being finished …")
+        set_if_changed(self.pause, disabled=True)
+        set_if_changed(self.stop_button, disabled=True, label="Stopped: the run is being finished …")
 
     def after_step(self, step: int, avatar: Avatar, loss: float, psnr: float | None) -> bool:
         """Show the avatar from time to time; returns False when the person at the page wants to stop.
 
-        While paused this waits, as the person at the page asked for, but only as long as a page is open: nobody can
-        leave a run standing by closing the tab.
+        While paused this waits, but only as long as a page is open: closing the tab cannot stall a run.
         """
         if psnr is not None and math.isfinite(psnr):
             self.psnr = psnr
@@ -92,7 +92,7 @@ class LivePreview:
         if now - self.last_update >= UPDATE_SECONDS and self.server.get_clients():
             self.last_update = now
             with torch.no_grad():
-                pose = self._shown_pose(avatar)
+                pose = self._preview_pose(avatar)
                 gaussians = avatar.pose(pose.to(avatar.device)).detach()
             # Copied to the host here, since training changes the parameters as soon as this returns.
             with self._arrived:
@@ -108,7 +108,7 @@ class LivePreview:
         """Stop serving."""
         self.server.stop()
 
-    def _shown_pose(self, avatar: Avatar) -> BodyPose:
+    def _preview_pose(self, avatar: Avatar) -> BodyPose:
         if self.pose is None:
             self.pose = on_the_floor(avatar.body, avatar.rest, a_pose(torch.zeros(3)))
         return self.pose
@@ -123,7 +123,7 @@ class LivePreview:
             self._draw(*latest)
 
     def _draw(self, gaussians: Gaussians, step: int, loss: float) -> None:
-        quality = "" if self.psnr is None else f" · held-out PSNR **{self.psnr:.2f} dB**"
+        quality = "" if self.psnr is None else f" · PSNR in the person's box **{self.psnr:.2f} dB**"
         self.text.content = f"step **{step}** · loss **{loss:.4f}**{quality} · {len(gaussians)} splats"
         steps, losses = np.array(list(self.losses), dtype=float).T
         every = math.ceil(len(steps) / PLOT_POINTS)
@@ -133,7 +133,7 @@ class LivePreview:
         self.server.flush()
         arrays = splat_arrays(gaussians)
         if self.splats is None:
-            stand_before(self.server, gaussians)
+            frame_subject(self.server, gaussians)
             self.splats = self.server.scene.add_gaussian_splats("/avatar", **vars(arrays))
         else:
             self.splats.set_gaussians(**vars(arrays))

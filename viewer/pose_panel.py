@@ -1,4 +1,4 @@
-"""Posing: presets, one joint at a time, hands and feet, words, and keeping what was made."""
+"""The Pose tab: presets, single joints, hands and feet, text, and saving poses and keyframes."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from avatar.viewer.posing import (
     t_pose,
     turned,
 )
+from avatar.viewer.session import Session
 from avatar.viewer.state import Handles, Store, ViewState
-from avatar.viewer.subject import Subject
-from avatar.viewer.widgets import Show, Tell, on_job, on_press, on_user, put
+from avatar.viewer.widgets import ProgressCallback, Show, on_job, on_press, on_user, set_if_changed
 
 PRESETS = ("T", "A", "First", "Mirror", "Reset")
 HANDLES: dict[str, Handles] = {"Off": "off", "Joint": "joint", "Hands & feet": "hands and feet"}
@@ -35,27 +35,27 @@ JOINT_NAMES = tuple(name.replace("_", " ") for name in SMPL_JOINTS)
 CLIP_FPS = 30.0
 
 
-def pose_panel(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
+def pose_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     """Build the widgets for posing; returns the function that shows a state in them."""
     preset = gui.add_button_group("Pose", PRESETS)
     handles = gui.add_dropdown("Handles", tuple(HANDLES), hint="Rings or arrows to drag in the scene")
     words = gui.add_text("In words", "", hint="For example: left arm raised, right knee bent 90")
-    show_joint = _joint_folder(gui, store, subject)
-    show_keeping = _keeping_folder(gui, store, subject)
+    show_joint = _joint_folder(gui, store, session)
+    show_saving = _saving_folder(gui, store, session)
 
-    on_user(preset, lambda name: store.change(lambda state: _preset(state, name, subject)))
+    on_user(preset, lambda name: store.change(lambda state: _preset(state, name, session)))
     on_user(handles, lambda name: store.change(lambda state: _with_handles(state, HANDLES[name])))
-    on_user(words, lambda text: store.change(lambda state: _posed_by_words(state, text, subject)))
+    on_user(words, lambda text: store.change(lambda state: _posed_by_words(state, text, session)))
 
     def show(state: ViewState) -> None:
-        put(handles, value=next(label for label, value in HANDLES.items() if value == state.handles))
+        set_if_changed(handles, value=next(label for label, value in HANDLES.items() if value == state.handles))
         show_joint(state)
-        show_keeping(state)
+        show_saving(state)
 
     return show
 
 
-def _joint_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
+def _joint_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     with gui.add_folder("Joint"):
         joint = gui.add_dropdown("Joint", JOINT_NAMES, initial_value=JOINT_NAMES[store.state.joint])
         turns = [gui.add_slider(f"Turn {axis}", -180, 180, 1, 0.0) for axis in "XYZ"]
@@ -63,25 +63,25 @@ def _joint_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
     def turn(_: float) -> None:
         x, y, z = (float(slider.value) for slider in turns)
         rotation = rotation_of_angles((x, y, z))
-        store.change(lambda state: _edit(state, turned(subject.pose(state), state.joint, rotation)))
+        store.change(lambda state: _edit(state, turned(session.pose(state), state.joint, rotation)))
 
     on_user(joint, lambda name: store.set(joint=JOINT_NAMES.index(name)))
     for slider in turns:
         on_user(slider, turn)
 
     def show(state: ViewState) -> None:
-        put(joint, value=JOINT_NAMES[state.joint])
-        angles = joint_angles(subject.pose(state), state.joint)
-        shown = rotation_of_angles(tuple(float(slider.value) for slider in turns))  # type: ignore[arg-type]
+        set_if_changed(joint, value=JOINT_NAMES[state.joint])
+        angles = joint_angles(session.pose(state), state.joint)
+        current = rotation_of_angles(tuple(float(slider.value) for slider in turns))  # type: ignore[arg-type]
         # The same rotation may have other angles; then the sliders stay as the person left them.
-        if not torch.allclose(shown, rotation_of_angles(angles), atol=0.02):
+        if not torch.allclose(current, rotation_of_angles(angles), atol=0.02):
             for slider, angle in zip(turns, angles, strict=True):
-                put(slider, value=float(round(angle)))
+                set_if_changed(slider, value=float(round(angle)))
 
     return show
 
 
-def _keeping_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
+def _saving_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     with gui.add_folder("Keep"):
         save = gui.add_button("Save this pose", icon=Icon.DEVICE_FLOPPY, color="gray")
         add = gui.add_button("Add as keyframe", icon=Icon.KEYFRAME)
@@ -89,29 +89,29 @@ def _keeping_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
         save_clip = gui.add_button("Save keyframed clip", icon=Icon.MOVIE)
         clear = gui.add_button("Clear keyframes", icon=Icon.TRASH, color="gray")
 
-    def save_pose(client: viser.ClientHandle, tell: Tell) -> str:
-        pose = subject.pose(store.state)
-        return _keep(store, subject, "pose", BodyPose(pose.root_position[None], pose.rotations[None]))
+    def save_pose(client: viser.ClientHandle, report: ProgressCallback) -> str:
+        pose = session.pose(store.state)
+        return _save(store, session, "pose", BodyPose(pose.root_position[None], pose.rotations[None]))
 
-    def save_keyframes(client: viser.ClientHandle, tell: Tell) -> str:
+    def save_keyframes(client: viser.ClientHandle, report: ProgressCallback) -> str:
         poses = store.state.keyframes
         if len(poses) < 2:
             raise AvatarError("Add at least two keyframes first.")
-        return _keep(store, subject, "keyframes", between(poses, round(seconds.value * CLIP_FPS)))
+        return _save(store, session, "keyframes", between(poses, round(seconds.value * CLIP_FPS)))
 
     on_press(
         add,
-        lambda: store.change(lambda state: replace(state, keyframes=(*state.keyframes, subject.pose(state)))),
+        lambda: store.change(lambda state: replace(state, keyframes=(*state.keyframes, session.pose(state)))),
     )
     on_press(clear, lambda: store.set(keyframes=()))
     on_job(save, "Saving the pose", save_pose)
     on_job(save_clip, "Saving the clip", save_keyframes)
 
     def show(state: ViewState) -> None:
-        put(add, label=f"Add as keyframe ({len(state.keyframes)} so far)")
-        put(save_clip, visible=len(state.keyframes) > 0)
-        put(clear, visible=len(state.keyframes) > 0)
-        put(seconds, visible=len(state.keyframes) > 0)
+        set_if_changed(add, label=f"Add as keyframe ({len(state.keyframes)} so far)")
+        set_if_changed(save_clip, visible=len(state.keyframes) > 0)
+        set_if_changed(clear, visible=len(state.keyframes) > 0)
+        set_if_changed(seconds, visible=len(state.keyframes) > 0)
 
     return show
 
@@ -124,10 +124,10 @@ def _with_handles(state: ViewState, handles: Handles) -> ViewState:
     return replace(state, handles=handles, playing=state.playing and handles == "off")
 
 
-def _preset(state: ViewState, name: str, subject: Subject) -> ViewState:
+def _preset(state: ViewState, name: str, session: Session) -> ViewState:
     """The state after one of the preset buttons."""
-    here = subject.pose(state)
-    first = subject.clip(state.clip).poses[0]
+    here = session.pose(state)
+    first = session.clip(state.clip).poses[0]
     makers: dict[str, Callable[[], BodyPose]] = {
         "T": lambda: t_pose(here.root_position),
         "A": lambda: a_pose(here.root_position),
@@ -137,28 +137,28 @@ def _preset(state: ViewState, name: str, subject: Subject) -> ViewState:
     return replace(state, edited=None) if name == "Reset" else _edit(state, makers[name]())
 
 
-def _posed_by_words(state: ViewState, text: str, subject: Subject) -> ViewState:
-    """The state with the pose that `text` describes, or with the reason why it is not understood."""
-    from avatar.motion.text.parse import pose_from_words
+def _posed_by_words(state: ViewState, text: str, session: Session) -> ViewState:
+    """The state with the pose that `text` describes, or with the reason why it cannot be parsed."""
+    from avatar.motion.text.parse import parse_pose
 
     if not text.strip():
         return state
     try:
-        rotations = pose_from_words(text)
+        rotations = parse_pose(text)
     except AvatarError as error:
         return replace(state, message=str(error))
-    avatar = subject.avatar
-    pose = BodyPose(subject.pose(state).root_position, rotations)
+    avatar = session.avatar
+    pose = BodyPose(session.pose(state).root_position, rotations)
     return _edit(state, on_the_floor(avatar.body, avatar.rest, pose))
 
 
-def _keep(store: Store, subject: Subject, kind: str, poses: BodyPose) -> str:
-    """Save poses as a motion file of the run, under a name of our own, and add them to the motions."""
-    if subject.folder is None:
+def _save(store: Store, session: Session, kind: str, poses: BodyPose) -> str:
+    """Save poses as a motion file of the run, under a new name, and add them to the motions."""
+    if session.folder is None:
         raise AvatarError("A preview has no folder to save into.")
-    path = _free_name(subject.folder / "motions", kind)
+    path = _free_name(session.folder / "motions", kind)
     count = len(poses)
-    avatar = subject.avatar
+    avatar = session.avatar
     track = BodyTrack(
         body=avatar.body.name,
         betas=avatar.betas.detach().cpu(),
@@ -168,8 +168,8 @@ def _keep(store: Store, subject: Subject, kind: str, poses: BodyPose) -> str:
         instant=torch.arange(count),
     )
     save_track(track, path)
-    subject.clips = {**subject.clips, path.name: Clip(path.name, poses, CLIP_FPS)}
-    store.set(message="")  # so that all tabs draw again and list the new motion
+    session.clips = {**session.clips, path.name: Clip(path.name, poses, CLIP_FPS)}
+    store.set(message="")  # so that all tabs redraw and list the new motion
     return f"Saved as {path}."
 
 

@@ -5,21 +5,21 @@ from __future__ import annotations
 import torch
 import viser
 
-from avatar.body.shape_attributes import RANGES, load_shape_words
+from avatar.body.shape_attributes import RANGES, load_shape_attributes
+from avatar.viewer.session import Session
 from avatar.viewer.state import Store, ViewState
-from avatar.viewer.subject import Subject
-from avatar.viewer.widgets import Show, on_press, on_user, put
+from avatar.viewer.widgets import Show, on_press, on_user, set_if_changed
 
 SHOWN_BETAS = 10
 BETA_RANGE = 3.0
 DIGITS = {name: 0 if name == "age" else 2 for name in RANGES}  # behind the point, of what a slider shows
 
 
-def shape_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
-    """Build the sliders of the shape and a button back to the filmed one."""
+def shape_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
+    """Build the sliders of the shape and a button back to the estimated one."""
     fitted = store.state.betas
     with gui.add_folder("Body shape", expand_by_default=False):
-        named = subject.avatar.body.name == "open"
+        named = session.avatar.body.name == "open"
         show = _word_sliders(gui, store, fitted) if named else _beta_sliders(gui, store, fitted)
         on_press(gui.add_button("As filmed", color="gray"), lambda: store.set(betas=fitted))
     return show
@@ -27,7 +27,7 @@ def shape_folder(gui: viser.GuiApi, store: Store, subject: Subject) -> Show:
 
 def _word_sliders(gui: viser.GuiApi, store: Store, fitted: tuple[float, ...]) -> Show:
     """Height, weight and so on. What was filmed stays but for what a slider says."""
-    words = load_shape_words()
+    words = load_shape_attributes()
     own = torch.tensor(fitted)
     described = {name: round(value, DIGITS[name]) for name, (value, _) in words.describe(own).items()}
     sliders = {
@@ -47,7 +47,7 @@ def _word_sliders(gui: viser.GuiApi, store: Store, fitted: tuple[float, ...]) ->
     def show(state: ViewState) -> None:
         if state.betas == fitted:
             for name, slider in sliders.items():
-                put(slider, value=described[name])
+                set_if_changed(slider, value=described[name])
 
     return show
 
@@ -66,6 +66,6 @@ def _beta_sliders(gui: viser.GuiApi, store: Store, fitted: tuple[float, ...]) ->
 
     def show(state: ViewState) -> None:
         for slider, beta in zip(sliders, state.betas, strict=False):
-            put(slider, value=beta)
+            set_if_changed(slider, value=beta)
 
     return show

@@ -1,4 +1,4 @@
-"""What all panels share: reacting to people only, and showing the state without echo."""
+"""Helpers of all panels: reacting only to people, and showing the state without echo."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from avatar.viewer.state import ViewState
 
 # A panel builds its widgets and returns the function that shows a state in them.
 Show = Callable[[ViewState], None]
-Tell = Callable[[str], None]
-Job = Callable[[viser.ClientHandle, Tell], str]
+ProgressCallback = Callable[[str], None]
+Job = Callable[[viser.ClientHandle, ProgressCallback], str]
 
 
 def on_user(widget: Any, act: Callable[[Any], None]) -> None:
@@ -27,7 +27,7 @@ def on_user(widget: Any, act: Callable[[Any], None]) -> None:
         if event.client is None:
             return
         if isinstance(widget, viser.GuiSliderHandle):
-            put(widget, value=min(max(widget.value, widget.min), widget.max))
+            set_if_changed(widget, value=min(max(widget.value, widget.min), widget.max))
         act(widget.value)
 
     # A group of buttons remembers the last one pressed but calls it a click.
@@ -45,11 +45,11 @@ def on_press(button: viser.GuiButtonHandle, act: Callable[[], None]) -> None:
 
 
 def on_job(button: viser.GuiButtonHandle, title: str, job: Job) -> None:
-    """Run long work in a thread of its own when the button is pressed, one at a time, and tell how it ended.
+    """Run long work in a thread of its own when the button is pressed, one at a time, and report how it ended.
 
     Args:
-        job: does the work for the tab that asked, may tell how far it is, and returns what to tell in the end; an
-            AvatarError's sentence is told too.
+        job: does the work for the tab that requested it, may report progress, and returns the final message; the
+            message of an AvatarError is shown too.
     """
 
     def pressed(event: viser.GuiEvent) -> None:
@@ -59,7 +59,7 @@ def on_job(button: viser.GuiButtonHandle, title: str, job: Job) -> None:
         button.disabled = True
         note = client.add_notification(title, "Working …", loading=True, with_close_button=False)
         try:
-            note.body, note.color = job(client, lambda text: put(note, body=text)), "teal"
+            note.body, note.color = job(client, lambda text: set_if_changed(note, body=text)), "teal"
         except AvatarError as error:
             note.body, note.color = str(error), "red"
         finally:
@@ -69,7 +69,7 @@ def on_job(button: viser.GuiButtonHandle, title: str, job: Job) -> None:
     button.on_click(pressed)
 
 
-def put(widget: Any, **properties: Any) -> None:
+def set_if_changed(widget: Any, **properties: Any) -> None:
     """Set properties that differ; unchanged ones send nothing."""
     for name, value in properties.items():
         if getattr(widget, name) != value:

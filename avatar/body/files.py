@@ -15,6 +15,7 @@ from torch import Tensor
 from avatar.body.model import Body, Kind
 from avatar.body.parts import parts_by_joint
 from avatar.body.skeleton import SMPL_JOINTS, SMPLH_JOINTS, SMPLX_JOINTS
+from avatar.body.smplx_body import NEEDED, build_smplx_arrays, find_smplx_file
 from avatar.errors import AvatarError, short_message
 from avatar.geometry import rotation_from_rotvec
 from avatar.io.assets import asset_path
@@ -37,24 +38,31 @@ _LARGEST = 2 * 1024**3
 
 
 def load_body(name: str | Path) -> Body:
-    """The open body that ships with the project (`"open"`), or the body in a file of SMPL, SMPL-H or SMPL-X.
+    """A body by its name or file.
+
+    Args:
+        name: "open", the body that ships with the project; a file of SMPL, SMPL-H or SMPL-X; or a folder of SMPL-X
+            models, which the package smplx builds (see `avatar.body.smplx_body`).
 
     Raises:
-        UsageError: there is no such file.
-        AvatarError: the file is broken, or is not such a body; nothing in it is executed.
+        UsageError: the file does not exist, or smplx is needed and not installed.
+        AvatarError: the file is broken or is not such a body. Nothing in it is executed.
     """
     path = asset_path("body", "open.npz") if str(name) == "open" else Path(name)
+    folder = path.is_dir()
+    if folder:
+        path = find_smplx_file(path)
     require_file(path)
-    arrays = _read_arrays(path)
+    arrays = _read_npz(path, (*_REQUIRED, *_OPTIONAL, *NEEDED)) if folder else _read_arrays(path)
     try:
-        return _body(str(name), path, arrays)
-    except (ValueError, TypeError) as error:
+        return _body(str(name), path, build_smplx_arrays(arrays) if folder else arrays)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise AvatarError(f"{path} is not a body of the SMPL family: {error}.") from error
 
 
 def _read_arrays(path: Path) -> Mapping[str, Any]:
     if path.suffix == ".npz":
-        return _read_npz(path)
+        return _read_npz(path, _REQUIRED + _OPTIONAL)
     if path.suffix == ".pkl":
         content = read_pickle(path)
         if not isinstance(content, dict):
@@ -63,7 +71,7 @@ def _read_arrays(path: Path) -> Mapping[str, Any]:
     raise AvatarError(f"{path} is not a body of the SMPL family: its name must end in .npz or .pkl.")
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
+def _read_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Only the arrays of use: SMPL-X's own npz also holds pickled tables, which are left alone."""
     try:
         with zipfile.ZipFile(path) as archive:
@@ -71,7 +79,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         if unpacked > _LARGEST:
             raise AvatarError(f"{path} is not a body of the SMPL family: it unpacks to {unpacked / 1e9:.3g} GB.")
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in _REQUIRED + _OPTIONAL if name in file.files}
+            return {name: file[name] for name in names if name in file.files}
     except AvatarError:
         raise
     except Exception as error:  # zipfile, zlib, struct and NumPy each raise their own kinds on broken files

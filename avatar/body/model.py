@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from avatar.body.skeleton import SMPL_JOINTS
+from avatar.body.skeleton import SMPL_JOINTS, smpl_joint_indices
 from avatar.body.skinning import skin, skinning_transforms
 from avatar.types import BodyPose
 
@@ -25,6 +25,11 @@ class RestBody:
 
     vertices: Float[Tensor, "v 3"]
     joints: Float[Tensor, "j 3"]
+
+    @property
+    def smpl_joints(self) -> Float[Tensor, "24 3"]:
+        """The joints that play SMPL's 24, in SMPL's order."""
+        return self.joints[smpl_joint_indices(len(self.joints))]
 
 
 @dataclass(frozen=True)
@@ -75,10 +80,8 @@ class Body:
 
     @cached_property
     def smpl_index(self) -> tuple[int, ...]:
-        """For each of SMPL's 24 joints the body's joint that plays it; the base of the middle finger for hands."""
-        stand_in = {f"{side}_hand": f"{side}_middle1" for side in ("left", "right")}
-        names = [name if name in self.joint_names else stand_in[name] for name in SMPL_JOINTS]
-        return tuple(self.joint_names.index(name) for name in names)
+        """For each of SMPL's 24 joints the body's joint that plays it, see `smpl_joint_indices`."""
+        return tuple(smpl_joint_indices(self.joint_names))
 
     def rest(self, betas: Float[Tensor, " s"], expression: Float[Tensor, " e"] | None = None) -> RestBody:
         """The body of a person with these shape (and expression) coefficients, in the T-pose."""

@@ -33,7 +33,7 @@ UNITS = {"height": " metres", "age": " years", "gender": " (male to female)"}
 
 
 @dataclass(frozen=True)
-class ShapeWords:
+class ShapeAttributes:
     """The joint Gaussian of the words and of the coefficients that follow them."""
 
     names: tuple[str, ...]
@@ -84,7 +84,7 @@ class ShapeWords:
         return {name: (min(max(value, RANGES[name][0]), RANGES[name][1]), error) for name, value, error in table}
 
 
-def load_shape_words(body: str = "open") -> ShapeWords:
+def load_shape_attributes(body: str = "open") -> ShapeAttributes:
     """The words of a body, by the body's name.
 
     Raises:
@@ -95,14 +95,14 @@ def load_shape_words(body: str = "open") -> ShapeWords:
             f"The shape of the body {body} has no words, only that of the open body has: leave out --shape."
         )
     arrays = read_npz(asset_path("body", "open.npz"))
-    return ShapeWords(
+    return ShapeAttributes(
         names=tuple(str(name) for name in arrays["shape_words"]),
         mean=torch.from_numpy(arrays["shape_words_mean"]).double(),
         covariance=torch.from_numpy(arrays["shape_words_covariance"]).double(),
     )
 
 
-def parse_words(text: str | None) -> dict[str, float]:
+def parse_shape(text: str | None) -> dict[str, float]:
     """The words of "height=1.82,weight=0.6"; none of None.
 
     Raises:
@@ -124,8 +124,8 @@ def parse_words(text: str | None) -> dict[str, float]:
     return words
 
 
-def in_words(described: Mapping[str, tuple[float, float]]) -> str:
-    """What `ShapeWords.describe` found, as a line for the user."""
+def format_shape(described: Mapping[str, tuple[float, float]]) -> str:
+    """What `ShapeAttributes.describe` found, as a line for the user."""
     said = []
     for name, (value, spread) in described.items():
         digits = 0 if name == "age" else 2

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
+from avatar.landmark_layouts import SMPL_JOINTS as SMPL_JOINTS
+
 # fmt: off
-SMPL_JOINTS: tuple[str, ...] = (
-    "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2", "left_ankle", "right_ankle",
-    "spine3", "left_foot", "right_foot", "neck", "left_collar", "right_collar", "head", "left_shoulder",
-    "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand",
-)
 SMPL_PARENTS: tuple[int, ...] = (
     -1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21,
 )
@@ -21,6 +18,28 @@ _FINGER_JOINTS: tuple[str, ...] = tuple(
 SMPLH_JOINTS: tuple[str, ...] = SMPL_JOINTS[:22] + _FINGER_JOINTS
 # SMPL-X (Pavlakos et al. 2019) puts the jaw and the eyes between the body and the fingers.
 SMPLX_JOINTS: tuple[str, ...] = SMPL_JOINTS[:22] + ("jaw", "left_eye", "right_eye") + _FINGER_JOINTS
+
+# The skeletons of the family are told apart by their number of joints.
+_SKELETONS = {len(names): names for names in (SMPL_JOINTS, SMPLH_JOINTS, SMPLX_JOINTS)}
+
+
+def smpl_joint_indices(joints: tuple[str, ...] | int) -> list[int]:
+    """For each of SMPL's 24 joints the index of the joint that plays it.
+
+    Skeletons with fingers have no hand joints; there the base of the middle finger plays the hand. The first 24
+    joints of SMPL-X are no substitute: they end in the jaw and an eye.
+
+    Args:
+        joints: the skeleton's joint names, or how many joints a skeleton of the SMPL family has.
+
+    Raises:
+        ValueError: a joint is missing, or no skeleton of the family has this many joints.
+    """
+    if isinstance(joints, int):
+        if joints not in _SKELETONS:
+            raise ValueError(f"No skeleton of the SMPL family has {joints} joints; SMPL has 24, SMPL-H 52, SMPL-X 55.")
+        joints = _SKELETONS[joints]
+    return [joints.index(n if n in joints else n.replace("_hand", "_middle1")) for n in SMPL_JOINTS]
 
 
 def _mirrored(joints: tuple[str, ...]) -> tuple[int, ...]:

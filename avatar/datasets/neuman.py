@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from avatar.datasets.posed import PosedDataset, ReadPicture, Shot, SmplPoses, camera_in, prepared, require_all
+from avatar.datasets.posed import DatasetFrame, PosedDataset, ReadPicture, SmplPoses, camera_in, prepared, require_all
 from avatar.errors import AvatarError
 from avatar.geometry import rotation_from_quat
 from avatar.io.files import read_npz
@@ -51,7 +51,7 @@ def read_neuman_exavatar(folder: Path) -> PosedDataset:
     rows = {name: row for row, name in enumerate(scene.names)}
     parts: list[list[int]] = []
     for path in lists:
-        names = path.read_text().split()
+        names = path.read_text(encoding="utf-8").split()
         strange = [name for name in names if name not in rows]
         if strange or not names:
             raise AvatarError(f"{path} names pictures that {IMAGES} does not have: {', '.join(strange[:5]) or 'none'}.")
@@ -102,9 +102,9 @@ class _Scene:
         require_all(self.folder, [*images, *masks])
         upright = self.poses.upright()
 
-        def shot(row: int) -> Shot:
+        def shot(row: int) -> DatasetFrame:
             camera = camera_in(upright, self.K, self.R[row], self.t[row], self.size)
-            return Shot(self.names[row], row, row, camera, self._reader(images[row], masks[row]))
+            return DatasetFrame(self.names[row], row, row, camera, self._reader(images[row], masks[row]))
 
         about = f"{POSES} (SMPL, aligned by HUGS)"
         return PosedDataset(self.poses, tuple(map(shot, train)), tuple(map(shot, test)), about)
@@ -120,7 +120,7 @@ class _Scene:
 
 
 def _lines(path: Path) -> list[str]:
-    return [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
 
 
 def _cameras(path: Path) -> dict[int, tuple[np.ndarray, np.ndarray, tuple[int, int]]]:

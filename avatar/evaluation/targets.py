@@ -1,28 +1,23 @@
-"""What an avatar is compared with: a pose and a camera in the run's world, and the true picture."""
+"""What an avatar is compared with: a pose and a camera in the run's world, and the true image."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avatar.datasets.capture import Capture, Clip, HeldOut
-from avatar.errors import UsageError
-from avatar.evaluation.alignment import FoundPerson, Placement, calibrate, nearest_frame
-from avatar.evaluation.drive import drive
+from avatar.datasets.capture import Capture, CaptureClip, HeldOut
+from avatar.evaluation.alignment import EstimatedPerson, Placement, calibrate_offsets, nearest_frame
+from avatar.evaluation.ground_truth import retarget_ground_truth
 from avatar.geometry import invert_rigid
-from avatar.io.files import read_json
-from avatar.io.observations_file import load_observations
-from avatar.io.track_file import load_track
-from avatar.model.avatar import Avatar
-from avatar.pipeline.run_folder import RunFolder
+from avatar.io.images import to_float
+from avatar.pipeline.finished_run import FinishedRun
 from avatar.training.split import held_out_frames
-from avatar.types import BodyPose, BodyTrack, Cameras, Observations
+from avatar.types import BodyPose, Cameras, Observations
 
 SIDE_DEGREES = 90.0
 
@@ -30,14 +25,14 @@ Truth = Callable[[], tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]]
 
 
 @dataclass(frozen=True)
-class Target:
-    """One picture to be judged.
+class EvaluationTarget:
+    """One image to score.
 
     Attributes:
-        group: row of the table that it belongs to; name: of the picture.
+        group: row of the table that it belongs to; name: of the image.
         pose, camera: in the run's world.
-        truth: gives straight colour and coverage when asked.
-        angle: degrees between this camera and the training camera, seen from the person; None where it is the same.
+        truth: reads straight colour and coverage.
+        angle: degrees between this camera and the training camera, as seen from the person; None where it is the same.
     """
 
     group: str
@@ -48,44 +43,18 @@ class Target:
     angle: float | None = None
 
 
-@dataclass(frozen=True)
-class FinishedRun:
-    """A run folder that holds an avatar, opened."""
-
-    run: RunFolder
-    config: dict[str, Any]
-    avatar: Avatar
-    track: BodyTrack
-
-    @property
-    def found(self) -> FoundPerson:
-        return FoundPerson(self.avatar.body, self.avatar.rest, self.track)
-
-    @property
-    def cameras(self) -> Cameras:
-        return self.found.cameras
-
-    def observations(self) -> Observations:
-        return load_observations(self.run.observations)
-
-
-def open_run(folder: Path) -> FinishedRun:
-    """Open a run.
+def estimated_person(opened: FinishedRun) -> EstimatedPerson:
+    """The body of a run in the poses of its video.
 
     Raises:
-        UsageError: it holds no finished avatar, or its track has no cameras.
-        AvatarError: its files are broken, or made with a body that is not here.
+        UsageError: the run's track has no cameras.
     """
-    run = RunFolder(folder)
-    run.require_avatar()
-    track = load_track(run.track)
-    if track.cameras is None:
-        raise UsageError(f"{run.track} has no cameras, so nothing can be compared with pictures.")
-    return FinishedRun(run, read_json(run.config), Avatar.load(run.avatar), track)
+    _ = opened.cameras  # raises if the track has none
+    return EstimatedPerson(opened.avatar.body, opened.avatar.rest, opened.track)
 
 
-def left_out_targets(opened: FinishedRun, clip: Clip | None) -> tuple[list[Target], list[str]]:
-    """The frames of the training clip that training left out.
+def held_out_targets(opened: FinishedRun, clip: CaptureClip | None) -> tuple[list[EvaluationTarget], list[str]]:
+    """The held-out frames of the training clip.
 
     Args:
         clip: the truth about the training clip: its masks are then used instead of the run's own.
@@ -104,56 +73,63 @@ def left_out_targets(opened: FinishedRun, clip: Clip | None) -> tuple[list[Targe
             masks, row = clip.masks, frame
         instant = int(opened.track.instant[index])
         truth = _frame_truth(observations, index, masks, row)
-        targets.append(Target("left-out frames", name, opened.track.poses[instant], opened.cameras[index], truth))
+        targets.append(
+            EvaluationTarget("left-out frames", name, opened.track.poses[instant], opened.cameras[index], truth)
+        )
     return targets, skipped
 
 
 def _frame_truth(observations: Observations, index: int, masks: Any, row: int) -> Truth:
     def read() -> tuple[Tensor, Tensor]:
-        image = torch.from_numpy(observations.images[index]).float() / 255
-        return image, torch.from_numpy(masks[row]).float() / 255
+        image = to_float(observations.images[index])
+        return image, to_float(masks[row])
 
     return read
 
 
 def capture_targets(
-    opened: FinishedRun, capture: Capture, clip: Clip, placement: Placement, joints_alone: bool = False
-) -> tuple[list[Target], list[str]]:
-    """All held-out pictures: seen poses with the pose that the run found, and all with the true skeleton's pose.
+    opened: FinishedRun, capture: Capture, clip: CaptureClip, placement: Placement, joints_alone: bool = False
+) -> tuple[list[EvaluationTarget], list[str]]:
+    """All held-out images: training poses with the estimated pose, and all with the true skeleton retargeted.
 
     Args:
-        joints_alone: drive by the places of the true joints, though the capture tells more.
+        joints_alone: use only the positions of the true joints, even if the capture has rotations and a T-pose.
     """
     skipped = [f"{path.parent.name}/{path.name}: the file is missing" for path in capture.missing]
-    found = opened.found
+    person = estimated_person(opened)
     true = {group: placement.skeleton(skeleton) for group, skeleton in capture.skeletons.items()}
     if joints_alone:
-        driven = {group: drive(found.body, found.rest, skeleton.joints_alone()) for group, skeleton in true.items()}
+        retargeted = {
+            group: retarget_ground_truth(person.body, person.rest, skeleton.joints_alone())
+            for group, skeleton in true.items()
+        }
     else:
-        places = calibrate(found, clip, placement)
-        driven = {group: drive(found.body, found.rest, skeleton, places) for group, skeleton in true.items()}
-    frames, found_poses = found.frames_of(clip), found.frame_poses
+        places = calibrate_offsets(person, clip, placement)
+        retargeted = {
+            group: retarget_ground_truth(person.body, person.rest, skeleton, places) for group, skeleton in true.items()
+        }
+    frames, estimated_poses = person.frames_of(clip), person.frame_poses
     targets = []
-    for picture in capture.held_out:
-        camera = placement.camera(picture.camera)
-        angle = view_angle(camera, placement.T_found, true[picture.group].joints[picture.pose, 0])
-        driven_pose = driven[picture.group][picture.pose]
-        group = _group(picture, clip)
-        if picture.clip == clip.name:
-            frame = frames.get(picture.frame if picture.frame is not None else -1)
+    for image in capture.held_out:
+        camera = placement.camera(image.camera)
+        angle = view_angle(camera, placement.T_run_camera, true[image.group].joints[image.pose, 0])
+        retargeted_pose = retargeted[image.group][image.pose]
+        group = _group(image, clip)
+        if image.clip == clip.name:
+            frame = frames.get(image.frame if image.frame is not None else -1)
             if frame is None:
-                skipped.append(f"{picture.name}: the run has no frame {picture.frame} of {clip.name}")
+                skipped.append(f"{image.name}: the run has no frame {image.frame} of {clip.name}")
             else:
-                pose = found_poses[frame]
-                targets.append(Target(f"{group}, found pose", picture.name, pose, camera, picture.picture, angle))
-        targets.append(Target(f"{group}, driven", picture.name, driven_pose, camera, picture.picture, angle))
+                pose = estimated_poses[frame]
+                targets.append(EvaluationTarget(f"{group}, found pose", image.name, pose, camera, image.picture, angle))
+        targets.append(EvaluationTarget(f"{group}, driven", image.name, retargeted_pose, camera, image.picture, angle))
     return targets, skipped
 
 
-def _group(picture: HeldOut, clip: Clip) -> str:
-    if picture.clip is None:
+def _group(image: HeldOut, clip: CaptureClip) -> str:
+    if image.clip is None:
         return "novel poses"
-    return "novel views, seen poses" if picture.clip == clip.name else f"novel views of {picture.clip}"
+    return "novel views, seen poses" if image.clip == clip.name else f"novel views of {image.clip}"
 
 
 def view_angle(camera: Cameras, T_camera_world: Float[Tensor, "4 4"], person: Float[Tensor, " 3"]) -> float:

@@ -1,4 +1,4 @@
-"""Reading and writing files so that nothing is half-written and nothing foreign is run."""
+"""Reading and writing files: no file is left half-written, and no foreign code runs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import numpy as np
 
 from avatar.errors import AvatarError, UsageError, short_message
 
-# What a killed process leaves beside its results begins so; see `remove_partial_files`.
+# Prefix of the files that a killed process leaves beside its results; see `remove_partial_files`.
 TEMPORARY = ".writing-"
-# The largest files of ours hold some hundred megabytes; beyond this a file is an attack.
+# Our largest files have some hundred megabytes; a larger one is an attack.
 MOST_BYTES = 2 * 1024**3
 MOST_JSON_BYTES = 256 * 1024**2
 
@@ -40,13 +40,13 @@ def atomic_write(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb") as file:
+        with temporary.open("r+b") as file:  # Windows flushes only what is open for writing
             os.fsync(file.fileno())
         # mkstemp makes files private; results should follow the user's umask like any other file.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
-        os.replace(temporary, path)
+        temporary.replace(path)
     except OSError as error:
         raise AvatarError(f"Cannot write {path}: {error.strerror or error}.") from error
     finally:
@@ -54,7 +54,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def remove_partial_files(folder: Path) -> None:
-    """Remove what a killed process had begun to write in `folder`, which nobody else may be writing now."""
+    """Remove the unfinished files of a killed process in `folder`. No other process may be writing there."""
     for path in folder.rglob(f"{TEMPORARY}*"):
         path.unlink(missing_ok=True)
 
@@ -63,7 +63,7 @@ def write_json(path: Path, content: Any) -> None:
     """Write `content` as indented JSON, replacing `path` in one step."""
     text = json.dumps(content, indent=2, allow_nan=False)
     with atomic_write(path) as temporary:
-        temporary.write_text(text + "\n")
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:
@@ -77,7 +77,7 @@ def read_json(path: Path) -> Any:
     if path.stat().st_size > MOST_JSON_BYTES:
         raise AvatarError(f"{path} is not a readable JSON file: it has {path.stat().st_size / 1e9:.3g} GB.")
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError, OSError) as error:
         raise AvatarError(f"{path} is not a readable JSON file: {short_message(error)}.") from error
 
@@ -110,9 +110,9 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 def require_file(path: Path) -> None:
     """Raise UsageError unless `path` is an existing file."""
     try:
-        found = path.is_file()
+        exists = path.is_file()
     except (OSError, ValueError) as error:  # a name that is too long, a folder that may not be entered, a null byte
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"{short_message(ValueError(path))} cannot be read: {reason}.") from error
-    if not found:
+    if not exists:
         raise UsageError(f"There is no file {path}.")

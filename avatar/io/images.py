@@ -1,4 +1,4 @@
-"""Reading and writing images."""
+"""Reading, writing and converting images."""
 
 from __future__ import annotations
 
@@ -7,24 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
-from avatar.errors import AvatarError
+from avatar.errors import AvatarError, short_message
 from avatar.io.files import atomic_write, require_file
 
 MAX_PIXELS = 50_000_000  # a frame of 8K has 33 million
 
-# Pillow knows dozens of formats; readers of odd ones are where its security bugs were.
+# Images are written through imageio but read through Pillow itself, because imageio has no list of allowed formats
+# and no limit of size: Pillow knows dozens of formats, and the readers of odd ones are where its security bugs were.
 READABLE_FORMATS = ("PNG", "JPEG", "WEBP")
 JPEG_QUALITY = 98  # with colour at full resolution: about 50 dB, far above what a phone's video keeps
 PNG_COMPRESSION = 1  # zlib's fastest: a third of the time of the default and files a tenth larger
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "h w c"]:
-    """Read a png, jpg or webp picture, upright, as (h, w, 3) uint8 sRGB, or (h, w, 4) where it has alpha.
+    """Read a png, jpg or webp image, upright, as (h, w, 3) uint8 sRGB, or (h, w, 4) if it has alpha.
 
-    The camera's rotation note (EXIF) is applied. Grey pictures become RGB, 16-bit ones keep their upper eight
-    bits, and alpha stays straight (not premultiplied).
+    The camera's orientation tag (EXIF) is applied. Grey images become RGB, 16-bit ones keep their upper eight bits,
+    and alpha stays straight (not premultiplied).
 
     Raises:
         UsageError: there is no such file.
@@ -35,38 +38,36 @@ def read_image(path: Path) -> UInt8[np.ndarray, "h w c"]:
     from PIL import Image, ImageOps
 
     try:
-        with warnings.catch_warnings(), Image.open(path, formats=READABLE_FORMATS) as picture:
+        with warnings.catch_warnings(), Image.open(path, formats=READABLE_FORMATS) as file:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            if picture.width * picture.height > MAX_PIXELS:
-                raise AvatarError(
-                    f"{path} is {picture.width}x{picture.height}, more than {MAX_PIXELS // 10**6} megapixels."
-                )
-            if picture.mode == "CMYK":
+            if file.width * file.height > MAX_PIXELS:
+                raise AvatarError(f"{path} is {file.width}x{file.height}, more than {MAX_PIXELS // 10**6} megapixels.")
+            if file.mode == "CMYK":
                 raise AvatarError(f"{path} is in the print colours CMYK: save it as RGB.")
-            ImageOps.exif_transpose(picture, in_place=True)
-            if picture.mode.startswith("I"):
-                return np.repeat((np.asarray(picture) >> 8).astype(np.uint8)[..., None], 3, axis=2)
-            transparent = picture.mode in ("RGBA", "LA", "PA", "La") or "transparency" in picture.info
+            ImageOps.exif_transpose(file, in_place=True)
+            if file.mode.startswith("I"):
+                return np.repeat((np.asarray(file) >> 8).astype(np.uint8)[..., None], 3, axis=2)
+            transparent = file.mode in ("RGBA", "LA", "PA", "La") or "transparency" in file.info
             mode = "RGBA" if transparent else "RGB"
-            return np.array(picture if picture.mode == mode else picture.convert(mode))
+            return np.array(file if file.mode == mode else file.convert(mode))
     except AvatarError:
         raise
     except Exception as error:  # Pillow's readers raise many kinds on broken files
-        raise AvatarError(f"{path} is not a readable png, jpg or webp picture: {error}.") from error
+        raise AvatarError(f"{path} is not a readable png, jpg or webp image: {short_message(error)}.") from error
 
 
 def read_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
-    """Read a soft mask, 0 background to 255 person: the first channel of a picture."""
+    """Read a soft mask, 0 background to 255 person: the first channel of an image."""
     return read_image(path)[..., 0]
 
 
 def write_image(path: Path, image: UInt8[np.ndarray, "h w *c"]) -> None:
-    """Write a (h, w), (h, w, 3) or (h, w, 4) picture in one step, in the format of the suffix.
+    """Write a (h, w), (h, w, 3) or (h, w, 4) image in one step, in the format of the suffix.
 
     Raises:
-        AvatarError: the file cannot be written, or the suffix is no picture's.
+        AvatarError: the file cannot be written, or the suffix is not that of an image.
     """
-    from PIL import Image
+    import imageio.v3 as iio
 
     options: dict[str, dict[str, Any]] = {
         ".png": {"compress_level": PNG_COMPRESSION},
@@ -75,6 +76,16 @@ def write_image(path: Path, image: UInt8[np.ndarray, "h w *c"]) -> None:
     }
     suffix = path.suffix.lower().replace(".jpeg", ".jpg")
     if suffix not in options:
-        raise AvatarError(f"Cannot write a picture as {path.name}: use .png, .jpg or .webp.")
+        raise AvatarError(f"Cannot write an image as {path.name}: use .png, .jpg or .webp.")
     with atomic_write(path) as temporary:
-        Image.fromarray(image).save(temporary, **options[suffix])
+        iio.imwrite(temporary, image, plugin="pillow", **options[suffix])
+
+
+def to_uint8(image: Float[Tensor, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
+    """Values in [0, 1], clamped to that range, as the nearest of 0 to 255; on the CPU and detached."""
+    return (image.detach().clamp(0, 1) * 255).round().byte().cpu().numpy()
+
+
+def to_float(image: UInt8[np.ndarray, "*shape"] | UInt8[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Values of 0 to 255 as float32 in [0, 1], on the device of `image`."""
+    return torch.as_tensor(image).float() / 255

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-_count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+from avatar.runtime.cpus import available_cpus
+
+_count = available_cpus()
 _pool: ThreadPoolExecutor | None = None
 
 

@@ -1,7 +1,7 @@
-"""Structural similarity of two pictures and its gradient (Wang et al. 2004): Gaussian window 11x11, sigma 1.5.
+"""Structural similarity of two images and its gradient (Wang et al. 2004): Gaussian window 11x11, sigma 1.5.
 
-Beyond its borders a picture is taken as zero and every pixel counts, as in 3D Gaussian splatting; other libraries
-leave out or mirror the border. The constants are (0.01)^2 and (0.03)^2, for values in [0, 1].
+Images are zero beyond their borders and every pixel counts, as in 3D Gaussian splatting; other libraries crop or
+mirror the border. The constants are (0.01)^2 and (0.03)^2, for values in [0, 1].
 """
 
 from __future__ import annotations
@@ -12,37 +12,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.kernels.constants import SSIM_C1, SSIM_C2, SSIM_RADIUS, SSIM_TAPS
+from avatar.kernels.dispatch import compiled_by
 
 
-def ssim(a: Float[Tensor, "h w c"], b: Float[Tensor, "h w c"]) -> Float[Tensor, ""]:
-    """Mean structural similarity over pixels and channels, differentiable in both pictures.
-
-    On the CPU in float32 it runs fused in compiled code, ten and more times faster than convolutions; elsewhere
-    `ssim_torch` computes the same.
-    """
-    if a.device.type == "cpu" and a.dtype == b.dtype == torch.float32:
-        return _FusedSsim.apply(a, b)
-    return ssim_torch(a, b)
-
-
-def ssim_torch(a: Float[Tensor, "h w c"], b: Float[Tensor, "h w c"]) -> Float[Tensor, ""]:
-    """The same by convolutions, on any device and for any floating type."""
-    taps = torch.tensor(SSIM_TAPS[:0:-1] + SSIM_TAPS, dtype=a.dtype, device=a.device)
-    window = taps[:, None] * taps
-    kernel = window.expand(a.shape[-1], 1, -1, -1)
-
-    def blurred(x: Tensor) -> Tensor:
-        return F.conv2d(x.permute(2, 0, 1)[None], kernel, padding=SSIM_RADIUS, groups=a.shape[-1])[0]
-
-    mean_a, mean_b = blurred(a), blurred(b)
-    covariance = blurred(a * b) - mean_a * mean_b
-    variances = blurred(a * a) - mean_a**2 + blurred(b * b) - mean_b**2
-    luminance = (2 * mean_a * mean_b + SSIM_C1) / (mean_a**2 + mean_b**2 + SSIM_C1)
-    return (luminance * (2 * covariance + SSIM_C2) / (variances + SSIM_C2)).mean()
-
-
-class _FusedSsim(torch.autograd.Function):
-    """The gradient is computed together with the value, since both need the same blurred pictures."""
+class _CompiledSsim(torch.autograd.Function):
+    """The gradient is computed together with the value, since both need the same blurred images."""
 
     @staticmethod
     def forward(ctx, a: Tensor, b: Tensor) -> Tensor:
@@ -56,3 +30,25 @@ class _FusedSsim(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx, g: Tensor):
         return tuple(None if gradient is None else g * gradient for gradient in ctx.saved_tensors)
+
+
+def _ssim_compiled(a: Float[Tensor, "h w c"], b: Float[Tensor, "h w c"]) -> Float[Tensor, ""]:
+    value: Tensor = _CompiledSsim.apply(a, b)
+    return value
+
+
+@compiled_by(_ssim_compiled)
+def ssim(a: Float[Tensor, "h w c"], b: Float[Tensor, "h w c"]) -> Float[Tensor, ""]:
+    """Mean structural similarity over pixels and channels, differentiable in both images."""
+    taps = torch.tensor(SSIM_TAPS[:0:-1] + SSIM_TAPS, dtype=a.dtype, device=a.device)
+    window = taps[:, None] * taps
+    kernel = window.expand(a.shape[-1], 1, -1, -1)
+
+    def blurred(x: Tensor) -> Tensor:
+        return F.conv2d(x.permute(2, 0, 1)[None], kernel, padding=SSIM_RADIUS, groups=a.shape[-1])[0]
+
+    mean_a, mean_b = blurred(a), blurred(b)
+    covariance = blurred(a * b) - mean_a * mean_b
+    variances = blurred(a * a) - mean_a**2 + blurred(b * b) - mean_b**2
+    luminance = (2 * mean_a * mean_b + SSIM_C1) / (mean_a**2 + mean_b**2 + SSIM_C1)
+    return (luminance * (2 * covariance + SSIM_C2) / (variances + SSIM_C2)).mean()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,13 +15,13 @@ from torch import Tensor, nn
 
 from avatar import __version__
 from avatar.body import Body, load_body
-from avatar.body.shape_attributes import load_shape_words
+from avatar.body.shape_attributes import load_shape_attributes
 from avatar.errors import AvatarError
 from avatar.geometry import rotation_from_quat
 from avatar.io.files import atomic_write
 from avatar.model.avatar_file import FORMAT, AvatarHeader, check_gaussians, read_avatar_file
 from avatar.model.blend_shapes import PoseCorrectives
-from avatar.model.deformation import DeformMLP, nearby_joints, place_features
+from avatar.model.deformation import DeformMLP, joint_influence, positional_encoding
 from avatar.model.gaussians import TriangleGaussians, triangle_frames
 from avatar.model.joint_transforms import joint_transforms_and_quats
 from avatar.model.lighting import Light
@@ -28,8 +29,25 @@ from avatar.model.skinning import CanonicalSurface, GaussianAttributes, skin_gau
 from avatar.types import BodyPose, Gaussians
 
 
+class PoseOffsets(NamedTuple):
+    """What one pose changes about the Gaussians at rest, before skinning; None where nothing does.
+
+    Attributes:
+        displacement: learned offsets plus the body's pose correctives, in the rest frame, metres.
+        learned: the learned offsets alone, in the rest frame, metres.
+        brightness: learned log gain of the colours.
+    """
+
+    displacement: Float[Tensor, "n 3"] | None
+    learned: Float[Tensor, "n 3"] | None
+    brightness: Float[Tensor, " n"] | None
+
+
 class Avatar(nn.Module):
-    """A person as Gaussians on a fitted body.
+    """A person as Gaussians on a fitted body. Posing an avatar changes nothing in it.
+
+    `to`, `cuda`, `cpu` and `double` move or convert everything: parameters, the body model and all that is derived
+    from it.
 
     Attributes:
         body: the body model; betas: its shape coefficients; rest: the shaped body at rest.
@@ -37,6 +55,9 @@ class Avatar(nn.Module):
         light: gains by the direction of the surface, fixed in the world.
         deform: the pose-driven MLP, or None.
         weights: skinning weights of each Gaussian over the body's joints.
+        surface: the body at rest under each Gaussian; frames: the frames of its triangles.
+        joint_influence, positional_encoding: inputs of the MLP, see `avatar.model.deformation`.
+        correctives: the body's pose correctives at the Gaussians, or None.
     """
 
     def __init__(self, body: Body, betas: Float[Tensor, " shapes"], gaussians: TriangleGaussians, deform: bool) -> None:
@@ -46,12 +67,10 @@ class Avatar(nn.Module):
         self.gaussians = gaussians
         self.light = Light()
         self.deform = DeformMLP(len(body.parents)) if deform else None
-        # What the deformation moved in the last call of `pose`, for training to hold it back.
-        self.moved: Tensor | None = None
         self.refresh()
 
     def refresh(self) -> None:
-        """Recompute what follows from the body and from which triangle each Gaussian sits on."""
+        """Recompute everything derived from the body and from the Gaussians' triangles."""
         body, gaussians = self.body, self.gaussians
         self.__dict__.pop("neighbors", None)
         self.frames = triangle_frames(self.rest.vertices, body.faces)
@@ -64,11 +83,11 @@ class Avatar(nn.Module):
             normals=gaussians.normals(self.frames),
             weights=self.weights,
         )
-        self.near = nearby_joints(self.weights, body.parents)
-        self.places = place_features(self.surface.anchors)
+        self.joint_influence = joint_influence(self.weights, body.parents)
+        self.positional_encoding = positional_encoding(self.surface.anchors)
         self.correctives = None
         if body.pose_dirs is not None:
-            self.correctives = PoseCorrectives(body.pose_dirs, corners, gaussians.bary)
+            self.correctives = PoseCorrectives.at_points(body.pose_dirs, corners, gaussians.bary)
 
     @property
     def device(self) -> torch.device:
@@ -82,18 +101,26 @@ class Avatar(nn.Module):
     def __len__(self) -> int:
         return len(self.gaussians)
 
-    def on(self, device: torch.device | str) -> Avatar:
-        """Move everything, the body included, to `device`; returns itself."""
-        self.body, self.betas = self.body.to(device), self.betas.to(device)
-        self.rest = self.body.rest(self.betas)
-        self.to(device)
-        self.refresh()
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Avatar:
+        """Move or convert every tensor; what `to`, `cuda`, `cpu`, `double` and the like call.
+
+        `nn.Module` alone would leave behind what is neither a parameter nor a buffer.
+
+        Raises:
+            TypeError: an attribute is of a kind that cannot be moved.
+        """
+        super()._apply(fn, recurse)
+        for name, value in vars(self).items():
+            if not name.startswith("_"):
+                vars(self)[name] = _with_tensors_mapped(value, fn, f"Avatar.{name}")
         return self
 
     def reshape(self, betas: Float[Tensor, " shapes"]) -> Avatar:
         """Give the body another shape, on which the Gaussians keep their places; returns itself."""
         self.betas = betas.to(self.betas)
-        return self.on(self.device)
+        self.rest = self.body.rest(self.betas)
+        self.refresh()
+        return self
 
     def reshape_by(self, words: Mapping[str, float]) -> Avatar:
         """Give the body the shape that words say (`avatar.body.shape_attributes`), all else as it is; returns itself.
@@ -101,7 +128,7 @@ class Avatar(nn.Module):
         Raises:
             UsageError: there are words, and the body's shape has none.
         """
-        return self.reshape(load_shape_words(self.body.name).reshaped(self.betas, words)) if words else self
+        return self.reshape(load_shape_attributes(self.body.name).reshaped(self.betas, words)) if words else self
 
     def rest_means(self) -> Float[Tensor, "n 3"]:
         """Centres of the Gaussians on the body at rest, metres."""
@@ -122,29 +149,38 @@ class Avatar(nn.Module):
             body_pose: an unbatched pose of the common 24 joints or of all the body's joints.
             lit: with the learned light of the room, fixed in the world; otherwise the plain colours.
         """
+        return self.pose_with_offsets(body_pose, lit)[0]
+
+    def pose_with_offsets(self, body_pose: BodyPose, lit: bool = True) -> tuple[Gaussians, PoseOffsets]:
+        """The same as `pose`, and what the pose changed about the Gaussians at rest (training regularises it)."""
         full = self.body.complete(body_pose)
-        displacement, brightness = self._bend(full)
-        motions = joint_transforms_and_quats(self.rest.joints, self.body.parents, full)
+        offsets = self._pose_offsets(full)
         own = GaussianAttributes(
-            self.gaussians.offset, self.gaussians.quats, self.gaussians.colors, displacement, brightness
+            self.gaussians.offset,
+            self.gaussians.quats,
+            self.gaussians.colors,
+            offsets.displacement,
+            offsets.brightness,
         )
-        carried = skin_gaussians(self.surface, own, motions, self.light.coefficients if lit else None)
-        return Gaussians(
-            means=carried.means,
-            quats=carried.quats,
+        joints = joint_transforms_and_quats(self.rest.joints, self.body.parents, full)
+        skinned = skin_gaussians(self.surface, own, joints, self.light.coefficients if lit else None)
+        posed = Gaussians(
+            means=skinned.means,
+            quats=skinned.quats,
             scales=self.gaussians.scales,
             opacities=self.gaussians.opacities,
-            colors=carried.colors,
+            colors=skinned.colors,
         )
+        return posed, offsets
 
-    def bent(self, pose: BodyPose) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"] | None]:
+    def deformed_means(self, pose: BodyPose) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"] | None]:
         """Rest positions with the body's pose correctives and the learned deformation, and log brightness.
 
         `pose` must hold all the body's joints; see `Body.complete`.
         """
-        displacement, brightness = self._bend(pose)
+        offsets = self._pose_offsets(pose)
         means = self.rest_means()
-        return means if displacement is None else means + displacement, brightness
+        return means if offsets.displacement is None else means + offsets.displacement, offsets.brightness
 
     def posed_normals(self, body_pose: BodyPose) -> Float[Tensor, "n 3"]:
         """Unit normals, in the world, of the surface under each Gaussian, for one pose."""
@@ -153,16 +189,16 @@ class Avatar(nn.Module):
         turn = F.normalize(self.weights @ motions[:, 12:], dim=-1)
         return (rotation_from_quat(turn) @ self.surface.normals[..., None]).squeeze(-1)
 
-    def _bend(self, pose: BodyPose) -> tuple[Float[Tensor, "n 3"] | None, Float[Tensor, " n"] | None]:
-        """Displacement in the rest frame, metres, and log brightness in one pose; None where there is none."""
-        displacement, brightness = None, None
-        if self.deform is not None and self.deform.awake:
-            displacement, brightness = self.deform(pose.rotations, self.places, self.near)
-        self.moved = displacement
+    def _pose_offsets(self, pose: BodyPose) -> PoseOffsets:
+        """What a pose of all the body's joints changes about the Gaussians at rest."""
+        learned, brightness = None, None
+        if self.deform is not None and self.deform.enabled:
+            learned, brightness = self.deform(pose.rotations, self.positional_encoding, self.joint_influence)
+        displacement = learned
         if self.correctives is not None:
             corrected = self.correctives(pose.rotations)
-            displacement = corrected if displacement is None else displacement + corrected
-        return displacement, brightness
+            displacement = corrected if learned is None else learned + corrected
+        return PoseOffsets(displacement, learned, brightness)
 
     def save(self, path: Path) -> None:
         """Write everything but the body model itself to one safetensors file, in one step."""
@@ -217,6 +253,24 @@ def _body_of(header: AvatarHeader, path: Path) -> Body:
         return load_body(header.body)
     except AvatarError as error:
         raise AvatarError(f"{path} needs the body it was made with: {error}") from error
+
+
+def _with_tensors_mapped(value: Any, fn: Callable[[Tensor], Tensor], name: str) -> Any:
+    """`value` with `fn` applied to the tensors in it; values cached by dataclasses are computed again when needed.
+
+    Raises:
+        TypeError: `value` is neither a tensor, a dataclass nor plain data; `name` says what it is.
+    """
+    if isinstance(value, Tensor):
+        return fn(value)
+    if is_dataclass(value) and not isinstance(value, type):
+        mapped = {f.name: _with_tensors_mapped(getattr(value, f.name), fn, f"{name}.{f.name}") for f in fields(value)}
+        return replace(value, **mapped)
+    if isinstance(value, tuple):
+        return tuple(_with_tensors_mapped(item, fn, name) for item in value)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    raise TypeError(f"{name} is a {type(value).__name__}, which cannot be moved to another device.")
 
 
 def part_of_gaussians(avatar: Avatar) -> Int[Tensor, " n"]:

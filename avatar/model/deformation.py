@@ -1,9 +1,9 @@
-"""What skinning leaves out: a small MLP that moves each Gaussian with the rotations of the joints near it.
+"""Pose-dependent deformation: a small MLP that moves each Gaussian with the rotations of the joints near it.
 
-Each Gaussian hears only the joints near its own place (their rotations weighted by its skinning weights), as
-"designed joint encodings" (ParDy-Human, arXiv 2312.15059) and local pose features (arXiv 2605.01854) suggest: what a
-knee does says nothing of a sleeve. Where the training poses say nothing the network must not invent, so the pose
-features are clamped to the range that was seen in training, and what it says for the mean pose is subtracted.
+Each Gaussian depends only on nearby joints (their rotations weighted by its skinning weights), as "designed joint
+encodings" (ParDy-Human, arXiv 2312.15059) and local pose features (arXiv 2605.01854) suggest: a bent knee does not
+change a sleeve. The network must not extrapolate, so pose features are clamped to the range of the training poses, and
+its response to the mean pose is subtracted.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ OUTPUTS = 4  # three of displacement and one of brightness
 OUTPUT_SCALE = (0.02, 0.02, 0.02, 0.3)
 
 
-def place_features(points: Float[Tensor, "n 3"]) -> Float[Tensor, "n features"]:
+def positional_encoding(points: Float[Tensor, "n 3"]) -> Float[Tensor, "n features"]:
     """Sines and cosines of the rest position at octaves of 1 m wavelength (Mildenhall et al. 2020, eq. 4)."""
     angles = points[:, None] * (2 * math.pi * 2.0 ** torch.arange(BANDS, device=points.device))[:, None]
     return torch.cat([angles.sin(), angles.cos()], dim=1).flatten(1)
 
 
-def nearby_joints(weights: Float[Tensor, "n joints"], parents: tuple[int, ...]) -> Float[Tensor, "n joints"]:
-    """How much each Gaussian listens to each joint: its skinning weights, spread half-way to their neighbours."""
+def joint_influence(weights: Float[Tensor, "n joints"], parents: tuple[int, ...]) -> Float[Tensor, "n joints"]:
+    """How much each joint affects each Gaussian: its skinning weights, half of them spread to adjacent joints."""
     joints = len(parents)
     adjacency = torch.eye(joints, device=weights.device, dtype=weights.dtype)
     for child, parent in enumerate(parents):
         if parent >= 0:
             adjacency[child, parent] = adjacency[parent, child] = 0.5
-    near = weights @ adjacency
+    influence = weights @ adjacency
     # The root's own rotation turns the whole person in the world and bends nothing.
-    near[:, parents.index(-1)] = 0
-    return near / near.sum(1, keepdim=True).clamp_min(1e-6)
+    influence[:, parents.index(-1)] = 0
+    return influence / influence.sum(1, keepdim=True).clamp_min(1e-6)
 
 
 class DeformMLP(nn.Module):
     """Displacements (metres, rest frame) and log brightness of each Gaussian for one pose; zero at the start.
 
     Attributes:
-        low, high, mean: the range and mean of the pose features seen in training; see `remember_poses`.
-        awake: off, it costs nothing and moves nothing; training wakes it late.
+        low, high, mean: range and mean of the pose features in training; see `remember_poses`.
+        enabled: off, it costs nothing and moves nothing; training enables it late.
     """
 
     low: Tensor
@@ -55,7 +55,7 @@ class DeformMLP(nn.Module):
 
     def __init__(self, joints: int) -> None:
         super().__init__()
-        self.awake = True
+        self.enabled = True
         self.joint_encoder = nn.Parameter(torch.randn(joints, 9, HIDDEN) / 3)
         self.place_encoder = nn.Linear(6 * BANDS, HIDDEN)
         self.hidden = nn.Linear(HIDDEN, HIDDEN)
@@ -67,7 +67,7 @@ class DeformMLP(nn.Module):
         self.register_buffer("output_scale", torch.tensor(OUTPUT_SCALE), persistent=False)
 
     def remember_poses(self, rotations: Float[Tensor, "poses joints 3 3"]) -> None:
-        """Store the range of the training poses, outside of which the network's answer stays at its edge."""
+        """Store the range of the training poses; beyond it, features are clamped to the nearest edge."""
         features = rotations.flatten(-2)
         self.low.copy_(features.amin(0))
         self.high.copy_(features.amax(0))
@@ -76,20 +76,22 @@ class DeformMLP(nn.Module):
     def forward(
         self,
         rotations: Float[Tensor, "joints 3 3"],
-        places: Float[Tensor, "n features"],
-        near: Float[Tensor, "n joints"],
+        positions: Float[Tensor, "n features"],
+        influence: Float[Tensor, "n joints"],
     ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, " n"]]:
         """Displacement in metres in the rest frame, and log brightness, of Gaussians at rest.
 
         Args:
-            rotations: of all joints; places: `place_features` of the Gaussians; near: `nearby_joints`.
+            rotations: local rotations of all joints.
+            positions: `positional_encoding` of the Gaussians; influence: their `joint_influence`.
         """
-        if not self.awake:
-            return near.new_zeros(len(near), 3), near.new_zeros(len(near))
+        if not self.enabled:
+            return influence.new_zeros(len(influence), 3), influence.new_zeros(len(influence))
         features = rotations.flatten(-2).clamp(self.low, self.high)
         codes = torch.einsum("jf,jfh->jh", features - self.mean, self.joint_encoder)
-        place = self.place_encoder(places)
-        # The mean pose has no code. Its answer is subtracted before the last layer, whose bias so drops out.
-        moved = torch.relu(self.hidden(torch.relu(near @ codes + place))) - torch.relu(self.hidden(torch.relu(place)))
-        scaled = nn.functional.linear(moved, self.out.weight * self.output_scale[:, None])
+        place = self.place_encoder(positions)
+        # The code of the mean pose is zero. Its response is subtracted before the last layer, whose bias cancels.
+        posed = torch.relu(self.hidden(torch.relu(influence @ codes + place)))
+        change = posed - torch.relu(self.hidden(torch.relu(place)))
+        scaled = nn.functional.linear(change, self.out.weight * self.output_scale[:, None])
         return scaled[:, :3], scaled[:, 3]

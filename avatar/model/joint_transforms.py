@@ -1,4 +1,4 @@
-"""What the joints of a posed body do to what rides on them."""
+"""Skinning transforms and rotation quaternions per joint."""
 
 from __future__ import annotations
 
@@ -8,37 +8,35 @@ from torch import Tensor
 
 from avatar.body.skinning import ancestry, parent_indices, skinning_transforms
 from avatar.geometry import quat_from_rotation
+from avatar.kernels.dispatch import compiled_by
 from avatar.types import BodyPose
 
 
+def _joint_transforms_and_quats_compiled(
+    rest_joints: Float[Tensor, "joints 3"], parents: tuple[int, ...], pose: BodyPose
+) -> Float[Tensor, "joints 16"]:
+    from avatar.kernels.kinematics import JointTransforms
+
+    joints: Tensor = JointTransforms.apply(pose.rotations, pose.root_position, rest_joints, parents)
+    return joints
+
+
+@compiled_by(_joint_transforms_and_quats_compiled)
 def joint_transforms_and_quats(
     rest_joints: Float[Tensor, "joints 3"], parents: tuple[int, ...], pose: BodyPose
 ) -> Float[Tensor, "joints 16"]:
-    """What each joint does to what is at rest: the 3x4 transform of points, row by row, and its rotation's quaternion.
+    """The rest-to-world transform of each joint (3x4, row by row) and the quaternion (wxyz) of its rotation.
 
-    Quaternions (wxyz) are of the sign that agrees with the parent joint's, so that no blend of neighbours passes
-    through zero. On the CPU in float32 it runs in compiled code; elsewhere `joint_motions_torch` computes the same.
+    Each quaternion has the sign that agrees with its parent's, so that no blend of neighbours passes through zero.
 
     Args:
         rest_joints: joint positions of the shaped body at rest, metres; no gradient goes to them.
         parents: parent of each joint, -1 for the root, which comes first.
         pose: an unbatched pose of all joints.
     """
-    if rest_joints.device.type != "cpu" or pose.rotations.dtype != torch.float32:
-        return joint_motions_torch(rest_joints, parents, pose)
-    from avatar.kernels.kinematics import JointMotions
-
-    motions: Tensor = JointMotions.apply(pose.rotations, pose.root_position, rest_joints, parents)
-    return motions
-
-
-def joint_motions_torch(
-    rest_joints: Float[Tensor, "joints 3"], parents: tuple[int, ...], pose: BodyPose
-) -> Float[Tensor, "joints 16"]:
-    """The same as `joint_transforms_and_quats`, in tensors, for any device and floating type."""
     Ts = skinning_transforms(rest_joints, parents, pose)
     quats = quat_from_rotation(Ts[:, :3, :3])
-    turned_over = (quats * quats[parent_indices(parents, quats.device)]).sum(-1) < 0
+    flipped = (quats * quats[parent_indices(parents, quats.device)]).sum(-1) < 0
     # A joint's sign is the product of those from it to the root; in tensors, since a GPU would wait for an `if`.
-    signs = 1 - 2 * ((ancestry(parents, quats.device).to(quats) @ turned_over.to(quats)) % 2)
+    signs = 1 - 2 * ((ancestry(parents, quats.device).to(quats) @ flipped.to(quats)) % 2)
     return torch.cat([Ts[:, :3].flatten(1), quats * signs[:, None]], dim=1)

@@ -1,6 +1,5 @@
-"""Video to Observations."""
+"""Video -> Observations.
 
-from avatar.io.observations_file import load_observations, save_observations
-from avatar.observation.video import observe
-
-__all__ = ["load_observations", "observe", "save_observations"]
+The function is `avatar.observation.video.observe`; importing the room alone stays fast, so that `--help` can show its
+options.
+"""

@@ -15,7 +15,7 @@ SEEN = 0.25  # confidence from which a landmark counts as in view
 LEAST_WEIGHT = 0.3
 
 
-def temper(
+def reweight_confidence(
     keypoints: Float32[np.ndarray, "frames joints 3"], swapped: Bool[np.ndarray, "frames joints"]
 ) -> Float32[np.ndarray, "frames joints 3"]:
     """The landmarks with confidences lowered where a side was mended or a point jumps away for one frame."""

@@ -24,7 +24,7 @@ def sharpness(image: UInt8[np.ndarray, "h w 3"], mask: UInt8[np.ndarray, "h w"] 
     return float(inside.mean()) if inside.size else 0.0
 
 
-def sharpest_of_each(sharp: Float[np.ndarray, " frames"], most: int) -> Int[np.ndarray, " chosen"]:
+def sharpest_per_segment(sharp: Float[np.ndarray, " frames"], most: int) -> Int[np.ndarray, " chosen"]:
     """Cut the clip into `most` equal stretches and take the sharpest frame of each."""
     if len(sharp) <= most:
         return np.arange(len(sharp))
@@ -32,7 +32,7 @@ def sharpest_of_each(sharp: Float[np.ndarray, " frames"], most: int) -> Int[np.n
     return np.array([a + int(np.argmax(sharp[a:b])) for a, b in itertools.pairwise(borders)])
 
 
-def most_telling(
+def select_keyframes(
     views: Float[np.ndarray, "frames features"], quality: Float[np.ndarray, " frames"], most: int
 ) -> Int[np.ndarray, " chosen"]:
     """Up to `most` frames, in order of time, that between them show the most.

@@ -17,7 +17,7 @@ LONGEST_GAP = 1.0  # seconds after which a person who was out of view counts as 
 
 
 @dataclass
-class Person:
+class PersonTrack:
     """One person's detections over time: `frames[k]` is the index of the frame that shows `keypoints[k]`."""
 
     frames: list[int] = field(default_factory=list)
@@ -32,11 +32,11 @@ class Person:
         return float(sum(person_size(keypoints) for keypoints in self.keypoints))
 
 
-class People:
+class PersonTracker:
     """Joins the detections of successive frames into persons, nearest pairs first."""
 
     def __init__(self) -> None:
-        self.persons: list[Person] = []
+        self.tracks: list[PersonTrack] = []
 
     def add(self, frame: int, time: float, found: list[Detection], sharpness: list[float]) -> list[int]:
         """Take one frame's detections, each with its sharpness, and say for each which person it is."""
@@ -46,9 +46,9 @@ class People:
                 chosen[index] = who
         for index, detection in enumerate(found):
             if index not in chosen:
-                self.persons.append(Person())
-                chosen[index] = len(self.persons) - 1
-            person = self.persons[chosen[index]]
+                self.tracks.append(PersonTrack())
+                chosen[index] = len(self.tracks) - 1
+            person = self.tracks[chosen[index]]
             person.frames.append(frame)
             person.keypoints.append(detection.keypoints)
             person.keypoints_3d.append(detection.keypoints_3d)
@@ -57,7 +57,7 @@ class People:
         return [chosen[index] for index in range(len(found))]
 
     def _distances(self, time: float, found: list[Detection]):
-        for who, person in enumerate(self.persons):
+        for who, person in enumerate(self.tracks):
             if time - person.last_seen > LONGEST_GAP:
                 continue
             last = person.keypoints[-1]
@@ -73,22 +73,22 @@ class People:
             UsageError: there is no person of that number.
             AvatarError: nobody was found, or the person is in view in fewer than ten frames.
         """
-        if not self.persons:
+        if not self.tracks:
             raise AvatarError(f"{video}: no person was found. Film one person who is wholly in view.")
-        order = sorted(range(len(self.persons)), key=lambda who: -self.persons[who].presence)
-        lasting = [who for who in order if len(self.persons[who].frames) >= LEAST_FRAMES]
+        order = sorted(range(len(self.tracks)), key=lambda who: -self.tracks[who].presence)
+        lasting = [who for who in order if len(self.tracks[who].frames) >= LEAST_FRAMES]
         number = 1 if wanted is None else wanted
         if wanted is not None and not 1 <= wanted <= max(1, len(lasting)):
             raise UsageError(f"{video} shows {len(lasting)} persons long enough: there is no person {wanted}.")
         if not lasting:
-            most = len(self.persons[order[0]].frames)
+            most = len(self.tracks[order[0]].frames)
             raise AvatarError(
                 f"{video}: a person is in view in only {most} of {frames} frames; at least {LEAST_FRAMES} are needed."
             )
         chosen = lasting[number - 1]
         note = ""
         if len(lasting) > 1:
-            person = self.persons[chosen]
+            person = self.tracks[chosen]
             note = (
                 f"{len(lasting)} persons are in view: person {number} was taken, seen in {len(person.frames)} of "
                 f"{frames} frames around pixel {_middle(person)}; --person chooses another."
@@ -96,6 +96,6 @@ class People:
         return chosen, note
 
 
-def _middle(person: Person) -> str:
+def _middle(person: PersonTrack) -> str:
     x, y = np.median(np.concatenate(person.keypoints)[:, :2], axis=0)
     return f"({x:.0f}, {y:.0f})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,25 +28,14 @@ OPAQUE = 250  # alpha from which a pixel hides what is behind it
 STILL_FRAMES = 5
 
 
-@dataclass(frozen=True)
-class MemoryPictures:
-    """Pictures or masks that are few enough to be held."""
-
-    pictures: tuple[np.ndarray, ...]
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def __getitem__(self, index: int, /) -> np.ndarray:
-        return self.pictures[index]
-
-
 def is_photo(path: Path) -> bool:
     """Whether `path` names a picture rather than a video."""
     return path.suffix.lower() in PHOTO_SUFFIXES
 
 
-def observe_photo(path: Path, person: int | None = None, detector: LandmarkDetector | None = None) -> Observations:
+def observe_photo(
+    path: str | Path, person: int | None = None, detector: LandmarkDetector | None = None
+) -> Observations:
     """Find the person in a photo: landmarks, their 3D guess and a sharp mask.
 
     Args:
@@ -57,6 +46,7 @@ def observe_photo(path: Path, person: int | None = None, detector: LandmarkDetec
         UsageError: there is no such file, or no person of that number.
         AvatarError: it is no readable picture, too small, shows nobody, several people or only an upper body.
     """
+    path = Path(path)
     pixels = read_image(path)
     if min(pixels.shape[:2]) < SMALLEST_SIDE:
         raise AvatarError(

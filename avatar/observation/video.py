@@ -25,12 +25,12 @@ from avatar.io.observations_file import (
 )
 from avatar.io.videos import Video, open_video
 from avatar.landmark_layouts import LAYOUTS
-from avatar.observation.confidence import check_in_view, frame_weights, temper
+from avatar.observation.confidence import check_in_view, frame_weights, reweight_confidence
 from avatar.observation.detectors.registry import choose_detector
-from avatar.observation.keyframes import CANDIDATES, most_telling, sharpest_of_each, sharpness
+from avatar.observation.keyframes import CANDIDATES, select_keyframes, sharpest_per_segment, sharpness
 from avatar.observation.left_right import fix_left_right_swaps
 from avatar.observation.matting import background_plate, refine_mask
-from avatar.observation.person_tracks import People, Person
+from avatar.observation.person_tracks import PersonTrack, PersonTracker
 from avatar.runtime.progress import Progress
 from avatar.runtime.thread_map import map_in_threads
 from avatar.types import LandmarkDetector, Observations
@@ -40,8 +40,8 @@ LONGEST_SIDE = 1920
 
 
 def observe(
-    video: Path,
-    out: Path | None = None,
+    video: str | Path,
+    out: str | Path | None = None,
     *,
     person: int | None = None,
     max_frames: int = 300,
@@ -50,27 +50,28 @@ def observe(
     """Find one person in every frame of a video: landmarks, their 3D guess, sharp masks and confidences.
 
     Args:
-        video: a filmed clip; frames larger than 1920 pixels are scaled down to that.
+        video: the file; frames larger than 1920 pixels are scaled down to that.
         out: folder for the frames, masks and `observations.npz`; None keeps them in a temporary folder that is
-            removed with the last reference to the pictures.
+            removed with the last reference to the images.
         person: which person, 1 being the largest and most persistent, or None for that one.
-        max_frames: a longer clip is thinned to this many sharp frames that differ in pose and view.
-        detector: what `choose_detector` takes by itself where None is given.
+        max_frames: a longer video is thinned to this many sharp frames that differ in pose and view.
+        detector: finds the landmarks; None: what `choose_detector` takes by default.
 
     Raises:
-        UsageError: there is no such file or no such person.
-        AvatarError: the file is no readable video, too small, shows nobody long enough or only an upper body.
+        UsageError: the file or the person does not exist.
+        AvatarError: the file is not a readable video, too small, or shows nobody for long enough or only an upper
+            body.
     """
     if max_frames < 1:
         raise UsageError(f"max_frames is {max_frames}: at least one frame must be kept.")
-    source = open_video(video, longest=LONGEST_SIDE)
+    source = open_video(Path(video), longest=LONGEST_SIDE)
     if min(source.width, source.height) < SMALLEST_SIDE:
         raise AvatarError(
             f"{video} is {source.width}x{source.height}: frames need at least {SMALLEST_SIDE} pixels a side."
         )
     if detector is None:
         detector, _ = choose_detector()
-    folder = Path(tempfile.mkdtemp(prefix="avatar-observations-")) if out is None else out
+    folder = Path(tempfile.mkdtemp(prefix="avatar-observations-")) if out is None else Path(out)
     (folder / "observations.npz").unlink(missing_ok=True)
     work = folder / "unfinished"
     try:
@@ -91,18 +92,18 @@ def _observe(
 ) -> Observations:
     people, times, notes = _survey(source, detector, work, max_frames)
     who, note = people.choose(wanted, str(source.path), len(times))
-    person, layout = people.persons[who], LAYOUTS[detector.layout]
+    person, layout = people.tracks[who], LAYOUTS[detector.layout]
     keypoints, keypoints_3d, swapped = fix_left_right_swaps(
         np.stack(person.keypoints), np.stack(person.keypoints_3d), layout
     )
-    keypoints = temper(keypoints, swapped)
+    keypoints = reweight_confidence(keypoints, swapped)
     notes += [note] if note else []
     notes += check_in_view(keypoints, layout, source.width, source.height, str(source.path))
     if flips := int(swapped.any(1).sum()):
         notes.append(f"Left and right were put right in {flips} frames.")
     weights = frame_weights(np.array(person.sharpness))
-    kept = most_telling(_views(keypoints, keypoints_3d), weights * keypoints[..., 2].mean(1), max_frames)
-    _finish_pictures(person, kept, work, work / "people" / str(who), folder)
+    kept = select_keyframes(_views(keypoints, keypoints_3d), weights * keypoints[..., 2].mean(1), max_frames)
+    _write_final_images(person, kept, work, work / "people" / str(who), folder)
     observations = Observations(
         images=stored_frames(folder, len(kept)),
         masks=stored_masks(folder, len(kept)),
@@ -123,11 +124,11 @@ def _observe(
 
 def _survey(
     source: Video, detector: LandmarkDetector, work: Path, max_frames: int
-) -> tuple[People, list[float], list[str]]:
+) -> tuple[PersonTracker, list[float], list[str]]:
     """Detect everyone in the candidate frames, storing frames and coarse masks under `work` as it goes."""
     most = CANDIDATES * max_frames
     candidates = None if (source.expected_frames or most + 1) <= most else _candidates(source, most)
-    people, times, decoded = People(), [], 0
+    people, times, decoded = PersonTracker(), [], 0
 
     def look(item: tuple[int, float, UInt8[np.ndarray, "h w 3"]]):
         index, time, image = item
@@ -159,7 +160,7 @@ def _candidates(source: Video, most: int) -> set[int]:
         for _, image in source.frames():
             sharp.append(sharpness(image))
             bar.step()
-    return set(sharpest_of_each(np.array(sharp), most).tolist())
+    return set(sharpest_per_segment(np.array(sharp), most).tolist())
 
 
 def _lost(source: Video, decoded: int) -> list[str]:
@@ -179,7 +180,9 @@ def _views(keypoints: np.ndarray, keypoints_3d: np.ndarray) -> np.ndarray:
     return np.column_stack([points.reshape(len(points), -1), np.linspace(0, 0.5, len(points))])
 
 
-def _finish_pictures(person: Person, kept: Int[np.ndarray, " kept"], work: Path, coarse: Path, folder: Path) -> None:
+def _write_final_images(
+    person: PersonTrack, kept: Int[np.ndarray, " kept"], work: Path, coarse: Path, folder: Path
+) -> None:
     """Refine the masks of the kept frames and move everything to its final name."""
     for name in ("frames", "masks"):
         shutil.rmtree(folder / name, ignore_errors=True)

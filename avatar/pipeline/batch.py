@@ -42,7 +42,7 @@ def find_videos(source: Path) -> list[Path]:
         videos = sorted(path for path in source.iterdir() if path.suffix.lower() in VIDEOS)
     elif source.is_file():
         try:
-            lines = [line.strip() for line in source.read_text().splitlines()]
+            lines = [line.strip() for line in source.read_text(encoding="utf-8").splitlines()]
         except UnicodeDecodeError as error:
             raise UsageError(f"{source} is not a list of videos: it is no text.") from error
         videos = [source.parent / line for line in lines if line and not line.startswith("#")]
@@ -104,7 +104,14 @@ def _make(video: Path, out: Path, options: list[str], folder: Path) -> Outcome:
     resume = ["--resume"] if run.config.is_file() else []
     command = [sys.executable, "-c", PROGRAM, "create", str(video), "--out", made[1], *options, *resume]
     process = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, errors="replace", check=False, env=_alone()
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        env=_alone(),
+        encoding="utf-8",
     )
     if process.returncode == 0:
         return Outcome(*made, "done")
@@ -132,7 +139,7 @@ img{{max-width:32em}}</style>
 </table>
 """
     with atomic_write(out / "index.html") as temporary:
-        temporary.write_text(page)
+        temporary.write_text(page, encoding="utf-8")
 
 
 def _row(outcome: Outcome, out: Path) -> str:

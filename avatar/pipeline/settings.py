@@ -1,103 +1,182 @@
-"""Everything that decides how an avatar is made, read from a preset and written into the run folder."""
+"""Everything that decides how an avatar is made: the options of every stage in one tree, presets, and its text."""
 
 from __future__ import annotations
 
+import json
 import tomllib
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from importlib import resources
 from math import isfinite
 from pathlib import Path
 from types import UnionType
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from avatar.errors import UsageError
+from avatar.novel_views.options import ViewOptions
+from avatar.observation.options import ObserveOptions
+from avatar.tracking.options import TrackOptions
 from avatar.training.config import TrainConfig
 
-if TYPE_CHECKING:
-    from avatar.tracking import TrackOptions
-
 PRESETS = ("fast", "balanced", "quality")
+ProtocolName = Literal["instantavatar", "gauhuman", "humannerf", "hugs", "exavatar"]
+
+# Entries of older configurations and presets -> where they stand now, tables separated by dots. These are also the
+# short names that `avatar.create` takes.
+RENAMED = {
+    "person": "observe.person",
+    "max_frames": "observe.max_frames",
+    "detector": "observe.detector",
+    "focal": "track.focal",
+    "height": "track.height",
+    "shape": "track.shape",
+    "views": "novel_views.generator",
+    "view_frames": "novel_views.frames",
+    "view_offload": "novel_views.offload",
+    "train.renew_unseen": "train.resample_unobserved",
+    "train.reach": "train.offset_sigma",
+    "train.largest": "train.max_scale",
+    "train.weights.stiffness": "train.weights.offset_l2",
+    "train.weights.oversize": "train.weights.scale_limit",
+    "train.weights.thickness": "train.weights.flatness",
+    "train.weights.roughness": "train.weights.offset_smoothness",
+    "train.rates.turns": "train.rates.delta_rotvec",
+    "train.rates.shifts": "train.rates.delta_translation",
+}
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The resolved configuration of one run.
+    """The configuration of one run. `--help`, presets and config.json are made from it.
 
     Attributes:
         source: the video or photo, or the folder of a public dataset.
-        protocol: which pictures of a dataset are trained on (`avatar.datasets.protocols`); None for one's own source.
-        preset: the name or file of the preset that the rest was taken from.
-        device: "cpu" or "cuda"; backend: the renderer that runs there.
-        body: "open" or the path of a body file.
-        focal: focal length in pixels, where it is known; height: the person's height in metres, likewise; shape: their
-            shape in words, likewise (`avatar.body.shape_attributes.parse_words`).
-        max_frames: at most so many frames are used; person: which of several people, counted by size.
-        detector: what finds the person's landmarks (`avatar.observation.detectors.registry`).
-        views: what shows the other sides of the person in a photo (see `avatar.novel_views.generator`); view_frames:
-            most views of an orbit; view_offload: keep a generator's weights in main memory while they are not used.
+        preset: name of a preset (fast, balanced, quality), or the path of a TOML file with the same entries.
+        protocol: train on a public dataset (PeopleSnapshot, ZJU-MoCap, NeuMan) with its own SMPL poses and the split
+            of this publication; needs an SMPL file as --body. See docs/manual/evaluate.md.
+        device: where to train; auto takes CUDA where it works.
+        backend: renderer; auto takes gsplat on CUDA and cpu elsewhere.
+        body: "open", the body that ships with the program, or the path of an SMPL, SMPL-H or SMPL-X file.
+        observe: how the video becomes observations.
+        track: what is known of the person and the camera.
+        novel_views: what shows the other sides of the person in a photo.
         train: how the avatar is trained.
     """
 
     source: str
-    protocol: str | None = None
     preset: str = "balanced"
-    device: Literal["cpu", "cuda"] = "cpu"
-    backend: Literal["gsplat", "cpu", "reference"] = "cpu"
+    protocol: ProtocolName | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    backend: Literal["auto", "gsplat", "cpu", "reference"] = "auto"
     body: str = "open"
-    focal: float | None = None
-    height: float | None = None
-    shape: str | None = None
-    max_frames: int = 120
-    person: int | None = None
-    detector: str = "auto"
-    views: str = "none"
-    view_frames: int = 21
-    view_offload: bool = False
+    observe: ObserveOptions = field(default_factory=ObserveOptions)
+    track: TrackOptions = field(default_factory=TrackOptions)
+    novel_views: ViewOptions = field(default_factory=ViewOptions)
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
-    def track_options(self) -> TrackOptions:
-        """What is known of the person and the camera.
+    def resolved(self) -> Settings:
+        """The settings with the device and the renderer that "auto" stands for on this machine.
 
         Raises:
-            UsageError: the words of the shape are wrong.
+            UsageError: the device or the renderer does not exist here.
         """
-        from avatar.body.shape_attributes import parse_words
-        from avatar.tracking import TrackOptions
+        from avatar.rendering.devices import resolve_device
+        from avatar.rendering.renderer import resolve_backend
 
-        return TrackOptions(self.focal, self.height, shape=parse_words(self.shape))
+        device = resolve_device(self.device)
+        backend = resolve_backend(self.backend, device)
+        return replace(self, device=device, backend=backend)  # type: ignore[arg-type]  # both return plain strings
+
+
+def settings_for(source: str | Path, preset: str = "balanced", options: dict[str, Any] | None = None) -> Settings:
+    """The settings of a preset with `options` in place of its values.
+
+    Args:
+        source: the video or photo, or the folder of a public dataset.
+        preset: see `read_preset`.
+        options: entries of `Settings`, by table or by a short name: {"height": 1.82, "train": {"steps": 500}}.
+
+    Raises:
+        UsageError: there is no such preset, or an entry does not exist or is of the wrong type.
+    """
+    given = {**renamed(options or {}), "source": str(source), "preset": preset}
+    settings = build(Settings, merged(read_preset(preset), given), f"the preset {preset}")
+    require_sensible(settings)
+    return settings
+
+
+def require_sensible(settings: Settings) -> None:
+    """Refuse numbers that no work can be done with, before any work.
+
+    Raises:
+        UsageError: one is out of range.
+    """
+    train, observe, track, views = settings.train, settings.observe, settings.track, settings.novel_views
+    counts = {
+        "--steps": train.steps, "--train.gaussians": train.gaussians, "--train.max-gaussians": train.max_gaussians,
+        "--train.long-side": train.long_side, "--max-frames": observe.max_frames, "--person": observe.person,
+        "--view-frames": views.frames,
+    }  # fmt: skip
+    for flag, count in counts.items():
+        if count is not None and count < 1:
+            raise UsageError(f"{flag} must be at least 1, not {count}.")
+    if train.hold_out < 0:
+        raise UsageError(f"--train.hold-out must be 0 or more, not {train.hold_out}.")
+    if track.focal is not None and not track.focal > 0:
+        raise UsageError(f"--focal must be above 0 pixels, not {track.focal:g}.")
 
 
 def read_preset(preset: str) -> dict[str, Any]:
-    """The values of a named preset or of a TOML file of one's own.
+    """The values of a named preset or of a TOML file of one's own, by the names of today.
 
     Raises:
         UsageError: there is no such preset, or the file is not one.
     """
     if preset in PRESETS:
-        text = resources.files("avatar.configs").joinpath(f"{preset}.toml").read_text()
+        text = resources.files("avatar.configs").joinpath(f"{preset}.toml").read_text(encoding="utf-8")
     elif Path(preset).is_file():
-        text = Path(preset).read_text()
+        text = Path(preset).read_text(encoding="utf-8")
     else:
         raise UsageError(f"There is no preset {preset!r}: use {', '.join(PRESETS)}, or the path of a TOML file.")
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return renamed(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"The preset {preset} is not a TOML file: {error}.") from error
 
 
-def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`base` with the values of `over` in their place, table by table."""
-    result = dict(base)
-    for name, value in over.items():
-        old = result.get(name)
-        result[name] = merged(old, value) if isinstance(value, dict) and isinstance(old, dict) else value
+def renamed(values: dict[str, Any]) -> dict[str, Any]:
+    """`values` with the entries of `RENAMED` under their names of today; an entry that has that name already wins."""
+    result = merged({}, values)
+    for old, new in RENAMED.items():
+        *tables, name = old.split(".")
+        place: Any = result
+        for table in tables:
+            place = place.get(table) if isinstance(place, dict) else None
+        if isinstance(place, dict) and name in place:
+            entry: Any = place.pop(name)
+            for part in reversed(new.split(".")):
+                entry = {part: entry}
+            result = merged(entry, result)
     return result
 
 
-def build(kind: type, values: Any, where: str = "the configuration") -> Any:
+def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """A copy of `base` with the values of `over` in their place, table by table."""
+    result = {name: merged(value, {}) if isinstance(value, dict) else value for name, value in base.items()}
+    for name, value in over.items():
+        old = result.get(name)
+        if isinstance(value, dict):
+            result[name] = merged(old if isinstance(old, dict) else {}, value)
+        else:
+            result[name] = value
+    return result
+
+
+def build(kind: type[T], values: Any, where: str = "the configuration") -> T:
     """An instance of the dataclass `kind` from plain values; fields that are not given keep their defaults.
 
     Raises:
@@ -105,18 +184,20 @@ def build(kind: type, values: Any, where: str = "the configuration") -> Any:
     """
     if not isinstance(values, dict):
         raise UsageError(f"{where} is not a table of entries.")
+    if kind is Settings:
+        values = renamed(values)
     hints = get_type_hints(kind)
-    known = {f.name for f in fields(kind)}
+    names = {entry.name for entry in fields(kind)}  # type: ignore[arg-type]  # always a dataclass
     chosen: dict[str, Any] = {}
     for name, value in values.items():
-        if name not in known:
-            raise UsageError(f"{where} has no entry {name!r}; it has {', '.join(sorted(known))}.")
+        if name not in names:
+            raise UsageError(f"{where} has no entry {name!r}; it has {', '.join(sorted(names))}.")
         hint = hints[name]
         if is_dataclass(hint):
             chosen[name] = build(hint, value, f"{where}, table {name}")  # type: ignore[arg-type]
         elif not _fits(hint, value):
-            wanted = hint.__name__ if isinstance(hint, type) else str(hint).removeprefix("typing.")
-            raise UsageError(f"{where}: {name} must be {wanted}, not {str(value)[:100]!r}.")
+            expected = hint.__name__ if isinstance(hint, type) else str(hint).removeprefix("typing.")
+            raise UsageError(f"{where}: {name} must be {expected}, not {str(value)[:100]!r}.")
         else:
             chosen[name] = float(value) if hint is float else value
     try:
@@ -126,10 +207,29 @@ def build(kind: type, values: Any, where: str = "the configuration") -> Any:
 
 
 def _fits(hint: Any, value: Any) -> bool:
-    if get_origin(hint) is UnionType:
+    if get_origin(hint) in (UnionType, Union):
         return any(_fits(one, value) for one in get_args(hint))
     if get_origin(hint) is Literal:
         return isinstance(value, str) and value in get_args(hint)
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e30 and isfinite(value)
     return isinstance(value, hint) and not (hint is int and isinstance(value, bool))
+
+
+def to_toml(settings: Settings) -> str:
+    """The settings as TOML that serves as a preset: without the source and the preset's name, open entries left out."""
+    values = settings.as_dict()
+    del values["source"], values["preset"]
+    return "\n".join(_toml_lines(values, "")) + "\n"
+
+
+def _toml_lines(table: dict[str, Any], name: str) -> list[str]:
+    # A JSON string, number or truth value is one of TOML as well.
+    entries = {key: value for key, value in table.items() if not isinstance(value, dict) and value is not None}
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in entries.items()]
+    if name and lines:
+        lines = ["", f"[{name}]", *lines]
+    for key, value in table.items():
+        if isinstance(value, dict):
+            lines += _toml_lines(value, f"{name}.{key}" if name else key)
+    return lines

@@ -1,7 +1,4 @@
-"""Observations -> BodyTrack: one staged fit over the whole clip."""
+"""Observations -> BodyTrack: one staged fit over the whole clip.
 
-from avatar.io.track_file import load_track, save_track
-from avatar.tracking.fit import TrackOptions, track
-from avatar.tracking.report import TrackReport
-
-__all__ = ["TrackOptions", "TrackReport", "load_track", "save_track", "track"]
+The function is `avatar.tracking.fit.track`; importing the room alone stays fast, so that `--help` can show its options.
+"""

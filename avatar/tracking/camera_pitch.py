@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from avatar.tracking.kinematics import State, pose_chain
-from avatar.tracking.problem import Clip
+from avatar.tracking.problem import FitProblem
 from avatar.tracking.residuals import up_of
 
 # Length of the mean of the unit headings above which a clip shows too few sides: 0 is a whole turn, 1 none.
@@ -22,30 +22,30 @@ STEADY = 0.08
 PITCH_FROM_TURN = 0.005  # radians; how firmly the found pitch is believed
 
 
-def pitch_from_turn(clip: Clip, state: State) -> float | None:
+def pitch_from_turn(problem: FitProblem, state: State) -> float | None:
     """The camera's pitch in radians (positive: looking down), or None where the person does not turn steadily."""
-    ends = pose_chain(clip.body, state).place[:, clip.trunk.flatten()]
+    ends = pose_chain(problem.body, state).position[:, problem.trunk.flatten()]
     trunk = F.normalize(ends[:, 1] - ends[:, 0], dim=-1)
-    up = up_of(state.view)
+    up = up_of(state.camera)
     side = F.normalize(torch.linalg.cross(up, up.new_tensor([0.0, 0.0, 1.0])), dim=-1)
     away = torch.linalg.cross(side, up)
     level = torch.stack([side, away], dim=-1)
     heading = F.normalize(state.rotations[:, 0, :, 2] @ level, dim=-1)
     if float(heading.mean(0).norm()) > LEAST_TURN:
         return None
-    tilt, unsteady = _standing_part(trunk @ level, heading)
+    tilt, unsteady = constant_lean(trunk @ level, heading)
     if unsteady > STEADY:
         return None
     corrected = F.normalize(up + level @ tilt, dim=-1)
     return float(-torch.asin(corrected[2]))
 
 
-def _standing_part(slope: Tensor, heading: Tensor) -> tuple[Tensor, float]:
+def constant_lean(slope: Tensor, heading: Tensor) -> tuple[Tensor, float]:
     """The constant part (2,) of slopes (n, 2) that otherwise turn with the headings (n, 2), by least squares;
     and the spread of what neither explains."""
     cosine, sine = heading.unbind(-1)
-    turning = torch.stack([torch.stack([cosine, -sine], -1), torch.stack([sine, cosine], -1)], dim=1)
+    rotating = torch.stack([torch.stack([cosine, -sine], -1), torch.stack([sine, cosine], -1)], dim=1)
     constant = torch.eye(2, dtype=slope.dtype).expand(len(slope), 2, 2)
-    unknowns = torch.cat([constant, turning], dim=2).flatten(0, 1)
+    unknowns = torch.cat([constant, rotating], dim=2).flatten(0, 1)
     solution = torch.linalg.lstsq(unknowns, slope.flatten()).solution
     return solution[:2], float((unknowns @ solution - slope.flatten()).std())

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from avatar.body import Body
 from avatar.geometry import mean_rotation, procrustes, rotation_from_rotvec
-from avatar.tracking.kinematics import Points, State, move_points, pose_chain
+from avatar.tracking.kinematics import SkinnedPoints, State, move_points, pose_chain
 
 # Limb joint, then the two landmarks whose direction its bone follows; parents come first.
 _LIMBS = [
@@ -31,7 +31,7 @@ CAMERA_HEIGHT_M = 1.2
 
 def initial_state(
     body: Body,
-    points: Points,
+    points: SkinnedPoints,
     pixels: Float[Tensor, "n l 3"],
     guess: Float[Tensor, "n l 3"],
     times: Float[Tensor, " n"],
@@ -54,10 +54,10 @@ def initial_state(
     torso = [at[f"{side}_{part}"] for side in ("left", "right") for part in ("shoulder", "hip")]
     rest = points.rest[torso].expand(count, -1, -1)
     rotations[:, 0] = smooth_rotations(procrustes(rest, guess[:, torso])[1], times, _SMOOTHING_S)
-    state = _mean_person(body, points, rotations, focal)
+    state = mean_shape_state(body, points, rotations, focal)
     for joint_name, start, end in _LIMBS:
         joint = body.joint_names.index(joint_name)
-        parent = pose_chain(body, state).turn[:, body.parents[joint]]
+        parent = pose_chain(body, state).orientation[:, body.parents[joint]]
         bone = F.normalize(points.rest[at[end]] - points.rest[at[start]], dim=-1)
         wanted = F.normalize(guess[:, at[end]] - guess[:, at[start]], dim=-1)
         rotations[:, joint] = _shortest_turn(bone.expand(count, 3), (parent.mT @ wanted[..., None]).squeeze(-1))
@@ -65,22 +65,22 @@ def initial_state(
     return replace(state, position=_place(x, pixels, focal))
 
 
-def state_in_pose(
+def state_from_rotations(
     body: Body,
-    points: Points,
+    points: SkinnedPoints,
     pixels: Float[Tensor, "n l 3"],
     guess: Float[Tensor, "n l 3"],
     times: Float[Tensor, " n"],
     focal: float,
-    turns: Float[Tensor, "n j 3 3"],
+    joint_rotations: Float[Tensor, "n j 3 3"],
 ) -> State:
-    """The state whose joints are turned as `turns` tells, placed and oriented as the detector saw the person.
+    """The state whose joints are turned as `joint_rotations` says, placed and oriented as the detector saw the person.
 
     A foreign result's own camera is seldom known, so that its root is not used.
     """
-    rotations = turns.clone()
-    rotations[:, 0] = torch.eye(3, dtype=turns.dtype)
-    state = _mean_person(body, points, rotations, focal)
+    rotations = joint_rotations.clone()
+    rotations[:, 0] = torch.eye(3, dtype=joint_rotations.dtype)
+    state = mean_shape_state(body, points, rotations, focal)
     posed = move_points(pose_chain(body, state), state, points).x
     rotations[:, 0] = smooth_rotations(procrustes(posed, guess)[1], times, _SMOOTHING_S)
     state = replace(state, rotations=rotations)
@@ -88,18 +88,18 @@ def state_in_pose(
     return replace(state, position=_place(x, pixels, focal))
 
 
-def _mean_person(body: Body, points: Points, rotations: Float[Tensor, "n j 3 3"], focal: float) -> State:
+def mean_shape_state(body: Body, points: SkinnedPoints, rotations: Float[Tensor, "n j 3 3"], focal: float) -> State:
     """A person of mean shape in these poses at the camera's own place, before a level camera at the usual height."""
     return State(
         position=torch.zeros(len(rotations), 3, dtype=torch.float64),
         rotations=rotations,
         betas=torch.zeros(body.shape_dirs.shape[-1], dtype=torch.float64),
         offsets=torch.zeros_like(points.rest),
-        view=torch.tensor([math.log(focal), 0.0, 0.0, CAMERA_HEIGHT_M], dtype=torch.float64),
+        camera=torch.tensor([math.log(focal), 0.0, 0.0, CAMERA_HEIGHT_M], dtype=torch.float64),
     )
 
 
-def along_rays(guess: Float[Tensor, "n l 3"], centre: Float[Tensor, "n 2"], focal: float) -> Float[Tensor, "n l 3"]:
+def rotate_to_rays(guess: Float[Tensor, "n l 3"], centre: Float[Tensor, "n 2"], focal: float) -> Float[Tensor, "n l 3"]:
     """Turn the detector's guess, made as if the person stood on the optical axis, to the ray it was seen along."""
     ray = F.normalize(torch.cat([centre, torch.full_like(centre[:, :1], focal)], -1), dim=-1)
     axis = torch.tensor([0.0, 0.0, 1.0], dtype=guess.dtype).expand_as(ray)

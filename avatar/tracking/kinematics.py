@@ -35,37 +35,37 @@ class State:
     rotations: Float[Tensor, "n j 3 3"]
     betas: Float[Tensor, " s"]
     offsets: Float[Tensor, "l 3"]
-    view: Float[Tensor, "4"]
+    camera: Float[Tensor, "4"]
 
     def __len__(self) -> int:
         return self.position.shape[0]
 
     @property
-    def local_size(self) -> int:
+    def frame_size(self) -> int:
         """Unknowns of one instant: the position and a turn of each joint."""
         return 3 + 3 * self.rotations.shape[1]
 
     @property
     def shared_size(self) -> int:
         """Unknowns of the whole clip: shape, landmark offsets and the view, in this order."""
-        return self.betas.numel() + self.offsets.numel() + self.view.numel()
+        return self.betas.numel() + self.offsets.numel() + self.camera.numel()
 
     def moved(self, local: Float[Tensor, "n d"], shared: Float[Tensor, " k"]) -> State:
         """The state after a step: rotations turn by `R exp(step)`, everything else adds."""
-        turns = rotation_from_rotvec(local[:, 3:].unflatten(1, (-1, 3)))
-        betas, offsets, view = shared.split([self.betas.numel(), self.offsets.numel(), self.view.numel()])
+        rotations = rotation_from_rotvec(local[:, 3:].unflatten(1, (-1, 3)))
+        betas, offsets, camera = shared.split([self.betas.numel(), self.offsets.numel(), self.camera.numel()])
         return replace(
             self,
             position=self.position + local[:, :3],
-            rotations=self.rotations @ turns,
+            rotations=self.rotations @ rotations,
             betas=self.betas + betas,
             offsets=self.offsets + offsets.view_as(self.offsets),
-            view=self.view + view,
+            camera=self.camera + camera,
         )
 
 
 @dataclass(frozen=True)
-class Points:
+class SkinnedPoints:
     """Points fixed to the body: linear in the shape, moved by the weighted transforms of their joints.
 
     The same points at every instant, or (with a leading axis, n = instants) others at each.
@@ -87,7 +87,7 @@ class Points:
 
 
 @dataclass(frozen=True)
-class Moving:
+class PointsWithJacobian:
     """Points in the camera's frame with their derivatives.
 
     Attributes:
@@ -97,39 +97,40 @@ class Moving:
     """
 
     x: Float[Tensor, "n p 3"]
-    by_local: Float[Tensor, "n p 3 d"]
-    by_shared: Float[Tensor, "n p 3 k"]
+    jac_frame: Float[Tensor, "n p 3 d"]
+    jac_shared: Float[Tensor, "n p 3 k"]
 
 
 @dataclass(frozen=True)
-class Chain:
+class KinematicChain:
     """The posed joints of all instants.
 
     Attributes:
-        rest: joints of the shaped body at rest; `rest_by_betas` their derivative.
-        turn: orientation of each joint in the camera's frame.
-        place: its position.
-        place_by_betas: derivative of that, the pelvis held fixed.
+        rest: joints of the shaped body at rest; `rest_jac_betas` their derivative.
+        orientation: of each joint in the camera's frame.
+        position: of each joint in the camera's frame, metres.
+        position_jac_betas: its derivative by the shape coefficients, the pelvis held fixed.
+        is_ancestor: whether the first joint is the second one or lies between it and the root.
     """
 
     rest: Float[Tensor, "j 3"]
-    rest_by_betas: Float[Tensor, "j 3 s"]
-    turn: Float[Tensor, "n j 3 3"]
-    place: Float[Tensor, "n j 3"]
-    place_by_betas: Float[Tensor, "n j 3 s"]
-    above: Bool[Tensor, "j j"]
+    rest_jac_betas: Float[Tensor, "j 3 s"]
+    orientation: Float[Tensor, "n j 3 3"]
+    position: Float[Tensor, "n j 3"]
+    position_jac_betas: Float[Tensor, "n j 3 s"]
+    is_ancestor: Bool[Tensor, "j j"]
 
 
-def joint_points(body: Body) -> Points:
+def joint_points(body: Body) -> SkinnedPoints:
     """The joints themselves, as points that ride on their own joint."""
     rest, dirs = _rest_joints(body)
     count = len(body.parents)
-    return Points(rest, dirs, torch.eye(count, dtype=torch.float64), torch.full((count,), -1))
+    return SkinnedPoints(rest, dirs, torch.eye(count, dtype=torch.float64), torch.full((count,), -1))
 
 
-def surface_points(body: Body, vertices: Int[Tensor, "*n p"]) -> Points:
+def surface_points(body: Body, vertices: Int[Tensor, "*n p"]) -> SkinnedPoints:
     """Vertices of the body's surface; with a leading axis, others at each instant."""
-    return Points(
+    return SkinnedPoints(
         body.template[vertices].double(),
         body.shape_dirs[vertices].double(),
         body.weights[vertices].double(),
@@ -137,7 +138,7 @@ def surface_points(body: Body, vertices: Int[Tensor, "*n p"]) -> Points:
     )
 
 
-def pose_chain(body: Body, state: State) -> Chain:
+def pose_chain(body: Body, state: State) -> KinematicChain:
     """Forward kinematics of all instants."""
     rest0, dirs = _rest_joints(body)
     rest = rest0 + dirs @ state.betas
@@ -151,10 +152,10 @@ def pose_chain(body: Body, state: State) -> Chain:
     above = torch.eye(len(body.parents), dtype=torch.bool)
     for joint, parent in enumerate(body.parents[1:], start=1):
         above[:, joint] |= above[:, parent]
-    return Chain(rest, dirs, torch.stack(turn, 1), torch.stack(place, 1), torch.stack(slope, 1), above)
+    return KinematicChain(rest, dirs, torch.stack(turn, 1), torch.stack(place, 1), torch.stack(slope, 1), above)
 
 
-def move_points(chain: Chain, state: State, points: Points) -> Moving:
+def move_points(chain: KinematicChain, state: State, points: SkinnedPoints) -> PointsWithJacobian:
     """Places of `points` in the camera's frame at every instant, with derivatives by every unknown."""
     n, count = len(state), len(points)
     owned = points.landmark >= 0
@@ -162,26 +163,28 @@ def move_points(chain: Chain, state: State, points: Points) -> Moving:
     rest = _each_instant(points.rest, 2) + dirs @ state.betas
     rest = rest + torch.where(owned[:, None], state.offsets[points.landmark.clamp_min(0)], 0.0)
     arm = rest[:, :, None] - chain.rest
-    carried = torch.einsum("njab,npjb->npja", chain.turn, arm.expand(n, -1, -1, -1)) + chain.place[:, None]
+    carried = torch.einsum("njab,npjb->npja", chain.orientation, arm.expand(n, -1, -1, -1)) + chain.position[:, None]
     carried = carried * weights[..., None]
     x = carried.sum(2)
 
-    above = chain.above.to(rest)
+    above = chain.is_ancestor.to(rest)
     lever = torch.einsum("npka,jk->npja", carried, above)
-    lever = lever - (weights @ above.T)[..., None] * chain.place[:, None]
-    axes = chain.turn.mT[:, None]  # rows are the joint's axes
-    by_turn = torch.linalg.cross(axes, lever[:, :, :, None, :].expand(-1, -1, -1, 3, -1), dim=-1)
-    by_turn = by_turn.permute(0, 1, 4, 2, 3).flatten(3)
+    lever = lever - (weights @ above.T)[..., None] * chain.position[:, None]
+    axes = chain.orientation.mT[:, None]  # rows are the joint's axes
+    jac_turn = torch.linalg.cross(axes, lever[:, :, :, None, :].expand(-1, -1, -1, 3, -1), dim=-1)
+    jac_turn = jac_turn.permute(0, 1, 4, 2, 3).flatten(3)
     eye = torch.eye(3, dtype=rest.dtype).expand(n, count, 3, 3)
 
-    blend = torch.einsum("npj,njab->npab", weights.expand(n, -1, -1), chain.turn)
-    joint_part = chain.place_by_betas - torch.einsum("njab,jbs->njas", chain.turn, chain.rest_by_betas)
-    by_betas = blend @ dirs + torch.einsum("npj,njas->npas", weights.expand(n, -1, -1), joint_part)
-    by_offsets = rest.new_zeros(n, count, 3, len(state.offsets), 3)
+    blend = torch.einsum("npj,njab->npab", weights.expand(n, -1, -1), chain.orientation)
+    joint_part = chain.position_jac_betas - torch.einsum("njab,jbs->njas", chain.orientation, chain.rest_jac_betas)
+    jac_betas = blend @ dirs + torch.einsum("npj,njas->npas", weights.expand(n, -1, -1), joint_part)
+    jac_offsets = rest.new_zeros(n, count, 3, len(state.offsets), 3)
     which = owned.nonzero()[:, 0]
-    by_offsets[:, which, :, points.landmark[which]] = blend[:, which].transpose(0, 1)
-    by_view = rest.new_zeros(n, count, 3, len(state.view))
-    return Moving(x, torch.cat([eye, by_turn], -1), torch.cat([by_betas, by_offsets.flatten(3), by_view], -1))
+    jac_offsets[:, which, :, points.landmark[which]] = blend[:, which].transpose(0, 1)
+    jac_camera = rest.new_zeros(n, count, 3, len(state.camera))
+    return PointsWithJacobian(
+        x, torch.cat([eye, jac_turn], -1), torch.cat([jac_betas, jac_offsets.flatten(3), jac_camera], -1)
+    )
 
 
 def _each_instant(values: Tensor, axes: int) -> Tensor:

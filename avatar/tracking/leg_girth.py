@@ -11,15 +11,15 @@ from dataclasses import replace
 import torch
 
 from avatar.tracking.kinematics import State, pose_chain
-from avatar.tracking.objective import SCHEDULE, outline_term, told_terms
-from avatar.tracking.problem import Clip
-from avatar.tracking.silhouette import Outliner
+from avatar.tracking.objective import SCHEDULE, shape_terms, silhouette_term
+from avatar.tracking.problem import FitProblem
+from avatar.tracking.silhouette import SilhouetteMatcher
 
 ROUNDS = 3
-JOINT_KEPT = 0.002  # m, deviation of each joint at rest from where the fit has it, against the pelvis
+JOINT_SHIFT = 0.002  # m, deviation of each joint at rest from where the fit has it, against the pelvis
 
 
-def fill_legs(clip: Clip, outliner: Outliner, state: State) -> State:
+def fit_leg_girth(problem: FitProblem, matcher: SilhouetteMatcher, state: State) -> State:
     """The state with legs that fill the found outlines: other shape coefficients, the same pose.
 
     Gauss-Newton on the outline and on what the user said of the shape, with a unit prior on the change. No point of
@@ -27,16 +27,16 @@ def fill_legs(clip: Clip, outliner: Outliner, state: State) -> State:
     """
     fitted = state.betas
     for _ in range(ROUNDS):
-        chain = pose_chain(clip.body, state)
-        outline = outliner.pair(state, legs=1.0)
-        kept = ((chain.rest_by_betas - chain.rest_by_betas[:1]) / JOINT_KEPT).flatten(0, 1)
-        prior = torch.eye(len(fitted), dtype=fitted.dtype) + kept.T @ kept
+        chain = pose_chain(problem.body, state)
+        matches = matcher.match(state, legs=1.0)
+        joint_shift = ((chain.rest_jac_betas - chain.rest_jac_betas[:1]) / JOINT_SHIFT).flatten(0, 1)
+        prior = torch.eye(len(fitted), dtype=fitted.dtype) + joint_shift.T @ joint_shift
         H, g = prior, prior @ (state.betas - fitted)
-        for term in (outline_term(clip, state, SCHEDULE[-1], chain, outline), *told_terms(clip, state)):
-            slopes = term.features.by_shared
+        for term in (silhouette_term(problem, state, SCHEDULE[-1], chain, matches), *shape_terms(problem, state)):
+            slopes = term.residual.jac_shared
             assert slopes is not None
             J = slopes[..., : len(fitted)].flatten(0, 2)
             weighted = J.T * term.weight.repeat_interleave(slopes.shape[2], dim=1).flatten()
-            H, g = H + weighted @ J, g + weighted @ term.features.value.flatten()
+            H, g = H + weighted @ J, g + weighted @ term.residual.value.flatten()
         state = replace(state, betas=state.betas - torch.linalg.solve(H, g))
     return state

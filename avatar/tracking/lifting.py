@@ -29,7 +29,7 @@ _SMOOTHING_S = 0.15
 _FACING = 2.0  # what the evidence of nose and toes counts against a turn of one radian between frames
 
 
-def lifted(
+def lift_to_3d(
     pixels: Float[Tensor, "n l 2"],
     rest: Float[Tensor, "l 3"],
     names: tuple[str, ...],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -18,14 +19,15 @@ from torch import Tensor
 
 from avatar.body import Body
 from avatar.geometry import invert_rigid, project, rigid, rotation_to_rotvec
+from avatar.io.images import to_float
 from avatar.metrics.images import alpha_iou
 from avatar.runtime.thread_map import map_in_threads
 from avatar.tracking.initialization import CAMERA_HEIGHT_M
 from avatar.tracking.kinematics import State
-from avatar.tracking.objective import Stage, picture_terms
-from avatar.tracking.problem import Clip, prepare, standing_height
-from avatar.tracking.silhouette import Outline, Outliner, filled_mesh
-from avatar.tracking.solver import Normal
+from avatar.tracking.objective import Stage, per_image_terms
+from avatar.tracking.problem import FitProblem, body_stature, build_problem
+from avatar.tracking.silhouette import SilhouetteMatcher, SilhouetteMatches, filled_mesh
+from avatar.tracking.solver import NormalEquations, levenberg_marquardt
 from avatar.types import BodyPose, BodyTrack, ImageList, LandmarkDetector, Observations, PosedImage
 
 # Coarse to fine, as for a video, but without what holds over time.
@@ -36,25 +38,26 @@ STAGES = (
 APART_S = 1000.0  # pretended time between the pictures: each is an instant of its own
 # Deviations in radians of where a view was said to be taken from, about the camera's axes: elevation, azimuth, roll.
 # Cameras are held level; the error of the photo's own pitch shows as roll from the side.
-SAID = (0.1, 0.1, 0.015)
+VIEW_PRIOR = (0.1, 0.1, 0.015)
 TRUSTED = 0.5  # a view's landmarks against the photo's
 LEAST_IOU = 0.6  # agreement of a view's silhouette with the body below which it shows something else
 ROOT = 6  # unknowns of a picture alone: where the body is and how it is turned as a whole
 
 
 @dataclass(frozen=True)
-class Views:
+class MultiviewProblem:
     """What the fit knows.
 
     Attributes:
         clip: the pictures as instants; outliner: their outlines.
-        turns: rotation from the photo's camera to each, as it was said; said: its deviations, see `SAID`.
+        relative_rotations: prior rotation from the photo's camera to that of each image.
+        view_prior: standard deviations of these rotations, see `VIEW_PRIOR`.
     """
 
-    clip: Clip
-    outliner: Outliner
-    turns: Float[Tensor, "n 3 3"]
-    said: tuple[float, float, float]
+    problem: FitProblem
+    matcher: SilhouetteMatcher
+    relative_rotations: Float[Tensor, "n 3 3"]
+    view_prior: tuple[float, float, float]
 
 
 def fit_views(
@@ -64,7 +67,7 @@ def fit_views(
     found: BodyTrack,
     body: Body,
     detector: LandmarkDetector,
-    said: tuple[float, float, float] = SAID,
+    view_prior: tuple[float, float, float] = VIEW_PRIOR,
 ) -> tuple[BodyTrack, list[PosedImage]]:
     """The body corrected by the photo and all views, and the views with their cameras where they really were.
 
@@ -73,13 +76,14 @@ def fit_views(
     Args:
         photo: its landmarks; shown: its picture, whose camera stays; views: placed roughly.
         found: the body as the photo alone shows it; detector: finds landmarks in the views.
-        said: deviations of where the views were said to be taken from, see `SAID`.
+        said: deviations of where the views were said to be taken from, see `VIEW_PRIOR`.
     """
     sights = [shown, *views]
-    known = _known(photo, sights, found, body, detector, said)
-    state = _begun(sights, found, body, known)
+    known = _multiview_problem(photo, sights, found, body, detector, view_prior)
+    state = _initial_state(sights, found, body, known)
     for stage in STAGES:
-        state = _improved(known, stage, known.outliner.pair(state), state)
+        linearize = partial(_SharedPoseLinearization, known, stage, known.matcher.match(state))
+        state, _ = levenberg_marquardt(state, linearize, stage.steps, tolerance=0.0)
     Ts_camera_body = rigid(state.rotations[:, 0], state.position)
     T_world_body = invert_rigid(shown.camera.T_camera_world[0].double()) @ Ts_camera_body[0]
     rotations = torch.cat([T_world_body[None, :3, :3], state.rotations[0, 1:]])
@@ -94,7 +98,7 @@ def fit_views(
     if not any(good):
         return found, list(views)
     fitted, some = fit_views(
-        photo, shown, [v for v, g in zip(views, good, strict=True) if g], found, body, detector, said
+        photo, shown, [v for v, g in zip(views, good, strict=True) if g], found, body, detector, view_prior
     )
     kept = iter(some)
     return fitted, [next(kept) if g else v for v, g in zip(views, good, strict=True)]
@@ -106,20 +110,20 @@ def overlap(vertices: Float[Tensor, "v 3"], body: Body, sight: PosedImage) -> fl
     pixels, _depth = project(camera.K[0], camera.T_camera_world[0], vertices)
     size = (camera.width, camera.height)
     mine = filled_mesh(pixels.numpy(), body.faces.numpy().astype(np.int32), size) > 127
-    return alpha_iou(torch.from_numpy(mine).float(), torch.from_numpy(sight.mask).float() / 255)
+    return alpha_iou(torch.from_numpy(mine).float(), to_float(sight.mask))
 
 
-def _known(
+def _multiview_problem(
     photo: Observations,
     sights: Sequence[PosedImage],
     found: BodyTrack,
     body: Body,
     detector: LandmarkDetector,
-    said: tuple[float, float, float],
-) -> Views:
+    view_prior: tuple[float, float, float],
+) -> MultiviewProblem:
     """The pictures as a clip, all as if taken with one focal length."""
     focal = min(float(sight.camera.K[0, 0, 0]) for sight in sights)
-    pictures = [_through(sight, focal) for sight in sights]
+    pictures = [_resample_image(sight, focal) for sight in sights]
     centre = photo.keypoints.new_tensor([photo.width / 2, photo.height / 2])
     first = photo.keypoints[0].clone()
     first[:, :2] = (first[:, :2] - centre) * focal / float(sights[0].camera.K[0, 0, 0]) + centre
@@ -142,23 +146,23 @@ def _known(
         frame_weight=None,
         cameras=None,
     )
-    height, slope = standing_height(body)
-    clip = prepare(together, body, focal, height + float(slope @ found.betas.double()))
-    tall = clip.times.new_tensor([np.ptp(np.flatnonzero((mask > 127).any(1))) for _, mask in pictures])
-    weight = clip.times.new_tensor(trust)[:, None]
-    clip = replace(
-        clip,
+    height, slope = body_stature(body)
+    problem = build_problem(together, body, focal, height + float(slope @ found.betas.double()))
+    tall = problem.times.new_tensor([np.ptp(np.flatnonzero((mask > 127).any(1))) for _, mask in pictures])
+    weight = problem.times.new_tensor(trust)[:, None]
+    problem = replace(
+        problem,
         person_height=tall,
-        share=torch.ones_like(clip.times),
-        confidence=clip.confidence * weight,
-        bone_confidence=clip.bone_confidence * weight,
+        time_weight=torch.ones_like(problem.times),
+        confidence=problem.confidence * weight,
+        bone_confidence=problem.bone_confidence * weight,
     )
-    outliner = Outliner(body, together.masks, photo.width, photo.height, float(tall.median()))
+    matcher = SilhouetteMatcher(body, together.masks, photo.width, photo.height, float(tall.median()))
     R = torch.cat([sight.camera.T_camera_world[:, :3, :3] for sight in sights]).double()
-    return Views(clip, outliner, R @ R[0].mT, said)
+    return MultiviewProblem(problem, matcher, R @ R[0].mT, view_prior)
 
 
-def _begun(sights: Sequence[PosedImage], found: BodyTrack, body: Body, views: Views) -> State:
+def _initial_state(sights: Sequence[PosedImage], found: BodyTrack, body: Body, views: MultiviewProblem) -> State:
     """The body of the photo before each camera as it was said to stand."""
     T = torch.cat([sight.camera.T_camera_world for sight in sights]).double()
     pose = body.complete(found.poses[0])
@@ -168,53 +172,49 @@ def _begun(sights: Sequence[PosedImage], found: BodyTrack, body: Body, views: Vi
         position=T[:, :3, :3] @ pose.root_position.double() + T[:, :3, 3],
         rotations=rotations,
         betas=found.betas.double(),
-        offsets=torch.zeros_like(views.clip.landmarks.rest),
-        view=torch.tensor([math.log(views.clip.focal), 0.0, 0.0, CAMERA_HEIGHT_M], dtype=torch.float64),
+        offsets=torch.zeros_like(views.problem.landmarks.rest),
+        camera=torch.tensor([math.log(views.problem.focal), 0.0, 0.0, CAMERA_HEIGHT_M], dtype=torch.float64),
     )
 
 
-def _improved(views: Views, stage: Stage, outline: Outline, state: State) -> State:
-    """The state after some damped Newton steps (Levenberg 1944, Marquardt 1963)."""
-    damping = 1e-3
-    cost, hessian, gradient = _normal(views, stage, outline, state)
-    for _ in range(stage.steps):
-        damped = hessian + torch.diag(damping * hessian.diagonal() + 1e-6)
-        candidate = _moved(state, -torch.linalg.solve(damped, gradient))
-        new_cost, new_hessian, new_gradient = _normal(views, stage, outline, candidate)
-        if new_cost < cost:
-            state, cost, hessian, gradient = candidate, new_cost, new_hessian, new_gradient
-            damping = max(damping / 5, 1e-6)
-        else:
-            damping *= 10
-    return state
-
-
-def _moved(state: State, step: Float[Tensor, " u"]) -> State:
+def _stepped(state: State, step: Float[Tensor, " u"]) -> State:
     """A step of the unknowns: the root before each camera, then the joints and the shared ones, equal in all."""
-    count, joints = len(state), state.local_size - ROOT
-    roots, turns, shared = step.split([ROOT * count, joints, state.shared_size])
-    return state.moved(torch.cat([roots.view(count, ROOT), turns.expand(count, -1)], 1), shared)
+    count, size = len(state), state.frame_size - ROOT
+    roots, joints, shared = step.split([ROOT * count, size, state.shared_size])
+    return state.moved(torch.cat([roots.view(count, ROOT), joints.expand(count, -1)], 1), shared)
 
 
-def _normal(
-    views: Views, stage: Stage, outline: Outline, state: State
-) -> tuple[float, Float[Tensor, "u u"], Float[Tensor, " u"]]:
-    """Cost, Gauss-Newton matrix and gradient by the unknowns of `_moved`."""
-    believed = picture_terms(views.clip, stage, outline, state)
-    normal = Normal(len(state), state.local_size, state.shared_size)
-    total, said_hessian, said_gradient = _said(views, state)
-    for term in believed:
-        cost, weight = term.robust()
-        total += float(cost)
-        normal.add(term, weight)
-    hessian, gradient = _same_pose(normal)
-    size = len(said_gradient)
-    hessian[:size, :size] += said_hessian
-    gradient[:size] += said_gradient
-    return total, hessian, gradient
+class _SharedPoseLinearization:
+    """The terms of all images and the prior of their cameras at one state, by the unknowns of `_stepped`."""
+
+    def __init__(self, problem: MultiviewProblem, stage: Stage, matches: SilhouetteMatches, state: State) -> None:
+        self._state = state
+        self._terms = per_image_terms(problem.problem, stage, matches, state)
+        self._robust = [term.robust() for term in self._terms]
+        self.cost, self._prior_hessian, self._prior_gradient = _view_prior_normal(problem, state)
+        for cost, _ in self._robust:
+            self.cost += float(cost)
+
+    @cached_property
+    def _normal(self) -> tuple[Float[Tensor, "u u"], Float[Tensor, " u"]]:
+        """Gauss-Newton matrix and gradient."""
+        normal = NormalEquations(len(self._state), self._state.frame_size, self._state.shared_size)
+        for term, (_, weight) in zip(self._terms, self._robust, strict=True):
+            normal.add(term, weight)
+        hessian, gradient = _shared_pose_normal(normal)
+        size = len(self._prior_gradient)
+        hessian[:size, :size] += self._prior_hessian
+        gradient[:size] += self._prior_gradient
+        return hessian, gradient
+
+    def step(self, damping: float) -> State:
+        """See `avatar.tracking.solver.Linearization`."""
+        hessian, gradient = self._normal
+        damped = hessian + torch.diag(damping * hessian.diagonal() + 1e-6)
+        return _stepped(self._state, -torch.linalg.solve(damped, gradient))
 
 
-def _same_pose(normal: Normal) -> tuple[Float[Tensor, "u u"], Float[Tensor, " u"]]:
+def _shared_pose_normal(normal: NormalEquations) -> tuple[Float[Tensor, "u u"], Float[Tensor, " u"]]:
     """The normal equations of instants that share all unknowns but those of the root."""
     count, local, shared = normal.arrow.shape
     roots, size = ROOT * count, ROOT * count + local - ROOT + shared
@@ -224,28 +224,30 @@ def _same_pose(normal: Normal) -> tuple[Float[Tensor, "u u"], Float[Tensor, " u"
         hessian[own[:, None], own] += normal.band[0][i]
         hessian[own, -shared:] += normal.arrow[i]
         hessian[-shared:, own] += normal.arrow[i].T
-        gradient[own] += normal.local_gradient[i]
+        gradient[own] += normal.frame_gradient[i]
     hessian[-shared:, -shared:] += normal.corner
     gradient[-shared:] += normal.shared_gradient
     return hessian, gradient
 
 
-def _said(views: Views, state: State) -> tuple[float, Float[Tensor, "r r"], Float[Tensor, " r"]]:
+def _view_prior_normal(
+    views: MultiviewProblem, state: State
+) -> tuple[float, Float[Tensor, "r r"], Float[Tensor, " r"]]:
     """How far the cameras are turned against each other otherwise than was said, by the roots' unknowns."""
-    R, turns = state.rotations[:, 0], views.turns
+    R, relative = state.rotations[:, 0], views.relative_rotations
     count = len(R)
-    error = rotation_to_rotvec(R @ (turns @ R[0]).mT)
+    error = rotation_to_rotvec(R @ (relative @ R[0]).mT)
     slope = torch.zeros(count, 3, count, ROOT, dtype=R.dtype)
     for i in range(1, count):
         slope[i, :, i, 3:] = R[i]
-        slope[i, :, 0, 3:] = -turns[i] @ R[0]
-    scale = error.new_tensor(views.said)
+        slope[i, :, 0, 3:] = -relative[i] @ R[0]
+    scale = error.new_tensor(views.view_prior)
     J = (slope / scale[:, None, None]).flatten(2).flatten(0, 1)
     r = (error / scale).flatten()
     return float(0.5 * r @ r), J.T @ J, J.T @ r
 
 
-def _through(sight: PosedImage, focal: float) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
+def _resample_image(sight: PosedImage, focal: float) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
     """A picture and its mask as a lens of a shorter focal length would have shown them, centred."""
     import cv2
 

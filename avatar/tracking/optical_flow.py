@@ -33,7 +33,7 @@ CELL = 4  # pixels of the reduced picture: the grid on which the nearest surface
 BACK_AND_FORTH = 0.003  # what the flow there and back may miss by, in heights of the person
 WINDOW = 9  # pixels in which a point must have texture
 TEXTURE = 1e-5  # least eigenvalue of the structure tensor there (Shi and Tomasi 1994), grey in [0, 1]
-LEFT_OUT = ("hands",)  # too thin for the flow
+EXCLUDED_PARTS = ("hands",)  # too thin for the flow
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class Flow:
     """
 
     vertices: Int[Tensor, " p"]
-    moved: Float[Tensor, "n1 p 2"]
+    displacement: Float[Tensor, "n1 p 2"]
     weight: Float[Tensor, "n1 p"]
 
 
 @dataclass(frozen=True)
-class Pair:
+class FlowPair:
     """Optical flow between two neighbouring frames, in reduced pixels, cut to the person.
 
     Attributes:
@@ -60,12 +60,12 @@ class Pair:
     """
 
     corner: Float[np.ndarray, "2"]
-    there: Float[np.ndarray, "h w 2"]
-    back: Float[np.ndarray, "h w 2"]
-    clear: Bool[np.ndarray, "h w 1"]
+    forward: Float[np.ndarray, "h w 2"]
+    backward: Float[np.ndarray, "h w 2"]
+    textured: Bool[np.ndarray, "h w 1"]
 
 
-class FlowMeter:
+class FlowSampler:
     """Reads the flow between the neighbouring frames of a clip, measured once, at the points of a fitted body."""
 
     def __init__(self, body: Body, observations: Observations, person_height: float) -> None:
@@ -73,16 +73,16 @@ class FlowMeter:
         self.height = person_height
         self.reduce, self.size = reduced_size(observations.width, observations.height, WORK_HEIGHT / person_height)
         self.centre = np.array([observations.width / 2, observations.height / 2])
-        self.vertices = spread_vertices(body, POINTS)
+        self.vertices = farthest_vertices(body, POINTS)
         # All that makes the normals of the points.
         self.faces_around = body.faces[torch.isin(body.faces, self.vertices).any(1)]
         self.observations = observations
 
     @cached_property
-    def pairs(self) -> list[Pair]:
+    def pairs(self) -> list[FlowPair]:
         """The flow between all neighbouring frames."""
         frames = map_in_threads(self._reduced, range(len(self.observations)))
-        return list(map_in_threads(_measured, pairwise(frames)))
+        return list(map_in_threads(measure_flow, pairwise(frames)))
 
     def _reduced(self, index: int) -> tuple[UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]:
         """The grey picture and the mask of a frame."""
@@ -95,18 +95,20 @@ class FlowMeter:
         )
         return grey, mask
 
-    def read(self, state: State) -> Flow:
+    def sample(self, state: State) -> Flow:
         """The flow at the visible points of the fitted body."""
-        focal = float(state.view[0].exp())
+        focal = float(state.camera[0].exp())
         seen = [self._visible(mesh, focal) for mesh in posed_vertices(self.body, state)]
         moved = np.zeros((len(state) - 1, POINTS, 2))
         weight = np.zeros((len(state) - 1, POINTS))
         for index, pair in enumerate(self.pairs):
             pixels, visible = seen[index][0] - pair.corner, seen[index][1]
-            flow, known = sampled(pair.there, pixels)
-            returned, known_then = sampled(pair.back, pixels + flow)
+            flow, known = nearest_pixels(pair.forward, pixels)
+            returned, known_then = nearest_pixels(pair.backward, pixels + flow)
             missed = np.linalg.norm(flow + returned, axis=1)
-            good = visible & seen[index + 1][1] & known & known_then & (sampled(pair.clear, pixels)[0][:, 0] > 0)
+            good = (
+                visible & seen[index + 1][1] & known & known_then & (nearest_pixels(pair.textured, pixels)[0][:, 0] > 0)
+            )
             good &= missed < BACK_AND_FORTH * self.height * self.reduce
             moved[index], weight[index] = flow / self.reduce, good
         return Flow(self.vertices, torch.from_numpy(moved), torch.from_numpy(weight))
@@ -127,7 +129,7 @@ class FlowMeter:
         return pixels[chosen], (towards > FACING) & free
 
 
-def _measured(frames: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]) -> Pair:
+def measure_flow(frames: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]) -> FlowPair:
     """The flow between two frames, each a grey picture and a mask, where the person is in either."""
     import cv2
 
@@ -138,27 +140,29 @@ def _measured(frames: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.
     first, second = first[cut].copy(), second[cut].copy()
     if min(first.shape) < LEAST_SIDE:
         nothing = np.zeros((1, 1, 2), np.float16)
-        return Pair(np.zeros(2), nothing, nothing, np.zeros((1, 1, 1), bool))
-    meter = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        return FlowPair(np.zeros(2), nothing, nothing, np.zeros((1, 1, 1), bool))
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     still = np.zeros((*first.shape, 2), np.float32)
-    there, back = meter.calc(first, second, still.copy()), meter.calc(second, first, still)
-    clear = cv2.cornerMinEigenVal(first.astype(np.float32) / 255, WINDOW) > TEXTURE
-    return Pair(np.array([left, top], float), there.astype(np.float16), back.astype(np.float16), clear[..., None])
+    forward, backward = dis.calc(first, second, still.copy()), dis.calc(second, first, still)
+    textured = cv2.cornerMinEigenVal(first.astype(np.float32) / 255, WINDOW) > TEXTURE
+    return FlowPair(
+        np.array([left, top], float), forward.astype(np.float16), backward.astype(np.float16), textured[..., None]
+    )
 
 
-def spread_vertices(body: Body, count: int) -> Int[Tensor, " p"]:
+def farthest_vertices(body: Body, count: int) -> Int[Tensor, " p"]:
     """Vertices far from each other on the body at rest, the fingers left out."""
-    allowed = np.flatnonzero(~np.isin(body.parts.numpy(), [PARTS.index(name) for name in LEFT_OUT]))
-    places = body.template.numpy()[allowed]
+    allowed = np.flatnonzero(~np.isin(body.parts.numpy(), [PARTS.index(name) for name in EXCLUDED_PARTS]))
+    positions = body.template.numpy()[allowed]
     chosen = [0]
-    distance = np.linalg.norm(places - places[0], axis=1)
+    distance = np.linalg.norm(positions - positions[0], axis=1)
     while len(chosen) < count:
         chosen.append(int(distance.argmax()))
-        distance = np.minimum(distance, np.linalg.norm(places - places[chosen[-1]], axis=1))
+        distance = np.minimum(distance, np.linalg.norm(positions - positions[chosen[-1]], axis=1))
     return torch.from_numpy(allowed[chosen])
 
 
-def sampled(
+def nearest_pixels(
     picture: Shaped[np.ndarray, "h w c"], pixels: Float[np.ndarray, "p 2"]
 ) -> tuple[Float[np.ndarray, "p c"], Bool[np.ndarray, " p"]]:
     """The values at the nearest pixels, and which of them lie in the picture."""

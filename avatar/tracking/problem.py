@@ -10,20 +10,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body import Body
-from avatar.landmark_layouts import LAYOUTS
-from avatar.tracking.initialization import along_rays
-from avatar.tracking.joint_priors import usual_turns
-from avatar.tracking.kinematics import Points, joint_points, surface_points
-from avatar.tracking.landmarks import landmark_points, landmark_shares, overlooked_pitch
-from avatar.tracking.lifting import lifted
+from avatar.body.joint_limits import joint_prior
+from avatar.landmark_layouts import LAYOUTS, SMPL_JOINTS
+from avatar.tracking.initialization import rotate_to_rays
+from avatar.tracking.kinematics import SkinnedPoints, joint_points, surface_points
+from avatar.tracking.landmarks import landmark_points, landmark_weights, pitch_biases
+from avatar.tracking.lifting import lift_to_3d
 from avatar.types import Observations
 
-LIFTED_TRUST = 0.2  # in directions that follow from 2D alone; a quarter of it fits as well
+LIFTED_CONFIDENCE = 0.2  # in directions that follow from 2D alone; a quarter of it fits as well
 REFERENCE_RATE = 30.0  # frames a second for which the deviations in the schedule are meant
 
 
 @dataclass(frozen=True)
-class Clip:
+class FitProblem:
     """Observations of n instants, ready for the residuals.
 
     Attributes:
@@ -40,7 +40,7 @@ class Clip:
         share: time that each instant stands for, in frames of the reference rate.
         bones: pairs of joints with a direction found by the detector.
         bone_directions, bone_confidence: that direction as a unit vector, and the trust in it.
-        turns: ranges of the joints, see `limits.usual_turns`.
+        turns: ranges of the joints, see `avatar.body.joint_limits.joint_prior`.
         height: of the person standing, metres; sets the scale of everything.
         standing: the body's height without shape, and its derivative by the shape coefficients.
         trunk: the pair of joints that is upright in most clips.
@@ -49,28 +49,28 @@ class Clip:
     """
 
     body: Body
-    landmarks: Points
-    joints: Points
-    soles: Points
+    landmarks: SkinnedPoints
+    joints: SkinnedPoints
+    soles: SkinnedPoints
     spread: Float[Tensor, " l"]
     focal: float
     pixels: Float[Tensor, "n l 2"]
     confidence: Float[Tensor, "n l"]
-    landmark_share: Float[Tensor, " l"]
-    overlooked: Float[Tensor, " l"]
+    landmark_weight: Float[Tensor, " l"]
+    pitch_bias: Float[Tensor, " l"]
     hips: Tensor
     guess: Float[Tensor, "n l 3"]
     person_height: Float[Tensor, " n"]
     times: Float[Tensor, " n"]
-    share: Float[Tensor, " n"]
+    time_weight: Float[Tensor, " n"]
     bones: Tensor
     bone_directions: Float[Tensor, "n b 3"]
     bone_confidence: Float[Tensor, "n b"]
-    turns: Float[Tensor, "4 j 3"]
+    joint_prior: Float[Tensor, "4 j 3"]
     height: float
-    standing: tuple[float, Float[Tensor, " s"]]
+    stature: tuple[float, Float[Tensor, " s"]]
     trunk: Tensor
-    told: tuple[Float[Tensor, "k s"], Float[Tensor, " k"]] | None = None
+    shape_constraint: tuple[Float[Tensor, "k s"], Float[Tensor, " k"]] | None = None
     focal_given: bool = True
     pitch: tuple[float, float] | None = None
 
@@ -91,39 +91,39 @@ class Clip:
         return torch.stack([1 / before, -(1 / before + 1 / after), 1 / after], 1) / middle[:, None]
 
     @property
-    def turn_acceleration(self) -> Float[Tensor, "n2 2"]:
+    def angular_acceleration(self) -> Float[Tensor, "n2 2"]:
         """Stencil that makes accelerations of the turns from each instant to the next, 1/s^2."""
         before, after = self.times.diff()[:-1], self.times.diff()[1:]
         return torch.stack([-1 / before, 1 / after], 1) / ((before + after) / 2)[:, None]
 
 
-def prepare(observations: Observations, body: Body, focal: float, height: float) -> Clip:
+def build_problem(observations: Observations, body: Body, focal: float, height: float) -> FitProblem:
     """Gather what the terms need; frames must be one an instant and in order of time."""
     layout = LAYOUTS[observations.layout]
     landmarks, spread = landmark_points(body, observations.layout)
-    keypoints = filled(observations.keypoints.double(), observations.times.double())
+    keypoints = interpolate_gaps(observations.keypoints.double(), observations.times.double())
     centre = keypoints.new_tensor([observations.width / 2, observations.height / 2])
     pixels, confidence = keypoints[..., :2] - centre, keypoints[..., 2].clamp(0.02, 1)
     if observations.frame_weight is not None:
         confidence = confidence * observations.frame_weight.double().clamp_min(0.05)[:, None]
     times = observations.times.double()
     known = observations.keypoints_3d.isfinite().all(-1)
-    guess, trust = filled(observations.keypoints_3d.double(), times), known.double()
+    guess, trust = interpolate_gaps(observations.keypoints_3d.double(), times), known.double()
     flat = ~known.any(0)
     if flat.any():
-        guess[:, flat] = lifted(pixels, landmarks.rest, layout.names, times)[:, flat]
-        trust[:, flat] = LIFTED_TRUST
-    guess = along_rays(guess, pixels.mean(1), focal)
+        guess[:, flat] = lift_to_3d(pixels, landmarks.rest, layout.names, times)[:, flat]
+        trust[:, flat] = LIFTED_CONFIDENCE
+    guess = rotate_to_rays(guess, pixels.mean(1), focal)
     gap = times.diff()
-    share = REFERENCE_RATE / 2 * (torch.cat([gap[:1], gap]) + torch.cat([gap, gap[-1:]]))
-    pairs = [(a, b) for a, b in layout.bones if a in layout.smpl and b in layout.smpl]
+    time_weight = REFERENCE_RATE / 2 * (torch.cat([gap[:1], gap]) + torch.cat([gap, gap[-1:]]))
+    pairs = [(a, b) for a, b in layout.bones if a in SMPL_JOINTS and b in SMPL_JOINTS]
     ends = [[layout.names.index(name) for name in pair] for pair in pairs]
-    bones = torch.tensor([[body.joint_names.index(layout.smpl[name]) for name in pair] for pair in pairs])
+    bones = torch.tensor([[body.joint_names.index(name) for name in pair] for pair in pairs])
     (start, end), (start_trust, end_trust) = (
         (values[:, [a for a, _ in ends]], values[:, [b for _, b in ends]]) for values in (guess, confidence * trust)
     )
     size = pixels.amax(1) - pixels.amin(1)
-    return Clip(
+    return FitProblem(
         body=body,
         landmarks=landmarks,
         joints=joint_points(body),
@@ -132,24 +132,24 @@ def prepare(observations: Observations, body: Body, focal: float, height: float)
         focal=focal,
         pixels=pixels,
         confidence=confidence,
-        landmark_share=landmark_shares(observations.layout),
-        overlooked=overlooked_pitch(observations.layout),
+        landmark_weight=landmark_weights(observations.layout),
+        pitch_bias=pitch_biases(observations.layout),
         hips=torch.tensor([layout.names.index(f"{side}_hip") for side in ("left", "right")]),
         guess=guess,
         person_height=size[:, 1].median().expand(len(times)),
         times=times,
-        share=share.clamp(max=2.0),
+        time_weight=time_weight.clamp(max=2.0),
         bones=bones,
         bone_directions=F.normalize(end - start, dim=-1),
         bone_confidence=torch.minimum(start_trust, end_trust),
-        turns=usual_turns(body),
+        joint_prior=joint_prior(body),
         height=height,
-        standing=standing_height(body),
+        stature=body_stature(body),
         trunk=torch.tensor([[body.joint_names.index("pelvis"), body.joint_names.index("neck")]]),
     )
 
 
-def filled(values: Float[Tensor, "n l c"], times: Float[Tensor, " n"]) -> Float[Tensor, "n l c"]:
+def interpolate_gaps(values: Float[Tensor, "n l c"], times: Float[Tensor, " n"]) -> Float[Tensor, "n l c"]:
     """NaN replaced by straight lines in time."""
     import numpy as np
 
@@ -161,7 +161,7 @@ def filled(values: Float[Tensor, "n l c"], times: Float[Tensor, " n"]) -> Float[
     return torch.from_numpy(np.nan_to_num(flat)).view_as(values)
 
 
-def standing_height(body: Body) -> tuple[float, Float[Tensor, " s"]]:
+def body_stature(body: Body) -> tuple[float, Float[Tensor, " s"]]:
     """Height of the mean body from sole to crown, and its derivative by the shape coefficients, metres."""
     y = body.template[:, 1]
     top, bottom = int(y.argmax()), int(y.argmin())

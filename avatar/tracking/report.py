@@ -32,7 +32,7 @@ class TrackReport:
     warnings: list[str] = field(default_factory=list)
 
 
-def sentences(
+def fit_warnings(
     state: State,
     confidence: Float[Tensor, "n l"],
     names: tuple[str, ...],

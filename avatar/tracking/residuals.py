@@ -1,7 +1,7 @@
 """The residuals of the fit, each a pure function of few numbers, and how they are lifted over a clip.
 
 A point residual has the signature `(points (k, 3), view (4,), data (c,)) -> (m,)`: points in the camera's frame in
-metres, the view as in `State.view`, and whatever was observed. Every residual is in units of its own standard
+metres, the view as in `State.camera`, and whatever was observed. Every residual is in units of its own standard
 deviation, so that costs of different kinds can be compared.
 """
 
@@ -15,25 +15,27 @@ from torch import Tensor
 from torch.func import jacfwd, vmap
 
 from avatar.geometry import mean_rotation, rotation_to_rotvec, skew
-from avatar.tracking.kinematics import Moving, State
-from avatar.tracking.solver import Features
+from avatar.tracking.kinematics import PointsWithJacobian, State
+from avatar.tracking.solver import LinearizedResidual
 
 PointResidual = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def pixel_of(point: Float[Tensor, "3"], view: Float[Tensor, "4"]) -> Float[Tensor, "2"]:
+def pixel_of(point: Float[Tensor, "3"], camera: Float[Tensor, "4"]) -> Float[Tensor, "2"]:
     """The picture of a point, in pixels from the principal point."""
-    return view[0].exp() * point[:2] / point[2].clamp_min(0.1)
+    return camera[0].exp() * point[:2] / point[2].clamp_min(0.1)
 
 
 def reprojection(
-    points: Float[Tensor, "1 3"], view: Float[Tensor, "4"], data: Float[Tensor, "3"]
+    points: Float[Tensor, "1 3"], camera: Float[Tensor, "4"], data: Float[Tensor, "3"]
 ) -> Float[Tensor, "2"]:
     """Picture of a point against where it was seen. Data: pixel from the principal point, and its deviation."""
-    return (pixel_of(points[0], view) - data[:2]) / data[2]
+    return (pixel_of(points[0], camera) - data[:2]) / data[2]
 
 
-def as_if_level(points: Float[Tensor, "3 3"], view: Float[Tensor, "4"], data: Float[Tensor, "4"]) -> Float[Tensor, "2"]:
+def reprojection_with_pitch_bias(
+    points: Float[Tensor, "3 3"], camera: Float[Tensor, "4"], data: Float[Tensor, "4"]
+) -> Float[Tensor, "2"]:
     """`reprojection` of the first point for a detector that partly takes the camera for level.
 
     It sees the person turned about the middle of the other two points, as a camera that looks neither up nor down
@@ -41,49 +43,53 @@ def as_if_level(points: Float[Tensor, "3 3"], view: Float[Tensor, "4"], data: Fl
     """
     centre = (points[1] + points[2]) / 2
     x, y, z = points[0] - centre
-    overlooked = data[3] * view[1]
-    cosine, sine = overlooked.cos(), overlooked.sin()
+    bias = data[3] * camera[1]
+    cosine, sine = bias.cos(), bias.sin()
     turned = torch.stack([x, cosine * y + sine * z, cosine * z - sine * y])
-    return reprojection((centre + turned)[None], view, data[:3])
+    return reprojection((centre + turned)[None], camera, data[:3])
 
 
-def across_contour(
-    points: Float[Tensor, "1 3"], view: Float[Tensor, "4"], data: Float[Tensor, "5"]
+def point_to_contour(
+    points: Float[Tensor, "1 3"], camera: Float[Tensor, "4"], data: Float[Tensor, "5"]
 ) -> Float[Tensor, "1"]:
     """Distance of a point's picture from the line of a contour. Data: pixel on it, its normal, the deviation."""
-    return (((pixel_of(points[0], view) - data[:2]) * data[2:4]).sum() / data[4])[None]
+    return (((pixel_of(points[0], camera) - data[:2]) * data[2:4]).sum() / data[4])[None]
 
 
 def bone_direction(
-    points: Float[Tensor, "2 3"], view: Float[Tensor, "4"], data: Float[Tensor, "3"]
+    points: Float[Tensor, "2 3"], camera: Float[Tensor, "4"], data: Float[Tensor, "3"]
 ) -> Float[Tensor, "3"]:
     """Direction from the first point to the second, against a unit vector; radians for small errors."""
     bone = points[1] - points[0]
     return bone / bone.norm() - data
 
 
-def height_above_floor(points: Float[Tensor, "1 3"], view: Float[Tensor, "4"]) -> Float[Tensor, ""]:
+def height_above_floor(points: Float[Tensor, "1 3"], camera: Float[Tensor, "4"]) -> Float[Tensor, ""]:
     """Metres above the floor that the view describes."""
-    return points[0] @ up_of(view) + view[3]
+    return points[0] @ up_of(camera) + camera[3]
 
 
-def up_of(view: Float[Tensor, "4"]) -> Float[Tensor, "3"]:
+def up_of(camera: Float[Tensor, "4"]) -> Float[Tensor, "3"]:
     """The world's upward direction in the camera's frame: pitched about x first, then rolled about z."""
-    pitch, roll = view[1], view[2]
+    pitch, roll = camera[1], camera[2]
     zero = torch.zeros_like(pitch)
     up = torch.stack([zero, -pitch.cos(), -pitch.sin()])
     return torch.stack([roll.cos() * up[0] - roll.sin() * up[1], roll.sin() * up[0] + roll.cos() * up[1], up[2]])
 
 
-def on_floor(points: Float[Tensor, "1 3"], view: Float[Tensor, "4"], data: Float[Tensor, "1"]) -> Float[Tensor, "1"]:
+def floor_distance(
+    points: Float[Tensor, "1 3"], camera: Float[Tensor, "4"], data: Float[Tensor, "1"]
+) -> Float[Tensor, "1"]:
     """Height above the floor. Data: the deviation in metres."""
-    return (height_above_floor(points, view) / data[0])[None]
+    return (height_above_floor(points, camera) / data[0])[None]
 
 
-def upright(points: Float[Tensor, "2 3"], view: Float[Tensor, "4"], data: Float[Tensor, "1"]) -> Float[Tensor, "2"]:
+def trunk_upright(
+    points: Float[Tensor, "2 3"], camera: Float[Tensor, "4"], data: Float[Tensor, "1"]
+) -> Float[Tensor, "2"]:
     """How far the line from the first point to the second leans. Data: the deviation in radians."""
     line = points[1] - points[0]
-    up = up_of(view)
+    up = up_of(camera)
     lean = line / line.norm() - up
     # The two components across the upward direction; the third is of second order.
     side = torch.stack([up[1], -up[0], torch.zeros_like(up[0])])
@@ -91,41 +97,41 @@ def upright(points: Float[Tensor, "2 3"], view: Float[Tensor, "4"], data: Float[
     return torch.stack([lean @ side, lean @ torch.linalg.cross(up, side)]) / data[0]
 
 
-def of_points(
-    function: PointResidual, moving: Moving, groups: Tensor, state: State, data: Float[Tensor, "n g c"]
-) -> Features:
+def lift_point_residual(
+    function: PointResidual, points: PointsWithJacobian, groups: Tensor, state: State, data: Float[Tensor, "n g c"]
+) -> LinearizedResidual:
     """Lift a point residual over all instants and groups; `groups` (g, k) indexes the points."""
-    x = moving.x[:, groups]
+    x = points.x[:, groups]
     over_groups = vmap(function, in_dims=(0, None, 0))
-    value = vmap(over_groups, in_dims=(0, None, 0))(x, state.view, data)
+    value = vmap(over_groups, in_dims=(0, None, 0))(x, state.camera, data)
     slope = vmap(jacfwd(function, (0, 1)), in_dims=(0, None, 0))
-    by_points, by_view = vmap(slope, in_dims=(0, None, 0))(x, state.view, data)
-    by_local = torch.einsum("ngmka,ngkad->ngmd", by_points, moving.by_local[:, groups])
-    by_shared = torch.einsum("ngmka,ngkad->ngmd", by_points, moving.by_shared[:, groups])
-    by_shared[..., -len(state.view) :] += by_view
-    return Features(value, {0: by_local}, by_shared)
+    by_points, by_camera = vmap(slope, in_dims=(0, None, 0))(x, state.camera, data)
+    jac_frame = torch.einsum("ngmka,ngkad->ngmd", by_points, points.jac_frame[:, groups])
+    jac_shared = torch.einsum("ngmka,ngkad->ngmd", by_points, points.jac_shared[:, groups])
+    jac_shared[..., -len(state.camera) :] += by_camera
+    return LinearizedResidual(value, {0: jac_frame}, jac_shared)
 
 
-def places(moving: Moving, points: Tensor) -> Features:
+def point_positions(moved: PointsWithJacobian, points: Tensor) -> LinearizedResidual:
     """The places of some points, metres; for stencils in time."""
-    return Features(moving.x[:, points], {0: moving.by_local[:, points]}, moving.by_shared[:, points])
+    return LinearizedResidual(moved.x[:, points], {0: moved.jac_frame[:, points]}, moved.jac_shared[:, points])
 
 
-def local_turns(state: State, joints: Tensor) -> Features:
+def joint_rotvecs(state: State, joints: Tensor) -> LinearizedResidual:
     """Rotation vectors of some joints against their parents."""
     value = rotation_to_rotvec(state.rotations[:, joints])
-    return Features(value, {0: _columns(state, joints, _by_right_turn(value))}, None)
+    return LinearizedResidual(value, {0: _columns(state, joints, _by_right_turn(value))}, None)
 
 
-def from_own_mean(state: State, joints: Tensor) -> Features:
+def pose_constancy(state: State, joints: Tensor) -> LinearizedResidual:
     """Rotation vectors of some joints against their own means over the clip, which count as fixed in each step."""
-    turns = state.rotations[:, joints]
-    mean = mean_rotation(turns, turns.new_ones(1, len(state)))
-    value = rotation_to_rotvec(mean.mT @ turns)
-    return Features(value, {0: _columns(state, joints, _by_right_turn(value))}, None)
+    rotations = state.rotations[:, joints]
+    mean = mean_rotation(rotations, rotations.new_ones(1, len(state)))
+    value = rotation_to_rotvec(mean.mT @ rotations)
+    return LinearizedResidual(value, {0: _columns(state, joints, _by_right_turn(value))}, None)
 
 
-def turning(state: State, joints: Tensor) -> Features:
+def angular_velocity(state: State, joints: Tensor) -> LinearizedResidual:
     """Rotation vectors from each instant to the next in the joint's own frame, radians."""
     now, then = state.rotations[:-1, joints], state.rotations[1:, joints]
     relative = now.mT @ then
@@ -133,15 +139,15 @@ def turning(state: State, joints: Tensor) -> Features:
     by_then = _by_right_turn(value)
     by_now = -by_then @ relative.mT
     local = {0: _columns(state, joints, by_now), 1: _columns(state, joints, by_then)}
-    return Features(value, local, None)
+    return LinearizedResidual(value, local, None)
 
 
-def shared_values(state: State, value: Float[Tensor, " m"], columns: slice) -> Features:
+def shared_unknowns(state: State, value: Float[Tensor, " m"], columns: slice) -> LinearizedResidual:
     """Shared unknowns themselves, as one group of one instant; for priors."""
     slope = torch.zeros(1, len(value), 1, state.shared_size, dtype=value.dtype)
     index = torch.arange(state.shared_size)[columns]
     slope[0, torch.arange(len(value)), 0, index] = 1
-    return Features(value[None, :, None], {}, slope)
+    return LinearizedResidual(value[None, :, None], {}, slope)
 
 
 def _by_right_turn(v: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
@@ -155,7 +161,7 @@ def _by_right_turn(v: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
 
 def _columns(state: State, joints: Tensor, blocks: Float[Tensor, "t g 3 3"]) -> Float[Tensor, "t g 3 d"]:
     """Place each joint's 3x3 derivative in its own columns of the instant's unknowns."""
-    wide = blocks.new_zeros(*blocks.shape[:3], state.local_size)
+    wide = blocks.new_zeros(*blocks.shape[:3], state.frame_size)
     for group, joint in enumerate(joints.tolist()):
         wide[:, group, :, 3 + 3 * joint : 6 + 3 * joint] = blocks[:, group]
     return wide

@@ -33,7 +33,7 @@ BARE = ("face", "hands")
 
 
 @dataclass(frozen=True)
-class Outline:
+class SilhouetteMatches:
     """Pairs of surface points and places on the found outline.
 
     Attributes:
@@ -47,7 +47,7 @@ class Outline:
     weight: Float[Tensor, "n m"]
 
 
-class Outliner:
+class SilhouetteMatcher:
     """Holds the found outlines of a clip and pairs a fitted body with them."""
 
     def __init__(self, body: Body, masks: Masks, width: int, height: int, person_height: float) -> None:
@@ -66,14 +66,14 @@ class Outliner:
         self.bare = np.isin(body.parts.numpy(), [PARTS.index(name) for name in BARE])
         self.legs = body.parts.numpy() == PARTS.index("legs")
 
-    def pair(self, state: State, legs: float = LOOSE) -> Outline:
+    def match(self, state: State, legs: float = LOOSE) -> SilhouetteMatches:
         """Pair the fitted body's outline with the found one at every instant.
 
         Args:
             legs: weight of the legs' points that lie inside the mask.
         """
         inside = np.where(self.bare, 1.0, np.where(self.legs, legs, LOOSE))
-        focal = float(state.view[0].exp())
+        focal = float(state.camera[0].exp())
         vertices = np.zeros((len(state), SAMPLES), np.int64)
         data = np.zeros((len(state), SAMPLES, 4))
         weight = np.zeros((len(state), SAMPLES))
@@ -85,7 +85,7 @@ class Outliner:
         for index, (chosen, place, trust) in enumerate(pairs):
             count = len(chosen)
             vertices[index, :count], data[index, :count], weight[index, :count] = chosen, place, trust
-        return Outline(torch.from_numpy(vertices), torch.from_numpy(data), torch.from_numpy(weight))
+        return SilhouetteMatches(torch.from_numpy(vertices), torch.from_numpy(data), torch.from_numpy(weight))
 
     def _pair_one(
         self, pixels: Float[np.ndarray, "v 2"], found: Float[np.ndarray, "p 4"], inside: Float[np.ndarray, " v"]

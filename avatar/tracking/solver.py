@@ -1,8 +1,8 @@
-"""Levenberg-Marquardt on a whole clip: unknowns of each instant, coupled to few neighbours, and shared ones.
+"""Levenberg-Marquardt over a whole clip: unknowns per instant, coupled to few neighbours, and shared ones.
 
 The normal matrix is banded in time with an arrow of shared unknowns (Triggs et al., "Bundle Adjustment: A Modern
-Synthesis", 2000, section 6): the banded part is factored block by block, the shared part by its Schur complement,
-so the time grows with the length of the clip and not with its cube.
+Synthesis", 2000, section 6): the band is factored block by block, the shared part by its Schur complement, so the
+time grows with the length of the clip and not with its cube.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -17,25 +19,25 @@ from torch import Tensor
 
 from avatar.tracking.kinematics import State
 
-REACH = 2  # how many instants ahead a residual may look
+REACH = 2  # number of instants ahead that a residual may depend on
 
 
 @dataclass(frozen=True)
-class Features:
-    """Quantities of the clip with their derivatives, g groups of m numbers an instant.
+class LinearizedResidual:
+    """Residuals with their derivatives: at each of t instants g groups of m numbers.
 
     Attributes:
-        value: the quantities.
-        by_local: derivative by the step of the instant that lies so many instants ahead.
-        by_shared: derivative by the shared step; None for zero.
+        value: the residuals.
+        jac_frame: derivative by the step of an instant, for each number of instants that this one lies ahead.
+        jac_shared: derivative by the shared step; None for zero.
     """
 
     value: Float[Tensor, "t g m"]
-    by_local: dict[int, Float[Tensor, "t g m d"]]
-    by_shared: Float[Tensor, "t g m k"] | None
+    jac_frame: dict[int, Float[Tensor, "t g m d"]]
+    jac_shared: Float[Tensor, "t g m k"] | None
 
-    def stencil(self, coefficients: Float[Tensor, "t2 c"]) -> Features:
-        """The linear combination sum_c coefficients[t, c] * feature[t + c]."""
+    def stencil(self, coefficients: Float[Tensor, "t2 c"]) -> LinearizedResidual:
+        """The linear combination sum_c coefficients[t, c] * residual[t + c]."""
         rows, reach = coefficients.shape
         value = self.value.new_zeros(rows, *self.value.shape[1:])
         shared = None
@@ -43,71 +45,71 @@ class Features:
         for ahead in range(reach):
             factor = coefficients[:, ahead, None, None]
             value = value + factor * self.value[ahead : ahead + rows]
-            if self.by_shared is not None:
-                part = factor[..., None] * self.by_shared[ahead : ahead + rows]
+            if self.jac_shared is not None:
+                part = factor[..., None] * self.jac_shared[ahead : ahead + rows]
                 shared = part if shared is None else shared + part
-            for shift, slope in self.by_local.items():
+            for shift, slope in self.jac_frame.items():
                 part = factor[..., None] * slope[ahead : ahead + rows]
                 local[ahead + shift] = local[ahead + shift] + part if ahead + shift in local else part
-        return Features(value, local, shared)
+        return LinearizedResidual(value, local, shared)
 
-    def times(self, factor: float) -> Features:
-        """The features in other units."""
-        local = {shift: slope * factor for shift, slope in self.by_local.items()}
-        shared = None if self.by_shared is None else self.by_shared * factor
-        return Features(self.value * factor, local, shared)
+    def scaled(self, factor: float) -> LinearizedResidual:
+        """The residuals in other units."""
+        local = {shift: slope * factor for shift, slope in self.jac_frame.items()}
+        shared = None if self.jac_shared is None else self.jac_shared * factor
+        return LinearizedResidual(self.value * factor, local, shared)
 
 
 @dataclass(frozen=True)
 class Term:
-    """Weighted residuals: their cost is half the sum of `weight * rho(|residual of a group|^2)`.
+    """Weighted robust residuals: the cost is half the sum of `weight * rho(|residual of a group|^2)`.
 
     Attributes:
         name: for the report.
-        features: the residuals in units of their standard deviation.
-        weight: trust in each group.
-        knee: Geman-McClure's scale in standard deviations, beyond which a residual loses its pull; inf: none.
+        residual: in units of its standard deviation.
+        weight: confidence in each group.
+        robust_scale: Geman-McClure's scale in standard deviations, beyond which a residual loses its pull; inf: none.
     """
 
     name: str
-    features: Features
+    residual: LinearizedResidual
     weight: Float[Tensor, "t g"]
-    knee: float = math.inf
+    robust_scale: float = math.inf
 
     def robust(self) -> tuple[Float[Tensor, ""], Float[Tensor, "t g"]]:
         """The cost, and the weight of each group in the normal equations (Geman and McClure 1987)."""
-        square = self.features.value.square().sum(-1)
-        if math.isinf(self.knee):
+        square = self.residual.value.square().sum(-1)
+        if math.isinf(self.robust_scale):
             return 0.5 * (self.weight * square).sum(), self.weight
-        share = 1 / (1 + square / self.knee**2)
+        share = 1 / (1 + square / self.robust_scale**2)
         return 0.5 * (self.weight * share * square).sum(), self.weight * share**2
 
 
-class Normal:
-    """The normal equations: blocks of the band, the arrow, the shared corner and the two gradients."""
+class NormalEquations:
+    """Blocks of the band, the arrow, the shared corner, and the two gradients."""
 
     def __init__(self, instants: int, local: int, shared: int) -> None:
         kind = torch.float64
         self.band = [torch.zeros(max(instants - k, 0), local, local, dtype=kind) for k in range(REACH + 1)]
         self.arrow = torch.zeros(instants, local, shared, dtype=kind)
         self.corner = torch.zeros(shared, shared, dtype=kind)
-        self.local_gradient = torch.zeros(instants, local, dtype=kind)
+        self.frame_gradient = torch.zeros(instants, local, dtype=kind)
         self.shared_gradient = torch.zeros(shared, dtype=kind)
 
     def add(self, term: Term, weight: Float[Tensor, "t g"]) -> None:
         """Add the Gauss-Newton part of one term."""
         root = weight.sqrt()[..., None]
-        residual = (root * term.features.value).flatten(1)
+        residual = (root * term.residual.value).flatten(1)
         shared = None
-        if term.features.by_shared is not None:
-            shared = (root[..., None] * term.features.by_shared).flatten(1, 2)
+        if term.residual.jac_shared is not None:
+            shared = (root[..., None] * term.residual.jac_shared).flatten(1, 2)
             flat = shared.flatten(0, 1)
             self.corner += flat.T @ flat
             self.shared_gradient += flat.T @ residual.flatten()
-        local = {k: (root[..., None] * J).flatten(1, 2) for k, J in term.features.by_local.items()}
+        local = {k: (root[..., None] * J).flatten(1, 2) for k, J in term.residual.jac_frame.items()}
         rows = len(residual)
         for a, left in local.items():
-            self.local_gradient[a : a + rows] += (left.mT @ residual[..., None]).squeeze(-1)
+            self.frame_gradient[a : a + rows] += (left.mT @ residual[..., None]).squeeze(-1)
             if shared is not None:
                 self.arrow[a : a + rows] += left.mT @ shared
             for b, right in local.items():
@@ -116,9 +118,9 @@ class Normal:
                     self.band[b - a][a : a + rows] += left.mT @ right
 
     def step(self, damping: float) -> tuple[Float[Tensor, "n d"], Float[Tensor, " k"]]:
-        """The damped Newton step (Levenberg's and Marquardt's damping, both)."""
+        """The steps per instant and of the shared unknowns, with Levenberg's and Marquardt's damping together."""
         k = len(self.shared_gradient)
-        right = torch.cat([self.local_gradient[..., None], self.arrow], -1)
+        right = torch.cat([self.frame_gradient[..., None], self.arrow], -1)
         solved = self._solve_band(damping, right)
         own, through = solved[..., 0], solved[..., 1:]
         corner = self.corner + torch.diag(damping * self.corner.diagonal() + 1e-9 + damping * 1e-3)
@@ -173,37 +175,64 @@ def _block_tridiagonal(
     return torch.stack(solution[::-1])
 
 
-def minimise(
-    state: State, terms_of: Callable[[State], Sequence[Term]], steps: int, tolerance: float = 1e-4
-) -> tuple[State, dict[str, float]]:
-    """Lower the sum of the terms' costs by at most `steps` damped Newton steps.
+@runtime_checkable
+class Linearization(Protocol):
+    """A least-squares problem linearized at one state."""
 
-    Stops early when a step wins less than the part `tolerance` of the cost. Returns the best state and the cost
-    of each term there.
+    @property
+    def cost(self) -> float:
+        """Half the weighted sum of squares at the state."""
+        ...
+
+    def step(self, damping: float) -> State:
+        """The state after one damped Newton step."""
+        ...
+
+
+AnyLinearization = TypeVar("AnyLinearization", bound=Linearization)
+
+
+class ClipLinearization:
+    """The terms of a whole clip at one state; the normal equations are built for the first step."""
+
+    def __init__(self, terms_of: Callable[[State], Sequence[Term]], state: State) -> None:
+        self._terms, self._state = terms_of(state), state
+        self._robust = [term.robust() for term in self._terms]
+        self.cost = float(sum(cost for cost, _ in self._robust))
+
+    @cached_property
+    def _normal(self) -> NormalEquations:
+        normal = NormalEquations(len(self._state), self._state.frame_size, self._state.shared_size)
+        for term, (_, weight) in zip(self._terms, self._robust, strict=True):
+            normal.add(term, weight)
+        return normal
+
+    def step(self, damping: float) -> State:
+        """See `Linearization`."""
+        return self._state.moved(*self._normal.step(damping))
+
+
+def levenberg_marquardt(
+    state: State, linearize: Callable[[State], AnyLinearization], steps: int, tolerance: float = 1e-4
+) -> tuple[State, AnyLinearization]:
+    """Lower the cost by at most `steps` damped Newton steps (Levenberg 1944, Marquardt 1963).
+
+    Stops early when an accepted step lowers the cost by less than the fraction `tolerance` of it.
+
+    Returns:
+        The best state, and the problem linearized there.
     """
     damping = 1e-3
-    terms = terms_of(state)
-    costs = [term.robust() for term in terms]
-    total = float(sum(cost for cost, _ in costs))
-    taken = 0
-    while taken < steps:
-        normal = Normal(len(state), state.local_size, state.shared_size)
-        for term, (_, weight) in zip(terms, costs, strict=True):
-            normal.add(term, weight)
-        while True:
-            taken += 1
-            candidate = state.moved(*normal.step(damping))
-            new_terms = terms_of(candidate)
-            new_costs = [term.robust() for term in new_terms]
-            new_total = float(sum(cost for cost, _ in new_costs))
-            if new_total < total or taken >= steps:
-                break
+    current = linearize(state)
+    for _ in range(steps):
+        candidate = current.step(damping)
+        attempt = linearize(candidate)
+        if not attempt.cost < current.cost:
             damping = min(damping * 10, 1e6)
-        if not new_total < total:
-            break
-        won = (total - new_total) / total
-        state, terms, costs, total = candidate, new_terms, new_costs, new_total
+            continue
+        gain = (current.cost - attempt.cost) / current.cost
+        state, current = candidate, attempt
         damping = max(damping / 5, 1e-6)
-        if won < tolerance:
+        if gain < tolerance:
             break
-    return state, {term.name: float(cost) for term, (cost, _) in zip(terms, costs, strict=True)}
+    return state, current

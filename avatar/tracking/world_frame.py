@@ -18,12 +18,12 @@ def to_world_frame(state: State) -> tuple[BodyPose, Float[Tensor, "4 4"]]:
     The world's Y points up from the floor at y = 0, its Z towards the camera, so that a person who faces the camera
     faces +Z; the person starts above the origin.
     """
-    up = up_of(state.view)
+    up = up_of(state.camera)
     right = torch.linalg.cross(up, up.new_tensor([0.0, 0.0, -1.0]))
     right = right / right.norm()
     R_camera_world = torch.stack([right, up, torch.linalg.cross(right, up)], dim=1)
     ground = R_camera_world.T @ state.position[0]
-    shift = torch.stack([-ground[0], state.view[3], -ground[2]])
+    shift = torch.stack([-ground[0], state.camera[3], -ground[2]])
     T_camera_world = invert_rigid(rigid(R_camera_world.T, shift))
     rotations = state.rotations.clone()
     rotations[:, 0] = R_camera_world.T @ rotations[:, 0]

@@ -1,4 +1,4 @@
-"""How an avatar is trained: every number in one place."""
+"""The configuration of training: every number in one place."""
 
 from __future__ import annotations
 
@@ -8,68 +8,91 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class LossWeights:
-    """What each term counts beside the absolute colour error, which counts 1."""
+    """Weights of the loss terms, relative to the absolute colour error (weight 1)."""
 
     ssim: float = 0.2
+    """Structural dissimilarity, 1 - SSIM, of the rendered image."""
     mask: float = 0.3
-    stiffness: float = 0.005
-    oversize: float = 0.1
-    thickness: float = 0.02
-    roughness: float = 0.05
+    """Absolute difference between the rendered coverage and the person mask."""
+    offset_l2: float = 0.005
+    """Squared offset of each Gaussian from the body surface, in units of `offset_sigma`."""
+    scale_limit: float = 0.1
+    """Log scale by which a Gaussian exceeds `max_scale`."""
+    flatness: float = 0.02
+    """Log scale by which a Gaussian is thicker than half its middle axis."""
+    offset_smoothness: float = 0.05
+    """Squared difference of each offset from the mean of its neighbours', in units of `offset_sigma`."""
     light: float = 0.05
+    """Squared deviation of the light from the usual light from above."""
     deform: float = 0.02
+    """Squared learned pose-dependent offset, in units of `offset_sigma`."""
     pose_acceleration: float = 5.0
+    """Squared second difference over time of the pose corrections."""
     pose_size: float = 0.5
+    """Squared rotation of the pose corrections, radians."""
     views: float = 0.005
+    """Squared correction of generated views' cameras and exposures, in their usual deviations."""
 
 
 @dataclass(frozen=True)
 class LearningRates:
-    """Step sizes of Adam at the start; all decay to a tenth over the run."""
+    """Initial step sizes of Adam; all decay to a tenth over the run."""
 
     offset: float = 2e-4
+    """Offsets of the Gaussians from the body surface, metres per step."""
     log_scales: float = 1e-2
+    """Logarithms of the Gaussians' scales."""
     quats: float = 4e-3
+    """Orientations of the Gaussians, as quaternions."""
     logit_opacities: float = 3e-2
+    """Logits of the opacities."""
     raw_colors: float = 2e-2
+    """Logits of the colours."""
     light: float = 1e-2
+    """Coefficients of the light."""
     deform: float = 2e-3
-    turns: float = 1.5e-3
-    shifts: float = 1e-3
+    """Weights of the pose-dependent MLP."""
+    delta_rotvec: float = 1.5e-3
+    """Corrections of the joint rotations, radians per step."""
+    delta_translation: float = 1e-3
+    """Corrections of the root position, metres per step."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How an avatar is trained.
-
-    Attributes:
-        steps: pictures shown in all.
-        gaussians: Gaussians at the start; max_gaussians: most there may be after densification.
-        long_side: longer pictures are scaled down to this, pixels.
-        coarse: share of the steps at half resolution.
-        hold_out: every so many-th frame is left out of training and measured; 0 trains on all.
-        deform: the pose-driven MLP, or none; deform_start: share of the steps after which it learns.
-        refine_poses: correct the tracked poses by the pictures; refine_start: share of the steps before that.
-        light: learn the room's light apart from the colours.
-        reach: offsets from the body's surface that are cheap, metres.
-        renew_unseen: sow anew, near the end of training, what no picture showed, and close the holes there.
-        largest: splats wider than this are punished, metres.
-    """
+    """How an avatar is trained. Shares are fractions of all steps, in [0, 1]."""
 
     steps: int = 3600
+    """Number of training steps; each renders one image."""
     gaussians: int = 12000
+    """Number of Gaussians at the start."""
     max_gaussians: int = 20000
+    """Maximum number of Gaussians after densification."""
     long_side: int = 960
+    """Longer side of the training images in pixels; larger images are scaled down."""
     coarse: float = 0.6
+    """Share of the steps at half resolution."""
     hold_out: int = 8
+    """Every n-th frame is held out of training and measured; 0 trains on all frames."""
     deform: Literal["mlp", "none"] = "mlp"
+    """Learn pose-dependent offsets with an MLP, or not at all."""
     deform_start: float = 0.5
+    """Share of the steps after which the pose-dependent MLP is trained."""
     refine_poses: bool = True
+    """Correct the tracked poses during training."""
     refine_start: float = 0.03
+    """Share of the steps after which the poses are corrected."""
     light: bool = True
-    reach: float = 0.01
-    largest: float = 0.03
-    renew_unseen: bool = True
+    """Learn the light of the room apart from the colours."""
+    offset_sigma: float = 0.01
+    """Distance from the body surface, metres, at which an offset starts to be expensive."""
+    max_scale: float = 0.03
+    """Standard deviation of a Gaussian, metres, above which its size is penalised."""
+    resample_unobserved: bool = True
+    """Near the end of training, resample regions that no frame shows and close their holes."""
     seed: int = 0
+    """Seed of all random numbers; the same seed gives the same avatar on the same machine."""
     weights: LossWeights = field(default_factory=LossWeights)
+    """Weights of the loss terms."""
     rates: LearningRates = field(default_factory=LearningRates)
+    """Initial learning rates."""

@@ -1,4 +1,4 @@
-"""More Gaussians where the pictures ask for them, fewer where nothing is seen; the optimiser's surgery, once."""
+"""More Gaussians where the images pull at them, fewer where they are transparent; the optimiser kept in step."""
 
 from __future__ import annotations
 
@@ -9,10 +9,27 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from avatar.geometry import rotation_from_quat
+from avatar.model.avatar import Avatar
 from avatar.model.gaussians import PARAMETERS, TriangleFrames, TriangleGaussians
 
 # Two children of half the mass each along the longest axis (Kerbl et al. 2023, section 5.2, divides by 1.6).
 CHILD_SCALE = 1 / 1.6
+GROWTH = 0.15  # share of the Gaussians that one densification may split
+MIN_OPACITY = 0.02  # fainter Gaussians are removed
+
+
+def densify(avatar: Avatar, optimizer: torch.optim.Adam, gradients: Float[Tensor, " n"], cap: int) -> None:
+    """Split the Gaussians with the largest gradients, remove faint ones, and rebind all to their nearest triangles.
+
+    Args:
+        gradients: summed gradient norm by each Gaussian's centre; cap: maximum number of Gaussians.
+    """
+    gaussians = avatar.gaussians
+    keep, split = select_for_densification(gaussians.opacities.detach(), gradients, cap, GROWTH, MIN_OPACITY)
+    quats = torch.nn.functional.normalize(gaussians.quats.detach(), dim=-1)
+    split_gaussians(gaussians, optimizer, keep, split, quats)
+    rebind_to_nearest_face(gaussians, avatar.frames)
+    avatar.refresh()
 
 
 def select_for_densification(
@@ -20,15 +37,15 @@ def select_for_densification(
     error: Float[Tensor, " n"],
     cap: int,
     growth: float,
-    faintest: float,
+    min_opacity: float,
 ) -> tuple[Int[Tensor, " kept"], Int[Tensor, " split"]]:
-    """Which Gaussians to keep as they are and which to split.
+    """Indices of the Gaussians to keep as they are, and of those to split.
 
     Args:
-        error: how strongly the pictures pulled at each Gaussian.
-        cap: most Gaussians there may be; growth: share that may be split; faintest: least opacity to be kept.
+        error: how strongly the images pulled at each Gaussian.
+        cap: maximum number of Gaussians; growth: share that may be split; min_opacity: fainter ones are dropped.
     """
-    alive = opacities > faintest
+    alive = opacities > min_opacity
     room = max(cap - int(alive.sum()), 0)
     count = min(int(growth * len(error)), room)
     ranked = torch.where(alive, error, torch.full_like(error, -1.0)).argsort(descending=True, stable=True)
@@ -67,20 +84,20 @@ def replace_gaussians(
     optimizer: torch.optim.Adam,
     keep: Int[Tensor, " kept"],
     fresh: TriangleGaussians,
-    taken: Int[Tensor, " taken"],
+    rows: Int[Tensor, " rows"],
 ) -> None:
-    """Keep the rows `keep`, and append the rows `taken` of `fresh`."""
+    """Keep the rows `keep`, and append the rows `rows` of `fresh`."""
     old = len(keep)
-    _select_rows(gaussians, optimizer, torch.cat([keep, keep.new_zeros(len(taken))]), new=slice(old, None))
+    _select_rows(gaussians, optimizer, torch.cat([keep, keep.new_zeros(len(rows))]), new=slice(old, None))
     for name in ("face", "bary", "observed", *PARAMETERS):
-        getattr(gaussians, name)[old:] = getattr(fresh, name)[taken]
+        getattr(gaussians, name)[old:] = getattr(fresh, name)[rows]
 
 
 @torch.no_grad()
 def rebind_to_nearest_face(gaussians: TriangleGaussians, frames: TriangleFrames, candidates: int = 8) -> None:
-    """Hand each Gaussian to the triangle nearest to it, so that its offset is the distance from the surface again.
+    """Bind each Gaussian to the triangle nearest to it, so that its offset is its distance from the surface again.
 
-    Its place, orientation and shape in the rest frame stay as they are.
+    Its position, orientation and shape in the rest frame do not change.
     """
     from scipy.spatial import cKDTree
 
@@ -88,10 +105,10 @@ def rebind_to_nearest_face(gaussians: TriangleGaussians, frames: TriangleFrames,
 
     means = gaussians.means(frames)
     tree = cKDTree(frames.vertices.mean(1).cpu().numpy())
-    near = torch.from_numpy(tree.query(means.cpu().numpy(), k=candidates)[1]).to(means.device)
-    bary, distance = barycentric_of_nearest(frames.vertices[near], means[:, None].expand(-1, candidates, -1))
+    nearby = torch.from_numpy(tree.query(means.cpu().numpy(), k=candidates)[1]).to(means.device)
+    bary, distance = barycentric_of_nearest(frames.vertices[nearby], means[:, None].expand(-1, candidates, -1))
     best = distance.argmin(1, keepdim=True)
-    face = near.gather(1, best).squeeze(1)
+    face = nearby.gather(1, best).squeeze(1)
     conjugate = means.new_tensor([1.0, -1, -1, -1])
     old_quats = gaussians.orientations(gaussians.frame_quats(frames))
     gaussians.face = face
@@ -106,8 +123,8 @@ def barycentric_of_nearest(
 ) -> tuple[Float[Tensor, "*b 3"], Float[Tensor, "*b"]]:
     """Barycentric coordinates of a point of each triangle close to `points`, and its distance in metres.
 
-    The projection onto the plane, with negative coordinates cut off: exact inside the triangle, and near enough to
-    choose between neighbours outside of it.
+    Projection onto the plane, with negative coordinates clamped: exact inside the triangle, and accurate enough to
+    choose between neighbours outside it.
     """
     a, b, c = triangles.unbind(-2)
     u, v, w = b - a, c - a, points - a

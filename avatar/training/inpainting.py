@@ -1,4 +1,4 @@
-"""Colours for what no picture showed: from its surroundings, its mirror place, and the front of the same part."""
+"""Inpaints the colours of unobserved Gaussians: from neighbours, the mirrored side, and the front of the same part."""
 
 from __future__ import annotations
 
@@ -9,46 +9,47 @@ from torch import Tensor
 from avatar.body.parts import PARTS
 from avatar.model.avatar import Avatar, part_of_gaussians
 
-# Below this `observed` score a Gaussian's colour is a guess and is replaced.
-SEEN = 0.5
-NEAR = 0.02  # m over which a seen neighbour, or a seen mirror place, loses trust
-MIRROR_TRUST, COPY_TRUST = 0.5, 0.1  # against a seen neighbour's 1, at distance zero
-BROAD = 48  # Gaussians averaged where front is copied to back: a pattern would not go on behind, its colour does
-SMOOTHING = 8  # passes over the surface
-CROWN = 0.3  # upper share of the head that shows what grows on the back of it
+OBSERVED = 0.5  # `observed` below which a Gaussian's colour is replaced
+TRUST_DISTANCE = 0.02  # m over which an observed neighbour, or a mirrored one, loses trust
+MIRROR_TRUST, COPY_TRUST = 0.5, 0.1  # relative to 1 for an observed neighbour, at distance zero
+COPY_NEIGHBORS = 48  # Gaussians averaged when copying front to back: the mean colour carries over, a pattern does not
+SMOOTHING_PASSES = 8
+CROWN = 0.3  # upper share of the head, whose hair continues on the back of it
 HEAD, FACE = PARTS.index("head"), PARTS.index("face")
-FLAT = [PARTS.index(name) for name in ("torso", "arms", "hands", "legs")]
+FLAT_PARTS = [PARTS.index(name) for name in ("torso", "arms", "hands", "legs")]
 
 
 @torch.no_grad()
 def inpaint_unobserved(avatar: Avatar) -> None:
-    """Give Gaussians that were hardly observed the colours that they most likely have.
+    """Give Gaussians that were hardly observed the colours they most likely have.
 
-    The nearest seen ones count most, then the mirror place of the same part (the body at rest is symmetric about
-    x = 0), then the broad colour of the same part seen from the front or the back; far from all seen ones only the
-    last is left. The back of a head takes hair and not the face. At last the guesses are smoothed over the surface.
+    The nearest observed ones count most, then the mirrored place of the same part (the body at rest is symmetric about
+    x = 0), then the broad colour of the same part on its other side; far from all observed ones only the last remains.
+    The back of a head takes hair and not the face. Finally, the colours are smoothed over the surface.
     """
-    seen = (avatar.observed >= SEEN).cpu()
-    if seen.all() or not seen.any():
+    observed = (avatar.observed >= OBSERVED).cpu()
+    if observed.all() or not observed.any():
         return
     means, colors = avatar.rest_means().cpu(), avatar.gaussians.colors.cpu()
     parts = part_of_gaussians(avatar).cpu()
     broad = _broad_sources(means, parts)
-    guess = colors.clone()
-    for part in parts[~seen].unique().tolist():
-        unknown = ~seen & (parts == part)
-        known = seen & (parts == part)
-        known = known if known.any() else seen
-        source = known & broad if (known & broad).any() else known
-        guess[unknown] = _guessed(means, colors, (seen, known, source), means[unknown], flat=part in FLAT)
+    inpainted = colors.clone()
+    for part in parts[~observed].unique().tolist():
+        missing = ~observed & (parts == part)
+        same = observed & (parts == part)
+        same = same if same.any() else observed
+        source = same & broad if (same & broad).any() else same
+        flat = part in FLAT_PARTS
+        inpainted[missing] = _inpainted(means, colors, (observed, same, source), means[missing], flat)
     neighbors = avatar.neighbors.cpu()
-    for _ in range(SMOOTHING):
-        guess = torch.where(seen[:, None], guess, (guess + guess[neighbors].mean(1)) / 2)
-    avatar.gaussians.raw_colors[~seen] = torch.logit(guess[~seen].clamp(0.01, 0.99)).to(avatar.device)
+    for _ in range(SMOOTHING_PASSES):
+        smoothed = (inpainted + inpainted[neighbors].mean(1)) / 2
+        inpainted = torch.where(observed[:, None], inpainted, smoothed)
+    avatar.gaussians.raw_colors[~observed] = torch.logit(inpainted[~observed].clamp(0.01, 0.99)).to(avatar.device)
 
 
 def _broad_sources(means: Float[Tensor, "n 3"], parts: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
-    """Which Gaussians lend their broad colour: of the head only the crown, whose hair goes on behind."""
+    """Which Gaussians may be copied to the other side: of the head only the crown, whose hair continues behind."""
     height = means[:, 1]
     head = parts == HEAD
     if not head.any():
@@ -57,40 +58,40 @@ def _broad_sources(means: Float[Tensor, "n 3"], parts: Int[Tensor, " n"]) -> Boo
     return ~head | (height > high - CROWN * (high - low))
 
 
-def _guessed(
+def _inpainted(
     means: Float[Tensor, "n 3"],
     colors: Float[Tensor, "n 3"],
     sources: tuple[Bool[Tensor, " n"], Bool[Tensor, " n"], Bool[Tensor, " n"]],
-    places: Float[Tensor, "m 3"],
+    points: Float[Tensor, "m 3"],
     flat: bool,
 ) -> Float[Tensor, "m 3"]:
-    """Colours for `places` of one part.
+    """Colours for `points` of one part.
 
     Args:
-        sources: all that were seen, those of this part, and those of them whose broad colour is copied.
+        sources: all observed Gaussians, those of this part, and those whose colour may be copied to the other side.
         flat: front and back of the part lie behind each other.
     """
-    seen, known, source = sources
-    mirrored = places * torch.tensor([-1.0, 1.0, 1.0])
-    near, near_distance = _blend(means[seen], colors[seen], places, 4)
-    mirror, mirror_distance = _blend(means[known], colors[known], mirrored, 4)
-    # From front to back only x and y matter; seen along z the two sides of a part lie upon each other.
+    observed, same, source = sources
+    mirrored = points * torch.tensor([-1.0, 1.0, 1.0])
+    near, near_distance = _blend(means[observed], colors[observed], points, 4)
+    mirror, mirror_distance = _blend(means[same], colors[same], mirrored, 4)
+    # From front to back only x and y matter: along z the two sides of a flat part coincide.
     metric = torch.tensor([1.0, 1.0, 0.1 if flat else 1.0])
-    broad, _distance = _blend(means[source] * metric, colors[source], places * metric, BROAD)
-    near_trust = torch.exp(-near_distance / NEAR)
-    mirror_trust = MIRROR_TRUST * torch.exp(-mirror_distance / NEAR)
+    broad, _distance = _blend(means[source] * metric, colors[source], points * metric, COPY_NEIGHBORS)
+    near_trust = torch.exp(-near_distance / TRUST_DISTANCE)
+    mirror_trust = MIRROR_TRUST * torch.exp(-mirror_distance / TRUST_DISTANCE)
     total = near_trust + mirror_trust + COPY_TRUST
     return (near_trust * near + mirror_trust * mirror + COPY_TRUST * broad) / total
 
 
 def _blend(
-    means: Float[Tensor, "k 3"], colors: Float[Tensor, "k 3"], places: Float[Tensor, "m 3"], count: int
+    means: Float[Tensor, "k 3"], colors: Float[Tensor, "k 3"], points: Float[Tensor, "m 3"], count: int
 ) -> tuple[Float[Tensor, "m 3"], Float[Tensor, "m 1"]]:
-    """Mean colour of the `count` nearest, nearer ones counting more, and the distance of the nearest."""
+    """Mean colour of the `count` nearest Gaussians, nearer ones weighted more, and the distance of the nearest."""
     from scipy.spatial import cKDTree
 
     count = min(count, len(means))
-    distance, index = cKDTree(means.numpy()).query(places.numpy(), k=range(1, count + 1))
+    distance, index = cKDTree(means.numpy()).query(points.numpy(), k=range(1, count + 1))
     apart = torch.from_numpy(distance).float()
     weights = 1 / (apart + apart.mean(1, keepdim=True) / 4 + 1e-4)
     weights = weights / weights.sum(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""The terms of training, each pure and unreduced over what it is about; `train` weighs them in one place."""
+"""The terms of the training loss, unweighted; `avatar.training.trainer` weights and adds them in one place."""
 
 from __future__ import annotations
 
@@ -9,26 +9,44 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from avatar.kernels.dispatch import compiled_by
 from avatar.model.gaussians import TriangleGaussians
+from avatar.training.config import TrainConfig
 from avatar.types import RenderOutput
 
 
 @dataclass(frozen=True)
 class PhotometricLoss:
-    """A rendered picture beside the true one, both on one background.
+    """A rendered image compared with the real one, both on one background.
 
     Attributes:
-        difference: absolute, of the colours, times the trust in each pixel; mean over pixels and channels.
-        coverage: absolute difference of the rendered coverage and the person's mask, mean over pixels.
-        shown, truth: the two pictures on the background.
+        l1: absolute colour error times the trust in each pixel, mean over pixels and channels.
+        mask: absolute error of the rendered coverage against the person mask, mean over pixels.
+        rendered, target: the two images on the background.
     """
 
-    difference: Float[Tensor, ""]
-    coverage: Float[Tensor, ""]
-    shown: Float[Tensor, "h w 3"]
-    truth: Float[Tensor, "h w 3"]
+    l1: Float[Tensor, ""]
+    mask: Float[Tensor, ""]
+    rendered: Float[Tensor, "h w 3"]
+    target: Float[Tensor, "h w 3"]
 
 
+def _photometric_loss_compiled(
+    out: RenderOutput,
+    image: Float[Tensor, "h w 3"],
+    mask: Float[Tensor, "h w"],
+    background: Float[Tensor, " 3"],
+    trust: Float[Tensor, "h w"] | None = None,
+) -> PhotometricLoss:
+    from avatar.kernels.losses import Photometric
+
+    weights = mask.new_zeros(0) if trust is None else trust
+    return PhotometricLoss(
+        *Photometric.apply(out.rgb.squeeze(0), out.alpha.squeeze(0), image, mask, background, weights)
+    )
+
+
+@compiled_by(_photometric_loss_compiled)
 def photometric_loss(
     out: RenderOutput,
     image: Float[Tensor, "h w 3"],
@@ -36,57 +54,40 @@ def photometric_loss(
     background: Float[Tensor, " 3"],
     trust: Float[Tensor, "h w"] | None = None,
 ) -> PhotometricLoss:
-    """Compare the picture of one camera with the true one; differentiable in the rendered picture.
-
-    On the CPU in float32 it runs in compiled code; elsewhere `photometric_loss_torch` computes the same.
+    """Compare the rendered image of one camera with the real one; differentiable in the rendered image.
 
     Args:
-        out: of one camera; image: straight colours; mask: the person's coverage; background: colour behind both.
-        trust: in each pixel of the picture, in [0, 1]; None: all wholly.
+        out: of one camera.
+        image: real image, straight colours; mask: coverage of the person in it, in [0, 1].
+        background: colour behind both images.
+        trust: weight of each pixel's colour, in [0, 1]; None weights all by 1.
     """
-    if out.rgb.device.type != "cpu" or out.rgb.dtype != torch.float32:
-        return photometric_loss_torch(out, image, mask, background, trust)
-    from avatar.kernels import losses as losses_cpu
-
-    trusted = mask.new_zeros(0) if trust is None else trust
-    return PhotometricLoss(
-        *losses_cpu.Compare.apply(out.rgb.squeeze(0), out.alpha.squeeze(0), image, mask, background, trusted)
-    )
-
-
-def photometric_loss_torch(
-    out: RenderOutput,
-    image: Float[Tensor, "h w 3"],
-    mask: Float[Tensor, "h w"],
-    background: Float[Tensor, " 3"],
-    trust: Float[Tensor, "h w"] | None = None,
-) -> PhotometricLoss:
-    """The same as `photometric_loss`, for any device and floating type."""
-    shown, truth = out.on(background)[0], image * mask[..., None] + (1 - mask[..., None]) * background
-    difference = (shown - truth).abs()
+    rendered = out.composite(background)[0]
+    target = image * mask[..., None] + (1 - mask[..., None]) * background
+    error = (rendered - target).abs()
     if trust is not None:
-        difference = difference * trust[..., None]
-    return PhotometricLoss(difference.mean(), (out.alpha[0] - mask).abs().mean(), shown, truth)
+        error = error * trust[..., None]
+    return PhotometricLoss(error.mean(), (out.alpha[0] - mask).abs().mean(), rendered, target)
 
 
-def stiffness(gaussians: TriangleGaussians, reach: float) -> Float[Tensor, " n"]:
-    """Squared offset from the surface in units of `reach` metres: loose Gaussians drift and tear in new poses."""
-    return (gaussians.offset / reach).square().sum(-1)
+def offset_l2(gaussians: TriangleGaussians, offset_sigma: float) -> Float[Tensor, " n"]:
+    """Squared offset from the surface in units of `offset_sigma` m: loose Gaussians drift and tear in new poses."""
+    return (gaussians.offset / offset_sigma).square().sum(-1)
 
 
-def oversize(gaussians: TriangleGaussians, largest: float) -> Float[Tensor, "n 3"]:
-    """How far each log scale exceeds that of `largest` metres."""
-    return (gaussians.log_scales - torch.log(gaussians.log_scales.new_tensor(largest))).clamp_min(0)
+def scale_limit(gaussians: TriangleGaussians, max_scale: float) -> Float[Tensor, "n 3"]:
+    """How far each log scale exceeds that of `max_scale` metres."""
+    return (gaussians.log_scales - torch.log(gaussians.log_scales.new_tensor(max_scale))).clamp_min(0)
 
 
-def thickness(gaussians: TriangleGaussians, flatness: float) -> Float[Tensor, " n"]:
-    """How far the thinnest axis exceeds `flatness` times the middle one, in log scale: splats are patches."""
+def flatness(gaussians: TriangleGaussians, max_thickness: float) -> Float[Tensor, " n"]:
+    """How far the thinnest axis exceeds `max_thickness` times the middle one, in log scale: splats are flat patches."""
     ordered = gaussians.log_scales.sort(dim=-1).values
-    log_flatness = torch.log(ordered.new_tensor(flatness))
-    return (ordered[:, 0] - ordered[:, 1] - log_flatness).clamp_min(0)
+    log_thickness = torch.log(ordered.new_tensor(max_thickness))
+    return (ordered[:, 0] - ordered[:, 1] - log_thickness).clamp_min(0)
 
 
-def roughness(values: Float[Tensor, "n k"], neighbors: Int[Tensor, "n m"]) -> Float[Tensor, "n k"]:
+def offset_smoothness(values: Float[Tensor, "n k"], neighbors: Int[Tensor, "n m"]) -> Float[Tensor, "n k"]:
     """Squared difference of each Gaussian's values from the mean of its neighbours'."""
     # Neighbour by neighbour: the gradient of indexing by a whole matrix takes three times as long.
     around = torch.stack([values.index_select(0, nearest) for nearest in neighbors.unbind(1)]).mean(0)
@@ -95,44 +96,64 @@ def roughness(values: Float[Tensor, "n k"], neighbors: Int[Tensor, "n m"]) -> Fl
 
 @dataclass(frozen=True)
 class SplatPriors:
-    """What is believed of splats on a surface, all of them together.
+    """The weighted sum of the priors on splats on a surface.
 
     Attributes:
-        stiffness, oversize, thickness, roughness: what the means of the terms of these names count; roughness is that
-            of the offsets, in units of `reach`.
-        reach: metres; largest: the greatest usual scale, metres; flatness: see `thickness`.
+        offset_l2, scale_limit, flatness, offset_smoothness: weights of the means of the terms of these names;
+            offset_smoothness applies to the offsets in units of `offset_sigma`.
+        offset_sigma, max_scale: metres; max_thickness: see `flatness`.
     """
 
-    stiffness: float
-    oversize: float
-    thickness: float
-    roughness: float
-    reach: float
-    largest: float
-    flatness: float = 0.5
+    offset_l2: float
+    scale_limit: float
+    flatness: float
+    offset_smoothness: float
+    offset_sigma: float
+    max_scale: float
+    max_thickness: float = 0.5
+
+    @staticmethod
+    def from_config(config: TrainConfig) -> SplatPriors:
+        """The priors with the weights of a training configuration."""
+        weights = config.weights
+        return SplatPriors(
+            weights.offset_l2,
+            weights.scale_limit,
+            weights.flatness,
+            weights.offset_smoothness,
+            config.offset_sigma,
+            config.max_scale,
+        )
 
     def __call__(self, gaussians: TriangleGaussians, neighbors: Int[Tensor, "n m"]) -> Float[Tensor, ""]:
-        """The weighted sum; on the CPU in compiled code, elsewhere by `in_tensors`."""
-        if gaussians.offset.device.type != "cpu" or gaussians.offset.dtype != torch.float32:
-            return self.in_tensors(gaussians, neighbors)
-        from avatar.kernels import losses as losses_cpu
+        """The weighted sum; `neighbors` are indices of the Gaussians around each."""
+        return splat_priors(self, gaussians, neighbors)
 
-        count = max(len(gaussians.offset), 1)
-        numbers = (
-            self.stiffness / self.reach**2 / count, self.oversize / (3 * count), self.thickness / count,
-            self.roughness / self.reach**2 / (3 * count), math.log(self.largest), math.log(self.flatness),
-        )  # fmt: skip
-        total: Tensor = losses_cpu.SplatPriors.apply(gaussians.offset, gaussians.log_scales, neighbors, *numbers)
-        return total
 
-    def in_tensors(self, gaussians: TriangleGaussians, neighbors: Int[Tensor, "n m"]) -> Float[Tensor, ""]:
-        """The same, for any device and floating type."""
-        return (
-            self.stiffness * stiffness(gaussians, self.reach).mean()
-            + self.oversize * oversize(gaussians, self.largest).mean()
-            + self.thickness * thickness(gaussians, self.flatness).mean()
-            + self.roughness * roughness(gaussians.offset / self.reach, neighbors).mean()
-        )
+def _splat_priors_compiled(
+    priors: SplatPriors, gaussians: TriangleGaussians, neighbors: Int[Tensor, "n m"]
+) -> Float[Tensor, ""]:
+    from avatar.kernels import losses as kernels
+
+    count = max(len(gaussians.offset), 1)
+    numbers = (
+        priors.offset_l2 / priors.offset_sigma**2 / count, priors.scale_limit / (3 * count), priors.flatness / count,
+        priors.offset_smoothness / priors.offset_sigma**2 / (3 * count),
+        math.log(priors.max_scale), math.log(priors.max_thickness),
+    )  # fmt: skip
+    total: Tensor = kernels.SplatPriors.apply(gaussians.offset, gaussians.log_scales, neighbors, *numbers)
+    return total
+
+
+@compiled_by(_splat_priors_compiled)
+def splat_priors(priors: SplatPriors, gaussians: TriangleGaussians, neighbors: Int[Tensor, "n m"]) -> Float[Tensor, ""]:
+    """The weighted sum of the priors; differentiable in offsets and log scales."""
+    return (
+        priors.offset_l2 * offset_l2(gaussians, priors.offset_sigma).mean()
+        + priors.scale_limit * scale_limit(gaussians, priors.max_scale).mean()
+        + priors.flatness * flatness(gaussians, priors.max_thickness).mean()
+        + priors.offset_smoothness * offset_smoothness(gaussians.offset / priors.offset_sigma, neighbors).mean()
+    )
 
 
 def acceleration(values: Float[Tensor, "instants *k"]) -> Float[Tensor, "inner *k"]:

@@ -1,4 +1,4 @@
-"""Corrections of the tracked poses, learned together with the avatar from the pictures themselves."""
+"""Corrections of the tracked poses, learned from the images together with the avatar."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from avatar.types import BodyPose, BodyTrack
 
 
 class PoseRefinement(nn.Module):
-    """Small rotations of each joint and shifts of the root at the instants that training sees.
+    """Small rotations of each joint and translations of the root, learned at the trained instants.
 
-    Left-out instants take the correction of their neighbours in time, never one of their own, so that frames left
-    out of training stay an honest test.
+    Held-out instants take the correction of their neighbours in time, never one of their own, so that held-out frames
+    stay an honest test.
 
     Attributes:
-        turns: rotation vectors in each joint's own frame; shifts: metres in the world.
-        spread: weights of the trained instants' corrections at every instant.
-        root_positions, rotations: the tracked poses, where the corrections are.
+        delta_rotvec: rotation vectors in each joint's own frame, radians; delta_translation: metres in the world.
+        interpolation: weights of the trained instants' corrections at every instant.
+        root_positions, rotations: the tracked poses, on the device of the corrections.
     """
 
-    spread: Tensor
+    interpolation: Tensor
     root_positions: Tensor
     rotations: Tensor
 
@@ -34,9 +34,9 @@ class PoseRefinement(nn.Module):
         self.track = track
         joints = track.poses.rotations.shape[-3]
         count = int(trained.sum())
-        self.turns = nn.Parameter(torch.zeros(count, joints, 3))
-        self.shifts = nn.Parameter(torch.zeros(count, 3))
-        self.register_buffer("spread", interpolation_matrix(track.times, trained), persistent=False)
+        self.delta_rotvec = nn.Parameter(torch.zeros(count, joints, 3))
+        self.delta_translation = nn.Parameter(torch.zeros(count, 3))
+        self.register_buffer("interpolation", interpolation_matrix(track.times, trained), persistent=False)
         self.register_buffer("root_positions", track.poses.root_position, persistent=False)
         self.register_buffer("rotations", track.poses.rotations, persistent=False)
 
@@ -46,34 +46,34 @@ class PoseRefinement(nn.Module):
 
     @torch.no_grad()
     def refined(self) -> BodyTrack:
-        """The whole track with the corrections applied, where the track was."""
+        """The whole track with the corrections applied, on the track's own device."""
         return replace(self.track, poses=self._corrected(slice(None)).to(self.track.times.device))
 
     def _corrected(self, instants: slice) -> BodyPose:
-        turns = torch.einsum("it,tjk->ijk", self.spread[instants], self.turns)
+        weights = self.interpolation[instants]
+        rotvec = torch.einsum("it,tjk->ijk", weights, self.delta_rotvec)
         return BodyPose(
-            self.root_positions[instants] + self.spread[instants] @ self.shifts,
-            self.rotations[instants] @ rotation_from_rotvec(turns),
+            self.root_positions[instants] + weights @ self.delta_translation,
+            self.rotations[instants] @ rotation_from_rotvec(rotvec),
         )
 
 
 def interpolation_matrix(
     times: Float[Tensor, " instants"], trained: Bool[Tensor, " instants"]
 ) -> Float[Tensor, "instants trained"]:
-    """Weights that give every instant the corrections of the trained instants around it.
+    """Weights that interpolate the corrections of the trained instants at every instant.
 
-    A cubic spline in time, since a step or a swing bends within a few frames; straight lines over gaps of more than
-    three usual strides, where a spline would swing out; the nearest trained instant before the first and after the
-    last.
+    Cubic spline in time, since a step or a swing changes within a few frames; linear over gaps of more than three
+    usual strides, where a spline would overshoot; constant before the first and after the last trained instant.
     """
     from scipy.interpolate import CubicSpline
 
-    known, wanted = times[trained].double().cpu().numpy(), times.double().cpu().numpy()
-    basis = np.eye(len(known))
-    weights = np.stack([np.interp(wanted, known, column) for column in basis], axis=1)
-    if len(known) > 2:
-        strides = np.diff(known)
-        stride = strides[np.searchsorted(known, wanted).clip(1, len(strides)) - 1]
-        inside = (wanted > known[0]) & (wanted < known[-1]) & (stride < 3.5 * np.median(strides))
-        weights[inside] = CubicSpline(known, basis)(wanted[inside])
+    knots, instants = times[trained].double().cpu().numpy(), times.double().cpu().numpy()
+    basis = np.eye(len(knots))
+    weights = np.stack([np.interp(instants, knots, column) for column in basis], axis=1)
+    if len(knots) > 2:
+        strides = np.diff(knots)
+        stride = strides[np.searchsorted(knots, instants).clip(1, len(strides)) - 1]
+        inside = (instants > knots[0]) & (instants < knots[-1]) & (stride < 3.5 * np.median(strides))
+        weights[inside] = CubicSpline(knots, basis)(instants[inside])
     return torch.from_numpy(weights).to(times)

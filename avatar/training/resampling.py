@@ -1,8 +1,8 @@
-"""A surface where no picture showed one: sown anew, and drawn in until no picture speaks against it.
+"""Resamples unobserved regions of the surface and pulls them inside the visual hull.
 
-What no picture shows has no gradient but noise, and where the fitted body sticks out of the person's outline
-everything was pruned, so that one would see through it from the side. The outlines of all pictures tell how far in
-the true surface must lie (the visual hull, Laurentini 1994, here one point and its normal at a time).
+What no image shows has no gradient but noise, and where the fitted body sticks out of the person's silhouette
+everything was pruned, so that one would see through it from the side. The silhouettes of all images bound the depth of
+the true surface (the visual hull, Laurentini 1994, here one point and its normal at a time).
 """
 
 from __future__ import annotations
@@ -18,78 +18,76 @@ from avatar.geometry import project
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import TriangleGaussians
 from avatar.training.densification import replace_gaussians
-from avatar.training.inpainting import SEEN
-from avatar.training.views import TrainingFrame
-from avatar.types import BodyPose
+from avatar.training.inpainting import OBSERVED
+from avatar.training.views import TrainingView
+from avatar.training.visibility import PosedView
 
-WORTHLESS = 0.1  # `observed` below which a Gaussian that nothing holds is taken away
-DEEPEST, DEPTHS = 0.04, 9  # m; how far in a Gaussian may be drawn, and how many depths are tried
-LEAST_ROOM = 0.8  # a place so deep must still be so far from any other side, as a share of its depth
+MIN_OBSERVED = 0.1  # `observed` below which a Gaussian is removed
+MAX_DEPTH, DEPTHS = 0.04, 9  # m; how far in a Gaussian may be pulled, and how many depths are tried
+MIN_CLEARANCE = 0.8  # distance to the opposite side that a depth needs, as a share of the depth
 
 
 @torch.no_grad()
 def resample_unobserved(
     avatar: Avatar,
     optimizer: torch.optim.Adam,
-    sow: Callable[[int], TriangleGaussians],
+    sample: Callable[[int], TriangleGaussians],
     count: int,
     cap: int,
-    shown: Sequence[tuple[TrainingFrame, BodyPose]],
+    views: Sequence[PosedView],
 ) -> None:
-    """Replace Gaussians that were hardly observed by new ones wherever none was well seen.
+    """Replace Gaussians that were hardly observed by new ones wherever no well observed one is near.
 
     Args:
         optimizer: of the avatar's Gaussians.
-        sow: makes so many new Gaussians all over the body, of which those are taken that are needed.
-        count: how many are sown; fewer and larger ones where the avatar would have more than `cap`.
-        shown: pictures, and the poses that they show.
+        sample: makes a number of new Gaussians all over the body, of which those that are needed are used.
+        count: how many are sampled; fewer and larger ones if the avatar would have more than `cap`.
+        views: images with the body's pose in each.
     """
     gaussians = avatar.gaussians
-    keep = (gaussians.observed >= WORTHLESS).nonzero().squeeze(1)
-    fresh = sow(count)
-    bare, room = _bare(avatar, fresh), cap - len(keep)
+    keep = (gaussians.observed >= MIN_OBSERVED).nonzero().squeeze(1)
+    fresh = sample(count)
+    bare, room = _uncovered(avatar, fresh), cap - len(keep)
     if len(bare) > room:
-        fresh = sow(count * room // len(bare))
-        bare = _bare(avatar, fresh)[:room]
+        fresh = sample(count * room // len(bare))
+        bare = _uncovered(avatar, fresh)[:room]
     replace_gaussians(gaussians, optimizer, keep, fresh, bare)
     avatar.refresh()
     new = torch.arange(len(keep), len(gaussians), device=keep.device)
-    gaussians.offset[new, 2] = -_depths(avatar, new, shown)
+    gaussians.offset[new, 2] = -_depths(avatar, new, views)
 
 
-def _bare(avatar: Avatar, fresh: TriangleGaussians) -> Int[Tensor, " bare"]:
-    """Which of the new Gaussians lie where no well seen one is near."""
+def _uncovered(avatar: Avatar, fresh: TriangleGaussians) -> Int[Tensor, " bare"]:
+    """Indices of the new Gaussians that lie where no well observed one is near."""
     from scipy.spatial import cKDTree
 
-    seen = (avatar.observed >= SEEN).cpu().numpy()
-    here, there = (gaussians.anchors(avatar.frames).cpu().numpy() for gaussians in (avatar.gaussians, fresh))
-    distance = torch.from_numpy(cKDTree(here[seen]).query(there)[0]).to(fresh.scales)
+    observed = (avatar.observed >= OBSERVED).cpu().numpy()
+    old, new = (gaussians.anchors(avatar.frames).cpu().numpy() for gaussians in (avatar.gaussians, fresh))
+    distance = torch.from_numpy(cKDTree(old[observed]).query(new)[0]).to(fresh.scales)
     return (distance > fresh.scales.amax(1)).nonzero().squeeze(1)
 
 
-def _depths(
-    avatar: Avatar, new: Int[Tensor, " m"], shown: Sequence[tuple[TrainingFrame, BodyPose]]
-) -> Float[Tensor, " m"]:
-    """How far in from the body's surface each new Gaussian has to lie for no picture to speak against it, metres."""
+def _depths(avatar: Avatar, new: Int[Tensor, " m"], views: Sequence[PosedView]) -> Float[Tensor, " m"]:
+    """The least depth below the body's surface, metres, at which each new Gaussian is inside all silhouettes."""
     from scipy.spatial import cKDTree
 
-    depths = torch.linspace(0, DEEPEST, DEPTHS, device=avatar.device)
-    believed = torch.ones(len(new), DEPTHS, dtype=torch.bool, device=avatar.device)
-    for frame, pose in shown:
-        places, normals = avatar.pose(pose, lit=False).means[new], avatar.posed_normals(pose)[new]
-        believed &= _within(places[:, None] - depths[:, None] * normals[:, None], frame)
+    depths = torch.linspace(0, MAX_DEPTH, DEPTHS, device=avatar.device)
+    inside = torch.ones(len(new), DEPTHS, dtype=torch.bool, device=avatar.device)
+    for view, pose in views:
+        means, normals = avatar.pose(pose, lit=False).means[new], avatar.posed_normals(pose)[new]
+        inside &= _inside_mask(means[:, None] - depths[:, None] * normals[:, None], view)
     anchors = avatar.surface.anchors
     inner = anchors[new, None] - depths[:, None] * avatar.surface.normals[new, None]
-    room = torch.from_numpy(cKDTree(anchors.cpu().numpy()).query(inner.cpu().numpy())[0]).to(depths)
-    possible = (room >= LEAST_ROOM * depths - 1e-6).cummin(1).values
-    good = believed & possible
+    clearance = torch.from_numpy(cKDTree(anchors.cpu().numpy()).query(inner.cpu().numpy())[0]).to(depths)
+    possible = (clearance >= MIN_CLEARANCE * depths - 1e-6).cummin(1).values
+    good = inside & possible
     chosen = torch.where(good.any(1), good.int().argmax(1), possible.sum(1) - 1)
     return depths[chosen]
 
 
-def _within(points: Float[Tensor, "m d 3"], frame: TrainingFrame) -> Bool[Tensor, "m d"]:
-    """Whether the picture shows the person where each point is projected to."""
-    pixels, _depth = project(frame.camera.K[0], frame.camera.T_camera_world[0], points.flatten(0, 1))
-    size = pixels.new_tensor([frame.camera.width, frame.camera.height])
+def _inside_mask(points: Float[Tensor, "m d 3"], view: TrainingView) -> Bool[Tensor, "m d"]:
+    """Whether each point projects onto the person in the image."""
+    pixels, _depth = project(view.camera.K[0], view.camera.T_camera_world[0], points.flatten(0, 1))
+    size = pixels.new_tensor([view.camera.width, view.camera.height])
     grid = (pixels / size * 2 - 1).view(1, *points.shape[:2], 2)
-    return F.grid_sample(frame.mask[None, None], grid, padding_mode="border", align_corners=False)[0, 0] > 0.5
+    return F.grid_sample(view.mask[None, None], grid, padding_mode="border", align_corners=False)[0, 0] > 0.5

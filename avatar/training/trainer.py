@@ -1,7 +1,7 @@
 """Training: one explicit loop from observations and a body track to an avatar.
 
-Every step shows one picture, cut to the person, on a background of random colour (so that holes and floaters cost),
-compares, and lets Adam move the Gaussians, the light and, a little later, the poses and the deformation.
+Every step renders one frame, cut to the person, on a background of random colour (so that holes and floaters cost),
+compares it with the image, and lets Adam move the Gaussians, the light and, a little later, the poses and the MLP.
 """
 
 from __future__ import annotations
@@ -18,32 +18,39 @@ from torch import Tensor
 from avatar.body import Body
 from avatar.metrics.images import psnr
 from avatar.metrics.ssim import ssim
-from avatar.model.avatar import Avatar
-from avatar.model.gaussians import TriangleFrames, TriangleGaussians, sample_on_surface, triangle_frames
+from avatar.model.avatar import Avatar, PoseOffsets
 from avatar.rendering.renderer import render
 from avatar.runtime.progress import Progress
 from avatar.training import losses
 from avatar.training.checkpoint import read_checkpoint, write_checkpoint
 from avatar.training.config import TrainConfig
-from avatar.training.densification import rebind_to_nearest_face, select_for_densification, split_gaussians
-from avatar.training.initialization import splat_density
+from avatar.training.densification import densify
+from avatar.training.initialization import initial_avatar, new_optimizer, sample_gaussians
 from avatar.training.inpainting import inpaint_unobserved
 from avatar.training.pose_refinement import PoseRefinement
 from avatar.training.resampling import resample_unobserved
+from avatar.training.schedule import DENSIFY, MEASURE, RESAMPLE, SAVE, set_learning_rates
 from avatar.training.split import held_out_frames
-from avatar.training.view_alignment import ViewAlignment
-from avatar.training.views import TrainingFrame, TrainingFrames
-from avatar.training.visibility import Shown, initialize_colors, measure_visibility
-from avatar.types import BodyTrack, Cameras, Gaussians, Observations, RenderOutput
+from avatar.training.state import TrainingState
+from avatar.training.view_alignment import KnownViews
+from avatar.training.views import TrainingView, TrainingViews
+from avatar.training.visibility import PosedView, initialize_colors, measure_visibility
+from avatar.types import BodyTrack, Gaussians, Observations, RenderOutput
 
-WHITE = (1.0, 1.0, 1.0)
-TOLD = 10  # steps between two looks at the loss
-RENEWED = 0.85  # share of the run after which what no frame showed is sown anew
+REPORT_STEPS = 10  # steps between two readings of the loss
+MEASURED_FRAMES = 4
+COLOR_VIEWS, VISIBILITY_VIEWS = 24, 32  # frames from which colours and visibility are taken
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """A trained avatar, the track with its poses corrected, and how the held-out PSNR grew: (step, dB)."""
+    """A trained avatar.
+
+    Attributes:
+        track: the track with its poses corrected.
+        held_out: indices of the frames held out of training.
+        history: (step, mean PSNR in dB) of the held-out frames.
+    """
 
     avatar: Avatar
     track: BodyTrack
@@ -53,19 +60,22 @@ class TrainResult:
 
 @runtime_checkable
 class Preview(Protocol):
-    """Somebody who watches training; returns False to stop early and keep what is there."""
+    """Watches training; `after_step` returns False to stop early and keep the result so far."""
 
     def after_step(self, step: int, avatar: Avatar, loss: float, psnr: float | None) -> bool: ...
 
 
 class Trainer:
-    """The state of one training run; `run` is the loop.
+    """One training run; `run` is the loop, `state` everything that it changes.
 
     Args:
-        observations: pictures and masks; track: body poses and cameras; body: the body model of the track.
+        observations: images and masks; track: body poses and cameras; body: the body model of the track.
         device, backend: where and by which renderer (`avatar.rendering`).
         checkpoint: file to save to and resume from, or None.
-        views: where the frames were really taken from, to be learned too; not part of the checkpoint.
+        alignment: corrects cameras that are not exactly known; not part of the checkpoint.
+
+    Raises:
+        ValueError: the track has no cameras.
     """
 
     def __init__(
@@ -77,231 +87,172 @@ class Trainer:
         device: torch.device | str = "cpu",
         backend: str = "auto",
         checkpoint: Path | None = None,
-        views: ViewAlignment | None = None,
+        alignment: KnownViews | None = None,
     ) -> None:
         if track.cameras is None:
             raise ValueError("Training needs a track with cameras.")
-        self.config, self.backend, self.checkpoint, self.views = config, backend, checkpoint, views
+        self.config, self.backend, self.checkpoint = config, backend, checkpoint
+        self.alignment = KnownViews() if alignment is None else alignment
         self.device = torch.device(device)
-        self.rng = torch.Generator().manual_seed(config.seed)
+        rng = torch.Generator().manual_seed(config.seed)
         torch.manual_seed(config.seed)
-        self.frames = TrainingFrames(observations, track.cameras, config.long_side, self.device)
-        self.held_out = held_out_frames(len(self.frames), config.hold_out)
-        self.trained = [index for index in range(len(self.frames)) if index not in set(self.held_out)]
-        self.poses = PoseRefinement(track, self._seen_instants(track, observations)).to(self.device)
-        self.avatar = self._new_avatar(body, track)
-        self.optimizer = self._new_optimizer()
-        self.step = 0
-        self.order: list[int] = []
-        self.history: list[tuple[int, float]] = []
-        self.error = torch.zeros(len(self.avatar), device=self.device)
+        self.views = TrainingViews(observations, track.cameras, config.long_side, self.device)
+        self.held_out = held_out_frames(len(self.views), config.hold_out)
+        self.trained = [index for index in range(len(self.views)) if index not in set(self.held_out)]
+        poses = PoseRefinement(track, self._trained_instants(track, observations)).to(self.device)
+        avatar = initial_avatar(body, track, config, self.device, rng)
+        optimizer = new_optimizer(avatar, poses, config)
+        self.state = TrainingState(avatar, poses, optimizer, rng, torch.zeros(len(avatar), device=self.device))
 
     def run(self, preview: Preview | None = None, resume: bool = False) -> TrainResult:
-        """Train to the end. Ctrl-C saves a checkpoint, from which `resume` goes on."""
+        """Train to the end. Ctrl-C saves a checkpoint, from which `resume` goes on.
+
+        Raises:
+            AvatarError: the checkpoint cannot be read, or not be written.
+        """
+        state = self.state
         if resume and self.checkpoint is not None and self.checkpoint.exists():
-            read_checkpoint(self.checkpoint, self)
+            read_checkpoint(self.checkpoint, self.device, state.load_dict)
         else:
-            self._paint()
+            initialize_colors(state.avatar, self._posed_views(COLOR_VIEWS), self._render)
         try:
             self._loop(preview)
         except KeyboardInterrupt:
-            self._save()
+            self.save()
             raise
-        self._finish()
-        return TrainResult(self.avatar, self.poses.refined(), self.held_out, self.history)
+        if state.avatar.deform is not None:
+            state.avatar.deform.enabled = True
+        measure_visibility(state.avatar, self._posed_views(VISIBILITY_VIEWS), self._render)
+        inpaint_unobserved(state.avatar)
+        return TrainResult(state.avatar, state.poses.refined(), self.held_out, state.history)
 
-    def _loop(self, preview: Preview | None) -> None:
-        config = self.config
-        loss: float | None = None
-        with Progress("training", config.steps) as bar:
-            bar.step(count=self.step)
-            while self.step < config.steps:
-                step_loss = self._one_step()
-                self.step += 1
-                if loss is None or preview is not None or self.step % TOLD == 0:
-                    loss = float(step_loss)
-                if self._due(6, 0.15, 0.7):
-                    self._densify()
-                if self.config.renew_unseen and self._due(1, 0.0, RENEWED):
-                    self._renew()
-                measured = self._measure() if self._due(8, 0.0, 1.0) else None
-                if self._due(5, 0.0, 1.0) and self.step < config.steps:
-                    self._save()
-                note = f"loss {loss:.4f}, {len(self.avatar)} splats"
-                bar.step(note + (f", held-out PSNR {self.history[-1][1]:.2f} dB" if self.history else ""))
-                if preview is not None and not preview.after_step(self.step, self.avatar, loss, measured):
-                    break
+    def save(self) -> None:
+        """Write the checkpoint, where there is a file for it."""
+        if self.checkpoint is not None:
+            write_checkpoint(self.checkpoint, self.state.as_dict())
 
-    def _due(self, times: int, start: float, end: float) -> bool:
-        """Whether an event that happens `times` times, evenly between two shares of the run, falls on this step."""
-        first, last = self.config.steps * start, self.config.steps * end
-        if not first < self.step <= last:
-            return False
-        period = (last - first) / times
-        return int((self.step - first) / period) != int((self.step - 1 - first) / period)
+    def step(self) -> Float[Tensor, ""]:
+        """Train on one frame and return its loss.
 
-    def _one_step(self) -> Float[Tensor, ""]:
-        """The loss stays where it is: on a GPU, reading it would make every step wait for the one before."""
-        config, share = self.config, self.step / self.config.steps
-        frame = self.frames.get(self._next_frame(), level=1 if share < config.coarse else 0)
-        self._schedule(share)
-        gaussians = self.avatar.pose(self.poses.pose(frame.instant))
+        The loss stays on the device: on a GPU, reading it would make every step wait for the previous one.
+        """
+        config, state = self.config, self.state
+        share = state.step / config.steps
+        view = self.views.get(self._next_frame(), level=1 if share < config.coarse else 0)
+        set_learning_rates(state.optimizer, config, share)
+        if state.avatar.deform is not None:
+            state.avatar.deform.enabled = share >= config.deform_start
+        gaussians, offsets = state.avatar.pose_with_offsets(state.poses.pose(view.instant))
         gaussians.means.retain_grad()
-        loss = self._picture_loss(gaussians, frame) * frame.weight + self._priors()
-        optimizer: torch.optim.Optimizer = self.optimizer
-        if self.views is not None and self.views.is_due(self.step):
-            optimizer = self.views.optimizer
+        loss = self._image_loss(gaussians, view) * view.weight + self._priors(offsets)
+        optimizer = self.alignment.select_optimizer(state.step, state.optimizer)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         if gaussians.means.grad is not None:
-            self.error += gaussians.means.grad.norm(dim=-1)
+            state.gradients += gaussians.means.grad.norm(dim=-1)
+        state.step += 1
         return loss.detach()
 
-    def _picture_loss(self, gaussians: Gaussians, frame: TrainingFrame) -> Float[Tensor, ""]:
-        weights = self.config.weights
-        background = torch.rand(3, generator=self.rng).to(self.device)
-        out = self._render(gaussians, frame)
-        seen = losses.photometric_loss(out, frame.image, frame.mask, background, frame.trust)
-        coverage = weights.mask * seen.coverage
-        if self.views is not None and self.views.by_silhouette(self.step):
-            return coverage
-        return seen.difference + weights.ssim * (1 - ssim(seen.shown, seen.truth)) + coverage
-
-    def _render(self, gaussians: Gaussians, frame: TrainingFrame) -> RenderOutput:
-        """The picture that the frame's camera takes, wherever it really stood."""
-        if self.views is None:
-            return render(gaussians, frame.camera, self.backend)
-        seen = self.views.seen(gaussians, frame.index)
-        return self.views.exposed(render(seen, frame.camera, self.backend), frame.index)
-
-    def _priors(self) -> Float[Tensor, ""]:
-        config, weights, gaussians = self.config, self.config.weights, self.avatar.gaussians
-        of_splats = losses.SplatPriors(
-            weights.stiffness, weights.oversize, weights.thickness, weights.roughness, config.reach, config.largest
-        )
-        total = of_splats(gaussians, self.avatar.neighbors) + weights.light * self.avatar.light.unlikelihood()
-        if config.refine_poses:
-            total = total + weights.pose_size * self.poses.turns.square().mean()
-            if len(self.poses.turns) > 2:
-                total = total + weights.pose_acceleration * losses.acceleration(self.poses.turns).mean()
-                total = total + weights.pose_acceleration * losses.acceleration(self.poses.shifts).mean()
-        if self.views is not None:
-            total = total + weights.views * self.views.prior()
-        if self.avatar.deform is not None and self.avatar.moved is not None:
-            total = total + weights.deform * (self.avatar.moved / config.reach).square().mean()
-        return total
-
-    def _schedule(self, share: float) -> None:
-        """Set each group's rate for this share of the run: late starters wait, all decay to a tenth."""
-        config = self.config
-        starts = {"turns": config.refine_start, "shifts": config.refine_start, "deform": config.deform_start}
-        for group in self.optimizer.param_groups:
-            began = share >= starts.get(group["name"], 0.0)
-            group["lr"] = group["initial"] * 0.1**share if began else 0.0
-        if self.avatar.deform is not None:
-            self.avatar.deform.awake = share >= config.deform_start
+    def _loop(self, preview: Preview | None) -> None:
+        state, steps = self.state, self.config.steps
+        loss: float | None = None
+        with Progress("training", steps) as bar:
+            bar.step(count=state.step)
+            while state.step < steps:
+                step_loss = self.step()
+                if loss is None or preview is not None or state.step % REPORT_STEPS == 0:
+                    loss = float(step_loss)
+                if DENSIFY.is_due(state.step, steps):
+                    self._densify()
+                if self.config.resample_unobserved and RESAMPLE.is_due(state.step, steps):
+                    self._resample()
+                measured = self._measure() if MEASURE.is_due(state.step, steps) else None
+                if SAVE.is_due(state.step, steps) and state.step < steps:
+                    self.save()
+                note = f"loss {loss:.4f}, {len(state.avatar)} splats"
+                if state.history:
+                    note += f", PSNR in the person's box {state.history[-1][1]:.2f} dB (up to 4 held-out frames)"
+                bar.step(note)
+                if preview is not None and not preview.after_step(state.step, state.avatar, loss, measured):
+                    break
 
     def _next_frame(self) -> int:
-        """A frame of the current shuffled round; each frame is shown once a round."""
-        if not self.order:
-            self.order = [self.trained[i] for i in torch.randperm(len(self.trained), generator=self.rng).tolist()]
-        return self.order.pop()
+        """A frame of the current shuffled epoch; each frame is used once per epoch."""
+        state = self.state
+        if not state.queue:
+            state.queue = [self.trained[i] for i in torch.randperm(len(self.trained), generator=state.rng).tolist()]
+        return state.queue.pop()
+
+    def _image_loss(self, gaussians: Gaussians, view: TrainingView) -> Float[Tensor, ""]:
+        weights = self.config.weights
+        background = torch.rand(3, generator=self.state.rng).to(self.device)
+        out = self._render(gaussians, view)
+        photometric = losses.photometric_loss(out, view.image, view.mask, background, view.trust)
+        mask = weights.mask * photometric.mask
+        if self.alignment.mask_only(self.state.step):
+            return mask
+        return photometric.l1 + weights.ssim * (1 - ssim(photometric.rendered, photometric.target)) + mask
+
+    def _render(self, gaussians: Gaussians, view: TrainingView) -> RenderOutput:
+        """Render with the real camera and exposure of a view."""
+        placed = self.alignment.apply_pose(gaussians, view.index)
+        return self.alignment.apply_exposure(render(placed, view.camera, self.backend), view.index)
+
+    def _priors(self, offsets: PoseOffsets) -> Float[Tensor, ""]:
+        """All loss terms that do not depend on the image."""
+        config, weights, avatar, poses = self.config, self.config.weights, self.state.avatar, self.state.poses
+        splats = losses.SplatPriors.from_config(config)
+        total = splats(avatar.gaussians, avatar.neighbors) + weights.light * avatar.light.prior_loss()
+        if config.refine_poses:
+            total = total + weights.pose_size * poses.delta_rotvec.square().mean()
+            if len(poses.delta_rotvec) > 2:
+                total = total + weights.pose_acceleration * losses.acceleration(poses.delta_rotvec).mean()
+                total = total + weights.pose_acceleration * losses.acceleration(poses.delta_translation).mean()
+        total = total + weights.views * self.alignment.prior()
+        if offsets.learned is not None:
+            total = total + weights.deform * (offsets.learned / config.offset_sigma).square().mean()
+        return total
 
     def _densify(self) -> None:
-        gaussians = self.avatar.gaussians
-        keep, split = select_for_densification(
-            gaussians.opacities.detach(), self.error, self.config.max_gaussians, growth=0.15, faintest=0.02
-        )
-        local = torch.nn.functional.normalize(gaussians.quats.detach(), dim=-1)
-        split_gaussians(gaussians, self.optimizer, keep, split, local)
-        rebind_to_nearest_face(gaussians, self.avatar.frames)
-        self.avatar.refresh()
-        self.error = torch.zeros(len(self.avatar), device=self.device)
+        state = self.state
+        densify(state.avatar, state.optimizer, state.gradients, self.config.max_gaussians)
+        state.gradients = torch.zeros(len(state.avatar), device=self.device)
+
+    def _resample(self) -> None:
+        """Close the holes that no frame shows, early enough for the images to prune what contradicts them."""
+        state, config = self.state, self.config
+        views = self._posed_views(VISIBILITY_VIEWS)
+        measure_visibility(state.avatar, views, self._render)
+        real = [(replace(v, camera=self.alignment.aligned_camera(v.camera, v.index)), pose) for v, pose in views]
+        sample = partial(sample_gaussians, state.avatar.body, state.avatar.frames, rng=state.rng)
+        resample_unobserved(state.avatar, state.optimizer, sample, config.gaussians, config.max_gaussians, real)
+        inpaint_unobserved(state.avatar)
+        state.gradients = torch.zeros(len(state.avatar), device=self.device)
 
     @torch.no_grad()
     def _measure(self) -> float:
-        """PSNR on white of up to four held-out frames, in the person's box; kept in the history."""
+        """Mean PSNR on white of a few held-out frames, in the person's box; kept in the history. NaN without any."""
         if not self.held_out:
             return float("nan")
-        chosen = self.held_out[:: max(len(self.held_out) // 4, 1)][:4]
         values = []
-        for index in chosen:
-            frame = self.frames.get(index)
-            rgb = render(self.avatar.pose(self.poses.pose(frame.instant)), frame.camera, self.backend).on(WHITE)[0]
-            mask = frame.mask[..., None]
-            values.append(psnr(rgb.clamp(0, 1), frame.image * mask + 1 - mask))
-        self.history.append((self.step, sum(values) / len(values)))
-        return self.history[-1][1]
+        for index in self.held_out[:: max(len(self.held_out) // MEASURED_FRAMES, 1)][:MEASURED_FRAMES]:
+            view = self.views.get(index)
+            posed = self.state.avatar.pose(self.state.poses.pose(view.instant))
+            rgb = render(posed, view.camera, self.backend).on_white()[0]
+            mask = view.mask[..., None]
+            values.append(psnr(rgb.clamp(0, 1), view.image * mask + 1 - mask))
+        mean = sum(values) / len(values)
+        self.state.history.append((self.state.step, mean))
+        return mean
 
-    def _paint(self) -> None:
-        """Start from the colours that the pictures show; what no frame shows is completed later."""
-        initialize_colors(self.avatar, self._shown(24), self._render)
-
-    def _finish(self) -> None:
-        """Say how well each Gaussian was seen, and complete those that no frame showed."""
-        if self.avatar.deform is not None:
-            self.avatar.deform.awake = True
-        measure_visibility(self.avatar, self._shown(32), self._render)
-        inpaint_unobserved(self.avatar)
-
-    def _renew(self) -> None:
-        """Close what no frame showed, early enough for the frames to trim what they do not agree with."""
-        frames = self._shown(32)
-        measure_visibility(self.avatar, frames, self._render)
-        shown = [(replace(frame, camera=self._true_camera(frame)), pose) for frame, pose in frames]
-        config, sow = self.config, partial(self._sown, self.avatar.body, self.avatar.frames)
-        resample_unobserved(self.avatar, self.optimizer, sow, config.gaussians, config.max_gaussians, shown)
-        inpaint_unobserved(self.avatar)
-        self.error = torch.zeros(len(self.avatar), device=self.device)
-
-    def _true_camera(self, frame: TrainingFrame) -> Cameras:
-        return frame.camera if self.views is None else self.views.moved(frame.camera, frame.index)
-
-    def _shown(self, count: int) -> list[Shown]:
-        """About so many of the trained frames, at half resolution, with the poses that they show."""
-        chosen = self.trained[:: max(len(self.trained) // count, 1)]
-        frames = [self.frames.get(index, level=1) for index in chosen]
+    def _posed_views(self, count: int) -> list[PosedView]:
+        """About `count` of the trained frames, evenly spaced, at half resolution, with their poses."""
+        views = [self.views.get(index, level=1) for index in self.trained[:: max(len(self.trained) // count, 1)]]
         with torch.no_grad():
-            return [(frame, self.poses.pose(frame.instant)) for frame in frames]
+            return [(view, self.state.poses.pose(view.instant)) for view in views]
 
-    def _save(self) -> None:
-        if self.checkpoint is not None:
-            write_checkpoint(self.checkpoint, self)
-
-    def _seen_instants(self, track: BodyTrack, observations: Observations) -> Bool[Tensor, " instants"]:
-        seen = torch.zeros(len(track), dtype=torch.bool)
-        seen[observations.instant[self.trained]] = True
-        return seen
-
-    def _new_avatar(self, body: Body, track: BodyTrack) -> Avatar:
-        frames = triangle_frames(body.rest(track.betas).vertices, body.faces)
-        gaussians = self._sown(body, frames, self.config.gaussians)
-        avatar = Avatar(body, track.betas, gaussians, deform=self.config.deform == "mlp").on(self.device)
-        if self.config.light:
-            avatar.light.expect()
-        if avatar.deform is not None:
-            avatar.deform.remember_poses(body.complete(track.poses).rotations.to(self.device))
-        return avatar
-
-    def _sown(self, body: Body, frames: TriangleFrames, count: int) -> TriangleGaussians:
-        return sample_on_surface(frames, splat_density(body), count, self.rng)
-
-    def _new_optimizer(self) -> torch.optim.Adam:
-        rates = self.config.rates
-        gaussians = self.avatar.gaussians
-        names = ("offset", "log_scales", "quats", "logit_opacities", "raw_colors")
-        groups = [(name, [getattr(gaussians, name)]) for name in names]
-        if self.config.light:
-            groups.append(("light", [self.avatar.light.coefficients]))
-        if self.avatar.deform is not None:
-            groups.append(("deform", list(self.avatar.deform.parameters())))
-        if self.config.refine_poses:
-            groups += [("turns", [self.poses.turns]), ("shifts", [self.poses.shifts])]
-        return torch.optim.Adam(
-            [{"params": p, "name": n, "lr": getattr(rates, n), "initial": getattr(rates, n)} for n, p in groups],
-            # Well below the gradients of what is seen: a smaller one would blow the rounding noise of what no
-            # picture shows up to whole steps, and grow fur there.
-            eps=1e-7,
-            fused=True,
-        )
+    def _trained_instants(self, track: BodyTrack, observations: Observations) -> Bool[Tensor, " instants"]:
+        trained = torch.zeros(len(track), dtype=torch.bool)
+        trained[observations.instant[self.trained]] = True
+        return trained

@@ -1,4 +1,4 @@
-"""The pictures of a training run, cut to the person and kept small in memory."""
+"""The images of a training run, cut to the person and held compactly in memory."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.errors import AvatarError
+from avatar.io.images import to_float
 from avatar.metrics.images import person_box
 from avatar.runtime.progress import progress
 from avatar.types import Cameras, Observations
 
-# Free border around the person, as a share of the picture's long side, so that splats that stick out of the mask
-# are seen and punished.
+# Free border around the person, as a share of the image's long side, so that splats that stick out of the mask
+# are rendered and penalised.
 MARGIN = 0.05
 
 
 @dataclass(frozen=True)
-class TrainingFrame:
-    """One picture cut to the person, at one resolution.
+class TrainingView:
+    """One frame cut to the person, at one resolution.
 
     Attributes:
-        image: sRGB in [0, 1]; mask: the person's coverage in [0, 1]; camera: of the cut.
-        index: frame of the observations; instant: body pose that it shows; weight: trust in the frame.
-        trust: in each pixel, in [0, 1]; None: all wholly.
+        image: sRGB in [0, 1]; mask: coverage of the person in [0, 1]; camera: of the cropped image.
+        index: frame of the observations; instant: index of its body pose; weight: trust in the whole frame.
+        trust: weight of each pixel, in [0, 1]; None weights all by 1.
     """
 
     image: Float[Tensor, "h w 3"]
@@ -38,13 +39,16 @@ class TrainingFrame:
     trust: Float[Tensor, "h w"] | None = None
 
 
-class TrainingFrames:
-    """All frames of a clip, cut to the person, in two resolutions, held as bytes.
+class TrainingViews:
+    """All frames of a video, cut to the person, in two resolutions, held as bytes.
 
     Args:
-        observations: the pictures and masks; cameras: one a frame, for the full pictures.
-        long_side: pictures whose long side is longer are scaled down to it.
+        observations: the images and masks; cameras: one per frame, for the full images.
+        long_side: images whose long side is longer are scaled down to it, pixels.
         device: where they are held.
+
+    Raises:
+        AvatarError: a frame has an empty mask.
     """
 
     def __init__(
@@ -53,7 +57,7 @@ class TrainingFrames:
         self.observations = observations
         self.scale = min(1.0, long_side / max(observations.width, observations.height))
         self.levels: list[list[tuple[Tensor, Tensor, Tensor | None, Cameras]]] = [[], []]
-        for index in progress(range(len(observations)), "reading pictures"):
+        for index in progress(range(len(observations)), "reading images"):
             full = self._cut(index, cameras)
             for level, scale in zip(self.levels, (self.scale, self.scale / 2), strict=True):
                 image, mask, trust, camera = _scaled(*full, scale)
@@ -63,11 +67,11 @@ class TrainingFrames:
     def __len__(self) -> int:
         return len(self.levels[0])
 
-    def get(self, index: int, level: int = 0) -> TrainingFrame:
+    def get(self, index: int, level: int = 0) -> TrainingView:
         """Frame `index`, at full resolution (level 0) or half of it (level 1)."""
         image, mask, trust, camera = self.levels[level][index]
         weight = self.observations.frame_weight
-        return TrainingFrame(
+        return TrainingView(
             image=image.float() / 255,
             mask=mask.float() / 255,
             camera=camera,
@@ -79,9 +83,9 @@ class TrainingFrames:
 
     def _cut(self, index: int, cameras: Cameras) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, Cameras]:
         image, mask = self.observations.images[index], self.observations.masks[index]
-        box = person_box(torch.from_numpy(mask).float() / 255, round(MARGIN * max(mask.shape)))
+        box = person_box(to_float(mask), round(MARGIN * max(mask.shape)))
         if box is None:
-            raise AvatarError(f"Frame {index} has an empty person mask: leave it out or observe the video again.")
+            raise AvatarError(f"Frame {index} has an empty person mask: remove it or observe the video again.")
         rows, columns = box
         camera = cameras[index].cropped(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
         trust = self.observations.trust
@@ -91,7 +95,7 @@ class TrainingFrames:
 def _scaled(
     image: np.ndarray, mask: np.ndarray, trust: np.ndarray | None, camera: Cameras, scale: float
 ) -> tuple[Tensor, Tensor, Tensor | None, Cameras]:
-    """Picture, mask, trust and camera scaled by area averaging."""
+    """Image, mask, trust and camera scaled by area averaging."""
     import cv2
 
     if scale < 1:
@@ -100,6 +104,6 @@ def _scaled(
         mask = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
         trust = None if trust is None else cv2.resize(trust, size, interpolation=cv2.INTER_AREA)
         camera = camera.resized(*size)
-    # A copy, so that the cut does not keep the whole picture in memory.
+    # A copy, so that the cut does not keep the whole image in memory.
     trusted = None if trust is None else torch.from_numpy(trust.copy())
     return torch.from_numpy(image.copy()), torch.from_numpy(mask.copy()), trusted, camera

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import smplx
 import torch
-from made_up_bodies import made_up, write_pickle
 
 from avatar.body import Body, load_body
 from avatar.geometry import rotation_from_rotvec
@@ -12,7 +11,9 @@ from avatar.io.assets import asset_path
 from avatar.io.files import read_npz
 from avatar.types import BodyPose
 
-IDS = {name: 0 for name in smplx.vertex_ids.vertex_ids["smplh"]}
+from .made_up_bodies import made_up, write_pickle
+
+IDS = dict.fromkeys(smplx.vertex_ids.vertex_ids["smplh"], 0)
 POSES = 3
 
 
@@ -20,7 +21,7 @@ POSES = 3
 def ids_within_small_meshes(monkeypatch):
     """smplx picks extra joints among the vertices of the real meshes, which ours do not have."""
     for kind in ("smplh", "smplx"):
-        monkeypatch.setitem(smplx.body_models.VERTEX_IDS, kind, {n: 0 for n in smplx.vertex_ids.vertex_ids[kind]})
+        monkeypatch.setitem(smplx.body_models.VERTEX_IDS, kind, dict.fromkeys(smplx.vertex_ids.vertex_ids[kind], 0))
 
 
 def assert_same_vertices(body: Body, model: torch.nn.Module) -> None:

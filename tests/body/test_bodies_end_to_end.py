@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_bodies import JOINTS, made_up_person
 
 from avatar.cli.main import main
 from avatar.io.assets import asset_path
@@ -12,12 +11,15 @@ from avatar.io.files import write_json
 from avatar.io.images import read_image
 from avatar.io.track_file import load_track
 from avatar.io.videos import open_video
-from avatar.observation import observe
+from avatar.observation.options import ObserveOptions
+from avatar.observation.video import observe
 from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.settings import Settings
 from avatar.training.config import TrainConfig
 from avatar.viewer.app import Viewer
-from avatar.viewer.subject import open_run
+from avatar.viewer.session import open_session
+
+from .made_up_bodies import JOINTS, made_up_person
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +43,9 @@ def test_a_body_file_through_everything(observed, tmp_path, kind, capsys):
     run.folder.mkdir()
     run.observations.symlink_to(observed)
     train = TrainConfig(steps=30, gaussians=1000, max_gaussians=1500, long_side=192)
-    write_json(run.config, Settings(str(source), body=str(body), train=train, max_frames=6).as_dict())
+    write_json(
+        run.config, Settings(str(source), body=str(body), train=train, observe=ObserveOptions(max_frames=6)).as_dict()
+    )
     avatar_command("create", source, "--out", run.folder, "--resume")
     track = load_track(run.track)
     assert track.poses.rotations.shape[1] == len(JOINTS[kind]) and (run.folder / "report.json").is_file()
@@ -63,7 +67,7 @@ def test_a_body_file_through_everything(observed, tmp_path, kind, capsys):
         avatar_command("export", run.folder, "--ply", tmp_path / "b.ply", "--shape", "weight=0.4")
     assert end.value.code == 2 and "has no words" in capsys.readouterr().err
 
-    subject = open_run(run.folder)
+    subject = open_session(run.folder)
     viewer = Viewer(subject, port=18731)
     viewer.start()
     try:

@@ -6,7 +6,6 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from made_up_bodies import as_original_smpl, made_up, with_state, write_pickle
 from scipy import sparse
 
 from avatar.body import files, load_body
@@ -15,6 +14,8 @@ from avatar.errors import AvatarError, UsageError
 from avatar.geometry import rotation_from_rotvec
 from avatar.io.pickles import read_pickle
 from avatar.types import BodyPose
+
+from .made_up_bodies import as_original_smpl, made_up, with_state, write_pickle
 
 
 def test_the_original_pickles_with_chumpy_and_scipy_arrays(tmp_path, monkeypatch):
@@ -64,6 +65,7 @@ def test_a_pickle_that_would_run_something_is_refused_by_name(tmp_path, call):
         b"c__builtin__\nbytearray\n(I1000000000000\ntR.",
         b"Pexternal\n.",
         b"c_codecs\nencode\n(S'x'\nS'zlib'\ntR.",
+        b"cchumpy.ch\nCh\n(N(dS'toarray'\nc__builtin__\nlist\nstb.",
     ],
 )
 def test_hand_written_pickle_programs_are_refused(tmp_path, program):

@@ -6,7 +6,7 @@ from scipy.spatial import KDTree
 
 from avatar.body import load_body
 from avatar.body.parts import PARTS
-from avatar.body.shape_attributes import load_shape_words, parse_words
+from avatar.body.shape_attributes import load_shape_attributes, parse_shape
 from avatar.body.skeleton import MIRROR, SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
@@ -106,7 +106,7 @@ AVERAGE = torch.zeros(10)
 
 
 def test_words_give_the_shape_they_name():
-    words = load_shape_words()
+    words = load_shape_attributes()
     assert height(words.reshaped(AVERAGE, {"height": 1.82, "weight": 0.6})) == pytest.approx(1.82, abs=0.005)
     thin, stout = (volume(words.reshaped(AVERAGE, {"weight": weight})) for weight in (0.1, 0.9))
     assert stout > 1.3 * thin
@@ -121,7 +121,7 @@ def volume(betas):
 
 
 def test_a_word_changes_what_it_names_and_leaves_the_others():
-    words = load_shape_words()
+    words = load_shape_attributes()
     person = torch.tensor([0.5, -0.3, 0.2, 0.4, -0.6, 0.1, 0.3, -0.2, 0.1, 0.4])
     before, after = words.describe(person), words.describe(words.reshaped(person, {"height": 1.9, "weight": 0.8}))
     assert after["height"][0] == pytest.approx(1.9, abs=1e-4) and after["weight"][0] == pytest.approx(0.8, abs=1e-4)
@@ -132,7 +132,7 @@ def test_a_word_changes_what_it_names_and_leaves_the_others():
 
 
 def test_words_are_as_sure_as_the_shape_tells():
-    words = load_shape_words()
+    words = load_shape_attributes()
     sure = words.describe(AVERAGE)
     assert sure["height"][1] < 0.005
     assert sure["age"][1] > 5  # the years hardly show in a body without wrinkles
@@ -160,9 +160,9 @@ def test_impossible_words_are_refused_with_those_there_are(bad):
     with pytest.raises(
         UsageError, match=r"^--shape .* the words are height 1.3 to 2.2 metres, .*proportions 0 to 1\.$"
     ):
-        parse_words(bad)
+        parse_shape(bad)
 
 
 def test_a_body_without_words_says_so():
     with pytest.raises(UsageError, match="body smpl has no words"):
-        load_shape_words("smpl")
+        load_shape_attributes("smpl")

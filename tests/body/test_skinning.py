@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from made_up_bodies import made_up, parents_of
 
 from avatar.body import load_body, smpl_pose
 from avatar.body.skeleton import SMPL_PARENTS, chain_levels
 from avatar.body.skinning import joint_transforms, skin, skinning_transforms
 from avatar.geometry import rigid, rotation_from_rotvec, transform
 from avatar.types import BodyPose
+
+from .made_up_bodies import made_up, parents_of
 
 GEN = torch.Generator().manual_seed(0)
 JOINTS = torch.randn(24, 3, generator=GEN, dtype=torch.float64)
@@ -23,7 +24,7 @@ def poses(*batch: int) -> BodyPose:
 
 
 def test_levels_hold_every_joint_once_and_parents_first():
-    for parents in (SMPL_PARENTS, tuple([-1, *parents_of("smplx")[1:]])):
+    for parents in (SMPL_PARENTS, (-1, *parents_of("smplx")[1:])):
         levels = chain_levels(parents)
         assert sorted(joint for level in levels for joint in level) == list(range(len(parents)))
         level_of = {joint: i for i, level in enumerate(levels) for joint in level}

@@ -3,11 +3,12 @@
 import json
 
 import pytest
-from made_up_datasets import write_neuman, write_peoplesnapshot, write_zju
 
 from avatar.datasets.protocols import PROTOCOLS
 from avatar.io.track_file import save_track
 from avatar.pipeline.dataset import training_track
+
+from .made_up_datasets import write_neuman, write_peoplesnapshot, write_zju
 
 MAKERS = {
     "instantavatar": ("male-3-casual", write_peoplesnapshot),

@@ -42,7 +42,7 @@ class Scene:
         """Picture over grey and hard mask."""
         with torch.no_grad():
             out = render(self.avatar.pose(self.pose(row, place)), camera)
-        image = (out.on((0.5, 0.5, 0.5))[0].clamp(0, 1) * 255).byte().numpy()
+        image = (out.composite((0.5, 0.5, 0.5))[0].clamp(0, 1) * 255).byte().numpy()
         return image, (out.alpha[0] > 0.5).numpy().astype(np.uint8) * 255
 
 

@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from made_up_datasets import BETAS, smpl_like_file
 
 from avatar.body import load_body
 from avatar.cli.main import main
@@ -17,11 +16,13 @@ from avatar.datasets.protocols import PROTOCOLS
 from avatar.errors import AvatarError, UsageError
 from avatar.evaluation.benchmarks import evaluate_dataset, targets_of
 from avatar.evaluation.pose_fitting import fit_pose
-from avatar.evaluation.scores import judge
-from avatar.evaluation.targets import open_run
-from avatar.pipeline.dataset import from_dataset
+from avatar.evaluation.scores import score_target
+from avatar.pipeline.dataset import dataset_training_data
+from avatar.pipeline.finished_run import open_run
 from avatar.pipeline.run_folder import RunFolder
-from avatar.pipeline.settings import Settings
+from avatar.pipeline.training_data import load_training_data, save_training_data
+
+from .made_up_datasets import BETAS, smpl_like_file
 
 COUNTS = {"instantavatar": (114, 55), "gauhuman": (100, 17 * 5), "humannerf": (61, 3 * 3), "hugs": (16, 2)}
 
@@ -35,7 +36,7 @@ def test_the_avatar_that_a_dataset_shows_is_where_its_cameras_see_it(made_up, pr
     opened = open_run(run)
     targets = targets_of(opened, divided)
     for target in (targets[0], targets[-1]):
-        scores = judge(target, opened, "auto", (), (PROTOCOLS[protocol].background,)).scores
+        scores = score_target(target, opened, "auto", (), (PROTOCOLS[protocol].background,)).scores
         assert scores["iou"] > 0.83, scores  # pictures are small and masks hard
         assert scores[f"psnr_{PROTOCOLS[protocol].background}"] > 20
     assert opened.track.poses.rotations[:, 0, 1, 1].mean() > 0.9  # people stand upright in our world
@@ -64,23 +65,24 @@ def test_fitting_mends_a_test_pose_and_nothing_else(made_up):
     before = {name: value.clone() for name, value in opened.avatar.state_dict().items()}
     moved = replace(target, pose=BodyPose(target.pose.root_position + 0.03, target.pose.rotations))
     fitted = fit_pose(opened, moved, "auto", steps=40)
-    wrong, mended = (judge(one, opened, "auto", (), ("white",)).scores["psnr_white"] for one in (moved, fitted))
+    wrong, mended = (score_target(one, opened, "auto", (), ("white",)).scores["psnr_white"] for one in (moved, fitted))
     assert mended > wrong + 2
     assert torch.equal(fitted.camera.T_camera_world, target.camera.T_camera_world)
     assert all(torch.equal(before[name], value) for name, value in opened.avatar.state_dict().items())
 
 
-def test_training_material_is_the_protocols(made_up, tmp_path):
+def test_training_data_are_those_of_the_protocol(made_up, tmp_path):
     dataset, _ = made_up("hugs")
-    settings = Settings(str(dataset), protocol="hugs", body=str(smpl_like_file(tmp_path)))
-    run = RunFolder(tmp_path / "run")
-    observations, track, _ = from_dataset(run, settings)
-    assert len(observations) == len(track) == 16 and track.body == settings.body
-    divided = PROTOCOLS["hugs"].read(dataset)
-    assert np.array_equal(observations.images[3], divided.train[3].read()[0])
-    assert float(observations.times[2]) == pytest.approx(divided.train[2].frame / 30)
-    shutil.rmtree(run.folder / "observations" / "frames")
-    assert torch.equal(from_dataset(run, settings)[1].poses.rotations, track.poses.rotations)  # not read again
+    body, run = load_body(str(smpl_like_file(tmp_path))), RunFolder(tmp_path / "run")
+    data = dataset_training_data(dataset, "hugs", body)
+    split = PROTOCOLS["hugs"].read(dataset)
+    assert len(data.observations) == len(data.track) == 16 and data.track.body == body.name
+    assert np.array_equal(data.observations.images[3], split.train[3].read()[0])
+    assert float(data.observations.times[2]) == pytest.approx(split.train[2].frame / 30)
+    save_training_data(run, data)
+    stored = load_training_data(run)
+    assert np.array_equal(stored.observations.images[3], data.observations.images[3])
+    assert torch.equal(stored.track.poses.rotations, data.track.poses.rotations)
 
 
 def test_create_refuses_what_a_protocol_decides(made_up, tmp_path, capsys):

@@ -12,8 +12,9 @@ from avatar.cli.main import main
 from avatar.errors import AvatarError, UsageError
 from avatar.evaluation.evaluate import evaluate_run
 from avatar.evaluation.render_views import read_shots, write_shots
-from avatar.evaluation.targets import open_run
+from avatar.evaluation.targets import estimated_person
 from avatar.io.images import read_image
+from avatar.pipeline.finished_run import open_run
 
 
 @pytest.fixture(scope="module")
@@ -147,21 +148,21 @@ def test_pairs_of_different_number_and_wrong_files_are_refused(made_up, tmp_path
         read_shots(opened, tmp_path / "report.json", run / "track.npz", None, 1.0)
 
 
-def test_the_oracle_follows_the_true_skeleton_and_not_the_found_poses(made_up):
+def test_the_oracle_follows_the_true_skeleton_and_not_the_estimated_poses(made_up):
     from avatar.datasets.capture import load_capture
-    from avatar.evaluation.alignment import FoundPerson, place
+    from avatar.evaluation.alignment import EstimatedPerson, align
     from avatar.evaluation.oracle import oracle_track
     from avatar.geometry import rotation_from_rotvec
     from avatar.types import BodyPose
 
-    found, clip = open_run(made_up[0]).found, load_capture(made_up[1]).clip("turn")
-    poses = found.track.poses
+    estimated, clip = estimated_person(open_run(made_up[0])), load_capture(made_up[1]).clip("turn")
+    poses = estimated.track.poses
     noise = 0.1 * torch.randn(*poses.rotations.shape[:-1], generator=torch.Generator().manual_seed(1))
     missed = BodyPose(poses.root_position + 0.02, poses.rotations @ rotation_from_rotvec(noise))
-    person = replace(found, track=replace(found.track, poses=missed))
+    person = replace(estimated, track=replace(estimated.track, poses=missed))
     frames = list(person.frames_of(clip))
-    oracle = FoundPerson(found.body, found.rest, oracle_track(person, clip, frames))
-    truth = place(person, clip).points(clip.joints[frames])
+    oracle = EstimatedPerson(estimated.body, estimated.rest, oracle_track(person, clip, frames))
+    truth = align(person, clip).points(clip.joints[frames])
     assert (oracle.joints() - truth).norm(dim=-1).mean() < 0.012
     assert (person.joints() - truth).norm(dim=-1).mean() > 0.03
     torch.testing.assert_close(oracle.cameras.K, clip.cameras[frames].K)

@@ -12,9 +12,9 @@ from PIL import Image
 
 from avatar.exporters.html import write_page
 from avatar.geometry import quat_from_rotation
+from avatar.motion import load_motion
 from avatar.motion.formats.bvh import write_bvh
 from avatar.motion.formats.player_json import write_player_motion
-from avatar.motion.formats.registry import load_motion
 from avatar.rendering.camera_paths import front
 from avatar.rendering.renderer import render
 
@@ -90,7 +90,7 @@ def test_page_shows_what_our_renderer_shows(person, moves, page_file, tab, clip,
     with torch.no_grad():
         gaussians = person.pose(moves[clip].poses[frame], lit=bool(lit))
         camera = front(gaussians.means.amin(0), gaussians.means.amax(0), 1, WIDTH, HEIGHT, azimuth=azimuth)
-        ours = render(gaussians, camera, "reference").on((1.0, 1.0, 1.0))[0].numpy()
+        ours = render(gaussians, camera, "reference").on_white()[0].numpy()
     look = f"?clip={clip}&frame={frame}&light={lit}&camera={camera_option(camera)}&ui=0&shadow=0&bg=ffffff"
     open_page(tab, page_file, look)
     theirs = picture(tab)
@@ -154,7 +154,7 @@ def test_a_motion_file_dropped_on_the_page_plays(person, moves, page_file, tab, 
     path = tmp_path / f"mine.{writer}"
     track = moves["wave"]
     if writer == "bvh":
-        write_bvh(path, track.poses, track.fps, person.rest.joints[:24])
+        write_bvh(path, track.poses, track.fps, person.rest.smpl_joints)
     else:
         write_player_motion(path, track.poses, track.fps)
     open_page(tab, page_file, "?t=0&clip=turn")
@@ -187,8 +187,9 @@ def test_the_page_reads_a_foreign_skeleton_as_our_importer_does(page_file, tab, 
     ("name", "content", "sentence"),
     [
         ("walk.bvh", "HIERARCHY\nROOT Hips\n{\nOFFSET 0 0 0\nCHANNELS 3 Xrotation Yrotation Zrotation\n}\n"
-         "MOTION\nFrames: 2\nFrame Time: 0.03\n0 0 0\n", "walk.bvh breaks off: it promises 2 frames of 3 numbers."),
-        ("walk.json", "{}", "walk.json is no motion file of this program."),
+         "MOTION\nFrames: 2\nFrame Time: 0.03\n0 0 0\n",
+         "walk.bvh breaks off: its header announces 2 frames of 3 numbers."),
+        ("walk.json", "{}", "walk.json is not a motion file of this program."),
         ("walk.fbx", "", "walk.fbx is neither a .bvh nor a motion .json file."),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Pictures and video through real files."""
+"""Images and videos through real files."""
 
 import subprocess
 from pathlib import Path
@@ -25,7 +25,7 @@ def ramp(height: int = 24, width: int = 32, channels: int = 3) -> np.ndarray:
 
 @pytest.mark.parametrize("channels", [3, 4])
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".jpg"])
-def test_a_picture_comes_back(tmp_path, suffix, channels):
+def test_an_image_is_read_as_written(tmp_path: Path, suffix: str, channels: int) -> None:
     if suffix == ".jpg" and channels == 4:
         pytest.skip("jpeg has no alpha")
     image = ramp(channels=channels)
@@ -36,21 +36,21 @@ def test_a_picture_comes_back(tmp_path, suffix, channels):
     assert np.abs(again.astype(int) - image).mean() < (0.1 if suffix == ".png" else 4)
 
 
-def test_sixteen_bits_keep_their_upper_eight(tmp_path):
+def test_sixteen_bits_keep_their_upper_eight(tmp_path: Path) -> None:
     deep = (np.arange(256, dtype=np.uint16) * 257).reshape(16, 16)
     Image.fromarray(deep).save(tmp_path / "deep.png")
     assert np.array_equal(read_image(tmp_path / "deep.png")[..., 1], (deep >> 8).astype(np.uint8))
 
 
-def test_the_cameras_rotation_note_is_followed(tmp_path):
-    picture, note = Image.fromarray(ramp()), Image.Exif()
-    note[0x0112] = 6
-    picture.save(tmp_path / "turned.jpg", exif=note)
+def test_the_cameras_orientation_tag_is_applied(tmp_path: Path) -> None:
+    image, exif = Image.fromarray(ramp()), Image.Exif()
+    exif[0x0112] = 6
+    image.save(tmp_path / "turned.jpg", exif=exif)
     assert read_image(tmp_path / "turned.jpg").shape == (32, 24, 3)
 
 
 @pytest.mark.parametrize("kind", ["cmyk", "broken", "text", "bmp"])
-def test_a_bad_picture_gives_one_sentence(tmp_path, kind):
+def test_a_bad_image_gives_one_sentence(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "a.png"
     if kind == "cmyk":
         path = tmp_path / "a.jpg"
@@ -66,14 +66,14 @@ def test_a_bad_picture_gives_one_sentence(tmp_path, kind):
         read_image(path)
 
 
-def test_frames_have_the_files_own_times(tmp_path):
-    # Every third frame is left out and the others keep their time stamps: a variable frame rate.
+def test_frames_have_the_files_own_times(tmp_path: Path) -> None:
+    # Every third frame is dropped and the others keep their time stamps: a variable frame rate.
     path = make(tmp_path / "vfr.mp4", "-vf", "select='mod(n,3)'", "-fps_mode", "vfr")
     times = [time for time, _ in open_video(path).frames()]
     assert times == pytest.approx([0, 0.1, 0.3, 0.4, 0.6, 0.7], abs=1e-3)
 
 
-def test_a_phones_rotation_is_applied(tmp_path):
+def test_a_phones_rotation_is_applied(tmp_path: Path) -> None:
     flat = make(tmp_path / "flat.mp4")
     turned = tmp_path / "turned.mp4"
     command = [_ffmpeg(), "-y", "-loglevel", "error", "-display_rotation", "90", "-i", str(flat), "-c", "copy"]
@@ -96,7 +96,7 @@ def test_a_phones_rotation_is_applied(tmp_path):
         ("moving.gif", []),
     ],
 )
-def test_unusual_videos_are_read(tmp_path, name, options):
+def test_unusual_videos_are_read(tmp_path: Path, name: str, options: list[str]) -> None:
     video = open_video(make(tmp_path / name, *options))
     frames = [image for _, image in video.frames()]
     assert len(frames) == 10 == video.expected_frames
@@ -104,7 +104,7 @@ def test_unusual_videos_are_read(tmp_path, name, options):
     assert video.width == {"odd.avi": 161, "wide.mp4": 320}.get(name, 160)
 
 
-def test_high_dynamic_range_is_tone_mapped(tmp_path):
+def test_high_dynamic_range_is_tone_mapped(tmp_path: Path) -> None:
     # Reference white of BT.2408 is 58 % of the PQ signal; as standard video it must be bright but not burnt out.
     tags = "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"
     options = ["-vf", f"format=yuv420p10le,{tags}", "-c:v", "ffv1"]
@@ -116,32 +116,33 @@ def test_high_dynamic_range_is_tone_mapped(tmp_path):
     assert np.ptp(image.mean((0, 1))) < 4
 
 
-def test_large_frames_are_scaled_down(tmp_path):
+def test_large_frames_are_scaled_down(tmp_path: Path) -> None:
     video = open_video(make(tmp_path / "a.mp4"), longest=80)
     assert (video.width, video.height) == (80, 64)
 
 
-def test_a_truncated_video_gives_what_it_has(tmp_path):
+def test_a_truncated_video_gives_what_it_has(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mkv", "-c:v", "ffv1")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     video = open_video(path)
+    assert video.expected_frames is not None
     assert 1 <= sum(1 for _ in video.frames()) < video.expected_frames
 
 
 @pytest.mark.parametrize(
-    ("kind", "says"),
+    ("kind", "message"),
     [
         ("empty", "empty file"), ("text", "not a video"), ("sound", "no video"), ("cut", "cut off"),
-        ("playlist", "not a video"), ("picture", "not a video"),
+        ("playlist", "not a video"), ("image", "not a video"),
     ],
 )  # fmt: skip
-def test_what_is_not_a_video_gives_one_sentence(tmp_path, kind, says):
+def test_what_is_not_a_video_gives_one_sentence(tmp_path: Path, kind: str, message: str) -> None:
     path = tmp_path / "a.mp4"
     if kind == "sound":
         make(path, source="sine=duration=1")
     elif kind == "cut":
         make(path).write_bytes(path.read_bytes()[:2000])
-    elif kind == "picture":
+    elif kind == "image":
         write_image(tmp_path / "b.png", ramp())
         (tmp_path / "b.png").rename(path)
     elif kind == "playlist":
@@ -149,17 +150,17 @@ def test_what_is_not_a_video_gives_one_sentence(tmp_path, kind, says):
         path.write_text(f"#EXTM3U\n#EXTINF:1,\n{real}\n#EXT-X-ENDLIST\n")
     else:
         path.write_text("hello" if kind == "text" else "")
-    with pytest.raises(AvatarError, match=says) as caught:
+    with pytest.raises(AvatarError, match=message) as caught:
         open_video(path)
     assert "\n" not in str(caught.value)
 
 
-def test_a_missing_video_is_wrong_use(tmp_path):
+def test_a_missing_video_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no file"):
         open_video(tmp_path / "no.mp4")
 
 
-def test_huge_frames_are_refused(tmp_path):
+def test_huge_frames_are_refused(tmp_path: Path) -> None:
     path = make(tmp_path / "a.avi", "-c:v", "ffv1", "-pix_fmt", "gray",
                 source="color=black:size=16000x8000:rate=1:duration=1")  # fmt: skip
     with pytest.raises(AvatarError, match=r"a\.avi"):
@@ -167,7 +168,7 @@ def test_huge_frames_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".webm", ".gif"])
-def test_a_written_video_is_read_again(tmp_path, suffix):
+def test_a_written_video_is_read_again(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"out{suffix}"
     image = ramp(129, 161)
     with VideoWriter(path, fps=10) as writer:
@@ -179,7 +180,7 @@ def test_a_written_video_is_read_again(tmp_path, suffix):
     assert np.abs(frames[2][:129, :161].astype(int) - image).mean() < 16
 
 
-def test_webm_keeps_alpha(tmp_path):
+def test_webm_keeps_alpha(tmp_path: Path) -> None:
     image = ramp(64, 64, 4)
     image[..., 3] = 0
     image[16:48, 16:48, 3] = 255
@@ -201,14 +202,14 @@ def test_webm_keeps_alpha(tmp_path):
     assert alpha[32, 32] > 240 and alpha[4, 4] < 15
 
 
-def test_numbered_pictures(tmp_path):
+def test_numbered_images(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "frames" / "%03d.png", fps=10) as writer:
         writer.add(ramp())
         writer.add(ramp())
     assert np.array_equal(read_image(tmp_path / "frames" / "001.png"), ramp())
 
 
-def test_a_failed_video_leaves_the_old_one(tmp_path):
+def test_a_failed_video_leaves_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
     path.write_bytes(b"old")
     with pytest.raises(ZeroDivisionError), VideoWriter(path, fps=10) as writer:

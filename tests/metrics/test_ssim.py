@@ -6,7 +6,7 @@ from skimage.metrics import structural_similarity
 
 from avatar.kernels.constants import SSIM_RADIUS
 from avatar.kernels.threads import set_threads, threads
-from avatar.metrics.ssim import ssim, ssim_torch
+from avatar.metrics.ssim import ssim
 
 
 def pictures(height: int, width: int, channels: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
@@ -19,7 +19,7 @@ def pictures(height: int, width: int, channels: int = 3) -> tuple[torch.Tensor, 
 def test_fused_agrees_with_convolutions(shape):
     a, b = pictures(*shape)
     ours, truth = [t.clone().requires_grad_() for t in (a, b)], [t.double().requires_grad_() for t in (a, b)]
-    value, true_value = ssim(*ours), ssim_torch(*truth)
+    value, true_value = ssim(*ours), ssim.tensors(*truth)
     torch.testing.assert_close(value.double(), true_value, atol=1e-6, rtol=0)
     (3 * value).backward()
     (3 * true_value).backward()
@@ -39,7 +39,7 @@ def test_pictures_that_agree_but_for_some_spots(shape, spots):
         b[round(down * (shape[0] - 1)), round(across * (shape[1] - 1))] += 0.2
     ours, truth = [t.clone().requires_grad_() for t in (a, b)], [t.double().requires_grad_() for t in (a, b)]
     for _ in range(2):  # the second time with what the first one left in memory
-        value, true_value = ssim(*ours), ssim_torch(*truth)
+        value, true_value = ssim(*ours), ssim.tensors(*truth)
         torch.testing.assert_close(value.double(), true_value, atol=1e-6, rtol=0)
     for one, other in zip(torch.autograd.grad(value, ours), torch.autograd.grad(true_value, truth), strict=True):
         assert (one - other).norm() <= 1e-5 * other.norm() + 1e-7
@@ -65,7 +65,7 @@ def test_agrees_with_scikit_image():
     border = slice(2 * SSIM_RADIUS, -2 * SSIM_RADIUS)
     inside = values[border, border].mean()
     assert abs(ssim(a, b).item() - inside) < 1e-5
-    assert abs(ssim_torch(a, b).item() - inside) < 1e-5
+    assert abs(ssim.tensors(a, b).item() - inside) < 1e-5
 
 
 def test_a_picture_is_like_itself_and_the_number_of_threads_does_not_matter():

@@ -10,7 +10,7 @@ from avatar.body import load_body
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import rotation_from_quat, rotation_from_rotvec
 from avatar.model.avatar import Avatar
-from avatar.model.blend_shapes import PoseCorrectives
+from avatar.model.blend_shapes import PoseCorrectives, displacements
 from avatar.model.gaussians import sample_on_surface, triangle_frames
 from avatar.types import BodyPose
 
@@ -82,11 +82,11 @@ def test_sparse_correctives_are_the_dense_ones_with_their_gradient():
     directions = torch.einsum("nc,ncxp->nxp", bary, of_vertices[corners])
     rotations = rotation_from_rotvec(torch.randn(3, 3)).requires_grad_()
     feature = (rotations[1:] - torch.eye(3)).flatten()
-    sparse = PoseCorrectives(of_vertices, corners, bary)
+    sparse = PoseCorrectives.at_points(of_vertices, corners, bary)
     weight = torch.randn(600, 3)
     dense = directions @ feature
     (true_gradient,) = torch.autograd.grad((dense * weight).sum(), rotations, retain_graph=True)
-    for moved in (sparse(rotations), sparse.displaced(feature)):
+    for moved in (sparse(rotations), displacements.tensors(sparse, feature)):
         assert torch.allclose(moved, dense, atol=1e-5)
         (gradient,) = torch.autograd.grad((moved * weight).sum(), rotations, retain_graph=True)
         assert torch.allclose(gradient, true_gradient, rtol=1e-4, atol=1e-4)

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from avatar.body.skeleton import SMPL_PARENTS
 from avatar.geometry import quat_from_rotation, rotation_from_quat, rotation_from_rotvec
 from avatar.kernels.threads import set_threads, threads
-from avatar.model.joint_transforms import joint_motions_torch, joint_transforms_and_quats
-from avatar.model.skinning import CanonicalSurface, GaussianAttributes, skin_gaussians, skin_gaussians_torch
+from avatar.model.joint_transforms import joint_transforms_and_quats
+from avatar.model.skinning import CanonicalSurface, GaussianAttributes, skin_gaussians
 from avatar.types import BodyPose
 
 COUNT, JOINTS = 2500, 6
@@ -60,7 +60,7 @@ def carried(function, surface, leaves, without=()):
 def test_fused_is_what_tensors_say(without):
     surface, leaves = made_up()
     values, gradients = carried(skin_gaussians, surface, leaves, without)
-    truth, true_gradients = carried(skin_gaussians_torch, surface, leaves, without)
+    truth, true_gradients = carried(skin_gaussians.tensors, surface, leaves, without)
     assert (truth[2] == 1).any() and (truth[2] < 1).any()  # both sides of the clamp
     for value, true in zip(values, truth, strict=True):
         torch.testing.assert_close(value, true, rtol=1e-4, atol=1e-5)
@@ -109,7 +109,7 @@ def test_compiled_joint_motions_are_what_tensors_say(size):
         motions, gradients = zip(
             *(
                 (out, torch.autograd.grad(out, (turns, root), weights))
-                for function in (joint_transforms_and_quats, joint_motions_torch)
+                for function in (joint_transforms_and_quats, joint_transforms_and_quats.tensors)
                 for out in [function(rest, SMPL_PARENTS, BodyPose(root[i], rotation_from_rotvec(turns[i])))]
             ),
             strict=True,

@@ -76,7 +76,7 @@ def test_split_replaces_one_by_two_beside_it_and_keeps_the_optimiser_in_step(fra
     before = gaussians.means(frames).detach().clone()
     error = torch.zeros(2000)
     error[[3, 5]] = 1.0
-    keep, split = select_for_densification(gaussians.opacities.detach(), error, cap=3000, growth=0.5, faintest=0.02)
+    keep, split = select_for_densification(gaussians.opacities.detach(), error, cap=3000, growth=0.5, min_opacity=0.02)
     assert split.tolist() == [3, 5] and len(keep) == 1998
     split_gaussians(gaussians, optimizer, keep, split, gaussians.quats.detach())
     assert len(gaussians) == 2002
@@ -93,7 +93,7 @@ def test_split_replaces_one_by_two_beside_it_and_keeps_the_optimiser_in_step(fra
 def test_growth_stops_at_the_cap_and_the_faint_are_dropped():
     opacities = torch.full((100,), 0.5)
     opacities[:10] = 0.001
-    keep, split = select_for_densification(opacities, torch.rand(100), cap=95, growth=1.0, faintest=0.02)
+    keep, split = select_for_densification(opacities, torch.rand(100), cap=95, growth=1.0, min_opacity=0.02)
     assert len(split) == 5
     assert set(range(10)).isdisjoint(keep.tolist() + split.tolist())
 

@@ -4,8 +4,8 @@ import torch
 
 from avatar.body.skeleton import SMPL_PARENTS
 from avatar.geometry import rotation_from_rotvec
-from avatar.model.deformation import DeformMLP, nearby_joints, place_features
-from avatar.model.lighting import Light, gains, normal_polynomials
+from avatar.model.deformation import DeformMLP, joint_influence, positional_encoding
+from avatar.model.lighting import Light, irradiance_gain, normal_polynomials
 
 LEFT_KNEE, RIGHT_ELBOW = 4, 19
 
@@ -15,7 +15,7 @@ def random_normals(n):
 
 
 def test_new_light_changes_nothing():
-    assert torch.equal(gains(random_normals(10), Light().coefficients), torch.ones(10, 3))
+    assert torch.equal(irradiance_gain(random_normals(10), Light().coefficients), torch.ones(10, 3))
 
 
 def test_light_cannot_pass_for_colour():
@@ -30,9 +30,9 @@ def test_light_recovers_a_lamp():
     optimizer = torch.optim.Adam(light.parameters(), lr=0.05)
     for _ in range(200):
         optimizer.zero_grad()
-        (gains(normals, light.coefficients) - truth).square().mean().backward()
+        (irradiance_gain(normals, light.coefficients) - truth).square().mean().backward()
         optimizer.step()
-    assert torch.allclose(gains(normals, light.coefficients), truth, atol=0.01)
+    assert torch.allclose(irradiance_gain(normals, light.coefficients), truth, atol=0.01)
 
 
 def trained_deform():
@@ -52,23 +52,23 @@ def bent(joint, angle):
 
 def test_a_new_network_moves_nothing():
     moved, brightness = DeformMLP(24)(
-        torch.eye(3).expand(24, 3, 3), place_features(torch.rand(5, 3)), torch.eye(24)[:5]
+        torch.eye(3).expand(24, 3, 3), positional_encoding(torch.rand(5, 3)), torch.eye(24)[:5]
     )
     assert (moved == 0).all() and (brightness == 0).all()
 
 
-def test_only_nearby_joints_are_heard():
+def test_only_joint_influence_are_heard():
     weights = torch.eye(24)[[LEFT_KNEE, RIGHT_ELBOW]]
-    near = nearby_joints(weights, SMPL_PARENTS)
+    near = joint_influence(weights, SMPL_PARENTS)
     assert near[0, 1] > 0 and near[0, 7] > 0 and near[0, RIGHT_ELBOW] == 0
-    deform, points = trained_deform(), place_features(torch.rand(2, 3))
+    deform, points = trained_deform(), positional_encoding(torch.rand(2, 3))
     change = deform(bent(LEFT_KNEE, 1.0), points, near)[0] - deform(bent(LEFT_KNEE, 0.0), points, near)[0]
     assert change[0].abs().max() > 1e-5 and change[1].abs().max() == 0
 
 
 def test_the_answer_stays_at_its_edge_beyond_the_training_poses():
-    deform, points = trained_deform(), place_features(torch.rand(1, 3))
-    near = nearby_joints(torch.eye(24)[[LEFT_KNEE]], SMPL_PARENTS)
+    deform, points = trained_deform(), positional_encoding(torch.rand(1, 3))
+    near = joint_influence(torch.eye(24)[[LEFT_KNEE]], SMPL_PARENTS)
     inside, edge = (deform(bent(LEFT_KNEE, angle), points, near)[0] for angle in (0.5, 1.0))
     beyond = deform(bent(LEFT_KNEE, 1.5), points, near)[0]
     assert not torch.allclose(inside, edge)
@@ -77,17 +77,17 @@ def test_the_answer_stays_at_its_edge_beyond_the_training_poses():
 
 
 def test_unseen_joints_are_not_heard_at_all():
-    deform, points = trained_deform(), place_features(torch.rand(1, 3))
-    near = nearby_joints(torch.eye(24)[[RIGHT_ELBOW]], SMPL_PARENTS)
+    deform, points = trained_deform(), positional_encoding(torch.rand(1, 3))
+    near = joint_influence(torch.eye(24)[[RIGHT_ELBOW]], SMPL_PARENTS)
     assert torch.equal(deform(bent(RIGHT_ELBOW, 1.0), points, near)[0], deform(bent(RIGHT_ELBOW, 0.0), points, near)[0])
 
 
 def test_light_is_expected_from_above_until_pictures_say_otherwise():
     light = Light()
-    assert light.unlikelihood() > 0
-    light.expect()
-    assert light.unlikelihood() == 0
-    up, aside, down = gains(torch.tensor([[0.0, 1, 0], [1, 0, 0], [0, -1, 0]]), light.coefficients)
+    assert light.prior_loss() > 0
+    light.initialize_prior()
+    assert light.prior_loss() == 0
+    up, aside, down = irradiance_gain(torch.tensor([[0.0, 1, 0], [1, 0, 0], [0, -1, 0]]), light.coefficients)
     assert (up > aside).all() and (aside > down).all()
     torch.testing.assert_close(aside, torch.ones(3))
 
@@ -99,7 +99,7 @@ def test_light_goes_on_behind_as_it_came_from_the_front():
     with torch.no_grad():
         linear.coefficients[2] = 0.2
         square.coefficients[6] = -0.1
-    seen = [gains(front, light.coefficients) for light in (linear, square)]
+    seen = [irradiance_gain(front, light.coefficients) for light in (linear, square)]
     assert torch.allclose(seen[0][0] / seen[0][1], seen[1][0] / seen[1][1])
-    assert linear.unlikelihood() < square.unlikelihood()
-    assert gains(back, linear.coefficients).max() < 0.9 < 1 < gains(back, square.coefficients).min()
+    assert linear.prior_loss() < square.prior_loss()
+    assert irradiance_gain(back, linear.coefficients).max() < 0.9 < 1 < irradiance_gain(back, square.coefficients).min()

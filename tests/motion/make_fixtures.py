@@ -1,10 +1,11 @@
 """Writes the files in `data/` with the formats' own libraries, which the project itself does not need.
 
 Run it in an environment of its own: `pip install numpy joblib smplcodec pybvh`, then `python make_fixtures.py`.
-The truth all files tell is in `truth.npz`: a made-up motion of 12 frames, SMPL axis-angle and translation, Y up.
+The motion that all files hold is in `truth.npz`: 12 synthetic frames, SMPL axis-angle and translation, Y up.
 """
 
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -30,7 +31,7 @@ MIXAMO = [
 
 
 def truth() -> tuple[np.ndarray, np.ndarray]:
-    """Smooth turns of all joints, the elbows and knees about their own axes, and a path."""
+    """Smooth rotations of all joints, the elbows and knees about their own axes, and a path."""
     random = np.random.default_rng(6)
     t = np.linspace(0, 1, FRAMES)[:, None, None]
     poses = 0.25 * np.sin(2 * np.pi * (t + random.uniform(size=(1, 24, 3)))) * random.uniform(0.3, 1, (1, 24, 3))
@@ -60,11 +61,11 @@ def write_mixamo(path: Path, poses: np.ndarray, trans: np.ndarray, z_up: bool, a
     children = {i: [k for k, joint in enumerate(MIXAMO) if joint[1] == i] for i in range(len(MIXAMO))}
 
     def offset_of(index: int) -> np.ndarray:
-        name, _, offset, _ = MIXAMO[index]
-        offset = np.array(offset, dtype=float)
+        name, _, centimetres, _ = MIXAMO[index]
+        offset = np.array(centimetres, dtype=float)
         if a_pose and ("ForeArm" in name or "Hand" in name):
             offset = low["Left" if "Left" in name else "Right"] @ offset
-        return turned @ offset
+        return np.asarray(turned @ offset)
 
     def text(index: int, depth: int) -> str:
         name, _, _, order = MIXAMO[index]
@@ -89,14 +90,15 @@ def write_mixamo(path: Path, poses: np.ndarray, trans: np.ndarray, z_up: bool, a
             row += list(np.degrees(euler(turned @ rotation(local[name][frame]) @ turned.T, order)))
         rows.append(" ".join(f"{x:.6f}" for x in row))
     pieces[0] = f"HIERARCHY\n{text(0, 0)}MOTION\nFrames: {len(poses)}\nFrame Time: 0.0333333\n"
-    path.write_text(pieces[0] + "\n".join(rows) + "\n")
+    path.write_text(pieces[0] + "\n".join(rows) + "\n", encoding="utf-8")
 
 
 def rotation(v: np.ndarray) -> np.ndarray:
     angle = np.linalg.norm(v)
     x, y, z = v / max(angle, 1e-12)
     K = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-    return np.eye(3) + np.sin(angle) * K + (1 - np.cos(angle)) * K @ K
+    R: np.ndarray = np.eye(3) + np.sin(angle) * K + (1 - np.cos(angle)) * K @ K
+    return R
 
 
 def euler(R: np.ndarray, order: str) -> np.ndarray:
@@ -137,7 +139,7 @@ def main() -> None:
     # PHALP and 4D-Humans: rotation matrices in the camera's frame, which looks at the person with y down.
     flip = np.diag([1.0, -1.0, -1.0])
     R = np.array([[rotation(v) for v in frame] for frame in poses])
-    frames = {
+    frames: dict[str, dict[str, Any]] = {
         f"frames/{k:06d}.jpg": {
             "tid": [7, 3], "bbox": [np.zeros(4), np.zeros(4)],
             "smpl": [{"global_orient": (flip @ R[k, 0])[None], "body_pose": R[k, 1:], "betas": np.zeros(10)},

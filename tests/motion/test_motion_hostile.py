@@ -2,7 +2,9 @@
 
 import json
 import pickle
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +13,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from avatar.errors import AvatarError
-from avatar.motion.formats.registry import load_motion
+from avatar.motion import load_motion
 
 DATA = Path(__file__).parent / "data"
 STEPS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def complaint(path, **options):
+def error_of(path: Path, **options: Any) -> str:
     with pytest.raises(AvatarError) as caught:
         load_motion(path, **options)
     sentence = str(caught.value)
@@ -26,15 +28,15 @@ def complaint(path, **options):
 
 
 class _Bomb:
-    def __init__(self, target):
+    def __init__(self, target: Path) -> None:
         self.target = target
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return (open, (str(self.target), "w"))
 
 
 @pytest.mark.parametrize("kind", ["pkl", "npy", "npz", "pt"])
-def test_a_pickle_that_wants_to_run_code_is_refused(tmp_path, kind):
+def test_a_pickle_that_would_run_code_is_refused(tmp_path: Path, kind: str) -> None:
     trap = tmp_path / "ran"
     path = tmp_path / f"evil.{kind}"
     if kind == "pkl":
@@ -45,23 +47,23 @@ def test_a_pickle_that_wants_to_run_code_is_refused(tmp_path, kind):
         np.savez(path, poses=np.array([_Bomb(trap)], dtype=object))
     else:
         torch.save({"smpl_params_global": _Bomb(trap)}, path)
-    complaint(path)
+    error_of(path)
     assert not trap.exists()
 
 
 @STEPS
 @given(share=st.floats(0.0, 0.95), name=st.sampled_from(sorted(p.name for p in DATA.iterdir() if p.suffix != ".npz")))
-def test_truncated_files(tmp_path, share, name):
+def test_truncated_files(tmp_path: Path, share: float, name: str) -> None:
     # Without its very last bytes, a checksum, a compressed pickle still gives all its values.
     data = (DATA / name).read_bytes()
     path = tmp_path / name
     path.write_bytes(data[: int(share * len(data))])
-    complaint(path)
+    error_of(path)
 
 
 @STEPS
 @given(data=st.data(), name=st.sampled_from(["mixamo.bvh", "wham_compressed.pkl", "motion.smpl"]))
-def test_damaged_bytes_never_end_in_a_traceback(tmp_path, data, name):
+def test_damaged_bytes_never_end_in_a_traceback(tmp_path: Path, data: st.DataObject, name: str) -> None:
     content = bytearray((DATA / name).read_bytes())
     for _ in range(4):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
@@ -76,7 +78,7 @@ def test_damaged_bytes_never_end_in_a_traceback(tmp_path, data, name):
 
 
 @pytest.mark.parametrize(
-    ("arrays", "says"),
+    ("arrays", "message"),
     [
         ({"poses": np.zeros((0, 72))}, "frames"),
         ({"poses": np.zeros((5, 71))}, "poses"),
@@ -88,14 +90,12 @@ def test_damaged_bytes_never_end_in_a_traceback(tmp_path, data, name):
         ({"nothing": np.zeros(3)}, "nothing"),
     ],
 )  # fmt: skip
-def test_wrong_numbers_are_named(tmp_path, arrays, says):
-    np.savez(tmp_path / "a.npz", **arrays)
-    import re
-
-    assert re.search(says, complaint(tmp_path / "a.npz"))
+def test_wrong_numbers_are_reported(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
+    np.savez(tmp_path / "a.npz", **dict[str, Any](arrays))
+    assert re.search(message, error_of(tmp_path / "a.npz"))
 
 
-def test_a_person_of_180_metres(tmp_path):
+def test_a_person_of_180_metres(tmp_path: Path) -> None:
     """A BVH whose body is in metres and whose root moves in centimetres."""
     text = (DATA / "mixamo.bvh").read_text()
     head, _, rows = text.partition("Frame Time: 0.0333333\n")
@@ -104,11 +104,11 @@ def test_a_person_of_180_metres(tmp_path):
         values = row.split()
         moved.append(" ".join([str(100 * float(x)) for x in values[:3]] + values[3:]))
     (tmp_path / "a.bvh").write_text(head + "Frame Time: 0.0333333\n" + "\n".join(moved))
-    assert "not in metres" in complaint(tmp_path / "a.bvh")
+    assert "not in metres" in error_of(tmp_path / "a.bvh")
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         (("Frames: 12", "Frames: 1200"), "cut off"),
         (("Frame Time: 0.0333333", "Frame Time: 0"), "how long they last"),
@@ -118,23 +118,21 @@ def test_a_person_of_180_metres(tmp_path):
         (("mixamorig:LeftUpLeg", "tentacle"), "unknown skeleton"),
     ],
 )  # fmt: skip
-def test_broken_bvh(tmp_path, change, says):
-    import re
-
+def test_broken_bvh(tmp_path: Path, change: tuple[str, str], message: str) -> None:
     text = (DATA / "mixamo.bvh").read_text()
     assert change[0] in text
     (tmp_path / "a.bvh").write_text(text.replace(*change))
-    assert re.search(says, complaint(tmp_path / "a.bvh"))
+    assert re.search(message, error_of(tmp_path / "a.bvh"))
 
 
-def test_nan_frames_in_a_bvh_are_counted(tmp_path):
+def test_nan_frames_in_a_bvh_are_counted(tmp_path: Path) -> None:
     lines = (DATA / "mixamo.bvh").read_text().strip().split("\n")
     lines[-3] = " ".join(["nan"] * len(lines[-3].split()))
     (tmp_path / "a.bvh").write_text("\n".join(lines))
-    assert "1 of 12 frames are not finite, first frame 9" in complaint(tmp_path / "a.bvh")
+    assert "1 of 12 frames are not finite, first frame 9" in error_of(tmp_path / "a.bvh")
 
 
-def test_deep_json_and_other_junk(tmp_path):
+def test_deep_json_and_other_junk(tmp_path: Path) -> None:
     for name, content in (
         ("deep.json", b"[" * 100_000), ("empty.npz", b""), ("text.bvh", b"hello"), ("zip.npz", b"PK\x03\x04junk"),
         ("a.npy", b"\x93NUMPY\x01\x00\xff\xff"),
@@ -143,7 +141,7 @@ def test_deep_json_and_other_junk(tmp_path):
         ("b.json", b"{}"), ("c.json", b"[[1]]"),
     ):  # fmt: skip
         (tmp_path / name).write_bytes(content)
-        assert name in complaint(tmp_path / name)
+        assert name in error_of(tmp_path / name)
 
 
 @STEPS
@@ -163,11 +161,11 @@ def test_deep_json_and_other_junk(tmp_path):
 )
 @example({"poses": [None, []]})
 @example({"poses": {"smpl": None, "tid": None}})
-def test_any_json_is_refused_in_one_sentence(tmp_path, content):
+def test_any_json_is_refused_in_one_sentence(tmp_path: Path, content: Any) -> None:
     (tmp_path / "a.json").write_text(json.dumps(content))
-    complaint(tmp_path / "a.json")
+    error_of(tmp_path / "a.json")
 
 
-def test_an_unknown_format_and_a_missing_file(tmp_path):
-    assert "bvh" in complaint(DATA / "mixamo.bvh", format="fbx")
-    assert "no file" in complaint(tmp_path / "missing.bvh")
+def test_an_unknown_format_and_a_missing_file(tmp_path: Path) -> None:
+    assert "bvh" in error_of(DATA / "mixamo.bvh", format="fbx")
+    assert "no file" in error_of(tmp_path / "missing.bvh")

@@ -1,4 +1,4 @@
-"""Every format is read from a file written in that format, and tells the same motion as its truth.
+"""Every format is read from a file written in that format, and gives the same motion as its truth.
 
 `data/` was written by the formats' own libraries (`make_fixtures.py`); the formats that are plain npz, pickle,
 torch or JSON are written here as their programs do.
@@ -7,6 +7,7 @@ torch or JSON are written here as their programs do.
 import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +18,12 @@ from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle, rotation_from_rotvec
+from avatar.motion import load_motion
 from avatar.motion.formats.bvh import parse_bvh, write_bvh
 from avatar.motion.formats.container import open_content
 from avatar.motion.formats.player_json import write_player_motion
-from avatar.motion.formats.registry import load_motion
 from avatar.motion.joint_names import match_joints
-from avatar.motion.motion import ReadOptions
+from avatar.motion.motion import Motion, ReadOptions
 from avatar.motion.skeletons import model_rest
 from avatar.types import BodyPose
 
@@ -36,12 +37,12 @@ Y_TO_Z = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]], dtype=np.float32)
 HALF_DEGREE = 0.5
 
 
-def worst_angle(motion, frames=slice(None)):
+def worst_angle(motion: Motion, frames: slice | list[int] = slice(None)) -> float:
     return float(geodesic_angle(motion.track.poses.rotations[frames], ROTATIONS[frames]).rad2deg().max())
 
 
-def turned(poses, R):
-    """The same poses in a world turned by R."""
+def turned(poses: np.ndarray, R: np.ndarray) -> np.ndarray:
+    """The same poses in a world rotated by R."""
     from avatar.geometry import rotation_to_rotvec
 
     out = poses.copy()
@@ -50,20 +51,24 @@ def turned(poses, R):
     return out
 
 
-def amass(path, joints, rate):
+def amass(path: Path, joints: int, rate: str) -> None:
     poses = np.zeros((FRAMES, joints, 3), np.float32)
     poses[:, :22] = turned(POSES, Y_TO_Z)[:, :22]
-    poses[:, 22:] = 0.4  # bent fingers, which must not be taken for hands
+    poses[:, 22:] = 0.4  # bent fingers, which must not be read as hands
     pelvis = np.array((-0.002, -0.223, 0.028) if joints == 52 else (0.003, -0.351, 0.012))
-    # AMASS moves the body by trans after turning it about its own pelvis.
+    # AMASS translates the body by trans after rotating it about its own pelvis.
     trans = (TRANS + pelvis) @ Y_TO_Z.T - pelvis
-    np.savez(
-        path, poses=poses.reshape(FRAMES, -1), trans=trans, betas=np.zeros(16), gender=np.array("male"), **{rate: 120.0}
-    )
+    arrays: dict[str, Any] = {"poses": poses.reshape(FRAMES, -1), "trans": trans, rate: 120.0}
+    np.savez(path, betas=np.zeros(16), gender=np.array("male"), **arrays)
 
 
-def write(name, path):
-    """One file of the format, as the program that makes it does; returns what its reader is called."""
+def save_table(path: Path, table: dict[str, Any]) -> None:
+    """A dictionary as `np.save` writes it: an npy file with one object."""
+    np.save(path, np.array(table, dtype=object))
+
+
+def write(name: str, path: Path) -> str:
+    """One file of the format, as the program that makes it does; returns the name of the format."""
     if name == "amass_h":
         amass(path, 52, "mocap_framerate")
         return "amass"
@@ -94,10 +99,10 @@ def write(name, path):
     elif name == "smpl_x_parts":
         np.savez(path, global_orient=FLAT[:, :3], body_pose=FLAT[:, 3:66], transl=TRANS, betas=np.zeros(10))
     elif name == "easymocap":
-        # EasyMocap turns about the origin: R p + Th.
+        # EasyMocap rotates about the origin: R p + Th.
         np.savez(path, poses=np.concatenate([0 * FLAT[:, :3], FLAT[:, 3:]], 1), Rh=FLAT[:, :3], Th=TRANS)
     elif name == "tram":
-        np.save(
+        save_table(
             path, {"pred_rotmat": camera_rotations(), "pred_trans": camera_trans()[:, None], "frame": np.arange(FRAMES)}
         )
         path.with_name(path.name + ".npy").rename(path)
@@ -108,21 +113,21 @@ def write(name, path):
     return "smpl"
 
 
-def camera_rotations():
+def camera_rotations() -> np.ndarray:
     R = ROTATIONS.numpy().copy()
     R[:, 0] = np.diag([1.0, -1, -1]).astype(np.float32) @ R[:, 0]
     return R
 
 
-def camera_trans():
-    return TRANS @ np.diag([1.0, -1, -1]).astype(np.float32)
+def camera_trans() -> np.ndarray:
+    return np.asarray(TRANS @ np.diag([1.0, -1, -1]).astype(np.float32))
 
 
 @pytest.mark.parametrize(
     "name",
     ["amass_h", "amass_x", "aist", "gvhmr", "smpl_poses", "smpl_parts", "smpl_x_parts", "easymocap", "tram", "player"],
 )
-def test_formats_written_here(tmp_path, name):
+def test_formats_written_here(tmp_path: Path, name: str) -> None:
     path = tmp_path / ("file.json" if name == "player" else "file")
     path = (
         path.with_suffix(".npz") if name in ("amass_h", "amass_x", "smpl_poses", "smpl_x_parts", "easymocap") else path
@@ -137,7 +142,7 @@ def test_formats_written_here(tmp_path, name):
     hands = motion.track.poses.rotations[:, len(joints) :]
     torch.testing.assert_close(hands, torch.eye(3).expand_as(hands))
     moved = motion.track.poses.root_position - motion.track.poses.root_position[0]
-    if name != "easymocap":  # there the pelvis itself swings with the turn about the origin
+    if name != "easymocap":  # there the pelvis itself moves with the rotation about the origin
         torch.testing.assert_close(moved, torch.from_numpy(TRANS - TRANS[0]), atol=1e-4, rtol=0)
 
 
@@ -146,27 +151,27 @@ def test_formats_written_here(tmp_path, name):
     [("motion.smpl", "smplcodec"), ("wham_output.pkl", "wham"), ("wham_compressed.pkl", "wham"),
      ("phalp.pkl", "phalp"), ("prompthmr_results.pkl", "prompthmr")],
 )  # fmt: skip
-def test_formats_written_by_their_own_libraries(name, form):
+def test_formats_written_by_their_own_libraries(name: str, form: str) -> None:
     motion = load_motion(DATA / name)
     assert (motion.format, len(motion.track)) == (form, FRAMES)
     # The person is missing in frame 5 of the PHALP track, where the neighbours are blended.
-    seen = [k for k in range(FRAMES) if form != "phalp" or k != 5]
-    assert worst_angle(motion, seen) < HALF_DEGREE
+    frames = [k for k in range(FRAMES) if form != "phalp" or k != 5]
+    assert worst_angle(motion, frames) < HALF_DEGREE
     moved = motion.track.poses.root_position[-1] - motion.track.poses.root_position[0]
     torch.testing.assert_close(moved, torch.from_numpy(TRANS[-1] - TRANS[0]), atol=1e-4, rtol=0)
 
 
-def test_another_person_is_chosen_by_name_and_an_unknown_one_refused():
+def test_a_person_is_selected_by_name_and_an_unknown_one_is_refused() -> None:
     assert len(load_motion(DATA / "wham_output.pkl", ReadOptions(person="0")).track) == 3
     with pytest.raises(UsageError, match="it has 0, 1"):
         load_motion(DATA / "wham_output.pkl", ReadOptions(person="9"))
 
 
-def test_tram_with_a_moving_camera(tmp_path):
-    """The person seen from a turning camera is the person who was filmed."""
+def test_tram_with_a_moving_camera(tmp_path: Path) -> None:
+    """A person seen by a rotating camera moves as they do in the world."""
     turn = np.stack([rotation_from_rotvec(torch.tensor([0.0, 0.03 * k, 0.0])).numpy() for k in range(FRAMES + 2)])
     place = np.linspace([0, 0, 0], [0.1, 0, 0.4], FRAMES + 2)
-    np.save(tmp_path / "camera.npy", {"pred_cam_R": turn, "pred_cam_T": place})
+    save_table(tmp_path / "camera.npy", {"pred_cam_R": turn, "pred_cam_T": place})
     pelvis = np.array((-0.002, -0.223, 0.028))
     R, world = camera_rotations(), camera_trans() + pelvis
     back = np.swapaxes(turn[2:], 1, 2)
@@ -174,7 +179,7 @@ def test_tram_with_a_moving_camera(tmp_path):
     trans = (back @ (world - place[2:])[..., None])[..., 0] - pelvis
     (tmp_path / "hps").mkdir()
     frame = np.arange(2, FRAMES + 2)
-    np.save(tmp_path / "hps/hps_track_0.npy", {"pred_rotmat": R, "pred_trans": trans[:, None], "frame": frame})
+    save_table(tmp_path / "hps/hps_track_0.npy", {"pred_rotmat": R, "pred_trans": trans[:, None], "frame": frame})
     motion = load_motion(tmp_path / "hps/hps_track_0.npy")
     assert worst_angle(motion) < HALF_DEGREE
     moved = motion.track.poses.root_position[-1] - motion.track.poses.root_position[0]
@@ -182,32 +187,32 @@ def test_tram_with_a_moving_camera(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["mixamo", "z_up_a_pose"])
-def test_bvh_joints_are_where_pybvh_puts_them(name):
+def test_bvh_joints_are_where_pybvh_puts_them(name: str) -> None:
     path = DATA / f"{name}.bvh"
-    clip = parse_bvh(path, path.read_text())
-    known = np.load(path.with_suffix(".npz"))
-    assert list(clip.names) == list(known["names"])
-    np.testing.assert_allclose(clip.positions.numpy(), known["positions"], atol=1e-3)
+    animation = parse_bvh(path, path.read_text())
+    expected = np.load(path.with_suffix(".npz"))
+    assert list(animation.names) == list(expected["names"])
+    np.testing.assert_allclose(animation.positions.numpy(), expected["positions"], atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ["mixamo", "z_up_a_pose"])
-def test_bvh_limbs_point_as_in_the_file_whatever_its_rest_pose(name):
+def test_bvh_limbs_point_as_in_the_file_whatever_its_rest_pose(name: str) -> None:
     path = DATA / f"{name}.bvh"
-    known = np.load(path.with_suffix(".npz"))
-    world = known["positions"] @ Y_TO_Z if name.startswith("z_up") else known["positions"]
-    found = match_joints(path, list(known["names"]), parse_bvh(path, path.read_text()).parents)
+    expected = np.load(path.with_suffix(".npz"))
+    world = expected["positions"] @ Y_TO_Z if name.startswith("z_up") else expected["positions"]
+    matches = match_joints(path, list(expected["names"]), parse_bvh(path, path.read_text()).parents)
     pose = load_motion(path).track.poses
     ours = joint_transforms(model_rest().float(), SMPL_PARENTS, pose)[..., :3, 3]
     for side in ("left", "right"):
         for a, b in (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle")):
             i, j = f"{side}_{a}", f"{side}_{b}"
-            theirs = torch.from_numpy(world[:, found[j]] - world[:, found[i]]).float()
+            theirs = torch.from_numpy(world[:, matches[j]] - world[:, matches[i]]).float()
             mine = ours[:, SMPL_JOINTS.index(j)] - ours[:, SMPL_JOINTS.index(i)]
             cosine = torch.nn.functional.cosine_similarity(theirs, mine, dim=-1).clamp(max=1)
             assert float(cosine.acos().rad2deg().max()) < HALF_DEGREE, (i, j)
 
 
-def test_bvh_comes_back_as_it_was_written(tmp_path):
+def test_bvh_comes_back_as_it_was_written(tmp_path: Path) -> None:
     pose = BodyPose(torch.from_numpy(TRANS), ROTATIONS)
     write_bvh(tmp_path / "a.bvh", pose, 30.0, model_rest().float())
     motion = load_motion(tmp_path / "a.bvh")
@@ -219,7 +224,7 @@ def test_bvh_comes_back_as_it_was_written(tmp_path):
     torch.testing.assert_close(moved, torch.from_numpy(TRANS - TRANS[0]) * legs.float(), atol=2e-3, rtol=0)
 
 
-def test_an_unknown_skeleton_lists_its_names_and_takes_a_map(tmp_path):
+def test_an_unknown_skeleton_lists_its_names_and_takes_a_map(tmp_path: Path) -> None:
     write_bvh(tmp_path / "a.bvh", BodyPose(torch.from_numpy(TRANS), ROTATIONS), 30.0, model_rest().float())
     text = (tmp_path / "a.bvh").read_text()
     codes = {name: f"b{k:02d}x" for k, name in enumerate(SMPL_JOINTS)}
@@ -233,7 +238,7 @@ def test_an_unknown_skeleton_lists_its_names_and_takes_a_map(tmp_path):
         load_motion(tmp_path / "strange.bvh", ReadOptions(names={"tail": "b00x"}))
 
 
-def glb_of_truth(path, scale=1.0):
+def glb_of_truth(path: Path, scale: float = 1.0) -> None:
     """A rigged GLB with the truth as its animation, written by pygltflib."""
     import pygltflib as g
 
@@ -279,14 +284,14 @@ def glb_of_truth(path, scale=1.0):
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.01])
-def test_glb_clips_in_metres_and_under_a_scaled_armature(tmp_path, scale):
+def test_glb_clips_in_metres_and_under_a_scaled_armature(tmp_path: Path, scale: float) -> None:
     glb_of_truth(tmp_path / "a.glb", scale)
     motion = load_motion(tmp_path / "a.glb")
     assert (motion.format, len(motion.track)) == ("glb", FRAMES)
     assert worst_angle(motion) < HALF_DEGREE
 
 
-def test_our_own_track_file(tmp_path):
+def test_our_own_track_file(tmp_path: Path) -> None:
     from avatar.io.track_file import save_track
 
     source = load_motion(DATA / "motion.smpl").track
@@ -295,7 +300,7 @@ def test_our_own_track_file(tmp_path):
     assert motion.format == "own" and worst_angle(motion) < 0.1
 
 
-def test_smpl_vertices_by_smplx_agree_within_a_millimetre(tmp_path):
+def test_smpl_vertices_by_smplx_agree_within_a_millimetre(tmp_path: Path) -> None:
     """SMPL npz -> our track -> vertices, against the package smplx posing the numbers of the file."""
     from smplx.lbs import lbs
 
@@ -314,11 +319,11 @@ def test_smpl_vertices_by_smplx_agree_within_a_millimetre(tmp_path):
         betas.expand(2, -1), torch.from_numpy(FLAT[:2]), body.template[None], body.shape_dirs,
         posedirs, body.joint_regressor, torch.tensor(body.parents), body.weights,
     )  # fmt: skip
-    found = body.vertices(rest, pose[:2])
-    assert float((expected + torch.from_numpy(TRANS[:2, None]) - found).norm(dim=-1).max()) < 1e-3
+    vertices = body.vertices(rest, pose[:2])
+    assert float((expected + torch.from_numpy(TRANS[:2, None]) - vertices).norm(dim=-1).max()) < 1e-3
 
 
-def test_up_is_found_or_asked_for(tmp_path):
+def test_the_up_axis_is_estimated_or_requested(tmp_path: Path) -> None:
     np.savez(tmp_path / "z.npz", poses=turned(POSES, Y_TO_Z).reshape(FRAMES, 72), trans=TRANS @ Y_TO_Z.T)
     assert worst_angle(load_motion(tmp_path / "z.npz")) < HALF_DEGREE
     lying = rotation_from_rotvec(torch.tensor([0.0, 0.0, 1.5])).numpy()
@@ -328,7 +333,7 @@ def test_up_is_found_or_asked_for(tmp_path):
     assert len(load_motion(tmp_path / "lying.npz", ReadOptions(up="y")).track) == FRAMES
 
 
-def test_ten_thousand_frames_load_quickly(tmp_path):
+def test_ten_thousand_frames_load_quickly(tmp_path: Path) -> None:
     import time
 
     poses = np.tile(np.pad(FLAT, ((0, 0), (0, 84))), (834, 1))
@@ -344,7 +349,7 @@ def test_ten_thousand_frames_load_quickly(tmp_path):
     assert time.process_time() - start < 2.0
 
 
-def test_json_of_joints(tmp_path):
+def test_json_of_joints(tmp_path: Path) -> None:
     joints = joint_transforms(model_rest().float(), SMPL_PARENTS, BodyPose(torch.from_numpy(TRANS), ROTATIONS))[
         ..., :3, 3
     ]

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from avatar.body import load_body
+from avatar.body import Body, load_body
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle, rotation_from_rotvec
 from avatar.motion.foot_contact import bend_legs, soles_of
-from avatar.motion.motion import Motion, still_track
+from avatar.motion.motion import Motion, uniform_track
 from avatar.motion.procedural import builtin_motion
 from avatar.motion.retarget import Retargeting, resample, retarget, within_limits
 from avatar.motion.skeletons import leg_length, model_rest
@@ -19,36 +19,36 @@ REST = model_rest().float()
 
 
 @pytest.fixture(scope="module")
-def body():
+def body() -> Body:
     return load_body("open")
 
 
-def some_motion(frames=40, fps=20.0):
+def some_motion(frames: int = 40, fps: float = 20.0) -> Motion:
     t = torch.arange(frames) / fps
     rotvecs = torch.zeros(frames, 24, 3)
     rotvecs[:, 16, 2] = -1.0 + 0.5 * torch.sin(3 * t)
     rotvecs[:, 0, 1] = 0.4 * t + 1.0
     path = torch.stack([t, 0.93 + 0 * t, 0.5 * t], -1)
-    return Motion("test", still_track(rotation_from_rotvec(rotvecs), path, fps), leg_length(REST))
+    return Motion("test", uniform_track(rotation_from_rotvec(rotvecs), path, fps), leg_length(REST))
 
 
-def test_the_path_grows_with_the_legs(body):
+def test_the_path_grows_with_the_legs(body: Body) -> None:
     small = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
     keep = Retargeting(facing="keep", feet="keep")
     motion = some_motion()
     there = retarget(motion, small, keep).poses.root_position
-    factor = leg_length(small.joints[:24]) / motion.leg_length
+    factor = leg_length(small.smpl_joints) / motion.leg_length
     torch.testing.assert_close(there, motion.track.poses.root_position * factor)
 
 
 @pytest.mark.parametrize(
     ("fps", "speed", "frames"), [(20.0, 1.0, 40), (60.0, 1.0, 118), (10.0, 1.0, 20), (20.0, 2.0, 20)]
 )
-def test_resampling_keeps_the_motion(fps, speed, frames):
+def test_resampling_keeps_the_motion(fps: float, speed: float, frames: int) -> None:
     motion = some_motion()
     track = resample(motion.track, Retargeting(fps=fps, speed=speed))
     assert len(track) == frames and track.fps == pytest.approx(fps, rel=1e-4)
-    # At times both have, both say the same.
+    # At common times both agree.
     step = round(fps / 10)
     theirs = motion.track.poses.rotations[:: round(2 * speed)]
     ours = track.poses.rotations[::step]
@@ -56,7 +56,7 @@ def test_resampling_keeps_the_motion(fps, speed, frames):
     assert float(geodesic_angle(ours[:count], theirs[:count]).max().rad2deg()) < 0.1
 
 
-def test_a_span_is_cut_out_and_an_empty_one_refused():
+def test_a_span_is_cut_out_and_an_empty_one_refused() -> None:
     track = resample(some_motion().track, Retargeting(start=0.5, end=1.0))
     assert float(track.times[-1]) == pytest.approx(0.5)
     for start, end in ((5.0, None), (1.0, 0.5), (-1.0, None)):
@@ -66,7 +66,7 @@ def test_a_span_is_cut_out_and_an_empty_one_refused():
         resample(some_motion().track, Retargeting(speed=0.0))
 
 
-def test_it_starts_at_the_origin_facing_front(body):
+def test_it_starts_at_the_origin_facing_front(body: Body) -> None:
     rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
     poses = retarget(some_motion(), rest, Retargeting(feet="keep")).poses
     facing = torch.nn.functional.normalize(poses.rotations[:20, 0, :, 2].mean(0), dim=0)
@@ -74,26 +74,26 @@ def test_it_starts_at_the_origin_facing_front(body):
     torch.testing.assert_close(poses.root_position[0, [0, 2]], torch.zeros(2), atol=1e-5, rtol=0)
 
 
-def test_joints_beyond_their_range_come_back_and_others_stay_as_they_are():
+def test_joints_beyond_their_range_are_limited_and_others_are_unchanged() -> None:
     rotvecs = torch.zeros(2, 24, 3)
     rotvecs[:, 4, 0] = torch.tensor([1.0, -1.2])  # a knee bent well, and one bent the wrong way
     rotations = rotation_from_rotvec(rotvecs)
-    found = within_limits(rotations)
-    assert torch.equal(found[0], rotations[0])
-    turn = geodesic_angle(found[1, 4], torch.eye(3)).rad2deg()
+    limited = within_limits(rotations)
+    assert torch.equal(limited[0], rotations[0])
+    turn = geodesic_angle(limited[1, 4], torch.eye(3)).rad2deg()
     assert float(turn) == pytest.approx(22.0, abs=0.1)
 
 
-def test_sliding_feet_are_held_and_the_knees_do_not_pop(body):
+def test_sliding_feet_are_locked_and_the_knees_do_not_pop(body: Body) -> None:
     """A squat on an escalator: the root slides away under standing feet."""
     squat = builtin_motion("squat")
     poses = squat.track.poses
     slide = torch.linspace(0, 0.4, len(poses))[:, None] * torch.tensor([0.0, 0.0, 1.0])
-    sliding = Motion("test", still_track(poses.rotations, poses.root_position + slide, 60.0), squat.leg_length)
+    sliding = Motion("test", uniform_track(poses.rotations, poses.root_position + slide, 60.0), squat.leg_length)
     rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
     track = retarget(sliding, rest)
-    joints = rest.joints[:24]
-    places = soles_of(joints, float(rest.vertices[:, 1].min())).places(
+    joints = rest.smpl_joints
+    places = soles_of(joints, float(rest.vertices[:, 1].min())).positions(
         joint_transforms(joints, SMPL_PARENTS, track.poses)
     )
     spread = (places - places.mean(0))[..., [0, 2]].norm(dim=-1).max()
@@ -102,7 +102,7 @@ def test_sliding_feet_are_held_and_the_knees_do_not_pop(body):
     assert float(faster) < 6
 
 
-def test_legs_bend_to_where_the_ankles_shall_be():
+def test_legs_bend_until_the_ankles_are_in_place() -> None:
     generator = torch.Generator().manual_seed(0)
     pose = BodyPose(torch.zeros(50, 3), rotation_from_rotvec(0.3 * torch.randn(50, 24, 3, generator=generator)))
     rotvecs = torch.zeros(50, 24, 3)

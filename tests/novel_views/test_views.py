@@ -17,11 +17,12 @@ from avatar.novel_views.face_transfer import warped
 from avatar.novel_views.folder import FolderViews
 from avatar.novel_views.generator import Photo, View
 from avatar.novel_views.image_edit import SIDES, EditedViews
+from avatar.novel_views.options import ViewOptions
 from avatar.novel_views.placement import camera_angles, on_canvas, place_view
 from avatar.novel_views.registry import view_generator
 from avatar.rendering.camera_paths import intrinsics, look_at
 from avatar.tracking.silhouette import filled_mesh
-from avatar.training.view_alignment import ViewAlignment
+from avatar.training.view_alignment import LearnedViews
 from avatar.types import Cameras, Gaussians, PosedImage
 
 
@@ -75,10 +76,10 @@ def test_a_canvas_keeps_what_the_camera_sees(body):
 
 def test_moving_the_person_is_moving_the_camera():
     torch.manual_seed(0)
-    alignment = ViewAlignment(torch.tensor([0.0, 1.0, 0.0]), torch.tensor([True, True, False]))
+    alignment = LearnedViews(torch.tensor([0.0, 1.0, 0.0]), torch.tensor([True, True, False]))
     with torch.no_grad():
-        alignment.turns.normal_(std=0.2)
-        alignment.shifts.normal_(std=0.2)
+        alignment.delta_rotvec.normal_(std=0.2)
+        alignment.delta_translation.normal_(std=0.2)
     means = torch.randn(50, 3) * 0.3
     unit = torch.nn.functional.normalize(torch.randn(50, 4), dim=-1)
     gaussians = Gaussians(means, unit, torch.ones(50, 3), torch.ones(50), torch.ones(50, 3))
@@ -86,7 +87,7 @@ def test_moving_the_person_is_moving_the_camera():
     same = Cameras(camera.K.repeat(3, 1, 1), camera.T_camera_world.repeat(3, 1, 1), 300, 400)
     corrected = alignment.aligned(same)
     for frame in range(3):
-        moved = alignment.seen(gaussians, frame).means
+        moved = alignment.apply_pose(gaussians, frame).means
         here, _ = project(same.K[frame], same.T_camera_world[frame], moved)
         there, _ = project(corrected.K[frame], corrected.T_camera_world[frame], means)
         assert torch.allclose(here, there, atol=1e-2)
@@ -131,9 +132,9 @@ def test_a_folder_is_read(tmp_path):
         ({"azimuth": "left"}, None, "azimuth must be a number"),
         ({"fov": 0}, None, "fov is 0, but must lie between"),
         ({"elevation": float("nan")}, None, "elevation must be a number"),
-        ({"image": "front.png"}, None, "lacks the picture front.png"),
-        ({"image": "../back.png"}, None, "name of a picture beside it"),
-        (None, "{}", "one entry a picture"),
+        ({"image": "front.png"}, None, "lacks the image front.png"),
+        ({"image": "../back.png"}, None, "name of an image in the same folder"),
+        (None, "{}", "one entry per image"),
         (None, "views", "not a readable JSON"),
     ],
 )
@@ -144,12 +145,12 @@ def test_a_wrong_folder_is_refused(tmp_path, entry, content, sentence):
 
 def test_missing_and_misspelt_generators(tmp_path):
     with pytest.raises(UsageError, match=r"has no views\.json"):
-        view_generator(f"folder:{tmp_path}", "cpu", 21, False)
+        view_generator(ViewOptions(f"folder:{tmp_path}"), "cpu")
     with pytest.raises(UsageError, match="no folder nowhere"):
-        view_generator("folder:nowhere", "cpu", 21, False)
+        view_generator(ViewOptions("folder:nowhere"), "cpu")
     with pytest.raises(UsageError, match="--views must be"):
-        view_generator("oribt:model", "cpu", 21, False)
-    assert view_generator("none", "cpu", 21, False) is None
+        view_generator(ViewOptions("oribt:model"), "cpu")
+    assert view_generator(ViewOptions("none"), "cpu") is None
 
 
 def test_plain_background_is_not_the_person():

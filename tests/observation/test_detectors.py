@@ -6,17 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_up_networks import other_network, spot_finder
 
 from avatar.errors import AvatarError, UsageError
 from avatar.io.observations_file import load_observations
 from avatar.io.videos import VideoWriter
 from avatar.landmark_layouts import LAYOUTS
-from avatar.observation import observe
-from avatar.observation.detectors.hands_face import PARTS, PartsDetector, crop_around, fused
+from avatar.observation.detectors.hands_face import PARTS, HandsFaceDetector, crop_around, fuse
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.detectors.simcc import KEY_POINTS, SimCCDetector
+from avatar.observation.video import observe
 from avatar.types import Detection
+
+from .made_up_networks import other_network, spot_finder
 
 ALL = LAYOUTS["blazepose33"].names
 
@@ -219,7 +220,7 @@ def test_a_part_is_looked_at_where_it_is_and_told_in_the_whole_picture(spot):
     seen = people.detect(image)[0]
     hand = [ALL.index(name) for name in PARTS["left_hand"]]
     network = SeesTheSpot(trust=1.0)
-    (found,) = PartsDetector(people, {"left_hand": network}).detect(image)
+    (found,) = HandsFaceDetector(people, {"left_hand": network}).detect(image)
     (part, (height, width, _)) = network.asked[0]
     assert part == "left_hand" and 32 <= min(height, width) <= max(height, width) <= 0.25 * 541 + 2
     before, after = (np.linalg.norm(person.keypoints[hand, :2] - spot, axis=1) for person in (seen, found))
@@ -233,7 +234,7 @@ def test_estimates_are_weighed_by_confidence():
     body = np.float32([[100, 100, 0.5], [120, 100, 0.0], [140, 100, 1.0]])
     part = body + np.float32([2, 0, 0])
     part[:, 2] = [0.5, 0.8, 0.0]
-    result = fused(body, part, 1000.0)
+    result = fuse(body, part, 1000.0)
     # As sure as each other: the middle. The body does not see it: the part's. The part does not: the body's.
     assert result[:, 0] == pytest.approx([101, 122, 140], abs=0.02)
     assert result[:, 2] == pytest.approx([0.75, 0.8, 1.0], abs=0.01)
@@ -244,8 +245,8 @@ def test_a_point_far_off_is_doubted_and_another_persons_hand_ignored():
     part = body.copy()
     part[:, 2] = 0.9
     part[0, 0] += 100
-    assert 100 < fused(body, part, 1000.0)[0, 0] < 110
-    assert np.array_equal(fused(body, part + np.float32([70, 0, 0]), 1000.0), body)
+    assert 100 < fuse(body, part, 1000.0)[0, 0] < 110
+    assert np.array_equal(fuse(body, part + np.float32([70, 0, 0]), 1000.0), body)
 
 
 def test_a_crop_keeps_to_the_picture():
@@ -258,7 +259,7 @@ def test_a_crop_keeps_to_the_picture():
 def test_layouts_without_fingers_need_no_hands(tmp_path):
     network = SeesTheSpot()
     inner = SimCCDetector(spot_finder(tmp_path / "spots.onnx"), Stands(100, 60, 380, 600))
-    PartsDetector(inner, dict.fromkeys(PARTS, network)).detect(spots([(200, 200), (300, 300), (240, 400)]))
+    HandsFaceDetector(inner, dict.fromkeys(PARTS, network)).detect(spots([(200, 200), (300, 300), (240, 400)]))
     assert [part for part, _ in network.asked] == ["face"]
 
 

@@ -13,8 +13,8 @@ from avatar.io.images import read_image
 from avatar.io.observations_file import load_observations, save_observations
 from avatar.io.videos import VideoWriter, _ffmpeg
 from avatar.landmark_layouts import LAYOUTS
-from avatar.observation import observe
 from avatar.observation.detectors.mediapipe import MediaPipeDetector
+from avatar.observation.video import observe
 from avatar.types import Detection
 
 LAYOUT = LAYOUTS["blazepose33"]
@@ -136,10 +136,10 @@ def test_a_long_clip_is_thinned_evenly(tmp_path):
 @pytest.mark.parametrize(
     ("video", "detector", "says"),
     [
-        (dict(frames=12, persons=0), Blobs(), "no person"),
-        (dict(frames=14, until=6), Blobs(), "only 6 of 14 frames"),
-        (dict(frames=12), Blobs(legs=False), "only the upper body"),
-        (dict(frames=3, size=96), Blobs(), "at least 128 pixels"),
+        ({"frames": 12, "persons": 0}, Blobs(), "no person"),
+        ({"frames": 14, "until": 6}, Blobs(), "only 6 of 14 frames"),
+        ({"frames": 12}, Blobs(legs=False), "only the upper body"),
+        ({"frames": 3, "size": 96}, Blobs(), "at least 128 pixels"),
     ],
 )
 def test_unusable_videos_give_one_sentence_and_leave_nothing(tmp_path, video, detector, says):

@@ -1,8 +1,9 @@
-"""Every reader of files from others: from a path to what it gives. Named as the folders of the corpus."""
+"""Every reader of foreign files, from a path to its content, by the folders of the corpus."""
 
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from avatar.body import load_body
 from avatar.datasets.capture import read_capture_cameras, read_capture_skeleton
@@ -13,21 +14,22 @@ from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track
 from avatar.io.videos import open_video
 from avatar.model.avatar import Avatar
-from avatar.motion.formats.registry import load_motion
+from avatar.motion import load_motion
 from avatar.pipeline.settings import Settings, build
+from avatar.types import Observations
 
 
 def read_video(path: Path) -> int:
     return sum(1 for _ in open_video(path).frames())
 
 
-def read_observations(path: Path):
+def read_observations(path: Path) -> Observations:
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(path, Path(folder) / "observations.npz")
         return load_observations(Path(folder))
 
 
-def read_capture(path: Path):
+def read_capture(path: Path) -> tuple[Any, Any]:
     return read_capture_cameras(path), read_capture_skeleton(path)
 
 

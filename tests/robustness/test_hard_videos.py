@@ -1,6 +1,7 @@
-"""What people really film, through the program and its own detector: `pytest -m slow` runs those that take longer."""
+"""Difficult videos through the program and its own detector; `pytest -m slow` runs the longer ones."""
 
 import subprocess
+from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
@@ -18,52 +19,56 @@ SIDE, EVERY, FPS = 288, 7, 5
 
 
 @pytest.fixture(scope="module")
-def frames():
-    """Some small frames of a man who turns round."""
+def frames() -> list[np.ndarray]:
+    """Some small frames of a man who turns around."""
     clip = open_video(asset_path("clips", "turn.mp4"), longest=SIDE)
-    return [picture for index, (_, picture) in enumerate(clip.frames()) if index % EVERY == 0]
+    return [image for index, (_, image) in enumerate(clip.frames()) if index % EVERY == 0]
 
 
-def written(path, frames):
+def written(path: Path, frames: list[np.ndarray]) -> Path:
     with VideoWriter(path, FPS) as video:
         for frame in frames:
             video.add(np.ascontiguousarray(frame))
     return path
 
 
-def refused(capsys, tmp_path, frames, *more):
-    """What `avatar create` says of a video of these frames."""
+def refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, frames: list[np.ndarray], *more: str
+) -> tuple[int, str]:
+    """The exit code and the error line of `avatar create` for a video of these frames."""
     video = written(tmp_path / "video.mp4", frames)
-    code, said = ends(capsys, "create", video, "--out", tmp_path / "run", *more)
-    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    code, output = ends(capsys, "create", video, "--out", tmp_path / "run", *more)
+    errors = [line for line in output.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and str(video) in errors[0] and not (tmp_path / "run").exists()
     return code, errors[0]
 
 
-def test_few_frames(frames, tmp_path, capsys):
-    code, said = refused(capsys, tmp_path, frames[:3])
-    assert code == 1 and "only 3 of 3 frames; at least 10 are needed" in said
+def test_few_frames(frames: list[np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, error = refused(capsys, tmp_path, frames[:3])
+    assert code == 1 and "only 3 of 3 frames; at least 10 are needed" in error
 
 
-def test_nobody(frames, tmp_path, capsys):
+def test_nobody(frames: list[np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corner = np.tile(frames[0][:40, :30], (5, 5, 1))
-    code, said = refused(capsys, tmp_path, [corner] * 10)
-    assert code == 1 and "no person was found" in said
+    code, error = refused(capsys, tmp_path, [corner] * 10)
+    assert code == 1 and "no person was found" in error
 
 
 @pytest.mark.slow
-def test_only_the_upper_body(frames, tmp_path, capsys):
+def test_only_the_upper_body(frames: list[np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     upper = [frame[: len(frame) // 2].repeat(2, 0).repeat(2, 1) for frame in frames]
-    code, said = refused(capsys, tmp_path, upper)
-    assert code == 1 and "only the upper body is in view" in said
+    code, error = refused(capsys, tmp_path, upper)
+    assert code == 1 and "only the upper body is in view" in error
 
 
 @pytest.mark.slow
-def test_two_people_and_a_phone_held_upright(frames, tmp_path, capsys):
-    """The picture lies on its side in the file, as phones write it, with a note to turn it."""
+def test_two_people_and_a_phone_held_upright(
+    frames: list[np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The image lies on its side in the file, as phones write it, with a tag to rotate it."""
     both = [np.concatenate([frame, frame[:, ::-1]], 1) for frame in frames]
-    code, said = refused(capsys, tmp_path, both, "--person", "5")
-    assert code == 2 and "there is no person 5" in said
+    code, error = refused(capsys, tmp_path, both, "--person", "5")
+    assert code == 2 and "there is no person 5" in error
     plain = written(tmp_path / "lying.mp4", [np.rot90(frame) for frame in both])
     turned = tmp_path / "phone.mp4"
     ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-display_rotation", "-90", "-i", str(plain)]

@@ -1,8 +1,10 @@
-"""No file that was tried gets through a reader, runs code, fills the memory or ends in a traceback."""
+"""No hostile file passes a reader, runs code, fills the memory or ends in a traceback."""
 
 import json
 import resource
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from avatar.body import load_body
 from avatar.errors import AvatarError, UsageError
 from avatar.io.track_file import load_track
-from avatar.motion.formats.registry import load_motion
+from avatar.motion import load_motion
 
 from .readers import READERS
 
@@ -21,8 +23,8 @@ SECONDS = 60.0  # on a machine that does ten other things
 MEGABYTES = 1500
 
 
-def sentence_of(kind, path):
-    """What the reader complains about, or None where it reads the file. Anything but AvatarError fails the test."""
+def sentence_of(kind: str, path: Path) -> str | None:
+    """The error message of the reader, or None if it reads the file. Anything but AvatarError fails the test."""
     try:
         READERS[kind](path)
     except AvatarError as error:
@@ -34,7 +36,7 @@ def sentence_of(kind, path):
 
 
 @pytest.mark.parametrize("kind", READERS)
-def test_the_corpus_is_refused_in_one_sentence_each(corpus, kind):
+def test_the_corpus_is_refused_in_one_sentence_each(corpus: Path, kind: str) -> None:
     files = sorted(path for path in (corpus / kind).iterdir() if path.is_file())
     assert files
     wrong = []
@@ -57,12 +59,12 @@ def peak_megabytes() -> float:
 
 
 @pytest.mark.parametrize("kind", ["track", "observations", "capture"])
-def test_the_sound_files_are_read(corpus, kind):
+def test_the_intact_files_are_read(corpus: Path, kind: str) -> None:
     assert sentence_of(kind, corpus / "sound" / f"{kind}.npz") is None
 
 
-def test_whole_numbers_are_numbers_too(corpus, tmp_path):
-    """Found by the long fuzzer: shape coefficients that are all zero, written as integers."""
+def test_whole_numbers_are_numbers_too(corpus: Path, tmp_path: Path) -> None:
+    """A case from the long fuzzer: shape coefficients that are all zero, written as integers."""
     with np.load(corpus / "sound" / "track.npz") as file:
         sound = {key: file[key] for key in file.files}
     np.savez(tmp_path / "track.npz", **{**sound, "betas": np.zeros(10, np.int8)})
@@ -70,8 +72,8 @@ def test_whole_numbers_are_numbers_too(corpus, tmp_path):
     assert track.betas.dtype == torch.float32 and track.instant.dtype == torch.int64
 
 
-def test_a_body_of_an_endless_name(corpus, tmp_path):
-    """Found by the long fuzzer: where the name of the body should stand there is a whole array."""
+def test_a_body_with_an_endless_name(corpus: Path, tmp_path: Path) -> None:
+    """A case from the long fuzzer: the name of the body is a whole array."""
     with np.load(corpus / "sound" / "track.npz") as file:
         sound = {key: file[key] for key in file.files}
     np.savez(tmp_path / "track.npz", **{**sound, "body": np.zeros((4, 4, 4, 4))})
@@ -88,17 +90,17 @@ SMALL = [
 
 
 @pytest.mark.parametrize(("kind", "name"), SMALL, ids=[kind for kind, _ in SMALL])
-def test_damaged_bytes(corpus, tmp_path_factory, kind, name):
+def test_damaged_bytes(corpus: Path, tmp_path_factory: pytest.TempPathFactory, kind: str, name: str) -> None:
     sound = (corpus / "sound" / name).read_bytes()
     path = tmp_path_factory.mktemp("damaged") / name
 
     @given(DAMAGE, st.floats(0, 1))
-    def damaged(places, kept):
+    def damaged(damage: list[tuple[float, bytes]], length: float) -> None:
         data = bytearray(sound)
-        for place, new in places:
-            start = int(place * len(data))
+        for position, new in damage:
+            start = int(position * len(data))
             data[start : start + len(new)] = new
-        path.write_bytes(bytes(data[: int(kept * len(data))] if kept < 0.3 else data))
+        path.write_bytes(bytes(data[: int(length * len(data))] if length < 0.3 else data))
         sentence_of(kind, path)
 
     damaged()
@@ -117,14 +119,14 @@ ARRAYS = st.one_of(
 
 
 @pytest.mark.parametrize("kind", ["track", "observations", "capture", "motion"])
-def test_foreign_arrays_in_a_sound_file(corpus, tmp_path_factory, kind):
+def test_foreign_arrays_in_a_sound_file(corpus: Path, tmp_path_factory: pytest.TempPathFactory, kind: str) -> None:
     name = "track" if kind == "motion" else kind
     with np.load(corpus / "sound" / f"{name}.npz") as file:
         sound = {key: file[key] for key in file.files}
     path = tmp_path_factory.mktemp("foreign") / f"{name}.npz"
 
     @given(st.dictionaries(st.sampled_from(sorted(sound)), ARRAYS, min_size=1, max_size=3))
-    def foreign(changes):
+    def foreign(changes: dict[str, np.ndarray | None]) -> None:
         arrays = {key: value for key, value in {**sound, **changes}.items() if value is not None}
         np.savez(path, **arrays)
         sentence_of(kind, path)
@@ -149,11 +151,11 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize("kind", ["cameras", "settings", "capture"])
-def test_any_json(tmp_path_factory, kind):
+def test_any_json(tmp_path_factory: pytest.TempPathFactory, kind: str) -> None:
     path = tmp_path_factory.mktemp("json") / "file.json"
 
     @given(JSON)
-    def anything(content):
+    def anything(content: Any) -> None:
         path.write_text(json.dumps(content))
         sentence_of(kind, path)
 

@@ -9,7 +9,7 @@ import torch
 
 from avatar.body import Body, load_body
 from avatar.body.skeleton import SMPLH_JOINTS, SMPLX_JOINTS
-from avatar.landmark_layouts import LAYOUTS
+from avatar.landmark_layouts import DETECTOR_LAYOUTS
 from avatar.tracking.landmarks import landmark_points
 
 
@@ -31,7 +31,7 @@ def with_more_joints(body: Body, names: tuple[str, ...]) -> Body:
 
 
 @pytest.mark.parametrize("names", [SMPLH_JOINTS, SMPLX_JOINTS])
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", DETECTOR_LAYOUTS)
 def test_landmarks_lie_where_they_lie_without_fingers(names: tuple[str, ...], layout: str) -> None:
     body = load_body("open")
     rich = with_more_joints(body, names)

@@ -13,10 +13,11 @@ from avatar.body.skinning import joint_transforms
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import geodesic_angle, invert_rigid, procrustes, transform
 from avatar.landmark_layouts import LAYOUTS
-from avatar.tracking import TrackOptions, track
+from avatar.tracking.fit import track
 from avatar.tracking.kinematics import pose_chain
-from avatar.tracking.objective import HELD, SCHEDULE, terms
-from avatar.tracking.problem import prepare
+from avatar.tracking.objective import POSE_CONSTANCY, SCHEDULE, residual_terms
+from avatar.tracking.options import TrackOptions
+from avatar.tracking.problem import build_problem
 from avatar.types import BodyPose, BodyTrack
 
 from .synthetic import FOCAL, observed, truth
@@ -51,7 +52,7 @@ def turned(body: Body):
 
 def test_recovers_a_known_motion(body: Body, turned) -> None:
     true, result, report = turned
-    found, wanted = joints_of(body, result)[:, LIMBS], pose_chain(body, true).place[:, LIMBS].float()
+    found, wanted = joints_of(body, result)[:, LIMBS], pose_chain(body, true).position[:, LIMBS].float()
     # Arms that swing once in a turn look like a held pose seen wrongly from one side, and half a centimetre is lost.
     assert aligned_error(found, wanted) < 0.014
     assert report.reprojection < 1.5
@@ -66,10 +67,10 @@ def test_a_held_pose_is_not_bent_by_a_detector_that_errs_with_the_side(body: Bod
     arms = [index for index, name in enumerate(LAYOUTS[seen.layout].names) if "elbow" in name or "wrist" in name]
     seen.keypoints[:, arms, 1] += 15 * seen.keypoints_3d[:, arms, 2]
     joints = [body.joint_names.index(f"{side}_{name}") for side in ("left", "right") for name in ("elbow", "wrist")]
-    wanted = pose_chain(body, true).place.float()
+    wanted = pose_chain(body, true).position.float()
     errors = []
-    for held in (HELD, 1e3):
-        monkeypatch.setattr("avatar.tracking.objective.HELD", held)
+    for held in (POSE_CONSTANCY, 1e3):
+        monkeypatch.setattr("avatar.tracking.objective.POSE_CONSTANCY", held)
         result, _ = track(seen, body, TrackOptions(focal=FOCAL))
         errors.append(aligned_error(joints_of(body, result)[:, LIMBS + joints], wanted[:, LIMBS + joints]))
     assert errors[0] < 0.8 * errors[1]
@@ -117,7 +118,7 @@ def test_gaps_are_filled_from_neighbours(body: Body) -> None:
     keypoints, guess = seen.keypoints.clone(), seen.keypoints_3d.clone()
     keypoints[6:8, :, :2], keypoints[6:8, :, 2], guess[6:8] = math.nan, 0.0, math.nan
     result, report = track(replace(seen, keypoints=keypoints, keypoints_3d=guess), body, TrackOptions(focal=FOCAL))
-    found, wanted = joints_of(body, result)[:, LIMBS], pose_chain(body, true).place[:, LIMBS].float()
+    found, wanted = joints_of(body, result)[:, LIMBS], pose_chain(body, true).position[:, LIMBS].float()
     assert aligned_error(found[6:8], wanted[6:8]) < 0.03
     assert result.confidence[6:8].max() < 0.3 < result.confidence[2].min()
     assert any("2 of 14 frames" in sentence for sentence in report.warnings)
@@ -137,8 +138,8 @@ def test_starts_from_the_result_of_another_program(body: Body) -> None:
     spoilt = replace(seen, keypoints_3d=seen.keypoints_3d * torch.tensor([1.0, 1.0, 0.3]))
     poses = BodyPose(torch.zeros(12, 3), true.rotations.float())
     start = BodyTrack("open", true.betas.float(), poses, seen.times, torch.ones(12, 24), seen.instant)
-    result, _ = track(spoilt, body, TrackOptions(focal=FOCAL, start=start))
-    found, wanted = joints_of(body, result)[:, LIMBS], pose_chain(body, true).place[:, LIMBS].float()
+    result, _ = track(spoilt, body, TrackOptions(focal=FOCAL), start)
+    found, wanted = joints_of(body, result)[:, LIMBS], pose_chain(body, true).position[:, LIMBS].float()
     assert aligned_error(found, wanted) < 0.02
     with pytest.raises(UsageError, match="12 poses, but 11 frames"):
         shorter = replace(
@@ -148,13 +149,13 @@ def test_starts_from_the_result_of_another_program(body: Body) -> None:
             instant=seen.instant[:-1],
             times=seen.times[1:],
         )
-        track(shorter, body, TrackOptions(focal=FOCAL, start=start))
+        track(shorter, body, TrackOptions(focal=FOCAL), start)
 
 
 def test_landmarks_without_confidence_do_not_count(body: Body) -> None:
     true = truth(body, 6, 0.5)
-    clip = prepare(observed(body, true, 0.5), body, FOCAL, 1.7)
+    clip = build_problem(observed(body, true, 0.5), body, FOCAL, 1.7)
     blind = replace(clip, confidence=torch.zeros_like(clip.confidence))
-    weights = [terms(one, SCHEDULE[0], None, None, true)[0].weight.sum() for one in (clip, blind)]
+    weights = [residual_terms(one, SCHEDULE[0], None, None, true)[0].weight.sum() for one in (clip, blind)]
     assert weights[0] > 0
     assert weights[1] == 0

@@ -7,22 +7,22 @@ from dataclasses import replace
 import torch
 
 from avatar.body import load_body
+from avatar.body.joint_limits import joint_prior
 from avatar.body.skeleton import MIRROR
 from avatar.geometry import rotation_from_rotvec
-from avatar.tracking.joint_priors import usual_turns
 from avatar.tracking.kinematics import joint_points, move_points, pose_chain, surface_points
 from avatar.tracking.landmarks import landmark_points
 from avatar.tracking.problem import sole_vertices
 from avatar.tracking.residuals import (
-    across_contour,
-    as_if_level,
-    from_own_mean,
-    local_turns,
-    of_points,
+    angular_velocity,
+    joint_rotvecs,
+    lift_point_residual,
+    point_to_contour,
+    pose_constancy,
     reprojection,
-    turning,
+    reprojection_with_pitch_bias,
 )
-from avatar.tracking.solver import Normal
+from avatar.tracking.solver import NormalEquations
 
 from .synthetic import truth
 
@@ -31,7 +31,7 @@ def test_points_move_as_their_derivatives_say() -> None:
     body = load_body("open")
     state = truth(body, 3, 1.0)
     generator = torch.Generator().manual_seed(1)
-    local = 1e-5 * torch.randn(3, state.local_size, generator=generator, dtype=torch.float64)
+    local = 1e-5 * torch.randn(3, state.frame_size, generator=generator, dtype=torch.float64)
     shared = 1e-5 * torch.randn(state.shared_size, generator=generator, dtype=torch.float64)
     moved = state.moved(local, shared)
     each = surface_points(body, torch.tensor([[5, 900], [40, 7000], [13000, 2]]))
@@ -40,8 +40,8 @@ def test_points_move_as_their_derivatives_say() -> None:
     ):  # fmt: skip
         before = move_points(pose_chain(body, state), state, points)
         after = move_points(pose_chain(body, moved), moved, points).x
-        told = torch.einsum("npad,nd->npa", before.by_local, local) + before.by_shared @ shared
-        assert torch.allclose(after - before.x, told, atol=2e-9)
+        predicted = torch.einsum("npad,nd->npa", before.jac_frame, local) + before.jac_shared @ shared
+        assert torch.allclose(after - before.x, predicted, atol=2e-9)
 
 
 def test_a_pitch_that_is_overlooked_is_none() -> None:
@@ -52,13 +52,13 @@ def test_a_pitch_that_is_overlooked_is_none() -> None:
     groups = torch.tensor([[joint, *hips] for joint in range(24)])
     seen = torch.tensor([0.0, 0.0, 1.0, 1.0], dtype=torch.float64).expand(3, 24, 4)
     values = []
-    for state, residual, width in ((pitched, as_if_level, 4), (level, reprojection, 3)):
+    for state, residual, width in ((pitched, reprojection_with_pitch_bias, 4), (level, reprojection, 3)):
         # The same place before the camera: the pose is turned about the middle of the hips, not about the pelvis.
-        middle = pose_chain(body, state).place[:, hips].mean(1)
+        middle = pose_chain(body, state).position[:, hips].mean(1)
         state = replace(state, position=state.position - middle + torch.tensor([0.0, 0.0, 2.6]))
-        moving = move_points(pose_chain(body, state), state, joint_points(body))
-        index = groups if residual is as_if_level else groups[:, :1]
-        values.append(of_points(residual, moving, index, state, seen[..., :width]).value)
+        points = move_points(pose_chain(body, state), state, joint_points(body))
+        index = groups if residual is reprojection_with_pitch_bias else groups[:, :1]
+        values.append(lift_point_residual(residual, points, index, state, seen[..., :width]).value)
     assert torch.allclose(*values, atol=1e-6)
 
 
@@ -67,9 +67,9 @@ def test_a_held_pose_is_its_own_mean() -> None:
     state = truth(body, 4, 1.0)
     held = replace(state, rotations=state.rotations[:1].expand(4, -1, -1, -1))
     every = torch.arange(1, 24)
-    assert from_own_mean(held, every).value.abs().max() < 1e-6
+    assert pose_constancy(held, every).value.abs().max() < 1e-6
     knee = body.joint_names.index("left_knee") - 1
-    bent = from_own_mean(state, every).value[:, knee, 0]
+    bent = pose_constancy(state, every).value[:, knee, 0]
     assert bent.abs().max() > 0.1
     assert bent.mean().abs() < 1e-3
 
@@ -78,34 +78,36 @@ def test_residuals_change_as_their_derivatives_say() -> None:
     body = load_body("open")
     state = truth(body, 4, 1.0)
     generator = torch.Generator().manual_seed(2)
-    local = 1e-5 * torch.randn(4, state.local_size, generator=generator, dtype=torch.float64)
+    local = 1e-5 * torch.randn(4, state.frame_size, generator=generator, dtype=torch.float64)
     shared = 1e-5 * torch.randn(state.shared_size, generator=generator, dtype=torch.float64)
     moved = state.moved(local, shared)
     data = torch.randn(4, 24, 5, generator=generator, dtype=torch.float64) + 3
     every = torch.arange(24)
 
     def outline(s):
-        moving = move_points(pose_chain(body, s), s, joint_points(body))
-        return of_points(across_contour, moving, every[:, None], s, data)
+        points = move_points(pose_chain(body, s), s, joint_points(body))
+        return lift_point_residual(point_to_contour, points, every[:, None], s, data)
 
     def pitched(s):
-        moving = move_points(pose_chain(body, s), s, joint_points(body))
-        return of_points(as_if_level, moving, torch.tensor([[20, 1, 2]]).repeat(24, 1), s, data[..., :4])
+        points = move_points(pose_chain(body, s), s, joint_points(body))
+        return lift_point_residual(
+            reprojection_with_pitch_bias, points, torch.tensor([[20, 1, 2]]).repeat(24, 1), s, data[..., :4]
+        )
 
-    for lift in (outline, pitched, lambda s: local_turns(s, every[1:]), lambda s: turning(s, every)):
+    for lift in (outline, pitched, lambda s: joint_rotvecs(s, every[1:]), lambda s: angular_velocity(s, every)):
         before, after = lift(state), lift(moved)
-        told = torch.zeros_like(before.value)
-        if before.by_shared is not None:
-            told = told + before.by_shared @ shared
-        for ahead, slope in before.by_local.items():
-            told = told + torch.einsum("tgmd,td->tgm", slope, local[ahead : ahead + len(slope)])
-        assert torch.allclose(after.value - before.value, told, rtol=1e-3, atol=1e-8)
+        predicted = torch.zeros_like(before.value)
+        if before.jac_shared is not None:
+            predicted = predicted + before.jac_shared @ shared
+        for ahead, slope in before.jac_frame.items():
+            predicted = predicted + torch.einsum("tgmd,td->tgm", slope, local[ahead : ahead + len(slope)])
+        assert torch.allclose(after.value - before.value, predicted, rtol=1e-3, atol=1e-8)
 
 
 def test_the_band_is_solved_like_a_dense_matrix() -> None:
     generator = torch.Generator().manual_seed(0)
     for n in (3, 6, 7):
-        normal = Normal(n, 4, 3)
+        normal = NormalEquations(n, 4, 3)
         size = 4 * n + 3
         dense = torch.zeros(size, size, dtype=torch.float64)
         for row in range(n - 2):
@@ -119,14 +121,14 @@ def test_the_band_is_solved_like_a_dense_matrix() -> None:
         normal.arrow[:] = dense[:-3, -3:].view(n, 4, 3)
         normal.corner[:] = dense[-3:, -3:]
         gradient = torch.randn(size, generator=generator, dtype=torch.float64)
-        normal.local_gradient[:], normal.shared_gradient[:] = gradient[:-3].view(n, 4), gradient[-3:]
+        normal.frame_gradient[:], normal.shared_gradient[:] = gradient[:-3].view(n, 4), gradient[-3:]
         local, shared = normal.step(0.0)
         wanted = -torch.linalg.solve(dense, gradient)
         assert torch.allclose(torch.cat([local.flatten(), shared]), wanted, rtol=1e-3, atol=1e-5)
 
 
 def test_limits_are_the_same_on_both_sides() -> None:
-    table = usual_turns(load_body("open"))
+    table = joint_prior(load_body("open"))
     mirrored = table[:, list(MIRROR)] * torch.tensor([1.0, -1, -1], dtype=torch.float64)
     assert torch.allclose(mirrored[1], table[1])
     for axis in (1, 2):
@@ -138,7 +140,7 @@ def test_a_bent_knee_moves_the_heel_back() -> None:
     body = load_body("open")
     state = truth(body, 1, 0.0)
     rotvec = torch.zeros(1, 24, 3, dtype=torch.float64)
-    rotvec[:, body.joint_names.index("left_knee"), 0] = usual_turns(body)[2, body.joint_names.index("left_knee"), 0]
+    rotvec[:, body.joint_names.index("left_knee"), 0] = joint_prior(body)[2, body.joint_names.index("left_knee"), 0]
     bent = pose_chain(body, type(state)(state.position, rotation_from_rotvec(rotvec), *list(vars(state).values())[2:]))
-    knee, ankle = (bent.place[0, body.joint_names.index(f"left_{part}")] for part in ("knee", "ankle"))
+    knee, ankle = (bent.position[0, body.joint_names.index(f"left_{part}")] for part in ("knee", "ankle"))
     assert ankle[2] < knee[2] - 0.1

@@ -1,16 +1,17 @@
 """Pictures compared and the priors on splats: the fused kernels against tensors, in values and gradients."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 
 from avatar.kernels.threads import set_threads, threads
 from avatar.model.gaussians import TriangleGaussians
-from avatar.training.losses import SplatPriors, photometric_loss, photometric_loss_torch, thickness
+from avatar.training.losses import SplatPriors, flatness, photometric_loss, splat_priors
 from avatar.types import RenderOutput
 
-PRIORS = SplatPriors(0.3, 0.7, 0.5, 0.9, reach=0.02, largest=0.03)
+PRIORS = SplatPriors(0.3, 0.7, 0.5, 0.9, offset_sigma=0.02, max_scale=0.03)
 
 
 def _splats(count: int, seed: int = 0) -> tuple[TriangleGaussians, torch.Tensor]:
@@ -32,7 +33,7 @@ def _sum_and_gradients(way, gaussians, neighbors):
 def test_the_kernel_is_what_tensors_say(count):
     gaussians, neighbors = _splats(count)
     fused = _sum_and_gradients(PRIORS, gaussians, neighbors)
-    tensors = _sum_and_gradients(PRIORS.in_tensors, gaussians, neighbors)
+    tensors = _sum_and_gradients(partial(splat_priors.tensors, PRIORS), gaussians, neighbors)
     for mine, truth in zip(fused, tensors, strict=True):
         torch.testing.assert_close(mine, truth, rtol=1e-4, atol=1e-6 * float(truth.detach().abs().max()))
 
@@ -49,9 +50,9 @@ def test_splats_of_equal_axes_are_thick_too(scales):
     gaussians, neighbors = _splats(1)
     with torch.no_grad():
         gaussians.log_scales.copy_(torch.tensor(scales, dtype=torch.float32).log()[None] - 6)
-    alone = SplatPriors(0.0, 0.0, 1.0, 0.0, reach=0.02, largest=0.03)
+    alone = SplatPriors(0.0, 0.0, 1.0, 0.0, offset_sigma=0.02, max_scale=0.03)
     total, _, gradient = _sum_and_gradients(alone, gaussians, neighbors)
-    assert total.item() == pytest.approx(thickness(gaussians, 0.5)[0].item(), abs=1e-6)
+    assert total.item() == pytest.approx(flatness(gaussians, 0.5)[0].item(), abs=1e-6)
     assert total.item() == pytest.approx(
         sorted(map(math.log, scales))[0] - sorted(map(math.log, scales))[1] + math.log(2)
     )
@@ -71,20 +72,20 @@ def _pictures(seed: int = 0) -> tuple[RenderOutput, tuple[torch.Tensor, ...], to
 
 def _compared(way, out, truth, trust, parts):
     """The comparison and the gradients of some of its parts, the picture among them by its square."""
-    seen = way(out, *truth, trust)
-    terms = {"difference": seen.difference, "coverage": seen.coverage, "shown": seen.shown.square().mean()}
+    loss = way(out, *truth, trust)
+    terms = {"l1": loss.l1, "mask": loss.mask, "rendered": loss.rendered.square().mean()}
     total = sum(weight * terms[name] for weight, name in zip((1.0, 2.0, 3.0), parts, strict=False))
-    return [seen.difference, seen.coverage, seen.shown, seen.truth], torch.autograd.grad(
+    return [loss.l1, loss.mask, loss.rendered, loss.target], torch.autograd.grad(
         total, (out.rgb, out.alpha), allow_unused=True
     )
 
 
 @pytest.mark.parametrize("trusted", [False, True], ids=["all", "trust"])
-@pytest.mark.parametrize("parts", [("difference", "coverage", "shown"), ("coverage",), ("difference",), ("shown",)])
+@pytest.mark.parametrize("parts", [("l1", "mask", "rendered"), ("mask",), ("l1",), ("rendered",)])
 def test_pictures_are_compared_as_tensors_say(trusted, parts):
     out, truth, trust = _pictures()
     values, gradients = _compared(photometric_loss, out, truth, trust if trusted else None, parts)
-    true_values, true_gradients = _compared(photometric_loss_torch, out, truth, trust if trusted else None, parts)
+    true_values, true_gradients = _compared(photometric_loss.tensors, out, truth, trust if trusted else None, parts)
     for mine, other in zip(values, true_values, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
     for mine, other, leaf in zip(gradients, true_gradients, (out.rgb, out.alpha), strict=True):
@@ -97,7 +98,7 @@ def test_a_comparison_has_the_same_bits_whatever_the_number_of_threads():
     try:
         for count in (1, 2, 3):
             set_threads(count)
-            values, gradients = _compared(photometric_loss, out, truth, trust, ("difference", "coverage", "shown"))
+            values, gradients = _compared(photometric_loss, out, truth, trust, ("l1", "mask", "rendered"))
             results.append([*values, *gradients])
     finally:
         set_threads(before)

@@ -25,10 +25,10 @@ def test_nothing_is_corrected_at_the_start():
 def test_a_left_out_instant_moves_with_its_neighbours():
     trained = torch.tensor([True, True, False, True, True])
     poses = PoseRefinement(track(5), trained)
-    assert len(poses.shifts) == 4
+    assert len(poses.delta_translation) == 4
     bend = torch.tensor([0.0, 0.1, 0.4, 0.9, 1.6])
     with torch.no_grad():
-        poses.shifts[:, 1] = bend[trained]
+        poses.delta_translation[:, 1] = bend[trained]
     moved = poses.refined().poses.root_position - poses.track.poses.root_position
     assert torch.allclose(moved[:, 1], bend, atol=1e-5)
     assert torch.allclose(poses.pose(2).root_position, poses.refined().poses.root_position[2])

@@ -8,12 +8,13 @@ import torch
 
 from avatar.body import load_body
 from avatar.geometry import project
+from avatar.io.images import to_float
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import PARAMETERS, sample_on_surface, triangle_frames
 from avatar.rendering.camera_paths import intrinsics, look_at
 from avatar.tracking.silhouette import filled_mesh
-from avatar.training.resampling import DEEPEST, resample_unobserved
-from avatar.training.views import TrainingFrame
+from avatar.training.resampling import MAX_DEPTH, resample_unobserved
+from avatar.training.views import TrainingView
 from avatar.types import BodyPose, Cameras
 
 WIDTH, HEIGHT, EXCESS = 240, 320, 0.015  # m by which the fitted body is thicker than the person
@@ -24,7 +25,7 @@ def body():
     return load_body("open")
 
 
-def sown(body, count: int, seed: int):
+def sampled(body, count: int, seed: int):
     frames = triangle_frames(body.rest(torch.zeros(body.shape_dirs.shape[-1])).vertices, body.faces)
     return sample_on_surface(frames, torch.ones(len(frames.area)), count, torch.Generator().manual_seed(seed))
 
@@ -39,7 +40,7 @@ def camera(azimuth: float) -> Cameras:
 @pytest.fixture
 def scene(body):
     """A body whose back was never seen and whose sides were pruned, and pictures of a thinner person's front."""
-    avatar = Avatar(body, torch.zeros(body.shape_dirs.shape[-1]), sown(body, 6000, 0), deform=False)
+    avatar = Avatar(body, torch.zeros(body.shape_dirs.shape[-1]), sampled(body, 6000, 0), deform=False)
     low = float(body.template[:, 1].min())
     pose = BodyPose(avatar.rest.joints[0] - torch.tensor([0.0, low, 0.0]), torch.eye(3).repeat(24, 1, 1))
     vertices = body.vertices(avatar.rest, body.complete(pose))
@@ -54,7 +55,7 @@ def scene(body):
         pixels, _ = project(taken.K[0], taken.T_camera_world[0], thinner)
         mask = filled_mesh(pixels.numpy(), body.faces.numpy().astype(np.int32), (WIDTH, HEIGHT))
         picture = torch.ones(HEIGHT, WIDTH, 3)
-        shown.append((TrainingFrame(picture, torch.from_numpy(mask).float() / 255, taken, index, 0, 1.0), pose))
+        shown.append((TrainingView(picture, to_float(mask), taken, index, 0, 1.0), pose))
     avatar.gaussians.observed = (avatar.posed_normals(pose)[:, 2] > 0.5).float()
     optimizer = torch.optim.Adam([{"params": [getattr(avatar.gaussians, n)], "lr": 1e-3} for n in PARAMETERS])
     sum(getattr(avatar.gaussians, n).square().sum() for n in PARAMETERS).backward()
@@ -67,7 +68,7 @@ def test_holes_are_closed_without_contradicting_a_picture(body, scene):
     avatar, optimizer, shown, pose = scene
     old = int((avatar.observed >= 0.5).sum())
     before = avatar.rest_means().detach()[avatar.observed >= 0.5]
-    resample_unobserved(avatar, optimizer, lambda count: sown(body, count, 1), 6000, 9000, shown)
+    resample_unobserved(avatar, optimizer, lambda count: sampled(body, count, 1), 6000, 9000, shown)
     assert torch.equal(avatar.rest_means().detach()[:old], before)
     new = torch.arange(old, len(avatar))
     places = avatar.pose(pose).means.detach()[new]
@@ -78,7 +79,7 @@ def test_holes_are_closed_without_contradicting_a_picture(body, scene):
         x, y = pixels[:, 0].long().clamp(0, WIDTH - 1), pixels[:, 1].long().clamp(0, HEIGHT - 1)
         assert frame.mask[y, x][broad].mean() > 0.98
     depths = -avatar.gaussians.offset.detach()[new, 2]
-    assert depths.min() >= 0 and depths.max() <= DEEPEST
+    assert depths.min() >= 0 and depths.max() <= MAX_DEPTH
     # Only the sides are drawn in: nothing tells of the depth of the back.
     sideways = avatar.posed_normals(pose)[new]
     assert depths[broad & (sideways[:, 0].abs() > 0.9)].median() > 0.5 * EXCESS
@@ -87,7 +88,7 @@ def test_holes_are_closed_without_contradicting_a_picture(body, scene):
 
 def test_every_bare_place_gets_a_neighbour_and_training_can_go_on(body, scene):
     avatar, optimizer, shown, pose = scene
-    fresh = sown(body, 6000, 1)
+    fresh = sampled(body, 6000, 1)
     everywhere = fresh.anchors(avatar.frames)
     resample_unobserved(avatar, optimizer, lambda count: fresh, 6000, 12000, shown)
     gap = torch.cdist(everywhere, avatar.surface.anchors).min(1).values
@@ -106,5 +107,5 @@ def test_every_bare_place_gets_a_neighbour_and_training_can_go_on(body, scene):
 def test_there_are_never_more_than_the_cap(body, scene):
     avatar, optimizer, shown, _pose = scene
     kept = int((avatar.observed >= 0.5).sum())
-    resample_unobserved(avatar, optimizer, lambda count: sown(body, count, 1), 6000, kept + 500, shown)
+    resample_unobserved(avatar, optimizer, lambda count: sampled(body, count, 1), 6000, kept + 500, shown)
     assert kept + 250 < len(avatar) <= kept + 500

@@ -5,7 +5,6 @@ of several devices, which torch itself finds only for some on `meta`.
 """
 
 import copy
-from dataclasses import replace
 
 import pytest
 import torch
@@ -13,8 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from avatar.body import load_body
-from avatar.metrics.ssim import ssim_torch
-from avatar.model.skinning import skin_gaussians_torch
+from avatar.kernels.dispatch import tensor_functions
+from avatar.training.initialization import new_optimizer
 from avatar.training.trainer import Trainer
 from avatar.types import RenderOutput
 from tests.training.test_trainer import scene, small  # noqa: F401  (the fixture)
@@ -32,59 +31,55 @@ class OneDevice(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def outline(gaussians, cameras, backend):
+def stand_in_image(gaussians, cameras, backend):
     """Not a picture, but of a picture's shape and differentiable in all that a renderer is."""
     total = sum(getattr(gaussians, name).sum() for name in gaussians.__dataclass_fields__)
     rgb = (cameras.K.sum() + total).expand(len(cameras), cameras.height, cameras.width, 3)
     return RenderOutput(rgb, rgb[..., 0], rgb[..., 0])
 
 
-def moved(trainer: Trainer, device: str) -> None:
-    """What is found by looking at numbers, once and not in each step, is found before and carried along."""
-    avatar = trainer.avatar
-    neighbors, correctives = avatar.neighbors.to(device), copy.copy(avatar.correctives)
-    for name, tensor in vars(correctives).items():
-        setattr(correctives, name, tensor.to(device))
-    avatar.body = replace(avatar.body, pose_dirs=None)
-    avatar.on(device)
-    avatar.neighbors, avatar.correctives = neighbors, correctives
+def move_trainer(trainer: Trainer, device: str) -> None:
+    """Move the whole run; what is computed from numbers once, and not in each step, is computed before."""
+    state = trainer.state
+    assert state.avatar.neighbors.device.type == "cpu"  # needs numbers, which `meta` does not have
+    state.avatar.to(device)
+    state.poses.to(device)
+    state.gradients = state.gradients.to(device)
     trainer.device = torch.device(device)
-    trainer.poses.to(device)
-    trainer.error = trainer.error.to(device)
-    trainer.optimizer = torch.optim.Adam(
-        [{**group, "fused": False} for group in trainer._new_optimizer().param_groups], foreach=False
+    state.optimizer = torch.optim.Adam(
+        [{**group, "fused": False} for group in new_optimizer(state.avatar, state.poses, trainer.config).param_groups],
+        foreach=False,
     )
-    for level in trainer.frames.levels:
+    for level in trainer.views.levels:
         level[:] = [(image.to(device), mask.to(device), None, camera.to(device)) for image, mask, _, camera in level]
 
 
 def test_a_step_stays_on_its_device_and_waits_for_nothing(scene, monkeypatch):  # noqa: F811
     observations, track = scene
     trainer = Trainer(observations, track, load_body("open"), small())
-    moved(trainer, "meta")
-    monkeypatch.setattr("avatar.training.trainer.render", outline)
-    trainer.step = 60  # late enough for the deformation
+    move_trainer(trainer, "meta")
+    monkeypatch.setattr("avatar.training.trainer.render", stand_in_image)
+    trainer.state.step = 60  # late enough for the deformation
     with OneDevice():
-        loss = trainer._one_step()
+        loss = trainer.step()
     assert loss.device.type == "meta"
-    learned = dict((*trainer.avatar.named_parameters(), *trainer.poses.named_parameters()))
+    learned = dict((*trainer.state.avatar.named_parameters(), *trainer.state.poses.named_parameters()))
     del learned["deform.out.bias"]  # it drops out: the answer for the mean pose is subtracted
     assert all(parameter.grad is not None and parameter.grad.device.type == "meta" for parameter in learned.values())
-    trainer.poses.rotations = track.poses.rotations
+    trainer.state.poses.rotations = track.poses.rotations
     with pytest.raises(RuntimeError, match="several devices"), OneDevice():
-        trainer._one_step()
+        trainer.step()
 
 
-def test_what_runs_where_no_fused_kernel_does_learns_the_same(scene, monkeypatch):  # noqa: F811
+def test_tensor_functions_learn_the_same_as_kernels(scene):  # noqa: F811
     """The tensor code that a GPU uses, on the CPU, with the reference renderer, against the fused kernels."""
     observations, track = scene
     config = small(gaussians=400, max_gaussians=400, long_side=40, steps=4, deform_start=0.0, refine_start=0.0)
     fused = Trainer(observations, track, load_body("open"), config)
     plain = copy.deepcopy(fused)
     plain.backend = "reference"
-    ours = [float(fused._one_step()) for _ in range(3)]
-    monkeypatch.setattr("avatar.model.avatar.skin_gaussians", skin_gaussians_torch)
-    monkeypatch.setattr("avatar.training.trainer.ssim", ssim_torch)
-    theirs = [float(plain._one_step()) for _ in range(3)]
+    ours = [float(fused.step()) for _ in range(3)]
+    with tensor_functions():
+        theirs = [float(plain.step()) for _ in range(3)]
     assert ours == pytest.approx(theirs, rel=1e-3)
     assert ours[0] != ours[1]

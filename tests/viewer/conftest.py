@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sample import sample_run
-from webpage import Page, new_tab, shirt
 
 from avatar.viewer.app import Viewer
-from avatar.viewer.subject import open_run
+from avatar.viewer.session import open_session
+
+from .sample import sample_run
+from .webpage import Page, new_tab, shirt
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # Software WebGL, and no traffic of the browser's own.
@@ -41,12 +42,12 @@ def browser() -> Iterator[object]:
 @pytest.fixture(scope="session")
 def page(run_folder: Path, browser: object) -> Iterator[Page]:
     """One tab for all tests of the page, since loading it is what takes long."""
-    viewer = Viewer(open_run(run_folder), port=8750)
+    viewer = Viewer(open_session(run_folder), port=8750)
     viewer.store.set(playing=False)
     viewer.start()
     tab, errors = new_tab(browser, viewer.port)
     opened = Page(tab, viewer, errors)
-    assert opened.until(lambda: shirt(opened.picture()).sum() > 500, 60), "the avatar never appeared"
+    assert opened.until(lambda: shirt(opened.screenshot()).sum() > 500, 60), "the avatar never appeared"
     yield opened
     tab.close()
     viewer.stop()

@@ -70,7 +70,7 @@ def sample_run(folder: Path, splats: int = 2000, frames: int = 20) -> Path:
     with torch.no_grad():
         for index in range(frames):
             out = render(avatar.pose(track.poses[index]).detach(), track.cameras[index])
-            images.append((out.on((0.6, 0.65, 0.6))[0].clamp(0, 1) * 255).byte().numpy())
+            images.append((out.composite((0.6, 0.65, 0.6))[0].clamp(0, 1) * 255).byte().numpy())
             masks.append((out.alpha[0] * 255).byte().numpy())
     seen = Observations(
         images=images, masks=masks, keypoints=torch.zeros(frames, 33, 3), keypoints_3d=torch.zeros(frames, 33, 3),

@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from sample import sample_avatar, sample_track
 
 from avatar.errors import AvatarError, UsageError
 from avatar.io.track_file import save_track
 from avatar.model.avatar import Avatar
 from avatar.viewer import clips
 from avatar.viewer.clips import builtin_clips, clip_from_upload, clip_of_track
-from avatar.viewer.subject import open_run
+from avatar.viewer.session import open_session
 from avatar.viewer.timeline_panel import confidence_strip
+
+from .sample import sample_avatar, sample_track
 
 
 @pytest.fixture(scope="module")
@@ -26,15 +27,15 @@ def test_a_run_offers_what_was_filmed_its_files_and_the_built_ins(run_folder: Pa
     track = sample_track(avatar, 4)
     save_track(track, run_folder / "motions" / "pose-001.npz")
     (run_folder / "motions" / "notes.txt").write_text("not a motion")
-    subject = open_run(run_folder)
-    names = list(subject.clips)
+    session = open_session(run_folder)
+    names = list(session.clips)
     assert names[0] == "as filmed" and "walk" in names and "pose-001.npz" in names and "notes.txt" not in names
-    assert torch.allclose(subject.clip("pose-001.npz").poses.rotations, track.poses.rotations)
+    assert torch.allclose(session.clip("pose-001.npz").poses.rotations, track.poses.rotations)
 
 
 def test_a_folder_without_an_avatar_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="avatar"):
-        open_run(tmp_path)
+        open_session(tmp_path)
 
 
 def test_on_the_spot_keeps_heights_and_loses_the_way(avatar: Avatar) -> None:
@@ -68,7 +69,7 @@ def test_broken_uploads_give_one_sentence_without_paths(avatar: Avatar, content:
 
 
 def test_large_uploads_and_other_files_are_refused(avatar: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clips, "MOST_BYTES", 100)
+    monkeypatch.setattr(clips, "MAX_BYTES", 100)
     with pytest.raises(AvatarError, match="larger"):
         clip_from_upload("motion.npz", bytes(101), avatar)
     with pytest.raises(AvatarError, match="no motion file"):

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 import viser
-from sample import sample_avatar
 from websockets.sync.client import ClientConnection, connect
 
 from avatar.viewer import live
 from avatar.viewer.live import LivePreview
+
+from .sample import sample_avatar
 
 CAMERA = {
     "type": "ViewerCameraMessage", "wxyz": (1.0, 0.0, 0.0, 0.0), "position": (0.0, 1.0, 3.0), "fov": 0.7,

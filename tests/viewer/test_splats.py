@@ -7,16 +7,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sample import sample_avatar, sample_track
 
 from avatar.geometry import quat_from_rotation, rotation_from_quat, rotation_from_rotvec
 from avatar.model.avatar import Avatar
 from avatar.types import BodyPose, Gaussians
-from avatar.viewer.clusters import cluster, rigid_means, rigid_motion, unposed
 from avatar.viewer.posing import t_pose
+from avatar.viewer.rigid_clusters import cluster, rigid_means, rigid_motion, unposed
+from avatar.viewer.session import PosedState, Session, heat
 from avatar.viewer.splat_layer import splat_arrays
 from avatar.viewer.state import ViewState
-from avatar.viewer.subject import Moment, Subject, heat
+
+from .sample import sample_avatar, sample_track
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def avatar() -> Avatar:
 
 
 @torch.no_grad()
-def moved_whole(pose: BodyPose) -> BodyPose:
+def moved_rigidly(pose: BodyPose) -> BodyPose:
     turn = rotation_from_rotvec(torch.tensor([0.3, 1.1, -0.4]))
     rotations = torch.cat([(turn @ pose.rotations[0])[None], pose.rotations[1:]])
     return BodyPose(pose.root_position + torch.tensor([0.5, -0.2, 1.0]), rotations)
@@ -33,7 +34,7 @@ def moved_whole(pose: BodyPose) -> BodyPose:
 
 @torch.no_grad()
 def test_moving_the_whole_body_is_exact(avatar: Avatar) -> None:
-    pose = moved_whole(t_pose(torch.tensor([0.0, 0.9, 0.0])))
+    pose = moved_rigidly(t_pose(torch.tensor([0.0, 0.9, 0.0])))
     exact = avatar.pose(pose).means
     assert (rigid_means(cluster(avatar, 20), avatar, pose) - exact).abs().max() < 1e-4
 
@@ -72,20 +73,20 @@ def test_a_moment_is_the_same_object_until_something_changes(avatar: Avatar) -> 
     from avatar.viewer.clips import clip_of_track
 
     clip = clip_of_track("as filmed", sample_track(avatar, 5))
-    subject = Subject(avatar, {clip.name: clip})
+    session = Session(avatar, {clip.name: clip})
     state = ViewState(clip.name, (0.0,))
-    first = subject.moment(state)
-    assert subject.moment(replace(state, playing=True, mesh=True)) is first
-    assert subject.moment(replace(state, frame=2.0)) is not first
+    first = session.posed_state(state)
+    assert session.posed_state(replace(state, playing=True, mesh=True)) is first
+    assert session.posed_state(replace(state, frame=2.0)) is not first
     edited = replace(state, edited=clip.poses[3])
-    assert subject.moment(edited).pose is edited.edited
-    assert subject.gaussians(first) is subject.gaussians(first)
+    assert session.posed_state(edited).pose is edited.edited
+    assert session.gaussians(first) is session.gaussians(first)
 
 
 def test_less_detail_keeps_the_silhouette(avatar: Avatar) -> None:
-    subject = Subject(avatar, {})
+    session = Session(avatar, {})
     pose = t_pose(torch.tensor([0.0, 0.9, 0.0]))
-    whole, less = (subject.gaussians(Moment(pose, "neutral", detail)) for detail in (1.0, 0.25))
+    whole, less = (session.gaussians(PosedState(pose, "neutral", detail)) for detail in (1.0, 0.25))
     assert len(less) == round(0.25 * len(whole))
     size = whole.means.amax(0) - whole.means.amin(0)
     assert torch.allclose(less.means.amax(0) - less.means.amin(0), size, atol=0.12)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from sample import sample_avatar, sample_track
 
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.geometry import geodesic_angle
@@ -22,6 +21,8 @@ from avatar.viewer.posing import (
     t_pose,
     turned,
 )
+
+from .sample import sample_avatar, sample_track
 
 ROOT = torch.tensor([0.1, 0.9, -0.2])
 

@@ -10,7 +10,6 @@ import pytest
 import torch
 from plyfile import PlyData
 from pygltflib import GLTF2
-from webpage import Page, shirt
 
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
@@ -18,7 +17,9 @@ from avatar.geometry import project
 from avatar.io.track_file import load_track
 from avatar.io.videos import open_video
 from avatar.viewer.gizmos import SIZE
-from avatar.viewer.pictures import client_camera
+from avatar.viewer.server_images import client_camera
+
+from .webpage import Page, shirt
 
 LEFT_WRIST, RIGHT_WRIST = SMPL_JOINTS.index("left_wrist"), SMPL_JOINTS.index("right_wrist")
 
@@ -32,9 +33,9 @@ def fresh(page: Page) -> Iterator[None]:
 
 def wrists(page: Page) -> torch.Tensor:
     """Where the left and the right wrist are, metres."""
-    avatar = page.viewer.subject.avatar
+    avatar = page.viewer.session.avatar
     joints = avatar.rest.joints[list(avatar.body.smpl_index)]
-    Ts = joint_transforms(joints, SMPL_PARENTS, page.viewer.subject.pose(page.viewer.store.state))
+    Ts = joint_transforms(joints, SMPL_PARENTS, page.viewer.session.pose(page.viewer.store.state))
     return Ts[[LEFT_WRIST, RIGHT_WRIST], :3, 3].detach()
 
 
@@ -86,9 +87,9 @@ def test_keyframes_become_a_motion_of_the_run(page: Page) -> None:
         press(page, f"Add as keyframe ({count} so far)")
         assert page.until(lambda count=count: len(page.viewer.store.state.keyframes) == count + 1)
     press(page, "Save keyframed clip")
-    folder = page.viewer.subject.folder
+    folder = page.viewer.session.folder
     assert folder is not None
-    assert page.until(lambda: any(name.startswith("keyframes-") for name in page.viewer.subject.clips))
+    assert page.until(lambda: any(name.startswith("keyframes-") for name in page.viewer.session.clips))
     (path,) = (folder / "motions").glob("keyframes-*.npz")
     assert len(load_track(path)) == 61
     page.choose("Motion", path.name)
@@ -114,7 +115,7 @@ def test_the_ground_hides(page: Page) -> None:
 
 def lines_of_the_ground(page: Page) -> int:
     """Grey pixels in the lowest part of the scene, aside of the person."""
-    corner = page.picture()[-110:-10, :90]
+    corner = page.screenshot()[-110:-10, :90]
     return int((corner.max(-1) < 0.9).sum())
 
 
@@ -129,13 +130,13 @@ def test_a_number_out_of_range_is_brought_back(page: Page) -> None:
 
 def test_pictures_from_the_server_are_coarse_while_moving_and_full_at_rest(page: Page) -> None:
     page.open_tab("Look")
-    page.choose("Drawn as", "Pictures from the server")
+    page.choose("Drawn as", "Images from the server")
 
     def full() -> list[bool]:
-        return [sent.full for sent in page.viewer.pictures.sent.values()]
+        return [sent.full for sent in page.viewer.server_images.sent.values()]
 
     assert page.until(lambda: full() == [True])
-    assert page.until(lambda: shirt(page.picture()).sum() > 500)
+    assert page.until(lambda: shirt(page.screenshot()).sum() > 500)
     page.viewer.store.set(playing=True)
     assert page.until(lambda: full() == [False])
     page.viewer.store.set(playing=False)
@@ -144,25 +145,18 @@ def test_pictures_from_the_server_are_coarse_while_moving_and_full_at_rest(page:
     assert page.until(lambda: page.viewer.store.state.drawing == "splats" and full() == [])
 
 
-def download(page: Page, button: str) -> Path:
-    page.open_tab("Export")
-    with page.tab.expect_download() as taken:
-        press(page, button)
-    return Path(taken.value.path())
-
-
 def test_a_film_of_the_motion_downloads(page: Page, tmp_path: Path) -> None:
     film = tmp_path / "film.mp4"
-    film.write_bytes(download(page, "Film of this motion").read_bytes())
+    film.write_bytes(page.download("Video of this motion").read_bytes())
     frames = [frame.astype(np.float32) / 255 for _, frame in open_video(film).frames()]
     assert len(frames) == 20 and frames[0].shape == (640, 480, 3)
     assert shirt(frames[0]).sum() > 500 and np.abs(frames[0] - frames[-1]).max(-1).mean() > 0.005
 
 
 def test_splats_mesh_and_page_download(page: Page) -> None:
-    splats = PlyData.read(download(page, "Splats of this pose (.ply)").open("rb"))
-    assert splats["vertex"].count == len(page.viewer.subject.avatar)
-    mesh = GLTF2.load_binary(download(page, "Mesh with this motion (.glb)"))
+    splats = PlyData.read(page.download("Splats of this pose (.ply)").open("rb"))
+    assert splats["vertex"].count == len(page.viewer.session.avatar)
+    mesh = GLTF2.load_binary(page.download("Mesh with this motion (.glb)"))
     assert len(mesh.skins[0].joints) == 24 and len(mesh.animations) == 1
-    text = download(page, "Page that opens anywhere (.html)").read_text()
+    text = page.download("Page that opens anywhere (.html)").read_text()
     assert text.startswith("<!doctype html>") and '"name":"as filmed"' in text

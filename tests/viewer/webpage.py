@@ -6,13 +6,15 @@ import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from sample import SHIRT
 
 from avatar.viewer.app import Viewer
+
+from .sample import SHIRT
 
 WIDTH, HEIGHT, PANEL = 760, 460, 330
 PATIENCE = 40.0
@@ -26,7 +28,7 @@ class Page:
     viewer: Viewer
     errors: list[str]
 
-    def picture(self) -> np.ndarray:
+    def screenshot(self) -> np.ndarray:
         """The scene without the panel."""
         shot = np.asarray(Image.open(io.BytesIO(self.tab.screenshot())).convert("RGB")).astype(np.float32) / 255
         return shot[:, : WIDTH - PANEL]
@@ -66,6 +68,15 @@ class Page:
             return tab.get_attribute("aria-selected") == "true"
 
         assert self.until(opened), f"the tab {name} does not open"
+
+    def download(self, label: str) -> Path:
+        """The file that a button of the Export tab gives, pressed once it can be."""
+        self.open_tab("Export")
+        button = self.tab.get_by_role("button", name=label, exact=True).first
+        assert self.until(lambda: button.is_visible() and button.is_enabled()), f"{label} cannot be pressed"
+        with self.tab.expect_download(timeout=1000 * PATIENCE) as started:
+            button.click(force=True)
+        return Path(started.value.path())
 
 
 def shirt(picture: np.ndarray) -> np.ndarray:

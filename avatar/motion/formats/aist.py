@@ -1,22 +1,23 @@
-"""AIST++ (Li et al. 2021): one pkl a sequence, SMPL at 60 frames a second, Y up, translation in scaled units."""
+"""AIST++ (Li et al. 2021): one pkl per sequence, SMPL at 60 frames per second, Y up, translation in scaled units."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from avatar.motion.formats.container import Content
-from avatar.motion.formats.smpl import motion_from_rotvecs, rate, translation
+from avatar.motion.formats.smpl import frame_rate, motion_from_rotvecs, translation
 from avatar.motion.motion import Motion, ReadOptions, numbers
 
-DESCRIPTION = "AIST++ pkl"
 
+class AistFormat:
+    name = "aist"
+    description = "AIST++ pkl"
 
-def recognises(content: Content) -> bool:
-    return content.has("smpl_poses", "smpl_trans", "smpl_scaling")
+    def recognizes(self, content: Content) -> bool:
+        return content.has("smpl_poses", "smpl_trans", "smpl_scaling")
 
-
-def read(content: Content, options: ReadOptions) -> Motion:
-    poses = numbers(content.path, content.fields["smpl_poses"], "smpl_poses", None, 72)
-    fps = rate(content, options, default=60.0)
-    transl = translation(content, len(poses))
-    return motion_from_rotvecs(content, options, np.reshape(poses, (-1, 24, 3)), transl, fps, up="y", name="aist")
+    def read(self, content: Content, options: ReadOptions) -> Motion:
+        poses = numbers(content.path, content.fields["smpl_poses"], "smpl_poses", None, 72)
+        fps = frame_rate(content, options, default=60.0)
+        transl = translation(content, len(poses))
+        return motion_from_rotvecs(content, options, np.reshape(poses, (-1, 24, 3)), transl, fps, up="y", name="aist")

@@ -1,4 +1,4 @@
-"""What a motion file holds, before anyone asks which program wrote it. The kind is told from the first bytes."""
+"""The content of a motion file by kind of container, which the first bytes identify, whatever program wrote it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import numpy as np
 
 from avatar.errors import AvatarError, short_message
 from avatar.io.files import require_file
-from avatar.io.torch_pickles import MOST_BYTES, read_pickle
+from avatar.io.pickles import read_npy_header, read_pickle
+
+MOST_BYTES = 1_000_000_000  # the largest motions have some hundred megabytes, unpacked
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Content:
     """A file, opened as far as its container goes.
 
     Attributes:
-        path: where it lies.
+        path: the file.
         kind: "arrays" (a mapping of names), "array" (one array), "object" (anything from a pickle), "text",
             "json" or "gltf" (its bytes).
         data: what was read, according to `kind`.
@@ -34,7 +36,7 @@ class Content:
 
     @property
     def fields(self) -> Mapping[str, Any]:
-        """The named values, or none where the file is something else than a mapping of names."""
+        """The named values; empty if the file is not a mapping of names."""
         data = self.data
         if isinstance(data, Mapping) and all(isinstance(key, str) for key in data):
             return data
@@ -49,7 +51,7 @@ def open_content(path: Path) -> Content:
 
     Raises:
         UsageError: there is no such file.
-        AvatarError: the file is empty, broken, or of no kind that holds motion.
+        AvatarError: the file is empty, broken, or of a kind that cannot hold motion.
     """
     require_file(path)
     if path.stat().st_size > MOST_BYTES:
@@ -67,7 +69,9 @@ def open_content(path: Path) -> Content:
     if data[:1] == b"\x80" or path.suffix.lower() in (".pkl", ".pickle", ".joblib"):
         return Content(path, "object", read_pickle(data, str(path)))
     if data[:18] == b"Kaydara FBX Binary":
-        raise AvatarError(f"{path} is a binary FBX file, which is not read: open it in Blender and export BVH or GLB.")
+        raise AvatarError(
+            f"{path} is a binary FBX file, which cannot be read: open it in Blender and export BVH or GLB."
+        )
     return _open_text(path, data)
 
 
@@ -75,7 +79,7 @@ def _open_text(path: Path, data: bytes) -> Content:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise AvatarError(f"{path} is of no kind known to hold motion: its first bytes are {data[:8]!r}.") from None
+        raise AvatarError(f"{path} is not a motion file of a known kind: its first bytes are {data[:8]!r}.") from None
     if text.lstrip()[:1] not in ("{", "["):
         return Content(path, "text", text)
     try:
@@ -118,15 +122,9 @@ def _read_torch(data: bytes) -> Any:
 
 def _read_npy(data: bytes, name: str) -> Any:
     """One array; one of Python objects (`np.save` of a dictionary) goes through the restricted reader."""
-    stream = io.BytesIO(data)
     try:
-        version = np.lib.format.read_magic(stream)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = header(stream)
-        if not dtype.hasobject:
+        if not read_npy_header(io.BytesIO(data)).hasobject:
             return np.load(io.BytesIO(data), allow_pickle=False)
     except Exception as error:
-        raise AvatarError(f"{name} is not a readable array: {short_message(error)}") from error
-    value = read_pickle(data[stream.tell() :], name)
-    objects = np.asarray(value, dtype=object) if not isinstance(value, np.ndarray) else value
-    return objects.item() if shape == () and objects.size == 1 else objects
+        raise AvatarError(f"{name} is not a readable array: {short_message(error)}.") from error
+    return read_pickle(data, name)

@@ -1,87 +1,118 @@
-"""Arrays of 3D joints (frames, joints, 3) in a named layout, through inverse kinematics: the door for every lifter."""
+"""Arrays of 3D joints (frames, joints, 3) in a named layout, through inverse kinematics, for any 3D lifter."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avatar.body.landmarks import point_offset
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.errors import AvatarError, UsageError
-from avatar.motion.bone_lengths import bone_vectors, chained
-from avatar.motion.foot_contact import walk_by_feet
+from avatar.landmark_layouts import LAYOUTS, POINT_LAYOUTS
+from avatar.motion.bone_lengths import bone_vectors, joints_from_bones
+from avatar.motion.foot_contact import root_path_from_feet
 from avatar.motion.formats.container import Content
-from avatar.motion.formats.point_layouts import LAYOUTS, landmarks
-from avatar.motion.formats.smpl import rate
-from avatar.motion.ik import fit_landmarks
-from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, still_track, up_rotation
+from avatar.motion.formats.smpl import frame_rate
+from avatar.motion.ik import Landmarks, fit_landmarks
+from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, uniform_track, up_rotation
 from avatar.motion.skeletons import leg_length, model_rest
 from avatar.types import BodyPose
-
-DESCRIPTION = "3D joints (frames, joints, 3) as npy, npz, pkl or JSON; layouts " + ", ".join(LAYOUTS)
 
 KEYS = ("joints", "joints3d", "joints_3d", "keypoints_3d", "keypoints3d", "pred_keypoints_3d", "positions",
         "joint_positions", "poses_3d", "positions_3d", "skeleton", "skeleton_3d")  # fmt: skip
 MOST_POINTS = 1000
+BESIDE_WEIGHT = 0.3  # of points beside a joint, whose places on the body are rough
 
 
-def recognises(content: Content) -> bool:
-    value = _array(content)
-    return value is not None and value.ndim in (3, 4) and value.shape[-1] in (3, 4)
+class JointPositionsFormat:
+    name = "joints"
+    description = "3D joints (frames, joints, 3) as npy, npz, pkl or JSON; layouts " + ", ".join(POINT_LAYOUTS)
 
+    def recognizes(self, content: Content) -> bool:
+        value = _array(content)
+        return value is not None and value.ndim in (3, 4) and value.shape[-1] in (3, 4)
 
-def read(content: Content, options: ReadOptions) -> Motion:
-    value = _array(content)
-    if value is None or value.ndim not in (3, 4) or value.shape[-1] not in (3, 4):
-        raise AvatarError(f"{content.path} holds no array of joints (frames, joints, 3).")
-    if value.ndim == 4 and 1 in value.shape[:2]:  # one person among several, or one camera
-        value = value[:, 0] if value.shape[1] == 1 else value[0]
-    if value.ndim != 3 or not 1 <= value.shape[1] <= MOST_POINTS or not len(value):
-        raise AvatarError(f"{content.path}: joints have the shape {value.shape}, expected frames x joints x 3.")
-    return motion_from_points(content, options, value, rate(content, options))
+    def read(self, content: Content, options: ReadOptions) -> Motion:
+        value = _array(content)
+        if value is None or value.ndim not in (3, 4) or value.shape[-1] not in (3, 4):
+            raise AvatarError(f"{content.path} holds no array of joints (frames, joints, 3).")
+        if value.ndim == 4 and 1 in value.shape[:2]:  # one person among several, or one camera
+            value = value[:, 0] if value.shape[1] == 1 else value[0]
+        if value.ndim != 3 or not 1 <= value.shape[1] <= MOST_POINTS or not len(value):
+            raise AvatarError(f"{content.path}: joints have the shape {value.shape}, expected frames x joints x 3.")
+        return motion_from_points(content, options, value, frame_rate(content, options))
 
 
 def motion_from_points(
     content: Content, options: ReadOptions, points: np.ndarray, fps: float, name: str = "joints", up: str | None = None
 ) -> Motion:
-    """Fit our skeleton, made as large as the points say, to points (frames, joints, 3 and a confidence).
+    """Fit our skeleton, scaled to the points, to points (frames, joints, 3 and a confidence).
 
     Any unit of length will do, since a motion fits to its avatar by the length of the legs.
 
     Raises:
-        UsageError: the layout is unknown or which way is up cannot be seen. AvatarError: too little is there.
+        UsageError: the layout is unknown or the up axis cannot be estimated. AvatarError: joints are missing.
     """
     layout = options.layout or _layout_of(content, points)
-    if layout not in LAYOUTS or len(LAYOUTS[layout]) > points.shape[1]:
+    if layout not in POINT_LAYOUTS or len(LAYOUTS[layout]) > points.shape[1]:
         raise UsageError(
-            f"{content.path} has {points.shape[1]} points a frame, which is no layout called {layout!r}: "
-            f"--layout takes {', '.join(f'{k} ({len(v)})' for k, v in LAYOUTS.items())}."
+            f"{content.path} has {points.shape[1]} points per frame, which does not fit the layout {layout!r}: "
+            f"--layout takes {', '.join(f'{name} ({len(LAYOUTS[name])})' for name in POINT_LAYOUTS)}."
         )
-    chosen, riders, counts = landmarks(layout, 1.0)
+    chosen, attached, counts = landmarks(layout, 1.0)
     confidence = points[:, chosen, 3] if points.shape[2] == 4 else np.isfinite(points[:, chosen]).all(-1) * 1.0
     places = np.where(confidence[..., None] > 0.05, points[:, chosen, :3], np.nan)
     filled, sure = _filled(content, places, confidence)
-    at = {SMPL_JOINTS[j]: filled[:, m] for m, j in enumerate(riders.joints.tolist()) if not riders.offsets[m].any()}
+    at = {SMPL_JOINTS[j]: filled[:, m] for m, j in enumerate(attached.joints.tolist()) if not attached.offsets[m].any()}
     _check_body(content, at)
     leg = _length(at, "hip", "knee") + _length(at, "knee", "ankle")
-    R = up_rotation(options.up or up or _found_up(content, at)).double()
+    R = up_rotation(options.up or up or _estimate_up(content, at)).double()
     targets = (filled * (MEAN_LEG / leg)) @ R.T
     rest = _sized_rest({joint: place * (MEAN_LEG / leg) for joint, place in at.items()})
-    pose = fit_landmarks(rest, SMPL_PARENTS, riders, targets, sure * counts)
+    pose = fit_landmarks(rest, SMPL_PARENTS, attached, targets, sure * counts)
     if (
-        float(targets[:, [chosen_index(riders, "left_hip"), chosen_index(riders, "right_hip")]].mean(1).std(0).max())
+        float(
+            targets[:, [landmark_index(attached, "left_hip"), landmark_index(attached, "right_hip")]]
+            .mean(1)
+            .std(0)
+            .max()
+        )
         < 1e-3
     ):
-        pose = BodyPose(walk_by_feet(rest, pose), pose.rotations)
-    return Motion(name, still_track(pose.rotations, pose.root_position, fps), leg_length(rest))
+        pose = BodyPose(root_path_from_feet(rest, pose), pose.rotations)
+    return Motion(name, uniform_track(pose.rotations, pose.root_position, fps), leg_length(rest))
 
 
-def chosen_index(riders: Any, joint: str) -> int:
-    """Which landmark lies at a joint."""
-    return riders.joints.tolist().index(SMPL_JOINTS.index(joint))
+def landmarks(layout: str, size: float) -> tuple[list[int], Landmarks, Float[Tensor, " m"]]:
+    """The points of a layout that constrain the body's joints.
+
+    Args:
+        layout: one of `POINT_LAYOUTS`.
+        size: of the body, relative to one of 1.7 m.
+
+    Returns:
+        Their positions in the layout, the joints and offsets they are attached to, and their weights.
+    """
+    chosen, joints, offsets, weights = [], [], [], []
+    for index, name in enumerate(LAYOUTS[layout].names):
+        if name in SMPL_JOINTS:
+            joint, offset, weight = name, (0.0, 0.0, 0.0), 1.0
+        elif (place := point_offset(name)) is not None:
+            (joint, offset), weight = place, BESIDE_WEIGHT
+        else:
+            continue
+        chosen.append(index)
+        joints.append(SMPL_JOINTS.index(joint))
+        offsets.append(offset)
+        weights.append(weight)
+    return chosen, Landmarks(torch.tensor(joints), torch.tensor(offsets) * size), torch.tensor(weights)
+
+
+def landmark_index(points: Landmarks, joint: str) -> int:
+    """Index of the landmark at a joint."""
+    return points.joints.tolist().index(SMPL_JOINTS.index(joint))
 
 
 def _array(content: Content) -> np.ndarray | None:
@@ -97,8 +128,8 @@ def _array(content: Content) -> np.ndarray | None:
 
 
 def _layout_of(content: Content, points: np.ndarray) -> str:
-    """Told from the number of points; of the two with 17, Human3.6M starts between its points 1 and 4."""
-    fits = [name for name, names in LAYOUTS.items() if len(names) == points.shape[1]]
+    """The layout by number of points; of the two with 17, Human3.6M starts between its points 1 and 4."""
+    fits = [name for name in POINT_LAYOUTS if len(LAYOUTS[name]) == points.shape[1]]
     if len(fits) == 2:
         middle = points[:, 0, :3] - (points[:, 1, :3] + points[:, 4, :3]) / 2
         across = np.nanmedian(np.linalg.norm(points[:, 1, :3] - points[:, 4, :3], axis=-1))
@@ -107,14 +138,14 @@ def _layout_of(content: Content, points: np.ndarray) -> str:
 
 
 def _filled(content: Content, places: np.ndarray, confidence: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Gaps bridged in a straight line, where they count little; points never seen do not count at all."""
-    seen = np.isfinite(places).all(-1)
+    """Gaps filled by linear interpolation with low weight; points missing in all frames get weight zero."""
+    valid = np.isfinite(places).all(-1)
     times = np.arange(len(places))
     filled = np.zeros_like(places)
-    for m in np.flatnonzero(seen.any(0)):
+    for m in np.flatnonzero(valid.any(0)):
         for axis in range(3):
-            filled[:, m, axis] = np.interp(times, times[seen[:, m]], places[seen[:, m], m, axis])
-    sure = np.where(seen, np.clip(confidence, 0, 1), 0.1 * seen.any(0))
+            filled[:, m, axis] = np.interp(times, times[valid[:, m]], places[valid[:, m], m, axis])
+    sure = np.where(valid, np.clip(confidence, 0, 1), 0.1 * valid.any(0))
     return torch.from_numpy(filled), torch.from_numpy(sure)
 
 
@@ -122,9 +153,9 @@ def _check_body(content: Content, at: dict[str, Tensor]) -> None:
     needed = [f"{s}_{p}" for s in ("left", "right") for p in ("hip", "knee", "ankle", "shoulder", "elbow")]
     missing = [joint for joint in needed if joint not in at or not bool(at[joint].any())]
     if missing:
-        raise AvatarError(f"{content.path} never shows {', '.join(missing)}, so no body can be driven by it.")
+        raise AvatarError(f"{content.path} has no {', '.join(missing)}, which are needed to drive a body.")
     if _length(at, "hip", "knee") < 1e-6 or _length(at, "knee", "ankle") < 1e-6:
-        raise AvatarError(f"{content.path}: its legs have no length, so these are no joints in space.")
+        raise AvatarError(f"{content.path}: its legs have zero length, so these are not 3D joints.")
 
 
 def _length(at: dict[str, Tensor], a: str, b: str) -> float:
@@ -133,21 +164,21 @@ def _length(at: dict[str, Tensor], a: str, b: str) -> float:
     return float(torch.cat(sides).median())
 
 
-def _found_up(content: Content, at: dict[str, Tensor]) -> str:
+def _estimate_up(content: Content, at: dict[str, Tensor]) -> str:
     """The axis along which the shoulders lie above the ankles for most of the time."""
     above = at["left_shoulder"] - at["left_ankle"] + at["right_shoulder"] - at["right_ankle"]
     mean = torch.nn.functional.normalize(above, dim=-1).mean(0)
     scores = {"y": float(mean[1]), "z": float(mean[2]), "-y": -float(mean[1]), "x": float(mean[0])}
     best = max(scores, key=lambda name: scores[name])
     if scores[best] < 0.6:
-        raise UsageError(f"{content.path} does not show which way is up: say it by --up y, z, -y or x.")
+        raise UsageError(f"{content.path} does not show which way is up: state it with --up y, z, -y or x.")
     return best
 
 
 def _sized_rest(at: dict[str, Tensor]) -> Float[Tensor, "24 3"]:
-    """Our T-pose with the limbs, hips, torso and shoulders as long as the points say.
+    """Our T-pose with the limbs, hips, torso and shoulders scaled to the points.
 
-    Without this the spine would bend to take up a torso that is longer or shorter than ours.
+    Otherwise the spine would bend to fit a torso that is longer or shorter than ours.
     """
     own = model_rest()
     by_name = {name: own[index][None] for index, name in enumerate(SMPL_JOINTS)}
@@ -160,10 +191,10 @@ def _sized_rest(at: dict[str, Tensor]) -> Float[Tensor, "24 3"]:
         return float((where[f"left_{part}"] - where[f"right_{part}"]).norm(dim=-1).median())
 
     def torso(where: dict[str, Tensor]) -> float:
-        # A bent back is shorter than the spine, so the longest that is seen often counts.
+        # A bent back is shorter than the spine, so a high quantile is used.
         return float((middle(where, "shoulder") - middle(where, "hip")).norm(dim=-1).quantile(0.9))
 
-    factors = {name: leg for name in SMPL_JOINTS}
+    factors = dict.fromkeys(SMPL_JOINTS, leg)
     for joint, a, b in (
         ("knee", "hip", "knee"),
         ("ankle", "knee", "ankle"),
@@ -179,4 +210,4 @@ def _sized_rest(at: dict[str, Tensor]) -> Float[Tensor, "24 3"]:
     for name in ("spine1", "spine2", "spine3", "neck", "head"):
         factors[name] = torso(at) / torso(by_name)
     scale = torch.tensor([min(max(factors[name], 0.3), 3.0) for name in SMPL_JOINTS], dtype=own.dtype)
-    return chained(bone_vectors(own, SMPL_PARENTS) * scale[:, None], SMPL_PARENTS)
+    return joints_from_bones(bone_vectors(own, SMPL_PARENTS) * scale[:, None], SMPL_PARENTS)

@@ -1,75 +1,118 @@
-"""Any motion file -> Motion: asks each format in turn whether the content is its own."""
+"""Any motion file -> Motion: the formats that are read, and the one function that reads them.
+
+A new format is one class with the members of `MotionFormat` and one call of `register_format`.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
+from typing import Protocol, runtime_checkable
 
 from avatar.errors import AvatarError, UsageError, short_message
-from avatar.io.files import read_json
-from avatar.motion.formats import (
-    aist,
-    amass,
-    bvh,
-    glb,
-    gvhmr,
-    phalp,
-    prompthmr,
-    sam3d,
-    smpl,
-    smplcodec,
-    tram,
-    wham,
-)
-from avatar.motion.formats import (
-    joint_positions as joints,
-)
-from avatar.motion.formats import (
-    track as ownfile,
-)
-from avatar.motion.formats.container import open_content
+from avatar.motion.formats.aist import AistFormat
+from avatar.motion.formats.amass import AmassFormat
+from avatar.motion.formats.bvh import BvhFormat
+from avatar.motion.formats.container import Content, open_content
+from avatar.motion.formats.glb import GlbFormat
+from avatar.motion.formats.gvhmr import GvhmrFormat
+from avatar.motion.formats.joint_positions import JointPositionsFormat
+from avatar.motion.formats.phalp import PhalpFormat
+from avatar.motion.formats.prompthmr import PromptHmrFormat
+from avatar.motion.formats.sam3d import Sam3dFormat
+from avatar.motion.formats.smpl import SmplFormat
+from avatar.motion.formats.smplcodec import SmplCodecFormat
+from avatar.motion.formats.track import TrackFormat
+from avatar.motion.formats.tram import TramFormat
+from avatar.motion.formats.wham import WhamFormat
 from avatar.motion.motion import Motion, ReadOptions
-from avatar.motion.text.pose_file import is_pose
-
-# The particular ones come before the general ones, which would take their files too.
-FORMATS: dict[str, ModuleType] = {
-    "own": ownfile, "amass": amass, "aist": aist, "smplcodec": smplcodec, "gvhmr": gvhmr, "wham": wham,
-    "phalp": phalp, "tram": tram, "prompthmr": prompthmr, "sam3d": sam3d, "bvh": bvh, "glb": glb, "smpl": smpl,
-    "joints": joints,
-}  # fmt: skip
 
 
-def load_motion(path: Path, options: ReadOptions | None = None, format: str | None = None) -> Motion:
-    """Read a motion file of any known format. Nothing in it is run.
+@runtime_checkable
+class MotionFormat(Protocol):
+    """One kind of motion file.
+
+    Attributes:
+        name: what `--format` and `load_motion(format=...)` call it.
+        description: one line for `avatar motions` and for error messages.
+    """
+
+    name: str
+    description: str
+
+    def recognizes(self, content: Content) -> bool:
+        """Whether the content is of this format. Must not fail, whatever the content holds."""
+
+    def read(self, content: Content, options: ReadOptions) -> Motion:
+        """The motion in our conventions (see `Motion`).
+
+        Raises:
+            UsageError: the file leaves open what `options` must state. AvatarError: the file is broken.
+        """
+
+
+_FORMATS: list[MotionFormat] = []
+
+
+def register_format(new: MotionFormat) -> None:
+    """Add a format. It is tried before those that were registered earlier.
+
+    Raises:
+        ValueError: a format of this name is registered already.
+    """
+    if new.name in motion_formats():
+        raise ValueError(f"the motion format {new.name!r} is registered already")
+    _FORMATS.insert(0, new)
+
+
+def motion_formats() -> dict[str, MotionFormat]:
+    """All formats by name, in the order in which they are tried."""
+    return {one.name: one for one in _FORMATS}
+
+
+# Last comes what is tried first: the general formats at the top would take the files of the special ones below.
+register_format(JointPositionsFormat())
+register_format(SmplFormat())
+register_format(GlbFormat())
+register_format(BvhFormat())
+register_format(Sam3dFormat())
+register_format(PromptHmrFormat())
+register_format(TramFormat())
+register_format(PhalpFormat())
+register_format(WhamFormat())
+register_format(GvhmrFormat())
+register_format(SmplCodecFormat())
+register_format(AistFormat())
+register_format(AmassFormat())
+register_format(TrackFormat())
+
+
+def load_motion(path: str | Path, options: ReadOptions | None = None, format: str | None = None) -> Motion:
+    """Read a motion file of any registered format. Nothing in it is run.
 
     Args:
         path: the file.
         options: what the file leaves open.
-        format: a key of `FORMATS`, to skip the recognition.
+        format: the name of its format; None to recognize it from the content.
 
     Raises:
-        UsageError: there is no such file, the format is unknown, or the file leaves open what must be said.
+        UsageError: there is no such file, the format is unknown, or the file leaves open what `options` must state.
         AvatarError: the file is broken.
     """
-    if format is not None and format not in FORMATS:
-        raise UsageError(f"There is no motion format {format!r}: choose one of {', '.join(FORMATS)}.")
+    path, formats = Path(path), motion_formats()
+    if format is not None and format not in formats:
+        raise UsageError(f"There is no motion format {format!r}: choose one of {', '.join(formats)}.")
     content = open_content(path)
-    reader = FORMATS[format] if format else next((m for m in FORMATS.values() if m.recognises(content)), None)
+    reader = formats[format] if format else next((one for one in formats.values() if one.recognizes(content)), None)
     if reader is None:
-        inside = ", ".join(list(content.fields)[:20]) or f"{content.kind} content"
+        holdings = ", ".join(list(content.fields)[:20]) or f"{content.kind} content"
         raise UsageError(
-            f"{path} is no motion that is recognised (it holds {inside}): choose a reader by --format, one of "
-            f"{', '.join(FORMATS)}."
+            f"{path} is not a motion file of a known format (it holds {holdings}): choose the format with --format, "
+            f"one of {', '.join(formats)}."
         )
     try:
         return reader.read(content, options or ReadOptions())
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
-        # Anything may stand under any name in a file of others; readers check what is likely to be wrong there.
+        # A foreign file may hold anything under any name; readers check only what is likely to be wrong.
         raise AvatarError(
-            f"{path} looks like {reader.DESCRIPTION}, but what it holds is of other kinds: {short_message(error)}."
+            f"{path} looks like {reader.description}, but its content is malformed: {short_message(error)}."
         ) from error
-
-
-def is_pose_file(path: Path) -> bool:
-    """Whether this is a JSON of joint angles rather than a motion."""
-    return path.suffix.lower() == ".json" and path.is_file() and is_pose(read_json(path))

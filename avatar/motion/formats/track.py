@@ -7,38 +7,41 @@ from dataclasses import replace
 import torch
 
 from avatar.body import load_body, smpl_pose
+from avatar.body.skeleton import smpl_joint_indices
 from avatar.errors import AvatarError
 from avatar.motion.formats.container import Content
 from avatar.motion.formats.player_json import is_player_motion, parse_player_motion
-from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, still_track
+from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, uniform_track
 from avatar.motion.skeletons import leg_length
 
 TRACK_FORMAT = "avatar-track"
-DESCRIPTION = "our track.npz and motion JSON"
 
 
-def recognises(content: Content) -> bool:
-    if content.kind == "json":
-        return is_player_motion(content.data)
-    return content.has("format") and str(content.fields["format"]) == TRACK_FORMAT
+class TrackFormat:
+    name = "own"
+    description = "our track.npz and motion JSON"
 
+    def recognizes(self, content: Content) -> bool:
+        if content.kind == "json":
+            return is_player_motion(content.data)
+        return content.has("format") and str(content.fields["format"]) == TRACK_FORMAT
 
-def read(content: Content, options: ReadOptions) -> Motion:
-    if content.kind == "json":
-        poses, fps = parse_player_motion(content.path, content.data)
-        return Motion("own", still_track(poses.rotations, poses.root_position, options.fps or fps))
-    # The track room brings the whole fit along, which most motions do not need.
-    from avatar.io.track_file import load_track
+    def read(self, content: Content, options: ReadOptions) -> Motion:
+        if content.kind == "json":
+            poses, fps = parse_player_motion(content.path, content.data)
+            return Motion("own", uniform_track(poses.rotations, poses.root_position, options.fps or fps))
+        # The track room brings the whole fit along, which most motions do not need.
+        from avatar.io.track_file import load_track
 
-    track = load_track(content.path)
-    track = replace(
-        track,
-        poses=smpl_pose(track.poses),
-        confidence=track.confidence[:, :24],
-        cameras=None,
-        instant=torch.arange(len(track)),
-    )
-    return Motion("own", track, leg_of_body(track.body, track.betas) or MEAN_LEG)
+        track = load_track(content.path)
+        track = replace(
+            track,
+            poses=smpl_pose(track.poses),
+            confidence=track.confidence[:, smpl_joint_indices(track.confidence.shape[1])],
+            cameras=None,
+            instant=torch.arange(len(track)),
+        )
+        return Motion("own", track, leg_of_body(track.body, track.betas) or MEAN_LEG)
 
 
 def leg_of_body(name: str, betas: torch.Tensor) -> float | None:
@@ -46,4 +49,4 @@ def leg_of_body(name: str, betas: torch.Tensor) -> float | None:
     try:
         return leg_length(load_body(name).rest(betas).joints)
     except (AvatarError, RuntimeError):
-        return None  # a track of someone else's body still tells how they moved
+        return None  # a track of a body that is not available here still has its rotations

@@ -13,28 +13,29 @@ from avatar.motion.formats.persons import at_frames
 from avatar.motion.formats.smpl import REST_PELVIS, motion_from_rotations
 from avatar.motion.motion import Motion, ReadOptions, numbers
 
-DESCRIPTION = "TRAM hps_track npy"
 
+class TramFormat:
+    name = "tram"
+    description = "TRAM hps_track npy"
 
-def recognises(content: Content) -> bool:
-    return content.has("pred_rotmat", "pred_trans")
+    def recognizes(self, content: Content) -> bool:
+        return content.has("pred_rotmat", "pred_trans")
 
-
-def read(content: Content, options: ReadOptions) -> Motion:
-    fields, path = content.fields, content.path
-    matrices = numbers(path, fields["pred_rotmat"], "pred_rotmat", None, 24, 3, 3)
-    transl = numbers(path, np.reshape(fields["pred_trans"], (-1, 3)), "pred_trans", len(matrices), 3)
-    frames = fields.get("frame", range(len(matrices)))
-    rotations, transl = at_frames(content, frames, torch.from_numpy(matrices), transl)
-    camera = _camera_file(path)
-    if camera is not None:
-        first = int(np.ravel(frames)[0])
-        R, T = _world_cameras(camera, first, len(transl))
-        pelvis = np.asarray(options.rest_pelvis or REST_PELVIS["smpl"])
-        rotations = torch.cat([torch.from_numpy(R)[:, None] @ rotations[:, :1], rotations[:, 1:]], 1)
-        # The translation moves the pelvis, which the camera's turn then carries along.
-        transl = (R @ (transl + pelvis)[..., None])[..., 0] + T - pelvis
-    return motion_from_rotations(content, options, rotations, transl, options.fps or 30.0, "-y", "tram")
+    def read(self, content: Content, options: ReadOptions) -> Motion:
+        fields, path = content.fields, content.path
+        matrices = numbers(path, fields["pred_rotmat"], "pred_rotmat", None, 24, 3, 3)
+        transl = numbers(path, np.reshape(fields["pred_trans"], (-1, 3)), "pred_trans", len(matrices), 3)
+        frames = fields.get("frame", range(len(matrices)))
+        rotations, transl = at_frames(content, frames, torch.from_numpy(matrices), transl)
+        camera = _camera_file(path)
+        if camera is not None:
+            first = int(np.ravel(frames)[0])
+            R, T = _world_cameras(camera, first, len(transl))
+            pelvis = np.asarray(options.rest_pelvis or REST_PELVIS["smpl"])
+            rotations = torch.cat([torch.from_numpy(R)[:, None] @ rotations[:, :1], rotations[:, 1:]], 1)
+            # The translation applies to the pelvis, so the camera's rotation acts on their sum.
+            transl = (R @ (transl + pelvis)[..., None])[..., 0] + T - pelvis
+        return motion_from_rotations(content, options, rotations, transl, options.fps or 30.0, "-y", "tram")
 
 
 def _camera_file(path: Path) -> Path | None:
@@ -50,5 +51,5 @@ def _world_cameras(path: Path, first: int, count: int) -> tuple[np.ndarray, np.n
     R = numbers(path, content.fields["pred_cam_R"], "pred_cam_R", None, 3, 3)
     T = numbers(path, content.fields["pred_cam_T"], "pred_cam_T", len(R), 3)
     if first < 0 or first + count > len(R):
-        raise AvatarError(f"{path} has {len(R)} cameras, but the person is seen up to frame {first + count}.")
+        raise AvatarError(f"{path} has {len(R)} cameras, but the person is tracked up to frame {first + count}.")
     return R[first : first + count], T[first : first + count]

@@ -2,7 +2,7 @@
 al. 2022, turned round).
 
 The pose starts as a person standing at ease. Clauses stand between commas or `and`; each names a body part (with
-`left`, `right` or `both`), what it does, and if wanted by how many degrees:
+`left`, `right` or `both`), what it does, and optionally the degrees:
 
 | part | what it does |
 |---|---|
@@ -26,7 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.errors import UsageError
-from avatar.motion.text.pose_angles import Arm, Figure, Leg
+from avatar.motion.text.pose_angles import Arm, Leg, PoseAngles
 
 # Word -> the word that the grammar below uses for it.
 SAME = {
@@ -51,184 +51,185 @@ ACTIONS = (
     "across", "hip", "pointed", "flexed", "turned", "tilted", "nodding", "looking", "leaning", "standing", "t-pose",
     "a-pose", "sitting", "squatting", "facing", "left", "right", "both",
 )  # fmt: skip
-KNOWN = (*PARTS, *ACTIONS)
+VOCABULARY = (*PARTS, *ACTIONS)
 
 
-def pose_from_words(text: str) -> Float[Tensor, "24 3 3"]:
+def parse_pose(text: str) -> Float[Tensor, "24 3 3"]:
     """The rotations of a pose described in words.
 
     Raises:
-        UsageError: it holds a word that is not understood, and names it.
+        UsageError: it holds a word outside the vocabulary; the message names it.
     """
-    figure = Figure()
+    angles = PoseAngles()
     clauses = [clause.strip() for clause in re.split(r",|;|\.(?!\d)|\band\b", text.lower()) if clause.strip()]
     if not clauses:
-        raise UsageError("The pose has no words: say for instance 'left arm raised, right knee bent 90'.")
+        raise UsageError("The pose has no words: write for example 'left arm raised, right knee bent 90'.")
     for clause in clauses:
-        _apply(figure, clause)
-    return figure.rotations()
+        _apply(angles, clause)
+    return angles.rotations()
 
 
-def _apply(figure: Figure, clause: str) -> None:
-    words = re.findall(r"-?\d+(?:\.\d+)?|[a-z]+(?:-[a-z]+)?", clause)
+def _apply(angles: PoseAngles, clause: str) -> None:
+    tokens = re.findall(r"-?\d+(?:\.\d+)?|[a-z]+(?:-[a-z]+)?", clause)
     # "back" is a part where nothing else is named, and a direction beside another part or after "facing".
-    words = [SAME.get(word, word) for word in words if word not in FILLING]
-    amount = next((float(word) for word in words if re.fullmatch(r"-?\d+(?:\.\d+)?", word)), None)
-    said = [word for word in words if not re.fullmatch(r"-?\d+(?:\.\d+)?", word)]
-    strange = next((word for word in said if word not in KNOWN), None)
-    if strange is not None:
+    tokens = [SAME.get(word, word) for word in tokens if word not in FILLING]
+    amount = next((float(word) for word in tokens if re.fullmatch(r"-?\d+(?:\.\d+)?", word)), None)
+    words = [word for word in tokens if not re.fullmatch(r"-?\d+(?:\.\d+)?", word)]
+    unknown = next((word for word in words if word not in VOCABULARY), None)
+    if unknown is not None:
         raise UsageError(
-            f"The pose has a word that is not understood: {strange!r} in {clause!r}. Known are {', '.join(KNOWN)}."
+            f"The pose has the unknown word {unknown!r} in {clause!r}. The vocabulary is {', '.join(VOCABULARY)}."
         )
-    part = next((word for word in said if word in PARTS and word != "back"), None)
-    if part is None and "back" in said and not {"facing", "standing"} & set(said):
+    part = next((word for word in words if word in PARTS and word != "back"), None)
+    if part is None and "back" in words and not {"facing", "standing"} & set(words):
         part = "back"
-        said.remove("back")
-    said = ["behind" if word == "back" else word for word in said]
-    handler: Callable[[Figure, list[str], float | None], bool] = _HANDLERS.get(part or "", _whole)
-    if not handler(figure, said, amount):
+        words.remove("back")
+    words = ["behind" if word == "back" else word for word in words]
+    handler: Callable[[PoseAngles, list[str], float | None], bool] = _HANDLERS.get(part or "", _whole)
+    if not handler(angles, words, amount):
         raise UsageError(
-            f"The pose does not say what to do in {clause!r}: {part or 'it'} needs a word such as {_HINTS[part or '']}."
+            f"The pose does not state what to do in {clause!r}: {part or 'it'} needs a word such as "
+            f"{_HINTS[part or '']}."
         )
 
 
-def _sides(said: list[str]) -> list[str]:
+def _sides(words: list[str]) -> list[str]:
     sides = ["left", "right"]
-    named = [side for side in sides if side in said]
-    return named if len(named) == 1 and "both" not in said else sides
+    named = [side for side in sides if side in words]
+    return named if len(named) == 1 and "both" not in words else sides
 
 
-def _arm(figure: Figure, said: list[str], amount: float | None) -> bool:
+def _arm(angles: PoseAngles, words: list[str], amount: float | None) -> bool:
     done = False
-    for side in _sides(said):
-        limb = figure.arms[side]
+    for side in _sides(words):
+        limb = angles.arms[side]
         for word, ahead in (("forward", 90.0), ("sideways", 0.0), ("behind", -90.0), ("across", 125.0)):
-            if word in said:
+            if word in words:
                 limb.ahead, done = ahead, True
                 limb.raised = {"behind": 40.0, "across": 70.0}.get(word, 90.0) if amount is None else amount
         for word, raised in (("raised", 155.0), ("up", 175.0), ("level", 90.0), ("down", 8.0)):
-            if word in said and not (done and word == "raised"):
+            if word in words and not (done and word == "raised"):
                 limb.raised, done = raised if amount is None or word != "raised" else amount, True
-        if "towards" in said and amount is not None:
+        if "towards" in words and amount is not None:
             limb.ahead, done = amount, True
-        if "straight" in said:
+        if "straight" in words:
             limb.bend, done = 0.0, True
-        if "bent" in said:
+        if "bent" in words:
             limb.bend, done = 90.0 if amount is None else amount, True
-        if "twisted" in said:
+        if "twisted" in words:
             limb.twist, done = 45.0 if amount is None else amount, True
     return done
 
 
-def _elbow(figure: Figure, said: list[str], amount: float | None) -> bool:
-    for side in _sides(said):
-        figure.arms[side].bend = (90.0 if amount is None else amount) if "bent" in said else 0.0
-    return "bent" in said or "straight" in said
+def _elbow(angles: PoseAngles, words: list[str], amount: float | None) -> bool:
+    for side in _sides(words):
+        angles.arms[side].bend = (90.0 if amount is None else amount) if "bent" in words else 0.0
+    return "bent" in words or "straight" in words
 
 
-def _hand(figure: Figure, said: list[str], amount: float | None) -> bool:
-    for side in _sides(said):
-        if "hip" in said:
-            figure.arms[side] = Arm(raised=42.0, ahead=-22.0, bend=105.0, twist=-72.0)
-        elif "up" in said or "raised" in said:
-            figure.arms[side] = Arm(raised=95.0, ahead=15.0, bend=95.0, twist=80.0)
-        elif "down" in said:
-            figure.arms[side] = Arm()
-    return bool({"hip", "up", "raised", "down"} & set(said))
+def _hand(angles: PoseAngles, words: list[str], amount: float | None) -> bool:
+    for side in _sides(words):
+        if "hip" in words:
+            angles.arms[side] = Arm(raised=42.0, ahead=-22.0, bend=105.0, twist=-72.0)
+        elif "up" in words or "raised" in words:
+            angles.arms[side] = Arm(raised=95.0, ahead=15.0, bend=95.0, twist=80.0)
+        elif "down" in words:
+            angles.arms[side] = Arm()
+    return bool({"hip", "up", "raised", "down"} & set(words))
 
 
-def _leg(figure: Figure, said: list[str], amount: float | None) -> bool:
+def _leg(angles: PoseAngles, words: list[str], amount: float | None) -> bool:
     done = False
-    for side in _sides(said):
-        limb = figure.legs[side]
-        if "behind" in said:
+    for side in _sides(words):
+        limb = angles.legs[side]
+        if "behind" in words:
             limb.raised, done = -(25.0 if amount is None else amount), True
-        elif "sideways" in said:
+        elif "sideways" in words:
             limb.spread, done = 25.0 if amount is None else amount, True
-        elif {"raised", "forward", "up"} & set(said):
+        elif {"raised", "forward", "up"} & set(words):
             limb.raised, done = 60.0 if amount is None else amount, True
-        if {"straight", "down"} & set(said):
+        if {"straight", "down"} & set(words):
             limb.bend, done = 0.0, True
-            limb.raised = 0.0 if "down" in said else limb.raised
-        if "bent" in said:
+            limb.raised = 0.0 if "down" in words else limb.raised
+        if "bent" in words:
             limb.bend, done = 60.0 if amount is None else amount, True
     return done
 
 
-def _knee(figure: Figure, said: list[str], amount: float | None) -> bool:
-    for side in _sides(said):
-        limb = figure.legs[side]
-        if "raised" in said or "up" in said:
+def _knee(angles: PoseAngles, words: list[str], amount: float | None) -> bool:
+    for side in _sides(words):
+        limb = angles.legs[side]
+        if "raised" in words or "up" in words:
             limb.raised = 85.0 if amount is None else amount
             limb.bend = max(limb.bend, 85.0)
-        elif "bent" in said:
+        elif "bent" in words:
             limb.bend = 60.0 if amount is None else amount
-        elif "straight" in said:
+        elif "straight" in words:
             limb.bend = 0.0
-    return bool({"raised", "up", "bent", "straight"} & set(said))
+    return bool({"raised", "up", "bent", "straight"} & set(words))
 
 
-def _foot(figure: Figure, said: list[str], amount: float | None) -> bool:
-    for side in _sides(said):
-        figure.legs[side].point = (1 if "pointed" in said else -1) * (30.0 if amount is None else amount)
-    return "pointed" in said or "flexed" in said
+def _foot(angles: PoseAngles, words: list[str], amount: float | None) -> bool:
+    for side in _sides(words):
+        angles.legs[side].point = (1 if "pointed" in words else -1) * (30.0 if amount is None else amount)
+    return "pointed" in words or "flexed" in words
 
 
-def _head(figure: Figure, said: list[str], amount: float | None) -> bool:
-    sign = 1.0 if "left" in said else -1.0 if "right" in said else 0.0
-    if "up" in said or "down" in said or "nodding" in said:
-        figure.down = (-1 if "up" in said else 1) * (30.0 if amount is None else amount)
+def _head(angles: PoseAngles, words: list[str], amount: float | None) -> bool:
+    sign = 1.0 if "left" in words else -1.0 if "right" in words else 0.0
+    if "up" in words or "down" in words or "nodding" in words:
+        angles.down = (-1 if "up" in words else 1) * (30.0 if amount is None else amount)
         return True
-    if "tilted" in said and sign:
-        figure.tilt = sign * (20.0 if amount is None else amount)
-    elif "forward" in said or "straight" in said:
-        figure.look = figure.down = figure.tilt = 0.0
+    if "tilted" in words and sign:
+        angles.tilt = sign * (20.0 if amount is None else amount)
+    elif "forward" in words or "straight" in words:
+        angles.look = angles.down = angles.tilt = 0.0
         return True
     elif sign:
-        figure.look = sign * (50.0 if amount is None else amount)
+        angles.look = sign * (50.0 if amount is None else amount)
     return bool(sign)
 
 
-def _back(figure: Figure, said: list[str], amount: float | None) -> bool:
-    sign = 1.0 if "left" in said else -1.0 if "right" in said else 0.0
-    if sign and ("turned" in said or "twisted" in said):
-        figure.twist = sign * (35.0 if amount is None else amount)
+def _back(angles: PoseAngles, words: list[str], amount: float | None) -> bool:
+    sign = 1.0 if "left" in words else -1.0 if "right" in words else 0.0
+    if sign and ("turned" in words or "twisted" in words):
+        angles.twist = sign * (35.0 if amount is None else amount)
     elif sign:
-        figure.side_lean = sign * (20.0 if amount is None else amount)
-    elif "forward" in said or "behind" in said or {"bent", "leaning"} & set(said):
-        figure.lean = (-1 if "behind" in said else 1) * (25.0 if amount is None else amount)
-    elif "straight" in said:
-        figure.lean = figure.side_lean = figure.twist = 0.0
-    return bool(sign) or bool({"forward", "behind", "bent", "leaning", "straight"} & set(said))
+        angles.side_lean = sign * (20.0 if amount is None else amount)
+    elif "forward" in words or "behind" in words or {"bent", "leaning"} & set(words):
+        angles.lean = (-1 if "behind" in words else 1) * (25.0 if amount is None else amount)
+    elif "straight" in words:
+        angles.lean = angles.side_lean = angles.twist = 0.0
+    return bool(sign) or bool({"forward", "behind", "bent", "leaning", "straight"} & set(words))
 
 
-def _whole(figure: Figure, said: list[str], amount: float | None) -> bool:
-    if "looking" in said or "nodding" in said:
-        return _head(figure, said, amount)
-    if {"leaning", "twisted", "turned", "bent"} & set(said):
-        return _back(figure, said, amount)
-    if "facing" in said:
+def _whole(angles: PoseAngles, words: list[str], amount: float | None) -> bool:
+    if "looking" in words or "nodding" in words:
+        return _head(angles, words, amount)
+    if {"leaning", "twisted", "turned", "bent"} & set(words):
+        return _back(angles, words, amount)
+    if "facing" in words:
         turn = {"left": 90.0, "right": -90.0, "behind": 180.0, "forward": 0.0}
-        word = next((word for word in turn if word in said), None)
-        figure.facing = amount if word is None and amount is not None else turn.get(word or "", 0.0)
+        word = next((word for word in turn if word in words), None)
+        angles.facing = amount if word is None and amount is not None else turn.get(word or "", 0.0)
         return word is not None or amount is not None
-    if "t-pose" in said or "a-pose" in said:
-        figure.arms = {side: Arm(90.0 if "t-pose" in said else 45.0, 0.0, 0.0) for side in ("left", "right")}
-    elif "sitting" in said or "squatting" in said:
-        deep = "squatting" in said
-        figure.legs = {
+    if "t-pose" in words or "a-pose" in words:
+        angles.arms = {side: Arm(90.0 if "t-pose" in words else 45.0, 0.0, 0.0) for side in ("left", "right")}
+    elif "sitting" in words or "squatting" in words:
+        deep = "squatting" in words
+        angles.legs = {
             side: Leg(100.0 if deep else 88.0, 12.0, 112.0 if deep else 90.0, -22.0 if deep else 0.0)
             for side in ("left", "right")
         }
-        figure.lean = 32.0 if deep else 0.0
-    elif "standing" in said:
-        figure.legs = {"left": Leg(), "right": Leg()}
+        angles.lean = 32.0 if deep else 0.0
+    elif "standing" in words:
+        angles.legs = {"left": Leg(), "right": Leg()}
     else:
         return False
     return True
 
 
-_HANDLERS: dict[str, Callable[[Figure, list[str], float | None], bool]] = {
+_HANDLERS: dict[str, Callable[[PoseAngles, list[str], float | None], bool]] = {
     "arm": _arm, "elbow": _elbow, "hand": _hand, "leg": _leg, "knee": _knee, "foot": _foot, "head": _head,
     "back": _back,
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""A pose as a few angles of the body's parts, in degrees: what words can say, set from and turned into rotations."""
+"""A pose as a few angles of body parts in degrees, converted from and to joint rotations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
-from avatar.motion.text.anatomy import SIGNS, about, arm, assemble, back, gaze, leg, shortest_turn
+from avatar.motion.text.anatomy import SIGNS, about, arm, assemble, back, gaze, leg, shortest_rotation
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Leg:
 
 
 @dataclass
-class Figure:
+class PoseAngles:
     """A standing person at ease, to be changed. Angles to the left are positive.
 
     Attributes:
@@ -71,20 +71,20 @@ class Figure:
         return assemble(*parts, root=about("y", one(self.facing)))[0]
 
 
-def measured(rotations: Float[Tensor, "24 3 3"]) -> Figure:
-    """The figure that comes closest to a pose; the lean of the pelvis counts as the back's."""
+def measure_pose_angles(rotations: Float[Tensor, "24 3 3"]) -> PoseAngles:
+    """The angles that come closest to a pose; the lean of the pelvis counts as the back's."""
     R = dict(zip(SMPL_JOINTS, rotations.double(), strict=True))
-    figure = Figure()
+    angles = PoseAngles()
     forward = R["pelvis"][:, 2]
-    figure.facing = math.degrees(math.atan2(float(forward[0]), float(forward[2])))
-    level = about("y", torch.tensor([-figure.facing], dtype=torch.float64))[0] @ R["pelvis"]
+    angles.facing = math.degrees(math.atan2(float(forward[0]), float(forward[2])))
+    level = about("y", torch.tensor([-angles.facing], dtype=torch.float64))[0] @ R["pelvis"]
     spine = level @ R["spine1"] @ R["spine2"] @ R["spine3"]
-    figure.lean, figure.side_lean, figure.twist = _bent(spine, 3)
-    figure.down, figure.tilt, figure.look = _bent(R["neck"] @ R["head"], 2)
+    angles.lean, angles.side_lean, angles.twist = _bent(spine, 3)
+    angles.down, angles.tilt, angles.look = _bent(R["neck"] @ R["head"], 2)
     for side, sign in SIGNS.items():
-        figure.arms[side] = _arm(R, side, sign)
-        figure.legs[side] = _leg(R, side, sign)
-    return figure
+        angles.arms[side] = _arm(R, side, sign)
+        angles.legs[side] = _leg(R, side, sign)
+    return angles
 
 
 def _bent(R: Float[Tensor, "3 3"], joints: int) -> tuple[float, float, float]:
@@ -107,7 +107,7 @@ def _arm(R: dict[str, Tensor], side: str, sign: float) -> Arm:
     ahead = math.degrees(math.atan2(float(direction[2]), sign * float(direction[0]))) if level else 0.0
     elbow = R[f"{side}_elbow"] @ along
     bend = math.degrees(math.acos(max(-1.0, min(1.0, float(elbow @ along)))))
-    forearm = shortest_turn(along, direction[None])[0].T @ upper @ elbow
+    forearm = shortest_rotation(along, direction[None])[0].T @ upper @ elbow
     twist = math.degrees(math.atan2(float(forearm[1]), float(forearm[2]))) if bend > 15 else 0.0
     return Arm(elevation + 90, ahead, bend, twist)
 

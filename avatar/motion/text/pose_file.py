@@ -2,7 +2,7 @@
 
     {"format": "avatar-pose", "degrees": {"left_elbow": [0, -90, 0], ...}}
 
-For each SMPL joint its rotation vector away from the T-pose in degrees; joints left out stay as in the T-pose.
+For each SMPL joint its rotation vector away from the T-pose in degrees; missing joints stay as in the T-pose.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from avatar.errors import AvatarError
 from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
 from avatar.io.files import read_json
 from avatar.motion.motion import numbers
-from avatar.motion.text.parse import pose_from_words
+from avatar.motion.text.parse import parse_pose
 
 POSE_FORMAT = "avatar-pose"
 
@@ -28,32 +28,37 @@ POSE_FORMAT = "avatar-pose"
 def pose_from_option(value: str) -> Float[Tensor, "24 3 3"]:
     """A pose from words, or from a JSON file of joint angles where `value` names one."""
     if not value.lower().endswith(".json"):
-        return pose_from_words(value)
+        return parse_pose(value)
     path = Path(value)
-    return parse_pose(path, read_json(path))
+    return pose_from_json(path, read_json(path))
 
 
-def is_pose(content: Any) -> bool:
+def is_pose_json(content: Any) -> bool:
     return isinstance(content, dict) and content.get("format") == POSE_FORMAT
 
 
-def parse_pose(path: Path, content: Any) -> Float[Tensor, "24 3 3"]:
+def is_pose_file(path: Path) -> bool:
+    """Whether this is a JSON of joint angles rather than a motion."""
+    return path.suffix.lower() == ".json" and path.is_file() and is_pose_json(read_json(path))
+
+
+def pose_from_json(path: Path, content: Any) -> Float[Tensor, "24 3 3"]:
     """The rotations in a JSON of joint angles.
 
     Raises:
         AvatarError: it is of another format, names an unknown joint, or an angle is not three numbers.
     """
-    if not is_pose(content) or not isinstance(content.get("degrees"), dict):
+    if not is_pose_json(content) or not isinstance(content.get("degrees"), dict):
         raise AvatarError(f'{path} is not a pose: it needs "format": "{POSE_FORMAT}" and "degrees".')
     rotvecs = torch.zeros(24, 3)
     for name, value in content["degrees"].items():
         if name not in SMPL_JOINTS:
-            raise AvatarError(f"{path} speaks of the joint {name!r}; there are {', '.join(SMPL_JOINTS)}.")
+            raise AvatarError(f"{path} has the unknown joint {name!r}; the joints are {', '.join(SMPL_JOINTS)}.")
         rotvecs[SMPL_JOINTS.index(name)] = torch.from_numpy(numbers(path, value, name, 3)).float()
     return rotation_from_rotvec(rotvecs.deg2rad())
 
 
-def pose_json(rotations: Float[Tensor, "24 3 3"]) -> str:
+def pose_to_json(rotations: Float[Tensor, "24 3 3"]) -> str:
     """The JSON of joint angles of a pose."""
     degrees = rotation_to_rotvec(rotations).rad2deg()
     angles = {name: [round(x, 2) for x in row] for name, row in zip(SMPL_JOINTS, degrees.tolist(), strict=True)}

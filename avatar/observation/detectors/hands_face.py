@@ -43,7 +43,7 @@ class PartDetector(Protocol):
         ...
 
 
-class PartsDetector:
+class HandsFaceDetector:
     """Any landmark detector with some of its landmarks refined by detectors of the parts they belong to."""
 
     def __init__(self, inner: LandmarkDetector, parts: dict[str, PartDetector]) -> None:
@@ -66,7 +66,7 @@ class PartsDetector:
             found = detector.detect(crop, part) if min(crop.shape[:2]) >= LEAST_CROP else None
             if found is not None:
                 found = found[theirs] + np.array([*corner, 0], np.float32)
-                keypoints[mine] = fused(keypoints[mine], found, size)
+                keypoints[mine] = fuse(keypoints[mine], found, size)
         return Detection(keypoints, person.keypoints_3d, person.mask)
 
 
@@ -80,7 +80,7 @@ def crop_around(
     return np.ascontiguousarray(image[top:bottom, left:right]), (left, top)
 
 
-def fused(
+def fuse(
     body: Float32[np.ndarray, "points 3"], part: Float32[np.ndarray, "points 3"], size: float
 ) -> Float32[np.ndarray, "points 3"]:
     """The mean of two estimates of the same points by confidence, the part's being doubted where it lies far off.

@@ -51,7 +51,7 @@ class SimCCDetector:
         self._session = _session(model)
         given = {output.name for output in self._session.get_outputs()}
         self._wanted = ["simcc_x", "simcc_y"] if {"simcc_x", "simcc_y"} <= given else None
-        self._input, self._size = _picture_input(self._session, model)
+        self._input, self._size = _image_input(self._session, model)
         width, height = self._size
         bins = [tuple(output.shape) for output in self._outputs(np.zeros((height, width, 3), np.float32))]
         self.layout, self._chosen = self._layout(bins)
@@ -63,9 +63,9 @@ class SimCCDetector:
         return [self._refined(image, person) for person in self._people.detect(image)]
 
     def _refined(self, image: UInt8[np.ndarray, "h w 3"], person: Detection) -> Detection:
-        A_crop_image = crop_of(person_box(person), self._size)
-        x, y = self._outputs(normalised_crop(image, A_crop_image, self._size))
-        keypoints = decoded(x[0], y[0], self._size)[list(self._chosen)]
+        A_crop_image = crop_transform(person_box(person), self._size)
+        x, y = self._outputs(normalized_crop(image, A_crop_image, self._size))
+        keypoints = decode_simcc(x[0], y[0], self._size)[list(self._chosen)]
         if not np.isfinite(keypoints).all():
             raise AvatarError(f"{self._model} answers with numbers that are not finite.")
         keypoints[:, :2] = (keypoints[:, :2] - A_crop_image[:, 2]) / A_crop_image[0, 0]
@@ -115,7 +115,7 @@ def person_box(person: Detection) -> tuple[float, float, float, float]:
     return float(low[0]), float(low[1]), float(high[0]), float(high[1])
 
 
-def crop_of(box: tuple[float, float, float, float], size: tuple[int, int]) -> Float32[np.ndarray, "2 3"]:
+def crop_transform(box: tuple[float, float, float, float], size: tuple[int, int]) -> Float32[np.ndarray, "2 3"]:
     """The map from pixels of the picture to those of a crop of `size` (width, height) that holds the padded box.
 
     Pixel centres are at +0.5 in both.
@@ -126,7 +126,7 @@ def crop_of(box: tuple[float, float, float, float], size: tuple[int, int]) -> Fl
     return np.array([[scale, 0, shift[0]], [0, scale, shift[1]]], np.float32)
 
 
-def normalised_crop(
+def normalized_crop(
     image: UInt8[np.ndarray, "h w 3"], A_crop_image: Float32[np.ndarray, "2 3"], size: tuple[int, int]
 ) -> Float32[np.ndarray, "h2 w2 3"]:
     """The crop as the network wants it; black where it lies outside the picture."""
@@ -139,7 +139,7 @@ def normalised_crop(
     return (crop - np.array(MEAN, np.float32)) / np.array(DEVIATION, np.float32)
 
 
-def decoded(
+def decode_simcc(
     x: Float32[np.ndarray, "points bins_x"], y: Float32[np.ndarray, "points bins_y"], size: tuple[int, int]
 ) -> Float32[np.ndarray, "points 3"]:
     """Places in the crop, pixel centres at +0.5, and confidence: the lower of the two peaks, at most 1."""
@@ -186,7 +186,7 @@ def _session(model: Path) -> Any:
         ) from error
 
 
-def _picture_input(session: Any, model: Path) -> tuple[str, tuple[int, int]]:
+def _image_input(session: Any, model: Path) -> tuple[str, tuple[int, int]]:
     """The name of the only input, and the (width, height) of the pictures that it takes."""
     inputs = session.get_inputs()
     shape = inputs[0].shape if inputs else []

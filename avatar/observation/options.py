@@ -1,0 +1,22 @@
+"""How a video becomes observations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ObserveOptions:
+    """Which frames and which person are used, and what detects them.
+
+    Attributes:
+        person: which person, if there are several; 1 is the largest and most persistent.
+        max_frames: maximum number of frames; keyframes are chosen automatically.
+        detector: landmark detector: mediapipe (ships with the program), auto (mediapipe, with hands and face refined
+            where their models are installed), or onnx:FILE for an RTMPose, RTMW or DWPose model; see
+            docs/manual/detectors.md.
+    """
+
+    person: int | None = None
+    max_frames: int = 120
+    detector: str = "auto"

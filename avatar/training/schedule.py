@@ -1,0 +1,48 @@
+"""When things happen during training: events, late starters and learning rates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from avatar.training.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happens `times` times, evenly spaced between two shares of the run."""
+
+    times: int
+    start: float = 0.0
+    end: float = 1.0
+
+    def is_due(self, step: int, steps: int) -> bool:
+        """Whether the event falls on `step` (counted from 1) of `steps`."""
+        first, last = steps * self.start, steps * self.end
+        if not first < step <= last:
+            return False
+        period = (last - first) / self.times
+        return int((step - first) / period) != int((step - 1 - first) / period)
+
+
+DENSIFY = Event(6, start=0.15, end=0.7)
+RESAMPLE = Event(1, end=0.85)  # early enough for the images to prune what contradicts them
+MEASURE = Event(8)
+SAVE = Event(5)
+
+
+def set_learning_rates(optimizer: torch.optim.Optimizer, config: TrainConfig, share: float) -> None:
+    """Set the rate of every parameter group: late starters wait, all decay exponentially to a tenth.
+
+    Args:
+        share: fraction of the run that is over, in [0, 1].
+    """
+    starts = {
+        "delta_rotvec": config.refine_start,
+        "delta_translation": config.refine_start,
+        "deform": config.deform_start,
+    }
+    for group in optimizer.param_groups:
+        started = share >= starts.get(group["name"], 0.0)
+        group["lr"] = group["initial"] * 0.1**share if started else 0.0

@@ -1,0 +1,102 @@
+"""Optical flow against pictures of a textured body whose movement is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from avatar.body import Body, load_body
+from avatar.geometry import quat_from_rotation, vertex_normals
+from avatar.model.gaussians import triangle_frames
+from avatar.rendering.renderer import render
+from avatar.tracking.fit import track
+from avatar.tracking.kinematics import State, pose_chain
+from avatar.tracking.optical_flow import FlowSampler, farthest_vertices
+from avatar.tracking.options import TrackOptions
+from avatar.tracking.silhouette import posed_vertices
+from avatar.types import Cameras, Gaussians, Observations
+
+from .synthetic import FOCAL, HEIGHT, WIDTH, Stack, observed, truth
+from .test_fit import LIMBS, aligned_error, joints_of
+
+
+@pytest.fixture(scope="module")
+def body() -> Body:
+    return load_body("open")
+
+
+@pytest.fixture(scope="module")
+def clip(body: Body) -> tuple[State, Observations]:
+    """Eight frames of somebody in patterned clothes who turns a little."""
+    true = truth(body, 8, 0.4)
+    return true, replace(observed(body, true, 3.0), images=Stack(pictures_of(body, true)))
+
+
+def pictures_of(body: Body, state: State) -> np.ndarray:
+    """The body in a pattern of waves, 8 cm long at rest, before a grey wall."""
+    pattern = 0.5 + 0.4 * torch.sin(body.template[body.faces].mean(1) * 2 * torch.pi / 0.08)
+    camera = Cameras(
+        torch.tensor([[[FOCAL, 0, WIDTH / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1]]]), torch.eye(4)[None], WIDTH, HEIGHT
+    )
+    pictures = []
+    for mesh in posed_vertices(body, state):
+        frames = triangle_frames(torch.from_numpy(mesh), body.faces)
+        scales = frames.area.sqrt()[:, None] * torch.tensor([0.6, 0.6, 0.15])
+        count = len(scales)
+        splats = Gaussians(
+            frames.vertices.mean(1),
+            quat_from_rotation(frames.rotation),
+            scales.clamp_min(1e-4),
+            torch.full((count,), 0.95),
+            pattern,
+        )
+        picture = render(splats, camera, "cpu").composite((0.4, 0.4, 0.4))[0]
+        pictures.append((picture.clamp(0, 1) * 255).byte().numpy())
+    return np.stack(pictures)
+
+
+def test_measures_how_the_surface_moves(body: Body, clip) -> None:
+    true, seen = clip
+    flow = FlowSampler(body, seen, 220.0).sample(true)
+    pixels = [FOCAL * mesh[:, :2] / mesh[:, 2:] for mesh in posed_vertices(body, true)]
+    wanted = torch.from_numpy(np.stack(pixels))[:, flow.vertices].diff(dim=0)
+    known = flow.weight > 0
+    assert known.float().mean() > 0.25
+    error = (flow.displacement - wanted).norm(dim=-1)[known]
+    assert wanted.norm(dim=-1)[known].mean() > 1.0
+    assert error.median() < 0.25
+
+
+def test_says_nothing_of_what_has_no_texture_or_cannot_be_seen(body: Body, clip) -> None:
+    true, seen = clip
+    plain = replace(seen, images=Stack(np.full_like(seen.images.pictures, 90)))
+    assert FlowSampler(body, plain, 220.0).sample(true).weight.sum() == 0
+    flow = FlowSampler(body, seen, 220.0).sample(true)
+    turned_away = vertex_normals(body.template, body.faces)[flow.vertices, 2] < -0.7
+    assert turned_away.sum() > 5
+    assert flow.weight[:, turned_away].sum() == 0
+
+
+def test_steadies_the_fit_of_jittering_landmarks(body: Body, clip) -> None:
+    true, seen = clip
+    plain = replace(seen, images=Stack(np.full_like(seen.images.pictures, 90)))
+    wanted = pose_chain(body, true).position[:, LIMBS].float()
+    errors, jitters = [], []
+    for observations in (seen, plain):
+        result, _ = track(observations, body, TrackOptions(focal=FOCAL))
+        found = joints_of(body, result)[:, LIMBS]
+        errors.append(aligned_error(found, wanted))
+        jitters.append(float((found.diff(n=2, dim=0)).norm(dim=-1).mean()))
+    assert jitters[0] < jitters[1]
+    assert errors[0] < 1.05 * errors[1]
+
+
+def test_points_are_spread_over_the_whole_body(body: Body) -> None:
+    chosen = farthest_vertices(body, 60)
+    places = body.template[chosen]
+    assert len(set(chosen.tolist())) == 60
+    distance = torch.cdist(places, places) + torch.eye(60)
+    assert distance.min() > 0.05

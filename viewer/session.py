@@ -1,0 +1,170 @@
+"""A viewing session: an avatar, the observations it was made from, and the motions it can play."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from avatar.model.avatar import Avatar
+from avatar.pipeline.finished_run import open_run
+from avatar.types import BodyPose, BodyTrack, Gaussians, Observations
+from avatar.viewer.clips import TRAINING, Clip, Source, builtin_clips, clip_of_track, file_clips
+from avatar.viewer.state import Colors, ViewState
+
+# Splats that are not drawn are replaced by larger neighbours, so that no holes open.
+MAX_GROWTH = 2.5
+# Effective number of splats that cover each other: this exponent gives the whole person the requested opacity.
+LAYERS = 3
+SHADE = 0.4
+
+
+@dataclass(frozen=True, eq=False)
+class PosedState:
+    """The avatar in one pose and look, independent of the camera. Two states are equal only if identical (`is`)."""
+
+    pose: BodyPose
+    colors: Colors
+    detail: float = 1.0
+    opacity: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class _CachedState:
+    """A posed state, and the parts of the view state it was made from."""
+
+    clip: Clip
+    edited: BodyPose | None
+    values: tuple[Any, ...]
+    posed: PosedState
+
+
+@dataclass
+class Session:
+    """An avatar with its motions. Methods may be called from any thread.
+
+    Attributes:
+        folder: the run's folder; what is saved in the page goes there. None for a preview.
+        track, observations: what the avatar was made from, where the run still has them.
+        clips: motions by name.
+    """
+
+    avatar: Avatar
+    clips: dict[str, Source]
+    folder: Path | None = None
+    track: BodyTrack | None = None
+    observations: Observations | None = None
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    _cached: _CachedState | None = None
+    _posed: tuple[PosedState, Gaussians] | None = None
+
+    def clip(self, name: str) -> Clip:
+        """A motion by name, read on first use.
+
+        Raises:
+            AvatarError: its file is broken.
+        """
+        source = self.clips[name]
+        if isinstance(source, Clip):
+            return source
+        clip = source()
+        self.clips = {**self.clips, name: clip}
+        return clip
+
+    def displayed_clip(self, state: ViewState) -> Clip:
+        """The motion as a state shows it: on the spot, or along its path."""
+        clip = self.clip(state.clip)
+        return clip.on_spot if state.on_spot else clip
+
+    def pose(self, state: ViewState) -> BodyPose:
+        """The pose that a state shows."""
+        return self.posed_state(state).pose
+
+    def posed_state(self, state: ViewState) -> PosedState:
+        """What a state shows; the very same object as before while none of it changes."""
+        clip = self.clip(state.clip)
+        frame = min(max(round(state.frame), 0), len(clip) - 1)
+        values = (frame, state.on_spot, state.colors, state.detail, state.opacity, state.betas)
+        with self.lock:
+            last = self._cached
+            # Motions and poses by identity: tensors have no equality that fits a condition.
+            if last is None or last.clip is not clip or last.edited is not state.edited or last.values != values:
+                pose = state.edited or self.displayed_clip(state).poses[frame]
+                posed = PosedState(pose, state.colors, state.detail, state.opacity)
+                self._cached = last = _CachedState(clip, state.edited, values, posed)
+            return last.posed
+
+    @torch.no_grad()
+    def gaussians(self, posed: PosedState) -> Gaussians:
+        """The splats of a posed state, on the avatar's device."""
+        with self.lock:
+            if self._posed is not None and self._posed[0] is posed:
+                return self._posed[1]
+            avatar = self.avatar
+            gaussians = avatar.pose(posed.pose.to(avatar.device), lit=posed.colors == "lit").detach()
+            if posed.colors == "observed":
+                # Some of the brightness stays, so that face and folds remain visible.
+                shade = SHADE + (1 - SHADE) * gaussians.colors.mean(-1, keepdim=True).clamp(0, 1)
+                gaussians = replace(gaussians, colors=heat(avatar.observed) * shade)
+            gaussians = replace(gaussians, opacities=gaussians.opacities * posed.opacity**LAYERS)
+            self._posed = (posed, self.thinned(gaussians, posed.detail))
+            return self._posed[1]
+
+    def drawn(self, detail: float) -> Int[Tensor, " drawn"]:
+        """Indices of a fixed random subset of the splats, so that every part thins out alike.
+
+        The largest ones would leave the face and the hands bare, where splats are small.
+        """
+        count = len(self.avatar)
+        if detail >= 1:
+            return torch.arange(count, device=self.avatar.device)
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+        return order[: max(1, round(detail * count))].sort().values.to(self.avatar.device)
+
+    def thinned(self, gaussians: Gaussians, detail: float) -> Gaussians:
+        """The subset of the splats that is drawn, enlarged so that no holes open."""
+        if detail >= 1:
+            return gaussians
+        subset = self.drawn(detail)
+        growth = min(detail**-0.5, MAX_GROWTH)
+        return Gaussians(
+            gaussians.means[subset], gaussians.quats[subset], gaussians.scales[subset] * growth,
+            gaussians.opacities[subset], gaussians.colors[subset],
+        )  # fmt: skip
+
+    def reshape(self, betas: tuple[float, ...]) -> None:
+        """Give the body another shape."""
+        with self.lock:
+            self.avatar.reshape(torch.tensor(betas))
+            self._posed = None
+
+
+def open_session(folder: Path, device: str = "cpu") -> Session:
+    """Read a run's avatar, its track and images if it still has them, and all its motions.
+
+    Raises:
+        UsageError: the folder holds no finished avatar.
+        AvatarError: a file in it is broken.
+    """
+    finished = open_run(folder, device=device)
+    avatar = finished.avatar
+    track = finished.track if finished.has_track else None
+    observations = finished.observations() if finished.has_observations else None
+    clips: dict[str, Source] = {}
+    if track is not None:
+        clips[TRAINING] = clip_of_track(TRAINING, track)
+    clips.update(file_clips(folder / "motions", avatar) | builtin_clips(avatar))
+    return Session(avatar, clips, folder, track, observations)
+
+
+def heat(values: Float[Tensor, " n"]) -> Float[Tensor, "n 3"]:
+    """Colours from dark blue (0: inpainted) over green to yellow (1: well observed), with lightness rising evenly."""
+    stops = values.new_tensor([[0.15, 0.1, 0.35], [0.1, 0.4, 0.55], [0.25, 0.7, 0.45], [0.95, 0.9, 0.3]])
+    place = values.clamp(0, 1) * (len(stops) - 1)
+    low = place.floor().long().clamp(max=len(stops) - 2)
+    return stops[low].lerp(stops[low + 1], (place - low)[:, None])
