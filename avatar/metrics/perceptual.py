@@ -2,7 +2,8 @@
 
 Both compare the features of image-classification networks, and so see blur that PSNR rewards. Neither torchvision nor
 the packages of their authors are needed: the networks are read from one safetensors file in the user's cache, which
-`avatar.metrics.perceptual_weights` makes of published packages.
+`avatar.metrics.perceptual_weights` makes of published packages. Without that file, LPIPS is computed by the package
+`lpips` where it works.
 
 Images are (h, w, 3) sRGB in [0, 1].
 """
@@ -35,7 +36,11 @@ VGG_BLOCKS = (2, 2, 3, 3, 3)
 DISTS_CHANNELS = (3, 64, 128, 256, 512, 512)
 DISTS_EPS = 1e-6
 
+# The files that torchvision keeps in torch's cache, which the package `lpips` needs.
+TORCHVISION_BACKBONES = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth"}
+
 Weights = Mapping[str, Tensor]
+Measure = Callable[[Tensor, Tensor], float]
 Features = list[Float[Tensor, "1 c h w"]]
 
 
@@ -65,25 +70,66 @@ def load_weights(path: Path) -> Weights:
         raise PerceptualUnavailable(f"{path} is not a readable safetensors file: {short_message(error)}.") from error
 
 
-@torch.no_grad()
-def lpips(
-    image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], net: LpipsNet = "alex", weights: Weights | None = None
-) -> float:
+def lpips(image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], net: LpipsNet = "alex") -> float:
     """Learned perceptual image patch similarity, version 0.1 (Zhang et al. 2018, equation 1); smaller is closer.
 
     Args:
         net: the backbone whose features are compared.
-        weights: arrays of `load_weights`; None reads them from the user's cache.
 
     Raises:
-        PerceptualUnavailable: the networks are not installed.
+        PerceptualUnavailable: neither the networks nor the package `lpips` can be used here.
     """
-    weights = load_weights(weights_path()) if weights is None else weights
+    return load_lpips(net)(image, truth)
+
+
+@functools.cache
+def load_lpips(net: LpipsNet) -> Measure:
+    """What computes LPIPS on this machine.
+
+    Raises:
+        PerceptualUnavailable: see `lpips`.
+    """
+    if weights_path().is_file():
+        return functools.partial(lpips_distance, load_weights(weights_path()), net)
+    return packaged_lpips(net)
+
+
+@torch.no_grad()
+def lpips_distance(
+    weights: Weights, net: LpipsNet, image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"]
+) -> float:
+    """LPIPS by the networks of `load_weights`."""
     distance = 0.0
     features = (lpips_features(weights, net, batched(x)) for x in (image, truth))
     for layer, (a, b) in enumerate(zip(*features, strict=True)):
         difference = (unit_length(a) - unit_length(b)).square()
         distance += float((difference * weights[f"{net}.linear{layer}"].to(a)).sum(1).mean())
+    return distance
+
+
+def packaged_lpips(net: LpipsNet) -> Measure:
+    """LPIPS by the package `lpips`, with torchvision's weights from torch's cache; nothing is fetched.
+
+    Raises:
+        PerceptualUnavailable: the package, torchvision or the weights are missing.
+    """
+    backbone = Path(torch.hub.get_dir()) / "checkpoints" / TORCHVISION_BACKBONES[net]
+    if not backbone.is_file():
+        raise PerceptualUnavailable(
+            f"LPIPS ({net}) not computed: neither {weights_path()} nor {backbone} exists; `avatar doctor` says how to "
+            "get the networks"
+        )
+    try:
+        import lpips as package
+
+        network = package.LPIPS(net=net, verbose=False).eval().requires_grad_(False)
+    except Exception as error:  # a torchvision that does not fit torch raises RuntimeError, not ImportError
+        raise PerceptualUnavailable(f"LPIPS ({net}) not computed: {type(error).__name__}: {error}") from error
+
+    @torch.no_grad()
+    def distance(image: Tensor, truth: Tensor) -> float:
+        return float(network.to(image.device)(batched(image), batched(truth), normalize=True))
+
     return distance
 
 

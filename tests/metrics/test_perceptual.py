@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
 import tarfile
+import types
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +19,15 @@ from torch import Tensor
 from avatar.errors import AvatarError, UsageError
 from avatar.io.images import read_image
 from avatar.metrics.perceptual import (
+    TORCHVISION_BACKBONES,
     LpipsNet,
     PerceptualUnavailable,
     Weights,
     dists,
     load_weights,
+    load_lpips,
     lpips,
+    lpips_distance,
     weights_path,
 )
 from avatar.metrics.perceptual_weights import (
@@ -85,9 +91,9 @@ def pair() -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("net", ["alex", "vgg"])
 def test_lpips_is_a_distance(weights: Weights, pair: tuple[Tensor, Tensor], net: LpipsNet) -> None:
     image, truth = pair
-    assert lpips(truth, truth, net, weights) == 0.0
-    assert lpips(image, truth, net, weights) == pytest.approx(lpips(truth, image, net, weights))
-    assert 0 < lpips(image, truth, net, weights) < lpips(1 - truth, truth, net, weights)
+    assert lpips_distance(weights, net, truth, truth) == 0.0
+    assert lpips_distance(weights, net, image, truth) == pytest.approx(lpips_distance(weights, net, truth, image))
+    assert 0 < lpips_distance(weights, net, image, truth) < lpips_distance(weights, net, 1 - truth, truth)
 
 
 def test_dists_is_a_distance(weights: Weights, pair: tuple[Tensor, Tensor]) -> None:
@@ -132,3 +138,49 @@ def test_published_values() -> None:
     # As the authors' package DISTS_pytorch 0.1 computes them with the same VGG16.
     assert dists(reference, first) == pytest.approx(0.3879, abs=1e-4)
     assert dists(reference, second) == pytest.approx(0.2250, abs=1e-4)
+
+
+@pytest.fixture
+def no_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A user who has installed nothing; what was loaded before is forgotten."""
+    monkeypatch.setenv("AVATAR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    load_lpips.cache_clear()
+    yield
+    load_lpips.cache_clear()
+
+
+def test_missing_networks_are_named(no_networks: None) -> None:
+    with pytest.raises(PerceptualUnavailable, match=r"vgg16-397923af\.pth exists; `avatar doctor`"):
+        lpips(torch.zeros(4, 4, 3), torch.zeros(4, 4, 3), "vgg")
+
+
+def test_a_package_that_fails_says_why(no_networks: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise RuntimeError("operator torchvision::nms does not exist")
+
+    give_package(tmp_path, monkeypatch, fail)
+    with pytest.raises(PerceptualUnavailable, match="nms does not exist"):
+        lpips(torch.zeros(4, 4, 3), torch.zeros(4, 4, 3), "alex")
+
+
+def test_the_package_gets_channels_first_images_in_unit_range(
+    no_networks: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pair: tuple[Tensor, Tensor]
+) -> None:
+    class Difference(torch.nn.Module):
+        def forward(self, x: Tensor, y: Tensor, normalize: bool) -> Tensor:
+            assert normalize and x.shape == (1, 3, 64, 64)
+            return (x - y).abs().mean()
+
+    give_package(tmp_path, monkeypatch, lambda net, verbose: Difference())
+    image, truth = pair
+    assert lpips(image, truth, "alex") == pytest.approx(float((image - truth).abs().mean()), abs=1e-6)
+
+
+def give_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, constructor: Callable[..., object]) -> None:
+    """Pretend that the package `lpips` and torchvision's weights are installed."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / TORCHVISION_BACKBONES["alex"]).touch()
+    package = types.ModuleType("lpips")
+    monkeypatch.setattr(package, "LPIPS", constructor, raising=False)
+    monkeypatch.setitem(sys.modules, "lpips", package)
