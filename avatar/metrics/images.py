@@ -1,23 +1,20 @@
-"""How far pictures and poses are from the truth. Every number in a table of this program comes from here.
+"""Image metrics.
 
-Pictures are (h, w, 3) sRGB in [0, 1], coverages (h, w) in [0, 1], joints in metres.
+Images are (h, w, 3) sRGB in [0, 1], coverages (h, w) in [0, 1].
 """
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Literal
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
-from avatar.errors import AvatarError
 from avatar.metrics.ssim import ssim as structural_similarity
 
 BOX_MARGIN = 10  # px around the person
-MAX_PSNR = 100.0  # dB, for equal pictures, so that means stay finite
+MAX_PSNR = 100.0  # dB, for equal images, so that means stay finite
 
 
 def psnr(image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"]) -> float:
@@ -33,12 +30,12 @@ def ssim(image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"]) -> float:
 
 
 def person_box(alpha: Float[Tensor, "h w"], margin: int = BOX_MARGIN) -> tuple[slice, slice] | None:
-    """Rows and columns of the person (coverage above one half) and `margin` pixels around, cut to the picture.
+    """Rows and columns of the person (coverage above one half) and `margin` pixels around, cut to the image.
 
-    None where nobody is seen.
+    None if nobody is in view.
     """
-    seen = alpha > 0.5
-    rows, columns = seen.any(1).nonzero().flatten(), seen.any(0).nonzero().flatten()
+    person = alpha > 0.5
+    rows, columns = person.any(1).nonzero().flatten(), person.any(0).nonzero().flatten()
     if len(rows) == 0:
         return None
     spans = (

@@ -63,7 +63,9 @@ def load_weights(path: Path) -> Weights:
     from safetensors.torch import load_file
 
     if not path.is_file():
-        raise PerceptualUnavailable(f"LPIPS and DISTS need {path}, which is missing: `avatar doctor` says how to get it.")
+        raise PerceptualUnavailable(
+            f"LPIPS and DISTS need {path}, which is missing: `avatar doctor` says how to get it."
+        )
     try:
         return load_file(path)
     except Exception as error:  # safetensors raises its own kinds on a damaged file

@@ -15,7 +15,9 @@ EVERYWHERE = torch.ones(96, 96, dtype=torch.bool)
 def texture() -> Tensor:
     """An image with detail at every octave."""
     generator = torch.Generator().manual_seed(2)
-    gray = sum((blurred(torch.randn(96, 96, generator=generator), s) * s for s in (0.6, 1.2, 2.4, 4.8)), torch.zeros(()))
+    gray = sum(
+        (blurred(torch.randn(96, 96, generator=generator), s) * s for s in (0.6, 1.2, 2.4, 4.8)), torch.zeros(())
+    )
     return (0.5 + 0.1 * gray / gray.std()).clamp(0, 1)[..., None].expand(96, 96, 3)
 
 

@@ -9,6 +9,7 @@ import tarfile
 import types
 import zipfile
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +25,8 @@ from avatar.metrics.perceptual import (
     PerceptualUnavailable,
     Weights,
     dists,
-    load_weights,
     load_lpips,
+    load_weights,
     lpips,
     lpips_distance,
     weights_path,
@@ -59,7 +60,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         return {backbone: layers, **linear}
 
-    vgg = [(out, inner, 3) for inner, out in zip(VGG_CHANNELS, VGG_CHANNELS[1:], strict=False)]
+    vgg = [(out, inner, 3) for inner, out in pairwise(VGG_CHANNELS)]
     with tarfile.open(folder / LPIPS_ARCHIVE, "w:gz", compresslevel=1) as package:
         for file, content in (
             ("alexnet", tables("AlexNet_0", list(ALEX_SHAPES), tuple(s[0] for s in ALEX_SHAPES))),
