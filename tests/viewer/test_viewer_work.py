@@ -124,6 +124,8 @@ def test_a_number_out_of_range_is_brought_back(page: Page) -> None:
     page.type_into("Detail", 7)
     page.type_into("Detail", 0.001)
     assert page.until(lambda: page.viewer.store.state.detail == 0.05)
+    # The page shows the corrected value a little later; typing before that would be overwritten.
+    assert page.until(lambda: float(page.number("Detail")) == 0.05)
     page.type_into("Detail", 1)
     assert page.until(lambda: page.viewer.store.state.detail == 1.0)
 
