@@ -74,9 +74,9 @@ def test_one_pose_after_the_other_is_drawn(page: Page) -> None:
     page.open_tab("Pose")
     press(page, "T")
     assert page.until(lambda: page.viewer.store.state.edited is not None)
-    level = page.until(lambda: wrists(page)[:, 1].min() > 1.2)
+    level = page.until(lambda: bool(wrists(page)[:, 1].min() > 1.2))
     press(page, "A")
-    assert level and page.until(lambda: wrists(page)[:, 1].max() < 1.2)
+    assert level and page.until(lambda: bool(wrists(page)[:, 1].max() < 1.2))
     assert page.viewer.store.state.message == ""
 
 
