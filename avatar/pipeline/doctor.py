@@ -29,10 +29,10 @@ OPTIONAL = {
 # Models that do not ship -> what they bring, and where their maker offers them.
 MODELS = {
     "hand_landmarker.task": (
-        "exacter hands", "https://ai.google.dev/edge/mediapipe/solutions/vision/hand_landmarker#models"
+        "more accurate hands", "https://ai.google.dev/edge/mediapipe/solutions/vision/hand_landmarker#models"
     ),
     "face_landmarker.task": (
-        "exacter faces", "https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker#models"
+        "more accurate faces", "https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker#models"
     ),
 }  # fmt: skip
 # Distribution -> the module that it brings, which is imported: a package may be there and lack a library of the system.
@@ -122,12 +122,12 @@ def _ffmpeg() -> Finding:
         import imageio_ffmpeg
 
         path = imageio_ffmpeg.get_ffmpeg_exe()
-        said = subprocess.run(
+        output = subprocess.run(
             [path, "-version"], capture_output=True, text=True, timeout=20, check=True, encoding="utf-8"
         ).stdout
     except (ImportError, RuntimeError, OSError, subprocess.SubprocessError) as error:
         return Finding("ffmpeg", "missing", str(error), "pip install --force-reinstall imageio-ffmpeg")
-    return Finding("ffmpeg", "works", said.split(" Copyright")[0].removeprefix("ffmpeg "))
+    return Finding("ffmpeg", "works", output.split(" Copyright")[0].removeprefix("ffmpeg "))
 
 
 def _asset(*parts: str) -> Finding:
@@ -154,8 +154,8 @@ def _cuda() -> Iterator[Finding]:
 
     if not torch.cuda.is_available():
         if torch.version.cuda is None and shutil.which("nvidia-smi"):
-            found = "there is an NVIDIA device here, but torch is built without CUDA; training runs on the CPU"
-            yield Finding("CUDA", "absent", found, "pip install --force-reinstall torch")
+            detail = "there is an NVIDIA device here, but torch is built without CUDA; training runs on the CPU"
+            yield Finding("CUDA", "absent", detail, "pip install --force-reinstall torch")
             return
         built = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is built without CUDA"
         yield Finding("CUDA", "absent", f"{built} and finds no device; training runs on the CPU")

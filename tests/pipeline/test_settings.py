@@ -1,6 +1,7 @@
 """Presets: all complete, own files checked by name and type."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -9,12 +10,12 @@ from avatar.pipeline.settings import PRESETS, Settings, build, merged, read_pres
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_presets_build(preset):
+def test_presets_build(preset: str) -> None:
     settings = build(Settings, merged(read_preset(preset), {"source": "a.mp4"}))
     assert settings.train.steps == read_preset(preset)["train"]["steps"]
 
 
-def test_settings_survive_the_run_folder():
+def test_settings_survive_the_run_folder() -> None:
     settings = build(Settings, merged(read_preset("fast"), {"source": "a.mp4", "train": {"seed": 7}}))
     assert build(Settings, json.loads(json.dumps(settings.as_dict()))) == settings
 
@@ -23,19 +24,19 @@ def test_settings_survive_the_run_folder():
     ("text", "words"),
     [("[train]\nstep = 3", "no entry 'step'"), ("[train]\nsteps = 'many'", "must be int"), ("= 3", "not a TOML")],
 )
-def test_a_wrong_file_is_named(tmp_path, text, words):
+def test_a_wrong_file_is_named(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(text)
     with pytest.raises(UsageError, match=words):
         build(Settings, merged(read_preset(str(path)), {"source": "a.mp4"}), f"the preset {path}")
 
 
-def test_an_unknown_preset_lists_the_known_ones():
+def test_an_unknown_preset_lists_the_known_ones() -> None:
     with pytest.raises(UsageError, match="fast, balanced, quality"):
         read_preset("best")
 
 
-def test_entries_with_their_former_names_are_still_read():
+def test_entries_with_their_former_names_are_still_read() -> None:
     former = {
         "renew_unseen": False,
         "reach": 0.02,
