@@ -70,7 +70,7 @@ def test_a_page_loads_nothing_from_anywhere(run_folder, tmp_path):
         (["--ply", "me.glb"], "--ply writes .ply, not me.glb."),
         (["--dataset", "labels.zip"], "--dataset writes a folder, not labels.zip."),
         (["--ply", "me.ply", "--pose", "filmed:24"], "filmed has the frames 0 to 23, not '24'."),
-        (["--html", "me.html", "--motion", "moonwalk"], "There is no motion 'moonwalk'"),
+        (["--html", "me.html", "--motion", "moonwalk"], "There is no built-in motion 'moonwalk'"),
         (["--ply", "me.ply", "--shape", "height=210"], "--shape height is 1.3 to 2.2 metres, not '210'"),
         (["--turntable", "me.mp4", "--size", "big"], "--size must be WIDTHxHEIGHT"),
     ],
