@@ -1,4 +1,4 @@
-"""What an avatar is compared with: a pose and a camera in the run's world, and the true picture."""
+"""What an avatar is compared with: a pose and a camera in the run's world, and the true image."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Truth = Callable[[], tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]]
 
 @dataclass(frozen=True)
 class EvaluationTarget:
-    """One picture to be judged.
+    """One image to score.
 
     Attributes:
-        group: row of the table that it belongs to; name: of the picture.
+        group: row of the table that it belongs to; name: of the image.
         pose, camera: in the run's world.
-        truth: gives straight colour and coverage when asked.
-        angle: degrees between this camera and the training camera, seen from the person; None where it is the same.
+        truth: reads straight colour and coverage.
+        angle: degrees between this camera and the training camera, as seen from the person; None where it is the same.
     """
 
     group: str
@@ -49,12 +49,12 @@ def estimated_person(opened: FinishedRun) -> EstimatedPerson:
     Raises:
         UsageError: the run's track has no cameras.
     """
-    _ = opened.cameras  # refuses a track without them
+    _ = opened.cameras  # raises if the track has none
     return EstimatedPerson(opened.avatar.body, opened.avatar.rest, opened.track)
 
 
 def held_out_targets(opened: FinishedRun, clip: CaptureClip | None) -> tuple[list[EvaluationTarget], list[str]]:
-    """The frames of the training clip that training left out.
+    """The held-out frames of the training clip.
 
     Args:
         clip: the truth about the training clip: its masks are then used instead of the run's own.
@@ -90,10 +90,10 @@ def _frame_truth(observations: Observations, index: int, masks: Any, row: int) -
 def capture_targets(
     opened: FinishedRun, capture: Capture, clip: CaptureClip, placement: Placement, joints_alone: bool = False
 ) -> tuple[list[EvaluationTarget], list[str]]:
-    """All held-out pictures: seen poses with the pose that the run found, and all with the true skeleton's pose.
+    """All held-out images: training poses with the estimated pose, and all with the true skeleton retargeted.
 
     Args:
-        joints_alone: drive by the places of the true joints, though the capture tells more.
+        joints_alone: use only the positions of the true joints, even if the capture has rotations and a T-pose.
     """
     skipped = [f"{path.parent.name}/{path.name}: the file is missing" for path in capture.missing]
     person = estimated_person(opened)
