@@ -103,10 +103,10 @@ def load_shape_attributes(body: str = "open") -> ShapeAttributes:
 
 
 def parse_shape(text: str | None) -> dict[str, float]:
-    """The words of "height=1.82,weight=0.6"; none of None.
+    """The attributes in "height=1.82,weight=0.6"; {} for None.
 
     Raises:
-        UsageError: it is not so written, a word is unknown or said twice, or its value is out of range.
+        UsageError: the syntax is wrong, an attribute is unknown or given twice, or its value is out of range.
     """
     words: dict[str, float] = {}
     for part in [] if text is None else text.split(","):
@@ -118,19 +118,19 @@ def parse_shape(text: str | None) -> dict[str, float]:
         low, high = RANGES[name]
         value = _number(number)
         if value is None or not low <= value <= high:
-            wanted = f"{low:g} to {high:g}{UNITS.get(name, '')}"
-            raise UsageError(f"--shape {name} is {wanted}, not {number!r}; {_the_words()}.")
+            expected = f"{low:g} to {high:g}{UNITS.get(name, '')}"
+            raise UsageError(f"--shape {name} is {expected}, not {number!r}; {_the_words()}.")
         words[name] = value
     return words
 
 
 def format_shape(described: Mapping[str, tuple[float, float]]) -> str:
-    """What `ShapeAttributes.describe` found, as a line for the user."""
-    said = []
+    """What `ShapeAttributes.describe` gives, as a line for the user."""
+    parts = []
     for name, (value, spread) in described.items():
         digits = 0 if name == "age" else 2
-        said.append(f"{name} {value:.{digits}f} ± {spread:.{digits}f}{UNITS.get(name, '').partition(' (')[0]}")
-    return ", ".join(said)
+        parts.append(f"{name} {value:.{digits}f} ± {spread:.{digits}f}{UNITS.get(name, '').partition(' (')[0]}")
+    return ", ".join(parts)
 
 
 def _number(text: str) -> float | None:
@@ -142,5 +142,5 @@ def _number(text: str) -> float | None:
 
 
 def _the_words() -> str:
-    said = [f"{name} {low:g} to {high:g}{UNITS.get(name, '')}" for name, (low, high) in RANGES.items()]
-    return f"the words are {', '.join(said)}"
+    attributes = [f"{name} {low:g} to {high:g}{UNITS.get(name, '')}" for name, (low, high) in RANGES.items()]
+    return f"the words are {', '.join(attributes)}"

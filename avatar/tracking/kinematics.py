@@ -27,7 +27,7 @@ class State:
         rotations: of each joint relative to its parent; entry 0 in the camera's frame.
         betas: shape coefficients.
         offsets: displacement of each landmark from its prior place on the body, in the rest pose, metres.
-        view: logarithm of the focal length in pixels, the camera's pitch (positive: looking down) and roll in
+        camera: logarithm of the focal length in pixels, the camera's pitch (positive: looking down) and roll in
             radians, and its height above the floor in metres.
     """
 
@@ -92,8 +92,8 @@ class PointsWithJacobian:
 
     Attributes:
         x: places, metres.
-        by_local: by the instant's own step (position, then three a joint).
-        by_shared: by the shared step (betas, landmark offsets, view).
+        jac_frame: derivative by the instant's own step (position, then three per joint).
+        jac_shared: derivative by the shared step (betas, landmark offsets, view).
     """
 
     x: Float[Tensor, "n p 3"]
