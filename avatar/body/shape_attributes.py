@@ -44,7 +44,10 @@ class ShapeAttributes:
     def _slopes(self) -> Float[Tensor, "w s"]:
         """How the likeliest words change with the coefficients."""
         first = len(self.names)
-        return torch.linalg.solve(self.covariance[first:, first:], self.covariance[:first, first:], left=False)
+        slopes: Tensor = torch.linalg.solve(
+            self.covariance[first:, first:], self.covariance[:first, first:], left=False
+        )
+        return slopes
 
     def _likeliest(self, betas: Float[Tensor, " s"]) -> Float[Tensor, " w"]:
         first = len(self.names)
@@ -61,7 +64,8 @@ class ShapeAttributes:
         stay = dict(zip(self.names, self._likeliest(betas).tolist(), strict=True))
         slopes, values = self.conditions({**stay, **words})
         own = betas.detach().to(slopes)
-        return (own + torch.linalg.pinv(slopes) @ (values - slopes @ own)).to(betas)
+        changed: Tensor = own + torch.linalg.pinv(slopes) @ (values - slopes @ own)
+        return changed.to(betas)
 
     def describe(self, betas: Float[Tensor, " s"], height_known: bool = True) -> dict[str, tuple[float, float]]:
         """For each word its likeliest value for these coefficients and the standard deviation of its error.

@@ -33,7 +33,8 @@ def frame_weights(sharp: Float[np.ndarray, " frames"]) -> Float32[np.ndarray, " 
     from scipy.ndimage import median_filter
 
     usual = median_filter(sharp, size=min(31, len(sharp)), mode="nearest")
-    return np.clip(sharp / np.maximum(usual, 1e-6), LEAST_WEIGHT, 1.0).astype(np.float32)
+    weights: np.ndarray = np.clip(sharp / np.maximum(usual, 1e-6), LEAST_WEIGHT, 1.0).astype(np.float32)
+    return weights
 
 
 def check_in_view(

@@ -50,7 +50,8 @@ def background_plate(images: Images, masks: Masks) -> Plate | None:
     def median_of(row: int) -> np.ndarray:  # row by row: a sort of the whole stack would need gigabytes
         values = np.where(person[:, row, :, None], 999, colors[:, row].astype(np.int16))
         middle = np.maximum(count[row] - 1, 0)[None, :, None] // 2
-        return np.take_along_axis(np.sort(values, axis=0), middle, axis=0)[0].astype(np.float32)
+        row_median: np.ndarray = np.take_along_axis(np.sort(values, axis=0), middle, axis=0)[0].astype(np.float32)
+        return row_median
 
     median = np.stack(list(map_in_threads(median_of, range(colors.shape[1]))))
     background = ~person & (count >= min(3, len(chosen)))
@@ -126,7 +127,8 @@ def _refine_box(image: np.ndarray, coarse: np.ndarray, plate: Plate | None, scal
     likely[band] = 1 / (1 + np.exp(-odds))
     smooth = cv2.ximgproc.guidedFilter(image, likely, max(2, round(4 * scale)), 1e-3 * 255**2)
     # The filter widens the edge; twice the slope brings back a transition of one or two pixels.
-    return np.rint(255 * np.clip((smooth - 0.5) * 2 + 0.5, 0, 1)).astype(np.uint8)
+    mask: np.ndarray = np.rint(255 * np.clip((smooth - 0.5) * 2 + 0.5, 0, 1)).astype(np.uint8)
+    return mask
 
 
 def _local_likelihood(image: np.ndarray, sure: np.ndarray, band: np.ndarray, radius: int) -> np.ndarray:
@@ -163,7 +165,8 @@ def _gaussian(x: np.ndarray, moments: np.ndarray) -> np.ndarray:
     x0, x1, x2 = x.T
     square = A * x0**2 + (a * f - c * c) * x1**2 + (a * d - b * b) * x2**2
     square += 2 * (B * x0 * x1 + C * x0 * x2 + (b * c - a * e) * x1 * x2)
-    return -0.5 * square / determinant - 0.5 * np.log(determinant)
+    density: np.ndarray = -0.5 * square / determinant - 0.5 * np.log(determinant)
+    return density
 
 
 def _plate_likelihood(colors: np.ndarray, plate: Plate, band: np.ndarray) -> np.ndarray:
@@ -172,14 +175,16 @@ def _plate_likelihood(colors: np.ndarray, plate: Plate, band: np.ndarray) -> np.
     shade = np.clip((colors * scene).sum(1) / ((scene * scene).sum(1) + 1), 0.5, 1)
     lit = ((colors - scene) ** 2).sum(1)
     shaded = ((colors - shade[:, None] * scene) ** 2).sum(1) + 2 * SHADOW * variance
-    return np.maximum(-0.5 * np.minimum(lit, shaded) / variance - 1.5 * np.log(variance), -30)
+    likelihood: np.ndarray = np.maximum(-0.5 * np.minimum(lit, shaded) / variance - 1.5 * np.log(variance), -30)
+    return likelihood
 
 
 def _gradient_square(image: np.ndarray) -> np.ndarray:
     import cv2
 
     grey = image.mean(-1)
-    return (cv2.Sobel(grey, -1, 1, 0) / 8) ** 2 + (cv2.Sobel(grey, -1, 0, 1) / 8) ** 2
+    square: np.ndarray = (cv2.Sobel(grey, -1, 1, 0) / 8) ** 2 + (cv2.Sobel(grey, -1, 0, 1) / 8) ** 2
+    return square
 
 
 def _scale(mask: np.ndarray) -> float:

@@ -33,7 +33,7 @@ from avatar.observation.matting import background_plate, refine_mask
 from avatar.observation.person_tracks import PersonTrack, PersonTracker
 from avatar.runtime.progress import Progress
 from avatar.runtime.thread_map import map_in_threads
-from avatar.types import LandmarkDetector, Observations
+from avatar.types import Detection, LandmarkDetector, Observations
 
 SMALLEST_SIDE = 128
 LONGEST_SIDE = 1920
@@ -130,7 +130,9 @@ def _survey(
     candidates = None if (source.expected_frames or most + 1) <= most else _candidates(source, most)
     people, times, decoded = PersonTracker(), [], 0
 
-    def look(item: tuple[int, float, UInt8[np.ndarray, "h w 3"]]):
+    def look(
+        item: tuple[int, float, UInt8[np.ndarray, "h w 3"]],
+    ) -> tuple[int, float, list[Detection], list[float]]:
         index, time, image = item
         detections = detector.detect(image)
         if detections:

@@ -129,4 +129,5 @@ def _place(x: Float[Tensor, "n l 3"], pixels: Float[Tensor, "n l 3"], focal: flo
     right = u * x[..., 2:] - x[..., :2]
     A = (rows * weight[..., None]).flatten(1, 2)
     b = (right * weight).flatten(1, 2)
-    return torch.linalg.lstsq(A, b[..., None]).solution.squeeze(-1)
+    position: Tensor = torch.linalg.lstsq(A, b[..., None]).solution.squeeze(-1)
+    return position

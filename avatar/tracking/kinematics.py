@@ -52,8 +52,10 @@ class State:
 
     def moved(self, local: Float[Tensor, "n d"], shared: Float[Tensor, " k"]) -> State:
         """The state after a step: rotations turn by `R exp(step)`, everything else adds."""
-        rotations = rotation_from_rotvec(local[:, 3:].unflatten(1, (-1, 3)))
-        betas, offsets, camera = shared.split([self.betas.numel(), self.offsets.numel(), self.camera.numel()])
+        rotations = rotation_from_rotvec(torch.unflatten(local[:, 3:], 1, (-1, 3)))
+        betas, offsets, camera = torch.split_with_sizes(
+            shared, [self.betas.numel(), self.offsets.numel(), self.camera.numel()]
+        )
         return replace(
             self,
             position=self.position + local[:, :3],

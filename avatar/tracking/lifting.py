@@ -71,7 +71,7 @@ def _scale(pixels: Float[Tensor, "n l 2"], rest: Float[Tensor, "l 3"], at: dict[
     pairs = [("shoulder", "hip"), *((a, b) for a, b, _, _ in _LIMBS)]
     ends = torch.tensor([[at[f"{side}_{name}"] for name in pair] for side in ("left", "right") for pair in pairs])
     apparent = (pixels[:, ends[:, 0]] - pixels[:, ends[:, 1]]).norm(dim=-1)
-    ratio = apparent / (rest[ends[:, 0]] - rest[ends[:, 1]]).norm(dim=-1)
+    ratio: Tensor = apparent / (rest[ends[:, 0]] - rest[ends[:, 1]]).norm(dim=-1)
     return ratio.quantile(_LONGEST, dim=1).clamp_min(1e-6)
 
 

@@ -179,7 +179,7 @@ def _initial_state(images: Sequence[PosedImage], initial: BodyTrack, body: Body,
 def _stepped(state: State, step: Float[Tensor, " u"]) -> State:
     """A step of the unknowns: the root before each camera, then the joints and the shared ones, equal in all."""
     count, size = len(state), state.frame_size - ROOT
-    roots, joints, shared = step.split([ROOT * count, size, state.shared_size])
+    roots, joints, shared = torch.split_with_sizes(step, [ROOT * count, size, state.shared_size])
     return state.moved(torch.cat([roots.view(count, ROOT), joints.expand(count, -1)], 1), shared)
 
 

@@ -61,7 +61,8 @@ def bone_direction(
 ) -> Float[Tensor, "3"]:
     """Direction from the first point to the second, against a unit vector; radians for small errors."""
     bone = points[1] - points[0]
-    return bone / bone.norm() - data
+    error: Tensor = bone / bone.norm() - data
+    return error
 
 
 def height_above_floor(points: Float[Tensor, "1 3"], camera: Float[Tensor, "4"]) -> Float[Tensor, ""]:

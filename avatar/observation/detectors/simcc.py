@@ -49,8 +49,8 @@ class SimCCDetector:
         """
         self._model, self._people = model, people
         self._session = _session(model)
-        given = {output.name for output in self._session.get_outputs()}
-        self._wanted = ["simcc_x", "simcc_y"] if {"simcc_x", "simcc_y"} <= given else None
+        available = {output.name for output in self._session.get_outputs()}
+        self._output_names = ["simcc_x", "simcc_y"] if {"simcc_x", "simcc_y"} <= available else None
         self._input, self._size = _image_input(self._session, model)
         width, height = self._size
         bins = [tuple(output.shape) for output in self._outputs(np.zeros((height, width, 3), np.float32))]
@@ -76,7 +76,10 @@ class SimCCDetector:
 
     def _outputs(self, crop: Float32[np.ndarray, "h w 3"]) -> list[np.ndarray]:
         try:
-            return self._session.run(self._wanted, {self._input: crop.transpose(2, 0, 1)[None]})
+            outputs: list[np.ndarray] = self._session.run(
+                self._output_names, {self._input: crop.transpose(2, 0, 1)[None]}
+            )
+            return outputs
         except Exception as error:  # onnxruntime has a dozen kinds of its own
             raise AvatarError(f"{self._model} does not run on an image: {short_message(error)}.") from error
 
