@@ -16,7 +16,7 @@ import torch
 import tyro
 
 from avatar.body import Body, load_body
-from avatar.datasets.capture import Clip, load_capture
+from avatar.datasets.capture import CaptureClip, load_capture
 from avatar.errors import AvatarError
 from avatar.evaluation.alignment import EstimatedPerson, nearest_frame
 from avatar.evaluation.evaluate import evaluate_run
@@ -91,7 +91,7 @@ def main(
     changed = {name: value for name, value in (("steps", steps), ("long_side", long_side)) if value is not None}
     settings = settings_for(truth.clip(clip).video, preset, {"device": "cpu", "train": changed}).resolved()
     source = RunFolder(found or out / "found")
-    observations, found_track = _found(source, truth.clip(clip), body)
+    observations, estimated_track = _found(source, truth.clip(clip), body)
     rows = []
     for number, way in enumerate(WAYS, start=1):
         if only and number not in only:
@@ -99,7 +99,7 @@ def main(
         run = RunFolder(out / f"way{number}")
         if not (run.folder / "evaluation.json").is_file():
             if not run.avatar.is_file():
-                _train(run, way, settings, truth.clip(clip), observations, source.observations, found_track, body)
+                _train(run, way, settings, truth.clip(clip), observations, source.observations, estimated_track, body)
             evaluate_run(run.folder, capture, clip)
         rows.append(_row(way, read_json(run.folder / "evaluation.json"), clip, list(truth.clips)))
     text = "\n".join(
@@ -110,21 +110,21 @@ def main(
     print(text)
 
 
-def _found(run: RunFolder, clip: Clip, body: Body) -> tuple[Observations, BodyTrack]:
+def _found(run: RunFolder, clip: CaptureClip, body: Body) -> tuple[Observations, BodyTrack]:
     """What the program finds in the video by itself, made once."""
     if not (run.observations / "observations.npz").is_file():
         observe(clip.video, run.observations)
     observations = load_observations(run.observations)
-    if not run.found_track.is_file():
-        save_track(track(observations, body, TrackOptions())[0], run.found_track)
-    return observations, load_track(run.found_track)
+    if not run.estimated_track.is_file():
+        save_track(track(observations, body, TrackOptions())[0], run.estimated_track)
+    return observations, load_track(run.estimated_track)
 
 
 def _train(
     run: RunFolder,
     way: Way,
     settings: Settings,
-    clip: Clip,
+    clip: CaptureClip,
     observations: Observations,
     observed: Path,
     found: BodyTrack,

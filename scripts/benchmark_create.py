@@ -22,7 +22,7 @@ from pathlib import Path
 import tyro
 from benchmark_render import load, processor
 
-STAGES = ("observe", "track", "train", "pictures")
+STAGES = ("observe", "track", "train", "previews")
 
 
 def create(video: Path, preset: str, extra: list[str]) -> dict[str, float]:

@@ -27,9 +27,10 @@ from benchmark_render import Timing, load, processor, timed
 
 from avatar.body import load_body
 from avatar.geometry import rotation_from_rotvec
+from avatar.io.images import to_uint8
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import sample_on_surface, triangle_frames
-from avatar.pipeline.previews import bounding_box, to_bytes
+from avatar.pipeline.previews import bounding_box
 from avatar.rendering.camera_paths import orbit
 from avatar.rendering.renderer import render
 from avatar.training.config import TrainConfig
@@ -67,8 +68,8 @@ def clip(size: int, frames: int) -> tuple[Observations, BodyTrack]:
     out = [render(filmed.pose(moved[i]), cameras[i]) for i in range(frames)]
     instants, times = torch.arange(frames), torch.arange(frames) / 30
     observations = Observations(
-        images=[to_bytes(picture.on_white()[0]) for picture in out],
-        masks=[(255 * picture.alpha[0]).round().byte().numpy() for picture in out],
+        images=[to_uint8(picture.on_white()[0]) for picture in out],
+        masks=[to_uint8(picture.alpha[0]) for picture in out],
         keypoints=torch.zeros(frames, 33, 3),
         keypoints_3d=torch.full((frames, 33, 3), torch.nan),
         layout="blazepose33",

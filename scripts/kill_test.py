@@ -111,7 +111,7 @@ def readable(run: RunFolder) -> str:
     for file, read in (
         (run.config, read_json),
         (run.observations / "observations.npz", lambda path: load_observations(path.parent)),
-        (run.found_track, load_track),
+        (run.estimated_track, load_track),
         (run.checkpoint, lambda path: torch.load(path, weights_only=True)),
         (run.track, load_track),
         (run.avatar, read_avatar_file),

@@ -18,8 +18,8 @@ import torch
 
 from avatar.exporters.linear_correctives import Correctives, fit_correctives, pose_features
 from avatar.model.avatar import Avatar, PoseOffsets
-from avatar.pipeline.export import open_run
-from avatar.pipeline.motions import motion_by_name, motions_for_page
+from avatar.pipeline.finished_run import open_run
+from avatar.pipeline.motions import motion_track, motions_for_page
 from avatar.pipeline.previews import bounding_box
 from avatar.rendering.camera_paths import front
 from avatar.rendering.renderer import render
@@ -74,10 +74,11 @@ def main() -> None:
     parser.add_argument("--ranks", type=int, nargs="+", default=[0, 4, 8, 16])
     arguments = parser.parse_args()
     width, height = map(int, arguments.size.split("x"))
-    run, avatar = open_run(arguments.run, None)
+    finished = open_run(arguments.run)
+    run, avatar = finished.run, finished.avatar
     tracks = list(motions_for_page(run, avatar, ()).values())
     clips = [avatar.body.complete(track.poses) for track in tracks]
-    held_out = avatar.body.complete(motion_by_name(run, avatar, HELD_OUT).poses)
+    held_out = avatar.body.complete(motion_track(run, avatar, HELD_OUT).poses)
     strongest = fit_correctives(avatar, clips, [track.fps for track in tracks], max(arguments.ranks))
     print("rank    kept   embedded, dB: whole   box   held_out, dB: whole   box")
     for rank in arguments.ranks:

@@ -13,22 +13,22 @@ import tyro
 
 from avatar.body import Body, load_body
 from avatar.body.skinning import joint_transforms
-from avatar.datasets.capture import Clip, HeldOut, load_capture
+from avatar.datasets.capture import CaptureClip, HeldOut, load_capture
 from avatar.evaluation.alignment import Placement
 from avatar.evaluation.ground_truth import LIMBS
 from avatar.geometry import transform
 from avatar.io.files import write_json
-from avatar.io.images import write_image
+from avatar.io.images import to_uint8, write_image
 from avatar.io.videos import open_video
 from avatar.metrics import images as metrics
 from avatar.novel_views.generator import View
-from avatar.novel_views.observations import assign_frames, gather
-from avatar.novel_views.placement import camera_angles
+from avatar.novel_views.observations import assign_frames, photo_observations
+from avatar.novel_views.placement import box_center, camera_angles, placed_image
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.photo import observe_photo
-from avatar.pipeline.photo import body_vertices, middle, photo_sights, photo_training, placed_sight, with_views
-from avatar.pipeline.previews import to_bytes
+from avatar.pipeline.photo import PhotoTraining, fit_photo, posed_vertices
 from avatar.pipeline.settings import Settings, settings_for
+from avatar.pipeline.view_selection import align_views, select_views
 from avatar.rendering.renderer import render
 from avatar.tracking.multiview import fit_views
 from avatar.training.trainer import Trainer, TrainResult
@@ -83,37 +83,44 @@ def measure(
     detector = choose_detector()[0]
     photo = observe_photo(out / "photo.png", detector=detector)
     body = load_body(settings.body)
-    sights, found, _warnings = photo_sights(settings, photo, body)
+    images, estimated, _warnings = fit_photo(out / "photo.png", photo, body, settings.track)
+    training = PhotoTraining(settings.train, settings.device, settings.backend)
     given, scored = pictures[::2], pictures[1::2]
-    placement = placed(body, found, source, frame)
+    placement = placed(body, estimated, source, frame)
     views = views_of(given, source, frame, noise)
     scores = {}
     for mode in modes:
-        taken, pose = list(sights), found
-        vertices = body_vertices(body, found)
+        selected, track = list(images), estimated
         if mode != "none":
-            rough = [placed_sight(view, vertices, sights[0].camera) for view in views]
+            vertices = posed_vertices(body, estimated)
+            rough = [placed_image(view, vertices, images[0].camera) for view in views]
             if mode == "true":
                 rough = [replace(s, camera=placement.camera(p.camera)) for s, p in zip(rough, given, strict=True)]
-                pose, rough = fit_views(photo, sights[0], rough, found, body, detector, EXACT)
+                track, rough = fit_views(photo, images[0], rough, estimated, body, detector, EXACT)
             if mode == "aligned":
-                pose, rough = fit_views(photo, sights[0], rough, found, body, detector)
-            known = len(sights) if mode == "aligned" else len(sights) + len(rough)
-            fixed = torch.arange(len(sights) + len(rough)) < known
-            alignment = LearnedViews(middle(body_vertices(body, pose)), fixed)
-            taken, pose, lost = with_views(settings, photo, sights, rough, pose, body, alignment)
-            print(mode, lost, [round(s.weight, 2) for s in taken])
-        observations = gather(photo, taken)
-        begun = assign_frames(pose, observations)
-        config = photo_training(settings.train, len(observations))
-        result = Trainer(observations, begun, body, config, settings.device, settings.backend).run()
+                track, rough = fit_views(photo, images[0], rough, estimated, body, detector)
+            known = len(images) if mode == "aligned" else len(images) + len(rough)
+            fixed = torch.arange(len(images) + len(rough)) < known
+            alignment = LearnedViews(box_center(posed_vertices(body, track)), fixed).to(settings.device)
+            together = photo_observations(photo, [*images, *rough])
+            coarse = align_views(
+                together, assign_frames(track, together), body, alignment, training.config_for(len(together)),
+                settings.device, settings.backend,
+            )  # fmt: skip
+            more, warnings = select_views(images, rough, coarse, alignment, settings.backend)
+            selected, track = [*images, *more], coarse.track
+            print(mode, warnings, [round(image.weight, 2) for image in selected])
+        observations = photo_observations(photo, selected)
+        config = training.config_for(len(observations))
+        initial = assign_frames(track, observations)
+        result = Trainer(observations, initial, body, config, settings.device, settings.backend).run()
         result.avatar.save(out / f"{mode}.safetensors")
         scores[mode] = score(result, placed(body, result.track, source, frame), scored, settings, out / mode)
         print(mode, scores[mode], flush=True)
         write_json(out / "scores.json", scores)
 
 
-def views_of(given: list[HeldOut], source: Clip, frame: int, noise: Noise) -> list[View]:
+def views_of(given: list[HeldOut], source: CaptureClip, frame: int, noise: Noise) -> list[View]:
     """The true pictures as views, with noise on what is said of them."""
     rng = torch.Generator().manual_seed(noise.seed)
     centre = source.joints[frame].mean(0)
@@ -126,13 +133,13 @@ def views_of(given: list[HeldOut], source: Clip, frame: int, noise: Noise) -> li
         rgb, alpha = one.picture()
         white = rgb * alpha[..., None] + 1 - alpha[..., None]
         views.append(View(
-            one.image.stem, to_bytes(white), (alpha * 255).round().byte().numpy(), side - azimuth + noise.degrees * a,
+            one.image.stem, to_uint8(white), to_uint8(alpha), side - azimuth + noise.degrees * a,
             up + noise.degrees * b, fov * (1 + noise.scale * c),
         ))  # fmt: skip
     return views
 
 
-def placed(body: Body, found: BodyTrack, source: Clip, frame: int) -> Placement:
+def placed(body: Body, found: BodyTrack, source: CaptureClip, frame: int) -> Placement:
     """How the two worlds hang together: through the photo's camera and one scale, from the limb joints."""
     assert found.cameras is not None
     joints = joint_transforms(body.rest(found.betas).joints, body.parents, body.complete(found.poses[0]))[:, :3, 3]
@@ -158,7 +165,7 @@ def score(
         assert box is not None
         rows.append((metrics.psnr(mine, truth), metrics.psnr(mine[box], truth[box]),
                      metrics.alpha_iou(picture.alpha[0], alpha)))  # fmt: skip
-        write_image(out / f"{one.image.stem}.png", to_bytes(torch.cat([truth, mine], 1)))
+        write_image(out / f"{one.image.stem}.png", to_uint8(torch.cat([truth, mine], 1)))
     means = torch.tensor(rows).mean(0).tolist()
     return dict(zip(("psnr", "psnr_box", "alpha_iou"), (round(v, 3) for v in means), strict=True))
 

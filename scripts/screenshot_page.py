@@ -20,7 +20,7 @@ import numpy as np
 from avatar.errors import UsageError
 from avatar.exporters.html import write_page
 from avatar.io.images import write_image
-from avatar.pipeline.export import open_run
+from avatar.pipeline.finished_run import open_run
 from avatar.pipeline.motions import motions_for_page
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ def main() -> None:
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         raise UsageError("There is no Chromium on this machine: apt-get install chromium.")
-    run, avatar = open_run(arguments.run, None)
+    finished = open_run(arguments.run)
+    run, avatar = finished.run, finished.avatar
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         page_file = Path(folder) / "page.html"
         write_page(avatar, motions_for_page(run, avatar, ()), page_file, arguments.run.resolve().name)

@@ -1,4 +1,4 @@
-"""The loop that draws the state, and the server it draws to."""
+"""The server of the page, and the loop that draws the state."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from avatar.viewer.timeline_panel import add_keys, timeline_panel
 from avatar.viewer.uploads import limit_uploads
 
 logger = logging.getLogger("avatar")
-MAX_UPDATES = 30.0  # a second; browsers and networks gain nothing from more
-PANEL_UPDATES = 8.0  # a second, while a motion plays
+MAX_UPDATES = 30.0  # per second; browsers and networks gain nothing from more
+PANEL_UPDATES = 8.0  # per second, while a motion plays
 IDLE_SECONDS = 0.1
 BRAND = (36, 99, 235)
 SOFTWARE_NOTICE = "webgl-software-rendering"  # its id in viser's client/src/BrowserWarning.tsx
@@ -43,7 +43,7 @@ class Layer(Protocol):
     """A part of the scene that follows the state."""
 
     def show(self, state: ViewState, posed: PosedState) -> None:
-        """Bring this part of the scene to `state`, whose pose and look are `moment`."""
+        """Bring this part of the scene to `state`, whose pose and look are `posed`."""
 
 
 class Viewer:
@@ -52,7 +52,10 @@ class Viewer:
     Args:
         session: what to show.
         host, port: where to listen; the next free port is taken when `port` is in use.
-        auth: what requests must show.
+        auth: who may connect; by default everyone on this machine.
+
+    Raises:
+        UsageError: nothing can listen at this address; see `check_address`.
     """
 
     def __init__(self, session: Session, host: str = "127.0.0.1", port: int = 8080, auth: Auth | None = None) -> None:
@@ -89,6 +92,7 @@ class Viewer:
 
     @property
     def port(self) -> int:
+        """The port that the server listens on."""
         return self.server.get_port()
 
     def start(self) -> None:
@@ -115,9 +119,9 @@ class Viewer:
                 self._draw(state, drawn)
             except AvatarError as error:
                 self.store.set(message=str(error))
-            except Exception:  # one picture that fails must not end the viewer for all tabs
+            except Exception:  # one image that fails must not end the viewer for all tabs
                 logger.exception("The viewer could not draw %s.", state.clip)
-                self.store.set(message="This could not be drawn; the log says why.")
+                self.store.set(message="This could not be drawn; the log has the reason.")
             drawn = state
             if state.playing:
                 time.sleep(max(0.0, 1 / MAX_UPDATES - (time.monotonic() - now)))
@@ -125,7 +129,7 @@ class Viewer:
                 self.store.wait(state, IDLE_SECONDS)
 
     def _advance(self, seconds: float) -> ViewState:
-        """Let time pass in the state."""
+        """The state after `seconds` of play, which it also stores."""
 
         def later(state: ViewState) -> ViewState:
             clip = self.session.clip(state.clip)
@@ -135,7 +139,7 @@ class Viewer:
         return self.store.state
 
     def _draw(self, state: ViewState, drawn: ViewState | None) -> None:
-        """Bring scene and panels to `state`; pictures are looked after even when only a camera has moved."""
+        """Bring scene and panels to `state`; images are updated even when only a camera has moved."""
         if drawn is not None and state.betas != drawn.betas:
             self.session.reshape(state.betas)
         posed = self.session.posed_state(state)
@@ -157,7 +161,7 @@ class Viewer:
             show(state)
 
     def _pull(self, state: ViewState) -> ViewState:
-        """Solve for the pose of a pull, once, and keep it as the pose made by hand."""
+        """Solve once for the pose of a drag, and store it as the edited pose."""
         drag = state.drag
         if drag is None or drag is self._pulled:
             return state
@@ -173,7 +177,7 @@ class Viewer:
 
 
 def first_state(session: Session) -> ViewState:
-    """What a page shows at first: the filmed motion if there is one, drawn as suits the machine."""
+    """The first state of a page: the motion of the video if the run has it, drawn in the way that suits the machine."""
     clip = TRAINING if TRAINING in session.clips else next(iter(session.clips))
     betas = tuple(session.avatar.betas.detach().cpu().tolist())
     cuda = session.avatar.device.type == "cuda"
@@ -181,7 +185,7 @@ def first_state(session: Session) -> ViewState:
 
 
 def configure_theme(server: viser.ViserServer) -> None:
-    """Colours and places of the page; call this before a page is open, since its widgets are laid out anew."""
+    """Set colours and layout of the page; call this before a page is open, since it lays out the widgets again."""
     server.gui.configure_theme(show_logo=False, show_share_button=False, brand_color=BRAND)
     server.gui.main_panel.dock_right()
     server.scene.set_up_direction("+y")
@@ -197,7 +201,7 @@ def hide_software_notice(client: viser.ClientHandle) -> None:
 
 
 def frame_subject(server: viser.ViserServer, gaussians: Gaussians) -> None:
-    """A first camera that sees the whole person from slightly aside."""
+    """Set the first camera so that it has the whole person in view, from slightly aside."""
     low, high = gaussians.means.amin(0).cpu(), gaussians.means.amax(0).cpu()
     center, height = ((low + high) / 2).numpy(), float(high[1] - low[1])
     server.initial_camera.look_at = center
@@ -206,5 +210,5 @@ def frame_subject(server: viser.ViserServer, gaussians: Gaussians) -> None:
 
 
 def needs_token(host: str) -> bool:
-    """Whether others than this machine's own users could reach the server."""
+    """Whether people other than this machine's own users could reach the server."""
     return host not in LOOPBACK

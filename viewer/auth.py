@@ -1,4 +1,4 @@
-"""Who may talk to the server: every HTTP request and every websocket is checked before viser sees it.
+"""Access control: every HTTP request and every websocket is checked before viser handles it.
 
 viser has no hook for this, so while its server starts, the function of the websockets library that makes the server
 is wrapped to check each request first. If a later viser no longer calls it, `authenticated_server` refuses to serve.

@@ -1,4 +1,4 @@
-"""Where the avatar was filmed from: the training cameras with their pictures, and the ground."""
+"""The training cameras with their images, and the ground."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from avatar.viewer.state import ViewState
 
 MAX_CAMERAS = 12
 SAME_PLACE = 0.05  # metres, or components of the rotation matrix
-THUMBNAIL_SIDE = 200  # pixels of a frustum's picture
+THUMBNAIL_SIDE = 200  # pixels of a frustum's image
 
 
 class CameraLayer:
-    """Draws the ground, and evenly chosen training cameras; they are read from disk when first asked for."""
+    """Draws the ground and a few evenly spaced training cameras, whose images are read when they are first shown."""
 
     def __init__(self, scene: viser.SceneApi, session: Session) -> None:
         self.scene, self.session = scene, session
@@ -43,9 +43,11 @@ class CameraLayer:
         if track is None or track.cameras is None:
             return
         cameras = track.cameras
-        for index in apart(cameras, np.unique(np.linspace(0, len(cameras) - 1, MAX_CAMERAS).round().astype(int))):
-            wxyz, position = camera_place(cameras, index)
-            picture = None if observations is None else smaller(observations.images[index])
+        for index in distinct_cameras(
+            cameras, np.unique(np.linspace(0, len(cameras) - 1, MAX_CAMERAS).round().astype(int))
+        ):
+            wxyz, position = camera_pose(cameras, index)
+            image = None if observations is None else downscaled(observations.images[index])
             self.frustums.append(
                 self.scene.add_camera_frustum(
                     f"/cameras/{index:05d}",
@@ -55,7 +57,7 @@ class CameraLayer:
                     thickness=1.5,
                     thickness_units="screen",
                     color=(90, 110, 160),
-                    image=picture,
+                    image=image,
                     wxyz=wxyz,
                     position=position,
                     cast_shadow=False,
@@ -64,8 +66,8 @@ class CameraLayer:
             )
 
 
-def apart(cameras: Cameras, indices: Int[np.ndarray, " n"]) -> list[int]:
-    """Those of the cameras that stand elsewhere or look elsewhere than the ones before; a tripod is one camera."""
+def distinct_cameras(cameras: Cameras, indices: Int[np.ndarray, " n"]) -> list[int]:
+    """Indices of the cameras that differ in position or direction from all before them; a tripod gives one."""
     chosen: list[int] = []
     for index in indices.tolist():
         T = cameras.T_camera_world[index]
@@ -74,7 +76,7 @@ def apart(cameras: Cameras, indices: Int[np.ndarray, " n"]) -> list[int]:
     return chosen
 
 
-def camera_place(cameras: Cameras, index: int) -> tuple[np.ndarray, np.ndarray]:
+def camera_pose(cameras: Cameras, index: int) -> tuple[np.ndarray, np.ndarray]:
     """Orientation (wxyz) and position of a camera in the world."""
     T_world_camera = invert_rigid(cameras.T_camera_world[index])
     return quat_from_rotation(T_world_camera[:3, :3]).numpy(), T_world_camera[:3, 3].numpy()
@@ -85,12 +87,12 @@ def field_of_view(cameras: Cameras, index: int) -> float:
     return 2 * math.atan(cameras.height / 2 / float(cameras.K[index, 1, 1]))
 
 
-def smaller(picture: UInt8[np.ndarray, "h w 3"], side: int = THUMBNAIL_SIDE) -> UInt8[np.ndarray, "h2 w2 3"]:
-    """The picture with its long side scaled down to `side` pixels by averaging."""
-    scale = side / max(picture.shape[:2])
+def downscaled(image: UInt8[np.ndarray, "h w 3"], side: int = THUMBNAIL_SIDE) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """The image with its long side scaled down to `side` pixels by averaging."""
+    scale = side / max(image.shape[:2])
     if scale >= 1:
-        return picture
-    size = [max(1, round(n * scale)) for n in picture.shape[:2]]
-    planes = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+        return image
+    size = [max(1, round(n * scale)) for n in image.shape[:2]]
+    planes = torch.from_numpy(image).permute(2, 0, 1)[None].float()
     scaled = torch.nn.functional.interpolate(planes, size=size, mode="area")
     return scaled[0].permute(1, 2, 0).round().byte().numpy()

@@ -28,7 +28,9 @@ class Clip:
     """One motion.
 
     Attributes:
-        poses: one a frame.
+        name: as the timeline lists it.
+        poses: one per frame.
+        fps: frames per second.
         confidence: how far each frame is trusted, in [0, 1]; None where the motion was not estimated.
     """
 
@@ -42,12 +44,12 @@ class Clip:
 
     @property
     def filmed(self) -> bool:
-        """Whether it was estimated from pictures, where its place in the world belongs to the cameras."""
+        """Whether it was estimated from images, so that its position belongs to the cameras."""
         return self.confidence is not None
 
     @cached_property
     def on_spot(self) -> Clip:
-        """The same motion without its way over the floor; filmed ones keep it."""
+        """The same motion without its path over the floor; motions of a video keep it."""
         if self.filmed:
             return self
         roots = self.poses.root_position.clone()
@@ -55,22 +57,22 @@ class Clip:
         return replace(self, poses=BodyPose(roots, self.poses.rotations))
 
 
-# A motion, or the function that reads it when it is first asked for.
+# A motion, or the function that reads it on first use.
 Source = Clip | Callable[[], Clip]
 
 
 def clip_of_track(name: str, track: BodyTrack) -> Clip:
-    """A track as a motion; a frame is trusted as its joints are on average."""
+    """A track as a motion; the confidence of a frame is the mean over its joints."""
     trusted = track.confidence.mean(1)
     surely = bool((trusted == 1).all())
     return Clip(name, track.poses, track.fps, None if surely and track.cameras is None else trusted)
 
 
 def clip_of_file(path: Path, avatar: Avatar) -> Clip:
-    """A motion file of any known format, fitted to the avatar's body.
+    """A motion file of any supported format, retargeted to the avatar's body.
 
     Raises:
-        AvatarError: it is broken or of no known format.
+        AvatarError: it is broken or its format is not supported.
     """
     from avatar.motion import load_motion
     from avatar.motion.retarget import retarget
@@ -79,14 +81,14 @@ def clip_of_file(path: Path, avatar: Avatar) -> Clip:
 
 
 def clip_of_own_file(path: Path) -> Clip:
-    """A motion that was saved in the viewer: for this very body, so it is taken as it is."""
+    """A motion that the viewer saved for this very body, so it needs no retargeting."""
     from avatar.io.track_file import load_track
 
     return clip_of_track(path.name, load_track(path))
 
 
 def file_clips(folder: Path, avatar: Avatar) -> dict[str, Source]:
-    """The motion files of a run, each to be read when it is asked for."""
+    """The motion files of a run, each read on first use."""
     paths = sorted(path for path in folder.glob("*") if path.suffix in MOTION_SUFFIXES)
     return {path.name: _reader(path, avatar) for path in paths}
 
@@ -98,10 +100,10 @@ def _reader(path: Path, avatar: Avatar) -> Callable[[], Clip]:
 
 
 def clip_from_upload(name: str, content: bytes, avatar: Avatar) -> Clip:
-    """A motion that a browser sent. Of the name it gave only harmless letters are kept, and no path.
+    """A motion that a browser sent. Its name loses its folders and all unusual characters.
 
     Raises:
-        AvatarError: it is larger than `MAX_BYTES`, broken, or of no known format.
+        AvatarError: it is larger than `MAX_BYTES`, broken, or of an unsupported format.
     """
     if len(content) > MAX_BYTES:
         raise AvatarError(f"The file is larger than {MAX_BYTES // 2**20} MB.")
@@ -114,12 +116,12 @@ def clip_from_upload(name: str, content: bytes, avatar: Avatar) -> Clip:
         try:
             return clip_of_file(path, avatar)
         except AvatarError as error:
-            # The folder means nothing to the one who reads this.
+            # The temporary folder means nothing to the user.
             raise AvatarError(str(error).replace(f"{folder}{os.sep}", "")) from error
 
 
 def builtin_clips(avatar: Avatar) -> dict[str, Source]:
-    """The motions that come with the program, as often repeated as exporters do."""
+    """The built-in motions, repeated as often as exporters repeat them."""
     from avatar.motion.procedural import BUILTIN
     from avatar.pipeline.motions import builtin_track
 

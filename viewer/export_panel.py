@@ -1,4 +1,4 @@
-"""Taking things along: a still, films at a chosen size, and files for other programs."""
+"""The Export tab: a screenshot, videos at a chosen size, and files for other programs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import viser
 from viser import Icon
 
+from avatar.types import Cameras
 from avatar.viewer.files_panel import files_folder
 from avatar.viewer.record import FPS, TURN_SECONDS, clip_frames, turntable, write_video
 from avatar.viewer.server_images import client_camera, render_image
@@ -22,16 +23,16 @@ SIZES = {"480 × 640": (480, 640), "720 × 960": (720, 960), "1080 × 1440": (10
 
 
 def export_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
-    """Build the widgets for films and files; returns the function that shows a state in them."""
+    """Build the widgets for videos and files; returns the function that shows a state in them."""
     size = gui.add_dropdown("Size", tuple(SIZES))
     still = gui.add_button("Screenshot", icon=Icon.CAMERA, hint="P")
     turn = gui.add_button("Turntable video", icon=Icon.ROTATE_360)
-    film = gui.add_button("Video of this motion", icon=Icon.MOVIE)
+    video = gui.add_button("Video of this motion", icon=Icon.MOVIE)
     view = gui.add_checkbox("From this view", True, hint="Otherwise from the front, with the whole motion in view")
 
     def record_clip(client: viser.ClientHandle, report: ProgressCallback) -> str:
         state = store.state
-        clip = session.shown(state)
+        clip = session.displayed_clip(state)
         pixels = SIZES[size.value]
         camera = fitted_camera(client, pixels) if view.value else None
         frames = clip_frames(session, state, clip, pixels, camera)
@@ -43,7 +44,7 @@ def export_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
 
     on_job(still, "Screenshot", lambda client, _: screenshot(client, session, store.state, SIZES[size.value]))
     on_job(turn, "Turntable video", record_turntable)
-    on_job(film, "Video", record_clip)
+    on_job(video, "Video", record_clip)
 
     @gui.add_command("Screenshot", hotkey="P", icon=Icon.CAMERA).on_trigger
     def _(event: viser.CommandEvent) -> None:
@@ -55,19 +56,19 @@ def export_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
 
 
 def screenshot(client: viser.ClientHandle, session: Session, state: ViewState, size: tuple[int, int]) -> str:
-    """Download what the tab sees, rendered at `size`."""
+    """Download the view of the tab, rendered at `size` (width, height)."""
     from PIL import Image
 
     gaussians = session.gaussians(session.posed_state(state))
-    picture = render_image(gaussians, fitted_camera(client, size), state.background)
+    image = render_image(gaussians, fitted_camera(client, size), state.background)
     file = io.BytesIO()
-    Image.fromarray(picture).save(file, format="PNG")
+    Image.fromarray(image).save(file, format="PNG")
     client.send_file_download("avatar.png", file.getvalue(), save_immediately=True)
     return "avatar.png is downloaded."
 
 
-def fitted_camera(client: viser.ClientHandle, size: tuple[int, int]):
-    """The camera of a tab for a picture of `size`: the same view, cut or widened sideways."""
+def fitted_camera(client: viser.ClientHandle, size: tuple[int, int]) -> Cameras:
+    """The camera of a tab for an image of `size` (width, height): the same view, cropped or widened sideways."""
     camera = client_camera(client.camera, size[1])
     scale = size[1] / camera.height
     whole = camera.resized(round(camera.width * scale), size[1])
@@ -82,7 +83,7 @@ def _send_video(
     total: int,
     report: ProgressCallback,
 ) -> str:
-    """Render a film, telling how far it is, and download it in the tab that asked."""
+    """Render a video while reporting progress, and download it in the tab that requested it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / name
         write_video(path, frames, fps, lambda done: report(f"{done} of {total} frames"))

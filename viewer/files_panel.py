@@ -1,4 +1,4 @@
-"""Files for other programs and other people, written by `avatar.exporters` and downloaded by the tab that asked."""
+"""Files for other programs and people, written by `avatar.exporters` and downloaded by the tab that requested them."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def _download(store: Store, session: Session, name: str, write: Writer) -> Job:
 
 
 def _page(session: Session, store: Store, path: Path) -> None:
-    """The page with the motion that is shown first, then the filmed and some built-in ones."""
+    """The page with the current motion first, then the video's and some built-in ones."""
     assert session.folder is not None
     clip = session.clip(store.state.clip)
     rest = motions_for_page(RunFolder(session.folder), session.avatar, ())
-    shown = {_page_name(clip.name): track_of(clip)}
-    write_page(session.avatar, shown | {k: v for k, v in rest.items() if k not in shown}, path, session.folder.name)
+    first = {_page_name(clip.name): track_of(clip)}
+    write_page(session.avatar, first | {k: v for k, v in rest.items() if k not in first}, path, session.folder.name)
 
 
 def _splats(session: Session, store: Store, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The avatar in the browser while it trains. The trainer calls `after_step`; a slow or lost tab never holds it up."""
+"""The avatar in the browser while it trains. The trainer calls `after_step`, which never waits for a slow tab."""
 
 from __future__ import annotations
 
@@ -49,12 +49,13 @@ class LivePreview:
 
     @property
     def port(self) -> int:
+        """The port that the server listens on."""
         return self.server.get_port()
 
     def _build(self) -> None:
         configure_theme(self.server)
         gui = self.server.gui
-        self.text = gui.add_markdown("The person is found and tracked first; then training begins …")
+        self.text = gui.add_markdown("The person is detected and tracked first; then training begins …")
         nothing = np.zeros(1)
         self.plot = gui.add_uplot(
             (nothing, nothing), (uplot.Series(label="step"), uplot.Series(label="loss", stroke="#2463eb", width=2)),
@@ -82,8 +83,7 @@ class LivePreview:
     def after_step(self, step: int, avatar: Avatar, loss: float, psnr: float | None) -> bool:
         """Show the avatar from time to time; returns False when the person at the page wants to stop.
 
-        While paused this waits, as the person at the page asked for, but only as long as a page is open: nobody can
-        leave a run standing by closing the tab.
+        While paused this waits, but only as long as a page is open: closing the tab cannot stall a run.
         """
         if psnr is not None and math.isfinite(psnr):
             self.psnr = psnr
@@ -92,7 +92,7 @@ class LivePreview:
         if now - self.last_update >= UPDATE_SECONDS and self.server.get_clients():
             self.last_update = now
             with torch.no_grad():
-                pose = self._shown_pose(avatar)
+                pose = self._preview_pose(avatar)
                 gaussians = avatar.pose(pose.to(avatar.device)).detach()
             # Copied to the host here, since training changes the parameters as soon as this returns.
             with self._arrived:
@@ -108,7 +108,7 @@ class LivePreview:
         """Stop serving."""
         self.server.stop()
 
-    def _shown_pose(self, avatar: Avatar) -> BodyPose:
+    def _preview_pose(self, avatar: Avatar) -> BodyPose:
         if self.pose is None:
             self.pose = on_the_floor(avatar.body, avatar.rest, a_pose(torch.zeros(3)))
         return self.pose

@@ -1,4 +1,4 @@
-"""What is drawn and how: layers, colours, background, the way of drawing, level of detail, the body's shape."""
+"""The Look tab: layers, colours, background, the way of drawing, level of detail, the body's shape."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def look_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     """Build the widgets for the look; returns the function that shows a state in them."""
     layers = {name: gui.add_checkbox(label, getattr(store.state, name)) for name, label in LAYERS.items()}
     colors = gui.add_dropdown(
-        "Colours", tuple(COLORS), hint="Lit as filmed, without the room's light, or how well each splat was seen"
+        "Colours",
+        tuple(COLORS),
+        hint="Lit as in the video, without the room's light, or by how well each splat was observed",
     )
     background = gui.add_rgb("Background", store.state.background)
     opacity = gui.add_slider("Opacity", 0.05, 1.0, 0.05, 1.0, hint="Of the splats; lower it to see the skeleton")

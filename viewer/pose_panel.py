@@ -1,4 +1,4 @@
-"""Posing: presets, one joint at a time, hands and feet, words, and keeping what was made."""
+"""The Pose tab: presets, single joints, hands and feet, text, and saving poses and keyframes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def pose_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     handles = gui.add_dropdown("Handles", tuple(HANDLES), hint="Rings or arrows to drag in the scene")
     words = gui.add_text("In words", "", hint="For example: left arm raised, right knee bent 90")
     show_joint = _joint_folder(gui, store, session)
-    show_keeping = _keeping_folder(gui, store, session)
+    show_saving = _saving_folder(gui, store, session)
 
     on_user(preset, lambda name: store.change(lambda state: _preset(state, name, session)))
     on_user(handles, lambda name: store.change(lambda state: _with_handles(state, HANDLES[name])))
@@ -50,7 +50,7 @@ def pose_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     def show(state: ViewState) -> None:
         set_if_changed(handles, value=next(label for label, value in HANDLES.items() if value == state.handles))
         show_joint(state)
-        show_keeping(state)
+        show_saving(state)
 
     return show
 
@@ -72,16 +72,16 @@ def _joint_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     def show(state: ViewState) -> None:
         set_if_changed(joint, value=JOINT_NAMES[state.joint])
         angles = joint_angles(session.pose(state), state.joint)
-        shown = rotation_of_angles(tuple(float(slider.value) for slider in turns))  # type: ignore[arg-type]
+        current = rotation_of_angles(tuple(float(slider.value) for slider in turns))  # type: ignore[arg-type]
         # The same rotation may have other angles; then the sliders stay as the person left them.
-        if not torch.allclose(shown, rotation_of_angles(angles), atol=0.02):
+        if not torch.allclose(current, rotation_of_angles(angles), atol=0.02):
             for slider, angle in zip(turns, angles, strict=True):
                 set_if_changed(slider, value=float(round(angle)))
 
     return show
 
 
-def _keeping_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
+def _saving_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     with gui.add_folder("Keep"):
         save = gui.add_button("Save this pose", icon=Icon.DEVICE_FLOPPY, color="gray")
         add = gui.add_button("Add as keyframe", icon=Icon.KEYFRAME)
@@ -91,13 +91,13 @@ def _keeping_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
 
     def save_pose(client: viser.ClientHandle, report: ProgressCallback) -> str:
         pose = session.pose(store.state)
-        return _keep(store, session, "pose", BodyPose(pose.root_position[None], pose.rotations[None]))
+        return _save(store, session, "pose", BodyPose(pose.root_position[None], pose.rotations[None]))
 
     def save_keyframes(client: viser.ClientHandle, report: ProgressCallback) -> str:
         poses = store.state.keyframes
         if len(poses) < 2:
             raise AvatarError("Add at least two keyframes first.")
-        return _keep(store, session, "keyframes", between(poses, round(seconds.value * CLIP_FPS)))
+        return _save(store, session, "keyframes", between(poses, round(seconds.value * CLIP_FPS)))
 
     on_press(
         add,
@@ -138,7 +138,7 @@ def _preset(state: ViewState, name: str, session: Session) -> ViewState:
 
 
 def _posed_by_words(state: ViewState, text: str, session: Session) -> ViewState:
-    """The state with the pose that `text` describes, or with the reason why it is not understood."""
+    """The state with the pose that `text` describes, or with the reason why it cannot be parsed."""
     from avatar.motion.text.parse import parse_pose
 
     if not text.strip():
@@ -152,8 +152,8 @@ def _posed_by_words(state: ViewState, text: str, session: Session) -> ViewState:
     return _edit(state, on_the_floor(avatar.body, avatar.rest, pose))
 
 
-def _keep(store: Store, session: Session, kind: str, poses: BodyPose) -> str:
-    """Save poses as a motion file of the run, under a name of our own, and add them to the motions."""
+def _save(store: Store, session: Session, kind: str, poses: BodyPose) -> str:
+    """Save poses as a motion file of the run, under a new name, and add them to the motions."""
     if session.folder is None:
         raise AvatarError("A preview has no folder to save into.")
     path = _free_name(session.folder / "motions", kind)
@@ -169,7 +169,7 @@ def _keep(store: Store, session: Session, kind: str, poses: BodyPose) -> str:
     )
     save_track(track, path)
     session.clips = {**session.clips, path.name: Clip(path.name, poses, CLIP_FPS)}
-    store.set(message="")  # so that all tabs draw again and list the new motion
+    store.set(message="")  # so that all tabs redraw and list the new motion
     return f"Saved as {path}."
 
 

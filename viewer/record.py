@@ -1,4 +1,4 @@
-"""Films and stills of what the page shows, rendered by our own renderer at any size."""
+"""Videos of the current view, rendered by our own renderer at any size."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from avatar.viewer.state import ViewState
 
 FPS = 30
 TURN_SECONDS = 4
-BOX_POSES = 12  # of a motion, looked at to find the box that it stays in
+BOX_POSES = 12  # of a motion, from which its bounding box is computed
 
 
 def turntable(session: Session, state: ViewState, size: tuple[int, int]) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    """Frames of one turn round the pose that is shown."""
+    """Frames of one orbit around the current pose."""
     gaussians = session.gaussians(session.posed_state(state))
     low, high = _box([gaussians.means])
     cameras = orbit(low, high, FPS * TURN_SECONDS, *size)
@@ -50,7 +50,7 @@ def clip_frames(
 def write_video(
     path: Path, frames: Iterator[UInt8[np.ndarray, "h w 3"]], fps: float, report: Callable[[int], None]
 ) -> None:
-    """Write frames as a video, telling how many are done."""
+    """Write frames as a video; `report` receives the number of frames written."""
     with VideoWriter(path, fps) as video:
         for index, frame in enumerate(frames):
             video.add(frame)
@@ -58,7 +58,7 @@ def write_video(
 
 
 def _box(means: list[Float[Tensor, "n 3"]]) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
-    """Opposite corners that nearly all splats of some poses lie in; a few floaters must not shrink the person."""
+    """Bounding box of all but the outermost 0.2 % of the splats, which a few floaters must not widen, plus 3 cm."""
     lows, highs = [], []
     for points in means:
         count = len(points)

@@ -1,4 +1,4 @@
-"""Pictures rendered here that follow the camera of each tab: coarse while anything moves, full when it rests."""
+"""Images rendered on the server that follow the camera of each tab: coarse while anything moves, full when it rests."""
 
 from __future__ import annotations
 
@@ -18,14 +18,22 @@ from avatar.viewer.session import PosedState, Session
 from avatar.viewer.state import ViewState
 
 FAR = 160.0  # metres; viser packs depths below 167 m
-REST_SECONDS = 0.3  # a camera that stood still for so long gets the full picture
-COARSE_SIDE = {"gsplat": 960, "cpu": 320, "reference": 160}  # long side of pictures in motion, pixels
+REST_SECONDS = 0.3  # a camera at rest for this long gets the full image
+COARSE_SIDE = {"gsplat": 960, "cpu": 320, "reference": 160}  # long side of images in motion, pixels
 FULL_SIDE = {"gsplat": 1920, "cpu": 960, "reference": 320}
 
 
 @dataclass(frozen=True)
 class Sent:
-    """What a tab was last sent: of which posed, from where, and whether in full."""
+    """The image that a tab was last sent.
+
+    Attributes:
+        posed: the pose and look it shows.
+        background: sRGB bytes.
+        view_key: the tab's camera, as bytes to compare.
+        full: whether it has the full resolution.
+        changed_at: when the view last changed, seconds of the monotonic clock.
+    """
 
     posed: PosedState
     background: tuple[int, int, int]
@@ -35,7 +43,7 @@ class Sent:
 
 
 class ServerImageLayer:
-    """Sends each tab the picture that its camera sees, as the background of its scene."""
+    """Sends each tab the image of its camera, as the background of its scene."""
 
     def __init__(self, server: viser.ViserServer, session: Session) -> None:
         self.server, self.session = server, session
@@ -43,7 +51,7 @@ class ServerImageLayer:
         self.sent: dict[int, Sent] = {}
 
     def show(self, state: ViewState, posed: PosedState) -> None:
-        """Bring every tab up to date; call this again and again, since cameras move by themselves."""
+        """Bring every tab up to date; call this repeatedly, since cameras move without a change of state."""
         clients = self.server.get_clients()
         self.sent = {key: sent for key, sent in self.sent.items() if key in clients}
         if state.drawing != "images" or not state.splats:
@@ -66,11 +74,11 @@ class ServerImageLayer:
         if last is not None and same and (last.full or now - last.changed_at < REST_SECONDS):
             return
         side = (FULL_SIDE if same else COARSE_SIDE)[self.backend]
-        picture, depth = render_image_and_depth(
+        image, depth = render_image_and_depth(
             self.session.gaussians(posed), client_camera(camera, side), state.background
         )
-        # With its depth, the browser hides what lies behind the person: the ground, cameras, gizmos.
-        client.scene.set_background_image(picture, format="jpeg", jpeg_quality=90 if same else 75, depth=depth)
+        # The depth lets the browser hide what lies behind the person: ground, cameras, gizmos.
+        client.scene.set_background_image(image, format="jpeg", jpeg_quality=90 if same else 75, depth=depth)
         self.sent[key] = Sent(posed, state.background, view_key, same, now)
 
 
@@ -78,24 +86,24 @@ class ServerImageLayer:
 def render_image_and_depth(
     gaussians: Gaussians, cameras: Cameras, background: tuple[int, int, int]
 ) -> tuple[UInt8[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]:
-    """What the first of `cameras` sees over a background of sRGB bytes, and how far it is, metres (`FAR`: nothing)."""
+    """The image of the first of `cameras` over a background of sRGB bytes, and its depth, metres (`FAR`: nothing)."""
     out = render(gaussians, cameras[0].to(gaussians.means.device))
-    seen = out.composite([value / 255 for value in background])[0]
-    picture = (seen.clamp(0, 1) * 255).round().byte()
+    composite = out.composite([value / 255 for value in background])[0]
+    image = (composite.clamp(0, 1) * 255).round().byte()
     solid = out.alpha[0] > 0.5
     depth = torch.where(solid, out.depth[0] / out.alpha[0].clamp_min(0.5), FAR)
-    return picture.cpu().numpy(), depth.cpu().numpy()
+    return image.cpu().numpy(), depth.cpu().numpy()
 
 
 def render_image(
     gaussians: Gaussians, cameras: Cameras, background: tuple[int, int, int]
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """What the first of `cameras` sees, over a background of sRGB bytes."""
+    """The image of the first of `cameras` over a background of sRGB bytes."""
     return render_image_and_depth(gaussians, cameras, background)[0]
 
 
 def client_camera(camera: viser.CameraHandle, long_side: int) -> Cameras:
-    """The camera of a tab, for pictures of its shape and the given long side in pixels."""
+    """The camera of a tab, for images of its shape and the given long side in pixels."""
     aspect = min(max(float(camera.aspect), 0.2), 5.0)
     width, height = (long_side, round(long_side / aspect)) if aspect >= 1 else (round(long_side * aspect), long_side)
     focal = height / 2 / math.tan(camera.fov / 2)

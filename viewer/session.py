@@ -1,4 +1,4 @@
-"""What is looked at: an avatar, how it was filmed, and the motions it can play."""
+"""A viewing session: an avatar, the observations it was made from, and the motions it can play."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar.model.avatar import Avatar
-from avatar.pipeline.run_folder import RunFolder
+from avatar.pipeline.finished_run import open_run
 from avatar.types import BodyPose, BodyTrack, Gaussians, Observations
 from avatar.viewer.clips import TRAINING, Clip, Source, builtin_clips, clip_of_track, file_clips
 from avatar.viewer.state import Colors, ViewState
 
-# Splats that are left out are replaced by larger neighbours, so that no holes open.
+# Splats that are not drawn are replaced by larger neighbours, so that no holes open.
 MAX_GROWTH = 2.5
-# So many splats cover each other, in effect: with this exponent the whole person is about as solid as was asked for.
+# Effective number of splats that cover each other: this exponent gives the whole person the requested opacity.
 LAYERS = 3
 SHADE = 0.4
 
 
 @dataclass(frozen=True, eq=False)
 class PosedState:
-    """The avatar in one pose and look, whatever it is seen from. Two moments are the same only if identical (`is`)."""
+    """The avatar in one pose and look, independent of the camera. Two states are equal only if identical (`is`)."""
 
     pose: BodyPose
     colors: Colors
@@ -36,7 +36,7 @@ class PosedState:
 
 @dataclass(frozen=True, eq=False)
 class _CachedState:
-    """A posed, and what of the state it was made from."""
+    """A posed state, and the parts of the view state it was made from."""
 
     clip: Clip
     edited: BodyPose | None
@@ -50,7 +50,7 @@ class Session:
 
     Attributes:
         folder: the run's folder; what is saved in the page goes there. None for a preview.
-        track, observations: how the avatar was filmed, where the run still has them.
+        track, observations: what the avatar was made from, where the run still has them.
         clips: motions by name.
     """
 
@@ -64,7 +64,7 @@ class Session:
     _posed: tuple[PosedState, Gaussians] | None = None
 
     def clip(self, name: str) -> Clip:
-        """A motion by name, read now if it was not yet.
+        """A motion by name, read on first use.
 
         Raises:
             AvatarError: its file is broken.
@@ -76,8 +76,8 @@ class Session:
         self.clips = {**self.clips, name: clip}
         return clip
 
-    def shown(self, state: ViewState) -> Clip:
-        """The motion as a state shows it: on the spot, or where it goes."""
+    def displayed_clip(self, state: ViewState) -> Clip:
+        """The motion as a state shows it: on the spot, or along its path."""
         clip = self.clip(state.clip)
         return clip.on_spot if state.on_spot else clip
 
@@ -94,29 +94,29 @@ class Session:
             last = self._cached
             # Motions and poses by identity: tensors have no equality that fits a condition.
             if last is None or last.clip is not clip or last.edited is not state.edited or last.values != values:
-                pose = state.edited or self.shown(state).poses[frame]
+                pose = state.edited or self.displayed_clip(state).poses[frame]
                 posed = PosedState(pose, state.colors, state.detail, state.opacity)
                 self._cached = last = _CachedState(clip, state.edited, values, posed)
             return last.posed
 
     @torch.no_grad()
     def gaussians(self, posed: PosedState) -> Gaussians:
-        """The splats of a posed."""
+        """The splats of a posed state, on the avatar's device."""
         with self.lock:
             if self._posed is not None and self._posed[0] is posed:
                 return self._posed[1]
             avatar = self.avatar
             gaussians = avatar.pose(posed.pose.to(avatar.device), lit=posed.colors == "lit").detach()
             if posed.colors == "observed":
-                # Some of the own brightness stays in, so that face and folds are still made out.
+                # Some of the brightness stays, so that face and folds remain visible.
                 shade = SHADE + (1 - SHADE) * gaussians.colors.mean(-1, keepdim=True).clamp(0, 1)
                 gaussians = replace(gaussians, colors=heat(avatar.observed) * shade)
             gaussians = replace(gaussians, opacities=gaussians.opacities * posed.opacity**LAYERS)
             self._posed = (posed, self.thinned(gaussians, posed.detail))
             return self._posed[1]
 
-    def drawn(self, detail: float) -> Int[Tensor, " kept"]:
-        """Indices of the splats that are kept: a fixed chance decides, so that every part thins out alike.
+    def drawn(self, detail: float) -> Int[Tensor, " drawn"]:
+        """Indices of a fixed random subset of the splats, so that every part thins out alike.
 
         The largest ones would leave the face and the hands bare, where splats are small.
         """
@@ -127,14 +127,14 @@ class Session:
         return order[: max(1, round(detail * count))].sort().values.to(self.avatar.device)
 
     def thinned(self, gaussians: Gaussians, detail: float) -> Gaussians:
-        """The splats that are kept, larger so that no holes open."""
+        """The subset of the splats that is drawn, enlarged so that no holes open."""
         if detail >= 1:
             return gaussians
-        kept = self.drawn(detail)
+        subset = self.drawn(detail)
         growth = min(detail**-0.5, MAX_GROWTH)
         return Gaussians(
-            gaussians.means[kept], gaussians.quats[kept], gaussians.scales[kept] * growth,
-            gaussians.opacities[kept], gaussians.colors[kept],
+            gaussians.means[subset], gaussians.quats[subset], gaussians.scales[subset] * growth,
+            gaussians.opacities[subset], gaussians.colors[subset],
         )  # fmt: skip
 
     def reshape(self, betas: tuple[float, ...]) -> None:
@@ -145,21 +145,16 @@ class Session:
 
 
 def open_session(folder: Path, device: str = "cpu") -> Session:
-    """Read a run's avatar, its track and pictures if they are there, and all its motions.
+    """Read a run's avatar, its track and images if it still has them, and all its motions.
 
     Raises:
-        UsageError: it is no run folder with a finished avatar.
+        UsageError: the folder holds no finished avatar.
         AvatarError: a file in it is broken.
     """
-    from avatar.io.observations_file import load_observations
-    from avatar.io.track_file import load_track
-
-    run = RunFolder(folder)
-    run.require_avatar()
-    avatar = Avatar.load(run.avatar).to(device)
-    track = load_track(run.track) if run.track.is_file() else None
-    pictures = run.observations / "observations.npz"
-    observations = load_observations(run.observations) if pictures.is_file() else None
+    finished = open_run(folder, device=device)
+    avatar = finished.avatar
+    track = finished.track if finished.has_track else None
+    observations = finished.observations() if finished.has_observations else None
     clips: dict[str, Source] = {}
     if track is not None:
         clips[TRAINING] = clip_of_track(TRAINING, track)
@@ -168,7 +163,7 @@ def open_session(folder: Path, device: str = "cpu") -> Session:
 
 
 def heat(values: Float[Tensor, " n"]) -> Float[Tensor, "n 3"]:
-    """Colours from dark blue (0: invented) over green to yellow (1: well seen), evenly rising in lightness."""
+    """Colours from dark blue (0: inpainted) over green to yellow (1: well observed), with lightness rising evenly."""
     stops = values.new_tensor([[0.15, 0.1, 0.35], [0.1, 0.4, 0.55], [0.25, 0.7, 0.45], [0.95, 0.9, 0.3]])
     place = values.clamp(0, 1) * (len(stops) - 1)
     low = place.floor().long().clamp(max=len(stops) - 2)

@@ -16,7 +16,7 @@ DIGITS = {name: 0 if name == "age" else 2 for name in RANGES}  # behind the poin
 
 
 def shape_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
-    """Build the sliders of the shape and a button back to the filmed one."""
+    """Build the sliders of the shape and a button back to the estimated one."""
     fitted = store.state.betas
     with gui.add_folder("Body shape", expand_by_default=False):
         named = session.avatar.body.name == "open"

@@ -22,7 +22,7 @@ STILL = 1e-4  # metres, or components of a quaternion: a group that moves less i
 
 @dataclass(frozen=True)
 class SplatArrays:
-    """What viser wants of splats."""
+    """Splats as viser takes them."""
 
     centers: Float[np.ndarray, "n 3"]
     covariances: Float[np.ndarray, "n 3 3"]
@@ -51,11 +51,11 @@ class SplatLayer:
         self.groups: list[viser.GaussianSplatHandle] = []
         self.clusters: Clusters | None = None
         self.look: tuple[object, ...] = ()
-        self.shown: PosedState | None = None
+        self.displayed: PosedState | None = None
         self.placed = np.zeros((0, 7), np.float32)
 
     def show(self, state: ViewState, posed: PosedState) -> None:
-        """Draw `moment` as `state` wants it. Nothing is sent that the browser already shows."""
+        """Draw `posed` as `state` requires. Nothing is sent that the browser already shows."""
         visible = state.splats and state.drawing == "splats"
         moving = visible and (state.playing or state.held is not None)
         if moving:
@@ -69,9 +69,9 @@ class SplatLayer:
                 self.exact.visible = visible and not moving
 
     def _show_exact(self, posed: PosedState) -> None:
-        if posed is self.shown:
+        if posed is self.displayed:
             return
-        self.shown = posed
+        self.displayed = posed
         arrays = splat_arrays(self.session.gaussians(posed))
         if self.exact is None:
             self.exact = self.scene.add_gaussian_splats("/splats/exact", **vars(arrays))
@@ -79,7 +79,7 @@ class SplatLayer:
             self.exact.set_gaussians(**vars(arrays))
 
     def _prepare_groups(self, state: ViewState, posed: PosedState) -> None:
-        """Send the groups' splats, as they look now, when they were not sent yet or have another look."""
+        """Send the groups' splats, as they look now, if they were not sent yet or their look changed."""
         look = (state.colors, state.detail, state.opacity, state.betas, state.clip)
         if look == self.look:
             return
@@ -106,11 +106,11 @@ class SplatLayer:
         quats, shifts = (part.cpu().numpy() for part in rigid_motion(self.clusters, self.session.avatar, pose))
         placed = np.concatenate([quats, shifts], 1)
         moved = np.abs(placed - self.placed).max(1) > STILL
-        # Nothing is sent while a block is atomic, so all that takes time was done before.
+        # Nothing is sent inside an atomic block, so the slow work is done before.
         with self.server.atomic():
             for index in np.flatnonzero(moved):
                 name = self.groups[index].name
-                # The handles' own setters compare with np.allclose first, which makes an update ten times as dear.
+                # The handles' own setters compare with np.allclose first, which makes an update ten times as expensive.
                 self.scene._queue_scene_message(SetOrientationMessage(name, tuple(quats[index].tolist())))
                 self.scene._queue_scene_message(SetPositionMessage(name, tuple(shifts[index].tolist())))
         self.placed[moved] = placed[moved]

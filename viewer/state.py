@@ -1,4 +1,4 @@
-"""All that the page shows, as one value, and the place that holds it."""
+"""The state of the page as one value, and the store that holds it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Drawing = Literal["splats", "images"]
 
 @dataclass(frozen=True)
 class Drag:
-    """A hand or foot that the mouse pulls: which joint, where to (world, metres), out of which pose."""
+    """A hand or foot that the mouse drags: the joint, its target (world, metres) and the pose at the start."""
 
     joint: int
     target: tuple[float, float, float]
@@ -30,17 +30,17 @@ class ViewState:
 
     Attributes:
         clip: name of the motion.
-        frame: place in the motion, in its frames; between two frames while it plays slowly.
+        frame: position in the motion, in frames; fractional while it plays slowly.
         edited: a pose made by hand, shown instead of the motion's; None follows the motion.
         on_spot: motions that walk away stay in the middle of the scene.
         held: index of the joint whose gizmo the mouse holds, or None.
-        drag: where a held hand or foot shall go; the loop solves for the pose.
-        keyframes: poses collected for a clip of one's own.
+        drag: target of a dragged hand or foot; the loop solves for the pose.
+        keyframes: poses collected for a new clip.
         betas: the body's shape coefficients.
         detail: fraction of the splats that is drawn, in (0, 1].
-        opacity: about how solid the splats are together, in (0, 1]; less lets the skeleton be seen.
-        drawing: splats in the browser, or pictures rendered here that follow each tab's camera.
-        message: one line on what was last done or went wrong.
+        opacity: approximate opacity of the splats together, in (0, 1]; less makes the skeleton visible.
+        drawing: splats in the browser, or images rendered on the server that follow each tab's camera.
+        message: one line about the last action or error.
     """
 
     clip: str
@@ -102,6 +102,7 @@ class Store:
 
     @property
     def state(self) -> ViewState:
+        """The current state."""
         return self._state
 
     def set(self, **changes: Any) -> None:
@@ -116,8 +117,8 @@ class Store:
                 self._state = new
                 self._changed.notify_all()
 
-    def wait(self, seen: ViewState, timeout: float) -> ViewState:
-        """The state, as soon as it is another one than `seen`, at the latest after `timeout` seconds."""
+    def wait(self, current: ViewState, timeout: float) -> ViewState:
+        """The state as soon as it differs from `current`, at the latest after `timeout` seconds."""
         with self._changed:
-            self._changed.wait_for(lambda: self._state is not seen, timeout)
+            self._changed.wait_for(lambda: self._state is not current, timeout)
             return self._state

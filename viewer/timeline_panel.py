@@ -68,7 +68,7 @@ def timeline_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
 
 
 def add_keys(gui: viser.GuiApi, store: Store, session: Session) -> None:
-    """Space plays and pauses, `.` and `,` step, G asks for a frame; all stand in the command palette (Ctrl+K) too."""
+    """Space plays and pauses, `.` and `,` step, G asks for a frame; all are in the command palette (Ctrl+K) too."""
 
     def command(label: str, key: str, icon: viser.IconName, act) -> None:
         # viser's type lists letters only, its page takes any key that the browser names.
@@ -103,7 +103,7 @@ def _ask_frame(client: viser.ClientHandle, store: Store, session: Session) -> No
 
 
 def confidence_strip(clip: Clip) -> str:
-    """A strip under the slider: one column a frame, green where the pose is trusted, red where it is not."""
+    """A strip under the slider: one column per frame, green where the pose is reliable, red where it is not."""
     if clip.confidence is None:
         return ""
     columns = min(len(clip), STRIP_COLUMNS)
@@ -116,7 +116,7 @@ def confidence_strip(clip: Clip) -> str:
             f'fill="hsl({120 * value:.0f} 55% 48%)"/>'
         )
     return (
-        '<div title="How far the pose of each frame is trusted" style="padding:0 0.75em 0.6em">'
+        '<div title="Confidence of the pose of each frame" style="padding:0 0.75em 0.6em">'
         f'<svg viewBox="0 0 {columns} 10" preserveAspectRatio="none" '
         f'style="width:100%;height:14px;display:block;background:rgba(128,128,128,.15);border-radius:3px">'
         f"{''.join(bars)}</svg></div>"
@@ -127,7 +127,7 @@ def _caption(state: ViewState, clip: Clip) -> str:
     seconds = len(clip) / clip.fps
     text = "pose made by hand" if state.edited is not None else f"{len(clip)} frames, {seconds:.1f} s"
     if state.edited is None and clip.confidence is not None:
-        text += f", trusted {float(clip.confidence[min(round(state.frame), len(clip) - 1)]):.0%}"
+        text += f", confidence {float(clip.confidence[min(round(state.frame), len(clip) - 1)]):.0%}"
     return f"<sub>{text}{' · ' + state.message if state.message else ''}</sub>"
 
 

@@ -1,4 +1,4 @@
-"""Uploads stay small: viser itself collects whatever a browser sends, so it is told to forget what is too much."""
+"""Limits on uploads: viser collects whatever a browser sends, so transfers that are too large are dropped."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def limit_uploads(server: viser.ViserServer, max_bytes: int = MAX_BYTES) -> None
         if state is not None and state["transferred_bytes"] > max_bytes:
             running.pop(message.transfer_uuid, None)
 
-    # viser's own handlers were registered before and run first, so the transfer is known here.
+    # viser's own handlers were registered before and run first, so the transfer is registered by now.
     server._websock_server.register_handler(FileTransferStartUpload, on_start)
     server._websock_server.register_handler(FileTransferPart, on_part)

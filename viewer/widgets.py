@@ -1,4 +1,4 @@
-"""What all panels share: reacting to people only, and showing the state without echo."""
+"""Helpers of all panels: reacting only to people, and showing the state without echo."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def on_press(button: viser.GuiButtonHandle, act: Callable[[], None]) -> None:
 
 
 def on_job(button: viser.GuiButtonHandle, title: str, job: Job) -> None:
-    """Run long work in a thread of its own when the button is pressed, one at a time, and tell how it ended.
+    """Run long work in a thread of its own when the button is pressed, one at a time, and report how it ended.
 
     Args:
-        job: does the work for the tab that asked, may tell how far it is, and returns what to tell in the end; an
-            AvatarError's sentence is told too.
+        job: does the work for the tab that requested it, may report progress, and returns the final message; the
+            message of an AvatarError is shown too.
     """
 
     def pressed(event: viser.GuiEvent) -> None:

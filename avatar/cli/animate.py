@@ -1,17 +1,16 @@
-"""`avatar animate`: drive an avatar with a motion or a pose, and film it."""
+"""`avatar animate`: drive an avatar with a motion or a pose, and write a video."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-import tyro
-
+from avatar.cli.options import Backend, Device, Run
 from avatar.errors import UsageError
 
 
-def animate(
-    run: Annotated[Path, tyro.conf.Positional],
+def animate_avatar(
+    run: Run,
     motion: str | None = None,
     pose: str | None = None,
     camera: str | None = None,
@@ -32,52 +31,55 @@ def animate(
     facing: Literal["front", "keep"] = "front",
     feet: Literal["plant", "keep"] = "plant",
     shape: str | None = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    backend: Literal["auto", "gsplat", "cpu", "reference"] = "auto",
+    device: Device = "auto",
+    backend: Backend = "auto",
 ) -> None:
-    """Drive an avatar with a motion and write a film of it.
+    """Drive an avatar with a motion or a pose and write a video of it.
 
     Args:
         run: run folder made by `avatar create`.
-        motion: a built-in motion (`avatar motions` lists them), a motion file of any known kind, a video of somebody,
-            or another run folder.
-        pose: instead of a motion a pose in words, such as "left arm raised, right knee bent 90, looking left", or a
-            JSON file of joint angles.
-        camera: follow goes along with the person, front stands still, orbit goes round; or a camera file. Poses are
-            shown by orbit unless you say otherwise, motions by follow.
-        out: film to write (.mp4, .webm, .gif), one picture (.png), or a folder for the frames; by default in the run
+        motion: a built-in motion (`avatar motions` lists them), a motion file, a video of a person, or another run
             folder.
-        size: width x height in pixels.
-        fps: frames a second of the film.
-        background: white, black, gray, green, #rrggbb, or alpha (for .webm and pictures).
-        start: second of the motion to begin at.
-        end: second of the motion to end at.
-        speed: 2 plays twice as fast, 0.5 half as fast.
-        loop: how many times the motion is played.
-        format: the kind of the motion file, if it is not recognised; `avatar motions` lists the kinds.
-        up: what points up in the file, if it cannot be told: y, z, -y or x.
-        map: JSON file of our joint names and those of an unknown skeleton.
-        layout: layout of an array of joints, if its size does not tell it.
-        person: which person of several in the file.
-        source_fps: frames a second of the motion file, if it does not say.
+        pose: a pose instead of a motion: words, such as "left arm raised, right knee bent 90, looking left", or a JSON
+            file of joint angles.
+        camera: follow moves with the person, front stands still, orbit circles the person; or a camera file. The
+            default is orbit for a pose and follow for a motion.
+        out: video to write (.mp4, .webm, .gif), one image (.png), or a folder for the frames.
+        size: WIDTHxHEIGHT in pixels.
+        fps: frames per second of the video.
+        background: white, black, gray, green, #rrggbb, or alpha (for .webm and images).
+        start: start of the part that is played, in seconds of the motion.
+        end: end of the part that is played, in seconds of the motion.
+        speed: playback speed; 2 is twice as fast.
+        loop: number of times that the motion is played.
+        format: format of the motion file, if it is not recognised; `avatar motions` lists the formats.
+        up: up axis of the file, if it is not recognised: y, z, -y or x.
+        map: JSON file that maps our joint names to those of an unknown skeleton.
+        layout: layout of an array of joints, if its size is ambiguous.
+        person: which person, if the file contains several.
+        source_fps: frames per second of the motion file, if the file does not contain it.
         facing: front turns the motion to start facing the camera, keep leaves its direction and place.
-        feet: plant holds standing feet on the floor, keep leaves them as they come.
-        shape: another shape for the body, in words: height=1.82,weight=0.6. The words are height (metres), age (years),
-            weight, gender (0 male to 1 female), muscle and proportions (0 to 1); those left out stay as they are.
-            Bodies of SMPL files have no words.
+        feet: plant holds standing feet on the floor, keep leaves them as they are.
+        shape: another shape for the body, in words, such as height=1.82,weight=0.6. The words are height (metres), age
+            (years), weight, gender (0 male to 1 female), muscle and proportions (0 to 1); the others stay as they are.
+            Not available for SMPL files.
         device: where to render; auto takes CUDA where it works.
-        backend: the renderer; auto takes gsplat on CUDA and cpu elsewhere.
+        backend: renderer; auto takes gsplat on CUDA and cpu elsewhere.
     """
     if (motion is None) == (pose is None):
-        raise UsageError("Say either --motion or --pose.")
+        raise UsageError("Pass either --motion or --pose.")
+    for option, value in (("--fps", fps), ("--speed", speed), ("--loop", loop)):
+        if not value > 0:
+            raise UsageError(f"{option} must be above 0, not {value:g}.")
     from avatar.body.shape_attributes import parse_shape
     from avatar.model.avatar import Avatar
     from avatar.motion.joint_names import read_name_map
     from avatar.motion.motion import ReadOptions
     from avatar.motion.retarget import Retargeting, retarget
     from avatar.motion.text.pose_file import pose_from_option
-    from avatar.pipeline.film import Shot, find_motion, motion_of_pose, parse_size
-    from avatar.pipeline.film import animate as film
+    from avatar.pipeline.animation import VideoOptions, parse_size
+    from avatar.pipeline.animation import animate as render_video
+    from avatar.pipeline.motions import find_motion, motion_of_pose
     from avatar.pipeline.run_folder import RunFolder
     from avatar.rendering.devices import resolve_device
 
@@ -85,7 +87,7 @@ def animate(
     place = RunFolder(run)
     place.require_avatar()
     width, height = parse_size(size)
-    shot = Shot(camera or ("follow" if pose is None else "orbit"), width, height, background)
+    video = VideoOptions(camera or ("follow" if pose is None else "orbit"), width, height, background)
     if motion is not None:
         names = None if map is None else read_name_map(map)
         moved = find_motion(motion, ReadOptions(up, source_fps, person, names, layout), format)
@@ -97,4 +99,4 @@ def animate(
     if out is None:
         name = Path(motion).stem if motion is not None else "pose"
         out = run / "animations" / f"{name}{'.webm' if background == 'alpha' else '.mp4'}"
-    print(f"The film is in {film(subject, track, shot, out, backend)}.")
+    print(f"video: {render_video(subject, track, video, out, backend)}")

@@ -4,45 +4,49 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
-from avatar.errors import AvatarError
+from avatar.cli.options import Device
+from avatar.errors import AvatarError, UsageError
 
 
-def batch(
-    source: Annotated[Path, tyro.conf.Positional],
+def create_avatars(
+    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEOS")],
     out: Path = Path("runs"),
     workers: int = 1,
     ray: str | None = None,
     preset: str = "balanced",
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Device = "auto",
     body: str = "open",
     max_frames: int | None = None,
     detector: str | None = None,
     steps: int | None = None,
 ) -> None:
-    """Make an avatar of each video; a bad one does not stop the rest, and after a crash the same command goes on.
+    """Make an avatar of each video. A bad video does not stop the rest; after a crash the same command continues.
 
     Args:
-        source: a folder of videos, or a text file that names one a line.
+        source: a folder of videos, or a text file with one path per line.
         out: folder for the runs, `batch.json` and the summary page `index.html`.
-        workers: how many are made at a time.
-        ray: make them on the Ray at this address (HOST:PORT, or auto), whose machines see the same files and have this
-            program, or on one that is started here ("local"). Needs the extra splat-avatar[ray].
+        workers: number of avatars made at the same time.
+        ray: address of a Ray cluster (HOST:PORT, or auto) whose machines see the same files and have this program
+            installed, or "local" to start one here. Needs the extra splat-avatar[ray].
         preset: fast, balanced, quality, or the path of a TOML file.
         device: where to train.
         body: "open", or the path of a body file.
-        max_frames: use at most so many frames of each video.
-        detector: what finds the landmarks, as `avatar create --detector` takes it.
-        steps: training steps, instead of the preset's.
+        max_frames: maximum number of frames of each video; keyframes are chosen automatically.
+        detector: landmark detector, as for `avatar create --detector`.
+        steps: number of training steps, instead of the preset's.
     """
     from avatar.pipeline.batch import batch as make
     from avatar.pipeline.batch import find_videos, require_workers, run_here
     from avatar.pipeline.ray_pool import ray_pool
 
     require_workers(workers)
+    for flag, count in (("--max-frames", max_frames), ("--steps", steps)):
+        if count is not None and count < 1:
+            raise UsageError(f"{flag} must be at least 1, not {count}.")
     options = ["--preset", preset, "--device", device, "--body", body]
     for name, value in (("--max-frames", max_frames), ("--detector", detector), ("--steps", steps)):
         options += [] if value is None else [name, str(value)]

@@ -2,127 +2,169 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from avatar.cli.create_options import chosen_settings, entries, options_type, preset_in
+from avatar.cli.options import Switch, optional
 from avatar.errors import UsageError
+from avatar.pipeline.settings import Settings, settings_for, to_toml
 
-ProtocolName = Literal["instantavatar", "gauhuman", "humannerf", "hugs", "exavatar"]
-FOR_OWN_SOURCES = (
-    "focal", "height", "shape", "max_frames", "person", "detector", "views", "view_frames", "view_offload",
-)  # fmt: skip
+if TYPE_CHECKING:
+    from avatar.pipeline.run_folder import RunFolder
+    from avatar.training.trainer import Preview
+
+Source = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO", help_behavior_hint="")]
+# What a public dataset decides by itself.
+FOR_OWN_SOURCES = ("observe.", "track.", "novel_views.")
 
 
-def create(
-    source: Annotated[Path, tyro.conf.Positional],
-    out: Path | None = None,
-    preset: str = "balanced",
-    device: Literal["auto", "cpu", "cuda"] = "auto",
-    backend: Literal["auto", "gsplat", "cpu", "reference"] = "auto",
-    body: str = "open",
-    focal: float | None = None,
-    height: float | None = None,
-    shape: str | None = None,
-    max_frames: int | None = None,
-    person: int | None = None,
-    detector: str | None = None,
-    protocol: ProtocolName | None = None,
-    views: str | None = None,
-    view_frames: int | None = None,
-    view_offload: bool | None = None,
-    deform: Literal["mlp", "none"] | None = None,
-    steps: int | None = None,
-    seed: int | None = None,
-    viewer: bool = False,
-    overwrite: bool = False,
-    resume: bool = False,
-) -> None:
-    """Make an avatar from a video, or from one photo, of a person.
+def create_command(arguments: Sequence[str]) -> Callable[..., None]:
+    """The command with the values of the preset that `arguments` name as its defaults.
 
-    Args:
-        source: the video (mp4, mov, webm, ...) or photo (png, jpg, webp), or with --protocol a dataset's folder.
-        out: run folder to write; runs/NAME OF THE VIDEO if not given.
-        preset: fast, balanced, quality, or the path of a TOML file with the same entries.
-        device: where to train; auto takes CUDA where it works.
-        backend: the renderer; auto takes gsplat on CUDA and cpu elsewhere.
-        body: "open", the body that ships with the program, or the path of an SMPL, SMPL-H or SMPL-X file.
-        focal: focal length of the camera in pixels, if you know it.
-        height: height of the person in metres, if you know it; otherwise it is assumed, and said so.
-        shape: what else you know of the person, in words: height=1.82,weight=0.6; the body keeps to it. The words are
-            height (metres, as --height), age (years), weight, gender (0 male to 1 female), muscle and proportions
-            (0 to 1). Bodies of SMPL files have no words.
-        max_frames: use at most so many frames of the video, the most telling ones.
-        person: which person, if there are several: 1 is the largest and most persistent.
-        detector: what finds the landmarks: mediapipe, the model that ships; auto, the same with hands and face refined
-            where their bundles are there; or onnx:FILE, an RTMPose, RTMW or DWPose model of yours (docs/tracking.md).
-        protocol: train on a public dataset (PeopleSnapshot, ZJU-MoCap, NeuMan) with its own SMPL poses and the split
-            of that publication; needs your SMPL file as --body. See docs/evaluation.md.
-        views: for a photo, what shows the sides that it does not: none guesses them, folder:PATH takes pictures made
-            by any tool, orbit:MODEL and edit:MODEL generate them with weights of yours (a folder, or a name on the
-            Hugging Face hub); see docs/photo.md.
-        view_frames: fewer views of an orbit need less memory; 21 is what such models are made for.
-        view_offload: keep the weights of the view generator in main memory while they are not used.
-        deform: mlp adds a small network for what skinning leaves out, none does without.
-        steps: training steps, instead of the preset's.
-        seed: seed of everything random.
-        viewer: show the avatar in the browser while it trains.
-        overwrite: replace an older run in the same folder.
-        resume: finish a run that was stopped, with the configuration that it was begun with.
+    Raises:
+        UsageError: there is no such preset.
     """
-    from avatar.pipeline.run_folder import RunFolder, locked_run
+    options = options_type(settings_for("", preset_in(arguments)))
+
+    def create_avatar(
+        options: Any,
+        source: Source = None,
+        out: Path | None = None,
+        viewer: Switch = False,
+        show_shape: Switch = False,
+        overwrite: Switch = False,
+        resume: Switch = False,
+        print_config: Switch = False,
+    ) -> None:
+        """Make an avatar from a video, or from one photo, of a person.
+
+        avatar create VIDEO makes runs/NAME OF THE VIDEO; avatar create --resume RUN finishes a run that was stopped.
+
+        Args:
+            options: everything that decides how the avatar is made.
+            source: video or photo of a person; with --resume the run, with --protocol the dataset's folder
+            out: run folder to write
+            viewer: show the avatar in the browser while it trains
+            show_shape: print the whole estimated shape of the body, not only the height
+            overwrite: replace an older run in the same folder
+            resume: finish a run that was stopped, with the configuration it was started with
+            print_config: print the configuration as TOML, which can be used as a preset file, and exit
+        """
+        settings = chosen_settings("" if source is None else str(source), options)
+        if print_config:
+            print(to_toml(settings), end="")
+            return
+        report = _resume(settings, source, out, viewer) if resume else _start(settings, source, out, viewer, overwrite)
+        _print_results(*report, show_shape)
+
+    create_avatar.__annotations__ |= {
+        "options": Annotated[options, tyro.conf.arg(name="")],
+        "out": optional(Path | None, "RUN", "(default: runs/NAME OF THE VIDEO)"),
+        "source": Source,
+        **dict.fromkeys(("viewer", "show_shape", "overwrite", "resume", "print_config"), Switch),
+    }
+    create_avatar.__defaults__ = (options(), *(create_avatar.__defaults__ or ()))
+    return create_avatar
+
+
+def _start(
+    settings: Settings,
+    source: Path | None,
+    out: Path | None,
+    viewer: bool,
+    overwrite: bool,
+    resume: bool = False,
+) -> tuple[RunFolder, dict[str, Any]]:
+    """Make a new run, after everything that can be checked without work."""
+    from avatar.observation.photo import is_photo
+    from avatar.pipeline.run_folder import RunFolder
+
+    if source is None:
+        raise UsageError("Give a video or a photo: avatar create VIDEO.")
+    if not source.exists():
+        raise UsageError(f"There is no file {source}.")
+    if settings.protocol is not None:
+        _refuse_what_a_dataset_decides(settings)
+        settings = replace(settings, train=replace(settings.train, hold_out=0))  # a protocol holds out its own frames
+    elif source.is_dir():
+        raise UsageError(f"{source} is a folder: give a video or a photo, or --protocol for a public dataset.")
+    if settings.novel_views.generator != "none" and not is_photo(source):
+        raise UsageError(f"--views is for photos, and {source} is not a photo.")
+    return _make(RunFolder(out or Path("runs") / source.stem), settings, viewer, overwrite, resume)
+
+
+def _refuse_what_a_dataset_decides(settings: Settings) -> None:
+    usual = {entry.place: entry.value for entry in entries(settings_for("", settings.preset))}
+    useless = [
+        entry.flag
+        for entry in entries(settings)
+        if entry.place.startswith(FOR_OWN_SOURCES) and entry.value != usual[entry.place]
+    ]
+    if useless:
+        raise UsageError(f"With --protocol the dataset decides this: leave out {', '.join(useless)}.")
+
+
+def _resume(
+    settings: Settings, source: Path | None, out: Path | None, viewer: bool
+) -> tuple[RunFolder, dict[str, Any]]:
+    """Finish a run with the configuration it was started with; the one of the command line is for a run that was
+    stopped before it wrote its own."""
+    from avatar.io.files import read_json
+    from avatar.pipeline.settings import build
+
+    run, video = _run_to_resume(source, out)
+    if not run.config.is_file():
+        return _start(settings, video, run.folder, viewer, overwrite=False, resume=True)
+    settings = build(Settings, read_json(run.config), str(run.config))
+    if video is not None and Path(settings.source).resolve() != video.resolve():
+        raise UsageError(f"{run.folder} was started with {settings.source}, not with {video}.")
+    return _make(run, settings, viewer, overwrite=False, resume=True)
+
+
+def _run_to_resume(source: Path | None, out: Path | None) -> tuple[RunFolder, Path | None]:
+    """The run that is named by --out, by itself, or by its video; and the video if it was given."""
+    from avatar.pipeline.run_folder import LOCK, RunFolder
+
+    if out is not None:
+        return RunFolder(out), source
+    if source is None:
+        raise UsageError("Name the run to finish: avatar create --resume RUN.")
+    run = RunFolder(source)
+    if run.config.is_file() or (source / LOCK).is_file():
+        return run, None
+    usual = RunFolder(Path("runs") / source.stem)
+    if not usual.folder.is_dir():
+        raise UsageError(f"There is no run to resume in {source if not source.suffix else usual.folder}.")
+    return usual, source
+
+
+def _make(
+    run: RunFolder, settings: Settings, viewer: bool, overwrite: bool, resume: bool = False
+) -> tuple[RunFolder, dict[str, Any]]:
+    """Hold the run folder, write the configuration there, and do the work."""
+    from avatar.io.files import write_json
+    from avatar.pipeline.create import create
+    from avatar.pipeline.run_folder import locked_run
     from avatar.runtime.logging import logger
 
-    run = RunFolder(out or Path("runs") / source.stem)
-    if not resume and not source.exists():
-        raise UsageError(f"There is no file {source}.")
-    asked = {
-        "device": device, "backend": backend, "body": body, "focal": focal, "height": height, "shape": shape,
-        "max_frames": max_frames, "person": person, "detector": detector, "views": views, "view_frames": view_frames,
-        "view_offload": view_offload, "protocol": protocol, "train": {"deform": deform, "steps": steps, "seed": seed,
-        # A protocol says itself which frames are left out.
-        "hold_out": None if protocol is None else 0},
-    }  # fmt: skip
-    if protocol is not None:
-        useless = [name for name in FOR_OWN_SOURCES if asked[name] is not None]
-        if useless:
-            raise UsageError(f"With --protocol the dataset says all of that: leave out --{', --'.join(useless)}.")
-    elif not resume and source.is_dir():
-        raise UsageError(f"{source} is a folder: give a video or a photo, or --protocol for a public dataset.")
-    with locked_run(run, overwrite, resume):
-        from avatar.io.files import write_json
-        from avatar.observation.photo import is_photo
-        from avatar.pipeline.create import create as make
-
-        settings = _resumed(run, source) if resume and run.config.is_file() else _settings(source, preset, asked)
-        if settings.novel_views.generator != "none" and not is_photo(source):
-            raise UsageError(f"--views is for photos, and {source} is none.")
-        write_json(run.config, settings.as_dict())
-        logger.info(f"{source} -> {run.folder}, on {settings.device} with the {settings.backend} renderer")
-        report = make(run, settings, _preview(viewer))
-    _tell(run, report)
+    settings = settings.resolved()
+    try:
+        with locked_run(run, overwrite, resume):
+            write_json(run.config, settings.as_dict())
+            logger.info(f"{settings.source} -> {run.folder}, on {settings.device} with the {settings.backend} renderer")
+            return run, create(run, settings, _preview(viewer))
+    except KeyboardInterrupt:
+        hint = f"Continue with: avatar create --resume {quote(str(run.folder))}" if run.config.is_file() else ""
+        raise KeyboardInterrupt(hint) from None
 
 
-def _settings(source: Path, preset: str, asked: dict):
-    from avatar.pipeline.settings import settings_for
-
-    given = {name: value for name, value in asked.items() if value is not None and name != "train"}
-    given["train"] = {name: value for name, value in asked["train"].items() if value is not None}
-    return settings_for(source, preset, given).resolved()
-
-
-def _resumed(run, source: Path):
-    from avatar.io.files import read_json
-    from avatar.pipeline.settings import Settings, build
-
-    settings = build(Settings, read_json(run.config), str(run.config))
-    if Path(settings.source).resolve() != source.resolve():
-        raise UsageError(f"{run.folder} was begun with {settings.source}, not with {source}.")
-    return settings
-
-
-def _preview(viewer: bool):
+def _preview(viewer: bool) -> Preview | None:
     if not viewer:
         return None
     from avatar.viewer.live import LivePreview
@@ -130,11 +172,20 @@ def _preview(viewer: bool):
     return LivePreview()
 
 
-def _tell(run, report: dict) -> None:
-    held_out = report["held_out"]
+def _print_results(run: RunFolder, report: dict[str, Any], show_shape: bool) -> None:
+    held_out, shape = report["held_out"], report["shape"] or {}
     if held_out["frames"]:
-        print(f"left-out frames: PSNR {held_out['psnr']:.1f} dB, in the person's box {held_out['psnr_box']:.1f} dB")
-    print(f"the avatar:   {run.avatar}")
-    print(f"look at it:   {run.turntable}  {run.overlay}  {run.contact}")
-    print(f"the numbers:  {run.report}")
-    print(f"next:         avatar view {run.folder}   |   avatar animate {run.folder} --motion walk")
+        box = f", {held_out['psnr_box']:.1f} dB in the person's box" if "psnr_box" in held_out else ""
+        print(
+            f"PSNR:     {held_out['psnr']:.1f} dB over the full image on white{box} "
+            f"(mean of {held_out['frames']} held-out frames)"
+        )
+    for name, one in shape.items():
+        if name == "height" or show_shape:
+            unit = {"height": " m", "age": " years"}.get(name, "")
+            print(f"{name + ':':9} {one['value']:.2f}{unit} ± {one['spread']:.2f}")
+    folder = quote(str(run.folder))
+    print(f"avatar:   {run.avatar}")
+    print(f"open:     {run.turntable}  {run.overlay}  {run.contact}")
+    print(f"report:   {run.report}")
+    print(f"next:     avatar view {folder}   |   avatar animate {folder} --motion walk")

@@ -1,10 +1,10 @@
-"""`avatar doctor`: what this machine has, what works, and the command that brings what is missing."""
+"""`avatar doctor`: what is installed on this machine, what works, and how to get the rest."""
 
 from __future__ import annotations
 
 
-def doctor() -> None:
-    """Say what this machine has for the program's work, what is missing, and how to get it."""
+def check_machine() -> None:
+    """Check what is installed on this machine, what works, and how to get what is missing."""
     from avatar.pipeline.doctor import examine, report
 
     findings = list(examine())

@@ -1,39 +1,39 @@
-"""`avatar evaluate`: how good an avatar is on pictures it was not trained on."""
+"""`avatar evaluate`: how good an avatar is on images it was not trained on."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
 
-import tyro
-
+from avatar.cli.options import Backend, Run, Switch
 from avatar.errors import UsageError
+from avatar.pipeline.settings import ProtocolName
 
 
-def evaluate(
-    run: Annotated[Path, tyro.conf.Positional],
+def evaluate_avatar(
+    run: Run,
     capture: Path | None = None,
     clip: str | None = None,
     dataset: Path | None = None,
-    protocol: Literal["instantavatar", "gauhuman", "humannerf", "hugs", "exavatar"] | None = None,
-    fit_test_poses: bool = False,
-    joints_alone: bool = False,
+    protocol: ProtocolName | None = None,
+    fit_test_poses: Switch = False,
+    joints_alone: Switch = False,
     out: Path | None = None,
-    backend: Literal["auto", "gsplat", "cpu", "reference"] = "auto",
+    backend: Backend = "auto",
 ) -> None:
-    """Compare an avatar with the frames it left out, with a capture's truth, or with a public dataset's test pictures.
+    """Measure an avatar on held-out frames, on a capture with ground truth, or on the test images of a public dataset.
 
     Args:
         run: run folder made by `avatar create`.
-        capture: folder of a capture with ground truth (docs/capture-format.md).
-        clip: clip of the capture that the run was trained on, where its source does not say.
-        dataset: folder of a public dataset, of a run made by `avatar create DATASET --protocol P` (docs/evaluation.md).
-        protocol: whose split, resolution, background and LPIPS network.
-        fit_test_poses: move the test poses, and nothing else, to fit the test pictures first, as some publications do.
-        joints_alone: put the avatar into a capture's poses by the places of the true joints alone, though the capture
-            tells their T-pose and rotations.
-        out: where evaluation.json and evaluation.html go; the run folder if not given.
-        backend: the renderer.
+        capture: folder of a capture with ground truth (docs/formats/capture.md).
+        clip: clip of the capture that the run was trained on, if its source does not say.
+        dataset: folder of a public dataset, for a run made by `avatar create DATASET --protocol P`; see
+            docs/manual/evaluate.md.
+        protocol: publication whose split, resolution, background and LPIPS network are used.
+        fit_test_poses: first fit the test poses, and nothing else, to the test images, as some publications do.
+        joints_alone: pose the avatar by the positions of a capture's true joints alone, without their T-pose and
+            rotations.
+        out: folder for evaluation.json and evaluation.html; by default the run folder.
+        backend: renderer; auto takes gsplat on CUDA and cpu elsewhere.
     """
     if (dataset is None) != (protocol is None):
         raise UsageError("--dataset and --protocol go together.")
@@ -51,11 +51,11 @@ def evaluate(
                 "--fit-test-poses is for --dataset with --protocol; elsewhere test poses are never fitted."
             )
         if joints_alone and capture is None:
-            raise UsageError("--joints-alone is for --capture: frames that training left out are not driven.")
+            raise UsageError("--joints-alone is for --capture: held-out frames are not retargeted.")
         from avatar.evaluation.evaluate import evaluate_run
 
         _, text = evaluate_run(run, capture, clip, out, backend, joints_alone)
     print(text)
     folder = out or run
-    print(f"the numbers:  {folder / 'evaluation.json'}")
-    print(f"the pictures: {folder / 'evaluation.html'}")
+    print(f"report:  {folder / 'evaluation.json'}")
+    print(f"images:  {folder / 'evaluation.html'}")

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
 
-import tyro
-
+from avatar.cli.options import Backend, Run, Switch
 from avatar.errors import UsageError
 
 
-def export(
-    run: Annotated[Path, tyro.conf.Positional],
+def export_avatar(
+    run: Run,
     html: Path | None = None,
     ply: Path | None = None,
     ply_sequence: Path | None = None,
@@ -25,7 +23,7 @@ def export(
     dataset: Path | None = None,
     motion: tuple[str, ...] = (),
     pose: str | None = None,
-    lit: bool = False,
+    lit: Switch = False,
     title: str | None = None,
     credits: str | None = None,
     size: str = "540x960",
@@ -33,7 +31,7 @@ def export(
     seed: int = 0,
     body: str | None = None,
     shape: str | None = None,
-    backend: Literal["auto", "gsplat", "cpu", "reference"] = "auto",
+    backend: Backend = "auto",
 ) -> None:
     """Write an avatar as files that other programs open. Everything is Y up, in metres, facing +Z.
 
@@ -41,51 +39,55 @@ def export(
         run: run folder made by `avatar create`.
         html: one HTML page with the avatar and its motions; opens anywhere, phones included, without a network.
         ply: splats of one pose, with the fields of 3D Gaussian splatting that all splat viewers read.
-        ply_sequence: folder for a motion as one PLY a frame, which SuperSplat and Blender add-ons play.
+        ply_sequence: folder for a motion as one PLY per frame, which SuperSplat and Blender add-ons play.
         splat: splats of one pose as .splat (needs the extra "splats").
         spz: splats of one pose as .spz, a sixth of the size of a PLY (needs the extra "splats").
         sog: splats of one pose as .sog, an eighth of the size (needs the extra "splats").
         glb: the body as a rigged mesh, coloured from the splats, with the motions as animations.
         motion_file: a motion as .bvh, or as the .json that can be dropped on a page.
         turntable: the avatar turning once, as .mp4, .webm, .gif or .webp.
-        dataset: folder for pictures with masks, depth, normals, keypoints and SMPL parameters, in random poses.
+        dataset: folder for images with masks, depth, normals, keypoints and SMPL parameters, in random poses.
         motion: motions: "filmed", built-in names (walk, wave, ...) or files. --ply-sequence and --motion-file take the
-            first. If none is given, pages and data sets take the filmed and some built-in ones, the others the filmed.
-        pose: which pose to write: rest (the T-pose) or MOTION:FRAME, such as walk:12. Rest if not given; for a
+            first. By default pages and data sets take the filmed and some built-in ones, the others the filmed.
+        pose: pose to write: rest (the T-pose) or MOTION:FRAME, such as walk:12. The default is rest, and for a
             turntable the middle of the filmed motion.
-        lit: keep the light of the recording in the colours of splats; without, they are as in even light.
-        title: heading of the page; the name of the run folder if not given.
-        credits: line at the bottom of the page, such as who was filmed and what may be done with it.
-        size: WIDTHxHEIGHT of the pictures of --turntable and --dataset.
-        count: how many pictures --dataset makes.
-        seed: of the random poses and cameras of --dataset.
-        body: path of the body model's file, where it lies elsewhere than when the avatar was made.
-        shape: another shape for the body, in words: height=1.82,weight=0.6. The words are height (metres), age (years),
-            weight, gender (0 male to 1 female), muscle and proportions (0 to 1); those left out stay as they are.
-            Bodies of SMPL files have no words.
-        backend: the renderer of --turntable and --dataset.
+        lit: keep the light of the recording in the colours of splats; otherwise they are as in even light.
+        title: heading of the page; by default the name of the run folder.
+        credits: line at the bottom of the page, such as the name of the person and the licence.
+        size: WIDTHxHEIGHT of the images of --turntable and --dataset.
+        count: number of images of --dataset.
+        seed: seed of the random poses and cameras of --dataset.
+        body: path of the body file, if it has moved since the avatar was made.
+        shape: another shape for the body, in words, such as height=1.82,weight=0.6. The words are height (metres), age
+            (years), weight, gender (0 male to 1 female), muscle and proportions (0 to 1); the others stay as they are.
+            Not available for SMPL files.
+        backend: renderer of --turntable and --dataset.
     """
     outputs = {
         "html": html, "ply": ply, "ply_sequence": ply_sequence, "splat": splat, "spz": spz, "sog": sog, "glb": glb,
         "motion_file": motion_file, "turntable": turntable, "dataset": dataset,
     }  # fmt: skip
-    wanted = {kind: path for kind, path in outputs.items() if path is not None}
-    if not wanted:
+    requested = {kind: path for kind, path in outputs.items() if path is not None}
+    if not requested:
         flags = ", ".join(f"--{kind.replace('_', '-')}" for kind in outputs)
-        raise UsageError(f"Say what to write and where, for example --html me.html; there are {flags}.")
-    for kind, path in wanted.items():
+        raise UsageError(f"Pass what to write and where, for example --html me.html; there are {flags}.")
+    for kind, path in requested.items():
         _check_suffix(kind, path)
+    if count < 1:
+        raise UsageError(f"--count must be at least 1, not {count}.")
 
     from avatar.body.shape_attributes import parse_shape
-    from avatar.pipeline.export import ExportJob, open_run
+    from avatar.pipeline.export import ExportOptions
+    from avatar.pipeline.finished_run import open_run
 
     words = parse_shape(shape)
-    opened, avatar = open_run(run, body)
-    job = ExportJob(
-        opened, avatar.reshape_by(words), motions=motion, pose=pose, lit=lit, title=title or run.resolve().name,
+    finished = open_run(run, body)
+    job = ExportOptions(
+        finished.run, finished.avatar.reshape_by(words), motions=motion, pose=pose, lit=lit,
+        title=title or run.resolve().name,
         credits=credits, size=_size(size), count=count, seed=seed, backend=backend,
     )  # fmt: skip
-    for kind, path in wanted.items():
+    for kind, path in requested.items():
         print(f"{kind.replace('_', ' ') + ':':14}{path}  ({getattr(job, kind)(path)})", flush=True)
 
 
@@ -95,8 +97,8 @@ def _check_suffix(kind: str, path: Path) -> None:
         "dataset": ("",), "motion_file": (".bvh", ".json"),
     }.get(kind, (f".{kind}",))  # fmt: skip
     if path.suffix.lower() not in allowed:
-        wanted = " or ".join(allowed) if allowed != ("",) else "a folder"
-        raise UsageError(f"--{kind.replace('_', '-')} writes {wanted}, not {path.name}.")
+        expected = " or ".join(allowed) if allowed != ("",) else "a folder"
+        raise UsageError(f"--{kind.replace('_', '-')} writes {expected}, not {path.name}.")
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -2,59 +2,126 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-# Name of the command -> (module in avatar.cli, function in it). The order is the order in --help.
+
+class Command(NamedTuple):
+    """Where a command stands, module in avatar.cli and function there, and its line in `avatar --help`."""
+
+    module: str
+    function: str
+    summary: str
+
+
+# The order is the order in --help. The summaries stand here so that `avatar --help` imports no command.
 COMMANDS = {
-    "create": ("create", "create"),
-    "view": ("view", "view"),
-    "animate": ("animate", "animate"),
-    "motions": ("motions", "motions"),
-    "describe": ("describe", "describe"),
-    "export": ("export", "export"),
-    "evaluate": ("evaluate", "evaluate"),
-    "render": ("render", "render"),
-    "track": ("track", "track"),
-    "batch": ("batch", "batch"),
-    "doctor": ("doctor", "doctor"),
+    "create": Command("create", "create_avatar", "make an avatar from a video or a photo"),
+    "view": Command("view", "view_avatar", "look at an avatar in the browser, play motions, pose it"),
+    "animate": Command("animate", "animate_avatar", "drive an avatar with a motion or a pose and write a video"),
+    "motions": Command("motions", "list_motions", "list the built-in motions and the readable motion files"),
+    "describe": Command("describe", "describe_motion", "describe a pose or a motion in words"),
+    "export": Command("export", "export_avatar", "write an avatar as files for other programs"),
+    "evaluate": Command("evaluate", "evaluate_avatar", "measure an avatar on images it was not trained on"),
+    "render": Command("render", "render_images", "render images with alpha for any cameras and poses"),
+    "track": Command("track", "track_video", "estimate the motion of the person in a video"),
+    "batch": Command("batch", "create_avatars", "make an avatar of each of many videos"),
+    "doctor": Command("doctor", "check_machine", "check what is installed and how to get the rest"),
 }
+HELP = ("-h", "--help", "-H", "--help-verbose", "help")
+COMPLETION = ("--tyro-print-completion", "--tyro-write-completion")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the program and exit: 0 well done, 1 the work failed, 2 wrong use, 130 stopped by Ctrl-C, 141 nobody
     reads the output any more."""
-    import tyro
-
     from avatar.errors import AvatarError, short_message
     from avatar.runtime.logging import log_to_terminal
 
     log_to_terminal()
-
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        # Only the asked-for command is imported, so that `avatar doctor` does not wait for torch.
-        names = [arguments[0]] if arguments and arguments[0] in COMMANDS else list(COMMANDS)
-        functions = {name: _function(*COMMANDS[name]) for name in names}
-        tyro.extras.subcommand_cli_from_dict(functions, prog="avatar", args=arguments)
+        _run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
     except AvatarError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    except BrokenPipeError:  # whoever read the output has seen enough, as `| head` does
+    except BrokenPipeError:  # the reader of the output is gone, as with `| head`
         # Python flushes once more when it ends, which must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
-    except OSError as error:  # what the system refuses, wherever it was met: a name too long, a folder closed to us
+    except OSError as error:  # whatever the system refuses: a name that is too long, a folder without permission
         place = "" if error.filename is None else f"{short_message(ValueError(error.filename))}: "
         print(f"error: {place}{error.strerror or short_message(error)}.", file=sys.stderr)
         raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        print("stopped.", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(" ".join(["stopped.", *map(str, stop.args)]).strip(), file=sys.stderr)
         raise SystemExit(130) from None
 
 
-def _function(module: str, name: str):
-    return getattr(importlib.import_module(f"avatar.cli.{module}"), name)
+def _run(arguments: list[str]) -> None:
+    """Do what the arguments ask for. Only the command in question is imported."""
+    from avatar.errors import UsageError
+
+    if arguments[:1] and arguments[0].startswith(COMPLETION):
+        import tyro
+
+        commands = {name: _function(name, []) for name in COMMANDS}
+        tyro.extras.subcommand_cli_from_dict(commands, prog="avatar", args=arguments)
+        return
+    if not arguments or arguments[0] in HELP:
+        print(help_text())
+        return
+    if arguments[0] in ("-V", "--version"):
+        from avatar import __version__
+
+        print(f"avatar {__version__}")
+        return
+    name = arguments[0]
+    if name not in COMMANDS:
+        similar = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {similar[0]}?" if similar else f"the commands are {', '.join(COMMANDS)}."
+        raise UsageError(f"There is no command {name!r}: {hint}")
+    import tyro
+
+    tyro.cli(
+        _function(name, arguments[1:]), prog=f"avatar {name}", args=arguments[1:], config=(tyro.conf.DisallowNone,)
+    )
+
+
+def _function(name: str, arguments: Sequence[str]) -> Callable[..., None]:
+    from avatar.cli.options import with_plain_help
+
+    command = COMMANDS[name]
+    module = importlib.import_module(f"avatar.cli.{command.module}")
+    if name == "create":  # its defaults are those of the preset in its arguments
+        function: Callable[..., None] = module.create_command(arguments)
+        return function
+    return with_plain_help(getattr(module, command.function))
+
+
+def help_text() -> str:
+    """What `avatar` alone and `avatar --help` print."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"usage: avatar {{{','.join(COMMANDS)}}} [OPTIONS]",
+            "",
+            "Film a person with a phone, run one command, get a Gaussian-splat avatar.",
+            "",
+            "Start with:",
+            "  avatar create me.mp4        make an avatar, in runs/me",
+            "  avatar view runs/me         look at it in the browser",
+            "",
+            "Commands:",
+            *lines,
+            "",
+            "Options of a command:  avatar COMMAND --help",
+            "Version:               avatar --version",
+            "Completion in a shell: avatar --tyro-print-completion bash   (or zsh; see docs/manual/completion.md)",
+        ]
+    )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 
-def motions() -> None:
+def list_motions() -> None:
     """List the built-in motions and the kinds of motion files that `avatar animate` reads."""
     from avatar.motion import motion_formats
     from avatar.motion.procedural import BUILTIN
 
     print("Built-in motions:")
     for name, motion in BUILTIN.items():
-        print(f"  {name:14} {motion.about} ({motion.seconds:g} s a round)")
-    print("\nMotion files (--format, where a file is not recognised):")
+        print(f"  {name:14} {motion.about} ({motion.seconds:g} s per cycle)")
+    print("\nMotion files (--format, if a file is not recognised):")
     for name, motion_format in motion_formats().items():
         print(f"  {name:14} {motion_format.description}")

@@ -1,39 +1,41 @@
-"""`avatar render`: pictures of an avatar with alpha, for any cameras and poses."""
+"""`avatar render`: images of an avatar with alpha, for any cameras and poses."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
 
-import tyro
+from avatar.cli.options import Backend, Run, Switch
+from avatar.errors import UsageError
 
 
-def render(
-    run: Annotated[Path, tyro.conf.Positional],
+def render_images(
+    run: Run,
     cameras: Path,
     poses: Path,
     out: Path,
-    pair: bool = False,
+    pair: Switch = False,
     training_camera: Path | None = None,
     scale: float = 1.0,
-    backend: Literal["auto", "gsplat", "cpu", "reference"] = "auto",
+    backend: Backend = "auto",
 ) -> None:
-    """Write RGBA pictures of an avatar, so that anybody can measure it. The formats: docs/run-format.md.
+    """Write RGBA images of an avatar, so that anybody can measure it. The formats: docs/formats/run-folder.md.
 
     Args:
         run: run folder made by `avatar create`.
         cameras: camera file (json), a track (npz), or a capture's cameras.json or gt.npz.
         poses: a track (npz), or a capture's gt.npz, whose true joints drive the avatar by inverse kinematics.
-        out: folder for the pictures: POSE_CAMERA.png, or POSE.png where there is one camera.
+        out: folder for the images: POSE_CAMERA.png, or POSE.png if there is one camera.
         pair: camera i shows pose i, instead of every pose from every camera.
-        training_camera: the capture's camera file of the clip that the avatar was trained on, which places the
-            capture's cameras and joints in the avatar's world.
-        scale: true metres for one metre of the run, as `avatar evaluate` reports it.
-        backend: the renderer.
+        training_camera: the capture's camera file of the clip that the avatar was trained on; it places the capture's
+            cameras and joints in the avatar's world.
+        scale: true metres per metre of the run, as `avatar evaluate` reports it.
+        backend: renderer; auto takes gsplat on CUDA and cpu elsewhere.
     """
+    if not scale > 0:
+        raise UsageError(f"--scale must be above 0, not {scale:g}.")
     from avatar.evaluation.render_views import read_shots, write_shots
-    from avatar.evaluation.targets import open_run
+    from avatar.pipeline.finished_run import open_run
 
     opened = open_run(run)
     count = write_shots(opened, read_shots(opened, cameras, poses, training_camera, scale), pair, out, backend)
-    print(f"{count} pictures: {out}")
+    print(f"{count} images: {out}")

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
+import socket
 import sys
-from pathlib import Path
-from typing import Annotated, Literal
 
-import tyro
+from avatar.cli.options import Device, Run, Switch
+from avatar.errors import AvatarError, UsageError
 
 
-def view(
-    run: Annotated[Path, tyro.conf.Positional],
+def view_avatar(
+    run: Run,
     host: str = "127.0.0.1",
     port: int = 8080,
-    share: bool = False,
+    share: Switch = False,
     token: str | None = None,
-    device: Literal["auto", "cpu", "cuda"] = "auto",
+    device: Device = "auto",
 ) -> None:
-    """Look at an avatar in the browser, play motions with it, pose it, film it.
+    """Look at an avatar in the browser, play motions with it, pose it, record it.
 
     Args:
         run: run folder made by `avatar create`.
         host: address to listen on. Anything but 127.0.0.1 lets others in, and then asks for a token.
-        port: port to listen on; the next free one is taken when it is in use.
-        share: also make a public address through the server of the viser project (share.viser.studio); all that the
-            page shows then passes through it.
-        token: secret that the address must hold; a random one is made where one is needed.
+        port: port to listen on; the next free one is taken if it is in use.
+        share: also make a public address through the server of the viser project (share.viser.studio); everything
+            that the page shows then passes through it.
+        token: secret that the address must contain; a random one is made where one is needed.
         device: where to render; auto takes CUDA where it works.
     """
-    from avatar.errors import AvatarError
+    from avatar.pipeline.run_folder import RunFolder
+
+    require_address(host, port)
+    RunFolder(run).require_avatar()
     from avatar.rendering.devices import resolve_device
     from avatar.viewer.app import Viewer, needs_token
     from avatar.viewer.auth import Auth, new_token
@@ -39,21 +42,37 @@ def view(
     subject = open_session(run, resolve_device(device))
     viewer = Viewer(subject, host, port, Auth(token))
     query = "" if token is None else f"/?token={token}"
-    shown = "localhost" if host in ("0.0.0.0", "::") else host
-    print(f"look at it:  http://{shown}:{viewer.port}{query}", flush=True)
+    name = "localhost" if host in ("0.0.0.0", "::") else host
+    print(f"open:    http://{name}:{viewer.port}{query}", flush=True)
     if needs_token(host):
         print(
             f"warning: everyone who reaches this machine and has the token can use the page ({host}).", file=sys.stderr
         )
-    print(f"from afar:   ssh -L {viewer.port}:localhost:{viewer.port} THIS-MACHINE, then open the address there")
+    print(f"remote:  ssh -L {viewer.port}:localhost:{viewer.port} THIS-MACHINE, then open the address there")
     viewer.start()
     try:
         if share:
             address = viewer.server.request_share_url(verbose=False)
             if address is None:
                 raise AvatarError("The share server cannot be reached: go without --share, or use SSH.")
-            print(f"shared:      {address}{query}", flush=True)
-        print("Ctrl+C ends it.", flush=True)
+            print(f"shared:  {address}{query}", flush=True)
+        print("Press Ctrl+C to stop.", flush=True)
         viewer.thread.join()
     finally:
         viewer.stop()
+
+
+def require_address(host: str, port: int) -> None:
+    """Check an address before any work.
+
+    Raises:
+        UsageError: the port does not exist, or this machine has no such address.
+    """
+    if not 1 <= port <= 65535:
+        raise UsageError(f"--port must be from 1 to 65535, not {port}.")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(address)  # any free port: the viewer itself goes on to the next one if `port` is in use
+    except (OSError, UnicodeError) as error:
+        raise UsageError(f"This machine cannot listen on --host {host}: use 127.0.0.1 or 0.0.0.0.") from error

@@ -19,7 +19,7 @@ from torch import Tensor
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import rigid, rotation_from_rotvec
 from avatar.io.files import read_json, read_npz
-from avatar.io.images import read_image, read_mask
+from avatar.io.images import read_image, read_mask, to_float
 from avatar.types import Cameras, ImageList
 
 # Rows: our x, y, z in the files' axes.
@@ -56,7 +56,7 @@ class Skeleton:
 
 
 @dataclass(frozen=True)
-class Clip:
+class CaptureClip:
     """One filmed clip and the truth about it.
 
     Attributes:
@@ -123,7 +123,7 @@ class HeldOut:
             raise AvatarError(
                 f"{self.image} should be an RGBA picture of {self.camera.width}x{self.camera.height} pixels."
             )
-        values = torch.from_numpy(pixels).float() / 255
+        values = to_float(pixels)
         return values[..., :3], values[..., 3]
 
 
@@ -137,12 +137,12 @@ class Capture:
     """
 
     folder: Path
-    clips: dict[str, Clip]
+    clips: dict[str, CaptureClip]
     held_out: tuple[HeldOut, ...] = ()
     missing: tuple[Path, ...] = ()
     skeletons: Mapping[str, Skeleton] = field(default_factory=dict)
 
-    def clip(self, name: str) -> Clip:
+    def clip(self, name: str) -> CaptureClip:
         """A clip by its name.
 
         Raises:
@@ -174,7 +174,7 @@ def load_capture(folder: Path) -> Capture:
     return Capture(folder, clips, found, missing, {group: truth.skeleton for group, truth in truths.items()})
 
 
-def _clip(folder: Path) -> Clip:
+def _clip(folder: Path) -> CaptureClip:
     truth = _Truth(folder)
     count = len(truth.skeleton)
     masks = tuple(folder / "masks" / f"{index:04d}.png" for index in range(count))
@@ -187,7 +187,7 @@ def _clip(folder: Path) -> Clip:
     if len(truth.cameras) != 1:
         raise AvatarError(f"{folder / 'gt.npz'} has {len(truth.cameras)} cameras; a clip has one, which stands still.")
     cameras = truth.cameras[[0] * count]
-    return Clip(
+    return CaptureClip(
         folder.name,
         folder / "video.mp4",
         float(fps),

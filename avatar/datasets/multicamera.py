@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 
 from avatar.body.skeleton import SMPL_JOINTS
-from avatar.datasets.capture import R_WORLD_CAPTURE, Clip, Skeleton
+from avatar.datasets.capture import R_WORLD_CAPTURE, CaptureClip, Skeleton
 from avatar.datasets.posed import camera_in
 from avatar.errors import AvatarError, UsageError
 from avatar.io.files import read_json, read_npz
@@ -28,7 +28,7 @@ CAMERAS, JOINTS = "cameras.json", "joints.npz"
 class Station:
     """One camera of the capture: its film as a clip (without masks), and its lens' distortion k1, k2, p1, p2."""
 
-    clip: Clip
+    clip: CaptureClip
     distortion: Float[np.ndarray, " 4"]
 
 
@@ -55,7 +55,9 @@ def read_stations(folder: Path) -> dict[str, Station]:
                 size = int(entry["width"]), int(entry["height"])
                 camera = camera_in(torch.tensor(R_WORLD_CAPTURE), K, R, t, size)[[0] * len(joints)]
                 lens = np.array(entry["distortion_k1k2p1p2"], np.float64).reshape(4)
-                stations[name] = Station(Clip(name, video, fps, Skeleton(joints), camera, ImageList.of(())), lens)
+                stations[name] = Station(
+                    CaptureClip(name, video, fps, Skeleton(joints), camera, ImageList.of(())), lens
+                )
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise AvatarError(f"{folder / CAMERAS} is no camera file of this layout: {error!r}.") from error
     if not stations:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from avatar.datasets.posed import PosedDataset, ReadPicture, Shot, SmplPoses, camera_in, prepared, require_all
+from avatar.datasets.posed import DatasetFrame, PosedDataset, ReadPicture, SmplPoses, camera_in, prepared, require_all
 from avatar.errors import AvatarError
 from avatar.geometry import rotation_from_quat
 from avatar.io.files import read_npz
@@ -102,9 +102,9 @@ class _Scene:
         require_all(self.folder, [*images, *masks])
         upright = self.poses.upright()
 
-        def shot(row: int) -> Shot:
+        def shot(row: int) -> DatasetFrame:
             camera = camera_in(upright, self.K, self.R[row], self.t[row], self.size)
-            return Shot(self.names[row], row, row, camera, self._reader(images[row], masks[row]))
+            return DatasetFrame(self.names[row], row, row, camera, self._reader(images[row], masks[row]))
 
         about = f"{POSES} (SMPL, aligned by HUGS)"
         return PosedDataset(self.poses, tuple(map(shot, train)), tuple(map(shot, test)), about)

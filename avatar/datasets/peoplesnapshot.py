@@ -18,7 +18,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from avatar.datasets.posed import PosedDataset, Shot, SmplPoses, camera_in, prepared, require_all
+from avatar.datasets.posed import DatasetFrame, PosedDataset, SmplPoses, camera_in, prepared, require_all
 from avatar.errors import AvatarError, UsageError
 from avatar.io.files import read_npz
 from avatar.io.pickles import read_pickle
@@ -55,10 +55,10 @@ def read_peoplesnapshot(folder: Path) -> PosedDataset:
     lens = _Lens(folder / "camera.pkl")
     camera = camera_in(poses.upright(), lens.K, lens.R, lens.t, lens.size, SHRINK)
 
-    def shots(frames: list[int], row: int) -> tuple[Shot, ...]:
+    def shots(frames: list[int], row: int) -> tuple[DatasetFrame, ...]:
         film = _Film(folder, frames, lens)
         return tuple(
-            Shot(f"frame {frame}", frame, row + i, camera, film.reader(frame)) for i, frame in enumerate(frames)
+            DatasetFrame(f"frame {frame}", frame, row + i, camera, film.reader(frame)) for i, frame in enumerate(frames)
         )
 
     origin = "Anim-NeRF's, as InstantAvatar gives them" if better else POSES

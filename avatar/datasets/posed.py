@@ -74,7 +74,7 @@ class SmplPoses:
 
 
 @dataclass(frozen=True)
-class Shot:
+class DatasetFrame:
     """One picture of a dataset as a protocol shows it.
 
     Attributes:
@@ -95,8 +95,8 @@ class PosedDataset:
     """A dataset divided by a protocol; `about_poses` says where its poses come from."""
 
     poses: SmplPoses
-    train: tuple[Shot, ...]
-    test: tuple[Shot, ...]
+    train: tuple[DatasetFrame, ...]
+    test: tuple[DatasetFrame, ...]
     about_poses: str
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from avatar.datasets.posed import PosedDataset, ReadPicture, Shot, SmplPoses, camera_in, prepared, require_all
+from avatar.datasets.posed import DatasetFrame, PosedDataset, ReadPicture, SmplPoses, camera_in, prepared, require_all
 from avatar.errors import AvatarError
 from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
 from avatar.io.images import read_image, read_mask
@@ -99,13 +99,13 @@ class _Film:
         poses = _poses(list(parameters.values()))
         upright, rows = poses.upright(), {frame: row for row, frame in enumerate(parameters)}
 
-        def shot(frame: int, camera: int) -> Shot:
+        def shot(frame: int, camera: int) -> DatasetFrame:
             K, D, R, t = (self.lenses[name][camera] for name in ("K", "D", "R", "T"))
             path = self.folder / self.images[frame][camera]
             width, height = _size(path)
             seen = camera_in(upright, K, R, t / MILLIMETRES, (width, height), SHRINK)
             read = _reader(path, masks[frame, camera], K, D)
-            return Shot(f"frame {frame}, camera {camera}", frame, rows[frame], seen, read)
+            return DatasetFrame(f"frame {frame}, camera {camera}", frame, rows[frame], seen, read)
 
         return PosedDataset(
             poses,

@@ -1,1 +1,1 @@
-"""How good an avatar is, on pictures it was not trained on; `run` is the whole of it."""
+"""Scores of an avatar on images it was not trained on; `evaluate` is the entry point."""

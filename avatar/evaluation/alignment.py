@@ -1,4 +1,4 @@
-"""How a capture's world and that in which a person was found hang together."""
+"""The transform between a capture's world and the world of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from avatar.body import Body
 from avatar.body.model import RestBody
 from avatar.body.skinning import joint_transforms
-from avatar.datasets.capture import Clip, Skeleton
+from avatar.datasets.capture import CaptureClip, Skeleton
 from avatar.errors import UsageError
 from avatar.evaluation.ground_truth import LIMBS, calibrated_offsets
 from avatar.geometry import invert_rigid, rigid, transform
@@ -20,7 +20,7 @@ from avatar.types import BodyPose, BodyTrack, Cameras
 
 @dataclass(frozen=True)
 class EstimatedPerson:
-    """A body and its poses and cameras, as found in a clip."""
+    """A body with its poses and cameras, as estimated from a clip."""
 
     body: Body
     rest: RestBody
@@ -37,31 +37,32 @@ class EstimatedPerson:
         return self.track.poses[self.track.instant]
 
     def joints(self) -> Float[Tensor, "frames 24 3"]:
-        """SMPL's joints in each frame, in the found world."""
+        """SMPL's joints in each frame, in the run's world, metres."""
         Ts = joint_transforms(self.rest.joints, self.body.parents, self.body.complete(self.track.poses))
         return Ts[:, list(self.body.smpl_index), :3, 3][self.track.instant]
 
-    def frames_of(self, clip: Clip) -> dict[int, int]:
-        """For each frame of the clip that was used, its index among the found frames."""
+    def frames_of(self, clip: CaptureClip) -> dict[int, int]:
+        """For each frame of the clip that was used, its index among the run's frames."""
         frames = [nearest_frame(clip, float(time)) for time in self.track.times[self.track.instant]]
         return {frame: index for index, frame in enumerate(frames) if frame is not None}
 
 
-def nearest_frame(clip: Clip, time: float) -> int | None:
-    """The frame of a clip shown at `time` seconds, or None where it has none."""
+def nearest_frame(clip: CaptureClip, time: float) -> int | None:
+    """The frame of a clip at `time` seconds, or None outside the clip."""
     frame = round(time * clip.fps)
     return frame if 0 <= frame < len(clip) else None
 
 
 @dataclass(frozen=True)
 class Placement:
-    """How a capture's world and a run's world hang together: through the training camera and one scale.
+    """The transform from a capture's world to a run's world: the training camera and one scale.
 
-    A point seen by the true training camera at x lies in the run's at x / `scale`; nothing else is aligned.
+    A point at x in the true training camera is at x / `scale` in the run's camera; nothing else is aligned.
 
     Attributes:
-        T_true_camera: world to the true training camera; T_run_camera: run's world to the run's training camera.
-        scale: true metres for one metre of the run.
+        T_true_camera: capture's world to the true training camera (OpenCV axes).
+        T_run_camera: run's world to the run's training camera.
+        scale: true metres per metre of the run.
     """
 
     T_true_camera: Float[Tensor, "4 4"]
@@ -88,11 +89,11 @@ class Placement:
         return Cameras(camera.K, relative @ self.T_run_camera, camera.width, camera.height)
 
 
-def align(person: EstimatedPerson, clip: Clip) -> Placement:
-    """The one scale of the clip, by least squares over the limb joints before the training camera.
+def align(person: EstimatedPerson, clip: CaptureClip) -> Placement:
+    """Align a capture to a run: the one scale, by least squares over the limb joints before the training camera.
 
     Raises:
-        UsageError: the found frames and the clip have none in common.
+        UsageError: the run and the clip have no frame in common.
     """
     pairs = person.frames_of(clip)
     if not pairs:
@@ -101,13 +102,13 @@ def align(person: EstimatedPerson, clip: Clip) -> Placement:
     limbs = list(LIMBS)
     true = transform(clip.cameras.T_camera_world[true_frames], clip.joints[true_frames])[:, limbs]
     ours = transform(person.cameras.T_camera_world[own], person.joints()[own])[:, limbs]
-    known = true.isfinite().all(-1)
-    scale = float((true * ours)[known].sum() / ours[known].square().sum())
+    measured = true.isfinite().all(-1)
+    scale = float((true * ours)[measured].sum() / ours[measured].square().sum())
     return Placement(clip.cameras.T_camera_world[0], person.cameras.T_camera_world[own[0]], scale)
 
 
-def calibrate_offsets(person: EstimatedPerson, clip: Clip, placement: Placement) -> Float[Tensor, "24 3"]:
-    """Where the clip's true joints lie in the found body's bones; see `calibrated_offsets`."""
+def calibrate_offsets(person: EstimatedPerson, clip: CaptureClip, placement: Placement) -> Float[Tensor, "24 3"]:
+    """Offsets of the clip's true joints in the frames of the estimated body's bones; see `calibrated_offsets`."""
     pairs = person.frames_of(clip)
     truth = placement.skeleton(clip.skeleton[list(pairs)])
     return calibrated_offsets(person.body, person.rest, person.frame_poses[list(pairs.values())], truth)

@@ -1,19 +1,20 @@
-"""Judging a run by the test pictures of a public dataset, the way a publication does."""
+"""Evaluation on the test images of a public dataset, by the protocol of a publication."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from avatar.datasets.posed import PosedDataset, Shot
+from avatar.datasets.posed import DatasetFrame, PosedDataset
 from avatar.datasets.protocols import protocol_named
 from avatar.errors import AvatarError, UsageError
-from avatar.evaluation.evaluate import report
+from avatar.evaluation.evaluate import score_and_write
 from avatar.evaluation.pose_fitting import STEPS, fit_pose
-from avatar.evaluation.targets import EvaluationTarget, FinishedRun, Truth, open_run, view_angle
+from avatar.evaluation.targets import EvaluationTarget, Truth, view_angle
+from avatar.io.images import to_float
+from avatar.pipeline.finished_run import FinishedRun, open_run
 from avatar.runtime.progress import progress
 
 
@@ -25,7 +26,7 @@ def evaluate_dataset(
     out: Path | None = None,
     backend: str = "auto",
 ) -> tuple[dict[str, Any], str]:
-    """Judge a run that was trained on a dataset by a protocol; like `avatar.evaluation.evaluate.evaluate_run`.
+    """Score a run that was trained on a dataset by a protocol; like `avatar.evaluation.evaluate.evaluate_run`.
 
     Raises:
         UsageError: the run was not trained by this protocol, or the dataset's folder is not there.
@@ -35,7 +36,7 @@ def evaluate_dataset(
     if opened.config.get("protocol") != protocol:
         raise UsageError(
             f"{folder} was not trained by the protocol {protocol}: make a run by `avatar create {dataset} --protocol "
-            f"{protocol} --body SMPL.pkl`, which leaves out the test pictures."
+            f"{protocol} --body SMPL.pkl`, which excludes the test images."
         )
     if Path(str(opened.config["source"])).resolve().name != dataset.resolve().name:
         raise UsageError(f"{folder} was trained on {opened.config['source']}, which is not {dataset}.")
@@ -44,7 +45,7 @@ def evaluate_dataset(
     skipped: list[str] = []
     if fit_test_poses:
         targets, skipped = _fitted(opened, targets, backend)
-    said = {
+    settings = {
         "name": protocol,
         "test_poses_fitted": fit_test_poses,
         "dataset": rules.dataset,
@@ -56,12 +57,14 @@ def evaluate_dataset(
         "published": f"test poses {rules.published}",
     }
     if fit_test_poses:
-        said["fitting"] = f"{STEPS} steps of Adam on each picture's own pose"
-    return report(opened, targets, skipped, said, None, out or folder, backend, [rules.lpips], [rules.background])
+        settings["fitting"] = f"{STEPS} steps of Adam on each image's own pose"
+    return score_and_write(
+        opened, targets, skipped, settings, None, out or folder, backend, [rules.lpips], [rules.background]
+    )
 
 
 def targets_of(opened: FinishedRun, dataset: PosedDataset) -> list[EvaluationTarget]:
-    """The test pictures. Poses that training saw from its own camera keep the corrections that it found there.
+    """The test images. Poses that occur in training keep the corrections that training made to them.
 
     Raises:
         UsageError: the run's body is not SMPL.
@@ -78,9 +81,9 @@ def targets_of(opened: FinishedRun, dataset: PosedDataset) -> list[EvaluationTar
     return targets
 
 
-def _truth(shot: Shot) -> Truth:
+def _truth(shot: DatasetFrame) -> Truth:
     def read() -> tuple[Tensor, Tensor]:
-        image, mask = (torch.from_numpy(part).float() / 255 for part in shot.read())
+        image, mask = (to_float(part) for part in shot.read())
         return image, mask
 
     return read

@@ -1,4 +1,4 @@
-"""The whole of an evaluation: open, compare, write."""
+"""Evaluation of a run: open, compare, write."""
 
 from __future__ import annotations
 
@@ -7,16 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from avatar import __version__
-from avatar.datasets.capture import Capture, Clip, load_capture
+from avatar.datasets.capture import Capture, CaptureClip, load_capture
 from avatar.datasets.multicamera import is_multicamera, read_stations
 from avatar.errors import AvatarError, UsageError
 from avatar.evaluation.alignment import align
 from avatar.evaluation.multicamera import station_targets
 from avatar.evaluation.report import table, write_page
-from avatar.evaluation.scores import BACKGROUNDS, NETS, ScoredTarget, lpips_reasons, pose_scores, rows, score_target
-from avatar.evaluation.targets import EvaluationTarget, FinishedRun, capture_targets, held_out_targets, open_run
+from avatar.evaluation.scores import (
+    BACKGROUNDS,
+    NETS,
+    ScoredTarget,
+    group_means,
+    lpips_reasons,
+    pose_scores,
+    score_target,
+)
+from avatar.evaluation.targets import EvaluationTarget, capture_targets, estimated_person, held_out_targets
 from avatar.io.files import write_json
 from avatar.metrics.images import LpipsNet
+from avatar.pipeline.finished_run import FinishedRun, open_run
 from avatar.runtime.progress import progress
 
 
@@ -28,7 +37,7 @@ def evaluate_run(
     backend: str = "auto",
     joints_alone: bool = False,
 ) -> tuple[dict[str, Any], str]:
-    """Judge a run by its left-out frames and, where a capture is given, by its truth.
+    """Score a run on its held-out frames and, where a capture is given, on its ground truth.
 
     Writes `evaluation.json` and `evaluation.html` into `out`, the run folder if not given.
 
@@ -45,39 +54,41 @@ def evaluate_run(
     opened = open_run(folder)
     if capture is not None and is_multicamera(capture):
         if joints_alone:
-            raise UsageError(f"{capture} has standing cameras and no held-out poses: nothing is driven there.")
+            raise UsageError(
+                f"{capture} has fixed cameras and no held-out poses, so --joints-alone has nothing to retarget."
+            )
         return evaluate_stations(opened, capture, clip, out or folder, backend)
     truth = None if capture is None else load_capture(capture)
     trained_on = None if truth is None else trained_clip(opened, truth, clip)
     targets, skipped = held_out_targets(opened, trained_on)
     joints: dict[str, Any] | None = None
     if truth is not None and trained_on is not None:
-        placement = align(opened.person, trained_on)
+        placement = align(estimated_person(opened), trained_on)
         more, lost = capture_targets(opened, truth, trained_on, placement, joints_alone)
         targets, skipped = targets + more, skipped + lost
         joints = pose_scores(opened, trained_on, placement)
-    masks = "the run's own" if trained_on is None else "true"
+    masks = "the run's own" if trained_on is None else "ground truth"
     protocol = {
         "name": "own" if trained_on is None else f"capture, trained on {trained_on.name}",
         "test_poses_fitted": False,
         "masks_of_left_out_frames": masks,
         "alignment": "none" if trained_on is None else "one scale about the training camera, from the limb joints",
-        "driving": _driving(truth, joints_alone),
+        "driving": _retargeting(truth, joints_alone),
     }
-    return report(opened, targets, skipped, protocol, joints, out or folder, backend)
+    return score_and_write(opened, targets, skipped, protocol, joints, out or folder, backend)
 
 
-def _driving(capture: Capture | None, joints_alone: bool) -> str:
+def _retargeting(capture: Capture | None, joints_alone: bool) -> str:
     if capture is None or not capture.skeletons:
         return "none"
     way = "inverse kinematics on the fitted body to the true joints"
     if joints_alone:
         return f"{way} alone"
-    told = capture.skeletons.values()
-    way += ", whose places in its bones are calibrated on the training clip's true joints"
-    if all(skeleton.rest_joints is not None for skeleton in told):
+    skeletons = capture.skeletons.values()
+    way += ", whose offsets in its bones are calibrated on the training clip's true joints"
+    if all(skeleton.rest_joints is not None for skeleton in skeletons):
         way += " and the true skeleton's T-pose"
-    if all(skeleton.rotations is not None for skeleton in told):
+    if all(skeleton.rotations is not None for skeleton in skeletons):
         way += ", held loosely to its rotations"
     return way
 
@@ -85,12 +96,12 @@ def _driving(capture: Capture | None, joints_alone: bool) -> str:
 def evaluate_stations(
     opened: FinishedRun, folder: Path, clip: str | None, out: Path, backend: str
 ) -> tuple[dict[str, Any], str]:
-    """Judge a run trained on one of several standing cameras by what the others see; see `evaluate_run`."""
+    """Score a run trained on one of several fixed cameras on the images of the others; see `evaluate_run`."""
     stations = read_stations(folder)
     capture = Capture(folder, {name: station.clip for name, station in stations.items()})
     trained_on = trained_clip(opened, capture, clip)
     targets, skipped = held_out_targets(opened, None)
-    placement = align(opened.person, trained_on)
+    placement = align(estimated_person(opened), trained_on)
     for name, station in stations.items():
         if name != trained_on.name:
             more, lost = station_targets(opened, station, placement, out / f"observed_{name}")
@@ -98,13 +109,13 @@ def evaluate_stations(
     protocol = {
         "name": f"cameras of {folder.name}, trained on {trained_on.name}",
         "test_poses_fitted": False,
-        "masks": "found in each video, not true",
+        "masks": "estimated from each video, not ground truth",
         "alignment": "one scale about the training camera, from the limb joints",
     }
-    return report(opened, targets, skipped, protocol, None, out, backend)
+    return score_and_write(opened, targets, skipped, protocol, None, out, backend)
 
 
-def report(
+def score_and_write(
     opened: FinishedRun,
     targets: Sequence[EvaluationTarget],
     skipped: Sequence[str],
@@ -118,16 +129,16 @@ def report(
     """Score all targets with these LPIPS networks on these backgrounds and write the files; see `evaluate_run`."""
     reasons = lpips_reasons(lpips)
     nets = [net for net, reason in reasons.items() if reason is None]
-    judged: list[ScoredTarget] = []
+    scored: list[ScoredTarget] = []
     skipped = list(skipped)
     for target in progress(targets, "comparing"):
         try:
-            judged.append(score_target(target, opened, backend, nets, backgrounds))
+            scored.append(score_target(target, opened, backend, nets, backgrounds))
         except AvatarError as error:
             skipped.append(f"{target.group}, {target.name}: {error}")
-    if not judged:
-        raise UsageError(f"Nothing to compare with: {'; '.join(skipped[:3]) or 'the run left no frame out'}.")
-    means = rows(judged)
+    if not scored:
+        raise UsageError(f"Nothing to compare with: {'; '.join(skipped[:3]) or 'the run has no held-out frame'}.")
+    means = group_means(scored)
     text = "\n".join([_heading(protocol), table(means, reasons), *_poses(joints), *_skipped(skipped)])
     content = {
         "made_with": __version__,
@@ -137,21 +148,22 @@ def report(
         "means": means,
         "joints": joints,
         "skipped": skipped,
+        # The keys keep the words of the first version of this file, since scripts read them.
         "pictures": [
             {"group": one.target.group, "name": one.target.name, "angle": one.target.angle, **one.scores}
-            for one in judged
+            for one in scored
         ],
     }
     write_json(out / "evaluation.json", content)
-    write_page(out / "evaluation.html", f"Evaluation of {opened.run.folder.name}", text, judged)
+    write_page(out / "evaluation.html", f"Evaluation of {opened.run.folder.name}", text, scored)
     return content, text
 
 
-def trained_clip(opened: FinishedRun, capture: Capture, name: str | None) -> Clip:
+def trained_clip(opened: FinishedRun, capture: Capture, name: str | None) -> CaptureClip:
     """The clip of a capture that a run was trained on.
 
     Raises:
-        UsageError: it cannot be told from the run's source and no name was given, or there is no such clip.
+        UsageError: the run's source is no clip of the capture and no name was given, or there is no such clip.
     """
     if name is not None:
         return capture.clip(name)
@@ -160,8 +172,8 @@ def trained_clip(opened: FinishedRun, capture: Capture, name: str | None) -> Cli
         if clip.video.resolve() == source:
             return clip
     raise UsageError(
-        f"{opened.run.folder} was not trained on a clip of {capture.folder} as far as its config says: name the clip "
-        f"by --clip ({', '.join(capture.clips)})."
+        f"{opened.run.folder} was not trained on a clip of {capture.folder} according to its config: name the clip "
+        f"with --clip ({', '.join(capture.clips)})."
     )
 
 

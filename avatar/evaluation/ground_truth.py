@@ -1,4 +1,4 @@
-"""Putting a body into a pose whose true joints are known, when its own joints are defined a little otherwise."""
+"""Retargeting ground-truth skeletons, whose joints are defined slightly differently, to the estimated body."""
 
 from __future__ import annotations
 
@@ -21,82 +21,81 @@ LIMBS = tuple(
 # Where skeletons agree to a few centimetres; the rest of the trunk and the head are each rig's own.
 SCORED = (*LIMBS, SMPL_JOINTS.index("neck"))
 HIPS = LIMBS[:2]
-# Each rig puts these where it likes, up to 11 cm apart.
+# Rigs disagree on these by up to 11 cm.
 RIG_SPECIFIC = tuple(
     SMPL_JOINTS.index(name) for name in ("pelvis", "spine1", "spine2", "spine3", "left_collar", "right_collar", "head")
 )
-# In joints that skeletons define a little otherwise, against 1 in the rest.
+# Weight of joints that skeletons define slightly differently, against 1 for the rest.
 TRUST = {"hip": 0.2, "knee": 0.5, "elbow": 0.5, "foot": 0.5, "hand": 0.5}
-UNKNOWN_RIG_TRUST = 0.1  # in joints that are each rig's own, where nothing tells how this rig has them
-JOINT_SPREAD = 0.012  # m, how far apart skeletons put a joint, along each axis
-RIG_SPREAD = 0.05  # m, the same for joints that are each rig's own
-SYSTEMATIC_ERROR = 0.01  # m, by which found poses err alike in all frames, so that their spread does not show it
+UNKNOWN_RIG_TRUST = 0.1  # of the rig-specific joints, where nothing shows how this rig defines them
+JOINT_SPREAD = 0.012  # m, standard deviation of a joint between skeletons, along each axis
+RIG_SPREAD = 0.05  # m, the same for rig-specific joints
+SYSTEMATIC_ERROR = 0.01  # m, error of estimated poses that all frames share, so that their variance does not show it
 
 
 def retarget_ground_truth(
-    body: Body, rest: RestBody, truth: Skeleton, places: Float[Tensor, "24 3"] | None = None
+    body: Body, rest: RestBody, truth: Skeleton, offsets: Float[Tensor, "24 3"] | None = None
 ) -> BodyPose:
-    """Poses of a body that follow another skeleton's, as far as skeletons mean the same by a joint.
+    """Poses of a body that follow a ground-truth skeleton, as far as both mean the same by a joint.
 
-    Knees and elbows may slide along the limb by a centimetre or two, hips are wider apart in some skeletons than in
-    others: they count less. Pelvis, spine, collars and head are compared at the places where the T-pose of the true
-    skeleton has them (`rig_offsets`), or count hardly at all; all joints where `places` has them, if given. Where the
-    true rotations are told, joints are held to them loosely: places say nothing of the head's turn and of twists,
-    and little where joints are defined otherwise.
+    Knees and elbows may differ by a centimetre or two along the limb, and hips are wider apart in some skeletons, so
+    these weigh less. Pelvis, spine, collars and head are compared at their positions in the true skeleton's T-pose
+    (`rig_offsets`), or hardly count without one; `offsets`, if given, replaces these offsets for all joints. True
+    rotations constrain the joints loosely: positions do not determine the head's rotation or twists.
 
     Args:
         rest: the body of the person.
-        truth: the poses, in the body's size; they need not follow one another.
-        places: where the true joints lie from the body's, in the frames of its bones (`calibrated_offsets`), metres.
+        truth: the poses, in the body's size; not necessarily consecutive.
+        offsets: offsets of the true joints from the body's, in the frames of its bones (`calibrated_offsets`), metres.
     """
     own = smpl_joints(body, rest)
     trust = torch.tensor([TRUST.get(name.split("_")[-1], 1.0) for name in SMPL_JOINTS])
-    if truth.rest_joints is None and places is None:
+    if truth.rest_joints is None and offsets is None:
         trust[list(RIG_SPECIFIC)] = UNKNOWN_RIG_TRUST
-    points = Landmarks(torch.arange(len(own)), rig_offsets(own, truth.rest_joints) if places is None else places)
+    points = Landmarks(torch.arange(len(own)), rig_offsets(own, truth.rest_joints) if offsets is None else offsets)
     trusts = trust.expand(len(truth), -1)
     return fit_landmarks(own, SMPL_PARENTS, points, truth.joints, trusts, sequence=False, turns=truth.rotations)
 
 
 def rig_offsets(own: Float[Tensor, "24 3"], true: Float[Tensor, "24 3"] | None) -> Float[Tensor, "24 3"]:
-    """Where the joints that are each rig's own lie from the body's in the T-pose, metres; nowhere else if not told.
+    """Offsets of the rig-specific joints from the body's in the T-pose, metres; zero without a true T-pose.
 
-    The trunks are laid over each other by their four corners, hips and shoulders; only shifted, since a T-pose
-    stands upright in every rig. Of hips, whose height tells the pose as well, only the width is taken.
+    The trunks are aligned by their four corners, hips and shoulders, with a translation only, since a T-pose is
+    upright in every rig. Of the hips only the width is taken, because their height depends on the pose.
     """
     if true is None:
         return torch.zeros_like(own)
     corners = [joint for joint in LIMBS if SMPL_JOINTS[joint].endswith(("hip", "shoulder"))]
-    apart = (true - true[corners].mean(0)) - (own - own[corners].mean(0))
+    difference = (true - true[corners].mean(0)) - (own - own[corners].mean(0))
     offsets = torch.zeros_like(own)
-    offsets[list(RIG_SPECIFIC)] = apart[list(RIG_SPECIFIC)]
-    offsets[list(HIPS), 0] = apart[list(HIPS), 0]
+    offsets[list(RIG_SPECIFIC)] = difference[list(RIG_SPECIFIC)]
+    offsets[list(HIPS), 0] = difference[list(HIPS), 0]
     return offsets
 
 
 def calibrated_offsets(body: Body, rest: RestBody, poses: BodyPose, truth: Skeleton) -> Float[Tensor, "24 3"]:
-    """Where the true joints lie from the body's, in the frames of its bones, as far as found poses tell; metres.
+    """Offsets of the true joints from the body's, in the frames of its bones, as far as estimated poses show; metres.
 
-    The mean of a normal distribution after it was seen: before, joints lie where `rig_offsets` puts them, give or take
-    `JOINT_SPREAD`; what is seen errs by its spread over the frames, by what differs between the sides of the body,
-    and by `SYSTEMATIC_ERROR`. Frames err alike, so that many of them tell no more than a few.
+    The posterior mean of a normal distribution. The prior has mean `rig_offsets` and standard deviation
+    `JOINT_SPREAD`; the error of the measurement is its variance over the frames, plus the difference between the sides
+    of the body, plus `SYSTEMATIC_ERROR`. Frames share their errors, so many of them count no more than a few.
 
     Args:
-        poses: found in the frames that `truth` is of, a pose a frame.
+        poses: estimated in the frames of `truth`, one per frame.
     """
     own = smpl_joints(body, rest)
-    before = rig_offsets(own, truth.rest_joints)
-    before_spread = torch.full((len(own), 1), JOINT_SPREAD)
+    prior = rig_offsets(own, truth.rest_joints)
+    prior_spread = torch.full((len(own), 1), JOINT_SPREAD)
     if truth.rest_joints is None:
-        before_spread[list(RIG_SPECIFIC)] = RIG_SPREAD
+        prior_spread[list(RIG_SPECIFIC)] = RIG_SPREAD
     Ts = joint_transforms(rest.joints, body.parents, body.complete(poses))[:, list(body.smpl_index)]
-    seen = (Ts[..., :3, :3].mT @ (truth.joints - Ts[..., :3, 3])[..., None]).squeeze(-1)
-    middle = seen.median(0).values
+    measured = (Ts[..., :3, :3].mT @ (truth.joints - Ts[..., :3, 3])[..., None]).squeeze(-1)
+    middle = measured.median(0).values
     mirrored = middle[list(MIRROR)] * torch.tensor([-1.0, 1.0, 1.0])
-    error = seen.var(0, correction=0) + ((middle - mirrored) / 2).square()
+    error = measured.var(0, correction=0) + ((middle - mirrored) / 2).square()
     error = (error + error[list(MIRROR)]).mean(-1, keepdim=True) / 2 + SYSTEMATIC_ERROR**2
-    share = before_spread**2 / (before_spread**2 + error)
-    return before + share * ((middle + mirrored) / 2 - before)
+    share = prior_spread**2 / (prior_spread**2 + error)
+    return prior + share * ((middle + mirrored) / 2 - prior)
 
 
 def smpl_joints(body: Body, rest: RestBody) -> Float[Tensor, "24 3"]:

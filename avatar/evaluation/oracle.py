@@ -1,4 +1,4 @@
-"""What perfect tracking would give, to tell what tracking costs."""
+"""The track that perfect tracking would give, to measure the cost of tracking errors."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import replace
 
 import torch
 
-from avatar.datasets.capture import Clip
+from avatar.datasets.capture import CaptureClip
 from avatar.evaluation.alignment import EstimatedPerson, align, calibrate_offsets
 from avatar.evaluation.ground_truth import retarget_ground_truth
 from avatar.types import BodyTrack
 
 
-def oracle_track(person: EstimatedPerson, clip: Clip, frames: Sequence[int]) -> BodyTrack:
-    """The found body driven by the clip's true skeleton before its true cameras.
+def oracle_track(person: EstimatedPerson, clip: CaptureClip, frames: Sequence[int]) -> BodyTrack:
+    """The estimated body with the clip's true skeleton retargeted to it, before the true cameras.
 
-    The body's shape stays the found one, and so does its size: the true world is brought to it by the one scale. Where
-    the true joints lie in the body's bones is calibrated on the same clip.
+    The body keeps its estimated shape and size: one scale maps the true world to it. The offsets of the true joints
+    in the body's bones are calibrated on the same clip.
 
     Args:
-        frames: of the clip, those that the track shall have, one instant each.
+        frames: frames of the clip that the track covers, one instant each.
     """
     chosen, placement = list(frames), align(person, clip)
     places = calibrate_offsets(person, clip, placement)

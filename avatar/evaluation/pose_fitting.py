@@ -1,4 +1,4 @@
-"""Fitting a test pose to its own test picture, as some publications do before they measure. Never done unless asked."""
+"""Fitting a test pose to its own test image, as some publications do before scoring. Off by default."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from dataclasses import replace
 
 import torch
 
-from avatar.evaluation.targets import EvaluationTarget, FinishedRun
+from avatar.evaluation.targets import EvaluationTarget
+from avatar.pipeline.finished_run import FinishedRun
 from avatar.rendering.renderer import render
 from avatar.training import losses
 from avatar.training.config import LearningRates
 from avatar.training.pose_refinement import PoseRefinement
 from avatar.types import BodyPose, BodyTrack
 
-STEPS = 50  # as many as GART takes for each picture
+STEPS = 50  # per image, as in GART
 
 
 def fit_pose(opened: FinishedRun, target: EvaluationTarget, backend: str, steps: int = STEPS) -> EvaluationTarget:
-    """The target with its pose moved by Adam to fit its picture and mask; the avatar and the camera stay as they are.
+    """The target with its pose moved by Adam to fit its image and mask; the avatar and the camera stay as they are.
 
     Raises:
-        AvatarError: the picture cannot be read.
+        AvatarError: the image cannot be read.
     """
     device = opened.avatar.device
     rgb, mask = (part.to(device) for part in target.truth())
@@ -45,8 +46,8 @@ def fit_pose(opened: FinishedRun, target: EvaluationTarget, backend: str, steps:
     )
     for _ in range(steps):
         out = render(opened.avatar.pose(refinement.pose(0)), camera, backend)
-        seen = losses.photometric_loss(out, rgb, mask, black)
+        loss = losses.photometric_loss(out, rgb, mask, black)
         optimizer.zero_grad(set_to_none=True)
-        (seen.l1 + seen.mask).backward()
+        (loss.l1 + loss.mask).backward()
         optimizer.step()
     return replace(target, pose=refinement.refined().poses[0].to("cpu"))

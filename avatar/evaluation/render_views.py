@@ -1,4 +1,4 @@
-"""Pictures of a run for somebody else's scorer: any poses, any cameras, with alpha."""
+"""Images of a run for external evaluation code: any poses, any cameras, with alpha."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from jaxtyping import UInt8
 from avatar.datasets.capture import read_capture_cameras, read_capture_skeleton
 from avatar.errors import AvatarError, UsageError
 from avatar.evaluation.ground_truth import retarget_ground_truth
-from avatar.evaluation.targets import FinishedRun, Placement
+from avatar.evaluation.targets import Placement
 from avatar.io.camera_file import load_cameras
 from avatar.io.files import read_json, read_npz
-from avatar.io.images import write_image
+from avatar.io.images import to_uint8, write_image
 from avatar.io.track_file import load_track
+from avatar.pipeline.finished_run import FinishedRun
 from avatar.rendering.renderer import render
 from avatar.runtime.progress import progress
 from avatar.types import BodyPose, Cameras, RenderOutput
@@ -34,15 +35,15 @@ class Shots:
 
 
 def read_shots(opened: FinishedRun, cameras: Path, poses: Path, training_camera: Path | None, scale: float) -> Shots:
-    """Read what shall be rendered.
+    """Read the cameras and poses to render.
 
     Args:
         cameras: a camera file of ours (`avatar.rendering.camera_paths`), a track (its cameras), or a capture's
             cameras.json or gt.npz.
-        poses: a track, or a capture's gt.npz, whose true joints drive the body by inverse kinematics.
+        poses: a track, or a capture's gt.npz, whose true joints are retargeted to the body by inverse kinematics.
         training_camera: the capture's camera file of the clip that the run was trained on: capture files are then
             placed in the run's world through it, so that the learned light falls from the right side.
-        scale: true metres for one metre of the run, as `avatar evaluate` says.
+        scale: true metres per metre of the run, as `avatar evaluate` prints it.
 
     Raises:
         UsageError: a file is missing, or no training camera was given where a scale was.
@@ -72,10 +73,10 @@ def _cameras(path: Path) -> tuple[Cameras, tuple[str, ...], bool]:
     if path.suffix == ".json" and "T_camera_world" in _keys(read_json(path)):
         cameras = load_cameras(path)
     elif path.suffix == ".npz" and "format" in read_npz(path):
-        found = load_track(path).cameras
-        if found is None:
-            raise AvatarError(f"The track {path} was not filmed: it has no cameras.")
-        cameras = found
+        track_cameras = load_track(path).cameras
+        if track_cameras is None:
+            raise AvatarError(f"The track {path} has no cameras: give one that was estimated from a video.")
+        cameras = track_cameras
     else:
         return (*read_capture_cameras(path), True)
     return cameras, tuple(f"{index:04d}" for index in range(len(cameras))), False
@@ -96,11 +97,11 @@ def _poses(opened: FinishedRun, path: Path, placement: Placement | None) -> Body
     )
 
 
-def pairs(shots: Shots, paired: bool) -> Iterator[tuple[str, int, int]]:
-    """Name, camera and pose of each picture: every pose from every camera, or camera i with pose i.
+def camera_pose_pairs(shots: Shots, paired: bool) -> Iterator[tuple[str, int, int]]:
+    """Name, camera and pose of each image: every pose from every camera, or camera i with pose i.
 
     Raises:
-        UsageError: they shall be paired and differ in number.
+        UsageError: they are to be paired but differ in number.
     """
     if paired:
         if len(shots.cameras) != len(shots.poses):
@@ -114,18 +115,18 @@ def pairs(shots: Shots, paired: bool) -> Iterator[tuple[str, int, int]]:
 
 @torch.no_grad()
 def write_shots(opened: FinishedRun, shots: Shots, paired: bool, out: Path, backend: str) -> int:
-    """Write each picture as RGBA png with straight colour; returns how many."""
-    wanted = list(pairs(shots, paired))
+    """Write each image as RGBA png with straight colour; returns how many."""
+    images = list(camera_pose_pairs(shots, paired))
     device = opened.avatar.device
-    for name, camera, pose in progress(wanted, "rendering"):
+    for name, camera, pose in progress(images, "rendering"):
         gaussians = opened.avatar.pose(shots.poses[pose].to(device))
         output = render(gaussians, shots.cameras[camera].to(device), backend)
         write_image(out / f"{name}.png", straight_rgba(output))
-    return len(wanted)
+    return len(images)
 
 
 def straight_rgba(output: RenderOutput) -> UInt8[np.ndarray, "h w 4"]:
-    """The first picture with straight (not premultiplied) colour and its coverage."""
+    """The first image with straight (not premultiplied) colour and its coverage."""
     alpha = output.alpha[0, ..., None].clamp(0, 1)
     rgba = torch.cat([output.rgb[0] / alpha.clamp_min(1e-6), alpha], dim=-1)
-    return (rgba.clamp(0, 1) * 255).round().byte().cpu().numpy()
+    return to_uint8(rgba)

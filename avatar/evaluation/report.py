@@ -1,4 +1,4 @@
-"""What an evaluation leaves to people: a table, a JSON file, and a page of pictures, worst first."""
+"""The results of an evaluation: a table, and a page of images, worst first."""
 
 from __future__ import annotations
 
@@ -15,13 +15,30 @@ from avatar.metrics.images import BOX_MARGIN, LpipsNet
 LPIPS_FACTOR = 1000  # LPIPS is printed times a thousand, as in most papers, and says so
 
 
+# Words of a group's name in `evaluation.json`, which stay as in its first version, and what people read instead.
+TITLES = {
+    "left-out frames": "held-out frames",
+    "seen poses": "training poses",
+    "found pose": "estimated",
+    "driven": "retargeted",
+    "seen by": "camera",
+}
+
+
+def row_title(group: str) -> str:
+    """The title of a group of targets in tables and captions."""
+    for word, title in TITLES.items():
+        group = group.replace(word, title)
+    return group
+
+
 def table(rows: dict[str, dict[str, float]], reasons: Mapping[LpipsNet, str | None]) -> str:
-    """The rows as text: on white and black, full frame and the person's box."""
+    """The rows as text: on white and black, full image and the person's box."""
     nets = [net for net, reason in reasons.items() if reason is None]
-    found = {name for row in rows.values() for name in row}
+    scores = {name for row in rows.values() for name in row}
     columns = [("n", "pictures", 1.0, ".0f")]
     for background in BACKGROUNDS:
-        if f"psnr_{background}" not in found:
+        if f"psnr_{background}" not in scores:
             continue
         for label, where in ((background, background), (f"box_{background}", "box")):
             columns.append((f"PSNR {where}", f"psnr_{label}", 1.0, ".2f"))
@@ -31,14 +48,14 @@ def table(rows: dict[str, dict[str, float]], reasons: Mapping[LpipsNet, str | No
     lines = [["", *(title for title, *_ in columns)]]
     for name, row in rows.items():
         cells = [f"{row[key] * factor:{form}}" if key in row else "-" for _, key, factor, form in columns]
-        lines.append([name, *cells])
+        lines.append([row_title(name), *cells])
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     text = []
     for line in lines:
         padded = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
         text.append("  ".join([line[0].ljust(widths[0]), *padded[1:]]))
     notes = [
-        f"SSIM: 11x11 Gaussian window, sigma 1.5, zeros beyond the border; box: the person + {BOX_MARGIN} px, on the "
+        f"SSIM: 11x11 Gaussian window, sigma 1.5, zero padding; box: the person + {BOX_MARGIN} px, on the "
         "background named to its left; IoU of soft coverage."
     ]
     notes += [f"LPIPS ({net}), times {LPIPS_FACTOR}." for net in nets]
@@ -46,16 +63,16 @@ def table(rows: dict[str, dict[str, float]], reasons: Mapping[LpipsNet, str | No
     return "\n".join([*text, *notes])
 
 
-def write_page(path: Path, title: str, text: str, judged: Sequence[ScoredTarget]) -> None:
-    """One HTML file with everything in it: the table, then truth, avatar and difference of each picture."""
-    ordered = sorted(judged, key=lambda one: _first(one, "psnr_box", "psnr") or 0.0)
+def write_page(path: Path, title: str, text: str, scored: Sequence[ScoredTarget]) -> None:
+    """One HTML file with everything in it: the table, then truth, avatar and difference of each image."""
+    ordered = sorted(scored, key=lambda one: _first(one, "psnr_box", "psnr") or 0.0)
     figures = "\n".join(_figure(one) for one in ordered)
     content = (
         f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title>"
         "<style>body{font:15px system-ui;margin:2em;background:#fff;color:#222}figure{display:inline-block;margin:8px}"
         "figcaption{max-width:420px;font-size:13px}pre{overflow-x:auto}img{height:360px}</style>"
         f"<h1>{html.escape(title)}</h1><pre>{html.escape(text)}</pre>"
-        "<h2>Pictures, the worst first: truth, avatar, difference</h2>"
+        "<h2>Images, worst first: truth, avatar, difference</h2>"
         f"{figures}\n"
     )
     with atomic_write(path) as temporary:
@@ -66,13 +83,15 @@ def _figure(one: ScoredTarget) -> str:
     source = base64.b64encode(one.strip).decode()
     scores: dict[str, Any] = one.scores
     numbers = (("PSNR", _first(one, "psnr")), ("box", _first(one, "psnr_box")), ("IoU", scores.get("iou")))
-    said = ", ".join(f"{label} {value:.{2 if label == 'IoU' else 1}f}" for label, value in numbers if value is not None)
+    numbers_text = ", ".join(
+        f"{label} {value:.{2 if label == 'IoU' else 1}f}" for label, value in numbers if value is not None
+    )
     where = "" if one.target.angle is None else f", {one.target.angle:.0f}° from the training camera"
-    caption = html.escape(f"{one.target.group}: {one.target.name}{where}. {said}")
+    caption = html.escape(f"{row_title(one.target.group)}: {one.target.name}{where}. {numbers_text}")
     return f'<figure><img src="data:image/jpeg;base64,{source}" alt=""><figcaption>{caption}</figcaption></figure>'
 
 
 def _first(one: ScoredTarget, *scores: str) -> float | None:
-    """The first of these scores that the picture has, on the first background that it was judged on."""
+    """The first of these scores that the image has, on the first background it was scored on."""
     names = (f"{score}_{background}" for score in scores for background in BACKGROUNDS)
     return next((one.scores[name] for name in names if name in one.scores), None)

@@ -1,4 +1,4 @@
-"""Scores of pictures and of poses, one record each, and their means."""
+"""Scores of images and of poses, one record each, and their means."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from torch import Tensor
 
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.body.skinning import joint_transforms
-from avatar.datasets.capture import Clip
+from avatar.datasets.capture import CaptureClip
 from avatar.evaluation.alignment import Placement
-from avatar.evaluation.comparison_strip import strip
+from avatar.evaluation.comparison_strip import comparison_jpeg
 from avatar.evaluation.ground_truth import HIPS, SCORED
-from avatar.evaluation.targets import SIDE_DEGREES, EvaluationTarget, FinishedRun
+from avatar.evaluation.targets import SIDE_DEGREES, EvaluationTarget, estimated_person
 from avatar.geometry import procrustes
 from avatar.metrics import images as metrics
 from avatar.metrics import poses as pose_metrics
+from avatar.pipeline.finished_run import FinishedRun
 from avatar.rendering.renderer import render
 from avatar.types import Cameras
 
@@ -30,7 +31,7 @@ FEET = [SMPL_JOINTS.index("left_foot"), SMPL_JOINTS.index("right_foot")]
 
 @dataclass(frozen=True)
 class ScoredTarget:
-    """A target's scores, and what there is to look at on white (`strip`)."""
+    """A target with its scores, and a JPEG that compares it with the avatar (`strip`)."""
 
     target: EvaluationTarget
     scores: dict[str, float]
@@ -66,8 +67,8 @@ def score_target(
     device = opened.avatar.device
     rgb, alpha = target.truth()
     out = render(opened.avatar.pose(target.pose.to(device)), target.camera.to(device), backend)
-    found_alpha = out.alpha[0].cpu().clamp(0, 1)
-    scores = {"iou": metrics.alpha_iou(found_alpha, alpha)}
+    alpha_estimate = out.alpha[0].cpu().clamp(0, 1)
+    scores = {"iou": metrics.alpha_iou(alpha_estimate, alpha)}
     box = metrics.person_box(alpha)
     pair: dict[str, tuple[Tensor, Tensor]] = {}
     for name in backgrounds:
@@ -79,7 +80,7 @@ def score_target(
         if box is not None:
             scores |= image_scores(image[box], truth[box], nets, f"box_{name}")
     image, truth = pair["white"] if "white" in pair else next(iter(pair.values()))
-    return ScoredTarget(target, scores, strip(truth, image))
+    return ScoredTarget(target, scores, comparison_jpeg(truth, image))
 
 
 def image_scores(
@@ -90,10 +91,10 @@ def image_scores(
     return scores | {f"lpips_{net}_{label}": metrics.lpips(image, truth, net) for net in nets}
 
 
-def rows(judged: Sequence[ScoredTarget]) -> dict[str, dict[str, float]]:
+def group_means(scored: Sequence[ScoredTarget]) -> dict[str, dict[str, float]]:
     """Mean scores of each group, and of its parts nearer and farther than 90 degrees from the training camera."""
     groups: dict[str, list[ScoredTarget]] = {}
-    for one in judged:
+    for one in scored:
         groups.setdefault(one.target.group, []).append(one)
     parts: dict[str, list[ScoredTarget]] = {}
     for name, members in groups.items():
@@ -102,15 +103,16 @@ def rows(judged: Sequence[ScoredTarget]) -> dict[str, dict[str, float]]:
             ("within", lambda angle: angle <= SIDE_DEGREES),
             ("beyond", lambda angle: angle > SIDE_DEGREES),
         ):
-            seen = [one for one in members if one.target.angle is not None and keep(one.target.angle)]
-            if 0 < len(seen) < len(members):
-                parts[f"{name}, {side} {SIDE_DEGREES:.0f}°"] = seen
+            subset = [one for one in members if one.target.angle is not None and keep(one.target.angle)]
+            if 0 < len(subset) < len(members):
+                parts[f"{name}, {side} {SIDE_DEGREES:.0f}°"] = subset
     return {name: _means([one.scores for one in members]) for name, members in parts.items()}
 
 
 def _means(scores: Sequence[dict[str, float]]) -> dict[str, float]:
     """Means over the records that have each number: what is missing is never counted as zero."""
     names = dict.fromkeys(name for record in scores for name in record)
+    # The key keeps its first name, since scripts read it from evaluation.json.
     means: dict[str, float] = {"pictures": float(len(scores))}
     for name in names:
         values = [record[name] for record in scores if name in record]
@@ -118,47 +120,47 @@ def _means(scores: Sequence[dict[str, float]]) -> dict[str, float]:
     return means
 
 
-def pose_scores(opened: FinishedRun, clip: Clip, placement: Placement) -> dict[str, Any]:
+def pose_scores(opened: FinishedRun, clip: CaptureClip, placement: Placement) -> dict[str, Any]:
     """The run's poses against the true joints, in true metres, on the limbs, shoulders and neck.
 
-    Distances are in millimetres, with the middle of the hips brought together first (`mpjpe`) or after Procrustes
-    (`pa_mpjpe`), both also with one constant offset a joint taken out (`_offsets`), since skeletons differ.
-    `size_after_scale` is the body's size relative to the true one once the depth is right: it leaves 1 where the
-    focal length was found wrongly, which one scale cannot mend (`focal_ratio`: found by true). A video does not tell
-    where its optical axis lies, so that everything stands aside by `principal_point_x_px` and `_y_px` (assumed minus
-    true, in pixels of the true camera) when it is seen from elsewhere.
+    Distances are in millimetres, after aligning the middle of the hips (`mpjpe`) or after Procrustes
+    (`pa_mpjpe`), both also with one constant offset per joint removed (`_offsets`), since skeletons differ.
+    `size_after_scale` is the body's size relative to the true one once the depth is right: it differs from
+    1 where the assumed focal length is wrong, which one scale cannot correct (`focal_ratio`: assumed by true). The
+    principal point cannot be recovered from a video: other views are shifted by `principal_point_x_px` and `_y_px`
+    (assumed minus true, in pixels of the true camera).
     """
-    pairs = opened.person.frames_of(clip)
+    pairs = estimated_person(opened).frames_of(clip)
     frames, own = list(pairs), [int(opened.track.instant[i]) for i in pairs.values()]
     avatar = opened.avatar
     poses = avatar.body.complete(opened.track.poses[own])
     Ts = joint_transforms(avatar.rest.joints, avatar.body.parents, poses)[:, list(avatar.body.smpl_index)].clone()
     Ts[..., :3, 3] *= placement.scale
     truth = placement.points(clip.joints[frames]) * placement.scale
-    found = Ts[..., :3, 3]
+    estimated = Ts[..., :3, 3]
     depth = placement.T_run_camera[2, :3]
-    hips_off = (found[:, list(HIPS)] - truth[:, list(HIPS)]).mean(1)
+    hips_off = (estimated[:, list(HIPS)] - truth[:, list(HIPS)]).mean(1)
     centred = Ts.clone()
     centred[..., :3, 3] -= hips_off[:, None]
     offset = pose_metrics.with_constant_offsets(centred, truth)
     chosen, hips = list(SCORED), [SCORED.index(hip) for hip in HIPS]
     fps = (len(frames) - 1) / max(float(clip.times[frames[-1]] - clip.times[frames[0]]), 1e-6)
     contact = pose_metrics.standing(truth[:, FEET], fps)
-    sliding = pose_metrics.foot_sliding(found[:, FEET], contact, fps)
+    sliding = pose_metrics.foot_sliding(estimated[:, FEET], contact, fps)
     true_sliding = pose_metrics.foot_sliding(truth[:, FEET], contact, fps)
     return {
         "frames": len(frames),
         "scale": placement.scale,
-        "size_after_scale": float(procrustes(truth[:, chosen], found[:, chosen])[0].mean()),
+        "size_after_scale": float(procrustes(truth[:, chosen], estimated[:, chosen])[0].mean()),
         "focal_ratio": _relative_focal(opened.cameras) / _relative_focal(clip.cameras),
         **{f"principal_point_{axis}_px": value for axis, value in _axis_off(opened.cameras, clip.cameras).items()},
-        "mpjpe_mm": 1e3 * float(pose_metrics.mpjpe(found[:, chosen], truth[:, chosen], hips).mean()),
-        "pa_mpjpe_mm": 1e3 * float(pose_metrics.pa_mpjpe(found[:, chosen], truth[:, chosen]).mean()),
+        "mpjpe_mm": 1e3 * float(pose_metrics.mpjpe(estimated[:, chosen], truth[:, chosen], hips).mean()),
+        "pa_mpjpe_mm": 1e3 * float(pose_metrics.pa_mpjpe(estimated[:, chosen], truth[:, chosen]).mean()),
         "mpjpe_offsets_mm": 1e3 * float(pose_metrics.mpjpe(offset[:, chosen], truth[:, chosen], hips).mean()),
         "pa_mpjpe_offsets_mm": 1e3 * float(pose_metrics.pa_mpjpe(offset[:, chosen], truth[:, chosen]).mean()),
         "hips_depth_rms_mm": 1e3 * float((hips_off @ depth).square().mean().sqrt()),
         "acceleration_error_m_s2": float(
-            pose_metrics.acceleration_error(found[:, chosen], truth[:, chosen], fps).mean()
+            pose_metrics.acceleration_error(estimated[:, chosen], truth[:, chosen], fps).mean()
         ) if len(frames) > 2 else None,
         "foot_sliding_mm_s": None if sliding is None else 1e3 * sliding,
         "true_foot_sliding_mm_s": None if true_sliding is None else 1e3 * true_sliding,
@@ -166,7 +168,7 @@ def pose_scores(opened: FinishedRun, clip: Clip, placement: Placement) -> dict[s
 
 
 def _relative_focal(cameras: Cameras) -> float:
-    """Focal length of the first camera in widths of its picture."""
+    """Focal length of the first camera in widths of its image."""
     return float(cameras.K[0, 0, 0] / cameras.width)
 
 

@@ -1,28 +1,23 @@
-"""What an avatar is compared with: a pose and a camera in the run's world, and the true picture."""
+"""What an avatar is compared with: a pose and a camera in the run's world, and the true image."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avatar.datasets.capture import Capture, Clip, HeldOut
-from avatar.errors import UsageError
+from avatar.datasets.capture import Capture, CaptureClip, HeldOut
 from avatar.evaluation.alignment import EstimatedPerson, Placement, calibrate_offsets, nearest_frame
 from avatar.evaluation.ground_truth import retarget_ground_truth
 from avatar.geometry import invert_rigid
-from avatar.io.files import read_json
-from avatar.io.observations_file import load_observations
-from avatar.io.track_file import load_track
-from avatar.model.avatar import Avatar
-from avatar.pipeline.run_folder import RunFolder
+from avatar.io.images import to_float
+from avatar.pipeline.finished_run import FinishedRun
 from avatar.training.split import held_out_frames
-from avatar.types import BodyPose, BodyTrack, Cameras, Observations
+from avatar.types import BodyPose, Cameras, Observations
 
 SIDE_DEGREES = 90.0
 
@@ -31,13 +26,13 @@ Truth = Callable[[], tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]]
 
 @dataclass(frozen=True)
 class EvaluationTarget:
-    """One picture to be judged.
+    """One image to score.
 
     Attributes:
-        group: row of the table that it belongs to; name: of the picture.
+        group: row of the table that it belongs to; name: of the image.
         pose, camera: in the run's world.
-        truth: gives straight colour and coverage when asked.
-        angle: degrees between this camera and the training camera, seen from the person; None where it is the same.
+        truth: reads straight colour and coverage.
+        angle: degrees between this camera and the training camera, as seen from the person; None where it is the same.
     """
 
     group: str
@@ -48,44 +43,18 @@ class EvaluationTarget:
     angle: float | None = None
 
 
-@dataclass(frozen=True)
-class FinishedRun:
-    """A run folder that holds an avatar, opened."""
-
-    run: RunFolder
-    config: dict[str, Any]
-    avatar: Avatar
-    track: BodyTrack
-
-    @property
-    def person(self) -> EstimatedPerson:
-        return EstimatedPerson(self.avatar.body, self.avatar.rest, self.track)
-
-    @property
-    def cameras(self) -> Cameras:
-        return self.person.cameras
-
-    def observations(self) -> Observations:
-        return load_observations(self.run.observations)
-
-
-def open_run(folder: Path) -> FinishedRun:
-    """Open a run.
+def estimated_person(opened: FinishedRun) -> EstimatedPerson:
+    """The body of a run in the poses of its video.
 
     Raises:
-        UsageError: it holds no finished avatar, or its track has no cameras.
-        AvatarError: its files are broken, or made with a body that is not here.
+        UsageError: the run's track has no cameras.
     """
-    run = RunFolder(folder)
-    run.require_avatar()
-    track = load_track(run.track)
-    if track.cameras is None:
-        raise UsageError(f"{run.track} has no cameras, so nothing can be compared with pictures.")
-    return FinishedRun(run, read_json(run.config), Avatar.load(run.avatar), track)
+    _ = opened.cameras  # raises if the track has none
+    return EstimatedPerson(opened.avatar.body, opened.avatar.rest, opened.track)
 
 
-def held_out_targets(opened: FinishedRun, clip: Clip | None) -> tuple[list[EvaluationTarget], list[str]]:
-    """The frames of the training clip that training left out.
+def held_out_targets(opened: FinishedRun, clip: CaptureClip | None) -> tuple[list[EvaluationTarget], list[str]]:
+    """The held-out frames of the training clip.
 
     Args:
         clip: the truth about the training clip: its masks are then used instead of the run's own.
@@ -112,22 +81,22 @@ def held_out_targets(opened: FinishedRun, clip: Clip | None) -> tuple[list[Evalu
 
 def _frame_truth(observations: Observations, index: int, masks: Any, row: int) -> Truth:
     def read() -> tuple[Tensor, Tensor]:
-        image = torch.from_numpy(observations.images[index]).float() / 255
-        return image, torch.from_numpy(masks[row]).float() / 255
+        image = to_float(observations.images[index])
+        return image, to_float(masks[row])
 
     return read
 
 
 def capture_targets(
-    opened: FinishedRun, capture: Capture, clip: Clip, placement: Placement, joints_alone: bool = False
+    opened: FinishedRun, capture: Capture, clip: CaptureClip, placement: Placement, joints_alone: bool = False
 ) -> tuple[list[EvaluationTarget], list[str]]:
-    """All held-out pictures: seen poses with the pose that the run found, and all with the true skeleton's pose.
+    """All held-out images: training poses with the estimated pose, and all with the true skeleton retargeted.
 
     Args:
-        joints_alone: drive by the places of the true joints, though the capture tells more.
+        joints_alone: use only the positions of the true joints, even if the capture has rotations and a T-pose.
     """
     skipped = [f"{path.parent.name}/{path.name}: the file is missing" for path in capture.missing]
-    person = opened.person
+    person = estimated_person(opened)
     true = {group: placement.skeleton(skeleton) for group, skeleton in capture.skeletons.items()}
     if joints_alone:
         retargeted = {
@@ -157,7 +126,7 @@ def capture_targets(
     return targets, skipped
 
 
-def _group(image: HeldOut, clip: Clip) -> str:
+def _group(image: HeldOut, clip: CaptureClip) -> str:
     if image.clip is None:
         return "novel poses"
     return "novel views, seen poses" if image.clip == clip.name else f"novel views of {image.clip}"

@@ -25,7 +25,7 @@ from avatar.body.skinning import joint_transforms
 from avatar.exporters.splats import FRAME_NOTE
 from avatar.geometry import project, quat_multiply, rotation_from_quat, rotation_from_rotvec, rotation_to_rotvec
 from avatar.io.files import atomic_write, write_json
-from avatar.io.images import write_image
+from avatar.io.images import to_uint8, write_image
 from avatar.model.avatar import Avatar
 from avatar.rendering.camera_paths import intrinsics, look_at
 from avatar.rendering.renderer import render
@@ -154,7 +154,7 @@ def posed_normals(avatar: Avatar, gaussians: Gaussians) -> Float[Tensor, "n 3"]:
 
 def _write_sample(sample: Sample, folder: Path, index: int) -> None:
     for name, values in (("images", sample.rgb), ("masks", sample.alpha), ("normals", (sample.normals + 1) / 2)):
-        write_image(folder / name / f"{index:06d}.png", (values.clamp(0, 1) * 255).round().byte().cpu().numpy())
+        write_image(folder / name / f"{index:06d}.png", to_uint8(values))
     _write_depth(folder / "depth" / f"{index:06d}.png", sample.depth)
 
 

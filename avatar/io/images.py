@@ -1,4 +1,4 @@
-"""Reading and writing images."""
+"""Reading, writing and converting images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from avatar.errors import AvatarError, short_message
 from avatar.io.files import atomic_write, require_file
@@ -77,3 +79,13 @@ def write_image(path: Path, image: UInt8[np.ndarray, "h w *c"]) -> None:
         raise AvatarError(f"Cannot write an image as {path.name}: use .png, .jpg or .webp.")
     with atomic_write(path) as temporary:
         iio.imwrite(temporary, image, plugin="pillow", **options[suffix])
+
+
+def to_uint8(image: Float[Tensor, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
+    """Values in [0, 1], clamped to that range, as the nearest of 0 to 255; on the CPU and detached."""
+    return (image.detach().clamp(0, 1) * 255).round().byte().cpu().numpy()
+
+
+def to_float(image: UInt8[np.ndarray, "*shape"] | UInt8[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Values of 0 to 255 as float32 in [0, 1], on the device of `image`."""
+    return torch.as_tensor(image).float() / 255

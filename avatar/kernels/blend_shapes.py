@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from avatar.kernels.simd import kernel
+from avatar.kernels.simd import Array, kernel
 from avatar.kernels.threads import run_parts, threads
 
 # The gradient is summed over this many parts, whichever thread does them, so that it does not depend on the threads.
@@ -17,7 +19,7 @@ class Displacements(torch.autograd.Function):
     """Displacements of points (n, 3) by the entries of a pose; differentiable in the pose."""
 
     @staticmethod
-    def forward(ctx, feature: Tensor, starts: Tensor, entry: Tensor, vectors: Tensor):
+    def forward(ctx: Any, feature: Tensor, starts: Tensor, entry: Tensor, vectors: Tensor) -> Any:
         ctx.save_for_backward(feature, starts, entry, vectors)
         moved = torch.empty(len(starts) - 1, 3)
         arrays = (tensor.detach().contiguous().numpy() for tensor in (feature, starts, entry, vectors, moved))
@@ -26,7 +28,7 @@ class Displacements(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, g_moved: Tensor):
+    def backward(ctx: Any, g_moved: Tensor) -> Any:
         feature, starts, entry, vectors = ctx.saved_tensors
         sums = np.zeros((_PARTS, len(feature)))
         arrays = (tensor.contiguous().numpy() for tensor in (starts, entry, vectors, g_moved))
@@ -35,7 +37,9 @@ class Displacements(torch.autograd.Function):
 
 
 @kernel
-def _displace(worker, workers, feature, starts, entry, vectors, moved):
+def _displace(
+    worker: int, workers: int, feature: Array, starts: Array, entry: Array, vectors: Array, moved: Array
+) -> None:
     """One worker's share of the points."""
     number = len(moved)
     for i in range(number * worker // workers, number * (worker + 1) // workers):
@@ -49,7 +53,9 @@ def _displace(worker, workers, feature, starts, entry, vectors, moved):
 
 
 @kernel
-def _displace_back(worker, workers, starts, entry, vectors, g_moved, sums):
+def _displace_back(
+    worker: int, workers: int, starts: Array, entry: Array, vectors: Array, g_moved: Array, sums: Array
+) -> None:
     """The gradient by the pose of one worker's parts of the points."""
     number = len(g_moved)
     for part in range(worker, _PARTS, workers):

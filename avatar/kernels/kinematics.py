@@ -4,12 +4,13 @@ instead of some sixty tensors."""
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from avatar.kernels.simd import inlined, kernel
+from avatar.kernels.simd import Array, Number, inlined, kernel
 
 
 class JointTransforms(torch.autograd.Function):
@@ -22,24 +23,25 @@ class JointTransforms(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, rotations: Tensor, root_position: Tensor, rest_joints: Tensor, parents: tuple[int, ...]):
-        ctx.arrays = (
-            rotations.detach().numpy().astype(np.float64),
-            rest_joints.detach().numpy().astype(np.float64),
-            np.array(parents),
-        )
-        motions, *ctx.kept = _forward(*ctx.arrays, root_position.detach().numpy())
+    def forward(
+        ctx: Any, rotations: Tensor, root_position: Tensor, rest_joints: Tensor, parents: tuple[int, ...]
+    ) -> Any:
+        local, rest = (tensor.detach().numpy().astype(np.float64) for tensor in (rotations, rest_joints))
+        joints = np.array(parents)
+        motions, world, quats = _forward(local, rest, joints, root_position.detach().numpy())
+        ctx.arrays = local, rest, joints, world, quats
         return torch.from_numpy(motions)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, g_motions: Tensor):
-        g_rotations, g_root = _back(*ctx.arrays, *ctx.kept, g_motions.contiguous().numpy())
+    def backward(ctx: Any, g_motions: Tensor) -> Any:
+        rotations, rest, parents, world, quats = ctx.arrays
+        g_rotations, g_root = _back(rotations, rest, parents, world, quats, g_motions.contiguous().numpy())
         return torch.from_numpy(g_rotations), torch.from_numpy(g_root).float(), None, None
 
 
 @kernel
-def _forward(rotations, rest_joints, parents, root_position):
+def _forward(rotations: Array, rest_joints: Array, parents: Array, root_position: Array) -> tuple[Array, Array, Array]:
     """The motions, and as float64 each joint's rotation in the world and its quaternion."""
     count = len(parents)
     motions = np.empty((count, 16), np.float32)
@@ -71,7 +73,9 @@ def _forward(rotations, rest_joints, parents, root_position):
 
 
 @kernel
-def _back(rotations, rest_joints, parents, world, quats, g_motions):
+def _back(
+    rotations: Array, rest_joints: Array, parents: Array, world: Array, quats: Array, g_motions: Array
+) -> tuple[Array, Array]:
     """The gradients by the rotations and by the root's position, from those by the motions."""
     count = len(parents)
     g_rotations = np.empty((count, 3, 3), np.float32)
@@ -102,12 +106,12 @@ def _back(rotations, rest_joints, parents, world, quats, g_motions):
 
 
 @inlined
-def _row_times_column(a, b, row, column):
+def _row_times_column(a: Array, b: Array, row: int, column: int) -> Number:
     return a[row, 0] * b[0, column] + a[row, 1] * b[1, column] + a[row, 2] * b[2, column]
 
 
 @inlined
-def _quaternion(R, out):
+def _quaternion(R: Array, out: Array) -> None:
     """Unit quaternion wxyz from the largest of the four components (Shepperd 1978)."""
     trace = R[0, 0] + R[1, 1] + R[2, 2]
     first, second = R[2, 1] - R[1, 2], R[0, 2] - R[2, 0]
@@ -126,7 +130,7 @@ def _quaternion(R, out):
 
 
 @inlined
-def _quaternion_back(R, q, g, g_R):
+def _quaternion_back(R: Array, q: Array, g: Array, g_R: Array) -> None:
     """Add to `g_R` the gradient by a rotation from `g`, that by its quaternion `q`.
 
     A small turn w changes q by half the product w q, so that the gradient by w is half of v = Im(g conj(q)); and the

@@ -8,21 +8,39 @@ by lane, numbers mix with vectors by being copied to every lane, and what is wri
     store(array, start, where(v > 3.0, v, 0.0))
 """
 
+# Numba types neither its extension points nor what they return.
+# mypy: disable-error-code="no-untyped-call, untyped-decorator"
+
 from __future__ import annotations
 
 import hashlib
 import inspect
 import operator
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import llvmlite.binding
 import numba
+import numpy as np
 from llvmlite import ir
-from numba.core import cgutils, typeconv, types
+from numba.core import cgutils, types
 from numba.core import event as events
+from numba.core.typeconv.castgraph import Conversion
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, lower_cast, models, register_model
+from numpy.typing import NDArray
+
+# Annotations of kernels; Numba infers its own types.
+P = ParamSpec("P")
+R = TypeVar("R")
+Array = NDArray[Any]
+Index = int | np.int64
+Number = Any  # a float of either precision
+Lanes = Any  # a vector of LANES float32, or a number that is copied to every lane
+Triple = tuple[Lanes, Lanes, Lanes]
+Quad = tuple[Lanes, Lanes, Lanes, Lanes]
 
 LANES = 16 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 8
 """Lanes in a vector: what one register of AVX2 or AVX-512 holds. Narrower machines use several registers."""
@@ -33,41 +51,48 @@ _MASK = ir.VectorType(ir.IntType(1), LANES)
 _INDEX = ir.IntType(32)
 # Products and sums may fuse; nothing else is allowed to change, so the same input gives the same bits.
 _FLAGS = ("contract",)
-_OPTIONS = {"nogil": True, "fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy"}
+_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy"}
 
 
-def kernel(function):
+def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile `function` with Numba: no interpreter lock, fused arithmetic, cached on disk.
 
     Numba notices a change only in the file of the function itself. The cached code also holds what was inlined from
     the files of this package, so all of them together are made part of the stamp of its cache. Wrappers (a shape
     checker's) are taken off.
     """
-    compiled = numba.njit(cache=True, **_OPTIONS)(inspect.unwrap(function))
+    compiled: Any = numba.njit(cache=True, **_OPTIONS)(inspect.unwrap(function))
     own = compiled._cache._cache_file
     own._source_stamp = _SOURCES, own._source_stamp
-    return compiled
+    return compiled  # type: ignore[no-any-return]  # numba has no types
 
 
-def inlined(function):
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
     """Like `kernel`, for small functions within kernels: put in place wherever they are called."""
-    return numba.njit(forceinline=True, **_OPTIONS)(inspect.unwrap(function))
+    compiled: Any = numba.njit(forceinline=True, **_OPTIONS)(inspect.unwrap(function))
+    return compiled  # type: ignore[no-any-return]  # likewise
+
+
+def instruction(define: Callable[..., Any]) -> Callable[..., Any]:
+    """Numba's `intrinsic`, with a type: what kernels call has the parameters of `define` after the first."""
+    compiled: Callable[..., Any] = intrinsic(define)
+    return compiled
 
 
 class _Announcement(events.Listener):
     """Says once on stderr why the first use after an installation takes long; later processes load what it left."""
 
     def __init__(self) -> None:
-        self.said = False
+        self.announced = False
 
-    def on_start(self, event) -> None:
+    def on_start(self, event: Any) -> None:
         # Numba tells of a compilation only where nothing was found in the cache on disk.
-        if not self.said and event.data["dispatcher"].py_func.__module__.startswith("avatar."):
-            self.said = True
+        if not self.announced and event.data["dispatcher"].py_func.__module__.startswith("avatar."):
+            self.announced = True
             text = "Compiling the renderer for this processor (once after an installation, about half a minute) ..."
             print(text, file=sys.stderr, flush=True)
 
-    def on_end(self, event) -> None:
+    def on_end(self, event: Any) -> None:
         pass
 
 
@@ -85,8 +110,8 @@ _SOURCES = _digest()
 
 
 class _VectorType(types.Type):
-    def can_convert_from(self, typingctx, other):
-        return typeconv.Conversion.promote if isinstance(other, types.Float) else None
+    def can_convert_from(self, typingctx: Any, other: Any) -> Any:
+        return Conversion.promote if isinstance(other, types.Float) else None
 
 
 class _MaskType(types.Type):
@@ -99,17 +124,17 @@ Mask = _MaskType(name=f"Mask({LANES})")
 
 @register_model(_VectorType)
 class _VectorModel(models.PrimitiveModel):
-    def __init__(self, manager, kind):
+    def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, _VECTOR)
 
 
 @register_model(_MaskType)
 class _MaskModel(models.PrimitiveModel):
-    def __init__(self, manager, kind):
+    def __init__(self, manager: Any, kind: Any) -> None:
         super().__init__(manager, kind, _MASK)
 
 
-def _splat(builder, value):
+def _splat(builder: Any, value: Any) -> Any:
     if isinstance(value.type, ir.DoubleType):
         value = builder.fptrunc(value, _FLOAT)
     single = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), value, _INDEX(0))
@@ -118,11 +143,11 @@ def _splat(builder, value):
 
 
 @lower_cast(types.Float, Vector)
-def _from_number(context, builder, source, target, value):
+def _from_number(context: Any, builder: Any, source: Any, target: Any, value: Any) -> Any:
     return _splat(builder, value)
 
 
-def _define(operation, arguments, result, build):
+def _define(operation: Any, arguments: list[Any], result: Any, build: Callable[..., Any]) -> None:
     """Give an operator a meaning on vectors or masks."""
 
     @infer_global(operation)
@@ -130,7 +155,7 @@ def _define(operation, arguments, result, build):
         cases = [signature(result, *arguments)]  # noqa: RUF012
 
     @lower_builtin(operation, *arguments)
-    def _lower(context, builder, sig, values):
+    def _lower(context: Any, builder: Any, sig: Any, values: Any) -> Any:
         return build(builder, *values)
 
 
@@ -146,35 +171,35 @@ _define(operator.le, [Vector, Vector], Mask, lambda b, x, y: b.fcmp_ordered("<="
 _define(operator.and_, [Mask, Mask], Mask, lambda b, x, y: b.and_(x, y))
 
 
-@intrinsic
-def lanes(typingctx):
+@instruction
+def lanes(typingctx: Any) -> Any:
     """The vector 0, 1, 2, ..."""
     return Vector(), lambda context, builder, sig, args: ir.Constant(_VECTOR, [float(i) for i in range(LANES)])
 
 
-@intrinsic
-def splat(typingctx, number):
+@instruction
+def splat(typingctx: Any, number: Any) -> Any:
     """The vector with `number` in every lane."""
     return Vector(number), lambda context, builder, sig, args: _splat(builder, args[0])
 
 
-def _place(context, builder, kind, array, index):
+def _place(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> Any:
     """Address of element `index` of a one-dimensional contiguous array, without bounds or sign check."""
     data = context.make_array(kind)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), _VECTOR.as_pointer())
 
 
-def _is_float_row(kind) -> bool:
+def _is_float_row(kind: Any) -> bool:
     return isinstance(kind, types.Array) and kind.ndim == 1 and kind.layout == "C" and kind.dtype == types.float32
 
 
-@intrinsic
-def load(typingctx, array, index):
+@instruction
+def load(typingctx: Any, array: Any, index: Any) -> Any:
     """The LANES elements of a contiguous one-dimensional float32 array that start at `index`."""
     if not (_is_float_row(array) and isinstance(index, types.Integer)):
         return None
 
-    def build(context, builder, sig, args):
+    def build(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         value = builder.load(_place(context, builder, sig.args[0], *args))
         value.align = 4
         return value
@@ -182,24 +207,24 @@ def load(typingctx, array, index):
     return Vector(array, index), build
 
 
-@intrinsic
-def store(typingctx, array, index, vector):
+@instruction
+def store(typingctx: Any, array: Any, index: Any, vector: Any) -> Any:
     """Write the lanes of `vector` to the elements of a contiguous float32 array that start at `index`."""
     if not (_is_float_row(array) and isinstance(index, types.Integer)):
         return None
 
-    def build(context, builder, sig, args):
+    def build(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         builder.store(args[2], _place(context, builder, sig.args[0], *args[:2])).align = 4
         return context.get_dummy_value()
 
     return types.void(array, index, Vector), build
 
 
-@intrinsic
-def prefetch(typingctx, array, index):
+@instruction
+def prefetch(typingctx: Any, array: Any, index: Any) -> Any:
     """Start to load the cache line of element `index` of a contiguous array; only a hint, it cannot fail."""
 
-    def build(context, builder, sig, args):
+    def build(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         data = context.make_array(sig.args[0])(context, builder, args[0]).data
         place = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
         kind = ir.FunctionType(ir.VoidType(), [ir.IntType(8).as_pointer()] + 3 * [_INDEX])
@@ -211,16 +236,16 @@ def prefetch(typingctx, array, index):
     return types.void(array, index), build
 
 
-@intrinsic
-def where(typingctx, mask, yes, no):
+@instruction
+def where(typingctx: Any, mask: Any, yes: Any, no: Any) -> Any:
     """`yes` in the lanes where `mask` holds, `no` in the others."""
     return Vector(Mask, Vector, Vector), lambda context, builder, sig, args: builder.select(*args)
 
 
-def _function(name: str, count: int):
+def _function(name: str, count: int) -> Callable[..., Any]:
     """An LLVM intrinsic from vectors to a vector."""
 
-    def build(context, builder, sig, args):
+    def build(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         kind = ir.FunctionType(_VECTOR, [_VECTOR] * count)
         function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.{name}.v{LANES}f32")
         return builder.call(function, args)
@@ -228,42 +253,42 @@ def _function(name: str, count: int):
     return build
 
 
-@intrinsic
-def sqrt(typingctx, vector):
+@instruction
+def sqrt(typingctx: Any, vector: Any) -> Any:
     """Square root of each lane."""
     return Vector(Vector), _function("sqrt", 1)
 
 
-@intrinsic
-def floor(typingctx, vector):
+@instruction
+def floor(typingctx: Any, vector: Any) -> Any:
     """The whole number at or below each lane."""
     return Vector(Vector), _function("floor", 1)
 
 
-@intrinsic
-def absolute(typingctx, vector):
+@instruction
+def absolute(typingctx: Any, vector: Any) -> Any:
     """Absolute value of each lane."""
     return Vector(Vector), _function("fabs", 1)
 
 
-@intrinsic
-def minimum(typingctx, x, y):
+@instruction
+def minimum(typingctx: Any, x: Any, y: Any) -> Any:
     """The smaller of two lanes; `y` where one is not a number, as the machine's own instruction has it."""
     return Vector(Vector, Vector), lambda context, b, sig, args: b.select(b.fcmp_ordered("<", *args), *args)
 
 
-@intrinsic
-def maximum(typingctx, x, y):
+@instruction
+def maximum(typingctx: Any, x: Any, y: Any) -> Any:
     """The larger of two lanes; `y` where one is not a number."""
     return Vector(Vector, Vector), lambda context, b, sig, args: b.select(b.fcmp_ordered(">", *args), *args)
 
 
-def _pick(builder, x, y, lanes_of_both):
+def _pick(builder: Any, x: Any, y: Any, lanes_of_both: Any) -> Any:
     """A vector of the chosen lanes of `x`, counted from 0, and of `y`, counted on from there."""
     return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(_INDEX, len(lanes_of_both)), lanes_of_both))
 
 
-def _fold(builder, value, width: int):
+def _fold(builder: Any, value: Any, width: int) -> Any:
     """Add the upper half of the lanes to the lower half until `width` are left."""
     while value.type.count > width:
         half = value.type.count // 2
@@ -272,11 +297,11 @@ def _fold(builder, value, width: int):
     return value
 
 
-@intrinsic
-def power_of_two(typingctx, vector):
+@instruction
+def power_of_two(typingctx: Any, vector: Any) -> Any:
     """Two to the power of each lane, a whole number from -126 to 127: the exponent of a float32, put in place."""
 
-    def build(context, builder, sig, args):
+    def build(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         whole = ir.VectorType(_INDEX, LANES)
         biased = builder.add(builder.fptosi(args[0], whole), ir.Constant(whole, [127] * LANES))
         return builder.bitcast(builder.shl(biased, ir.Constant(whole, [23] * LANES)), _VECTOR)
@@ -285,7 +310,7 @@ def power_of_two(typingctx, vector):
 
 
 @inlined
-def exp(x):
+def exp(x: Lanes) -> Lanes:
     """The exponential of each lane to 2e-7 of its value; beyond -87 and 88 that of the nearest of the two."""
     x = minimum(maximum(x, -87.0), 88.0)
     twos = floor(x * 1.4426950408889634 + 0.5)
@@ -299,18 +324,18 @@ def exp(x):
     return (p * rest + 1.0) * power_of_two(twos)
 
 
-@intrinsic
-def total(typingctx, vector):
+@instruction
+def total(typingctx: Any, vector: Any) -> Any:
     """Sum over the lanes, in a fixed order."""
 
-    def build(context, builder, sig, args):
+    def build(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return builder.extract_element(_fold(builder, args[0], 1), _INDEX(0))
 
     return types.float32(Vector), build
 
 
-@intrinsic
-def store_totals(typingctx, array, index, vectors):
+@instruction
+def store_totals(typingctx: Any, array: Any, index: Any, vectors: Any) -> Any:
     """Write the sums over the lanes of each of eight vectors to eight elements of an array that start at `index`.
 
     The sums are formed side by side: three rounds of adding two vectors' even and odd parts, instead of eight sums
@@ -319,7 +344,7 @@ def store_totals(typingctx, array, index, vectors):
     if not (_is_float_row(array) and isinstance(vectors, types.UniTuple) and vectors.count == 8):
         return None
 
-    def build(context, builder, sig, args):
+    def build(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         sums = [_fold(builder, value, 8) for value in cgutils.unpack_tuple(builder, args[2])]
         # Lanes 0..7 are of the first vector, 8..15 of the second; each round halves what is left of a sum.
         rounds = [
@@ -339,11 +364,11 @@ def store_totals(typingctx, array, index, vectors):
     return types.void(array, index, vectors), build
 
 
-@intrinsic
-def any_lane(typingctx, mask):
+@instruction
+def any_lane(typingctx: Any, mask: Any) -> Any:
     """Whether the mask holds in any lane."""
 
-    def build(context, builder, sig, args):
+    def build(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         bits = builder.bitcast(args[0], ir.IntType(LANES))
         return builder.icmp_unsigned("!=", bits, ir.Constant(ir.IntType(LANES), 0))
 

@@ -8,13 +8,33 @@ scratch, column by column, and the results are copied back.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from avatar.kernels.constants import TERMS
-from avatar.kernels.simd import LANES, exp, inlined, kernel, load, maximum, minimum, splat, sqrt, store, total, where
+from avatar.kernels.simd import (
+    LANES,
+    Array,
+    Index,
+    Lanes,
+    Quad,
+    Triple,
+    exp,
+    inlined,
+    kernel,
+    load,
+    maximum,
+    minimum,
+    splat,
+    sqrt,
+    store,
+    total,
+    where,
+)
 from avatar.kernels.threads import run_parts, threads
 
 # The gradients by light and motions are summed over blocks of so many groups, whoever works on them, so that they do
@@ -39,7 +59,7 @@ class SkinGaussians(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, *inputs: Tensor):
+    def forward(ctx: Any, *inputs: Tensor) -> Any:
         offset, quats = inputs[8], inputs[9]
         outputs = torch.empty_like(offset), torch.empty_like(quats), torch.empty_like(offset)
         run_parts(_carry, threads(), *_arrays(inputs), *_arrays(outputs))
@@ -48,7 +68,7 @@ class SkinGaussians(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, *g_outputs: Tensor):
+    def backward(ctx: Any, *g_outputs: Tensor) -> Any:
         inputs = ctx.saved_tensors
         motions, light = inputs[7], inputs[13]
         gradients = [torch.empty_like(tensor) for tensor in inputs[8:13]]
@@ -59,14 +79,14 @@ class SkinGaussians(torch.autograd.Function):
         return *[None] * 7, g_motions, *gradients, g_light if len(light) else None
 
 
-def _arrays(tensors) -> list[np.ndarray]:
+def _arrays(tensors: Iterable[Tensor]) -> list[np.ndarray]:
     """Each tensor of floats as a table, one row a Gaussian where it is about Gaussians; whole numbers as they are."""
     arrays = (tensor.detach().contiguous().numpy() for tensor in tensors)
     return [a.reshape(len(a), math.prod(a.shape[1:])) if a.dtype == np.float32 else a for a in arrays]
 
 
 @kernel
-def _in(rows, first, scratch, place):
+def _in(rows: Array, first: int, scratch: Array, place: Index) -> None:
     """Copy the rows of a group to columns of the scratch; zeros stand for rows beyond the last."""
     for lane in range(LANES):
         for k in range(rows.shape[1]):
@@ -74,7 +94,7 @@ def _in(rows, first, scratch, place):
 
 
 @kernel
-def _out(scratch, place, rows, first):
+def _out(scratch: Array, place: Index, rows: Array, first: int) -> None:
     """Copy columns of the scratch to the rows of a group, as far as there are any."""
     for lane in range(min(LANES, len(rows) - first)):
         for k in range(rows.shape[1]):
@@ -82,28 +102,28 @@ def _out(scratch, place, rows, first):
 
 
 @inlined
-def _one(scratch, column):
+def _one(scratch: Array, column: Index) -> Lanes:
     return load(scratch, column * LANES)
 
 
 @inlined
-def _three(scratch, column):
+def _three(scratch: Array, column: Index) -> Triple:
     return _one(scratch, column), _one(scratch, column + 1), _one(scratch, column + 2)
 
 
 @inlined
-def _four(scratch, column):
+def _four(scratch: Array, column: Index) -> Quad:
     return _one(scratch, column), _one(scratch, column + 1), _one(scratch, column + 2), _one(scratch, column + 3)
 
 
 @inlined
-def _put(values, scratch, column):
+def _put(values: tuple[Lanes, ...], scratch: Array, column: Index) -> None:
     for k in range(len(values)):
         store(scratch, (column + k) * LANES, values[k])
 
 
 @inlined
-def _unit(scratch, column):
+def _unit(scratch: Array, column: Index) -> tuple[Quad, Lanes]:
     """Four columns as unit quaternions, and one over their lengths."""
     w, x, y, z = _four(scratch, column)
     inverse = 1.0 / maximum(sqrt(w * w + x * x + y * y + z * z), 1e-12)
@@ -111,7 +131,7 @@ def _unit(scratch, column):
 
 
 @inlined
-def _multiply(a, b):
+def _multiply(a: Quad, b: Quad) -> Quad:
     """Hamilton product of two wxyz quaternions."""
     return (
         a[0] * b[0] - a[1] * b[1] - a[2] * b[2] - a[3] * b[3],
@@ -122,12 +142,12 @@ def _multiply(a, b):
 
 
 @inlined
-def _conjugate(a):
+def _conjugate(a: Quad) -> Quad:
     return a[0], -a[1], -a[2], -a[3]
 
 
 @inlined
-def _through_length(g, unit, inverse):
+def _through_length(g: Quad, unit: Quad, inverse: Lanes) -> Quad:
     """From the gradient by a unit quaternion to that by the quaternion it was made of."""
     along = g[0] * unit[0] + g[1] * unit[1] + g[2] * unit[2] + g[3] * unit[3]
     return (
@@ -139,17 +159,17 @@ def _through_length(g, unit, inverse):
 
 
 @inlined
-def _cross(a, b):
+def _cross(a: Triple, b: Triple) -> Triple:
     return a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]
 
 
 @inlined
-def _dot(a, b):
+def _dot(a: Triple, b: Triple) -> Lanes:
     return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 
 
 @inlined
-def _turned(turn, n):
+def _turned(turn: Quad, n: Triple) -> Triple:
     """R(turn) n = n + 2 w v x n + 2 v (v . n) - 2 n (v . v) for turn = (w, v)."""
     v = turn[1], turn[2], turn[3]
     across, along, square = _cross(v, n), 2.0 * _dot(v, n), 1.0 - 2.0 * _dot(v, v)
@@ -162,21 +182,21 @@ def _turned(turn, n):
 
 
 @inlined
-def _polynomials(m):
+def _polynomials(m: Triple) -> tuple[Lanes, ...]:
     """See `avatar.model.lighting.normal_polynomials`."""
     x, y, z = m
     return x, y, z, x * y, y * z, z * x, x * x - z * z, 1.5 * y * y - 0.5
 
 
 @inlined
-def _gain(log_gain, polynomials, light, channel):
+def _gain(log_gain: Lanes, polynomials: tuple[Lanes, ...], light: Array, channel: int) -> Lanes:
     for k in range(len(light)):
         log_gain = log_gain + polynomials[k] * light[k, channel]
     return exp(log_gain)
 
 
 @kernel
-def _blend(starts, joint, weight, motions, first, row, scratch):
+def _blend(starts: Array, joint: Array, weight: Array, motions: Array, first: int, row: Array, scratch: Array) -> None:
     """The means of the motions of the joints that move each Gaussian, by weight; beyond the last that of the last."""
     for lane in range(LANES):
         i = min(first + lane, len(starts) - 2)
@@ -191,7 +211,9 @@ def _blend(starts, joint, weight, motions, first, row, scratch):
 
 
 @kernel
-def _blend_back(starts, joint, weight, first, row, scratch, g_motions):
+def _blend_back(
+    starts: Array, joint: Array, weight: Array, first: int, row: Array, scratch: Array, g_motions: Array
+) -> None:
     """Add the gradients by the means, weighted, to those by the motions of the joints."""
     for i in range(first, min(first + LANES, len(starts) - 1)):
         for c in range(16):
@@ -204,9 +226,10 @@ def _blend_back(starts, joint, weight, first, row, scratch, g_motions):
 
 @kernel
 def _read(
-    first, anchors, frames, frame_quats, normals, starts, joint, weight, motions,
-    offset, quats, colors, displacement, brightness, row, scratch,
-):  # fmt: skip
+    first: int, anchors: Array, frames: Array, frame_quats: Array, normals: Array, starts: Array, joint: Array,
+    weight: Array, motions: Array,
+    offset: Array, quats: Array, colors: Array, displacement: Array, brightness: Array, row: Array, scratch: Array,
+) -> None:  # fmt: skip
     """Fill the scratch with a group, its skinning blended; what there is none of becomes zero."""
     _in(anchors, first, scratch, _ANCHOR)
     _in(frames, first, scratch, _FRAME)
@@ -221,7 +244,7 @@ def _read(
 
 
 @inlined
-def _rest(scratch):
+def _rest(scratch: Array) -> Triple:
     """Centres in the rest frame: anchor + frame @ offset + displacement."""
     offset, anchor, moved = _three(scratch, _OFFSET), _three(scratch, _ANCHOR), _three(scratch, _DISPLACEMENT)
     return (
@@ -233,9 +256,11 @@ def _rest(scratch):
 
 @kernel
 def _carry(
-    worker, workers, anchors, frames, frame_quats, normals, starts, joint, weight, motions,
-    offset, quats, colors, displacement, brightness, light, out_means, out_quats, out_colors,
-):  # fmt: skip
+    worker: int, workers: int, anchors: Array, frames: Array, frame_quats: Array, normals: Array, starts: Array,
+    joint: Array, weight: Array, motions: Array,
+    offset: Array, quats: Array, colors: Array, displacement: Array, brightness: Array, light: Array,
+    out_means: Array, out_quats: Array, out_colors: Array,
+) -> None:  # fmt: skip
     """One worker's share of the groups, into the world."""
     scratch, row = np.zeros(_SCRATCH, np.float32), np.empty(16, np.float32)
     groups = (len(offset) + LANES - 1) // LANES
@@ -259,10 +284,13 @@ def _carry(
 
 @kernel
 def _carry_back(
-    worker, workers, anchors, frames, frame_quats, normals, starts, joint, weight, motions,
-    offset, quats, colors, displacement, brightness, light, g_means, g_quats, g_colors,
-    out_offset, out_quats, out_colors, out_displacement, out_brightness, motion_sums, light_sums,
-):  # fmt: skip
+    worker: int, workers: int, anchors: Array, frames: Array, frame_quats: Array, normals: Array, starts: Array,
+    joint: Array, weight: Array, motions: Array,
+    offset: Array, quats: Array, colors: Array, displacement: Array, brightness: Array, light: Array, g_means: Array,
+    g_quats: Array, g_colors: Array,
+    out_offset: Array, out_quats: Array, out_colors: Array, out_displacement: Array, out_brightness: Array,
+    motion_sums: Array, light_sums: Array,
+) -> None:  # fmt: skip
     """The gradients of one worker's blocks of Gaussians."""
     scratch, row = np.zeros(_SCRATCH, np.float32), np.empty(16, np.float32)
     for block in range(worker, len(light_sums), workers):
@@ -288,7 +316,7 @@ def _carry_back(
 
 
 @kernel
-def _place_back(scratch):
+def _place_back(scratch: Array) -> None:
     """From the gradient by the centre to those by transform, offset and displacement."""
     rest, g = _rest(scratch), _three(scratch, _MEAN_OUT)
     for k in range(3):
@@ -302,7 +330,7 @@ def _place_back(scratch):
 
 
 @kernel
-def _turn_back(scratch, light, light_lanes):
+def _turn_back(scratch: Array, light: Array, light_lanes: Array) -> None:
     """From the gradients by orientation and colour to those by the turn, the Gaussian's own quaternion and colour."""
     turn, inverse = _unit(scratch, _TURN)
     local, local_inverse = _unit(scratch, _QUAT)
@@ -317,7 +345,7 @@ def _turn_back(scratch, light, light_lanes):
 
 
 @inlined
-def _color_back(turn, scratch, light, light_lanes):
+def _color_back(turn: Quad, scratch: Array, light: Array, light_lanes: Array) -> Quad:
     """The gradient by the turn, through the light that falls on the turned normal."""
     normal = _three(scratch, _NORMAL)
     m = _turned(turn, normal)

@@ -17,7 +17,8 @@ import math
 from avatar.kernels.constants import MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE
 from avatar.kernels.simd import (
     LANES,
-    absolute,
+    Array,
+    Lanes,
     any_lane,
     inlined,
     kernel,
@@ -45,9 +46,6 @@ RECORD = 12
 # A slot of gradient sums: moments of the gradient by the exponent, by the colour, by the depth.
 S, SX, SY, SXX, SXY, SYY, S_RED, S_GREEN, S_BLUE, S_DEPTH = range(10)
 SLOT = 10
-# A slot of statistics: blending weight and absolute gradients by the centre.
-WEIGHT, ABS_X, ABS_Y = range(3)
-STATISTICS_SLOT = 3
 
 _PLANE = LANES * ROWS
 SCRATCH = 8 * _PLANE
@@ -59,7 +57,7 @@ _LOWEST = math.log(MIN_ALPHA) / 8
 
 
 @inlined
-def _exp8(y):
+def _exp8(y: Lanes) -> Lanes:
     """exp(8 y) for -0.7 < y <= 0: the minimax polynomial of degree 5 for exp(y) (error 8e-8), to the eighth power."""
     p = splat(0.00586850789755348) * y + 0.039809848868371175
     p = p * y + 0.16599682288083648
@@ -72,7 +70,7 @@ def _exp8(y):
 
 
 @inlined
-def _open_tile(planes, left, top, width, height):
+def _open_tile(planes: Array, left: int, top: int, width: int, height: int) -> None:
     """Transmittance one inside the picture, and zero, that is finished, beyond its border."""
     columns = lanes() + float(left)
     for row in range(ROWS):
@@ -81,7 +79,7 @@ def _open_tile(planes, left, top, width, height):
 
 
 @inlined
-def _finished(planes):
+def _finished(planes: Array) -> bool:
     """Whether no pixel of the tile lets light through any more."""
     left = splat(0.0)
     for row in range(ROWS):
@@ -90,7 +88,7 @@ def _finished(planes):
 
 
 @inlined
-def _tiles(starts, part, parts):
+def _tiles(starts: Array, part: int, parts: int) -> range:
     """One part of the tiles: a stretch of them, row by row, so that few splats reach into two parts.
 
     The work in a tile is taken to be its splats and a little for its own pixels.
@@ -105,7 +103,19 @@ def _tiles(starts, part, parts):
 
 
 @kernel
-def forward(part, parts, starts, entries, records, scratch, width, height, rgb, alpha, depth):
+def forward(
+    part: int,
+    parts: int,
+    starts: Array,
+    entries: Array,
+    records: Array,
+    scratch: Array,
+    width: int,
+    height: int,
+    rgb: Array,
+    alpha: Array,
+    depth: Array,
+) -> None:
     """Blend one part of the tiles into the pictures; where no splat is, they become zero.
 
     Args:
@@ -135,7 +145,7 @@ def forward(part, parts, starts, entries, records, scratch, width, height, rgb, 
 
 
 @inlined
-def _blend(planes, entry, records, left, top):
+def _blend(planes: Array, entry: int, records: Array, left: int, top: int) -> None:
     """Lay one splat over the tile."""
     r = (entry >> 16) * RECORD
     dx = lanes() + (left + 0.5 - records[r + X])
@@ -162,14 +172,16 @@ def _blend(planes, entry, records, left, top):
 
 
 @kernel
-def _clear_tile(left, top, width, height, rgb, alpha, depth):
+def _clear_tile(left: int, top: int, width: int, height: int, rgb: Array, alpha: Array, depth: Array) -> None:
     for row in range(top, min(top + ROWS, height)):
         first, end = row * width + left, row * width + min(left + LANES, width)
         rgb[3 * first : 3 * end], alpha[first:end], depth[first:end] = 0.0, 0.0, 0.0
 
 
 @kernel
-def _write_tile(planes, left, top, width, height, rgb, alpha, depth):
+def _write_tile(
+    planes: Array, left: int, top: int, width: int, height: int, rgb: Array, alpha: Array, depth: Array
+) -> None:
     for row in range(min(ROWS, height - top)):
         for lane in range(min(LANES, width - left)):
             i = row * LANES + lane
@@ -183,9 +195,10 @@ def _write_tile(planes, left, top, width, height, rgb, alpha, depth):
 
 @kernel
 def backward(
-    part, parts, starts, entries, records, scratch, width, height, rgb, alpha, depth,
-    g_rgb, g_alpha, g_depth, entry_pairs, slots, statistics_slots,
-):  # fmt: skip
+    part: int, parts: int, starts: Array, entries: Array, records: Array, scratch: Array, width: int, height: int,
+    rgb: Array, alpha: Array, depth: Array,
+    g_rgb: Array, g_alpha: Array, g_depth: Array | None, entry_pairs: Array, slots: Array,
+) -> None:  # fmt: skip
     """Sum up the gradients of the pairs of one part of the tiles into their slots.
 
     Args:
@@ -193,7 +206,6 @@ def backward(
         g_rgb, g_alpha, g_depth: flat gradients of the loss by the pictures; `g_depth` may be None.
         entry_pairs: the pair that each entry is, that is, the number of its slot; a splat's slots lie together.
         slots: out, `SLOT` numbers a pair, about the offset (dx, dy) of the pixel from the splat's centre.
-        statistics_slots: None, or out, `STATISTICS_SLOT` numbers a pair.
     """
     planes = scratch[part * SCRATCH : (part + 1) * SCRATCH]
     columns = (width + LANES - 1) // LANES
@@ -208,17 +220,27 @@ def backward(
             for p in range(position, min(position + CHECK, last)):
                 prefetch(records, (entries[min(p + _NEXT, last - 1)] >> 16) * RECORD)
                 pair = entry_pairs[p]
-                _blend_back(planes, entries[p], records, left, top, slots, pair, g_depth, statistics_slots)
+                _blend_back(planes, entries[p], records, left, top, slots, pair, g_depth)
             position += CHECK
         for p in range(position, last):
             pair = entry_pairs[p]
             slots[pair * SLOT : (pair + 1) * SLOT] = 0.0
-            if statistics_slots is not None:
-                statistics_slots[pair * STATISTICS_SLOT : (pair + 1) * STATISTICS_SLOT] = 0.0
 
 
 @kernel
-def _read_tile(planes, left, top, width, height, rgb, alpha, depth, g_rgb, g_alpha, g_depth):
+def _read_tile(
+    planes: Array,
+    left: int,
+    top: int,
+    width: int,
+    height: int,
+    rgb: Array,
+    alpha: Array,
+    depth: Array,
+    g_rgb: Array,
+    g_alpha: Array,
+    g_depth: Array | None,
+) -> None:
     """Gradients of the tile's pixels, and the loss ahead, to first order: gradient times value.
 
     Alpha is one minus the final transmittance, so its part of the loss ahead is constant along the ray.
@@ -240,7 +262,9 @@ def _read_tile(planes, left, top, width, height, rgb, alpha, depth, g_rgb, g_alp
 
 
 @inlined
-def _blend_back(planes, entry, records, left, top, slots, pair, g_depth, statistics_slots):
+def _blend_back(
+    planes: Array, entry: int, records: Array, left: int, top: int, slots: Array, pair: int, g_depth: Array | None
+) -> None:
     """Lay one splat over the tile again and sum up its gradients.
 
     With w = alpha T and g.c the gradient times the splat's colour, the derivative of the loss by the exponent of
@@ -256,7 +280,6 @@ def _blend_back(planes, entry, records, left, top, slots, pair, g_depth, statist
     # Moments by powers of dy; those of dx follow at the end, since dx is the same in every row.
     m0, m1, m2 = splat(0.0), splat(0.0), splat(0.0)
     sum_red, sum_green, sum_blue, sum_z = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
-    sum_weight, abs_x, abs_y = splat(0.0), splat(0.0), splat(0.0)
     for i in range((entry >> 8 & 255) * LANES, (entry & 255) * LANES, LANES):
         exponent = base + (slope + dy * c) * dy
         full = _exp8(exponent)
@@ -286,17 +309,9 @@ def _blend_back(planes, entry, records, left, top, slots, pair, g_depth, statist
         s_dy = s * dy
         m1 = m1 + s_dy
         m2 = m2 + s_dy * dy
-        if statistics_slots is not None:
-            sum_weight = sum_weight + weight
-            abs_x = abs_x + absolute(s * (dx * (2 * records[r + A]) + dy * records[r + B]))
-            abs_y = abs_y + absolute(s * (slope + dy * (2 * c)))
         dy = dy + 1.0
     m0_x, m1_x = m0 * dx, m1 * dx
     store_totals(slots, pair * SLOT, (m0, m0_x, m1, m0_x * dx, m1_x, m2, sum_red, sum_green))
     slots[pair * SLOT + S_BLUE] = total(sum_blue)
     if g_depth is not None:
         slots[pair * SLOT + S_DEPTH] = total(sum_z)
-    if statistics_slots is not None:
-        statistics_slots[pair * STATISTICS_SLOT + WEIGHT] = total(sum_weight)
-        statistics_slots[pair * STATISTICS_SLOT + ABS_X] = total(abs_x)
-        statistics_slots[pair * STATISTICS_SLOT + ABS_Y] = total(abs_y)

@@ -13,7 +13,7 @@ import numpy as np
 from avatar.kernels import splat_blending as raster
 from avatar.kernels import splat_tiling as tiles
 from avatar.kernels.constants import BLUR, MIN_ALPHA, VIEW_MARGIN
-from avatar.kernels.simd import LANES, inlined, kernel, load, prefetch, splat, store
+from avatar.kernels.simd import LANES, Array, Number, Quad, Triple, inlined, kernel, load, prefetch, splat, store
 from avatar.types import Cameras
 
 
@@ -33,12 +33,12 @@ _AHEAD = 12  # Gaussians between a hint to load one and its use
 
 
 @inlined
-def _dot(u, v):
+def _dot(u: Triple, v: Triple) -> Number:
     return u[0] * v[0] + u[1] * v[1] + u[2] * v[2]
 
 
 @inlined
-def _rotation(quats, i):
+def _rotation(quats: Array, i: int) -> tuple[tuple[Triple, Triple, Triple], Quad, Number]:
     """Rows of the rotation matrix of a quaternion of any length, the unit quaternion, and one over its length."""
     w, x, y, z = np.float64(quats[i, 0]), np.float64(quats[i, 1]), np.float64(quats[i, 2]), np.float64(quats[i, 3])
     inverse = 1 / math.sqrt(w * w + x * x + y * y + z * z)
@@ -52,7 +52,7 @@ def _rotation(quats, i):
 
 
 @inlined
-def _slopes(means, i, camera):
+def _slopes(means: Array, i: int, camera: Array) -> Triple:
     """Of a centre in the camera's frame: x / z, y / z and 1 / z."""
     mx, my, mz = means[i, 0], means[i, 1], means[i, 2]
     inverse = 1 / (camera[6] * mx + camera[7] * my + camera[8] * mz + camera[11])
@@ -62,13 +62,13 @@ def _slopes(means, i, camera):
 
 
 @inlined
-def _limited(x, y, camera):
+def _limited(x: Number, y: Number, camera: Array) -> tuple[Number, Number]:
     """Slopes limited to the neighbourhood of the view, where the projection may be linearised in place."""
     return min(max(x, camera[16]), camera[17]), min(max(y, camera[18]), camera[19])
 
 
 @inlined
-def _jacobian_world(slopes, inverse_z, camera):
+def _jacobian_world(slopes: tuple[Number, Number], inverse_z: Number, camera: Array) -> tuple[Triple, Triple]:
     """Rows of J W: how the pixel moves with the point in the world (J: perspective, linearised; W: rotation)."""
     fx, fy = camera[12] * inverse_z, camera[13] * inverse_z
     return (
@@ -86,7 +86,7 @@ def _jacobian_world(slopes, inverse_z, camera):
 
 
 @inlined
-def _root(P, R, scale):
+def _root(P: tuple[Triple, Triple], R: tuple[Triple, Triple, Triple], scale: Triple) -> tuple[Triple, Triple]:
     """Rows of M = P R S, whose square M M^T is the projected covariance."""
     columns = ((R[0][0], R[1][0], R[2][0]), (R[0][1], R[1][1], R[2][1]), (R[0][2], R[1][2], R[2][2]))
     return (
@@ -96,7 +96,9 @@ def _root(P, R, scale):
 
 
 @inlined
-def _look_ahead(order, rank, end, means, quats, scales, opacities, colors):
+def _look_ahead(
+    order: Array, rank: int, end: int, means: Array, quats: Array, scales: Array, opacities: Array, colors: Array
+) -> None:
     """Begin to load the Gaussian that is due in a while: in the order of depth they lie anywhere."""
     i = order[min(rank + _AHEAD, end - 1)]
     prefetch(means, 3 * i)
@@ -108,9 +110,10 @@ def _look_ahead(order, rank, end, means, quats, scales, opacities, colors):
 
 @kernel
 def project(
-    part, parts, means, quats, scales, opacities, colors, order, camera, width, height,
-    records, spans, room, layout, tile_counts,
-):  # fmt: skip
+    part: int, parts: int, means: Array, quats: Array, scales: Array, opacities: Array, colors: Array, order: Array,
+    camera: Array, width: int, height: int,
+    records: Array, spans: Array, room: int, layout: Array, tile_counts: Array,
+) -> int:  # fmt: skip
     """Project one part of the Gaussians and find the tiles that each splat reaches. Splats are numbered by `order`.
 
     Args:
@@ -176,19 +179,18 @@ def project(
 
 @kernel
 def project_back(
-    part, parts, means, quats, scales, opacities, order, camera,
-    records, layout, slots, statistics_slots, g_depth,
-    g_means, g_quats, g_scales, g_opacities, g_colors, statistics,
-):  # fmt: skip
+    part: int, parts: int, means: Array, quats: Array, scales: Array, opacities: Array, order: Array, camera: Array,
+    records: Array, layout: Array, slots: Array, g_depth: Array | None,
+    g_means: Array, g_quats: Array, g_scales: Array, g_opacities: Array, g_colors: Array,
+) -> None:  # fmt: skip
     """Add the gradients of one part of the Gaussians, summed over their pairs.
 
     Args:
         means ... records: as `project` used and made them.
         layout: as `tiles.fill_tiles` left it, with the first pair of each splat and of one beyond the last.
-        slots, statistics_slots: as `raster.backward` made them.
+        slots: as `raster.backward` filled them.
         g_depth: None where the loss does not depend on the depth picture.
         g_means, ...: out, one row a Gaussian.
-        statistics: None, or out, (Gaussians, 3): contribution and absolute gradients by the projected centre.
     """
     sums = np.empty(LANES, np.float32)
     begin, stop = tiles.share(len(order), part, parts)
@@ -208,13 +210,6 @@ def project_back(
         store(sums, 0, eight)
         s_x, s_y = sums[raster.SX], sums[raster.SY]
         s_xx, s_xy, s_yy = sums[raster.SXX], sums[raster.SXY], sums[raster.SYY]
-        if statistics is not None:
-            for pair in range(first, end):
-                slot = pair * raster.STATISTICS_SLOT
-                # The record holds an eighth of the exponent.
-                statistics[i, 0] += statistics_slots[slot + raster.WEIGHT]
-                statistics[i, 1] += 8 * statistics_slots[slot + raster.ABS_X]
-                statistics[i, 2] += 8 * statistics_slots[slot + raster.ABS_Y]
         g_colors[i, 0] += sums[raster.S_RED]
         g_colors[i, 1] += sums[raster.S_GREEN]
         g_colors[i, 2] += blue
@@ -229,7 +224,20 @@ def project_back(
 
 
 @kernel
-def _gaussian_back(i, means, quats, scales, camera, g_x, g_y, g_z, g_cov, g_means, g_quats, g_scales):
+def _gaussian_back(
+    i: int,
+    means: Array,
+    quats: Array,
+    scales: Array,
+    camera: Array,
+    g_x: Number,
+    g_y: Number,
+    g_z: Number,
+    g_cov: Triple,
+    g_means: Array,
+    g_quats: Array,
+    g_scales: Array,
+) -> None:
     """From the gradients by the projected centre, depth and covariance (xx, xy, yy) to those by the Gaussian."""
     x, y, inverse_z = _slopes(means, i, camera)
     slopes = _limited(x, y, camera)
@@ -277,17 +285,17 @@ def _gaussian_back(i, means, quats, scales, camera, g_x, g_y, g_z, g_cov, g_mean
 
 
 @inlined
-def _outer_row(p, u, q, v):
+def _outer_row(p: Number, u: Triple, q: Number, v: Triple) -> Triple:
     return (p * u[0] + q * v[0], p * u[1] + q * v[1], p * u[2] + q * v[2])
 
 
 @inlined
-def _times(u, v):
+def _times(u: Triple, v: Triple) -> Triple:
     return (u[0] * v[0], u[1] * v[1], u[2] * v[2])
 
 
 @kernel
-def _quat_back(i, q, inverse, g0, g1, g2, g_quats):
+def _quat_back(i: int, q: Quad, inverse: Number, g0: Triple, g1: Triple, g2: Triple, g_quats: Array) -> None:
     """Gradient by a quaternion of any length from those by the rows of its rotation matrix."""
     w, x, y, z = q
     gw = 2 * (x * (g2[1] - g1[2]) + y * (g0[2] - g2[0]) + z * (g1[0] - g0[1]))

@@ -5,7 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from avatar.kernels.constants import NEAR
-from avatar.kernels.simd import LANES, floor, inlined, kernel, lanes, maximum, minimum, splat, sqrt, store
+from avatar.kernels.simd import (
+    LANES,
+    Array,
+    Number,
+    floor,
+    inlined,
+    kernel,
+    lanes,
+    maximum,
+    minimum,
+    splat,
+    sqrt,
+    store,
+)
 from avatar.kernels.splat_blending import ROWS
 
 SLACK = 0.01
@@ -17,13 +30,13 @@ LAYOUT = 4
 
 
 @inlined
-def share(number, part, parts):
+def share(number: int, part: int, parts: int) -> tuple[int, int]:
     """First and end of one part of so many things."""
     return number * part // parts, number * (part + 1) // parts
 
 
 @kernel
-def order_by_depth(means, camera, depths, depth_bits, order, spare):
+def order_by_depth(means: Array, camera: Array, depths: Array, depth_bits: Array, order: Array, spare: Array) -> int:
     """Write the indices of the Gaussians before the camera to `order`, front to back, and return their number.
 
     The bits of positive floats are ordered like the floats, so a radix sort of four passes does it; it is stable, and
@@ -59,24 +72,36 @@ def order_by_depth(means, camera, depths, depth_bits, order, spare):
 
 
 @inlined
-def _digit(bits, digit):
+def _digit(bits: Number, digit: int) -> Number:
     return np.int64(bits >> np.uint32(8 * digit) & np.uint32(255))
 
 
 @inlined
-def span_place(k):
+def span_place(k: int) -> int:
     """Where the first row of the k-th column stands; its end row stands LANES further on."""
     return k // LANES * 2 * LANES + k % LANES
 
 
 @inlined
-def tile_rows(begin, end):
+def tile_rows(begin: int, end: int) -> range:
     """The rows of tiles that pixel rows `begin` to `end` meet."""
     return range(begin // ROWS, (end - 1) // ROWS + 1 if end > begin else 0)
 
 
 @kernel
-def write_spans(spans, start, first, end, x, y, radius, tilt, ratio, lowest, height):
+def write_spans(
+    spans: Array,
+    start: int,
+    first: int,
+    end: int,
+    x: Number,
+    y: Number,
+    radius: Number,
+    tilt: Number,
+    ratio: Number,
+    lowest: Number,
+    height: int,
+) -> None:
     """The rows of pixels that an ellipse covers in each tile column, a vector of columns at a time.
 
     Its border is y = tilt dx +- ratio sqrt(radius^2 - dx^2), with y downwards lowest at dx = lowest and highest at
@@ -96,7 +121,7 @@ def write_spans(spans, start, first, end, x, y, radius, tilt, ratio, lowest, hei
 
 
 @kernel
-def open_tiles(tile_counts, starts, first_pairs):
+def open_tiles(tile_counts: Array, starts: Array, first_pairs: Array) -> int:
     """Turn the counts of each part and tile into places: `starts` of each tile, and in it of each part's entries.
 
     The parts are those of the splats front to back, so each tile comes out sorted by depth.
@@ -126,7 +151,18 @@ def open_tiles(tile_counts, starts, first_pairs):
 
 
 @kernel
-def fill_tiles(part, parts, count, spans, layout, cursors, first_pairs, width, entries, entry_pairs):
+def fill_tiles(
+    part: int,
+    parts: int,
+    count: int,
+    spans: Array,
+    layout: Array,
+    cursors: Array,
+    first_pairs: Array,
+    width: int,
+    entries: Array,
+    entry_pairs: Array,
+) -> None:
     """Write the entries of one part of the splats, and which pair each is.
 
     Args:

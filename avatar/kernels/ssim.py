@@ -20,8 +20,25 @@ from avatar.kernels.constants import SSIM_C1 as C1
 from avatar.kernels.constants import SSIM_C2 as C2
 from avatar.kernels.constants import SSIM_RADIUS as RADIUS
 from avatar.kernels.constants import SSIM_TAPS
-from avatar.kernels.simd import LANES, absolute, any_lane, inlined, kernel, lanes, load, splat, store, total, where
+from avatar.kernels.simd import (
+    LANES,
+    Array,
+    Lanes,
+    Number,
+    absolute,
+    any_lane,
+    inlined,
+    kernel,
+    lanes,
+    load,
+    splat,
+    store,
+    total,
+    where,
+)
 from avatar.kernels.threads import run_parts, threads
+
+Span = tuple[int, int]  # first and end of a stretch of a row
 
 _T0, _T1, _T2, _T3, _T4, _T5 = SSIM_TAPS
 _WINDOW = 2 * RADIUS + 1
@@ -44,7 +61,7 @@ def fused_ssim(a: Tensor, b: Tensor, wanted: tuple[bool, bool]) -> tuple[float, 
 
 
 @inlined
-def _across(row, i, step):
+def _across(row: Array, i: int, step: int) -> Lanes:
     """Blur along a row."""
     return (
         load(row, i) * _T0
@@ -57,7 +74,7 @@ def _across(row, i, step):
 
 
 @inlined
-def _down(ring, rows, i):
+def _down(ring: Array, rows: tuple[int, ...], i: int) -> Lanes:
     """Blur across the eleven rows of a ring that start at `rows`."""
     return (
         load(ring, rows[5] + i) * _T0
@@ -70,7 +87,7 @@ def _down(ring, rows, i):
 
 
 @inlined
-def _window(y, stride):
+def _window(y: int, stride: int) -> tuple[int, ...]:
     """Where the rows y - 5 ... y + 5 stand in a ring."""
     y += 6 + _WINDOW  # y - 5, made positive
     return (
@@ -81,7 +98,7 @@ def _window(y, stride):
 
 
 @kernel
-def _differing(worker, workers, a, b, length, differing):
+def _differing(worker: int, workers: int, a: Array, b: Array, length: int, differing: Array) -> None:
     """For one worker's rows where the pictures begin to differ and where they have ended; (length, 0) if nowhere."""
     for y in range(len(differing) * worker // workers, len(differing) * (worker + 1) // workers):
         row, first, end = y * length, 0, length
@@ -97,12 +114,12 @@ def _differing(worker, workers, a, b, length, differing):
 
 
 @inlined
-def _alike(a, b, place):
+def _alike(a: Array, b: Array, place: int) -> bool:
     return not any_lane(absolute(load(a, place) - load(b, place)) > 0.0)
 
 
 @inlined
-def _span(differing, y, rows, reach, length):
+def _span(differing: Array, y: int, rows: int, reach: int, length: int) -> Span:
     """Where row `y` must be worked on: the differences of so many rows around it, and `reach` beyond them."""
     first, end = length, 0
     for other in range(max(y - rows, 0), min(y + rows + 1, len(differing))):
@@ -111,13 +128,27 @@ def _span(differing, y, rows, reach, length):
 
 
 @inlined
-def _wider(span, reach, length):
+def _wider(span: Span, reach: int, length: int) -> Span:
     """The span with its surroundings within the row; one that is empty stays so."""
     return (max(span[0] - reach, 0), min(span[1] + reach, length)) if span[1] > 0 else (0, 0)
 
 
 @kernel
-def _sweep(worker, workers, a, b, g_a, g_b, height, length, channels, stride, differing, scratch, row_sums):
+def _sweep(
+    worker: int,
+    workers: int,
+    a: Array,
+    b: Array,
+    g_a: Array | None,
+    g_b: Array | None,
+    height: int,
+    length: int,
+    channels: int,
+    stride: int,
+    differing: Array,
+    scratch: Array,
+    row_sums: Array,
+) -> None:
     """Fill `row_sums` and the gradients (either may be None) in one worker's band of rows.
 
     The band's borders are computed by both neighbours, so that no thread waits for another. The gradient is not zero
@@ -144,7 +175,18 @@ def _sweep(worker, workers, a, b, g_a, g_b, height, length, channels, stride, di
 
 
 @kernel
-def _blur_inputs(y, a, b, height, length, channels, stride, span, rows, ring):
+def _blur_inputs(
+    y: int,
+    a: Array,
+    b: Array,
+    height: int,
+    length: int,
+    channels: int,
+    stride: int,
+    span: Span,
+    rows: Array,
+    ring: Array,
+) -> None:
     """Blur p, q, p^2 and q^2 across the span of row `y`; zeros above and below the picture."""
     border, place = RADIUS * channels, (y + 11) % 11 * stride
     if y < 0 or y >= height:
@@ -165,27 +207,41 @@ def _blur_inputs(y, a, b, height, length, channels, stride, span, rows, ring):
 
 
 @inlined
-def _copy_rows(y, a, b, length, stride, border, begin, stop, rows):
+def _copy_rows(
+    y: int, a: Array, b: Array, length: int, stride: int, border: int, begin: int, stop: int, rows: Array
+) -> None:
     """Part of row `y` of both pictures; beyond the picture the scratch stays zero."""
     _copy(a, y * length + begin, rows, border + begin, stop - begin)
     _copy(b, y * length + begin, rows, stride + border + begin, stop - begin)
 
 
 @inlined
-def _copy(source, start, target, place, count):
+def _copy(source: Array, start: int, target: Array, place: int, count: int) -> None:
     # A loop: numba takes seconds to compile what copies a slice.
     for i in range(count):
         target[place + i] = source[start + i]
 
 
 @inlined
-def _clear(target, place, count):
+def _clear(target: Array, place: int, count: int) -> None:
     for i in range(count):
         target[place + i] = np.float32(0)
 
 
 @kernel
-def _compare(y, height, length, channels, stride, span, rows, ring, g_ring, g_a, g_b):
+def _compare(
+    y: int,
+    height: int,
+    length: int,
+    channels: int,
+    stride: int,
+    span: Span,
+    rows: Array,
+    ring: Array,
+    g_ring: Array,
+    g_a: Array | None,
+    g_b: Array | None,
+) -> Number:
     """The sum of SSIM over row `y`, and its derivatives by P + Q, P - Q, blur(p^2) and blur(q^2), blurred across."""
     border, place = RADIUS * channels, (y + 11) % 11 * stride
     if y < 0 or y >= height:
@@ -224,7 +280,20 @@ def _compare(y, height, length, channels, stride, span, rows, ring, g_ring, g_a,
 
 
 @kernel
-def _gather(y, a, b, g_a, g_b, height, length, channels, stride, span, rows, g_ring):
+def _gather(
+    y: int,
+    a: Array,
+    b: Array,
+    g_a: Array | None,
+    g_b: Array | None,
+    height: int,
+    length: int,
+    channels: int,
+    stride: int,
+    span: Span,
+    rows: Array,
+    g_ring: Array,
+) -> None:
     """The gradient in row `y`."""
     border, around = RADIUS * channels, _window(y, stride)
     scale, row = 1 / (height * length), y * length
@@ -244,7 +313,7 @@ def _gather(y, a, b, g_a, g_b, height, length, channels, stride, span, rows, g_r
 
 
 @inlined
-def _write(rows, place, gradient, row, begin, stop, length):
+def _write(rows: Array, place: int, gradient: Array, row: int, begin: int, stop: int, length: int) -> None:
     """What was computed of a row of the gradient, between zeros."""
     _clear(gradient, row, begin)
     _copy(rows, place + begin, gradient, row + begin, stop - begin)

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The person in a generated image: everything that is not plain background."""
 
 from __future__ import annotations
 
@@ -9,19 +9,17 @@ from avatar.errors import AvatarError
 from avatar.observation.matting import largest_region, refine_mask
 from avatar.types import LandmarkDetector
 
-BACKGROUND_SPREAD = 12.0  # grey levels, within which the border of a picture counts as one colour
-
-
-BACKGROUND_REACH = 18  # grey levels from the background's colour that still are background
+BACKGROUND_SPREAD = 12.0  # grey levels, within which the border of an image counts as one colour
+BACKGROUND_REACH = 18  # grey levels from the background's colour that still count as background
 
 
 def person_mask(
     image: UInt8[np.ndarray, "h w 3"], name: str, detector: LandmarkDetector | None
 ) -> UInt8[np.ndarray, "h w"]:
-    """The person in a generated picture: what is not plain background, or else what the detector finds.
+    """Mask of the person in a generated image: all but a plain background, otherwise what the detector finds.
 
     Raises:
-        AvatarError: the background is not plain and nobody is found.
+        AvatarError: the background is not plain and no person is detected.
     """
     border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]]).astype(np.float32)
     # The person may touch the border: half of it is enough to know the background.
@@ -29,14 +27,14 @@ def person_mask(
     plain = np.abs(border - color).max(-1) < BACKGROUND_SPREAD
     if plain.mean() > 0.5:
         return not_background(image, color)
-    found = [] if detector is None else detector.detect(image)
-    if not found:
+    detections = [] if detector is None else detector.detect(image)
+    if not detections:
         raise AvatarError(f"{name}: no person was found, and the background is not plain: give it an alpha channel.")
-    return refine_mask(image, found[0].mask, None)
+    return refine_mask(image, detections[0].mask, None)
 
 
 def not_background(image: UInt8[np.ndarray, "h w 3"], color: Float32[np.ndarray, " 3"]) -> UInt8[np.ndarray, "h w"]:
-    """Everything that plain background of one colour, flooded from the border, does not reach."""
+    """Mask of everything that a flood fill with one background colour from the border does not reach."""
     import cv2
 
     framed = cv2.copyMakeBorder(image, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=[float(v) for v in color])

@@ -1,4 +1,4 @@
-"""Weights that the user brings: where they lie, under which licence, and what is missing to load them."""
+"""The diffusers package and the weights that the user brings: where they are, their licence, what is missing."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from avatar.errors import AvatarError, UsageError
 
@@ -14,20 +15,30 @@ CARD = "README.md"
 INSTALL = 'pip install "splat-avatar[views]"'
 
 
+def diffusers_package() -> Any:
+    """The package `diffusers` with its embeddings module; call it inside `loading`, which explains what is missing.
+
+    The one place that imports it: what a change of the package breaks is mended here.
+    """
+    import diffusers
+
+    return diffusers
+
+
 @contextmanager
 def loading(model: str) -> Iterator[None]:
-    """Turn whatever goes wrong while weights are loaded or run into one sentence.
+    """Turn every error of loading or running weights into one sentence.
 
     Raises:
-        UsageError: there is no such folder, or packages are missing.
-        AvatarError: the weights do not load, or memory does not suffice.
+        UsageError: the folder does not exist, or packages are missing.
+        AvatarError: the weights do not load, or do not fit into memory.
     """
     import torch
 
     if model.startswith((".", "/", "~")) and not Path(model).expanduser().is_dir():
         raise UsageError(f"There is no folder {model} with weights.")
     try:
-        _leave_out_broken_torchvision()
+        _hide_broken_torchvision()
         yield
     except ImportError as error:
         raise UsageError(f"Generating views needs diffusers and transformers: {INSTALL} ({error}).") from error
@@ -37,7 +48,7 @@ def loading(model: str) -> Iterator[None]:
         ) from error
     except AvatarError:
         raise
-    except Exception as error:  # the hub's client and both libraries raise dozens of kinds
+    except Exception as error:  # the hub's client and both libraries raise dozens of types
         reason = str(error).strip().split("\n")[0]
         raise AvatarError(f"{model} cannot be used to generate views: {reason}") from error
 
@@ -52,12 +63,12 @@ def licence_of(model: str) -> str:
     lines = dict(re.findall(r"^(license|license_name):\s*(\S+)", header[1], re.MULTILINE)) if header else {}
     licence = lines.get("license_name") or lines.get("license")
     if licence is None:
-        return f"{model} does not say under which licence its weights are: make sure that you may use them"
-    return f"the weights of {model} are under the licence {licence}: what you make with them may be bound by it"
+        return f"{model} names no licence of its weights: make sure that you may use them"
+    return f"the weights of {model} are under the licence {licence}, which may also apply to what you make with them"
 
 
 def _card(model: str) -> str:
-    """The model card, or nothing where there is none."""
+    """The model card; empty if the model has none."""
     with loading(model):
         folder = Path(model).expanduser()
         if folder.is_dir():
@@ -72,8 +83,8 @@ def _card(model: str) -> str:
             return ""
 
 
-def _leave_out_broken_torchvision() -> None:
-    """Hide a torchvision that was built for another torch from transformers, which can do without it."""
+def _hide_broken_torchvision() -> None:
+    """Hide a torchvision that was built for another torch from transformers, which works without it."""
     try:
         import torchvision  # noqa: F401
     except ImportError:

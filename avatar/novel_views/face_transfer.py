@@ -1,8 +1,9 @@
-"""The face: what people look at first and generators get wrong. The photo's own face counts most.
+"""Transfer of the photo's face into generated views, since generators get faces wrong.
 
-A close-up of it is one more frame of full weight. In generated views its pixels are warped in through the depth of
-the fitted head where the photo saw them, and what stays generated is trusted less the more the view turns away
-(MVD-HuGaS, arXiv 2503.08218, repairs faces by depth too; it fits a face model, this uses the fitted body).
+A close-up of the face is one more frame of full weight. In generated views the pixels of the face are warped from the
+photo through the depth of the fitted head where the photo shows them; what stays generated gets less weight the more
+the view turns away from the photo (MVD-HuGaS, arXiv 2503.08218, also repairs faces by depth; it fits a face model,
+this uses the fitted body).
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from avatar.geometry import invert_rigid, project, transform
-from avatar.io.images import read_image
+from avatar.io.images import read_image, to_float
 from avatar.observation.photo import on_white
 from avatar.types import Cameras, PosedImage
 
 MARGIN = 0.35  # free border of the close-up, as a share of the head's height
-SMALLEST_HEAD = 24  # px; below, a close-up shows nothing more
-DEPTH_GAP = 0.02  # m; a point this much behind what the photo saw there was hidden from it
-STEEPEST = 0.35  # cosine between the surface and the photo's rays below which its colours are not carried over
+SMALLEST_HEAD = 24  # px; below this a close-up shows no more detail
+DEPTH_GAP = 0.02  # metres; a point this far behind the surface in the photo is hidden in the photo
+STEEPEST = 0.35  # cosine between the surface and the photo's rays below which its colours are not transferred
 LEAST_TRUST = 0.15
 
 
@@ -33,7 +34,7 @@ class Surface:
     """What a camera sees of the fitted avatar.
 
     Attributes:
-        depth: metres along the optical axis, 0 where nothing is; face: share of each pixel that is face.
+        depth: metres along the optical axis, 0 off the body; face: share of each pixel that is face.
         facing: cosine between the surface's normal and the direction to the photo's camera.
     """
 
@@ -55,10 +56,10 @@ def close_up(path: Path, photo: PosedImage, head: Float[Tensor, "v 3"]) -> Posed
     tall = float(high[1] - low[1])
     width, height = photo.camera.width, photo.camera.height
     inside = float(low.min()) > 0 and float(high[0]) < width and float(high[1]) < height
-    size = max(tall * (1 + 2 * MARGIN), float(high[0] - low[0]) * (1 + MARGIN) * height / width)
-    if tall < SMALLEST_HEAD or not inside or size > height:
+    crop_height = max(tall * (1 + 2 * MARGIN), float(high[0] - low[0]) * (1 + MARGIN) * height / width)
+    if tall < SMALLEST_HEAD or not inside or crop_height > height:
         return None
-    h, w = round(size), round(size * width / height)
+    h, w = round(crop_height), round(crop_height * width / height)
     left, top = (round(float(v)) for v in (low + high) / 2 - torch.tensor([w, h]) / 2)
     left, top = min(max(left, 0), width - w), min(max(top, 0), height - h)
     original, _alpha = on_white(read_image(path))
@@ -73,29 +74,29 @@ def close_up(path: Path, photo: PosedImage, head: Float[Tensor, "v 3"]) -> Posed
 def repaired(
     image: UInt8[np.ndarray, "h w 3"],
     camera: Cameras,
-    seen: Surface,
+    surface: Surface,
     photo: PosedImage,
     photo_depth: Float[Tensor, "h w"],
-    turned: float,
+    azimuth: float,
 ) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
-    """A generated view with the photo's face warped in, and how far each of its pixels is trusted.
+    """A generated view with the photo's face warped in, and the trust in each of its pixels, 0 to 255.
 
     Args:
-        seen: what the view's camera sees of the avatar; photo_depth: what the photo's camera sees, metres.
-        turned: degrees between the view and the photo.
+        surface: what the view's camera sees of the avatar; photo_depth: what the photo's camera sees, metres.
+        azimuth: degrees between the view and the photo.
     """
-    colors, visible = warped(seen.depth, camera, photo, photo_depth)
-    strength = seen.face * visible * ((seen.facing - STEEPEST) / (0.8 - STEEPEST)).clamp(0, 1)
-    mixed = torch.from_numpy(image).float() * (1 - strength[..., None]) + 255 * colors * strength[..., None]
-    generated = max(LEAST_TRUST, float(np.cos(np.radians(min(abs(turned), 90.0)))))
-    trust = 1 - seen.face * (1 - torch.maximum(strength, torch.full_like(strength, generated)))
-    return mixed.round().clamp(0, 255).byte().numpy(), (255 * trust).round().clamp(0, 255).byte().numpy()
+    colors, visible = warped(surface.depth, camera, photo, photo_depth)
+    strength = surface.face * visible * ((surface.facing - STEEPEST) / (0.8 - STEEPEST)).clamp(0, 1)
+    blended = torch.from_numpy(image).float() * (1 - strength[..., None]) + 255 * colors * strength[..., None]
+    generated = max(LEAST_TRUST, float(np.cos(np.radians(min(abs(azimuth), 90.0)))))
+    trust = 1 - surface.face * (1 - torch.maximum(strength, torch.full_like(strength, generated)))
+    return blended.round().clamp(0, 255).byte().numpy(), (255 * trust).round().clamp(0, 255).byte().numpy()
 
 
 def warped(
     depth: Float[Tensor, "h w"], camera: Cameras, photo: PosedImage, photo_depth: Float[Tensor, "h w"]
 ) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]:
-    """For each pixel of a view, the photo's colour of the point seen there, and 1 where the photo saw it (else 0)."""
+    """For each pixel of a view the photo's colour of the same surface point, and 1 where the photo shows it, else 0."""
     h, w = depth.shape
     y, x = torch.meshgrid(torch.arange(h) + 0.5, torch.arange(w) + 0.5, indexing="ij")
     rays = torch.stack([x, y, torch.ones_like(x)], -1) @ torch.linalg.inv(camera.K[0]).T
@@ -103,9 +104,9 @@ def warped(
     pixels, far = project(photo.camera.K[0], photo.camera.T_camera_world[0], points)
     grid = (pixels / pixels.new_tensor([photo.camera.width, photo.camera.height]) * 2 - 1).view(1, h, w, 2)
     layers = torch.cat(
-        [torch.from_numpy(photo.image).float() / 255, torch.from_numpy(photo.mask).float()[..., None] / 255,
+        [to_float(photo.image), to_float(photo.mask)[..., None],
          photo_depth[..., None]], -1
     )  # fmt: skip
-    found = F.grid_sample(layers.permute(2, 0, 1)[None], grid, align_corners=False)[0].permute(1, 2, 0)
-    visible = (depth > 0) & (found[..., 3] > 0.9) & (far.view(h, w) < found[..., 4] + DEPTH_GAP)
-    return found[..., :3], visible.float()
+    sampled = F.grid_sample(layers.permute(2, 0, 1)[None], grid, align_corners=False)[0].permute(1, 2, 0)
+    visible = (depth > 0) & (sampled[..., 3] > 0.9) & (far.view(h, w) < sampled[..., 4] + DEPTH_GAP)
+    return sampled[..., :3], visible.float()

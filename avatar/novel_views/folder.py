@@ -1,4 +1,4 @@
-"""Views made by any tool: pictures in a folder, and a JSON that says where each was taken from."""
+"""Views made by any tool: images in a folder, and a JSON file with the direction of each."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ RANGES = {"azimuth": (-360.0, 360.0), "elevation": (-80.0, 80.0), "fov": (1.0, 1
 
 
 class FolderViews:
-    """The views of a folder with `views.json`; its format is told in `docs/photo.md`."""
+    """The views of a folder with `views.json`; `docs/photo.md` specifies the format."""
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise UsageError(f"There is no folder {folder} with views.")
         if not (self.folder / INDEX).is_file():
-            raise UsageError(
-                f"{folder} has no {INDEX}, which says where each picture was taken from: see docs/photo.md."
-            )
+            raise UsageError(f"{folder} has no {INDEX} with the direction of each image: see docs/photo.md.")
 
     def terms(self) -> None:
-        """Only who made the pictures knows."""
+        """None: only the user knows where the images come from."""
 
     def generate(self, photo: Photo) -> list[View]:
-        """Read the views; `photo` itself is not looked at."""
+        """Read the views; the photo is not used."""
         entries = read_json(self.folder / INDEX)
         listed = entries.get("views") if isinstance(entries, dict) else None
         if not isinstance(listed, list) or not listed or not all(isinstance(entry, dict) for entry in listed):
-            raise AvatarError(f'{self.folder / INDEX} must be {{"views": [...]}} with one entry a picture.')
+            raise AvatarError(f'{self.folder / INDEX} must be {{"views": [...]}} with one entry per image.')
         return [self._view(entry) for entry in listed]
 
     def _view(self, entry: dict[str, Any]) -> View:
         name = entry.get("image")
         where = f"{self.folder / INDEX}, {name}"
         if not isinstance(name, str) or Path(name).name != name:
-            raise AvatarError(f'{self.folder / INDEX}: every entry needs "image", the name of a picture beside it.')
+            raise AvatarError(
+                f'{self.folder / INDEX}: every entry needs "image", the name of an image in the same folder.'
+            )
         if not (self.folder / name).is_file():
-            raise AvatarError(f"{self.folder} lacks the picture {name} that its {INDEX} names.")
+            raise AvatarError(f"{self.folder} lacks the image {name} that its {INDEX} names.")
         values = {key: self._number(entry, key, where) for key in RANGES}
         image, alpha = on_white(read_image(self.folder / name))
         mask = person_mask(image, where, choose_detector(most_people=1)[0]) if alpha is None else alpha
         if mask.max() < 128:
-            raise AvatarError(f"{where}: the picture shows nobody.")
+            raise AvatarError(f"{where}: the image shows nobody.")
         return View(name, image, mask, **values)
 
     def _number(self, entry: dict[str, Any], key: str, where: str) -> float:

@@ -1,4 +1,4 @@
-"""What every generator of views promises, and how its pictures become part of the observations."""
+"""The protocol of a view generator: what it is given, what it returns."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from jaxtyping import UInt8
 
 @dataclass(frozen=True)
 class View:
-    """A picture of the person of a photo, in the same pose, from another side.
+    """An image of the person of a photo, in the same pose, from another side.
 
     Attributes:
         name: for messages.
-        image: sRGB; mask: soft mask of the person.
+        image: sRGB; mask: soft mask of the person, 0 to 255.
         azimuth: degrees round the person from where the photo was taken; at 90 the camera stands to the left of a
             person who faces the photo's camera, and sees the left side.
-        elevation: degrees that the camera stands above the horizontal plane through the person's middle.
-        fov: degrees across the longer side of the picture.
-        confidence: how far the picture is trusted, in [0, 1], before its azimuth and agreement are looked at.
+        elevation: degrees of the camera above the horizontal plane through the middle of the person.
+        fov: degrees across the longer side of the image.
+        confidence: weight of the image in [0, 1], before its azimuth and its agreement are taken into account.
     """
 
     name: str
@@ -37,8 +37,8 @@ class Photo:
     """What a generator starts from.
 
     Attributes:
-        image: the photo; mask: soft mask of the person.
-        elevation: degrees that its camera stands above the horizontal plane through the person's middle.
+        image: the photo, sRGB; mask: soft mask of the person, 0 to 255.
+        elevation: degrees of its camera above the horizontal plane through the middle of the person.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -48,10 +48,14 @@ class Photo:
 
 @runtime_checkable
 class ViewGenerator(Protocol):
-    """Makes views of the person in a photo. Whatever it is, its views are guesses."""
+    """Makes views of the person in a photo, by whatever means; all its views are treated as guesses.
+
+    Views need not be exact: their cameras are aligned with the photo, and views that show another person or another
+    pose are dropped.
+    """
 
     def terms(self) -> str | None:
-        """A sentence on the licence of what makes the views, or None where nobody but the user knows."""
+        """A sentence on the licence of what makes the views, shown as a warning; None where the user knows it."""
         ...
 
     def generate(self, photo: Photo) -> list[View]:

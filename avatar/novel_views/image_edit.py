@@ -1,6 +1,6 @@
-"""Views by any image-editing pipeline of diffusers, asked in words to show the person from another side.
+"""Views by any image-editing pipeline of diffusers, prompted to show the person from another side.
 
-Such a model keeps a person's identity well but only nominally obeys angles, which is what the alignment is for.
+Such a model keeps the identity of a person well but follows angles only roughly; the alignment corrects them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from avatar.novel_views.background import person_mask
-from avatar.novel_views.diffusers_weights import licence_of, loading
+from avatar.novel_views.diffusers_weights import diffusers_package, licence_of, loading
 from avatar.novel_views.generator import Photo, View
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.photo import on_white, scaled_down
@@ -27,15 +27,15 @@ PROMPT = (
     "Show exactly the same person, in the same clothes and holding the same pose, photographed from {side} of the "
     "person at the same height and distance. Full body from head to feet, plain white background."
 )
-LONGEST_SIDE = 1024  # px, what such models are made for
-FOV = 40.0  # degrees across the longer side; nobody knows, and the body fixes the distance
+LONGEST_SIDE = 1024  # px, the size that such models are trained for
+FOV = 40.0  # degrees across the longer side; unknown, and the fitted body fixes the distance
 CONFIDENCE = 0.8
 
 Pipeline = Callable[..., Any]
 
 
 class EditedViews:
-    """Asks an editing pipeline for each of the other sides.
+    """Prompts an editing pipeline for each of the other sides.
 
     Args:
         model: folder or hub name of the pipeline; device: "cpu" or "cuda", half precision on the latter; offload:
@@ -59,17 +59,17 @@ class EditedViews:
         return licence_of(self.model)
 
     def generate(self, photo: Photo) -> list[View]:
-        """One view a side, each made from the photo."""
+        """One view per side, each made from the photo."""
         from PIL import Image
 
-        picture = Image.fromarray(_on_white(photo))
+        person = Image.fromarray(_on_white(photo))
         detector = self.detector or choose_detector(most_people=1)[0]
         views = []
         with loading(self.model):
             pipeline = self.pipeline or self._load()
             with Progress("generating views", len(SIDES)) as bar:
                 for azimuth, side in SIDES.items():
-                    edited = pipeline(image=picture, prompt=PROMPT.format(side=side)).images[0]
+                    edited = pipeline(image=person, prompt=PROMPT.format(side=side)).images[0]
                     image = np.array(edited.convert("RGB"))
                     mask = person_mask(image, f"the view from {side}", detector)
                     views.append(View(f"edit {azimuth:.0f}", image, mask, azimuth, photo.elevation, FOV, CONFIDENCE))
@@ -78,10 +78,10 @@ class EditedViews:
 
     def _load(self) -> Pipeline:
         import torch
-        from diffusers import DiffusionPipeline
 
-        kind = torch.bfloat16 if self.device == "cuda" else torch.float32
-        pipeline = DiffusionPipeline.from_pretrained(self.model, use_safetensors=True, torch_dtype=kind)
+        dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
+        load = diffusers_package().DiffusionPipeline.from_pretrained
+        pipeline: Any = load(self.model, use_safetensors=True, torch_dtype=dtype)
         if self.offload and self.device == "cuda":
             pipeline.enable_model_cpu_offload()
         else:
@@ -90,6 +90,6 @@ class EditedViews:
 
 
 def _on_white(photo: Photo) -> UInt8[np.ndarray, "h w 3"]:
-    """The person alone, at the size that the pipeline is made for."""
+    """The person alone, at the size that the pipeline is trained for."""
     cut = np.concatenate([photo.image, photo.mask[..., None]], -1)
     return on_white(scaled_down(cut, LONGEST_SIDE))[0]

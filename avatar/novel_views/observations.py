@@ -1,4 +1,4 @@
-"""The photo, its close-ups and the views as one set of observations: frames of one instant."""
+"""The photo, its close-ups and the generated views as one set of observations: frames of one instant."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ import torch
 from avatar.types import BodyTrack, Cameras, ImageList, Observations, PosedImage
 
 
-def gather(photo: Observations, sights: Sequence[PosedImage], notes: Sequence[str] = ()) -> Observations:
-    """Observations of all sights, the photo being the first; only it has landmarks."""
-    count = len(sights)
+def photo_observations(photo: Observations, images: Sequence[PosedImage]) -> Observations:
+    """Observations of all images, of which the photo is the first; only the photo has landmarks."""
+    count = len(images)
     keypoints = torch.zeros(count, *photo.keypoints.shape[1:])
     keypoints_3d = torch.full_like(keypoints, torch.nan)
     keypoints[:1], keypoints_3d[:1] = photo.keypoints[:1], photo.keypoints_3d[:1]
-    whole = np.full((photo.height, photo.width), 255, np.uint8)
-    unequal = any(sight.trust is not None for sight in sights)
+    full_trust = np.full((photo.height, photo.width), 255, np.uint8)
+    trust = None
+    if any(image.trust is not None for image in images):
+        trust = ImageList.of(tuple(full_trust if image.trust is None else image.trust for image in images))
     return replace(
         photo,
-        images=ImageList.of(tuple(sight.image for sight in sights)),
-        masks=ImageList.of(tuple(sight.mask for sight in sights)),
-        trust=ImageList.of(tuple(whole if s.trust is None else s.trust for s in sights)) if unequal else None,
+        images=ImageList.of(tuple(image.image for image in images)),
+        masks=ImageList.of(tuple(image.mask for image in images)),
+        trust=trust,
         keypoints=keypoints,
         keypoints_3d=keypoints_3d,
         instant=torch.zeros(count, dtype=torch.int64),
         times=torch.zeros(count),
-        cameras=Cameras.cat([sight.camera for sight in sights]),
-        frame_weight=torch.tensor([sight.weight for sight in sights]),
-        notes=photo.notes + tuple(notes),
+        cameras=Cameras.cat([image.camera for image in images]),
+        frame_weight=torch.tensor([image.weight for image in images]),
     )
 
 

@@ -12,7 +12,7 @@ class ViewOptions:
     Attributes:
         generator: source of the sides that a photo does not show: none (they are guessed), folder:PATH (images made by
             any tool), or orbit:MODEL and edit:MODEL (a generator with your weights: a folder, or a name on the Hugging
-            Face hub); see docs/photo.md.
+            Face hub); see docs/manual/photo.md.
         frames: number of views of an orbit. Fewer need less memory; most models are made for 21.
         offload: keep the weights of the view generator in main memory while they are not used.
     """

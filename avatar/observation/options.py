@@ -13,7 +13,8 @@ class ObserveOptions:
         person: which person, if there are several; 1 is the largest and most persistent.
         max_frames: maximum number of frames; keyframes are chosen automatically.
         detector: landmark detector: mediapipe (ships with the program), auto (mediapipe, with hands and face refined
-            where their models are installed), or onnx:FILE for an RTMPose, RTMW or DWPose model (docs/tracking.md).
+            where their models are installed), or onnx:FILE for an RTMPose, RTMW or DWPose model; see
+            docs/manual/detectors.md.
     """
 
     person: int | None = None

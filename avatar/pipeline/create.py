@@ -1,147 +1,166 @@
-"""The main job: a video or a photo in, an avatar out.
-
-Each stage leaves a file, so that a stopped run goes on where it was.
-"""
+"""The main job: a video, a photo or a public dataset in, an avatar out."""
 
 from __future__ import annotations
 
-import resource
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from avatar.body import load_body
-from avatar.io.files import write_json
+from avatar.body import Body, load_body
+from avatar.errors import UsageError
+from avatar.io.files import read_json, write_json
 from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track, save_track
 from avatar.model.avatar import Avatar
 from avatar.observation.detectors.registry import choose_detector
+from avatar.observation.options import ObserveOptions
 from avatar.observation.photo import is_photo
 from avatar.observation.video import observe
-from avatar.pipeline.dataset import from_dataset
-from avatar.pipeline.photo import from_photo, photo_training
-from avatar.pipeline.previews import TURNTABLE_SIZE, write_contact_sheet, write_overlay, write_turntable
-from avatar.pipeline.report import _body_iou, _held_out_scores, _provenance, _shape
-from avatar.pipeline.run_folder import RunFolder
-from avatar.pipeline.settings import Settings
+from avatar.pipeline.dataset import dataset_training_data
+from avatar.pipeline.photo import PhotoTraining, photo_training_data
+from avatar.pipeline.previews import write_previews
+from avatar.pipeline.report import make_report
+from avatar.pipeline.run_folder import RunFolder, locked_run
+from avatar.pipeline.settings import Settings, build
+from avatar.pipeline.stages import Stage, cached, saved_by_compute, timed
+from avatar.pipeline.training_data import TrainingData, load_training_data, save_estimated_track, save_training_data
 from avatar.runtime.logging import logger
 from avatar.tracking.fit import resolve_shape, track
-from avatar.training.trainer import Preview, Trainer
-from avatar.types import BodyTrack, Observations
+from avatar.tracking.options import TrackOptions
+from avatar.training.config import TrainConfig
+from avatar.training.split import held_out_frames
+from avatar.training.trainer import Preview, Trainer, TrainResult
+from avatar.types import Observations
+
+
+def create_run(
+    run: RunFolder,
+    settings: Settings,
+    overwrite: bool = False,
+    resume: bool = False,
+    preview: Preview | None = None,
+) -> dict[str, Any]:
+    """Lock the run folder, write the configuration, and make the avatar; see `create`.
+
+    Args:
+        overwrite: replace an older run in the folder; resume: finish one that was stopped, with the configuration that
+            it was started with.
+
+    Raises:
+        UsageError: the source does not exist or does not fit the settings, or the folder holds another run.
+        AvatarError: the source is broken or shows no person, or a file cannot be written.
+    """
+    source = Path(settings.source)
+    if not resume:
+        _check_source(source, settings)
+    with locked_run(run, overwrite, resume):
+        if resume and run.config.is_file():
+            settings = build(Settings, read_json(run.config), str(run.config))
+            if Path(settings.source).resolve() != source.resolve():
+                raise UsageError(f"{run.folder} was started with {settings.source}, not with {source}.")
+        settings = settings.resolved()
+        write_json(run.config, settings.as_dict())
+        logger.info(f"{settings.source} -> {run.folder}, on {settings.device} with the {settings.backend} renderer")
+        return create(run, settings, preview)
+
+
+def _check_source(source: Path, settings: Settings) -> None:
+    if not source.exists():
+        raise UsageError(f"There is no file {source}.")
+    if settings.protocol is None and source.is_dir():
+        raise UsageError(f"{source} is a folder: give a video or a photo, or --protocol for a public dataset.")
+    if settings.novel_views.generator != "none" and not is_photo(source):
+        raise UsageError(f"--views is for photos, and {source} is not a photo.")
 
 
 def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -> dict[str, Any]:
-    """Make an avatar from `settings.source` in the folder of `run`, which the caller holds for writing.
+    """Make an avatar from `settings.source` in the folder of `run`, which the caller has locked and configured.
 
-    The caller has written the configuration there.
-
-    Stages whose files are there already are not done again.
+    Stages whose files are complete are loaded and not computed again.
 
     Returns:
         The content of the report.
     """
     settings = settings.resolved()
-    # A body file that is none, and a wrong word, show before the minutes that detection takes.
-    height, _ = resolve_shape(load_body(settings.body), settings.track)
+    source, config, body = Path(settings.source), settings.train, load_body(settings.body)
+    # Wrong words of the shape show here, before the minutes that detection takes.
+    height, _ = resolve_shape(body, settings.track)
+    _limit_torch_threads(settings.device)
     seconds: dict[str, float] = {}
-    device = torch.device(settings.device)
-    if device.type == "cpu":
-        # One torch thread: its pool would spin against the rasterizer's own threads.
-        torch.set_num_threads(1)
+    stage = partial(Stage, seconds=seconds)
+    load_data, save_data = partial(load_training_data, run), partial(save_training_data, run)
+    data_files = (run.observations_file, run.estimated_track)
+
     if settings.protocol is not None:
-        with _timed(seconds, "dataset"):
-            observations, found, warnings = from_dataset(run, settings)
-    elif is_photo(Path(settings.source)):
-        with _timed(seconds, "photo"):
-            observations, found, warnings = from_photo(run, settings)
-        settings = replace(settings, train=photo_training(settings.train, len(observations)))
+        read_dataset = partial(dataset_training_data, source, settings.protocol, body)
+        data = cached(stage("dataset", data_files), load_data, save_data, read_dataset)
+    elif is_photo(source):
+        training = PhotoTraining(config, settings.device, settings.backend)
+        fit_photo = partial(
+            photo_training_data, source, body, settings.observe, settings.track, settings.novel_views, training
+        )
+        data = cached(stage("photo", data_files), load_data, save_data, fit_photo)
+        config = training.config_for(len(data.observations))
     else:
-        with _timed(seconds, "observe"):
-            observations = _observed(run, settings)
-        with _timed(seconds, "track"):
-            found, warnings = _tracked(run, settings, observations)
-    for note in observations.notes:
-        logger.info(f"warning: {note}")
-    with _timed(seconds, "train"):
-        avatar, refined = _trained(run, settings, observations, found, preview)
-    with _timed(seconds, "pictures"):
-        fps = len(observations) / max(float(observations.times[-1] - observations.times[0]), 1e-3)
-        middle = refined.poses[len(refined) // 2]
-        write_turntable(avatar, middle, run.turntable, *TURNTABLE_SIZE, settings.backend)
-        write_overlay(run.overlay, avatar, refined, observations, settings.backend, min(fps, 30.0))
-        write_contact_sheet(run.contact, avatar, refined, observations, settings.backend)
-    report = {
-        "source": settings.source,
-        "frames": len(observations),
-        "size": [observations.width, observations.height],
-        "splats": len(avatar),
-        "shape": _shape(refined, height),
-        "held_out": _held_out_scores(avatar, refined, observations, settings),
-        "body_mask_iou": _body_iou(avatar, refined, observations, settings),
-        "observed_share": float((avatar.observed > 0.5).float().mean()),
-        "warnings": [*observations.notes, *warnings],
-        "seconds": {name: round(value, 1) for name, value in seconds.items()},
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "made_with": _provenance(settings),
-    }
+        load_frames = partial(load_observations, run.observations)
+        observe_video = partial(_observe, source, run.observations, settings.observe)
+        observations = cached(stage("observe", (run.observations_file,)), load_frames, saved_by_compute, observe_video)
+        save_track_alone = partial(save_estimated_track, run)
+        track_body = partial(_track, observations, body, settings.track)
+        data = cached(stage("track", (run.estimated_track,)), load_data, save_track_alone, track_body)
+    for warning in data.all_warnings:
+        logger.info(f"warning: {warning}")
+
+    held_out = held_out_frames(len(data.observations), config.hold_out)
+    load_result = partial(_load_result, run, body, settings.device, held_out)
+    train = partial(_train, data, body, config, settings.device, settings.backend, run.checkpoint, preview)
+    result = cached(stage("train", (run.avatar, run.track)), load_result, partial(_save_result, run), train)
+    run.checkpoint.unlink(missing_ok=True)
+
+    with timed("previews", seconds):
+        write_previews(run, result.avatar, result.track, data.observations, settings.backend)
+    report = make_report(settings.source, data, result, height, settings.backend, seconds)
     write_json(run.report, report)
     return report
 
 
-def _observed(run: RunFolder, settings: Settings) -> Observations:
-    if not (run.observations / "observations.npz").is_file():
-        detector, sentence = choose_detector(settings.observe.detector)
-        logger.info(sentence)
-        observe(
-            Path(settings.source),
-            run.observations,
-            person=settings.observe.person,
-            max_frames=settings.observe.max_frames,
-            detector=detector,
-        )
-    return load_observations(run.observations)
+def _observe(video: Path, folder: Path, options: ObserveOptions) -> Observations:
+    detector, sentence = choose_detector(options.detector)
+    logger.info(sentence)
+    return observe(video, folder, person=options.person, max_frames=options.max_frames, detector=detector)
 
 
-def _tracked(run: RunFolder, settings: Settings, observations: Observations) -> tuple[BodyTrack, list[str]]:
-    warnings_file = run.folder / "track_warnings.json"
-    if run.found_track.is_file() and warnings_file.is_file():
-        from avatar.io.files import read_json
-
-        return load_track(run.found_track), read_json(warnings_file)
-    body = load_body(settings.body)
-    found, report = track(observations, body, settings.track)
-    write_json(warnings_file, report.warnings)
-    save_track(found, run.found_track)
-    for warning in report.warnings:
-        logger.info(f"warning: {warning}")
-    return found, report.warnings
+def _track(observations: Observations, body: Body, options: TrackOptions) -> TrainingData:
+    estimated, report = track(observations, body, options)
+    return TrainingData(observations, estimated, tuple(report.warnings))
 
 
-def _trained(
-    run: RunFolder, settings: Settings, observations: Observations, found: BodyTrack, preview: Preview | None
-) -> tuple[Avatar, BodyTrack]:
-    body = load_body(settings.body)
-    if run.avatar.is_file() and run.track.is_file():
-        run.checkpoint.unlink(missing_ok=True)
-        return Avatar.load(run.avatar, body).to(settings.device), load_track(run.track)
-    trainer = Trainer(
-        observations, found, body, settings.train, settings.device, settings.backend, checkpoint=run.checkpoint
-    )
-    result = trainer.run(preview, resume=run.checkpoint.is_file())
+def _train(
+    data: TrainingData,
+    body: Body,
+    config: TrainConfig,
+    device: str,
+    backend: str,
+    checkpoint: Path,
+    preview: Preview | None,
+) -> TrainResult:
+    trainer = Trainer(data.observations, data.track, body, config, device, backend, checkpoint)
+    return trainer.run(preview, resume=checkpoint.is_file())
+
+
+def _load_result(run: RunFolder, body: Body, device: str, held_out: list[int]) -> TrainResult:
+    """What `_save_result` wrote; how the training went is not kept."""
+    return TrainResult(Avatar.load(run.avatar, body).to(device), load_track(run.track), held_out, history=[])
+
+
+def _save_result(run: RunFolder, result: TrainResult) -> None:
     save_track(result.track, run.track)
     result.avatar.save(run.avatar)
-    run.checkpoint.unlink(missing_ok=True)
-    return result.avatar, result.track
 
 
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    start = time.monotonic()
-    yield
-    seconds[stage] = time.monotonic() - start
-    logger.info(f"{stage}: {seconds[stage]:.1f} s")
+def _limit_torch_threads(device: str) -> None:
+    """On the CPU torch gets one thread: its pool would spin against the rasterizer's own threads."""
+    if torch.device(device).type == "cpu":
+        torch.set_num_threads(1)

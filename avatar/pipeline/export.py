@@ -1,4 +1,4 @@
-"""One export of one avatar: a method for each kind of file, that all share the same choices."""
+"""One export of one avatar: a method per kind of file, all with the same options."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from avatar.body import load_body, smpl_pose
+from avatar.body import smpl_pose
 from avatar.exporters.glb import write_glb
 from avatar.exporters.html import CREDITS, write_page
 from avatar.exporters.splats import write_packed, write_ply, write_ply_sequence
@@ -15,26 +15,14 @@ from avatar.exporters.synthetic_dataset import write_dataset
 from avatar.model.avatar import Avatar
 from avatar.motion.formats.bvh import write_bvh
 from avatar.motion.formats.player_json import write_player_motion
-from avatar.pipeline.motions import FILMED, motion_by_name, motions_for_page, pose_by_name
+from avatar.pipeline.motions import FILMED, motion_track, motions_for_page, pose_by_name
 from avatar.pipeline.previews import write_turntable
 from avatar.pipeline.run_folder import RunFolder
 from avatar.types import BodyPose, BodyTrack, Gaussians
 
 
-def open_run(folder: Path, body: str | None) -> tuple[RunFolder, Avatar]:
-    """The avatar of a run folder.
-
-    Raises:
-        UsageError: the folder holds no finished avatar.
-        AvatarError: its files are damaged, or belong to another body.
-    """
-    run = RunFolder(folder)
-    run.require_avatar()
-    return run, Avatar.load(run.avatar, load_body(body) if body else None)
-
-
 @dataclass(frozen=True)
-class ExportJob:
+class ExportOptions:
     """What is exported and how. Each method writes one kind of file and returns what to tell the user about it."""
 
     run: RunFolder
@@ -62,7 +50,7 @@ class ExportJob:
     def ply_sequence(self, folder: Path) -> str:
         track = self._first_motion()
         frames = (self._gaussians(track.poses[frame]) for frame in range(len(track)))
-        return f"{write_ply_sequence(frames, folder, folder.name)} frames at {track.fps:g} a second"
+        return f"{write_ply_sequence(frames, folder, folder.name)} frames at {track.fps:g} per second"
 
     def splat(self, path: Path) -> str:
         gaussians = self._gaussians(self._chosen_pose())
@@ -74,7 +62,7 @@ class ExportJob:
 
     def glb(self, path: Path) -> str:
         names = self.motions or ((FILMED,) if self.run.track.is_file() else ())
-        motions = {Path(name).stem: motion_by_name(self.run, self.avatar, name) for name in names}
+        motions = {Path(name).stem: motion_track(self.run, self.avatar, name) for name in names}
         pose = None if self.pose is None else self._chosen_pose()
         write_glb(self.avatar, path, pose, motions)
         return f"{len(self.avatar.rest.vertices)} vertices, {len(motions)} animations"
@@ -86,11 +74,11 @@ class ExportJob:
             write_bvh(path, smpl_pose(track.poses), track.fps, joints)
         else:
             write_player_motion(path, track.poses, track.fps)
-        return f"{len(track)} frames at {track.fps:g} a second"
+        return f"{len(track)} frames at {track.fps:g} per second"
 
     def turntable(self, path: Path) -> str:
         if self.pose is None and self.run.track.is_file():
-            track = motion_by_name(self.run, self.avatar, FILMED)
+            track = motion_track(self.run, self.avatar, FILMED)
             pose = track.poses[len(track) // 2]
         else:
             pose = self._chosen_pose()
@@ -100,10 +88,10 @@ class ExportJob:
     def dataset(self, folder: Path) -> str:
         motions = motions_for_page(self.run, self.avatar, self.motions)
         write_dataset(self.avatar, motions, folder, self.count, *self.size, self.seed, self.backend)
-        return f"{self.count} pictures"
+        return f"{self.count} images"
 
     def _first_motion(self) -> BodyTrack:
-        return motion_by_name(self.run, self.avatar, self.motions[0] if self.motions else FILMED)
+        return motion_track(self.run, self.avatar, self.motions[0] if self.motions else FILMED)
 
     def _chosen_pose(self) -> BodyPose:
         return pose_by_name(self.run, self.avatar, self.pose or "rest")

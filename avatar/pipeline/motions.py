@@ -1,4 +1,4 @@
-"""Which motions go into an export: the filmed one, built-in ones, and files."""
+"""Motions by name: the one of the training video, built-in ones, files, runs and videos."""
 
 from __future__ import annotations
 
@@ -7,43 +7,90 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from avatar.errors import UsageError
+from avatar.body import smpl_pose
+from avatar.errors import AvatarError, UsageError
 from avatar.io.track_file import load_track
 from avatar.model.avatar import Avatar
 from avatar.motion import load_motion
+from avatar.motion.motion import Motion, ReadOptions, uniform_track
 from avatar.motion.procedural import BUILTIN, builtin_motion
 from avatar.motion.retarget import Retargeting, retarget
-from avatar.motion.skeletons import leg_length
+from avatar.motion.skeletons import leg_length, model_rest
 from avatar.pipeline.run_folder import RunFolder
 from avatar.types import BodyPose, BodyTrack
 
 FILMED = "filmed"
-# What a page plays if nobody says: the filmed motion first, then these.
+# What a page plays by default: the motion of the video first, then these.
 FOR_PAGES = ("wave", "walk", "squat", "dance", "jumping-jack")
 FPS = 30.0
-# A step or a jump alone is over before one has seen it.
-SHORTEST = 3.0
+SHORTEST = 3.0  # seconds; a single step or jump is repeated up to this length
+POSE_SECONDS = 4.0
 
 
-def motion_by_name(run: RunFolder, avatar: Avatar, name: str) -> BodyTrack:
-    """A motion for this avatar: "filmed", the name of a built-in one, or the path of a motion file.
+def find_motion(name: str | Path, options: ReadOptions | None = None, format: str | None = None) -> Motion:
+    """A motion by the name of a built-in one, or from a motion file, a run folder or a video.
 
     Raises:
-        UsageError: there is no such motion or file, or the run holds no filmed motion.
+        UsageError: there is no such motion or file.
+        AvatarError: the file is broken.
+    """
+    path = Path(name)
+    if path.is_dir() and RunFolder(path).track.is_file():
+        path = RunFolder(path).track
+    if not path.is_file():
+        if "/" in str(name) or "." in str(name):
+            raise UsageError(f"There is no file {name}.")
+        return builtin_motion(str(name))
+    if format is None and _is_video(path):
+        return motion_of_video(path)
+    return load_motion(path, options, format)
+
+
+def motion_of_video(path: Path) -> Motion:
+    """How the person in a video moves; the tracking takes a while."""
+    import tempfile
+
+    from avatar.body import load_body
+    from avatar.observation.video import observe
+    from avatar.tracking.fit import track
+    from avatar.tracking.options import TrackOptions
+
+    body = load_body("open")
+    with tempfile.TemporaryDirectory() as folder:
+        estimated, _ = track(observe(path, Path(folder)), body, TrackOptions())
+    rotations = smpl_pose(estimated.poses).rotations.detach().cpu()
+    root = estimated.poses.root_position.detach().cpu()
+    level = uniform_track(rotations, root, estimated.fps, estimated.confidence.cpu())
+    return Motion("video", level, leg_length(body.rest(estimated.betas).joints))
+
+
+def motion_of_pose(rotations: Float[Tensor, "24 3 3"], seconds: float = POSE_SECONDS, fps: float = 30.0) -> Motion:
+    """One pose, held."""
+    frames = max(1, round(seconds * fps))
+    rest = model_rest().float()
+    return Motion(
+        "pose", uniform_track(rotations.expand(frames, 24, 3, 3), rest[:1].expand(frames, 3), fps), leg_length(rest)
+    )
+
+
+def motion_track(run: RunFolder, avatar: Avatar, name: str) -> BodyTrack:
+    """A motion for this avatar: "filmed" (that of the training video), or whatever `find_motion` takes.
+
+    Raises:
+        UsageError: there is no such motion or file, or the run holds no track.
         AvatarError: the file is broken.
     """
     if name == FILMED:
         track = load_track(run.track)
-        # A body that was given longer legs stands higher, and steps farther.
+        # A body that was reshaped to longer legs stands higher and takes longer steps.
         legs = leg_length(avatar.rest.joints) / leg_length(avatar.body.rest(track.betas.to(avatar.device)).joints)
         return replace(track, cameras=None, poses=replace(track.poses, root_position=track.poses.root_position * legs))
     if name in BUILTIN:
         return builtin_track(avatar, name)
-    path = Path(name)
-    if not path.is_file():
-        raise UsageError(f"There is no motion {name!r}: give {FILMED}, {', '.join(BUILTIN)}, or the path of a file.")
-    return retarget(load_motion(path), avatar.rest, Retargeting(fps=FPS))
+    return retarget(find_motion(name), avatar.rest, Retargeting(fps=FPS))
 
 
 def builtin_track(avatar: Avatar, name: str) -> BodyTrack:
@@ -54,20 +101,20 @@ def builtin_track(avatar: Avatar, name: str) -> BodyTrack:
 
 
 def motions_for_page(run: RunFolder, avatar: Avatar, names: tuple[str, ...]) -> dict[str, BodyTrack]:
-    """The named motions, or the filmed one and some built-in ones, by the names that the page shows."""
+    """The named motions, or that of the video and some built-in ones, by their titles on the page."""
     if not names:
         names = ((FILMED,) if run.track.is_file() else ()) + FOR_PAGES
-    return {_shown(name): motion_by_name(run, avatar, name) for name in names}
+    return {_title(name): motion_track(run, avatar, name) for name in names}
 
 
-def _shown(name: str) -> str:
+def _title(name: str) -> str:
     if name == FILMED:
         return "as filmed"
     return name.replace("-", " ") if name in BUILTIN else Path(name).stem
 
 
 def pose_by_name(run: RunFolder, avatar: Avatar, name: str) -> BodyPose:
-    """One pose: "rest" (the T-pose on the body's own place), or MOTION:FRAME, such as "walk:12".
+    """One pose: "rest" (the T-pose at the body's rest position), or MOTION:FRAME, such as "walk:12".
 
     Raises:
         UsageError: there is no such motion or frame.
@@ -75,7 +122,21 @@ def pose_by_name(run: RunFolder, avatar: Avatar, name: str) -> BodyPose:
     if name == "rest":
         return BodyPose(avatar.rest.joints[0], torch.eye(3).expand(24, 3, 3))
     motion, _, frame = name.rpartition(":") if ":" in name else (name, "", "0")
-    track = motion_by_name(run, avatar, motion)
+    track = motion_track(run, avatar, motion)
     if not frame.isdigit() or int(frame) >= len(track):
         raise UsageError(f"--pose {name}: {motion} has the frames 0 to {len(track) - 1}, not {frame!r}.")
     return track.poses[int(frame)]
+
+
+def _is_video(path: Path) -> bool:
+    """Whether the first bytes are those of a video container: MP4 and MOV, Matroska and WebM, AVI."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(12)
+    except OSError as error:
+        raise AvatarError(f"{path} cannot be read: {error.strerror}.") from error
+    return (
+        start[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free")
+        or start[:4] == b"\x1aE\xdf\xa3"
+        or start[8:12] == b"AVI "
+    )

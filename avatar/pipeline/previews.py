@@ -1,4 +1,4 @@
-"""The pictures that `create` leaves to judge an avatar by: turntable, overlay and contact sheet."""
+"""The images and videos that `create` writes to judge an avatar by: turntable, overlay and contact sheet."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from torch import Tensor
 
 from avatar.geometry import quat_from_rotation
 from avatar.io.files import atomic_write
-from avatar.io.images import write_image
+from avatar.io.images import to_uint8, write_image
 from avatar.io.videos import VideoWriter
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import FLATNESS, triangle_frames
+from avatar.pipeline.run_folder import RunFolder
 from avatar.rendering.camera_paths import orbit
 from avatar.rendering.renderer import render
 from avatar.runtime.progress import progress
@@ -28,15 +29,20 @@ TURNTABLE_SIZE = (540, 960)
 WEBP_QUALITY = 80
 
 
-def to_bytes(image: Float[Tensor, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    """A float picture as the nearest bytes."""
-    return (image.detach().clamp(0, 1) * 255).round().byte().cpu().numpy()
-
-
 @torch.no_grad()
-def picture(avatar: Avatar, pose: BodyPose, camera: Cameras, backend: str, lit: bool = True) -> Float[Tensor, "h w 3"]:
-    """The avatar in one pose, seen by the first of `camera`, on white."""
+def image_on_white(
+    avatar: Avatar, pose: BodyPose, camera: Cameras, backend: str, lit: bool = True
+) -> Float[Tensor, "h w 3"]:
+    """The avatar in one pose, from the first of `camera`, on white."""
     return render(avatar.pose(pose.to(avatar.device), lit), camera[0].to(avatar.device), backend).on_white()[0]
+
+
+def write_previews(run: RunFolder, avatar: Avatar, track: BodyTrack, observations: Observations, backend: str) -> None:
+    """Write turntable, overlay and contact sheet into the run folder."""
+    fps = len(observations) / max(float(observations.times[-1] - observations.times[0]), 1e-3)
+    write_turntable(avatar, track.poses[len(track) // 2], run.turntable, *TURNTABLE_SIZE, backend)
+    write_overlay(run.overlay, avatar, track, observations, backend, min(fps, 30.0))
+    write_contact_sheet(run.contact, avatar, track, observations, backend)
 
 
 def body_splats(avatar: Avatar, pose: BodyPose) -> Gaussians:
@@ -57,18 +63,18 @@ def body_splats(avatar: Avatar, pose: BodyPose) -> Gaussians:
 
 
 def write_turntable(avatar: Avatar, pose: BodyPose, path: Path, width: int, height: int, backend: str = "auto") -> None:
-    """Write one turn of the avatar in one pose, on white: `.mp4`, `.webm`, `.gif` or `.webp` by the suffix.
+    """Write one full rotation around the avatar, on white: `.mp4`, `.webm`, `.gif` or `.webp` by the suffix.
 
     Raises:
-        AvatarError: the suffix is none of these, or the file cannot be written.
+        AvatarError: the suffix is another one, or the file cannot be written.
     """
     frames = turntable_frames(avatar, pose, width, height, backend)
     if path.suffix.lower() == ".webp":
         _write_webp(frames, path)
         return
-    with VideoWriter(path, TURN_FPS) as film:
+    with VideoWriter(path, TURN_FPS) as video:
         for frame in frames:
-            film.add(frame)
+            video.add(frame)
 
 
 def _write_webp(frames: Iterator[UInt8[np.ndarray, "h w 3"]], path: Path) -> None:
@@ -84,13 +90,13 @@ def _write_webp(frames: Iterator[UInt8[np.ndarray, "h w 3"]], path: Path) -> Non
 def turntable_frames(
     avatar: Avatar, pose: BodyPose, width: int, height: int, backend: str
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
-    """Pictures of one pose from all round, at `TURN_FPS` frames a second, on white."""
+    """Images of one pose over a full rotation of the camera, at `TURN_FPS` per second, on white."""
     low, high = bounding_box(avatar, pose)
     cameras = orbit(low, high, round(TURN_SECONDS * TURN_FPS), width, height).to(avatar.device)
     with torch.no_grad():
         posed = avatar.pose(pose.to(avatar.device))
     for index in progress(range(len(cameras)), "turntable"):
-        yield to_bytes(render(posed, cameras[index], backend).on_white()[0])
+        yield to_uint8(render(posed, cameras[index], backend).on_white()[0])
 
 
 @torch.no_grad()
@@ -103,17 +109,17 @@ def bounding_box(avatar: Avatar, pose: BodyPose) -> tuple[Float[Tensor, " 3"], F
 def write_overlay(
     path: Path, avatar: Avatar, track: BodyTrack, observations: Observations, backend: str, fps: float
 ) -> None:
-    """A film of each frame four times: the source, the fitted body upon it, the avatar upon it, the difference."""
-    with VideoWriter(path, fps) as film:
+    """A video of each frame four times: the source, the fitted body over it, the avatar over it, the difference."""
+    with VideoWriter(path, fps) as video:
         for index in progress(range(len(observations)), "overlay"):
-            film.add(np.concatenate(overlay_panels(avatar, track, observations, index, backend), axis=1))
+            video.add(np.concatenate(overlay_panels(avatar, track, observations, index, backend), axis=1))
 
 
 @torch.no_grad()
 def overlay_panels(
     avatar: Avatar, track: BodyTrack, observations: Observations, index: int, backend: str
 ) -> list[UInt8[np.ndarray, "h w 3"]]:
-    """Source, body upon source, avatar upon source, and their difference, for one frame of the clip."""
+    """Source, body over source, avatar over source, and their difference, for one frame."""
     import cv2
 
     assert track.cameras is not None
@@ -127,8 +133,8 @@ def overlay_panels(
     panels = [source]
     for gaussians, strength in ((body_splats(avatar, pose), 0.7), (avatar.pose(pose), 1.0)):
         out = render(gaussians, camera, backend)
-        upon = strength * out.rgb[0] + (1 - strength * out.alpha[0, ..., None]) * background
-        panels.append(to_bytes(upon))
+        overlay = strength * out.rgb[0] + (1 - strength * out.alpha[0, ..., None]) * background
+        panels.append(to_uint8(overlay))
     # Channel by channel: NumPy's maximum along an axis of three takes ten times as long.
     red, green, blue = cv2.split(cv2.absdiff(panels[-1], source))
     difference = cv2.max(cv2.max(red, green), blue).astype(np.uint16)
@@ -145,10 +151,10 @@ def write_contact_sheet(
     width, height = columns[0].shape[1], columns[0].shape[0] // 4
     pose = track.poses[len(track) // 2]
     around = orbit(*bounding_box(avatar, pose), frames, width, height)
-    turned = [to_bytes(picture(avatar, pose, around[i], backend)) for i in range(frames)]
+    turned = [to_uint8(image_on_white(avatar, pose, around[i], backend)) for i in range(frames)]
     write_image(path, sheet([np.concatenate([column, view]) for column, view in zip(columns, turned, strict=True)]))
 
 
 def sheet(columns: Sequence[UInt8[np.ndarray, "h w 3"]]) -> UInt8[np.ndarray, "h w2 3"]:
-    """Pictures of one height side by side."""
+    """Images of one height side by side."""
     return np.concatenate(list(columns), axis=1)

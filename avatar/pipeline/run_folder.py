@@ -34,13 +34,23 @@ class RunFolder:
         return self.folder / "track.npz"
 
     @property
-    def found_track(self) -> Path:
-        """The body track as it was found, before training."""
+    def estimated_track(self) -> Path:
+        """The body track as it was estimated, before training."""
         return self.folder / "track_found.npz"
+
+    @property
+    def track_warnings(self) -> Path:
+        """What the user should know about the estimated track."""
+        return self.folder / "track_warnings.json"
 
     @property
     def observations(self) -> Path:
         return self.folder / "observations"
+
+    @property
+    def observations_file(self) -> Path:
+        """The last file that is written of the observations: with it they are complete."""
+        return self.observations / "observations.npz"
 
     @property
     def checkpoint(self) -> Path:
@@ -84,8 +94,8 @@ def locked_run(run: RunFolder, overwrite: bool, resume: bool) -> Iterator[None]:
     """Hold a run folder for writing: make it or take it over, lock it, and log into it.
 
     Raises:
-        UsageError: it holds another run and neither `overwrite` nor `resume` was asked for, there is nothing to
-            resume, or another process writes it now.
+        UsageError: it holds another run and neither `overwrite` nor `resume` is set, there is nothing to resume,
+            or another process is writing it.
         AvatarError: it cannot be written.
     """
     if resume and not run.config.is_file() and not (run.folder / LOCK).is_file():
@@ -93,18 +103,18 @@ def locked_run(run: RunFolder, overwrite: bool, resume: bool) -> Iterator[None]:
     _make(run.folder)
     with _locked(run.folder):
         remove_partial_files(run.folder)
-        # Killed before it wrote anything, a run is resumed by beginning it.
+        # A run that was killed before it wrote anything is resumed from the start.
         if resume and not run.config.is_file() and _contents(run):
             raise UsageError(f"There is no run to resume in {run.folder}: its {run.config.name} is missing.")
         if not resume:
-            _set_aside(run, overwrite)
+            _backup(run, overwrite)
         with _logging(run):
             try:
                 yield
             except AvatarError:
-                # Bad input shows before the body was found: then the folder is left as it was.
-                if not resume and not run.found_track.is_file():
-                    _put_back(run)
+                # Bad input shows before the body is estimated: then the folder is restored.
+                if not resume and not run.estimated_track.is_file():
+                    _restore(run)
                 raise
         if run.avatar.is_file():
             shutil.rmtree(run.folder / PREVIOUS, ignore_errors=True)
@@ -132,8 +142,8 @@ def _make(folder: Path) -> None:
         raise AvatarError(f"Cannot write into {folder}: {error.strerror}.") from error
 
 
-def _set_aside(run: RunFolder, overwrite: bool) -> None:
-    """Move an older run out of the way, if that was asked for and the folder holds nothing else."""
+def _backup(run: RunFolder, overwrite: bool) -> None:
+    """Move an older run aside, if `overwrite` is set and the folder holds nothing else."""
     others = _contents(run)
     if not others:
         return
@@ -146,13 +156,13 @@ def _set_aside(run: RunFolder, overwrite: bool) -> None:
         raise UsageError(f"{run.folder} is not empty and was not made by this program: choose another --out.")
     shutil.rmtree(run.folder / PREVIOUS, ignore_errors=True)
     (run.folder / PREVIOUS).mkdir()
-    # The configuration goes first: without it nobody takes what is left for a run, should this be interrupted.
+    # The configuration goes first: without it the rest is not taken for a run, if this is interrupted.
     for path in sorted(others, key=lambda path: path != run.config):
         path.rename(run.folder / PREVIOUS / path.name)
 
 
 def _is_ours(run: RunFolder) -> bool:
-    """Whether the folder's configuration is one of ours: other programs keep a config.json in their folders too."""
+    """Whether the configuration was written by this program: others also write files of the name config.json."""
     try:
         config = read_json(run.config)
     except AvatarError:
@@ -160,8 +170,8 @@ def _is_ours(run: RunFolder) -> bool:
     return isinstance(config, dict) and {"source", "train"} <= config.keys()
 
 
-def _put_back(run: RunFolder) -> None:
-    """Remove what a failed run wrote and restore the older run, or leave no folder where there was none."""
+def _restore(run: RunFolder) -> None:
+    """Remove what a failed run wrote, and restore the older run or remove the new folder."""
     for path in _contents(run):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -183,10 +193,10 @@ def _contents(run: RunFolder) -> list[Path]:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, which the system frees by itself when a process dies."""
+    """Hold the folder's lock, which the system releases when the process ends in any way."""
     with (folder / LOCK).open("a+", encoding="utf-8") as lock:
         try:
             lock_file(lock)
         except OSError as error:
-            raise UsageError(f"Another process writes {folder} now: wait for it, or choose another --out.") from error
+            raise UsageError(f"Another process writes {folder}: wait for it, or choose another --out.") from error
         yield

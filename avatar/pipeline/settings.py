@@ -54,7 +54,7 @@ class Settings:
         source: the video or photo, or the folder of a public dataset.
         preset: name of a preset (fast, balanced, quality), or the path of a TOML file with the same entries.
         protocol: train on a public dataset (PeopleSnapshot, ZJU-MoCap, NeuMan) with its own SMPL poses and the split
-            of this publication; needs an SMPL file as --body. See docs/evaluation.md.
+            of this publication; needs an SMPL file as --body. See docs/manual/evaluate.md.
         device: where to train; auto takes CUDA where it works.
         backend: renderer; auto takes gsplat on CUDA and cpu elsewhere.
         body: "open", the body that ships with the program, or the path of an SMPL, SMPL-H or SMPL-X file.
@@ -104,7 +104,30 @@ def settings_for(source: str | Path, preset: str = "balanced", options: dict[str
         UsageError: there is no such preset, or an entry does not exist or is of the wrong type.
     """
     given = {**renamed(options or {}), "source": str(source), "preset": preset}
-    return build(Settings, merged(read_preset(preset), given), f"the preset {preset}")
+    settings = build(Settings, merged(read_preset(preset), given), f"the preset {preset}")
+    require_sensible(settings)
+    return settings
+
+
+def require_sensible(settings: Settings) -> None:
+    """Refuse numbers that no work can be done with, before any work.
+
+    Raises:
+        UsageError: one is out of range.
+    """
+    train, observe, track, views = settings.train, settings.observe, settings.track, settings.novel_views
+    counts = {
+        "--steps": train.steps, "--train.gaussians": train.gaussians, "--train.max-gaussians": train.max_gaussians,
+        "--train.long-side": train.long_side, "--max-frames": observe.max_frames, "--person": observe.person,
+        "--view-frames": views.frames,
+    }  # fmt: skip
+    for flag, count in counts.items():
+        if count is not None and count < 1:
+            raise UsageError(f"{flag} must be at least 1, not {count}.")
+    if train.hold_out < 0:
+        raise UsageError(f"--train.hold-out must be 0 or more, not {train.hold_out}.")
+    if track.focal is not None and not track.focal > 0:
+        raise UsageError(f"--focal must be above 0 pixels, not {track.focal:g}.")
 
 
 def read_preset(preset: str) -> dict[str, Any]:

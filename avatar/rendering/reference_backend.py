@@ -1,8 +1,7 @@
 """The slow and obvious renderer in plain PyTorch, for any floating type: the oracle of the fast ones.
 
 Formulas: Zwicker et al. 2002 (EWA splatting) and Kerbl et al. 2023 (3D Gaussian splatting), with the constants of
-gsplat 1.5.3. Its culling by projected radius is only a matter of speed: beyond the radius every alpha is below the
-cutoff.
+gsplat 1.5.3. Culling by projected radius only saves time: beyond the radius every alpha is below the cutoff.
 """
 
 from __future__ import annotations
@@ -16,12 +15,17 @@ from torch import Tensor
 
 from avatar.geometry import rotation_from_quat, transform
 from avatar.kernels.constants import BLUR, MAX_ALPHA, MIN_ALPHA, MIN_TRANSMITTANCE, NEAR, VIEW_MARGIN
-from avatar.rendering.statistics import RenderStatistics, UnitGradient
 from avatar.types import Cameras, Gaussians, RenderOutput
 
 
 class Splats(NamedTuple):
-    """Gaussians in front of one camera, front to back: `index` tells which of the given ones they are."""
+    """Gaussians in front of one camera, front to back.
+
+    Attributes:
+        index: row of each in the given Gaussians.
+        means: projected centres, pixels; conics: entries (xx, xy, yy) of the inverse projected covariances, 1/px^2.
+        reach: rows above and below the centre beyond which the splat is invisible, pixels; depths: metres.
+    """
 
     index: Int[Tensor, " s"]  # type: ignore[assignment]
     means: Float[Tensor, "s 2"]
@@ -30,29 +34,16 @@ class Splats(NamedTuple):
     depths: Float[Tensor, " s"]
 
 
-def render_reference(
-    gaussians: Gaussians, cameras: Cameras, statistics: RenderStatistics | None = None
-) -> RenderOutput:
+def render_reference(gaussians: Gaussians, cameras: Cameras) -> RenderOutput:
     """See `avatar.rendering.renderer.render`."""
-    if not torch.is_grad_enabled():
-        statistics = None  # no backward pass will come to fill them in
-    probe = torch.zeros_like(gaussians.opacities, requires_grad=True)
-    if statistics is not None:
-        statistics.contribution = gaussians.means.new_zeros(len(cameras), len(gaussians))
-        statistics.mean_gradients = gaussians.means.new_zeros(len(cameras), len(gaussians), 2)
-    pictures = [_picture(gaussians, cameras, camera, probe, statistics) for camera in range(len(cameras))]
-    stacked = torch.stack(pictures)
-    return RenderOutput(rgb=stacked[..., :3], alpha=stacked[..., 4], depth=stacked[..., 3])
+    images = torch.stack([_image(gaussians, cameras, camera) for camera in range(len(cameras))])
+    return RenderOutput(rgb=images[..., :3], alpha=images[..., 4], depth=images[..., 3])
 
 
-def _picture(
-    gaussians: Gaussians, cameras: Cameras, camera: int, probe: Tensor, statistics: RenderStatistics | None
-) -> Float[Tensor, "h w 5"]:
-    """Red, green, blue, depth and alpha as seen by one camera."""
+def _image(gaussians: Gaussians, cameras: Cameras, camera: int) -> Float[Tensor, "h w 5"]:
+    """Red, green, blue, depth and alpha as one camera sees them."""
     splats = project(gaussians, cameras, camera)
     channels = [gaussians.colors[splats.index], splats.depths[:, None], torch.ones_like(splats.depths)[:, None]]
-    if statistics is not None:
-        channels.append(_probe_channel(probe, camera, splats.index, statistics))
     values = torch.cat(channels, dim=-1)
     opacities = gaussians.opacities[splats.index]
     columns = torch.arange(cameras.width).to(values) + 0.5
@@ -60,13 +51,8 @@ def _picture(
     for y in (torch.arange(cameras.height).to(values) + 0.5).unbind():
         near = ((splats.means[:, 1] - y).abs() <= splats.reach).nonzero()[:, 0]
         deltas = torch.stack(torch.broadcast_tensors(columns[:, None], y), -1) - splats.means[near]
-        if statistics is not None and deltas.requires_grad:
-            deltas.register_hook(_gradient_sum(statistics, camera, splats.index[near]))
         rows.append(_weights(deltas, splats.conics[near], opacities[near]) @ values[near])
-    picture = torch.stack(rows)
-    if statistics is not None and picture.requires_grad:
-        return UnitGradient.apply(picture[..., :5], picture[..., 5])
-    return picture[..., :5]
+    return torch.stack(rows)
 
 
 def project(gaussians: Gaussians, cameras: Cameras, camera: int) -> Splats:
@@ -110,22 +96,3 @@ def _weights(
     before = torch.cat([torch.ones_like(after[:, :1]), after[:, :-1]], dim=-1)
     # The product only falls, so the first splat that would end the pixel and all behind it are masked.
     return torch.where(after > MIN_TRANSMITTANCE, alphas * before, torch.zeros_like(alphas))
-
-
-def _probe_channel(probe: Tensor, camera: int, index: Tensor, statistics: RenderStatistics) -> Tensor:
-    channel = probe[index, None]
-
-    def keep(gradient: Tensor) -> None:
-        assert statistics.contribution is not None
-        statistics.contribution[camera, index] = gradient[:, 0]
-
-    channel.register_hook(keep)
-    return channel
-
-
-def _gradient_sum(statistics: RenderStatistics, camera: int, index: Tensor):
-    def add(gradient: Tensor) -> None:
-        assert statistics.mean_gradients is not None
-        statistics.mean_gradients[camera].index_add_(0, index, gradient.abs().sum(0))
-
-    return add

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from avatar.body import Body
 from avatar.geometry import invert_rigid, project, rigid, rotation_to_rotvec
+from avatar.io.images import to_float
 from avatar.metrics.images import alpha_iou
 from avatar.runtime.thread_map import map_in_threads
 from avatar.tracking.initialization import CAMERA_HEIGHT_M
@@ -109,7 +110,7 @@ def overlap(vertices: Float[Tensor, "v 3"], body: Body, posed: PosedImage) -> fl
     pixels, _depth = project(camera.K[0], camera.T_camera_world[0], vertices)
     size = (camera.width, camera.height)
     mine = filled_mesh(pixels.numpy(), body.faces.numpy().astype(np.int32), size) > 127
-    return alpha_iou(torch.from_numpy(mine).float(), torch.from_numpy(posed.mask).float() / 255)
+    return alpha_iou(torch.from_numpy(mine).float(), to_float(posed.mask))
 
 
 def _multiview_problem(

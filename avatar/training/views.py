@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.errors import AvatarError
+from avatar.io.images import to_float
 from avatar.metrics.images import person_box
 from avatar.runtime.progress import progress
 from avatar.types import Cameras, Observations
@@ -82,7 +83,7 @@ class TrainingViews:
 
     def _cut(self, index: int, cameras: Cameras) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, Cameras]:
         image, mask = self.observations.images[index], self.observations.masks[index]
-        box = person_box(torch.from_numpy(mask).float() / 255, round(MARGIN * max(mask.shape)))
+        box = person_box(to_float(mask), round(MARGIN * max(mask.shape)))
         if box is None:
             raise AvatarError(f"Frame {index} has an empty person mask: remove it or observe the video again.")
         rows, columns = box

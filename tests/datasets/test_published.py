@@ -17,10 +17,10 @@ from avatar.errors import AvatarError, UsageError
 from avatar.evaluation.benchmarks import evaluate_dataset, targets_of
 from avatar.evaluation.pose_fitting import fit_pose
 from avatar.evaluation.scores import score_target
-from avatar.evaluation.targets import open_run
-from avatar.pipeline.dataset import from_dataset
+from avatar.pipeline.dataset import dataset_training_data
+from avatar.pipeline.finished_run import open_run
 from avatar.pipeline.run_folder import RunFolder
-from avatar.pipeline.settings import Settings
+from avatar.pipeline.training_data import load_training_data, save_training_data
 
 from .made_up_datasets import BETAS, smpl_like_file
 
@@ -71,17 +71,18 @@ def test_fitting_mends_a_test_pose_and_nothing_else(made_up):
     assert all(torch.equal(before[name], value) for name, value in opened.avatar.state_dict().items())
 
 
-def test_training_material_is_the_protocols(made_up, tmp_path):
+def test_training_data_are_those_of_the_protocol(made_up, tmp_path):
     dataset, _ = made_up("hugs")
-    settings = Settings(str(dataset), protocol="hugs", body=str(smpl_like_file(tmp_path)))
-    run = RunFolder(tmp_path / "run")
-    observations, track, _ = from_dataset(run, settings)
-    assert len(observations) == len(track) == 16 and track.body == settings.body
-    divided = PROTOCOLS["hugs"].read(dataset)
-    assert np.array_equal(observations.images[3], divided.train[3].read()[0])
-    assert float(observations.times[2]) == pytest.approx(divided.train[2].frame / 30)
-    shutil.rmtree(run.folder / "observations" / "frames")
-    assert torch.equal(from_dataset(run, settings)[1].poses.rotations, track.poses.rotations)  # not read again
+    body, run = load_body(str(smpl_like_file(tmp_path))), RunFolder(tmp_path / "run")
+    data = dataset_training_data(dataset, "hugs", body)
+    split = PROTOCOLS["hugs"].read(dataset)
+    assert len(data.observations) == len(data.track) == 16 and data.track.body == body.name
+    assert np.array_equal(data.observations.images[3], split.train[3].read()[0])
+    assert float(data.observations.times[2]) == pytest.approx(split.train[2].frame / 30)
+    save_training_data(run, data)
+    stored = load_training_data(run)
+    assert np.array_equal(stored.observations.images[3], data.observations.images[3])
+    assert torch.equal(stored.track.poses.rotations, data.track.poses.rotations)
 
 
 def test_create_refuses_what_a_protocol_decides(made_up, tmp_path, capsys):

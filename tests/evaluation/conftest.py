@@ -12,7 +12,7 @@ from avatar.body.skeleton import SMPL_JOINTS
 from avatar.body.skinning import joint_transforms
 from avatar.datasets.capture import R_WORLD_CAPTURE
 from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
-from avatar.io.images import write_image
+from avatar.io.images import to_uint8, write_image
 from avatar.io.observations_file import save_observations
 from avatar.io.track_file import save_track
 from avatar.model.avatar import Avatar
@@ -86,7 +86,7 @@ def _seen(avatar, pose, camera) -> np.ndarray:
         out = render(avatar.pose(pose), camera)
     alpha = out.alpha[0, ..., None]
     rgba = torch.cat([out.rgb[0] / alpha.clamp_min(1e-6), alpha], -1)
-    return (rgba.clamp(0, 1) * 255).round().byte().numpy()
+    return to_uint8(rgba)
 
 
 def _on_grey(rgba: np.ndarray) -> np.ndarray:

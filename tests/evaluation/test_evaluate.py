@@ -12,8 +12,9 @@ from avatar.cli.main import main
 from avatar.errors import AvatarError, UsageError
 from avatar.evaluation.evaluate import evaluate_run
 from avatar.evaluation.render_views import read_shots, write_shots
-from avatar.evaluation.targets import open_run
+from avatar.evaluation.targets import estimated_person
 from avatar.io.images import read_image
+from avatar.pipeline.finished_run import open_run
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +155,7 @@ def test_the_oracle_follows_the_true_skeleton_and_not_the_estimated_poses(made_u
     from avatar.geometry import rotation_from_rotvec
     from avatar.types import BodyPose
 
-    estimated, clip = open_run(made_up[0]).person, load_capture(made_up[1]).clip("turn")
+    estimated, clip = estimated_person(open_run(made_up[0])), load_capture(made_up[1]).clip("turn")
     poses = estimated.track.poses
     noise = 0.1 * torch.randn(*poses.rotations.shape[:-1], generator=torch.Generator().manual_seed(1))
     missed = BodyPose(poses.root_position + 0.02, poses.rotations @ rotation_from_rotvec(noise))

@@ -55,7 +55,7 @@ def test_the_second_camera_sees_the_very_avatar(made_up, capture):
     content, text = evaluate_run(made_up[0], folder, clip="a", out=out)
     row = content["means"]["seen by b"]
     assert row["pictures"] == 2 and row["iou"] > 0.97 and row["psnr_box_white"] > 28
-    assert "masks: found in each video, not true" in text and "the run has no pose at that moment" in text
+    assert "masks: estimated from each video, not ground truth" in text and "the run has no pose at that time" in text
 
 
 def test_broken_folders_are_said(made_up, capture, tmp_path):

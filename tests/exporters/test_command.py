@@ -66,7 +66,7 @@ def test_a_page_loads_nothing_from_anywhere(run_folder, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ([], "Say what to write and where"),
+        ([], "Pass what to write and where"),
         (["--ply", "me.glb"], "--ply writes .ply, not me.glb."),
         (["--dataset", "labels.zip"], "--dataset writes a folder, not labels.zip."),
         (["--ply", "me.ply", "--pose", "filmed:24"], "filmed has the frames 0 to 23, not '24'."),

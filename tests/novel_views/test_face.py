@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from avatar.geometry import invert_rigid, project, transform
+from avatar.io.images import to_float
 from avatar.novel_views.face_transfer import LEAST_TRUST, Surface, close_up, repaired, warped
 from avatar.rendering.camera_paths import intrinsics, look_at
 from avatar.types import Cameras, PosedImage
@@ -57,7 +58,7 @@ def test_a_warped_face_is_the_face_seen_from_there(turned):
     # What lies well within sight of both cameras is carried over rightly, what the photo could not see is not.
     shared = azimuth.abs() < 60
     assert visible[shared].mean() > 0.97
-    error = (colors - torch.from_numpy(truth).float() / 255)[shared & (visible > 0)].abs()
+    error = (colors - to_float(truth))[shared & (visible > 0)].abs()
     assert error.mean() < 0.01 and error.quantile(0.99) < 0.05
     assert visible[azimuth.abs() > 95].mean() < 0.05
 

@@ -10,8 +10,8 @@ from avatar.body import load_body
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import project
 from avatar.novel_views.generator import Photo
-from avatar.novel_views.observations import assign_frames, gather
-from avatar.pipeline.settings import Settings
+from avatar.novel_views.observations import assign_frames, photo_observations
+from avatar.novel_views.placement import box_center, placed_image
 from avatar.rendering.camera_paths import front
 from avatar.tracking.silhouette import filled_mesh
 from avatar.training.config import TrainConfig
@@ -75,7 +75,7 @@ def scene():
 
 def test_the_chain_from_weights_to_an_avatar(weights, scene, monkeypatch):
     from avatar.novel_views.sv3d import OrbitViews
-    from avatar.pipeline import photo as job
+    from avatar.pipeline import view_selection
     from avatar.training.view_alignment import LearnedViews
 
     body, track, photo, vertices = scene
@@ -85,23 +85,26 @@ def test_the_chain_from_weights_to_an_avatar(weights, scene, monkeypatch):
     assert [view.azimuth for view in views] == [90, -180, -90]
     assert all(view.image.shape == (32, 32, 3) and view.elevation == 5.0 for view in views)
     again = generator.generate(Photo(photo.images[0], photo.masks[0], 40.0))
-    assert any((a.image != b.image).any() for a, b in zip(views, again, strict=True)), "the angles are not heard"
+    assert any((a.image != b.image).any() for a, b in zip(views, again, strict=True)), "the angles have no effect"
 
-    monkeypatch.setattr(job, "ALIGN_ROUNDS", 15)
-    monkeypatch.setattr(job, "LEAST_IOU", 0.0)
+    monkeypatch.setattr(view_selection, "ALIGN_ROUNDS", 15)
+    monkeypatch.setattr(view_selection, "LEAST_IOU", 0.0)
     train = TrainConfig(steps=6, gaussians=1500, max_gaussians=1500, long_side=64)
-    settings = Settings("photo.png", device="cpu", backend="cpu", train=train)
-    sights = [PosedImage(photo.images[0], photo.masks[0], track.cameras[0])]
-    placed = [job.placed_sight(view, vertices, track.cameras[0]) for view in views]
-    alignment = LearnedViews(job.middle(vertices), torch.arange(4) < 1)
-    kept, corrected, lost = job.with_views(settings, photo, sights, placed, track, body, alignment)
-    assert len(kept) == 4 and not lost
-    assert kept[0].weight == 1 and all(sight.weight < 1 for sight in kept[1:])
-    assert not torch.allclose(kept[2].camera.T_camera_world, placed[1].camera.T_camera_world, atol=1e-4)
+    training = PhotoTraining(train, "cpu", "cpu")
+    images = [PosedImage(photo.images[0], photo.masks[0], track.cameras[0])]
+    placed = [placed_image(view, vertices, track.cameras[0]) for view in views]
+    alignment = LearnedViews(box_center(vertices), torch.arange(4) < 1)
+    together = photo_observations(photo, [*images, *placed])
+    config = training.config_for(len(together))
+    coarse = view_selection.align_views(together, assign_frames(track, together), body, alignment, config, "cpu", "cpu")
+    selected, warnings = view_selection.select_views(images, placed, coarse, alignment, "cpu")
+    assert len(selected) == 3 and not warnings
+    assert all(view.weight < 1 for view in selected)
+    assert not torch.allclose(selected[1].camera.T_camera_world, placed[1].camera.T_camera_world, atol=1e-4)
 
-    observations = gather(photo, kept)
-    config = job.photo_training(train, len(observations))
-    result = Trainer(observations, assign_frames(corrected, observations), body, config).run()
+    observations = photo_observations(photo, [*images, *selected])
+    config = training.config_for(len(observations))
+    result = Trainer(observations, assign_frames(coarse.track, observations), body, config).run()
     assert len(result.avatar) > 1000 and 0 < float(result.avatar.observed.mean()) <= 1
     assert torch.isfinite(result.avatar.pose(result.track.poses[0]).means).all()
 
@@ -114,4 +117,4 @@ def test_weights_that_are_not_there_are_refused(tmp_path):
         OrbitViews(str(tmp_path / "nothing"), "cpu", 4).generate(photo)
     with pytest.raises(AvatarError, match="cannot be used to generate views"):
         OrbitViews(str(tmp_path), "cpu", 4).generate(photo)
-    assert "does not say under which licence" in OrbitViews(str(tmp_path), "cpu", 4).terms()
+    assert "names no licence" in OrbitViews(str(tmp_path), "cpu", 4).terms()

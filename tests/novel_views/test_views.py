@@ -17,6 +17,7 @@ from avatar.novel_views.face_transfer import warped
 from avatar.novel_views.folder import FolderViews
 from avatar.novel_views.generator import Photo, View
 from avatar.novel_views.image_edit import SIDES, EditedViews
+from avatar.novel_views.options import ViewOptions
 from avatar.novel_views.placement import camera_angles, on_canvas, place_view
 from avatar.novel_views.registry import view_generator
 from avatar.rendering.camera_paths import intrinsics, look_at
@@ -131,9 +132,9 @@ def test_a_folder_is_read(tmp_path):
         ({"azimuth": "left"}, None, "azimuth must be a number"),
         ({"fov": 0}, None, "fov is 0, but must lie between"),
         ({"elevation": float("nan")}, None, "elevation must be a number"),
-        ({"image": "front.png"}, None, "lacks the picture front.png"),
-        ({"image": "../back.png"}, None, "name of a picture beside it"),
-        (None, "{}", "one entry a picture"),
+        ({"image": "front.png"}, None, "lacks the image front.png"),
+        ({"image": "../back.png"}, None, "name of an image in the same folder"),
+        (None, "{}", "one entry per image"),
         (None, "views", "not a readable JSON"),
     ],
 )
@@ -144,12 +145,12 @@ def test_a_wrong_folder_is_refused(tmp_path, entry, content, sentence):
 
 def test_missing_and_misspelt_generators(tmp_path):
     with pytest.raises(UsageError, match=r"has no views\.json"):
-        view_generator(f"folder:{tmp_path}", "cpu", 21, False)
+        view_generator(ViewOptions(f"folder:{tmp_path}"), "cpu")
     with pytest.raises(UsageError, match="no folder nowhere"):
-        view_generator("folder:nowhere", "cpu", 21, False)
+        view_generator(ViewOptions("folder:nowhere"), "cpu")
     with pytest.raises(UsageError, match="--views must be"):
-        view_generator("oribt:model", "cpu", 21, False)
-    assert view_generator("none", "cpu", 21, False) is None
+        view_generator(ViewOptions("oribt:model"), "cpu")
+    assert view_generator(ViewOptions("none"), "cpu") is None
 
 
 def test_plain_background_is_not_the_person():

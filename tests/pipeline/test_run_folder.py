@@ -10,7 +10,7 @@ CONFIG = '{"source": "me.mp4", "train": {}}'
 
 def finished(run: RunFolder, text: str) -> None:
     run.config.write_text(CONFIG)
-    run.found_track.write_text("")
+    run.estimated_track.write_text("")
     run.avatar.write_text(text)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from avatar.rendering.renderer import render
-from avatar.rendering.statistics import RenderStatistics
 from avatar.types import Cameras, Gaussians, RenderOutput
 
 FIELDS = ("means", "quats", "scales", "opacities", "colors")
+Rendered = tuple[RenderOutput, dict[str, Tensor]]
 
 
 def blob(count: int, size: float = 0.05, seed: int = 0, center: tuple[float, float, float] = (0, 0, 0)) -> Gaussians:
@@ -24,7 +25,7 @@ def blob(count: int, size: float = 0.05, seed: int = 0, center: tuple[float, flo
 
 
 def cameras(width: int, height: int, count: int = 1) -> Cameras:
-    """Cameras 2 m in front of the origin, each turned a little further about it."""
+    """Cameras 2 m in front of the origin, each rotated a little further about it."""
     K = torch.tensor([[1.2 * width, 0, 0.48 * width], [0, 1.1 * width, 0.53 * height], [0, 0, 1]])
     T = torch.eye(4).repeat(count, 1, 1)
     angles = 0.4 * torch.arange(count)
@@ -35,19 +36,18 @@ def cameras(width: int, height: int, count: int = 1) -> Cameras:
 
 def run(
     gaussians: Gaussians,
-    seen_by: Cameras,
+    view: Cameras,
     backend: str,
     dtype: torch.dtype = torch.float32,
     device: str = "cpu",
     with_depth: bool = True,
-) -> tuple[RenderOutput, dict[str, torch.Tensor], RenderStatistics]:
-    """Pictures, gradients of a random linear loss by every field, and statistics, all in float64 on the CPU."""
+) -> Rendered:
+    """Images, and gradients of a random linear loss by every field, in float64 on the CPU."""
     leaves = [getattr(gaussians, name).to(device, dtype).clone().requires_grad_() for name in FIELDS]
-    statistics = RenderStatistics()
-    output = render(Gaussians(*leaves), seen_by.to(device), backend, statistics)
+    output = render(Gaussians(*leaves), view.to(device), backend)
     g = torch.Generator().manual_seed(1)
-    pictures = [output.rgb, output.alpha, output.depth][: 3 if with_depth else 2]
-    weights = [torch.randn(picture.shape, generator=g).to(picture) for picture in pictures]
-    sum((w * picture).sum() for w, picture in zip(weights, pictures, strict=True)).backward()
-    out = RenderOutput(*(p.detach().cpu().double() for p in (output.rgb, output.alpha, output.depth)))
-    return out, {n: leaf.grad.cpu().double() for n, leaf in zip(FIELDS, leaves, strict=True)}, statistics
+    images = [output.rgb, output.alpha, output.depth][: 3 if with_depth else 2]
+    weights = [torch.randn(image.shape, generator=g).to(image) for image in images]
+    torch.stack([(w * image).sum() for w, image in zip(weights, images, strict=True)]).sum().backward()
+    out = RenderOutput(*(image.detach().cpu().double() for image in (output.rgb, output.alpha, output.depth)))
+    return out, {name: leaf.grad.cpu().double() for name, leaf in zip(FIELDS, leaves, strict=True)}

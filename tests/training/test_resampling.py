@@ -8,6 +8,7 @@ import torch
 
 from avatar.body import load_body
 from avatar.geometry import project
+from avatar.io.images import to_float
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import PARAMETERS, sample_on_surface, triangle_frames
 from avatar.rendering.camera_paths import intrinsics, look_at
@@ -54,7 +55,7 @@ def scene(body):
         pixels, _ = project(taken.K[0], taken.T_camera_world[0], thinner)
         mask = filled_mesh(pixels.numpy(), body.faces.numpy().astype(np.int32), (WIDTH, HEIGHT))
         picture = torch.ones(HEIGHT, WIDTH, 3)
-        shown.append((TrainingView(picture, torch.from_numpy(mask).float() / 255, taken, index, 0, 1.0), pose))
+        shown.append((TrainingView(picture, to_float(mask), taken, index, 0, 1.0), pose))
     avatar.gaussians.observed = (avatar.posed_normals(pose)[:, 2] > 0.5).float()
     optimizer = torch.optim.Adam([{"params": [getattr(avatar.gaussians, n)], "lr": 1e-3} for n in PARAMETERS])
     sum(getattr(avatar.gaussians, n).square().sum() for n in PARAMETERS).backward()

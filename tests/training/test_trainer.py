@@ -8,10 +8,10 @@ import torch
 
 from avatar.body import load_body
 from avatar.geometry import rotation_from_rotvec
+from avatar.io.images import to_uint8
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import sample_on_surface, triangle_frames
 from avatar.model.lighting import FROM_ABOVE, UP
-from avatar.pipeline.previews import to_bytes
 from avatar.rendering.camera_paths import front
 from avatar.rendering.renderer import render
 from avatar.training.config import TrainConfig
@@ -61,7 +61,7 @@ def scene() -> tuple[Observations, BodyTrack]:
     steps = torch.arange(FRAMES)
     track = BodyTrack("open", betas, poses, steps / 10.0, torch.ones(FRAMES, 24), steps, cameras)
     observations = Observations(
-        images=Kept([to_bytes(shot.composite((0.2, 0.5, 0.3))[0]) for shot in shots]),
+        images=Kept([to_uint8(shot.composite((0.2, 0.5, 0.3))[0]) for shot in shots]),
         masks=Kept([(shot.alpha[0] * 255).byte().numpy() for shot in shots]),
         keypoints=torch.zeros(FRAMES, 33, 3),
         keypoints_3d=torch.zeros(FRAMES, 33, 3),

@@ -1,0 +1,52 @@
+"""How the parameters of a command appear in its help: names for what is required, no `None` for what is optional."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import tyro
+
+Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
+Device = Literal["auto", "cpu", "cuda"]
+Backend = Literal["auto", "gsplat", "cpu", "reference"]
+# A switch that is off by default and needs no --no-... beside it.
+Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+
+
+def with_plain_help(command: Callable[..., None]) -> Callable[..., None]:
+    """Show optional parameters of a command as "(optional)" instead of "(default: None)"."""
+    hints = get_type_hints(command, include_extras=True)
+    for name, parameter in inspect.signature(command).parameters.items():
+        if parameter.default is None and get_origin(hints[name]) is not Annotated:
+            hints[name] = optional(hints[name])
+    for function in (command, inspect.unwrap(command)):  # a type checker may have wrapped it
+        function.__annotations__ = hints
+    return command
+
+
+def optional(hint: Any, metavar: str | None = None, shown: str = "(optional)", **more: Any) -> Any:
+    """The annotation of an option that may stay open: its type without None, and `shown` in the place of a default."""
+    notes: list[Any] = [tyro.conf.arg(help_behavior_hint=shown, metavar=metavar, **more)]
+    kinds = [kind for kind in get_args(hint) if kind is not NoneType] if _is_union(hint) else [hint]
+    if len(kinds) == 1 and kinds[0] in (int, float):
+        notes.insert(0, _number(kinds[0]))
+    return Annotated[(hint, *notes)]
+
+
+def _is_union(hint: Any) -> bool:
+    return get_origin(hint) in (Union, UnionType)
+
+
+def _number(kind: type[int] | type[float]) -> Any:
+    """Reads a number itself, so that a wrong one is refused without the names of Python's classes."""
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=kind.__name__.upper(),
+        instance_from_str=lambda words: kind(words[0]),
+        is_instance=lambda value: value is None or isinstance(value, int | float),
+        str_from_instance=lambda value: [str(value)],
+    )

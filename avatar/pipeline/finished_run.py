@@ -1,0 +1,79 @@
+"""A run folder with a finished avatar, opened; what evaluation, export, viewer and `avatar.load` begin with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from avatar.body import load_body
+from avatar.errors import UsageError
+from avatar.io.files import read_json
+from avatar.io.observations_file import load_observations
+from avatar.io.track_file import load_track
+from avatar.model.avatar import Avatar
+from avatar.pipeline.run_folder import RunFolder
+from avatar.types import BodyTrack, Cameras, Observations
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished avatar and what its run folder still holds; everything but the avatar is read when first used."""
+
+    run: RunFolder
+    avatar: Avatar
+
+    @property
+    def has_track(self) -> bool:
+        return self.run.track.is_file()
+
+    @property
+    def has_observations(self) -> bool:
+        return self.run.observations_file.is_file()
+
+    @cached_property
+    def track(self) -> BodyTrack:
+        """The body track that belongs to the avatar, its poses corrected by training.
+
+        Raises:
+            UsageError: the file is missing. AvatarError: it is broken.
+        """
+        return load_track(self.run.track)
+
+    @property
+    def cameras(self) -> Cameras:
+        """The cameras of the training frames.
+
+        Raises:
+            UsageError: the track has none.
+        """
+        if self.track.cameras is None:
+            raise UsageError(f"{self.run.track} has no cameras, so nothing can be compared with images.")
+        return self.track.cameras
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The configuration that the avatar was made with."""
+        config: dict[str, Any] = read_json(self.run.config)
+        return config
+
+    def observations(self) -> Observations:
+        """The training frames; images stay on disk until used."""
+        return load_observations(self.run.observations)
+
+
+def open_run(folder: Path | str, body: str | None = None, device: str = "cpu") -> FinishedRun:
+    """Open a run folder.
+
+    Args:
+        body: path of the body model's file, where it lies elsewhere than when the avatar was made.
+        device: where the avatar goes.
+
+    Raises:
+        UsageError: the folder holds no finished avatar.
+        AvatarError: its files are damaged, or made with another body.
+    """
+    run = RunFolder(Path(folder))
+    run.require_avatar()
+    return FinishedRun(run, Avatar.load(run.avatar, load_body(body) if body else None).to(device))
