@@ -1,4 +1,4 @@
-"""The two ways a command ends badly. Both carry one clear sentence for the user and never a traceback."""
+"""The two errors that end a command. Both carry one clear sentence for the user and never a traceback."""
 
 
 class AvatarError(Exception):
@@ -8,15 +8,15 @@ class AvatarError(Exception):
 
 
 class UsageError(AvatarError):
-    """The command was asked for something that cannot be: a wrong option or path. It exits with code 2."""
+    """The command was used wrongly: a wrong option or path. It exits with code 2."""
 
     exit_code = 2
 
 
 def short_message(error: BaseException) -> str:
-    """What a library said, fit to stand in a sentence: its first line, printable and no longer than that.
+    """The first line of an error message, printable and at most 200 characters long, to quote inside a sentence.
 
-    Libraries quote what they found in a broken file, which may be anything of any length.
+    Libraries quote the content of broken files, which may be anything of any length.
     """
     line = (str(error).splitlines() or [""])[0] or type(error).__name__
     return "".join(c if c.isprintable() else "?" for c in line[:200]).rstrip(".")

@@ -82,7 +82,7 @@ def main() -> None:
     strongest = fit_correctives(avatar, clips, [track.fps for track in tracks], max(arguments.ranks))
     print("rank    kept   embedded, dB: whole   box   held_out, dB: whole   box")
     for rank in arguments.ranks:
-        correctives = strongest.weaker(rank)
+        correctives = strongest.truncated(rank)
         embedded = [
             (clip[int(frame)], rows[int(frame)])
             for clip, rows in zip(clips, correctives.coefficients, strict=True)
@@ -93,7 +93,7 @@ def main() -> None:
             for frame in torch.linspace(0, len(held_out) - 1, 2 * FRAMES)
         ]
         (a, b), (c, d) = (compare(avatar, correctives, cases, width, height) for cases in (embedded, free))
-        print(f"{rank:4}  {correctives.kept:.4f}  {a:18.1f}  {b:5.1f}  {c:16.1f}  {d:5.1f}", flush=True)
+        print(f"{rank:4}  {correctives.explained:.4f}  {a:18.1f}  {b:5.1f}  {c:16.1f}  {d:5.1f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ class LivePreview:
             self._draw(*latest)
 
     def _draw(self, gaussians: Gaussians, step: int, loss: float) -> None:
-        quality = "" if self.psnr is None else f" · held-out PSNR **{self.psnr:.2f} dB**"
+        quality = "" if self.psnr is None else f" · PSNR in the person's box **{self.psnr:.2f} dB**"
         self.text.content = f"step **{step}** · loss **{loss:.4f}**{quality} · {len(gaussians)} splats"
         steps, losses = np.array(list(self.losses), dtype=float).T
         every = math.ceil(len(steps) / PLOT_POINTS)

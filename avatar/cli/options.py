@@ -28,9 +28,9 @@ def with_plain_help(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def optional(hint: Any, metavar: str | None = None, shown: str = "(optional)", **more: Any) -> Any:
-    """The annotation of an option that may stay open: its type without None, and `shown` in the place of a default."""
-    notes: list[Any] = [tyro.conf.arg(help_behavior_hint=shown, metavar=metavar, **more)]
+def optional(hint: Any, metavar: str | None = None, default_text: str = "(optional)", **more: Any) -> Any:
+    """The annotation of an option that may stay open: its help shows `default_text` in the place of None."""
+    notes: list[Any] = [tyro.conf.arg(help_behavior_hint=default_text, metavar=metavar, **more)]
     kinds = [kind for kind in get_args(hint) if kind is not NoneType] if _is_union(hint) else [hint]
     if len(kinds) == 1 and kinds[0] in (int, float):
         notes.insert(0, _number(kinds[0]))

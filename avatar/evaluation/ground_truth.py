@@ -54,7 +54,9 @@ def retarget_ground_truth(
         trust[list(RIG_SPECIFIC)] = UNKNOWN_RIG_TRUST
     points = Landmarks(torch.arange(len(own)), rig_offsets(own, truth.rest_joints) if offsets is None else offsets)
     trusts = trust.expand(len(truth), -1)
-    return fit_landmarks(own, SMPL_PARENTS, points, truth.joints, trusts, sequence=False, turns=truth.rotations)
+    return fit_landmarks(
+        own, SMPL_PARENTS, points, truth.joints, trusts, sequence=False, rotation_prior=truth.rotations
+    )
 
 
 def rig_offsets(own: Float[Tensor, "24 3"], true: Float[Tensor, "24 3"] | None) -> Float[Tensor, "24 3"]:

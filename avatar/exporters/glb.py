@@ -1,7 +1,7 @@
 """The body's mesh as binary glTF 2.0: skeleton, weights, colours taken from the splats, motions as animations.
 
-glTF is Y up, metres, and its models face +Z, just as ours, so nothing is turned. Blender, three.js, Unity and
-others open the file as any rigged character.
+glTF is Y up, metres, and its models face +Z, just as ours, so nothing is rotated. Blender, three.js, Unity and
+other programs open the file as a rigged character.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NEIGHBOURS = 8  # splats that colour one vertex
 
 @dataclass
 class Buffer:
-    """The binary part of the file and the tables that say what lies where."""
+    """The binary part of the file, and the tables of its views and accessors."""
 
     data: bytearray = field(default_factory=bytearray)
     views: list[dict[str, Any]] = field(default_factory=list)
@@ -62,7 +62,7 @@ def write_glb(
     Args:
         avatar: the avatar.
         path: the file to write.
-        pose: the pose in which the skeleton stands; at rest, on its own place, if not given.
+        pose: the pose of the skeleton; the rest pose if not given.
         motions: animations by name.
 
     Raises:
@@ -144,14 +144,14 @@ def _animation(avatar: Avatar, name: str, track: BodyTrack, buffer: Buffer) -> d
 
 
 def _continuous(quats: Float[Tensor, "frames joints 4"]) -> Float[Tensor, "frames joints 4"]:
-    """The same rotations with signs that do not jump, since some players interpolate the numbers as they are."""
+    """The same rotations with continuous signs, since some players interpolate the raw components."""
     flips = torch.where((quats[1:] * quats[:-1]).sum(-1) < 0, -1.0, 1.0)
     signs = torch.cat([torch.ones_like(flips[:1]), flips]).cumprod(0)
     return quats * signs[..., None]
 
 
 def vertex_colors(avatar: Avatar) -> Float[Tensor, "v 3"]:
-    """Colours of the body's vertices, sRGB: the mean of the nearest splats' own, by nearness and opacity."""
+    """Colours of the body's vertices, sRGB: the mean of the nearest splats, weighted by distance and opacity."""
     from scipy.spatial import cKDTree
 
     count = min(NEIGHBOURS, len(avatar))

@@ -1,6 +1,6 @@
 """One self-contained HTML file with a player: the avatar, its motions, and nothing from the network.
 
-The player's sources lie in `player/`; they are put into the page as they are. Splats and clips follow as deflated
+The player's sources lie in `player/`; they are embedded unchanged. Splats and clips follow as deflated
 arrays, in the layout that `player/payload.js` and `player/splats.js` read.
 """
 
@@ -40,12 +40,13 @@ INFLUENCES = 4  # joints that move one splat
 
 @dataclass
 class Payload:
-    """Arrays one after the other, each at a multiple of four bytes, and a table of where they lie."""
+    """Concatenated arrays, each aligned to four bytes, and a table of their offsets."""
 
     data: bytearray = field(default_factory=bytearray)
     table: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, name: str, array: Tensor, kind: type[np.generic]) -> str:
+        """Append an array, converted to `kind`; returns `name`."""
         values = np.ascontiguousarray(array.detach().cpu().numpy(), dtype=np.dtype(kind).newbyteorder("<"))
         entry = {"name": name, "type": np.dtype(kind).name, "offset": len(self.data), "length": values.size}
         self.table.append(entry)
@@ -56,7 +57,13 @@ class Payload:
 
 @dataclass(frozen=True)
 class PageReport:
-    """What an exported page holds: its size, and the share of the squared deformation kept in the correctives."""
+    """Contents of an exported page.
+
+    Attributes:
+        bytes: size of the file.
+        splats: number of splats.
+        deformation_kept: share of the squared deformation that the correctives explain, in [0, 1].
+    """
 
     bytes: int
     splats: int
@@ -80,7 +87,7 @@ def write_page(
         path: the file to write.
         title: shown at the top of the page.
         credits: a line at the bottom, such as who made the recording and under which licence it may be shared.
-        rank: how many linear correctives stand for the learned deformation.
+        rank: number of linear correctives that approximate the learned deformation.
 
     Raises:
         AvatarError: the file cannot be written.
@@ -113,7 +120,7 @@ def write_page(
     )
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    return PageReport(len(text.encode()), len(avatar), correctives.kept)
+    return PageReport(len(text.encode()), len(avatar), correctives.explained)
 
 
 def _pack_splats(avatar: Avatar, correctives: Correctives, payload: Payload) -> dict[str, Any]:
@@ -121,7 +128,7 @@ def _pack_splats(avatar: Avatar, correctives: Correctives, payload: Payload) -> 
     means = avatar.rest_means()
     low, high = means.amin(0), means.amax(0)
     steps = (means - low) / (high - low).clamp_min(1e-6)
-    # Neighbours in space stand side by side, which makes the bytes easier to compress.
+    # Neighbours in space become neighbours in the array, which compresses better.
     order = _morton_order(steps)
     gaussians = avatar.gaussians
     log_scales = gaussians.scales.log()
@@ -218,7 +225,7 @@ def _embedded_json(content: Any) -> str:
 
 
 def _fill(template: str, **parts: str) -> str:
-    """The template with every {{name}} replaced once; what is filled in is not searched again."""
+    """The template with every {{name}} replaced once; the inserted text is not searched again."""
     pieces = template.split("{{")
     filled = [pieces[0]]
     for piece in pieces[1:]:

@@ -1,9 +1,9 @@
 """The learned deformation as a few linear directions, for players that cannot run the network.
 
 What the network and the body's own pose correctives add to skinning is, for each pose, a field of displacements and
-log brightness over the Gaussians. Over the poses that go along with the avatar, a few principal components hold
+log brightness over the Gaussians. Over the poses of the embedded clips, a few principal components hold
 nearly all of it (as in SqueezeMe, arXiv 2412.15171). For embedded frames their coefficients are exact up to the rank;
-for poses met later they are guessed as linear in the joints' rotation matrices, within the range seen here.
+for other poses they are predicted linearly from the joints' rotation matrices, within the range of the clips.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from avatar.types import BodyPose
 RANK = 8
 # Poses from which the components are computed; more would not fit into memory with many Gaussians.
 POSES_FOR_BASIS = 96
-# Coefficients are computed so often and change in a straight line between: the network costs much, motions are smooth.
+# Coefficients are computed at this rate and interpolated linearly: the network is slow, motions are smooth.
 COEFFICIENTS_PER_SECOND = 15.0
-# Weight of keeping the guess small against fitting the poses seen, in units of the features' own variance.
+# Ridge penalty of the prediction, in units of the features' own variance.
 RIDGE = 0.03
 
 
@@ -36,23 +36,23 @@ class Correctives:
 
     Attributes:
         basis: displacement (metres, rest frame) and log brightness of each Gaussian for a coefficient of one.
-        coefficients: one row a frame, for each clip.
+        coefficients: one row per frame, for each clip.
         regression: coefficients from pose features and a constant one; see `pose_features`.
-        kept: share of the squared deformation of all clips that the components hold, in [0, 1].
+        explained: share of the squared deformation of all clips that the components hold, in [0, 1].
     """
 
     basis: Float[Tensor, "components n 4"]
     coefficients: tuple[Float[Tensor, "_ components"], ...]
     regression: Float[Tensor, "components features"]
-    kept: float
+    explained: float
 
-    def weaker(self, rank: int) -> Correctives:
+    def truncated(self, rank: int) -> Correctives:
         """Only the `rank` strongest components."""
-        kept = tuple(rows[:, :rank] for rows in self.coefficients)
-        held = sum(float(rows.square().sum()) for rows in kept)
-        all_held = sum(float(rows.square().sum()) for rows in self.coefficients)
-        share = self.kept * held / all_held if all_held > 0 else self.kept
-        return Correctives(self.basis[:rank], kept, self.regression[:rank], share)
+        strongest = tuple(rows[:, :rank] for rows in self.coefficients)
+        part = sum(float(rows.square().sum()) for rows in strongest)
+        total = sum(float(rows.square().sum()) for rows in self.coefficients)
+        share = self.explained * part / total if total > 0 else self.explained
+        return Correctives(self.basis[:rank], strongest, self.regression[:rank], share)
 
     def field(self, coefficients: Float[Tensor, " components"]) -> Float[Tensor, "n 4"]:
         """The deformation that the components give for one frame."""
@@ -89,15 +89,15 @@ def fit_correctives(avatar: Avatar, clips: Sequence[BodyPose], fps: Sequence[flo
         field = (deformation(avatar, pose) / units).flatten()
         rows.append(basis @ field)
         total += float(field.square().sum())
-    found = torch.stack(rows)
+    coefficients = torch.stack(rows)
     return Correctives(
         basis=basis.unflatten(1, (-1, 4)) * units,
         coefficients=tuple(
             _between(part, frames, len(clip))
-            for part, frames, clip in zip(found.split([len(k) for k in keys]), keys, clips, strict=True)
+            for part, frames, clip in zip(coefficients.split([len(k) for k in keys]), keys, clips, strict=True)
         ),
-        regression=_ridge(pose_features(torch.stack([pose.rotations for pose in poses])), found),
-        kept=float(found.square().sum()) / total if total > 0 else 1.0,
+        regression=_ridge(pose_features(torch.stack([pose.rotations for pose in poses])), coefficients),
+        explained=float(coefficients.square().sum()) / total if total > 0 else 1.0,
     )
 
 
@@ -131,7 +131,7 @@ def _between(
 def _ridge(
     features: Float[Tensor, "frames features"], targets: Float[Tensor, "frames components"]
 ) -> Float[Tensor, "components features"]:
-    """Linear regression that prefers small coefficients, so that unseen directions of pose change nothing."""
+    """Ridge regression, so that directions of pose outside the clips have no effect."""
     gram = features.T @ features / len(features)
     damping = RIDGE * gram.diagonal()[:-1].mean().clamp_min(1e-6) * torch.ones_like(gram.diagonal())
     damping[-1] = 0  # the constant is free

@@ -28,7 +28,7 @@ def ply_bytes(gaussians: Gaussians, comments: Iterable[str] = ()) -> bytes:
     columns = torch.cat(
         [
             gaussians.means,
-            torch.zeros_like(gaussians.means),  # normals, which the format has but nothing reads
+            torch.zeros_like(gaussians.means),  # normals, which the format has but no program reads
             (gaussians.colors - 0.5) / SH_C0,
             torch.logit(opacities)[:, None],
             gaussians.scales.log(),
@@ -57,7 +57,7 @@ def write_ply_sequence(frames: Iterable[Gaussians], folder: Path, stem: str) -> 
 
 
 def write_packed(gaussians: Gaussians, path: Path) -> None:
-    """Write splats as `.splat`, `.spz`, `.sog` or `.ksplat`, and what frame they are in as a JSON beside the file.
+    """Write splats as `.splat`, `.spz`, `.sog` or `.ksplat`, and their coordinate frame as a JSON file beside it.
 
     Raises:
         AvatarError: gaussforge is not installed, or could not write the format.

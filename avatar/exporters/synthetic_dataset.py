@@ -1,4 +1,4 @@
-"""Pictures of the avatar with everything known about them, to train other networks on.
+"""Rendered images of the avatar with ground truth, to train other networks on.
 
 Each sample is a random pose (frames of the given motions, the upper body of one with the lower body of another, and
 a random heading) seen by a random camera. The folder holds `images/`, `masks/`, `depth/`, `normals/` and one
@@ -32,17 +32,17 @@ from avatar.rendering.renderer import render
 from avatar.runtime.progress import progress
 from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians
 
-# What stays with the legs, so that the feet stand as they stood, when halves of two poses are joined.
+# Joints that stay with the legs when halves of two poses are joined, so that the feet keep their contact.
 LOWER_BODY = [i for i, name in enumerate(SMPL_JOINTS) if name.endswith(("pelvis", "hip", "knee", "ankle", "foot"))]
 FIELDS_OF_VIEW = (25.0, 65.0)  # degrees across the longer side
 ELEVATIONS = (-15.0, 45.0)  # degrees above the horizon
-FILLED = (0.45, 0.95)  # of the picture's height or width, how much the person takes up
-DEPTH_UNIT = 0.001  # metres that one step of a depth picture means
+FILLED = (0.45, 0.95)  # fraction of the image's height or width that the person fills
+DEPTH_UNIT = 0.001  # metres per step of a depth image
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture and its truth."""
+    """One image and its ground truth; see `render_sample`."""
 
     pose: BodyPose
     camera: Cameras
@@ -63,7 +63,7 @@ def write_dataset(
     seed: int = 0,
     backend: str = "auto",
 ) -> None:
-    """Write `count` labelled pictures; the same seed gives the same ones.
+    """Write `count` labelled images of `width` by `height` pixels; the same seed gives the same ones.
 
     Raises:
         AvatarError: a file cannot be written.
@@ -71,10 +71,10 @@ def write_dataset(
     generator = torch.Generator().manual_seed(seed)
     poses = [track.poses[frame] for track in motions.values() for frame in range(len(track))]
     entries = []
-    for index in progress(range(count), "pictures"):
+    for index in progress(range(count), "images"):
         pose = random_pose(poses, generator)
         camera = random_camera(avatar, pose, width, height, generator)
-        sample = draw(avatar, pose, camera, torch.rand(3, generator=generator), backend)
+        sample = render_sample(avatar, pose, camera, torch.rand(3, generator=generator), backend)
         _write_sample(sample, folder, index)
         entries.append(_entry(avatar, sample, index))
     write_json(
@@ -104,7 +104,7 @@ def random_pose(poses: list[BodyPose], generator: torch.Generator) -> BodyPose:
 
 
 def random_camera(avatar: Avatar, pose: BodyPose, width: int, height: int, generator: torch.Generator) -> Cameras:
-    """A camera from any side that has the person in view."""
+    """A random camera, from any side, with the person in view."""
 
     def between(low: float, high: float) -> float:
         return low + (high - low) * float(torch.rand(1, generator=generator))
@@ -114,7 +114,7 @@ def random_camera(avatar: Avatar, pose: BodyPose, width: int, height: int, gener
     means = avatar.pose(pose).means
     low, high = means.amin(0), means.amax(0)
     wide, tall = float((high - low)[[0, 2]].norm()), float(high[1] - low[1])
-    # The nearer half of the person must lie within the picture too.
+    # The nearer half of the person must lie within the image too.
     distance = float(K[0, 0]) * max(wide / width, tall / height) / between(*FILLED) + wide / 2
     away = torch.tensor(
         [math.sin(azimuth) * math.cos(elevation), math.sin(elevation), math.cos(azimuth) * math.cos(elevation)]
@@ -124,11 +124,13 @@ def random_camera(avatar: Avatar, pose: BodyPose, width: int, height: int, gener
     return Cameras(K[None], T_camera_world, width, height)
 
 
-def draw(avatar: Avatar, pose: BodyPose, camera: Cameras, background: Float[Tensor, " 3"], backend: str) -> Sample:
-    """The picture of a pose on one background colour, with depth and normals (camera axes, OpenCV)."""
+def render_sample(
+    avatar: Avatar, pose: BodyPose, camera: Cameras, background: Float[Tensor, " 3"], backend: str
+) -> Sample:
+    """The image of a pose on one background colour, with depth and normals (camera axes, OpenCV)."""
     gaussians = avatar.pose(pose)
-    seen = render(gaussians, camera, backend)
-    alpha = seen.alpha[0]
+    output = render(gaussians, camera, backend)
+    alpha = output.alpha[0]
     covered = alpha.clamp_min(1e-6)
     normals = posed_normals(avatar, gaussians) @ camera.T_camera_world[0, :3, :3].T
     # Normals are drawn like colours, which must lie in [0, 1].
@@ -138,15 +140,15 @@ def draw(avatar: Avatar, pose: BodyPose, camera: Cameras, background: Float[Tens
     return Sample(
         pose=pose,
         camera=camera,
-        rgb=seen.composite(background)[0],
+        rgb=output.composite(background)[0],
         alpha=alpha,
-        depth=torch.where(solid, seen.depth[0] / covered, 0.0),
+        depth=torch.where(solid, output.depth[0] / covered, 0.0),
         normals=torch.where(solid[..., None], mean, 0.0),
     )
 
 
 def posed_normals(avatar: Avatar, gaussians: Gaussians) -> Float[Tensor, "n 3"]:
-    """World normals of the surface under each Gaussian: those at rest, turned as the Gaussian was."""
+    """World normals of the surface under each Gaussian: the normals at rest, rotated with the Gaussian."""
     rest = avatar.gaussians.orientations(avatar.surface.quats)
     turn = quat_multiply(gaussians.quats, rest * rest.new_tensor([1.0, -1.0, -1.0, -1.0]))
     return (rotation_from_quat(turn) @ avatar.surface.normals[..., None]).squeeze(-1)
@@ -159,7 +161,7 @@ def _write_sample(sample: Sample, folder: Path, index: int) -> None:
 
 
 def _write_depth(path: Path, depth: Float[Tensor, "h w"]) -> None:
-    """A 16-bit grey png; 0 where nothing is."""
+    """A 16-bit grey PNG in steps of `DEPTH_UNIT`; 0 outside the person."""
     from PIL import Image
 
     steps = (depth / DEPTH_UNIT).round().clamp(0, 65535).cpu().numpy().astype(np.uint16)
@@ -168,7 +170,7 @@ def _write_depth(path: Path, depth: Float[Tensor, "h w"]) -> None:
 
 
 def _entry(avatar: Avatar, sample: Sample, index: int) -> dict[str, Any]:
-    """The labels of one picture, as plain numbers."""
+    """The labels of one image, as plain numbers."""
     pose, camera = sample.pose, sample.camera
     complete = avatar.body.complete(pose)
     places = joint_transforms(avatar.rest.joints, avatar.body.parents, complete)[list(avatar.body.smpl_index), :3, 3]
@@ -181,12 +183,12 @@ def _entry(avatar: Avatar, sample: Sample, index: int) -> dict[str, Any]:
         "height": camera.height,
         "K": camera.K[0].tolist(),
         "T_camera_world": camera.T_camera_world[0].tolist(),
-        "keypoints": [[*pixel, bool(seen)] for pixel, seen in zip(pixels.tolist(), inside.tolist(), strict=True)],
+        "keypoints": [[*pixel, bool(visible)] for pixel, visible in zip(pixels.tolist(), inside.tolist(), strict=True)],
         "joints_world": places.tolist(),
         "smpl": {
             "global_orient": rotvecs[0].tolist(),
             "body_pose": rotvecs[1:].flatten().tolist(),
-            # SMPL's translation is what is left of the pelvis' place after its place at rest.
+            # SMPL's translation is the pelvis' position less its position at rest.
             "transl": (pose.root_position - avatar.rest.joints[0]).tolist(),
         },
     }

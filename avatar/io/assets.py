@@ -1,4 +1,4 @@
-"""Where the files that ship with the project lie."""
+"""Paths of the files that ship with the project."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ def asset_path(*parts: str) -> Path:
 
 
 def model_folder() -> Path:
-    """Where models that do not ship lie: the folder that AVATAR_MODELS names, or that of the shipped ones."""
+    """The folder of models that do not ship: the one that AVATAR_MODELS names, or that of the shipped models."""
     return Path(os.environ.get("AVATAR_MODELS") or ROOT / "models")
 
 
 def model_path(name: str) -> Path | None:
-    """The path of a model that need not be there, or None."""
+    """The path of an optional model, or None if it is not installed."""
     path = model_folder() / name
     return path if path.is_file() else None

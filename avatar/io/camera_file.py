@@ -19,11 +19,11 @@ def save_cameras(path: Path, cameras: Cameras) -> None:
 
 
 def load_cameras(path: Path) -> Cameras:
-    """Read cameras that `save_cameras` wrote, or that were written by hand like them.
+    """Read cameras that `save_cameras` wrote, or another program in the same format.
 
     Raises:
         UsageError: there is no such file.
-        AvatarError: it is not such a file; the sentence says what is missing.
+        AvatarError: it is not a camera file; the message names what is missing.
     """
     content: Any = read_json(path)
     try:
@@ -38,6 +38,6 @@ def load_cameras(path: Path) -> Cameras:
     if not fine or not len(K) or width < 1 or height < 1 or not (K.isfinite().all() and T.isfinite().all()):
         raise AvatarError(
             f"{path} is not a camera file: K has the shape {tuple(K.shape)} and T_camera_world "
-            f"{tuple(T.shape)} for pictures of {width}x{height}."
+            f"{tuple(T.shape)} for images of {width}x{height}."
         )
     return Cameras(K, T, width, height)

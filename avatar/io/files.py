@@ -1,4 +1,4 @@
-"""Reading and writing files so that nothing is half-written and nothing foreign is run."""
+"""Reading and writing files: no file is left half-written, and no foreign code runs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import numpy as np
 
 from avatar.errors import AvatarError, UsageError, short_message
 
-# What a killed process leaves beside its results begins so; see `remove_partial_files`.
+# Prefix of the files that a killed process leaves beside its results; see `remove_partial_files`.
 TEMPORARY = ".writing-"
-# The largest files of ours hold some hundred megabytes; beyond this a file is an attack.
+# Our largest files have some hundred megabytes; a larger one is an attack.
 MOST_BYTES = 2 * 1024**3
 MOST_JSON_BYTES = 256 * 1024**2
 
@@ -54,7 +54,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def remove_partial_files(folder: Path) -> None:
-    """Remove what a killed process had begun to write in `folder`, which nobody else may be writing now."""
+    """Remove the unfinished files of a killed process in `folder`. No other process may be writing there."""
     for path in folder.rglob(f"{TEMPORARY}*"):
         path.unlink(missing_ok=True)
 
@@ -110,9 +110,9 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 def require_file(path: Path) -> None:
     """Raise UsageError unless `path` is an existing file."""
     try:
-        found = path.is_file()
+        exists = path.is_file()
     except (OSError, ValueError) as error:  # a name that is too long, a folder that may not be entered, a null byte
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"{short_message(ValueError(path))} cannot be read: {reason}.") from error
-    if not found:
+    if not exists:
         raise UsageError(f"There is no file {path}.")

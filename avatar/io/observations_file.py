@@ -1,7 +1,7 @@
 """Observations as a folder: `frames/00000.jpg`, `masks/00000.png`, `observations.npz` with the rest.
 
-Where pixels are trusted unequally, `trust/00000.png` says how far. Frames of a video, which is compressed anyway, are
-stored as JPEG of high quality, since coding PNG takes ten times as long; pictures that must stay exact (a photo, a
+Where confidence differs between pixels, `trust/00000.png` holds it. Frames of a video, which is compressed anyway, are
+stored as JPEG of high quality, since coding PNG takes ten times as long; images that must stay exact (a photo, a
 dataset) as `frames/00000.png`.
 """
 
@@ -33,7 +33,7 @@ def image_path(folder: Path, index: int, suffix: str = ".png") -> Path:
 
 
 def frame_path(folder: Path, index: int) -> Path:
-    """Where a frame of a video is kept."""
+    """Path of a stored video frame."""
     return image_path(folder / "frames", index, ".jpg")
 
 
@@ -61,7 +61,7 @@ def save_observations(observations: Observations, folder: Path) -> None:
 
 
 def save_arrays(observations: Observations, folder: Path) -> None:
-    """Write `observations.npz` alone, for pictures that already lie in `folder`."""
+    """Write `observations.npz` alone, for images that already lie in `folder`."""
     arrays = {name: getattr(observations, name).numpy() for name in ("keypoints", "keypoints_3d", "instant", "times")}
     if observations.frame_weight is not None:
         arrays["frame_weight"] = observations.frame_weight.numpy()
@@ -80,7 +80,7 @@ def save_arrays(observations: Observations, folder: Path) -> None:
 
 
 def load_observations(folder: Path) -> Observations:
-    """Read what `save_observations` wrote; pictures stay on disk until asked for.
+    """Read what `save_observations` wrote; images stay on disk until they are used.
 
     Raises:
         UsageError: the folder holds no observations.
@@ -105,7 +105,7 @@ def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:
     joints = len(LAYOUTS[layout])
     width, height = (int(n) for n in arrays["size"])
     if not (1 <= width < 10**5 and 1 <= height < 10**5 and count):
-        raise ValueError(f"{count} pictures of {width} x {height} pixels")
+        raise ValueError(f"{count} images of {width} x {height} pixels")
     tensors = {
         name: _tensor(arrays[name], shape, holes=name == "keypoints_3d")
         for name, shape in (
@@ -118,7 +118,7 @@ def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:
     cameras = None if K is None or T_camera_world is None else Cameras(K, T_camera_world, width, height)
     instant = _tensor(arrays["instant"], (count,)).long()
     if instant.min() < 0 or instant.max() >= count:
-        raise ValueError("frames of instants that are not there")
+        raise ValueError("frames of instants that do not exist")
     return Observations(
         images=stored_frames(folder, count),
         masks=stored_masks(folder, count),
@@ -135,12 +135,12 @@ def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:
 
 
 def _tensor(array: np.ndarray, shape: tuple[int, ...], holes: bool = False) -> torch.Tensor:
-    """Numbers of the wanted shape, all finite but for the NaN of what is not there, where there may be `holes`."""
+    """Numbers of the expected shape, all finite; with `holes`, NaN may mark missing entries."""
     if array.shape != shape:
         raise ValueError(f"an array of shape {array.shape} instead of {shape}")
     if array.dtype.kind not in "iuf":
-        raise ValueError("an array of something else than numbers")
-    known = array[~np.isnan(array)] if holes else array
-    if not (np.abs(known) < np.finfo(np.float32).max).all():
+        raise ValueError("an array that does not hold numbers")
+    values = array[~np.isnan(array)] if holes else array
+    if not (np.abs(values) < np.finfo(np.float32).max).all():
         raise ValueError("an array with entries that are not finite numbers")
     return torch.from_numpy(array.astype(np.float32))

@@ -87,7 +87,7 @@ def _load(file: io.BufferedIOBase) -> Any:
 
 
 def _decompressed(file: io.BufferedIOBase, first_bytes: bytes) -> io.BufferedIOBase:
-    """Undo joblib's compression, which the first bytes tell."""
+    """Undo joblib's compression, recognized by the first bytes."""
     decompressor: Any
     if first_bytes[:2] == b"\x1f\x8b" or first_bytes[:1] == b"\x78":
         decompressor = zlib.decompressobj(wbits=47)  # gzip or zlib, by its header

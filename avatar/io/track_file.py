@@ -12,7 +12,7 @@ Version 1 holds, with n instants, j joints and f frames (units and axes as in `a
 | `times` | (n,) | seconds, increasing |
 | `confidence` | (n, j) | trust in each joint, in [0, 1] |
 | `instant` | (f,) | index of the pose that each frame shows |
-| `K` | (f, 3, 3) | intrinsics in pixels; absent with the two below if the motion was not filmed |
+| `K` | (f, 3, 3) | intrinsics in pixels; absent, with the two below, for a motion without cameras |
 | `T_camera_world` | (f, 4, 4) | world to OpenCV camera, metres |
 | `image_size` | (2,) | width and height in pixels |
 """
@@ -32,7 +32,7 @@ FORMAT = "avatar-track"
 VERSION = 1
 NEEDED = ("body", "betas", "root_position", "rotations", "times", "confidence", "instant")
 CAMERA = ("K", "T_camera_world", "image_size")
-WHOLE = ("instant", "image_size")  # indices and counts; all else may have been written as either kind of number
+WHOLE = ("instant", "image_size")  # indices and counts; all other arrays may be integers or floats
 
 
 def save_track(track: BodyTrack, path: Path) -> None:
@@ -120,11 +120,11 @@ def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
             continue
         array = arrays[name]
         fits = array.shape == shape and array.dtype.kind in "iuf"
-        # Whatever a double may hold, it becomes a float here.
+        # A double beyond the range of a float would become infinite here.
         if not fits or not (np.abs(array) < np.finfo(np.float32).max).all():
             raise AvatarError(f"The track file {path} is damaged: {name} should be {shape} finite numbers.")
     if "K" in arrays and not ((arrays["image_size"] >= 1) & (arrays["image_size"] < 10**5)).all():
-        raise AvatarError(f"The track file {path} is damaged: no pictures are of the size {arrays['image_size']}.")
+        raise AvatarError(f"The track file {path} is damaged: images cannot have the size {arrays['image_size']}.")
     instant = arrays["instant"]
     if n < 1 or frames < 1 or instant.dtype.kind not in "iu" or instant.min() < 0 or instant.max() >= n:
         raise AvatarError(f"The track file {path} is damaged: its frames do not match its poses.")

@@ -1,7 +1,9 @@
 """Reading and writing video through the ffmpeg program that imageio-ffmpeg brings.
 
-A program of its own rather than a library: what a broken or hostile file does to the decoder stays outside our
-process, it can be stopped after a time, and at most a few frames are ever in memory.
+imageio's own video readers are not used, because they cannot restrict containers and protocols, keep no time stamps
+and apply no HDR tone mapping. A separate process also keeps the effects of a broken or hostile file outside ours, can
+be stopped after a time limit, and holds at most a few frames in memory. GIFs are written here too, with a palette per
+video.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import threading
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import IO, Literal
 
 import numpy as np
@@ -24,7 +27,7 @@ from avatar.io.files import atomic_write, require_file
 from avatar.io.images import MAX_PIXELS, write_image
 
 STALL_SECONDS = 60.0
-# Containers of filmed video only. Playlists and scripts (hls, concat, dash) can point ffmpeg at other files.
+# Containers of recorded video only. Playlists and scripts (hls, concat, dash) can point ffmpeg at other files.
 CONTAINERS = "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,gif,ogg,asf,h264,hevc,m4v,yuv4mpegpipe,apng"
 HDR_TRANSFERS = ("smpte2084", "arib-std-b67")
 TO_SDR = (
@@ -35,11 +38,11 @@ TO_SDR = (
 
 @dataclass(frozen=True)
 class Video:
-    """A video that is known to decode. Nothing is held in memory: `frames` decodes afresh each time.
+    """A video that can be decoded. Nothing is held in memory: `frames` decodes it anew each time.
 
     Attributes:
         width, height: of the upright frames, pixels.
-        fps: mean frames a second as the file states it.
+        fps: mean frames per second as the file states it.
         duration: seconds as the file states it, or None.
         hdr: whether its colours are tone-mapped from high dynamic range.
         longest: the longer side that larger frames are scaled down to, or None.
@@ -59,13 +62,13 @@ class Video:
         return None if self.duration is None else max(1, round(self.duration * self.fps))
 
     def frames(self) -> Iterator[tuple[float, UInt8[np.ndarray, "h w 3"]]]:
-        """Every frame in order: its true time in seconds from the first one, and the upright picture.
+        """Every frame in order: its true time in seconds from the first one, and the upright image.
 
         Times are those written in the file, so a variable frame rate is kept. Decoding stops where the data
         ends; compare the count with `expected_frames`.
 
         Raises:
-            AvatarError: the decoder stands still for a minute, or a frame is cut off.
+            AvatarError: the decoder gives no frame for a minute, or a frame is cut off.
         """
         start = None
         for index, (stamp, image) in enumerate(_decode(self.path, self.hdr, self.longest)):
@@ -103,11 +106,11 @@ def open_video(path: Path, longest: int | None = None) -> Video:
 def _ffmpeg() -> str:
     import imageio_ffmpeg
 
-    return imageio_ffmpeg.get_ffmpeg_exe()
+    return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
 def _input(path: Path) -> list[str]:
-    """Options that open `path` as a local file of a known container, whatever its name or content says."""
+    """Options that open `path` as a local file of a known container, whatever its name or content suggests."""
     return [
         _ffmpeg(), "-hide_banner", "-nostdin", "-protocol_whitelist", "file,pipe", "-format_whitelist", CONTAINERS,
         "-max_pixels", str(MAX_PIXELS), "-i", f"file:{path.resolve()}",
@@ -115,11 +118,11 @@ def _input(path: Path) -> list[str]:
 
 
 def _header(path: Path) -> str:
-    """What ffmpeg says about a file."""
+    """The messages of ffmpeg about a file."""
     try:
         run = subprocess.run(_input(path), capture_output=True, timeout=STALL_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
-        raise AvatarError(f"{path} cannot be read: nothing came from it in {STALL_SECONDS:.0f} s.") from error
+        raise AvatarError(f"{path} cannot be read: no data came in {STALL_SECONDS:.0f} s.") from error
     return run.stderr.decode(errors="replace")
 
 
@@ -150,7 +153,7 @@ def _decode(
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None and process.stderr is not None
     stamps: queue.SimpleQueue[float | None] = queue.SimpleQueue()
-    # ffmpeg prints one line a frame; left unread, the full pipe would stop it.
+    # ffmpeg prints one line per frame; if nothing read them, the full pipe would block it.
     reader = threading.Thread(target=_collect_stamps, args=(process.stderr, stamps), daemon=True)
     reader.start()
     try:
@@ -171,7 +174,7 @@ def _collect_stamps(lines: IO[bytes], stamps: queue.SimpleQueue[float | None]) -
 
 
 def _read_ppm(process: subprocess.Popen[bytes], path: Path) -> UInt8[np.ndarray, "h w 3"] | None:
-    """The next picture of a stream of binary PPMs, or None at its end."""
+    """The next image of a stream of binary PPMs, or None at its end."""
     assert process.stdout is not None
     stalled = threading.Event()
 
@@ -184,7 +187,7 @@ def _read_ppm(process: subprocess.Popen[bytes], path: Path) -> UInt8[np.ndarray,
     try:
         if process.stdout.readline() != b"P6\n":
             if stalled.is_set():
-                raise AvatarError(f"{path} cannot be read on: no frame came in {STALL_SECONDS:.0f} s.")
+                raise AvatarError(f"{path} cannot be read further: no frame came in {STALL_SECONDS:.0f} s.")
             return None
         width, height = map(int, process.stdout.readline().split())
         process.stdout.readline()
@@ -197,15 +200,15 @@ def _read_ppm(process: subprocess.Popen[bytes], path: Path) -> UInt8[np.ndarray,
 
 
 class VideoWriter:
-    """Writes frames as a video, in the format of the suffix; the file appears when the block ends well.
+    """Writes frames as a video, in the format of the suffix; the file appears when the block succeeds.
 
     `.mp4` is H.264 in yuv420p, which plays everywhere (odd sizes are padded by one pixel); `.webm` is VP9 and
-    keeps alpha; `.gif` loops; a name with a number pattern such as `frames/%04d.png` gives one picture a frame.
+    keeps alpha; `.gif` loops; a name with a number pattern such as `frames/%04d.png` writes one image per frame.
 
     Usage: `with VideoWriter(path, fps) as video: video.add(frame)`.
 
     Raises:
-        AvatarError: the suffix is none of these, or the file cannot be written.
+        AvatarError: the suffix is not one of these, or the file cannot be written.
     """
 
     def __init__(self, path: Path, fps: float | int) -> None:
@@ -236,7 +239,9 @@ class VideoWriter:
                 self._process.stdin.write(np.ascontiguousarray(frame).data)
         self.count += 1
 
-    def __exit__(self, kind, error, trace) -> Literal[False]:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[False]:
         failed = None
         if self._process is not None:
             if error is not None:
@@ -247,9 +252,9 @@ class VideoWriter:
         elif error is None and self.path.suffix != ".png":
             failed = ["no frame was given"]
         if failed:
-            complaint = AvatarError(f"Cannot write {self.path}: {failed[-1]}.")
-            self._stack.__exit__(AvatarError, complaint, None)
-            raise complaint
+            write_error = AvatarError(f"Cannot write {self.path}: {failed[-1]}.")
+            self._stack.__exit__(AvatarError, write_error, None)
+            raise write_error
         self._stack.__exit__(kind, error, trace)
         return False
 

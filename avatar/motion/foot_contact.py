@@ -1,4 +1,4 @@
-"""Feet on the floor: when they stand, how the body moves so that they do not slide, and legs bent for the rest."""
+"""Foot contacts: when a foot is in contact, and root and leg corrections that keep it from sliding."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from avatar.geometry import rotation_from_rotvec
 from avatar.motion.smoothing import smooth_path
 from avatar.types import BodyPose
 
-STANDING_HEIGHT = 0.05  # metres above the floor below which a sole may stand
-STANDING_SPEED = 0.45  # m/s below which it does
-LONGEST_REACH = 0.998  # of the straight leg; a knee that snaps straight is seen at once
-BLEND_SECONDS = 0.08  # over which a foot is taken hold of and let go
+STANDING_HEIGHT = 0.05  # metres above the floor below which a sole may be in contact
+STANDING_SPEED = 0.45  # m/s below which it is
+LONGEST_REACH = 0.998  # of the straight leg; a knee that snaps straight is conspicuous
+BLEND_SECONDS = 0.08  # over which a foot lock fades in and out
 
 SIDES = ("left", "right")
 
@@ -35,7 +35,7 @@ class Soles:
     joints: tuple[int, ...]
     offsets: Float[Tensor, "4 3"]
 
-    def places(self, Ts_world_joint: Float[Tensor, "t j 4 4"]) -> Float[Tensor, "t 4 3"]:
+    def positions(self, Ts_world_joint: Float[Tensor, "t j 4 4"]) -> Float[Tensor, "t 4 3"]:
         Ts = Ts_world_joint[:, list(self.joints)]
         return (Ts[..., :3, :3] @ self.offsets.to(Ts)[..., None]).squeeze(-1) + Ts[..., :3, 3]
 
@@ -52,86 +52,90 @@ def soles_of(rest_joints: Float[Tensor, "j 3"], floor: float | None = None) -> S
     return Soles(joints, points - rest_joints[list(joints)])
 
 
-def standing(places: Float[Tensor, "t 4 3"], fps: float) -> Float[Tensor, "t 4"]:
-    """How firmly each point of the soles stands, in [0, 1]: low and slow, and for longer than a moment."""
-    if len(places) < 3:
-        return (places[..., 1] < STANDING_HEIGHT).to(places)
-    speed = torch.gradient(places, spacing=1 / fps, dim=0)[0].norm(dim=-1)
-    stands = ((places[..., 1] < STANDING_HEIGHT) & (speed < STANDING_SPEED)).to(places)
+def contact_weights(positions: Float[Tensor, "t 4 3"], fps: float) -> Float[Tensor, "t 4"]:
+    """Contact weight of each sole point, in [0, 1]: near the floor and slow for more than a moment."""
+    if len(positions) < 3:
+        return (positions[..., 1] < STANDING_HEIGHT).to(positions)
+    speed = torch.gradient(positions, spacing=1 / fps, dim=0)[0].norm(dim=-1)
+    stands = ((positions[..., 1] < STANDING_HEIGHT) & (speed < STANDING_SPEED)).to(positions)
     # A majority over a tenth of a second removes single frames, and the average after it makes soft edges.
-    steady = (smooth_path(stands, 0.05 * fps) > 0.5).to(places)
+    steady = (smooth_path(stands, 0.05 * fps) > 0.5).to(positions)
     return smooth_path(steady, BLEND_SECONDS * fps / 2)
 
 
 def lock_feet(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, fps: float, soles: Soles) -> BodyPose:
-    """Put the feet on the floor (y = 0) and hold those that stand.
+    """Put the feet on the floor (y = 0) and lock those in contact.
 
-    First the root moves, smoothly, so that standing feet keep their place on average; then each leg is bent by what
-    is left. Poses in the air stay in the air.
+    First the root moves smoothly, so that feet in contact keep their position on average; then inverse kinematics of
+    each leg removes the remaining error. Poses in the air stay in the air.
     """
     pose = BodyPose(pose.root_position + _down_to_floor(rest_joints, pose, soles), pose.rotations)
-    places = soles.places(joint_transforms(rest_joints, SMPL_PARENTS, pose))
-    firm = standing(places, fps)
-    pose = BodyPose(pose.root_position + _carried(places, firm, fps), pose.rotations)
+    positions = soles.positions(joint_transforms(rest_joints, SMPL_PARENTS, pose))
+    contact = contact_weights(positions, fps)
+    pose = BodyPose(pose.root_position + _root_correction(positions, contact, fps), pose.rotations)
     Ts = joint_transforms(rest_joints, SMPL_PARENTS, pose)
-    places = soles.places(Ts)
+    positions = soles.positions(Ts)
     moves = []
     for side in range(2):
         points = slice(2 * side, 2 * side + 2)
-        moves.append(_held(places[:, points], firm[:, points], fps))
+        moves.append(_foot_correction(positions[:, points], contact[:, points], fps))
     return bend_legs(rest_joints, pose, torch.stack(moves, 1))
 
 
 def root_path_from_feet(rest_joints: Float[Tensor, "24 3"], pose: BodyPose) -> Float[Tensor, "t 3"]:
-    """A path for the root of a motion that was recorded about the hips: the lowest foot stands still at y = 0."""
+    """A root path for a motion recorded relative to the hips: the lowest foot stays fixed at y = 0."""
     soles = soles_of(rest_joints)
     still = BodyPose(torch.zeros_like(pose.root_position), pose.rotations)
-    places = soles.places(joint_transforms(rest_joints, SMPL_PARENTS, still))
-    low = places[..., 1].amin(-1)
-    share = torch.softmax(-(places[..., 1] - low[:, None]) / 0.02, dim=-1)
-    step = (share[1:, :, None] * (places[1:] - places[:-1])).sum(1)
+    positions = soles.positions(joint_transforms(rest_joints, SMPL_PARENTS, still))
+    low = positions[..., 1].amin(-1)
+    share = torch.softmax(-(positions[..., 1] - low[:, None]) / 0.02, dim=-1)
+    step = (share[1:, :, None] * (positions[1:] - positions[:-1])).sum(1)
     path = torch.cat([torch.zeros_like(step[:1]), -step.cumsum(0)])
     path[:, 1] = -smooth_path(low, 1.0)
     return path
 
 
 def _down_to_floor(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, soles: Soles) -> Float[Tensor, " 3"]:
-    """The lift that brings the level on which the feet mostly stand to y = 0."""
-    places = soles.places(joint_transforms(rest_joints, SMPL_PARENTS, pose))
-    level = places[..., 1].amin(-1).quantile(0.1)
+    """The vertical shift that brings the usual level of the feet to y = 0."""
+    positions = soles.positions(joint_transforms(rest_joints, SMPL_PARENTS, pose))
+    level = positions[..., 1].amin(-1).quantile(0.1)
     return torch.stack([torch.zeros_like(level), -level, torch.zeros_like(level)])
 
 
-def _carried(places: Float[Tensor, "t 4 3"], firm: Float[Tensor, "t 4"], fps: float) -> Float[Tensor, "t 3"]:
-    """How the root must move so that standing soles neither slide nor leave the floor, on average."""
-    if len(places) < 3:
-        return torch.zeros_like(places[:, 0])
-    share = firm / firm.sum(-1, keepdim=True).clamp_min(1.0)
-    step = places[1:] - places[:-1]
+def _root_correction(
+    positions: Float[Tensor, "t 4 3"], contact: Float[Tensor, "t 4"], fps: float
+) -> Float[Tensor, "t 3"]:
+    """Root translation that keeps soles in contact from sliding or leaving the floor, on average."""
+    if len(positions) < 3:
+        return torch.zeros_like(positions[:, 0])
+    share = contact / contact.sum(-1, keepdim=True).clamp_min(1.0)
+    step = positions[1:] - positions[:-1]
     slide = -(share[1:, :, None] * step).sum(1)
     path = torch.cat([torch.zeros_like(slide[:1]), slide.cumsum(0)])
-    height = smooth_path((share * places[..., 1]).sum(-1), 0.15 * fps)
+    height = smooth_path((share * positions[..., 1]).sum(-1), 0.15 * fps)
     # The lowest point may dip a little while weight is taken up, but not through the floor.
     path[:, 1] = -height
     return path
 
 
-def _held(places: Float[Tensor, "t 2 3"], firm: Float[Tensor, "t 2"], fps: float) -> Float[Tensor, "t 3"]:
-    """How one foot must move so that its standing points keep their places, stay on the floor and never go under."""
-    wanted = torch.zeros_like(places[:, 0])
-    weight = torch.zeros_like(firm[:, 0])
+def _foot_correction(
+    positions: Float[Tensor, "t 2 3"], contact: Float[Tensor, "t 2"], fps: float
+) -> Float[Tensor, "t 3"]:
+    """Translation of one foot that fixes its contact points on the floor and keeps all points above it."""
+    target = torch.zeros_like(positions[:, 0])
+    weight = torch.zeros_like(contact[:, 0])
     for point in range(2):
-        held = torch.zeros_like(wanted)
-        for first, last in _runs(firm[:, point] > 0.02):
-            share = firm[first:last, point, None]
-            anchor = (share * places[first:last, point]).sum(0) / share.sum()
-            held[first:last] = share * (anchor - places[first:last, point])
-            held[first:last, 1] = -firm[first:last, point] * places[first:last, point, 1]
-        wanted = wanted + held
-        weight = weight + firm[:, point]
-    move = wanted / weight.clamp_min(1.0)[:, None]
+        lock = torch.zeros_like(target)
+        for first, last in _runs(contact[:, point] > 0.02):
+            share = contact[first:last, point, None]
+            anchor = (share * positions[first:last, point]).sum(0) / share.sum()
+            lock[first:last] = share * (anchor - positions[first:last, point])
+            lock[first:last, 1] = -contact[first:last, point] * positions[first:last, point, 1]
+        target = target + lock
+        weight = weight + contact[:, point]
+    move = target / weight.clamp_min(1.0)[:, None]
     move = smooth_path(move, 0.02 * fps)
-    under = -(places[..., 1] + move[:, None, 1]).amin(-1)
+    under = -(positions[..., 1] + move[:, None, 1]).amin(-1)
     return move + under.clamp_min(0.0)[:, None] * torch.tensor([0.0, 1.0, 0.0])
 
 
@@ -142,7 +146,7 @@ def _runs(on: Tensor) -> list[tuple[int, int]]:
 
 
 def bend_legs(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, moves: Float[Tensor, "t 2 3"]) -> BodyPose:
-    """Move each ankle by `moves` (left, right), keeping the way the knee points and how the foot is turned.
+    """Move each ankle by `moves` (left, right) and keep the direction of the knee and the orientation of the foot.
 
     The two-bone problem in closed form: the knee lies on the circle that both bone lengths allow, in the plane in
     which it was. A target out of reach is brought just within it.
@@ -153,27 +157,27 @@ def bend_legs(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, moves: Float[T
         hip, knee, ankle = (SMPL_JOINTS.index(f"{name}_{part}") for part in ("hip", "knee", "ankle"))
         H, K, A = (Ts[:, joint, :3, 3] for joint in (hip, knee, ankle))
         thigh, shin = (K - H).norm(dim=-1), (A - K).norm(dim=-1)
-        wanted = A + moves[:, side] - H
-        reach = wanted.norm(dim=-1)
+        target = A + moves[:, side] - H
+        reach = target.norm(dim=-1)
         straight = thigh + shin
         # Legs that were straighter than the limit already may stay so.
         limit = torch.maximum(LONGEST_REACH * straight, (A - H).norm(dim=-1))
         reach = torch.minimum(reach, limit).clamp_min(1e-4)
-        toward = F.normalize(wanted, dim=-1)
-        # The knee's side: how far it has left its place in a straight leg, or the front of the thigh.
+        toward = F.normalize(target, dim=-1)
+        # Bend direction: the displacement of the knee from the straight leg, or else the front of the thigh.
         line = F.normalize(A - H, dim=-1)
         straight_knee = _off_line(rest_joints[knee] - rest_joints[hip], rest_joints[ankle] - rest_joints[hip])
         bend = (K - H) - Ts[:, hip, :3, :3] @ straight_knee + 0.02 * Ts[:, hip, :3, 2]
         aside = F.normalize(_off_line(bend, line), dim=-1)
         across = torch.linalg.cross(line, aside)
-        turn = _swing(line, toward)
-        new_aside, new_across = ((turn @ v[..., None]).squeeze(-1) for v in (aside, across))
+        swing = _swing(line, toward)
+        new_aside, new_across = ((swing @ v[..., None]).squeeze(-1) for v in (aside, across))
         along = ((thigh**2 - shin**2 + reach**2) / (2 * reach)).clamp(-thigh, thigh)
         out = (thigh**2 - along**2).clamp_min(0).sqrt()
         new_K = H + along[:, None] * toward + out[:, None] * new_aside
         new_A = H + reach[:, None] * toward
         G_pelvis = Ts[:, SMPL_PARENTS[hip], :3, :3]
-        # Both bones turn with the plane of the leg, so that the knee stays a hinge.
+        # Both bones rotate with the plane of the leg, so that the knee stays a hinge.
         G_hip = _carry(K - H, across, new_K - H, new_across) @ Ts[:, hip, :3, :3]
         G_knee = _carry(A - K, across, new_A - new_K, new_across) @ Ts[:, knee, :3, :3]
         rotations[:, hip] = G_pelvis.mT @ G_hip

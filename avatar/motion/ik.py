@@ -1,6 +1,6 @@
 """Inverse kinematics: from positions of joints and landmarks to the pose of a body with its own proportions.
 
-All frames are solved at once. A first guess turns each joint, from the pelvis outwards, so that its bones point
+All frames are solved at once. A first guess rotates each joint, from the pelvis outwards, so that its bones point
 where the targets lie (Kabsch 1976, held to the parent's orientation where the bones leave a twist open); then
 Levenberg-Marquardt on all rotations together brings the landmarks onto the targets, with weak terms that keep
 joints within their ranges and open twists near rest; in a sequence a last round pulls open twists towards
@@ -23,15 +23,15 @@ from avatar.geometry import nearest_rotation, rotation_from_rotvec, rotation_to_
 from avatar.motion.smoothing import smooth_rotations
 from avatar.types import BodyPose
 
-# Weights in metres a radian: how far landmarks may stay from their targets to spare one radian.
+# Weights in metres per radian: the landmark error that weighs as much as one radian.
 REST_WEIGHT = 0.006
 STIFF_WEIGHT = 0.02  # the spine and collars share a bend instead of one joint taking it all
-TOLD = 3.0  # times as much where the turn itself is told by another skeleton
+ROTATION_PRIOR_FACTOR = 3.0  # times REST_WEIGHT where another skeleton gives the rotation itself
 LIMIT_WEIGHT = 0.15
 SMOOTH_WEIGHT = 0.03
 FRAMES_AT_ONCE = 512
 
-# Elbows and knees bend about one axis of their T-pose, which tells the twist of the upper arm and thigh. A
+# Elbows and knees bend about one axis of their T-pose, which determines the twist of the upper arm and thigh. A
 # forearm bends forwards and somewhat up: by nothing in SMPL's files, by 35 degrees in CMU's.
 HINGES = {
     "left_elbow": (0.0, -0.955, 0.296),
@@ -43,49 +43,15 @@ HINGES = {
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Points that ride on bones.
+    """Points attached to bones.
 
     Attributes:
-        joints: the joint whose frame each point rides on.
-        offsets: where it lies from that joint in the T-pose, metres.
+        joints: the joint to whose frame each point is attached.
+        offsets: its offset from that joint in the T-pose, metres.
     """
 
     joints: Int[Tensor, " m"]
     offsets: Float[Tensor, "m 3"]
-
-
-def fit_joints(
-    rest_joints: Float[Tensor, "j 3"],
-    parents: tuple[int, ...],
-    targets: Float[Tensor, "t j 3"],
-    confidence: Float[Tensor, "t j"] | None = None,
-    source_rest: Float[Tensor, "j 3"] | None = None,
-    sequence: bool = True,
-    iterations: int = 25,
-) -> BodyPose:
-    """Pose a body so that its joints come to given places in the world.
-
-    Args:
-        rest_joints: the body's joints in the T-pose, metres.
-        parents: parent of each joint, -1 for the root.
-        targets: where the joints shall be, world, metres; NaN where not known.
-        confidence: how far each target counts, in [0, 1]; all alike when not given.
-        source_rest: the T-pose of the skeleton that the targets belong to, in the same orientation, where its
-            bones are longer or its joints defined elsewhere (see `avatar.motion.bone_lengths`). The rotations are
-            then those of that skeleton, and the body keeps its own bones.
-        sequence: the frames follow one another in time, so open twists may be smoothed over them.
-        iterations: at most so many Levenberg-Marquardt steps.
-    """
-    points = Landmarks(torch.arange(len(rest_joints)), torch.zeros_like(rest_joints))
-    skeleton = rest_joints if source_rest is None else source_rest
-    pose = fit_landmarks(skeleton, parents, points, targets, confidence, sequence, iterations)
-    if source_rest is None:
-        return pose
-    # Bones of another length cannot reach every target: the root goes where the misses cancel out.
-    weights = _weights(targets, confidence).to(rest_joints)
-    missed = targets.nan_to_num() - joint_transforms(rest_joints, parents, pose)[..., :3, 3]
-    shift = (weights[..., None] * missed).sum(1) / weights.sum(1, keepdim=True).clamp_min(1e-6)
-    return BodyPose(pose.root_position + shift, pose.rotations)
 
 
 def fit_landmarks(
@@ -96,15 +62,22 @@ def fit_landmarks(
     confidence: Float[Tensor, "t m"] | None = None,
     sequence: bool = True,
     iterations: int = 25,
-    turns: Float[Tensor, "t j 3 3"] | None = None,
+    rotation_prior: Float[Tensor, "t j 3 3"] | None = None,
 ) -> BodyPose:
-    """Pose a body so that points riding on it come to given places.
+    """Pose a body so that points attached to it reach given positions.
 
     Args:
-        rest_joints, parents, points, targets, confidence, sequence, iterations: as in `fit_joints`.
-        turns: how another skeleton in the same pose turns each joint from its T-pose, in the parent's frame: tells
-            what places leave open (twists, the head) and is weighed against places that skeletons define
-            otherwise. The root's is where the search starts. In place of rest and smoothness over time.
+        rest_joints: the body's joints in the T-pose, metres.
+        parents: parent of each joint, -1 for the root.
+        points: the points and the joints to which they are attached.
+        targets: world positions of the points, metres; NaN where unknown.
+        confidence: weight of each target, in [0, 1]; uniform by default.
+        sequence: the frames follow one another in time, so open twists may be smoothed over them.
+        iterations: maximum number of Levenberg-Marquardt steps.
+        rotation_prior: rotation of each joint of another skeleton in the same pose, from its T-pose in the parent's
+            frame. It determines what positions leave open (twists, the head) and is weighed against joint positions
+            that skeletons define differently. The root's is only the initial value. It replaces the priors of rest
+            and of smoothness over time.
     """
     rest = rest_joints.detach().cpu().double()
     points = Landmarks(points.joints, points.offsets.detach().cpu().double())
@@ -115,12 +88,12 @@ def fit_landmarks(
     frames = range(0, len(goals), FRAMES_AT_ONCE)
     chunks = [slice(first, first + FRAMES_AT_ONCE) for first in frames]
     near, pull = torch.eye(3, dtype=torch.float64).expand_as(start.rotations), problem.rest_weights
-    if turns is not None:
-        near, pull = turns.detach().cpu().double(), TOLD * pull
+    if rotation_prior is not None:
+        near, pull = rotation_prior.detach().cpu().double(), ROTATION_PRIOR_FACTOR * pull
         start = BodyPose(start.root_position, near)
     pose = BodyPose.cat([problem.solve(start[c], goals[c], weights[c], near[c], pull, iterations)
                     for c in chunks])  # fmt: skip
-    if sequence and turns is None and len(goals) > 2:
+    if sequence and rotation_prior is None and len(goals) > 2:
         near = smooth_rotations(pose.rotations, sigma=1.5)
         pull = torch.full_like(rest, SMOOTH_WEIGHT)
         pose = BodyPose.cat([problem.solve(pose[c], goals[c], weights[c], near[c], pull, iterations // 2)
@@ -137,10 +110,10 @@ def pull_landmarks(
     start: BodyPose,
     iterations: int = 12,
 ) -> BodyPose:
-    """Bring points of one posed body to given places, changing the pose it has as little as may be.
+    """Bring points of one posed body to given positions with the smallest change of its pose.
 
     Args:
-        start: the unbatched pose that the body is pulled out of; open twists and unmoved joints keep theirs.
+        start: the current pose, unbatched; open twists and unaffected joints keep theirs.
         rest_joints, parents, points, targets, confidence: as in `fit_landmarks`, for one frame.
     """
     rest = rest_joints.detach().cpu().double()
@@ -162,7 +135,7 @@ class _Problem:
         for joint, parent in enumerate(parents):
             if parent >= 0:
                 moves[joint] |= moves[parent]
-        # moved[m, i]: turning joint i moves point m.
+        # moved[m, i]: rotating joint i moves point m.
         self.moved: Bool[Tensor, "m j"] = moves[points.joints]
         stiff = [name.startswith("spine") or name.endswith("collar") for name in self.names]
         self.rest_weights = torch.where(torch.tensor(stiff)[:, None], STIFF_WEIGHT, REST_WEIGHT).double()
@@ -172,58 +145,69 @@ class _Problem:
         self.low, self.high = (r.double() for r in ranges)
 
     def guess(self, goals: Float[Tensor, "t m 3"], weights: Float[Tensor, "t m"]) -> BodyPose:
-        """Turn each joint, root first, so that what hangs on it points towards its targets."""
+        """Rotate each joint, root first, so that the points below it lie towards their targets."""
         joints, offsets = self.points.joints, self.points.offsets
         at_joint = {int(joints[m]): m for m in range(len(joints)) if offsets[m].norm() < 1e-9}
-        seen = weights.amax(0) > 0
+        observed = weights.amax(0) > 0
         Gs: list[Tensor] = []
-        places: list[Tensor] = []
+        positions: list[Tensor] = []
         upright = torch.eye(3, dtype=goals.dtype).expand(len(goals), 3, 3)
         for joint, parent in enumerate(self.parents):
             above = upright if parent < 0 else Gs[parent]
-            place = self._place(joint, parent, at_joint, goals, weights, Gs, places)
+            position = self._position(joint, parent, at_joint, goals, weights, Gs, positions)
             M = 1e-3 * above
-            for m in self._guides(joint, at_joint, seen):
+            for m in self._guides(joint, at_joint, observed):
                 arm = self.rest[joints[m]] + offsets[m] - self.rest[joint]
-                reach = F.normalize(goals[:, m] - place, dim=-1) * arm.norm()
+                reach = F.normalize(goals[:, m] - position, dim=-1) * arm.norm()
                 M = M + weights[:, m, None, None] * reach[..., :, None] * arm
             M = M + self._hinge(joint, at_joint, goals, weights)
             Gs.append(nearest_rotation(M))
-            places.append(place)
+            positions.append(position)
         local = [G if p < 0 else Gs[p].mT @ G for G, p in zip(Gs, self.parents, strict=True)]
-        return BodyPose(places[0], torch.stack(local, 1))
+        return BodyPose(positions[0], torch.stack(local, 1))
 
-    def _place(self, joint, parent, at_joint, goals, weights, Gs, places) -> Float[Tensor, "t 3"]:
-        """Where a joint is: its target where there is one, otherwise where the joints above put it."""
+    def _position(
+        self,
+        joint: int,
+        parent: int,
+        at_joint: dict[int, int],
+        goals: Float[Tensor, "t m 3"],
+        weights: Float[Tensor, "t m"],
+        Gs: list[Tensor],
+        positions: list[Tensor],
+    ) -> Float[Tensor, "t 3"]:
+        """Position of a joint: its target if it has one, otherwise as the joints above give it."""
         if parent < 0:
-            known = weights.sum(1, keepdim=True).clamp_min(1e-6)
-            carried = (weights[..., None] * goals).sum(1) / known
+            total = weights.sum(1, keepdim=True).clamp_min(1e-6)
+            carried: Tensor = (weights[..., None] * goals).sum(1) / total
         else:
-            carried = places[parent] + (Gs[parent] @ (self.rest[joint] - self.rest[parent]))
+            carried = positions[parent] + (Gs[parent] @ (self.rest[joint] - self.rest[parent]))
         if joint not in at_joint:
             return carried
         m = at_joint[joint]
         return torch.where(weights[:, m, None] > 0, goals[:, m], carried)
 
-    def _guides(self, joint: int, at_joint: dict[int, int], seen: Bool[Tensor, " m"]) -> list[int]:
-        """The nearest seen points that turning `joint` moves."""
+    def _guides(self, joint: int, at_joint: dict[int, int], observed: Bool[Tensor, " m"]) -> list[int]:
+        """The nearest observed points that rotating `joint` moves."""
         joints, offsets = self.points.joints, self.points.offsets
-        guides = [m for m in range(len(joints)) if joints[m] == joint and seen[m] and offsets[m].norm() >= 1e-9]
+        guides = [m for m in range(len(joints)) if joints[m] == joint and observed[m] and offsets[m].norm() >= 1e-9]
         for child, parent in enumerate(self.parents):
             if parent == joint:
                 m = at_joint.get(child)
-                guides += [m] if m is not None and seen[m] else self._guides(child, at_joint, seen)
+                guides += [m] if m is not None and observed[m] else self._guides(child, at_joint, observed)
         return guides
 
-    def _hinge(self, joint, at_joint, goals, weights) -> Float[Tensor, "t 3 3"]:
-        """For the joint above an elbow or knee: the pull that turns the hinge's axis across the bent limb."""
+    def _hinge(
+        self, joint: int, at_joint: dict[int, int], goals: Float[Tensor, "t m 3"], weights: Float[Tensor, "t m"]
+    ) -> Float[Tensor, "t 3 3"]:
+        """For the joint above an elbow or knee: aligns the hinge axis with the bent limb's normal."""
         pull = goals.new_zeros(len(goals), 3, 3)
         for hinge, parent in enumerate(self.parents):
             end = self.parents.index(hinge) if hinge in self.parents else -1
             chain = [at_joint.get(k) for k in (joint, hinge, end)]
-            if parent != joint or self.names[hinge] not in HINGES or None in chain:
-                continue
             a, b, c = chain
+            if parent != joint or self.names[hinge] not in HINGES or a is None or b is None or c is None:
+                continue
             axis = goals.new_tensor(HINGES[self.names[hinge]])
             upper, lower = (F.normalize(goals[:, y] - goals[:, x], dim=-1) for x, y in ((a, b), (b, c)))
             across = torch.linalg.cross(upper, lower)
@@ -240,7 +224,7 @@ class _Problem:
         pull: Float[Tensor, "j 3"],
         iterations: int,
     ) -> BodyPose:
-        """Levenberg-Marquardt over the root's place and all rotations, each frame with its own damping.
+        """Levenberg-Marquardt over the root position and all rotations, each frame with its own damping.
 
         It shares no loop with `avatar.tracking.solver`: the frames here are independent problems, solved in one batch
         in which each accepts, damps and stops by itself. There the whole clip is one coupled problem.
@@ -274,14 +258,14 @@ class _Problem:
     def _system(
         self, pose: BodyPose, goals: Tensor, weights: Tensor, near: Tensor, pull: Tensor
     ) -> tuple[Float[Tensor, " t"], Float[Tensor, "t n n"], Float[Tensor, "t n"]]:
-        """Cost, Gauss-Newton matrix and gradient for a move of the root and a turn of each joint in its frame."""
+        """Cost, Gauss-Newton matrix and gradient for a translation of the root and a rotation of each joint."""
         Ts = joint_transforms(self.rest, self.parents, pose)
         G, p = Ts[..., :3, :3], Ts[..., :3, 3]
         on = self.points.joints
         x = p[:, on] + (G[:, on] @ self.points.offsets[..., None]).squeeze(-1)
         w = weights[..., None]
         residual = (w * (x - goals)).flatten(1)
-        # A turn by v in joint i's own frame moves point x by (G_i v) x (x - p_i).
+        # A rotation by v in joint i's own frame moves point x by (G_i v) x (x - p_i).
         lever = skew(x[:, :, None] - p[:, None]) @ G[:, None]
         J = -lever * (self.moved[..., None, None] * weights[:, :, None, None, None])
         J = J.transpose(2, 3).flatten(3).flatten(1, 2)
@@ -301,7 +285,7 @@ class _Problem:
             s[:, 0] = D[:, 0] = 0  # the body may face anywhere
             cost = cost + s.square().sum((-1, -2))
             g[:, 3:] += (D.mT @ s[..., None]).flatten(1)
-            blocks = H[:, 3:, 3:].unflatten(-1, (-1, 3)).unflatten(1, (-1, 3))
+            blocks: Tensor = H[:, 3:, 3:].unflatten(-1, (-1, 3)).unflatten(1, (-1, 3))  # type: ignore[no-untyped-call]
             blocks.diagonal(dim1=1, dim2=3).add_((D.mT @ D).permute(0, 2, 3, 1))
         return cost, H, g
 
@@ -317,5 +301,5 @@ def _rotvec_derivative(v: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
 
 
 def _weights(targets: Tensor, confidence: Tensor | None) -> Float[Tensor, "t m"]:
-    known = targets.isfinite().all(-1).double()
-    return known if confidence is None else known * confidence.detach().cpu().double().nan_to_num()
+    valid = targets.isfinite().all(-1).double()
+    return valid if confidence is None else valid * confidence.detach().cpu().double().nan_to_num()

@@ -1,4 +1,4 @@
-"""Which joint of a foreign skeleton is which of SMPL's: told from the names, in the dialects of the common tools."""
+"""Which joint of a foreign skeleton is which of SMPL's, from the joint names of the common tools."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from avatar.errors import AvatarError, UsageError
 from avatar.io.files import read_json
 
 SIDES = {"left": "left", "l": "left", "right": "right", "r": "right"}
-# Prefixes of rigs (Mixamo, 3ds Max Biped, VRM, Rigify, Character Creator) that say nothing about the joint.
+# Prefixes of rigs (Mixamo, 3ds Max Biped, VRM, Rigify, Character Creator) that do not identify the joint.
 NOISE = {"mixamorig", "bip", "j", "c", "def", "org", "jnt", "joint", "skel", "cc", "base", "character", "ctrl"}
 
 PARTS = {
@@ -32,7 +32,7 @@ NEEDED = ("pelvis",) + tuple(
 
 
 def tokens(name: str) -> tuple[str | None, str]:
-    """Side ("left", "right" or None) and what is left of a name: "mixamorig:LeftUpLeg" -> ("left", "upleg")."""
+    """Side ("left", "right" or None) and the rest of a name: "mixamorig:LeftUpLeg" -> ("left", "upleg")."""
     name = re.sub(r"^.*[:|]", "", name)
     name = re.sub(r"^mixamorig\d*_?", "", name)
     words = [w.lower() for w in re.findall(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+", name)]
@@ -52,27 +52,27 @@ def match_joints(
     Args:
         path: the file, for messages.
         names, parents: the skeleton; -1 for roots.
-        given: the user's own map, SMPL joint -> name in the file; it comes before what is guessed.
+        given: the user's own map, SMPL joint -> name in the file; it takes precedence over the guess.
 
     Raises:
-        UsageError: joints without which no body can be driven are not found, or the map names unknown ones.
+        UsageError: joints needed to drive a body are missing, or the map names unknown ones.
     """
-    found = _limbs(names) | _middle(names, parents)
+    matches = _limbs(names) | _middle(names, parents)
     for ours, theirs in (given or {}).items():
         if ours not in SMPL_JOINTS or theirs not in names:
             wrong = ours if ours not in SMPL_JOINTS else theirs
             raise UsageError(
-                f"The name map speaks of {wrong!r}: it must map names of {', '.join(SMPL_JOINTS)} to names in {path}, "
-                f"which are {', '.join(names)}."
+                f"The name map has the unknown name {wrong!r}: it must map names of {', '.join(SMPL_JOINTS)} to names "
+                f"in {path}, which are {', '.join(names)}."
             )
-        found[ours] = list(names).index(theirs)
-    missing = [name for name in NEEDED if name not in found]
+        matches[ours] = list(names).index(theirs)
+    missing = [name for name in NEEDED if name not in matches]
     if missing:
         raise UsageError(
-            f"{path} has an unknown skeleton with the joints {', '.join(names[:80])}: give by --map a JSON file that "
-            f'maps our names to these, e.g. {{"{missing[0]}": "{names[0]}"}}; needed are {", ".join(missing)}.'
+            f"{path} has an unknown skeleton with the joints {', '.join(names[:80])}: give a JSON file with --map that "
+            f'maps our names to these, e.g. {{"{missing[0]}": "{names[0]}"}}; required: {", ".join(missing)}.'
         )
-    return found
+    return matches
 
 
 def read_name_map(path: Path) -> dict[str, str]:
@@ -89,19 +89,19 @@ def read_name_map(path: Path) -> dict[str, str]:
 
 def _limbs(names: Sequence[str]) -> dict[str, int]:
     by_token = {tokens(name): index for index, name in reversed(list(enumerate(names)))}
-    found: dict[str, int] = {}
+    matches: dict[str, int] = {}
     for side in ("left", "right"):
         for part, words in PARTS.items():
             for word in words:
                 index = by_token.get((side, word))
                 # "foot" is the ankle where no "ankle" is, and "shoulder" the collar where an "arm" follows.
-                if index is not None and index not in found.values() and not _claimed(word, part, side, by_token):
-                    found[f"{side}_{part}"] = index
+                if index is not None and index not in matches.values() and not _claimed(word, part, side, by_token):
+                    matches[f"{side}_{part}"] = index
                     break
-    return found
+    return matches
 
 
-def _claimed(word: str, part: str, side: str, by_token: dict) -> bool:
+def _claimed(word: str, part: str, side: str, by_token: dict[tuple[str | None, str], int]) -> bool:
     """Whether a word with two meanings means another part of this skeleton."""
     arms = any((side, w) in by_token for w in ("arm", "upperarm", "uparm"))
     collars = any((side, w) in by_token for w in ("collar", "clavicle", "collarbone"))
@@ -114,15 +114,15 @@ def _middle(names: Sequence[str], parents: Sequence[int]) -> dict[str, int]:
     """Pelvis, spine, neck and head, from the chain between the pelvis and the head."""
     parts = [tokens(name) for name in names]
     plain = [part for side, part in parts if side is None]
-    found: dict[str, int] = {}
+    matches: dict[str, int] = {}
     pelvis = next((parts.index((None, word)) for word in PELVIS if word in plain), None)
     head = parts.index((None, "head")) if "head" in plain else None
     if pelvis is None:
-        return found
-    found["pelvis"] = pelvis
+        return matches
+    matches["pelvis"] = pelvis
     if head is None:
-        return found
-    found["head"] = head
+        return matches
+    matches["head"] = head
     chain: list[int] = []
     joint = parents[head]
     while joint not in (-1, pelvis):
@@ -131,11 +131,11 @@ def _middle(names: Sequence[str], parents: Sequence[int]) -> dict[str, int]:
     neck = [j for j in chain if parts[j][1].startswith("neck")]
     spine = [j for j in chain if j not in neck]
     if neck:
-        found["neck"] = neck[0]
+        matches["neck"] = neck[0]
     if spine:
-        found["spine3"] = spine[-1]
+        matches["spine3"] = spine[-1]
     if len(spine) > 1:
-        found["spine1"] = spine[0]
+        matches["spine1"] = spine[0]
     if len(spine) > 2:
-        found["spine2"] = spine[len(spine) // 2]
-    return found
+        matches["spine2"] = spine[len(spine) // 2]
+    return matches

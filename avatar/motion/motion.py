@@ -14,7 +14,7 @@ from torch import Tensor
 from avatar.errors import AvatarError, UsageError
 from avatar.types import BodyPose, BodyTrack
 
-# From hip to ankle of the mean adult of SMPL, metres: for files that do not say how long the legs are.
+# From hip to ankle of the mean adult of SMPL, metres: for files that do not give the leg length.
 MEAN_LEG = 0.80
 TOP_SPEED = 15.0  # m/s; nobody runs faster, so a root that does is not in metres
 
@@ -29,7 +29,7 @@ UP_AXES: dict[str, tuple[tuple[float, float, float], ...]] = {
 
 @dataclass(frozen=True)
 class Motion:
-    """A motion as a file tells it.
+    """A motion as read from a file.
 
     Attributes:
         format: name of the format it came from.
@@ -44,15 +44,15 @@ class Motion:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a file may leave open.
+    """What a file may leave unspecified.
 
     Attributes:
-        up: what points up in its world, a key of `UP_AXES`; None to find it.
-        fps: frames a second where the file does not say; None to take 30 or the format's own.
-        person: which person of several, as the file names them; None for the one seen longest.
+        up: what points up in its world, a key of `UP_AXES`; None to estimate it.
+        fps: frames per second where the file does not state it; None for 30 or the format's own.
+        person: which person of several, as the file names them; None for the one with the most frames.
         names: SMPL joint -> name in the file, for unknown skeletons.
-        layout: name of the layout of joint arrays; None to tell it from their number.
-        rest_pelvis: place of the pelvis of the file's own shaped body at rest, from the origin that its
+        layout: name of the layout of joint arrays; None to infer it from their number.
+        rest_pelvis: position of the pelvis of the file's own shaped body at rest, from the origin that its
             translations refer to, metres; None for the mean of its body model.
     """
 
@@ -83,7 +83,7 @@ def uniform_track(
     body: str = "",
     betas: Float[Tensor, " shapes"] | None = None,
 ) -> BodyTrack:
-    """A track that was not filmed: evenly spaced instants, one frame each."""
+    """A track without cameras: evenly spaced instants, one frame each."""
     frames = len(rotations)
     return BodyTrack(
         body=body,
@@ -109,8 +109,8 @@ def numbers(path: Path, value: Any, name: str, *shape: int | None) -> np.ndarray
         want in (None, have) for want, have in zip(shape, array.shape, strict=False)
     )
     if not fits:
-        wanted = " x ".join("any" if n is None else str(n) for n in shape) or "one number"
-        raise AvatarError(f"{path}: {name} has the shape {array.shape}, expected {wanted}.")
+        expected = " x ".join("any" if n is None else str(n) for n in shape) or "one number"
+        raise AvatarError(f"{path}: {name} has the shape {array.shape}, expected {expected}.")
     if array.size == 0:
         raise AvatarError(f"{path}: {name} holds no frames.")
     if not np.isfinite(array).all():
@@ -123,14 +123,14 @@ def numbers(path: Path, value: Any, name: str, *shape: int | None) -> np.ndarray
 
 
 def check_fps(path: Path, fps: float) -> float:
-    """The rate itself, or AvatarError where no film runs at it."""
+    """The rate itself, or AvatarError if no recording has such a rate."""
     if not np.isfinite(fps) or not 0.1 <= fps <= 10_000:
-        raise AvatarError(f"{path} says that it runs at {fps:g} frames a second: give the true rate by --source-fps.")
+        raise AvatarError(f"{path} states {fps:g} frames per second: give the true rate with --source-fps.")
     return float(fps)
 
 
 def check_path(path: Path, root: np.ndarray, fps: float) -> None:
-    """Raise AvatarError where the root moves as nobody can, which means that it is not in metres."""
+    """Raise AvatarError if the root moves impossibly fast, which means that it is not in metres."""
     if len(root) < 2:
         return
     speed = float(np.median(np.linalg.norm(np.diff(root, axis=0), axis=1)) * fps)

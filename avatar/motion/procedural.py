@@ -1,7 +1,7 @@
-"""Motions written as formulas, so that no licence hangs on them. All of them repeat without a seam.
+"""Motions written as formulas, free of any licence. All of them repeat without a seam.
 
-Each is a function of the phase (frames,) in [0, 1) and gives joint rotations, and either where the root goes or how
-the feet carry it. Gait curves follow the shape of normative data (Winter 1991), read off as a few key values.
+Each is a function of the phase (frames,) in [0, 1) and gives joint rotations, and either the root path or the way
+the feet carry the root. Gait curves follow the shape of normative data (Winter 1991), read off as a few key values.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Keys = Sequence[tuple[Number, Number]]
 
 @dataclass(frozen=True)
 class Builtin:
-    """A motion by name: what it shows, how long one round takes in seconds, and the function of its phase."""
+    """A motion by name: what it shows, the length of one cycle in seconds, and the function of its phase."""
 
     about: str
     seconds: float
@@ -44,7 +44,7 @@ def builtin_motion(name: str) -> Motion:
     """A built-in motion.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: no built-in motion has that name.
     """
     if name not in BUILTIN:
         raise UsageError(f"There is no built-in motion {name!r}: choose one of {', '.join(BUILTIN)}, or give a file.")
@@ -90,11 +90,11 @@ def _on_feet(
     width: float = 0.11,
     turned_out: float = 8.0,
 ) -> BodyPose:
-    """Bend the legs so that the feet stand where they shall while the root goes its own way.
+    """Bend the legs so that the feet stand at given positions while the root moves freely.
 
     Args:
         root_shift: of the root from where it is in the T-pose.
-        feet: places of the ankles (left, right), relative to standing `width` to each side of the middle.
+        feet: positions of the ankles (left, right), relative to standing `width` to each side of the middle.
         turned_out: of the legs, degrees: knees and toes point the same way.
     """
     rest = model_rest().float()
@@ -109,8 +109,8 @@ def _on_feet(
     ankles = Ts[:, [7, 8], :3, 3]
     height = float(rest[7, 1]) - _floor()
     stand = torch.tensor([[width, height, float(rest[7, 2])], [-width, height, float(rest[8, 2])]])
-    wanted = stand + (0 if feet is None else feet)
-    pose = bend_legs(rest, pose, wanted - ankles)
+    target = stand + (0 if feet is None else feet)
+    pose = bend_legs(rest, pose, target - ankles)
     # The soles stay level whatever the legs do.
     Ts = joint_transforms(rest, SMPL_PARENTS, pose)
     turned = pose.rotations.clone()
@@ -122,7 +122,7 @@ def _on_feet(
 def _gait(
     phase: Phase, hip: Keys, knee: Keys, ankle: Keys, swing: Number, elbow: Number, lean: Number, hips: Number
 ) -> Float[Tensor, "t 24 3 3"]:
-    """A walk or run: legs half a round apart, shoulders turning against the pelvis, arms against the legs."""
+    """A walk or run: legs half a cycle apart, shoulders turning against the pelvis, arms against the legs."""
     parts: list[JointRotations] = []
     for side, shift in (("left", 0.0), ("right", 0.5)):
         p = (phase + shift) % 1
@@ -145,14 +145,14 @@ def _swung_arm(side: str, reach: Tensor, bend: Tensor) -> JointRotations:
 
 
 def _thrice(phase: Phase, make: Callable[[Phase], BodyPose]) -> BodyPose:
-    """The middle one of three rounds, so that what looks along time does not see an end."""
+    """The middle one of three rounds, so that temporal filters see no boundary."""
     whole = make(phase.repeat(3))
     middle = whole[slice(len(phase), 2 * len(phase))]
     start = middle.root_position[0] * torch.tensor([1.0, 0.0, 1.0])
     return BodyPose(middle.root_position - start, middle.rotations)
 
 
-def _carried(rotations: Tensor, sway: Tensor, smoothing: Number) -> BodyPose:
+def _carried_by_feet(rotations: Tensor, sway: Tensor, smoothing: Number) -> BodyPose:
     rest = model_rest().float()
     pose = BodyPose(torch.zeros(len(rotations), 3), rotations)
     path = smooth_path(root_path_from_feet(rest, pose), smoothing)
@@ -166,7 +166,9 @@ def _walk(phase: Phase) -> BodyPose:
     hip = ((0.0, 27), (0.12, 22), (0.3, 4), (0.5, -13), (0.6, -4), (0.75, 22), (0.87, 30))
     knee = ((0.0, 4), (0.13, 17), (0.28, 9), (0.4, 5), (0.5, 12), (0.62, 42), (0.73, 60), (0.85, 32), (0.95, 4))
     ankle = ((0.0, 2), (0.07, -4), (0.25, 5), (0.44, 11), (0.56, -4), (0.63, -18), (0.75, -3), (0.88, 3))
-    return _thrice(phase, lambda p: _carried(_gait(p, hip, knee, ankle, 19, 14, 4, 5), _wave(p, 0.018, 0.27), 3.0))
+    return _thrice(
+        phase, lambda p: _carried_by_feet(_gait(p, hip, knee, ankle, 19, 14, 4, 5), _wave(p, 0.018, 0.27), 3.0)
+    )
 
 
 def _run(phase: Phase) -> BodyPose:
@@ -179,7 +181,7 @@ def _run(phase: Phase) -> BodyPose:
         rest = model_rest().float()
         pose = BodyPose(torch.zeros(len(p), 3), rotations)
         rounds = torch.arange(len(p)) / len(phase)
-        soles = soles_of(rest).places(joint_transforms(rest, SMPL_PARENTS, pose))
+        soles = soles_of(rest).positions(joint_transforms(rest, SMPL_PARENTS, pose))
         # The pace is that of a foot in mid-stance, and the body is lowest there and highest in flight.
         stance = (p > 0.08) & (p < 0.24)
         speed = -torch.gradient(soles[:, 1, 2], spacing=1.0 / len(phase))[0][stance].median()

@@ -1,4 +1,4 @@
-"""Fitting a motion to an avatar: its own proportions, its own floor, the frame rate and span that are wanted."""
+"""Fitting a motion to an avatar: its own proportions, its own floor, the requested frame rate and span."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from avatar.motion.motion import Motion, uniform_track
 from avatar.motion.skeletons import leg_length
 from avatar.types import BodyPose, BodyTrack
 
-# Ranges are guides: what a file says counts up to this much beyond them.
+# Ranges are guides: rotations up to this much beyond them are accepted.
 LENIENCE = torch.tensor(20.0).deg2rad()
 
 
@@ -27,7 +27,7 @@ class Retargeting:
     """How a motion is fitted.
 
     Attributes:
-        fps: frames a second wanted; None for the motion's own.
+        fps: frames per second; None for the motion's own.
         start, end: seconds of the motion to take; `end` None for all of it.
         speed: how much faster than recorded it plays.
         loop: how many times it plays.
@@ -45,7 +45,7 @@ class Retargeting:
 
 
 def retarget(motion: Motion, rest: RestBody, how: Retargeting | None = None) -> BodyTrack:
-    """The motion for a body at rest: rotations as they are, within the joints' ranges; the path as long as its legs.
+    """The motion for a body at rest: rotations as they are, within the joints' ranges; the path scaled by leg length.
 
     Raises:
         UsageError: the span holds no frames, or speed, rate or loop are not positive.
@@ -67,7 +67,7 @@ def retarget(motion: Motion, rest: RestBody, how: Retargeting | None = None) -> 
 
 
 def resample(track: BodyTrack, how: Retargeting) -> BodyTrack:
-    """The wanted span at the wanted rate: rotations by slerp, the root and confidences in a straight line."""
+    """The requested span at the requested rate: rotations by slerp, root and confidences linearly."""
     fps = how.fps or track.fps
     last = float(track.times[-1])
     end = last if how.end is None else min(how.end, last)
@@ -76,11 +76,11 @@ def resample(track: BodyTrack, how: Retargeting) -> BodyTrack:
     if not 0 <= how.start <= end:
         raise UsageError(f"The motion lasts {last:.2f} s: --start {how.start:g} and --end {end:g} leave nothing of it.")
     count = int((end - how.start) * fps / how.speed + 1e-4) + 1
-    wanted = (how.start + torch.arange(count, dtype=torch.float64) * how.speed / fps).clamp(max=last)
+    sample_times = (how.start + torch.arange(count, dtype=torch.float64) * how.speed / fps).clamp(max=last)
     times = track.times.double()
-    after = torch.searchsorted(times.contiguous(), wanted).clamp(1 if len(track) > 1 else 0, len(track) - 1)
+    after = torch.searchsorted(times.contiguous(), sample_times).clamp(1 if len(track) > 1 else 0, len(track) - 1)
     before = (after - 1).clamp(min=0)
-    share = ((wanted - times[before]) / (times[after] - times[before]).clamp_min(1e-9)).clamp(0, 1).float()
+    share = ((sample_times - times[before]) / (times[after] - times[before]).clamp_min(1e-9)).clamp(0, 1).float()
     quats = quat_from_rotation(track.poses.rotations)
     turned = slerp(quats[before], quats[after], share[:, None].expand(-1, quats.shape[1]))
     root = torch.lerp(track.poses.root_position[before], track.poses.root_position[after], share[:, None])
@@ -89,7 +89,7 @@ def resample(track: BodyTrack, how: Retargeting) -> BodyTrack:
 
 
 def within_limits(rotations: Float[Tensor, "t 24 3 3"]) -> Float[Tensor, "t 24 3 3"]:
-    """Turn joints back that are beyond their ranges; most poses come back unchanged, bit by bit."""
+    """Clamp joints that are beyond their ranges; other joints are unchanged, bit by bit."""
     low, high = (r.to(rotations) for r in joint_ranges())
     turn = rotation_to_rotvec(rotations)
     allowed = turn.clamp(low - LENIENCE, high + LENIENCE)
@@ -98,11 +98,11 @@ def within_limits(rotations: Float[Tensor, "t 24 3 3"]) -> Float[Tensor, "t 24 3
 
 
 def face_front(poses: BodyPose, fps: float) -> BodyPose:
-    """Turn the whole motion about the vertical so that it starts above the origin, facing +Z."""
-    # Over the first second, because a pelvis turns with every step.
+    """Rotate the whole motion about the vertical so that it starts above the origin, facing +Z."""
+    # Over the first second, because a pelvis rotates with every step.
     first = poses.rotations[: max(1, round(fps)), 0]
     facing = first[:, :, 2].mean(0)
-    if float(facing[[0, 2]].norm()) < 0.3:  # lying: the head's direction says more than the belly's
+    if float(facing[[0, 2]].norm()) < 0.3:  # lying: the direction of the head is more reliable than that of the belly
         facing = first[:, :, 1].mean(0)
     angle = torch.atan2(facing[0], facing[2])
     R = rotation_from_rotvec(torch.stack([torch.zeros_like(angle), -angle, torch.zeros_like(angle)]))
@@ -113,7 +113,7 @@ def face_front(poses: BodyPose, fps: float) -> BodyPose:
 
 
 def repeat(poses: BodyPose, times: int) -> BodyPose:
-    """The motion several times; a walk goes on from where it came to, facing as it then does."""
+    """The motion several times; a walk continues from where it ended."""
     last, first = poses.root_position[-1], poses.root_position[0]
     step = (last - first) * torch.tensor([1.0, 0.0, 1.0])
     # The last frame of a motion made to repeat comes just before its first.

@@ -1,7 +1,7 @@
 """Motion of any skeleton -> rotations of SMPL's joints, through its rest pose.
 
-What is carried over is how far each bone has turned in the world since the rest pose. Where the rest pose is not a
-T-pose, the limbs of the source are first laid along those of our T-pose.
+The world rotation of each bone from the rest pose is transferred. Where the rest pose is not a T-pose, the limbs of
+the source are first aligned with those of our T-pose.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ LIMBS = {
 
 @dataclass(frozen=True)
 class JointAnimation:
-    """A foreign skeleton and where its joints are, all in the file's own world and units.
+    """A foreign skeleton and its joint frames over time, in the file's own world and units.
 
     Attributes:
         rest_rotations, rest_positions: each joint's frame in the rest pose.
         rotations, positions: each joint's frame at each moment.
-        up: what points up where the format fixes it; None where the rest pose must tell.
+        up: what points up where the format fixes it; None to infer it from the rest pose.
     """
 
     format: str
@@ -60,29 +60,29 @@ def model_rest() -> Float[Tensor, "24 3"]:
 
 
 def motion_from_animation(animation: JointAnimation, options: ReadOptions) -> Motion:
-    """Carry an animation over to SMPL's joints.
+    """Transfer an animation to SMPL's joints.
 
     Raises:
         UsageError: the skeleton is unknown and no name map helps.
-        AvatarError: its rest pose is no standing person, or its root moves in other units than its body.
+        AvatarError: its rest pose is not a standing person, or its root moves in other units than its body.
     """
-    found = match_joints(animation.path, animation.names, animation.parents, options.names)
-    rest = {name: animation.rest_positions[index] for name, index in found.items()}
+    matches = match_joints(animation.path, animation.names, animation.parents, options.names)
+    rest = {name: animation.rest_positions[index] for name, index in matches.items()}
     B = _rest_axes(animation.path, rest)
     up = options.up or animation.up
     W = B if up is None else up_rotation(up).to(B)
     corrections = _limb_corrections(rest, B)
-    turned = {}
-    for name, index in found.items():
+    world_rotations = {}
+    for name, index in matches.items():
         delta = animation.rotations[:, index] @ animation.rest_rotations[index].T
-        turned[name] = W @ delta @ B.T @ corrections.get(name, torch.eye(3, dtype=B.dtype)).T
-    rotations = _local_rotations(turned)
+        world_rotations[name] = W @ delta @ B.T @ corrections.get(name, torch.eye(3, dtype=B.dtype)).T
+    rotations = _local_rotations(world_rotations)
     leg = torch.stack(
         [(rest[f"{s}_knee"] - rest[f"{s}_{e}"]).norm() for s in ("left", "right") for e in ("hip", "ankle")]
     )
     scale = MEAN_LEG / float(leg.sum() / 2)
-    # Hips are defined alike everywhere, the pelvis is not: our hips go where theirs are.
-    hips = animation.positions[:, [found["left_hip"], found["right_hip"]]].mean(1) @ W.T * scale
+    # All skeletons define the hips alike, but not the pelvis: our hips are placed at theirs.
+    hips = animation.positions[:, [matches["left_hip"], matches["right_hip"]]].mean(1) @ W.T * scale
     own = model_rest()
     middle = own[[1, 2]].mean(0) - own[0]
     root = hips - rotations[:, 0] @ (middle * MEAN_LEG / leg_length(own))
@@ -111,8 +111,8 @@ def _rest_axes(path: Path, rest: dict[str, Tensor]) -> Float[Tensor, "3 3"]:
     straight = float((F.normalize(top - hips, dim=0) * F.normalize(hips - legs, dim=0)).sum())
     if not straight > 0.7 or abs(float((left * up).sum())) > 0.5:
         raise AvatarError(
-            f"{path}: its rest pose (all rotations zero) is no standing person, so its rotations cannot be carried "
-            "over: export it again with a T-pose as the rest pose."
+            f"{path}: its rest pose (all rotations zero) is not a standing person, so its rotations cannot be "
+            "transferred: export it again with a T-pose as the rest pose."
         )
     left = F.normalize(left - (left * up).sum() * up, dim=0)
     B = torch.stack([left, up, torch.linalg.cross(left, up)])
@@ -121,28 +121,28 @@ def _rest_axes(path: Path, rest: dict[str, Tensor]) -> Float[Tensor, "3 3"]:
 
 
 def _limb_corrections(rest: dict[str, Tensor], B: Float[Tensor, "3 3"]) -> dict[str, Float[Tensor, "3 3"]]:
-    """For each limb joint the shortest turn that lays its bone at rest along that of our T-pose."""
+    """For each limb joint the shortest rotation that aligns its bone at rest with that of our T-pose."""
     own = model_rest()
-    turns = {}
+    corrections = {}
     for joint, end in LIMBS.items():
         if joint in rest and end in rest:
             theirs = F.normalize(B @ (rest[end] - rest[joint]), dim=0)
             ours = F.normalize(own[SMPL_JOINTS.index(end)] - own[SMPL_JOINTS.index(joint)], dim=0)
             axis = torch.linalg.cross(theirs, ours)
             angle = torch.atan2(axis.norm(), (theirs * ours).sum())
-            turns[joint] = rotation_from_rotvec(F.normalize(axis, dim=0) * angle)
+            corrections[joint] = rotation_from_rotvec(F.normalize(axis, dim=0) * angle)
     for side in ("left", "right"):
-        if f"{side}_elbow" in turns:
-            turns[f"{side}_wrist"] = turns[f"{side}_elbow"]
-    return turns
+        if f"{side}_elbow" in corrections:
+            corrections[f"{side}_wrist"] = corrections[f"{side}_elbow"]
+    return corrections
 
 
-def _local_rotations(turned: dict[str, Float[Tensor, "t 3 3"]]) -> Float[Tensor, "t 24 3 3"]:
-    """World rotations of the joints that are there -> rotations relative to the parent for all 24.
+def _local_rotations(world_rotations: dict[str, Float[Tensor, "t 3 3"]]) -> Float[Tensor, "t 24 3 3"]:
+    """World rotations of the matched joints -> rotations relative to the parent for all 24.
 
     A joint without a counterpart stays as its parent is; missing parts of the spine share the bend.
     """
-    whole = dict(turned)
+    whole = dict(world_rotations)
     if "spine3" in whole:
         start = "spine1" if "spine1" in whole else "pelvis"
         missing = [n for n in ("spine1", "spine2") if n not in whole]

@@ -1,4 +1,4 @@
-"""Averages over time of paths and rotations."""
+"""Temporal smoothing of paths and rotations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this machine has for the program's work, and the command that brings what is missing."""
+"""What is installed on this machine, and the command that installs what is missing."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from avatar.errors import AvatarError, short_message
 from avatar.runtime.cpus import available_cpus
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox")
-# Distribution -> what it brings, and the command that installs it.
+# Distribution -> what it adds, and the command that installs it.
 OPTIONAL = {
     "gaussforge": ("packed splat files (.splat, .spz, .sog, .ksplat)", "pip install 'splat-avatar[splats]'"),
-    "onnxruntime": ("landmarks by an ONNX pose model of yours", "pip install 'splat-avatar[onnx]'"),
-    "diffusers": ("views of a photo's other sides by a model of yours", "pip install 'splat-avatar[views]'"),
+    "onnxruntime": ("landmarks by your own ONNX pose model", "pip install 'splat-avatar[onnx]'"),
+    "diffusers": ("views of a photo's other sides by your own model", "pip install 'splat-avatar[views]'"),
     "lpips": ("LPIPS in evaluations", "pip install 'splat-avatar[metrics]'"),
     "h5py": ("masks and poses of PeopleSnapshot", "pip install 'splat-avatar[datasets]'"),
     "ray": ("batches on a cluster", "pip install 'splat-avatar[ray]'"),
     "smplx": ("the SMPL family's own body layer, for non-commercial research", "pip install 'splat-avatar[smpl]'"),
 }
-# Models that do not ship -> what they bring, and where their maker offers them.
+# Models that are not included -> what they add, and where their maker offers them.
 MODELS = {
     "hand_landmarker.task": (
-        "exacter hands", "https://ai.google.dev/edge/mediapipe/solutions/vision/hand_landmarker#models"
+        "more precise hands", "https://ai.google.dev/edge/mediapipe/solutions/vision/hand_landmarker#models"
     ),
     "face_landmarker.task": (
-        "exacter faces", "https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker#models"
+        "more precise faces", "https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker#models"
     ),
 }  # fmt: skip
-# Distribution -> the module that it brings, which is imported: a package may be there and lack a library of the system.
+# Distribution -> its module, which is imported: an installed package may lack a library of the system.
 NEEDED = {name: name for name in ("torch", "numpy", "numba", "scipy", "mediapipe", "viser", "safetensors")}
 NEEDED["opencv-contrib-python"] = "cv2"
 
@@ -45,8 +45,10 @@ class Finding:
     """One line of the doctor's report.
 
     Attributes:
-        name: what was looked at; state: "works", "missing" (and the program needs it) or "absent" (it does not).
-        detail: version, place or reason; remedy: the command that brings it, or nothing.
+        name: what was checked.
+        state: "works", "missing" (required) or "absent" (optional).
+        detail: version, path or reason.
+        remedy: the command that installs it, or nothing.
     """
 
     name: str
@@ -56,9 +58,9 @@ class Finding:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at everything, the cheap things first."""
+    """Check everything, the cheap things first."""
     yield Finding("machine", "works", f"{platform.platform()}, Python {platform.python_version()}")
-    yield Finding("CPU", "works", f"{_cpu_name()}, {available_cpus()} of {os.cpu_count()} threads for us")
+    yield Finding("CPU", "works", f"{_cpu_name()}, {available_cpus()} of {os.cpu_count()} threads available")
     for package, module in NEEDED.items():
         yield _package(package, module)
     yield _ffmpeg()
@@ -80,16 +82,16 @@ def examine() -> Iterator[Finding]:
 
 
 def report(findings: list[Finding]) -> str:
-    """The findings as aligned lines of text."""
+    """The findings as aligned lines of text, with a summary."""
     width = max(len(finding.name) for finding in findings)
     lines = []
     for finding in findings:
         lines.append(f"{finding.name:{width}}  {finding.state:7}  {finding.detail}")
         if finding.remedy:
-            lines.append(f"{'':{width}}           get it: {finding.remedy}")
+            lines.append(f"{'':{width}}           install: {finding.remedy}")
     count = {state: sum(finding.state == state for finding in findings) for state in ("missing", "absent")}
-    needed = f"{count['missing']} needed things are missing" if count["missing"] else "All that is needed works"
-    return "\n".join([*lines, "", f"{needed}; {count['absent']} that add something are absent."])
+    required = f"{count['missing']} required parts are missing" if count["missing"] else "Everything required works"
+    return "\n".join([*lines, "", f"{required}; {count['absent']} optional parts are missing."])
 
 
 def _version(package: str) -> str | None:
@@ -122,12 +124,12 @@ def _ffmpeg() -> Finding:
         import imageio_ffmpeg
 
         path = imageio_ffmpeg.get_ffmpeg_exe()
-        said = subprocess.run(
+        banner = subprocess.run(
             [path, "-version"], capture_output=True, text=True, timeout=20, check=True, encoding="utf-8"
         ).stdout
     except (ImportError, RuntimeError, OSError, subprocess.SubprocessError) as error:
         return Finding("ffmpeg", "missing", str(error), "pip install --force-reinstall imageio-ffmpeg")
-    return Finding("ffmpeg", "works", said.split(" Copyright")[0].removeprefix("ffmpeg "))
+    return Finding("ffmpeg", "works", banner.split(" Copyright")[0].removeprefix("ffmpeg "))
 
 
 def _asset(*parts: str) -> Finding:
@@ -154,8 +156,8 @@ def _cuda() -> Iterator[Finding]:
 
     if not torch.cuda.is_available():
         if torch.version.cuda is None and shutil.which("nvidia-smi"):
-            found = "there is an NVIDIA device here, but torch is built without CUDA; training runs on the CPU"
-            yield Finding("CUDA", "absent", found, "pip install --force-reinstall torch")
+            reason = "there is an NVIDIA device here, but torch is built without CUDA; training runs on the CPU"
+            yield Finding("CUDA", "absent", reason, "pip install --force-reinstall torch")
             return
         built = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is built without CUDA"
         yield Finding("CUDA", "absent", f"{built} and finds no device; training runs on the CPU")
@@ -187,5 +189,8 @@ def _browser() -> Finding:
         if path := shutil.which(name):
             return Finding("browser", "works", path)
     return Finding(
-        "browser", "absent", "none found here; `avatar view` also serves one elsewhere", "apt install chromium"
+        "browser",
+        "absent",
+        "none on this machine; `avatar view` also serves one elsewhere",
+        "apt install chromium",
     )

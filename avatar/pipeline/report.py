@@ -12,14 +12,13 @@ from typing import Any
 import torch
 
 from avatar import __version__
-from avatar.body.shape_attributes import format_shape, load_shape_attributes
+from avatar.body.shape_attributes import load_shape_attributes
 from avatar.io.images import to_float
 from avatar.metrics.images import alpha_iou, person_box, psnr
 from avatar.model.avatar import Avatar
 from avatar.pipeline.previews import body_splats
 from avatar.pipeline.training_data import TrainingData
 from avatar.rendering.renderer import render
-from avatar.runtime.logging import logger
 from avatar.runtime.memory import peak_memory_mb
 from avatar.training.trainer import TrainResult
 from avatar.types import BodyTrack, Observations
@@ -86,7 +85,6 @@ def shape_attributes(track: BodyTrack, known_height: float | None) -> dict[str, 
     if track.body != "open":
         return None
     described = load_shape_attributes().describe(track.betas, known_height is not None)
-    logger.info(f"the shape: {format_shape(described)}")
     return {name: {"value": round(value, 3), "spread": round(spread, 3)} for name, (value, spread) in described.items()}
 
 

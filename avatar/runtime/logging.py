@@ -1,4 +1,4 @@
-"""The program's one logger: what the user is told, on the terminal and in the log of a run."""
+"""The program's one logger: messages for the user, on the terminal and in the log of a run."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ logger = logging.getLogger("avatar")
 
 
 class _Terminal(logging.Handler):
-    """Writes plain messages to whatever standard error is at that moment."""
+    """Writes plain messages to the current standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(self.format(record), file=sys.stderr, flush=True)
 
 
 class LogFile(logging.FileHandler):
-    """The log of a run. On a full disk it falls silent; the terminal still shows what could not be done."""
+    """The log of a run. On a full disk it stops writing; the terminal still shows the error."""
 
     def __init__(self, path: Path) -> None:
         # The file appears with the first message, which comes after the configuration.

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar with the time left on a terminal, plain lines in a log."""
+"""Progress of long work: a bar with the remaining time on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Progress:
             self._line()
 
     def step(self, note: str = "", count: int = 1) -> None:
-        """Say that `count` more steps are done; `note` (loss, PSNR) stands beside the bar."""
+        """Report `count` more steps; `note` (loss, PSNR) is shown beside the bar."""
         self.done += count
         self.note = note or self.note
         if self.bar is not None:
@@ -53,7 +53,7 @@ class Progress:
 
 
 def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
-    """Yield `items` while showing how far the work is."""
+    """Yield `items` and show the progress."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     with Progress(label, total) as bar:

@@ -1,4 +1,4 @@
-"""Work on several pictures at a time, in threads: OpenCV, MediaPipe and Numba let go of the interpreter lock."""
+"""Work on several images at a time, in threads: OpenCV, MediaPipe and Numba release the interpreter lock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ B = TypeVar("B")
 
 
 def map_in_threads(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-    """`map` on a few threads, in order, reading `items` only a few ahead so that memory stays bounded."""
+    """`map` on a few threads, in order. It reads only a few items ahead, so memory stays bounded."""
     workers = min(4, os.cpu_count() or 1)
     waiting: deque[Future[B]] = deque()
     with ThreadPoolExecutor(workers) as pool:

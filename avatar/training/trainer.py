@@ -171,7 +171,9 @@ class Trainer:
                 if SAVE.is_due(state.step, steps) and state.step < steps:
                     self.save()
                 note = f"loss {loss:.4f}, {len(state.avatar)} splats"
-                bar.step(note + (f", held-out PSNR {state.history[-1][1]:.2f} dB" if state.history else ""))
+                if state.history:
+                    note += f", PSNR in the person's box {state.history[-1][1]:.2f} dB (up to 4 held-out frames)"
+                bar.step(note)
                 if preview is not None and not preview.after_step(state.step, state.avatar, loss, measured):
                     break
 

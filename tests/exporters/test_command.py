@@ -1,6 +1,9 @@
-"""`avatar export` as people call it: what it writes, and how wrong use ends."""
+"""`avatar export` through the program: what it writes, and how wrong use ends."""
+
+from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,11 +12,13 @@ from plyfile import PlyData
 from avatar.cli.main import main
 from avatar.exporters.linear_correctives import deformation, fit_correctives
 from avatar.io.track_file import save_track
+from avatar.model.avatar import Avatar
 from avatar.motion import load_motion
+from avatar.types import BodyTrack
 
 
 @pytest.fixture(scope="module")
-def run_folder(person, moves, tmp_path_factory):
+def run_folder(person: Avatar, moves: dict[str, BodyTrack], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "me"
     folder.mkdir()
     person.save(folder / "avatar.safetensors")
@@ -21,23 +26,25 @@ def run_folder(person, moves, tmp_path_factory):
     return folder
 
 
-def export(*arguments):
-    """Run the command; returns its exit code."""
+def export(*arguments: object) -> int:
+    """Run the command and return its exit code."""
     try:
         main(["export", *map(str, arguments)])
     except SystemExit as stop:
-        return stop.code or 0
+        return stop.code if isinstance(stop.code, int) else 0
     return 0
 
 
-def test_several_kinds_at_once(person, run_folder, tmp_path, capsys):
+def test_several_kinds_at_once(
+    person: Avatar, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     page, ply, glb, motion = (tmp_path / name for name in ("me.html", "me.ply", "me.glb", "me.bvh"))
     code = export(
         run_folder, "--html", page, "--ply", ply, "--glb", glb, "--motion-file", motion, "--motion", "filmed", "squat",
         "--pose", "filmed:3", "--title", "Somebody", "--credits", "Filmed in the park",
     )  # fmt: skip
-    said = capsys.readouterr().out
-    assert code == 0 and all(str(path) in said and path.stat().st_size for path in (page, ply, glb, motion))
+    output = capsys.readouterr().out
+    assert code == 0 and all(str(path) in output and path.stat().st_size for path in (page, ply, glb, motion))
     assert "<title>Somebody</title>" in page.read_text() and "Filmed in the park" in page.read_text()
     header = json.loads(page.read_text().split('<script id="header" type="application/json">')[1].split("</script>")[0])
     assert [clip["name"] for clip in header["clips"]] == ["as filmed", "squat"]
@@ -45,9 +52,11 @@ def test_several_kinds_at_once(person, run_folder, tmp_path, capsys):
     assert len(load_motion(motion).track) == 24
 
 
-def test_another_body_shape_keeps_its_feet_on_the_ground(run_folder, tmp_path):
-    lowest, top = {}, {}
-    for shape in ((), ("--shape", "height=2.1,weight=0.7")):
+def test_another_body_shape_keeps_its_feet_on_the_ground(run_folder: Path, tmp_path: Path) -> None:
+    lowest: dict[tuple[str, ...], float] = {}
+    top: dict[tuple[str, ...], float] = {}
+    shapes: tuple[tuple[str, ...], ...] = ((), ("--shape", "height=2.1,weight=0.7"))
+    for shape in shapes:
         path = tmp_path / "me.ply"
         assert export(run_folder, "--ply", path, "--pose", "filmed:3", *shape) == 0
         y = PlyData.read(path)["vertex"]["y"]
@@ -57,7 +66,7 @@ def test_another_body_shape_keeps_its_feet_on_the_ground(run_folder, tmp_path):
     assert lowest[after] == pytest.approx(lowest[before], abs=0.04)
 
 
-def test_a_page_loads_nothing_from_anywhere(run_folder, tmp_path):
+def test_a_page_loads_nothing_from_anywhere(run_folder: Path, tmp_path: Path) -> None:
     assert export(run_folder, "--html", tmp_path / "me.html", "--motion", "filmed") == 0
     text = (tmp_path / "me.html").read_text()
     assert not [word for word in ("http:", "https:", "//cdn", "src=", "@import") if word in text]
@@ -70,25 +79,32 @@ def test_a_page_loads_nothing_from_anywhere(run_folder, tmp_path):
         (["--ply", "me.glb"], "--ply writes .ply, not me.glb."),
         (["--dataset", "labels.zip"], "--dataset writes a folder, not labels.zip."),
         (["--ply", "me.ply", "--pose", "filmed:24"], "filmed has the frames 0 to 23, not '24'."),
-        (["--html", "me.html", "--motion", "moonwalk"], "There is no motion 'moonwalk'"),
+        (["--html", "me.html", "--motion", "moonwalk"], "There is no built-in motion 'moonwalk'"),
         (["--ply", "me.ply", "--shape", "height=210"], "--shape height is 1.3 to 2.2 metres, not '210'"),
         (["--turntable", "me.mp4", "--size", "big"], "--size must be WIDTHxHEIGHT"),
     ],
 )
-def test_wrong_use_is_one_sentence(run_folder, tmp_path, monkeypatch, capsys, arguments, sentence):
+def test_wrong_use_is_one_sentence(
+    run_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    sentence: str,
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert export(run_folder, *arguments) == 2
-    said = capsys.readouterr().err
-    assert sentence in said and "Traceback" not in said
+    output = capsys.readouterr().err
+    assert sentence in output and "Traceback" not in output
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_without_an_avatar(tmp_path, capsys):
+def test_a_folder_without_an_avatar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert export(tmp_path, "--ply", tmp_path / "me.ply") == 2
     assert "holds no finished avatar" in capsys.readouterr().err
 
 
-def test_correctives_are_exact_up_to_their_rank(person, moves):
+def test_correctives_are_exact_up_to_their_rank(person: Avatar, moves: dict[str, BodyTrack]) -> None:
     """With as many components as key poses nothing is lost; with fewer, the error is what `kept` says."""
     clip = person.body.complete(moves["wave"].poses)[:6]
     exact = fit_correctives(person, [clip], [10.0], rank=6)
@@ -96,10 +112,10 @@ def test_correctives_are_exact_up_to_their_rank(person, moves):
         torch.testing.assert_close(
             exact.field(exact.coefficients[0][frame]), deformation(person, clip[frame]), atol=1e-3, rtol=0
         )
-    weaker = exact.weaker(2)
-    assert weaker.kept < exact.kept <= 1 + 1e-4
+    weaker = exact.truncated(2)
+    assert weaker.explained < exact.explained <= 1 + 1e-4
     units = torch.tensor([0.02, 0.02, 0.02, 0.3])  # metres and log gain weigh as the network scales them
     fields = [deformation(person, clip[frame]) / units for frame in range(6)]
     lost = sum(float((weaker.field(weaker.coefficients[0][f]) / units - fields[f]).square().sum()) for f in range(6))
     total = sum(float(field.square().sum()) for field in fields)
-    assert 1 - lost / total == pytest.approx(weaker.kept, abs=1e-3)
+    assert 1 - lost / total == pytest.approx(weaker.explained, abs=1e-3)

@@ -187,8 +187,9 @@ def test_the_page_reads_a_foreign_skeleton_as_our_importer_does(page_file, tab, 
     ("name", "content", "sentence"),
     [
         ("walk.bvh", "HIERARCHY\nROOT Hips\n{\nOFFSET 0 0 0\nCHANNELS 3 Xrotation Yrotation Zrotation\n}\n"
-         "MOTION\nFrames: 2\nFrame Time: 0.03\n0 0 0\n", "walk.bvh breaks off: it promises 2 frames of 3 numbers."),
-        ("walk.json", "{}", "walk.json is no motion file of this program."),
+         "MOTION\nFrames: 2\nFrame Time: 0.03\n0 0 0\n",
+         "walk.bvh breaks off: its header announces 2 frames of 3 numbers."),
+        ("walk.json", "{}", "walk.json is not a motion file of this program."),
         ("walk.fbx", "", "walk.fbx is neither a .bvh nor a motion .json file."),
     ],
 )  # fmt: skip

@@ -9,7 +9,7 @@ from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle
-from avatar.motion.foot_contact import soles_of, standing
+from avatar.motion.foot_contact import contact_weights, soles_of
 from avatar.motion.procedural import BUILTIN, builtin_motion
 from avatar.motion.retarget import Retargeting, retarget
 from avatar.types import BodyTrack
@@ -27,7 +27,7 @@ def tall() -> RestBody:
 def soles(track: BodyTrack, rest: RestBody) -> Tensor:
     joints = rest.smpl_joints
     points = soles_of(joints, float(rest.vertices[:, 1].min()))
-    return points.places(joint_transforms(joints, SMPL_PARENTS, track.poses))
+    return points.positions(joint_transforms(joints, SMPL_PARENTS, track.poses))
 
 
 @pytest.mark.parametrize("name", list(BUILTIN))
@@ -37,7 +37,7 @@ def test_feet_stand_on_the_floor_and_do_not_slide(name: str, tall: RestBody) -> 
     assert float(places[..., 1].min()) > -0.01
     if name == "turntable":  # the feet rotate with the turntable
         return
-    firm = standing(places, 60.0) > 0.9
+    firm = contact_weights(places, 60.0) > 0.9
     for point in range(4):
         inside = firm[1:, point] & firm[:-1, point]
         edges = torch.diff(torch.nn.functional.pad(inside.int(), (1, 1)))

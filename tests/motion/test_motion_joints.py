@@ -13,9 +13,8 @@ from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle, rotation_from_rotvec
 from avatar.landmark_layouts import LAYOUTS, POINT_LAYOUTS
 from avatar.motion import load_motion
-from avatar.motion.bone_lengths import bone_vectors, joints_from_bones, learn_rest
 from avatar.motion.formats.joint_positions import landmarks
-from avatar.motion.ik import fit_joints
+from avatar.motion.ik import Landmarks, fit_landmarks
 from avatar.motion.motion import ReadOptions
 from avatar.motion.skeletons import model_rest
 from avatar.types import BodyPose
@@ -25,6 +24,13 @@ from .test_motion_readers import POSES, ROTATIONS, TRANS
 REST = model_rest().float()
 POSE = BodyPose(torch.from_numpy(TRANS), ROTATIONS)
 TARGETS = joint_transforms(REST, SMPL_PARENTS, POSE)[..., :3, 3]
+
+
+def fit_joints(targets: Tensor, sequence: bool = True) -> BodyPose:
+    """The pose of a body whose joints reach the targets."""
+    return fit_landmarks(
+        REST, SMPL_PARENTS, Landmarks(torch.arange(24), torch.zeros_like(REST)), targets, sequence=sequence
+    )
 
 
 def limb_angles(pose: BodyPose, rest: Tensor) -> Tensor:
@@ -43,7 +49,7 @@ def limb_angles(pose: BodyPose, rest: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("sequence", [True, False])
 def test_joints_reach_their_targets(sequence: bool) -> None:
-    pose = fit_joints(REST, SMPL_PARENTS, TARGETS, sequence=sequence)
+    pose = fit_joints(TARGETS, sequence=sequence)
     reached = joint_transforms(REST, SMPL_PARENTS, pose)[..., :3, 3]
     assert float((reached - TARGETS).norm(dim=-1).mean()) < 0.001
     assert float((reached - TARGETS).norm(dim=-1).max()) < 0.006
@@ -51,7 +57,7 @@ def test_joints_reach_their_targets(sequence: bool) -> None:
 
 
 def test_bent_limbs_determine_the_twist_of_the_bone_above() -> None:
-    pose = fit_joints(REST, SMPL_PARENTS, TARGETS)
+    pose = fit_joints(TARGETS)
     angle = geodesic_angle(pose.rotations, ROTATIONS).rad2deg()
     hips = [SMPL_JOINTS.index(f"{side}_hip") for side in ("left", "right")]
     assert float(angle[:, hips].mean()) < 6 and float(angle[:, 0].mean()) < 1
@@ -66,7 +72,7 @@ def test_extreme_poses_are_reached_too() -> None:
     rotvecs[:, 0] = 3 * torch.randn(20, 3, generator=generator)
     expected = BodyPose(torch.randn(20, 3, generator=generator), rotation_from_rotvec(rotvecs))
     targets = joint_transforms(REST, SMPL_PARENTS, expected)[..., :3, 3]
-    pose = fit_joints(REST, SMPL_PARENTS, targets, sequence=False)
+    pose = fit_joints(targets, sequence=False)
     reached = joint_transforms(REST, SMPL_PARENTS, pose)[..., :3, 3]
     assert float((reached - targets).norm(dim=-1).median()) < 0.002
     assert float((reached - targets).norm(dim=-1).amax(1).median()) < 0.01
@@ -76,31 +82,11 @@ def test_missing_joints_are_filled_in_and_pull_nothing() -> None:
     targets = TARGETS.clone()
     hidden = [SMPL_JOINTS.index(n) for n in ("spine1", "spine2", "spine3", "left_collar", "right_collar", "left_hand")]
     targets[:, hidden] = torch.nan
-    pose = fit_joints(REST, SMPL_PARENTS, targets)
+    pose = fit_joints(targets)
     visible = [j for j in range(24) if j not in hidden]
     reached = joint_transforms(REST, SMPL_PARENTS, pose)[..., :3, 3]
     assert bool(pose.rotations.isfinite().all())
     assert float((reached - TARGETS)[:, visible].norm(dim=-1).mean()) < 0.003
-
-
-def test_another_skeleton_is_estimated_from_posed_frames_and_keeps_our_bones() -> None:
-    generator = torch.Generator().manual_seed(0)
-    own = joints_from_bones(
-        bone_vectors(REST, SMPL_PARENTS) * (1 + 0.1 * torch.randn(24, 1, generator=generator)), SMPL_PARENTS
-    )
-    source = learn_rest(own, SMPL_PARENTS, POSE[:8], TARGETS[:8])
-    torch.testing.assert_close(
-        bone_vectors(source, SMPL_PARENTS)[1:], bone_vectors(REST, SMPL_PARENTS)[1:], atol=1e-4, rtol=0
-    )
-    pose = fit_joints(own, SMPL_PARENTS, TARGETS[8:], source_rest=source)
-    assert float(limb_angles_of(pose, own, TARGETS[8:]).max()) < 1.5
-
-
-def limb_angles_of(pose: BodyPose, rest: Tensor, targets: Tensor) -> Tensor:
-    ours = joint_transforms(rest, SMPL_PARENTS, pose)[..., :3, 3]
-    i, j = [16, 17, 18, 19, 4, 5], [18, 19, 20, 21, 7, 8]
-    cosine = torch.nn.functional.cosine_similarity(ours[:, j] - ours[:, i], targets[:, j] - targets[:, i], dim=-1)
-    return cosine.clamp(max=1).acos().rad2deg()
 
 
 def points_of(layout: str) -> np.ndarray:

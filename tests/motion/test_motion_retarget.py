@@ -93,7 +93,7 @@ def test_sliding_feet_are_locked_and_the_knees_do_not_pop(body: Body) -> None:
     rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
     track = retarget(sliding, rest)
     joints = rest.smpl_joints
-    places = soles_of(joints, float(rest.vertices[:, 1].min())).places(
+    places = soles_of(joints, float(rest.vertices[:, 1].min())).positions(
         joint_transforms(joints, SMPL_PARENTS, track.poses)
     )
     spread = (places - places.mean(0))[..., [0, 2]].norm(dim=-1).max()

@@ -54,10 +54,10 @@ def test_a_registered_format_is_recognized_and_read(tmp_path: Path) -> None:
 
 
 def test_it_is_listed_and_can_be_chosen_by_name(capsys: pytest.CaptureFixture[str]) -> None:
-    from avatar.cli.motions import motions
+    from avatar.cli.motions import list_motions
 
     assert next(iter(motion_formats())) == "table"
-    motions()
+    list_motions()
     assert "text table of SMPL poses" in capsys.readouterr().out
     with pytest.raises(UsageError, match="choose one of table, own"):
         load_motion("a.txt", format="unknown")

@@ -1,6 +1,6 @@
-// BVH motion capture files: reading them, and carrying their motion over to the avatar's skeleton.
+// BVH motion capture files: parsing, and retargeting to the avatar's skeleton.
 
-// Names by which other programs call our joints, without prefix, case and punctuation.
+// Names of our joints in other programs, without prefix, case and punctuation.
 const BVH_NAMES = {
   pelvis: ["hips", "hip", "pelvis", "root"],
   neck: ["neck", "neck1"],
@@ -74,9 +74,9 @@ function parseBvh(name, text) {
   const seconds = Number((body.match(/Frame Time:\s*(\S+)/) || [])[1]);
   const values = Float32Array.from((body.split(/Frame Time:.*\n/)[1] || "").trim().split(/\s+/), Number);
   if (!(frames > 0 && frames <= MAX_FRAMES && seconds > 0) || values.length < frames * channels) {
-    throw new Error(`${name} breaks off: it promises ${frames} frames of ${channels} numbers.`);
+    throw new Error(`${name} breaks off: its header announces ${frames} frames of ${channels} numbers.`);
   }
-  if (!values.every(Number.isFinite)) throw new Error(`${name} holds something that is not a number.`);
+  if (!values.every(Number.isFinite)) throw new Error(`${name} contains a value that is not a number.`);
   return { joints, channels, frames, fps: 1 / seconds, values };
 }
 
@@ -90,10 +90,10 @@ function matchJoints(name, joints) {
   const order = ["elbow", "wrist", "shoulder", "collar", "knee", "ankle", "foot", "hip"].flatMap((part) =>
     [`left_${part}`, `right_${part}`]);
   for (const joint of ["pelvis", "neck", "head", ...order]) {
-    const found = BVH_NAMES[joint].map((alias) => plain.indexOf(alias)).find((i) => i >= 0 && !taken.has(i));
-    if (found === undefined) continue;
-    map[joint] = found;
-    taken.add(found);
+    const index = BVH_NAMES[joint].map((alias) => plain.indexOf(alias)).find((i) => i >= 0 && !taken.has(i));
+    if (index === undefined) continue;
+    map[joint] = index;
+    taken.add(index);
   }
   const needed = ["pelvis", ...LIMBS.flat()].filter((joint) => map[joint] === undefined);
   if (needed.length) throw new Error(`${name} has no joint that could be the ${needed[0].replace("_", " ")}.`);

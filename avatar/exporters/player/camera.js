@@ -1,4 +1,4 @@
-// The camera that fingers, mouse and wheel turn around the person.
+// The orbit camera, controlled by fingers, mouse and wheel.
 
 const FIELD_OF_VIEW = (35 * Math.PI) / 180;  // across the longer side, as avatar/rendering/camera_paths.py
 const START = { yaw: 0.35, pitch: 0.08, zoom: 1, pan: [0, 0, 0] };
@@ -46,7 +46,7 @@ class OrbitCamera {
         const distance = (place) => Math.hypot(place[0] - others[0][0], place[1] - others[0][1]);
         this.zoomBy(distance(now) / Math.max(distance(before), 1));
       }
-      // Two fingers each move the picture by half of their step.
+      // Two fingers each move the image by half of their step.
       this.panBy(scaled([...step, 0], 1 / this.pointers.size));
     }
     this.pointers.set(event.pointerId, now);

@@ -21,7 +21,7 @@ function clipDuration(clip) {
   return Math.max(clip.frames - 1, 0) / clip.fps;
 }
 
-// Adds what the stage needs: the height of the floor, and a calm path for the camera to follow.
+// Adds the height of the floor, and a smooth path for the camera to follow.
 function prepareClip(clip, skeleton) {
   const feet = ["left_foot", "right_foot"].map((name) => skeleton.index[name]).filter((i) => i !== undefined);
   const clearance = Math.min(...feet.map((i) => skeleton.joints[i].position[1])) - skeleton.sole;
@@ -106,7 +106,7 @@ function clipFromJson(name, text, skeleton) {
   const { format, fps, names, root, quats } = motion ?? {};
   const numbers = (array, width) => Array.isArray(array) && array.length === width && array.every(Number.isFinite);
   if (format !== "avatar-motion" || !(fps > 0) || ![names, root, quats].every(Array.isArray)) {
-    throw new Error(`${name} is no motion file of this program.`);
+    throw new Error(`${name} is not a motion file of this program.`);
   }
   if (!root.length || root.length !== quats.length || root.length > MAX_FRAMES) {
     throw new Error(`${name} must hold 1 to ${MAX_FRAMES} frames, as many root positions as poses.`);
@@ -116,7 +116,7 @@ function clipFromJson(name, text, skeleton) {
     if (!numbers(place, 3) || !Array.isArray(turns) || turns.length !== names.length) {
       throw new Error(`${name}: frame ${frame} is not one position and ${names.length} quaternions.`);
     }
-    if (!turns.every((q) => numbers(q, 4))) throw new Error(`${name}: frame ${frame} holds a broken quaternion.`);
+    if (!turns.every((q) => numbers(q, 4))) throw new Error(`${name}: frame ${frame} has a broken quaternion.`);
     return { root: place, turns: Object.fromEntries(names.map((joint, j) => [joint, quatNormalize(turns[j])])) };
   });
   return clipFromPoses(name.replace(/\.json$/i, ""), fps, poses, skeleton);

@@ -1,4 +1,4 @@
-// What skinning leaves out, as a few directions in which all splats move and brighten together.
+// The learned deformation, as a few directions in which all splats move and brighten together.
 
 class Correctives {
   // basis: int8, (components x splats x 4): three of displacement and one of log brightness, in header's units.
@@ -13,8 +13,8 @@ class Correctives {
     this.rest = new Float32Array(4 * fullCount(centers.length / 3));
   }
 
-  // Coefficients for a pose no clip holds: linear in the joints' rotation matrices, kept in the range seen.
-  guess(quats) {
+  // Coefficients for a pose outside the clips: linear in the joints' rotation matrices, clamped to the clips' range.
+  predict(quats) {
     const features = [];
     for (let j = 1; j < quats.length / 4; j++) {
       const m = quatToMatrix(quats.subarray(4 * j, 4 * j + 4));
@@ -28,7 +28,7 @@ class Correctives {
     });
   }
 
-  // Centres at rest with log brightness, four numbers a splat, for the shader and for sorting.
+  // Centres at rest with log brightness, four numbers per splat, for the shader and for sorting.
   apply(pose) {
     const { rest, centers, basis } = this;
     for (let i = 0; i < centers.length / 3; i++) {
@@ -38,7 +38,7 @@ class Correctives {
       rest[4 * i + 3] = 0;
     }
     if (!this.count) return rest;
-    const coefficients = pose.coefficients || this.guess(pose.quats);
+    const coefficients = pose.coefficients || this.predict(pose.quats);
     const length = (centers.length / 3) * 4;
     for (let c = 0; c < this.count; c++) {
       const start = c * length;

@@ -1,4 +1,4 @@
-// What the exporter put into the page: a JSON header, and arrays as deflated bytes in base64.
+// The data that the exporter embedded in the page: a JSON header, and arrays as deflated bytes in base64.
 
 const ARRAY_TYPES = { uint8: Uint8Array, int8: Int8Array, uint16: Uint16Array, float32: Float32Array };
 

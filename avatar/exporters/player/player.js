@@ -32,7 +32,7 @@ class Player {
 
   startDrawing() {
     const gl = this.canvas.getContext("webgl2", { antialias: false, premultipliedAlpha: true });
-    if (!gl) throw new Error("This browser or device has no WebGL 2, which drawing the avatar needs.");
+    if (!gl) throw new Error("This browser or device has no WebGL 2, which this page needs to draw the avatar.");
     this.splats = new Splats(gl, JSON.parse(document.getElementById("shaders").textContent), this.header, this.arrays);
     this.posed = null;
     this.changed = true;
@@ -42,7 +42,7 @@ class Player {
     return this.clips[this.state.clip];
   }
 
-  // The one way the state changes.
+  // The only function that changes the state.
   set(change) {
     if (change.clip !== undefined && change.clip !== this.state.clip) change = { time: 0, ...change };
     Object.assign(this.state, change);
@@ -149,7 +149,7 @@ class Player {
   }
 }
 
-// What the address says after "?": a frozen frame, a camera, a look. The keys stand in docs/export.md.
+// Options in the address after "?": a fixed frame, a camera, a look; docs/export.md lists them.
 function readOptions(search) {
   const given = new URLSearchParams(search);
   const number = (name) => (given.has(name) ? Number(given.get(name)) : undefined);

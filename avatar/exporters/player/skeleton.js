@@ -1,4 +1,4 @@
-// The skeleton: joints at rest, and where a pose puts them.
+// The skeleton: joints at rest, and forward kinematics.
 
 class Skeleton {
   // joints: [{name, parent, position}] in an order in which parents come first.
@@ -32,7 +32,7 @@ class Skeleton {
     return { places, turns };
   }
 
-  // Sixteen numbers a joint: three rows of the matrix that carries rest points along, then the quaternion.
+  // Sixteen numbers per joint: three rows of the skinning matrix, then the quaternion.
   skinning(placed, out) {
     for (let i = 0; i < this.size; i++) {
       const m = quatToMatrix(placed.turns[i]);

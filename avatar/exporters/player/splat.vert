@@ -17,7 +17,7 @@ uniform sampler2D joints;       // three rows of a matrix and a quaternion for e
 uniform vec2 sizeRange;         // log metres
 uniform mat4 cameraFromWorld;   // OpenCV: x right, y down, z forward
 uniform vec4 intrinsics;        // fx, fy, cx, cy in pixels
-uniform vec2 picture;           // width and height in pixels
+uniform vec2 viewport;           // width and height in pixels
 uniform vec3 light[8];          // log gains by the normal's polynomials
 
 out vec4 color;
@@ -47,7 +47,7 @@ vec3 octahedral(vec2 e) {
   return normalize(n);
 }
 
-// Distant light by the direction a surface faces (Ramamoorthi and Hanrahan 2001), as in avatar/light.py.
+// Distant light by the direction a surface faces (Ramamoorthi and Hanrahan 2001), as in avatar/model/lighting.py.
 vec3 gains(vec3 n) {
   vec3 sum = light[0] * n.x + light[1] * n.y + light[2] * n.z
     + light[3] * n.x * n.y + light[4] * n.y * n.z + light[5] * n.z * n.x
@@ -60,7 +60,7 @@ void main() {
   int splat = int(texelFetch(drawOrder, texel(gl_VertexID >> 2), 0).r);
   ivec2 at = texel(splat);
 
-  // Centres are carried by the blend of matrices, orientations by the blend of quaternions, as in avatar/model.py.
+  // Centres follow the blend of matrices, orientations by the blend of quaternions, as in avatar/model/skinning.py.
   vec4 rest = texelFetch(restPlaces, at, 0);
   uvec4 bone = texelFetch(bones, at, 0);
   vec4 weight = texelFetch(boneWeights, at, 0);
@@ -77,16 +77,16 @@ void main() {
   }
   mat3 worldFromRest = matrixOf(normalize(turn));
 
-  vec3 seen = (cameraFromWorld * vec4(center, 1.0)).xyz;
-  if (seen.z < NEAR) return;
+  vec3 inCamera = (cameraFromWorld * vec4(center, 1.0)).xyz;
+  if (inCamera.z < NEAR) return;
   vec4 paint = texelFetch(paints, at, 0);
   if (paint.a < MIN_ALPHA) return;
 
   // Local affine approximation of the projection (Zwicker et al. 2002); the slope is limited outside the view.
-  vec2 margin = VIEW_MARGIN * picture / intrinsics.xy;
-  vec2 slope = clamp(seen.xy / seen.z, -intrinsics.zw / intrinsics.xy - margin,
-    (picture - intrinsics.zw) / intrinsics.xy + margin);
-  vec2 focal = intrinsics.xy / seen.z;
+  vec2 margin = VIEW_MARGIN * viewport / intrinsics.xy;
+  vec2 slope = clamp(inCamera.xy / inCamera.z, -intrinsics.zw / intrinsics.xy - margin,
+    (viewport - intrinsics.zw) / intrinsics.xy + margin);
+  vec2 focal = intrinsics.xy / inCamera.z;
   mat3x2 J = mat3x2(focal.x, 0.0, 0.0, focal.y, -focal.x * slope.x, -focal.y * slope.y);
   vec3 deviations = exp(mix(vec3(sizeRange.x), vec3(sizeRange.y), texelFetch(sizes, at, 0).xyz));
   mat3 own = worldFromRest * matrixOf(normalize(texelFetch(restTurns, at, 0)));
@@ -102,9 +102,9 @@ void main() {
     : (a >= c ? vec2(1.0, 0.0) : vec2(0.0, 1.0)));
   float reach = sqrt(2.0 * log(paint.a / MIN_ALPHA));
   place = reach * vec2((gl_VertexID & 1) * 2 - 1, (gl_VertexID & 2) - 1);
-  vec2 pixel = intrinsics.xy * seen.xy / seen.z + intrinsics.zw
+  vec2 pixel = intrinsics.xy * inCamera.xy / inCamera.z + intrinsics.zw
     + sqrt(large) * place.x * axis + sqrt(small) * place.y * vec2(-axis.y, axis.x);
-  gl_Position = vec4(2.0 * pixel.x / picture.x - 1.0, 1.0 - 2.0 * pixel.y / picture.y, 0.0, 1.0);
+  gl_Position = vec4(2.0 * pixel.x / viewport.x - 1.0, 1.0 - 2.0 * pixel.y / viewport.y, 0.0, 1.0);
 
   vec3 normal = worldFromRest * octahedral(texelFetch(restNormals, at, 0).xy);
   color = vec4(min(paint.rgb * exp(rest.w) * gains(normal), 1.0), paint.a);

@@ -4,7 +4,7 @@
 const TEXTURE_WIDTH = 1024;
 
 class Splats {
-  // Throws where the device cannot draw; everything on the device is made anew after a lost context.
+  // Throws where the device cannot draw; all device objects are created again after a lost context.
   constructor(gl, shaders, header, arrays) {
     this.gl = gl;
     this.count = header.splats;
@@ -80,7 +80,7 @@ class Sorter {
 
   sort(rest, joints, T) {
     const { bones, weights, depths, keys, sorted, starts } = this;
-    // The camera's depth of a point that follows one joint is a plane over rest space: four numbers a joint.
+    // The camera's depth of a point that follows one joint is a plane over rest space: four numbers per joint.
     const planes = new Float32Array(joints.length / 4);
     for (let j = 0; j < joints.length / 16; j++) {
       for (let k = 0; k < 4; k++) {
@@ -122,7 +122,7 @@ class Program {
       gl.compileShader(shader);
       gl.attachShader(this.handle, shader);
       if (!gl.getShaderParameter(shader, gl.COMPILE_STATUS) && !gl.isContextLost()) {
-        throw new Error(`A shader does not compile here: ${gl.getShaderInfoLog(shader)}`);
+        throw new Error(`A shader does not compile on this device: ${gl.getShaderInfoLog(shader)}`);
       }
     }
     gl.linkProgram(this.handle);
@@ -140,7 +140,7 @@ class Program {
     gl.useProgram(this.handle);
     gl.uniformMatrix4fv(this.at("cameraFromWorld"), true, camera.T);
     gl.uniform4fv(this.at("intrinsics"), camera.K);
-    gl.uniform2f(this.at("picture"), camera.width, camera.height);
+    gl.uniform2f(this.at("viewport"), camera.width, camera.height);
     for (const [name, value] of Object.entries(uniforms)) {
       if (typeof value === "number") gl.uniform1f(this.at(name), value);
       else gl[`uniform${value.length}fv`](this.at(name), value);

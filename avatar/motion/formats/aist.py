@@ -1,4 +1,4 @@
-"""AIST++ (Li et al. 2021): one pkl a sequence, SMPL at 60 frames a second, Y up, translation in scaled units."""
+"""AIST++ (Li et al. 2021): one pkl per sequence, SMPL at 60 frames per second, Y up, translation in scaled units."""
 
 from __future__ import annotations
 

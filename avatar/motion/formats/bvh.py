@@ -48,8 +48,8 @@ def parse_bvh(path: Path, text: str, fps: float | None = None) -> JointAnimation
     Raises:
         AvatarError: it is not a BVH, is cut off, or holds values that are not numbers.
     """
-    head, found, tail = text.partition("MOTION")
-    if not found:
+    head, separator, tail = text.partition("MOTION")
+    if not separator:
         raise AvatarError(f"{path} is cut off: it has no MOTION section.")
     joints = _hierarchy(path, head)
     match = re.match(r"\s*Frames:\s*(\d+)\s*Frame\s*Time:\s*(\S+)", tail)
@@ -57,21 +57,21 @@ def parse_bvh(path: Path, text: str, fps: float | None = None) -> JointAnimation
         frames, step = (int(match[1]), float(match[2])) if match else (0, 0.0)
         values = np.array(tail[match.end() :].split(), dtype=np.float64) if match else np.zeros(0)
     except ValueError as error:
-        raise AvatarError(f"{path}: its motion holds something that is not a number ({error}).") from error
+        raise AvatarError(f"{path}: its motion holds a value that is not a number ({error}).") from error
     if frames < 1 or not step > 0:
-        raise AvatarError(f"{path}: its MOTION section does not say how many frames it has and how long they last.")
+        raise AvatarError(f"{path}: its MOTION section does not state the number of frames and how long they last.")
     width = sum(len(joint.channels) for joint in joints)
     if values.size < frames * width:
         raise AvatarError(
-            f"{path} is cut off: it promises {frames} frames of {width} channels and holds "
+            f"{path} is cut off: it announces {frames} frames of {width} channels and holds "
             f"{values.size // max(width, 1)}."
         )
     table = values[: frames * width].reshape(frames, width)
     bad = np.flatnonzero(~np.isfinite(table).all(1))
     if len(bad):
         raise AvatarError(f"{path}: {len(bad)} of {frames} frames are not finite, first frame {bad[0]}: cut them out.")
-    local, places = _posed(joints, torch.from_numpy(table))
-    return _animation(path, joints, local, places, fps or check_fps(path, 1 / step))
+    local, positions_local = _posed(joints, torch.from_numpy(table))
+    return _animation(path, joints, local, positions_local, fps or check_fps(path, 1 / step))
 
 
 def _hierarchy(path: Path, head: str) -> list[_Joint]:
@@ -83,7 +83,7 @@ def _hierarchy(path: Path, head: str) -> list[_Joint]:
         while i < len(words):
             word = words[i].upper()
             if word in ("ROOT", "JOINT", "END"):
-                # Names may hold spaces; an end site ("End Site") is a joint that nothing drives.
+                # Names may hold spaces; an end site ("End Site") is a joint without channels.
                 stop = words.index("{", i)
                 name = " ".join(words[i + 1 : stop]) if word != "END" else ""
                 joints.append(_Joint(name, open_joints[-1] if open_joints else -1))
@@ -100,15 +100,15 @@ def _hierarchy(path: Path, head: str) -> list[_Joint]:
                 open_joints.pop()
                 i += 1
             else:
-                raise ValueError(f"{words[i]!r} was not expected")
+                raise ValueError(f"{words[i]!r} is not expected")
             if len(joints) > MOST_JOINTS:
                 raise ValueError(f"it has more than {MOST_JOINTS} joints")
     except (ValueError, IndexError) as error:
         raise AvatarError(f"{path}: its HIERARCHY cannot be read near word {i}: {error}.") from error
-    known = {f"{axis}{kind}" for axis in "xyz" for kind in ("rotation", "position")}
-    strange = {channel for joint in joints for channel in joint.channels} - known
-    if open_joints or not joints or strange:
-        what = f"unknown channels {', '.join(sorted(strange))}" if strange else "unbalanced braces"
+    allowed = {f"{axis}{kind}" for axis in "xyz" for kind in ("rotation", "position")}
+    unknown = {channel for joint in joints for channel in joint.channels} - allowed
+    if open_joints or not joints or unknown:
+        what = f"unknown channels {', '.join(sorted(unknown))}" if unknown else "unbalanced braces"
         raise AvatarError(f"{path}: its HIERARCHY has {what}.")
     return joints
 
@@ -119,21 +119,21 @@ def _posed(
     """Local rotations and translations of every joint at every frame."""
     frames = len(table)
     local = torch.eye(3, dtype=table.dtype).repeat(frames, len(joints), 1, 1)
-    places = torch.tensor([joint.offset for joint in joints], dtype=table.dtype).repeat(frames, 1, 1)
+    positions_local = torch.tensor([joint.offset for joint in joints], dtype=table.dtype).repeat(frames, 1, 1)
     column = 0
     for index, joint in enumerate(joints):
         for channel in joint.channels:
             axis, value = "xyz".index(channel[0]), table[:, column]
             if channel.endswith("position"):
-                places[:, index, axis] = value
+                positions_local[:, index, axis] = value
             else:
-                # Channels are listed from the outermost turn to the innermost.
-                local[:, index] = local[:, index] @ _turn(axis, value.deg2rad())
+                # Channels are listed from the outermost rotation to the innermost.
+                local[:, index] = local[:, index] @ _axis_rotation(axis, value.deg2rad())
             column += 1
-    return local, places
+    return local, positions_local
 
 
-def _turn(axis: int, angle: Float[Tensor, " t"]) -> Float[Tensor, "t 3 3"]:
+def _axis_rotation(axis: int, angle: Float[Tensor, " t"]) -> Float[Tensor, "t 3 3"]:
     R = torch.eye(3, dtype=angle.dtype).repeat(len(angle), 1, 1)
     a, b = (axis + 1) % 3, (axis + 2) % 3
     R[:, a, a] = R[:, b, b] = angle.cos()
@@ -142,30 +142,30 @@ def _turn(axis: int, angle: Float[Tensor, " t"]) -> Float[Tensor, "t 3 3"]:
     return R
 
 
-def _animation(path: Path, joints: list[_Joint], local: Tensor, places: Tensor, fps: float) -> JointAnimation:
-    """Chain the joints down to world frames, and leave out the end sites."""
+def _animation(path: Path, joints: list[_Joint], local: Tensor, positions_local: Tensor, fps: float) -> JointAnimation:
+    """Chain the joints to world frames, without the end sites."""
     rotations, positions, rest = [], [], []
     for index, joint in enumerate(joints):
         offset = torch.tensor(joint.offset, dtype=local.dtype)
         if joint.parent < 0:
             rotations.append(local[:, index])
-            positions.append(places[:, index])
+            positions.append(positions_local[:, index])
             rest.append(offset)
         else:
             above = rotations[joint.parent]
             rotations.append(above @ local[:, index])
-            positions.append(positions[joint.parent] + (above @ places[:, index, :, None]).squeeze(-1))
+            positions.append(positions[joint.parent] + (above @ positions_local[:, index, :, None]).squeeze(-1))
             rest.append(rest[joint.parent] + offset)
-    kept = [index for index, joint in enumerate(joints) if joint.name]
+    named = [index for index, joint in enumerate(joints) if joint.name]
     return JointAnimation(
         format="bvh",
         path=path,
-        names=tuple(joints[index].name for index in kept),
-        parents=tuple(kept.index(joints[i].parent) if joints[i].parent >= 0 else -1 for i in kept),
-        rest_rotations=torch.eye(3, dtype=local.dtype).expand(len(kept), 3, 3),
-        rest_positions=torch.stack([rest[index] for index in kept]),
-        rotations=torch.stack([rotations[index] for index in kept], 1),
-        positions=torch.stack([positions[index] for index in kept], 1),
+        names=tuple(joints[index].name for index in named),
+        parents=tuple(named.index(joints[i].parent) if joints[i].parent >= 0 else -1 for i in named),
+        rest_rotations=torch.eye(3, dtype=local.dtype).expand(len(named), 3, 3),
+        rest_positions=torch.stack([rest[index] for index in named]),
+        rotations=torch.stack([rotations[index] for index in named], 1),
+        positions=torch.stack([positions[index] for index in named], 1),
         fps=fps,
     )
 
@@ -210,7 +210,7 @@ def _written_joint(joint: int, joints: Float[Tensor, "24 3"], depth: int) -> lis
 
 
 def _euler_zxy(R: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3"]:
-    """Angles z, x, y with R = Rz Rx Ry. Where x is a right angle, y is zero and z takes the whole turn."""
+    """Angles z, x, y with R = Rz Rx Ry. Where x is a right angle, y is zero and z takes the whole rotation."""
     x = torch.asin(R[..., 2, 1].clamp(-1, 1))
     locked = x.abs() > math.pi / 2 - 1e-6
     z = torch.where(locked, torch.atan2(R[..., 1, 0], R[..., 0, 0]), torch.atan2(-R[..., 0, 1], R[..., 1, 1]))

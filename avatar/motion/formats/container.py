@@ -1,4 +1,4 @@
-"""What a motion file holds, before anyone asks which program wrote it. The kind is told from the first bytes."""
+"""The content of a motion file by kind of container, which the first bytes identify, whatever program wrote it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Content:
     """A file, opened as far as its container goes.
 
     Attributes:
-        path: where it lies.
+        path: the file.
         kind: "arrays" (a mapping of names), "array" (one array), "object" (anything from a pickle), "text",
             "json" or "gltf" (its bytes).
         data: what was read, according to `kind`.
@@ -36,7 +36,7 @@ class Content:
 
     @property
     def fields(self) -> Mapping[str, Any]:
-        """The named values, or none where the file is something else than a mapping of names."""
+        """The named values; empty if the file is not a mapping of names."""
         data = self.data
         if isinstance(data, Mapping) and all(isinstance(key, str) for key in data):
             return data
@@ -51,7 +51,7 @@ def open_content(path: Path) -> Content:
 
     Raises:
         UsageError: there is no such file.
-        AvatarError: the file is empty, broken, or of no kind that holds motion.
+        AvatarError: the file is empty, broken, or of a kind that cannot hold motion.
     """
     require_file(path)
     if path.stat().st_size > MOST_BYTES:
@@ -69,7 +69,9 @@ def open_content(path: Path) -> Content:
     if data[:1] == b"\x80" or path.suffix.lower() in (".pkl", ".pickle", ".joblib"):
         return Content(path, "object", read_pickle(data, str(path)))
     if data[:18] == b"Kaydara FBX Binary":
-        raise AvatarError(f"{path} is a binary FBX file, which is not read: open it in Blender and export BVH or GLB.")
+        raise AvatarError(
+            f"{path} is a binary FBX file, which cannot be read: open it in Blender and export BVH or GLB."
+        )
     return _open_text(path, data)
 
 
@@ -77,7 +79,7 @@ def _open_text(path: Path, data: bytes) -> Content:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise AvatarError(f"{path} is of no kind known to hold motion: its first bytes are {data[:8]!r}.") from None
+        raise AvatarError(f"{path} is not a motion file of a known kind: its first bytes are {data[:8]!r}.") from None
     if text.lstrip()[:1] not in ("{", "["):
         return Content(path, "text", text)
     try:

@@ -1,4 +1,4 @@
-"""Animation clips of glTF 2.0 files: GLB, or glTF with its buffer inside. Any rig whose joints have known names."""
+"""Animation clips of glTF 2.0 files: GLB, or glTF with its buffer inside. Any rig whose joint names are recognized."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class GlbFormat:
             return motion_from_animation(_animation(path, scene, buffers, options.fps or 30.0), options)
         except AvatarError:
             raise
-        # A broken file breaks anywhere in its tables of tables.
+        # A broken file can fail anywhere in its nested tables.
         except (KeyError, IndexError, TypeError, ValueError, RecursionError, struct.error) as error:
             raise AvatarError(f"{path} is a broken glTF file: {type(error).__name__} {error}.") from error
 
@@ -59,15 +59,13 @@ def _opened(path: Path, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
     for buffer in scene.get("buffers", []):
         uri = buffer.get("uri")
         if uri is not None and not uri.startswith("data:"):
-            raise AvatarError(f"{path} keeps its numbers in another file, {uri}: export it as one GLB file.")
+            raise AvatarError(f"{path} keeps its data in another file, {uri}: export it as one GLB file.")
         try:
             content = chunk if uri is None else base64.b64decode(uri.partition(",")[2])
         except binascii.Error as error:
             raise AvatarError(f"{path} is a broken glTF file: {error}.") from error
         if len(content) < buffer["byteLength"]:
-            raise AvatarError(
-                f"{path} is cut off: {buffer['byteLength']} bytes are promised, {len(content)} are there."
-            )
+            raise AvatarError(f"{path} is cut off: {buffer['byteLength']} bytes are announced, {len(content)} exist.")
         buffers.append(content)
     return scene, buffers
 
@@ -139,7 +137,7 @@ def _node_parts(node: dict[str, Any]) -> tuple[list[float], list[float], list[fl
 
 
 def _tracks(
-    path: Path, scene: dict, buffers: list[bytes], fps: float
+    path: Path, scene: dict[str, Any], buffers: list[bytes], fps: float
 ) -> tuple[np.ndarray, dict[int, dict[str, Tensor]]]:
     """The first animation's channels, resampled to common times."""
     animation = scene["animations"][0]
@@ -185,15 +183,15 @@ def _chained(path: Path, local: Float[Tensor, "t n 4 4"], parents: list[int]) ->
     while waiting:
         ready = [n for n in waiting if parents[n] < 0 or parents[n] in done]
         if not ready:
-            raise AvatarError(f"{path} is a broken glTF file: its nodes hang on one another in a circle.")
+            raise AvatarError(f"{path} is a broken glTF file: its node hierarchy has a cycle.")
         for n in ready:
             done[n] = local[:, n] if parents[n] < 0 else done[parents[n]] @ local[:, n]
         waiting = [n for n in waiting if n not in done]
     return torch.stack([done[n] for n in range(len(parents))], 1)
 
 
-def _bind_matrices(scene: dict, buffers: list[bytes]) -> dict[int, Tensor]:
-    """Joint node -> where it was when the skin was bound, which is the rest pose whatever the nodes show."""
+def _bind_matrices(scene: dict[str, Any], buffers: list[bytes]) -> dict[int, Tensor]:
+    """Joint node -> its matrix when the skin was bound, which is the rest pose whatever the nodes hold."""
     bound: dict[int, Tensor] = {}
     for skin in scene.get("skins", []):
         if "inverseBindMatrices" in skin:
@@ -204,11 +202,12 @@ def _bind_matrices(scene: dict, buffers: list[bytes]) -> dict[int, Tensor]:
 
 
 def _rotation(M: Float[Tensor, "*b 4 4"]) -> Float[Tensor, "*b 3 3"]:
-    return M[..., :3, :3] / M[..., :3, :3].norm(dim=-2, keepdim=True).clamp_min(1e-12)
+    R: Tensor = M[..., :3, :3] / M[..., :3, :3].norm(dim=-2, keepdim=True).clamp_min(1e-12)
+    return R
 
 
 def _nearest(parents: list[int], index: int, chosen: list[int]) -> int:
-    """Where the nearest ancestor that is among `chosen` stands in it."""
+    """Index in `chosen` of the nearest ancestor that is in it, or -1."""
     above = parents[index]
     while above >= 0 and above not in chosen:
         above = parents[above]

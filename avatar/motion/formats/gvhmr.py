@@ -20,7 +20,7 @@ class GvhmrFormat:
         return content.has(IN_WORLD) or content.has(IN_CAMERA)
 
     def read(self, content: Content, options: ReadOptions) -> Motion:
-        """The motion in the world where the file has it: mixing the two frames is how people come to lie flat."""
+        """The motion in world coordinates if the file has them. Mixing the two frames would lay people flat."""
         key, up = (IN_WORLD, "y") if content.has(IN_WORLD) else (IN_CAMERA, "-y")
         params = content.fields[key]
         if not isinstance(params, dict) or not {"body_pose", "global_orient", "transl"} <= params.keys():

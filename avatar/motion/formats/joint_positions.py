@@ -1,8 +1,6 @@
-"""Arrays of 3D joints (frames, joints, 3) in a named layout, through inverse kinematics: the door for every lifter."""
+"""Arrays of 3D joints (frames, joints, 3) in a named layout, through inverse kinematics, for any 3D lifter."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import torch
@@ -50,32 +48,37 @@ class JointPositionsFormat:
 def motion_from_points(
     content: Content, options: ReadOptions, points: np.ndarray, fps: float, name: str = "joints", up: str | None = None
 ) -> Motion:
-    """Fit our skeleton, made as large as the points say, to points (frames, joints, 3 and a confidence).
+    """Fit our skeleton, scaled to the points, to points (frames, joints, 3 and a confidence).
 
     Any unit of length will do, since a motion fits to its avatar by the length of the legs.
 
     Raises:
-        UsageError: the layout is unknown or which way is up cannot be seen. AvatarError: too little is there.
+        UsageError: the layout is unknown or the up axis cannot be estimated. AvatarError: joints are missing.
     """
     layout = options.layout or _layout_of(content, points)
     if layout not in POINT_LAYOUTS or len(LAYOUTS[layout]) > points.shape[1]:
         raise UsageError(
-            f"{content.path} has {points.shape[1]} points a frame, which is no layout called {layout!r}: "
+            f"{content.path} has {points.shape[1]} points per frame, which does not fit the layout {layout!r}: "
             f"--layout takes {', '.join(f'{name} ({len(LAYOUTS[name])})' for name in POINT_LAYOUTS)}."
         )
-    chosen, riders, counts = landmarks(layout, 1.0)
+    chosen, attached, counts = landmarks(layout, 1.0)
     confidence = points[:, chosen, 3] if points.shape[2] == 4 else np.isfinite(points[:, chosen]).all(-1) * 1.0
     places = np.where(confidence[..., None] > 0.05, points[:, chosen, :3], np.nan)
     filled, sure = _filled(content, places, confidence)
-    at = {SMPL_JOINTS[j]: filled[:, m] for m, j in enumerate(riders.joints.tolist()) if not riders.offsets[m].any()}
+    at = {SMPL_JOINTS[j]: filled[:, m] for m, j in enumerate(attached.joints.tolist()) if not attached.offsets[m].any()}
     _check_body(content, at)
     leg = _length(at, "hip", "knee") + _length(at, "knee", "ankle")
     R = up_rotation(options.up or up or _estimate_up(content, at)).double()
     targets = (filled * (MEAN_LEG / leg)) @ R.T
     rest = _sized_rest({joint: place * (MEAN_LEG / leg) for joint, place in at.items()})
-    pose = fit_landmarks(rest, SMPL_PARENTS, riders, targets, sure * counts)
+    pose = fit_landmarks(rest, SMPL_PARENTS, attached, targets, sure * counts)
     if (
-        float(targets[:, [chosen_index(riders, "left_hip"), chosen_index(riders, "right_hip")]].mean(1).std(0).max())
+        float(
+            targets[:, [landmark_index(attached, "left_hip"), landmark_index(attached, "right_hip")]]
+            .mean(1)
+            .std(0)
+            .max()
+        )
         < 1e-3
     ):
         pose = BodyPose(root_path_from_feet(rest, pose), pose.rotations)
@@ -107,9 +110,9 @@ def landmarks(layout: str, size: float) -> tuple[list[int], Landmarks, Float[Ten
     return chosen, Landmarks(torch.tensor(joints), torch.tensor(offsets) * size), torch.tensor(weights)
 
 
-def chosen_index(riders: Any, joint: str) -> int:
-    """Which landmark lies at a joint."""
-    return riders.joints.tolist().index(SMPL_JOINTS.index(joint))
+def landmark_index(points: Landmarks, joint: str) -> int:
+    """Index of the landmark at a joint."""
+    return points.joints.tolist().index(SMPL_JOINTS.index(joint))
 
 
 def _array(content: Content) -> np.ndarray | None:
@@ -125,7 +128,7 @@ def _array(content: Content) -> np.ndarray | None:
 
 
 def _layout_of(content: Content, points: np.ndarray) -> str:
-    """Told from the number of points; of the two with 17, Human3.6M starts between its points 1 and 4."""
+    """The layout by number of points; of the two with 17, Human3.6M starts between its points 1 and 4."""
     fits = [name for name in POINT_LAYOUTS if len(LAYOUTS[name]) == points.shape[1]]
     if len(fits) == 2:
         middle = points[:, 0, :3] - (points[:, 1, :3] + points[:, 4, :3]) / 2
@@ -135,14 +138,14 @@ def _layout_of(content: Content, points: np.ndarray) -> str:
 
 
 def _filled(content: Content, places: np.ndarray, confidence: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Gaps bridged in a straight line, where they count little; points never seen do not count at all."""
-    seen = np.isfinite(places).all(-1)
+    """Gaps filled by linear interpolation with low weight; points missing in all frames get weight zero."""
+    valid = np.isfinite(places).all(-1)
     times = np.arange(len(places))
     filled = np.zeros_like(places)
-    for m in np.flatnonzero(seen.any(0)):
+    for m in np.flatnonzero(valid.any(0)):
         for axis in range(3):
-            filled[:, m, axis] = np.interp(times, times[seen[:, m]], places[seen[:, m], m, axis])
-    sure = np.where(seen, np.clip(confidence, 0, 1), 0.1 * seen.any(0))
+            filled[:, m, axis] = np.interp(times, times[valid[:, m]], places[valid[:, m], m, axis])
+    sure = np.where(valid, np.clip(confidence, 0, 1), 0.1 * valid.any(0))
     return torch.from_numpy(filled), torch.from_numpy(sure)
 
 
@@ -150,9 +153,9 @@ def _check_body(content: Content, at: dict[str, Tensor]) -> None:
     needed = [f"{s}_{p}" for s in ("left", "right") for p in ("hip", "knee", "ankle", "shoulder", "elbow")]
     missing = [joint for joint in needed if joint not in at or not bool(at[joint].any())]
     if missing:
-        raise AvatarError(f"{content.path} never shows {', '.join(missing)}, so no body can be driven by it.")
+        raise AvatarError(f"{content.path} has no {', '.join(missing)}, which are needed to drive a body.")
     if _length(at, "hip", "knee") < 1e-6 or _length(at, "knee", "ankle") < 1e-6:
-        raise AvatarError(f"{content.path}: its legs have no length, so these are no joints in space.")
+        raise AvatarError(f"{content.path}: its legs have zero length, so these are not 3D joints.")
 
 
 def _length(at: dict[str, Tensor], a: str, b: str) -> float:
@@ -168,14 +171,14 @@ def _estimate_up(content: Content, at: dict[str, Tensor]) -> str:
     scores = {"y": float(mean[1]), "z": float(mean[2]), "-y": -float(mean[1]), "x": float(mean[0])}
     best = max(scores, key=lambda name: scores[name])
     if scores[best] < 0.6:
-        raise UsageError(f"{content.path} does not show which way is up: say it by --up y, z, -y or x.")
+        raise UsageError(f"{content.path} does not show which way is up: state it with --up y, z, -y or x.")
     return best
 
 
 def _sized_rest(at: dict[str, Tensor]) -> Float[Tensor, "24 3"]:
-    """Our T-pose with the limbs, hips, torso and shoulders as long as the points say.
+    """Our T-pose with the limbs, hips, torso and shoulders scaled to the points.
 
-    Without this the spine would bend to take up a torso that is longer or shorter than ours.
+    Otherwise the spine would bend to fit a torso that is longer or shorter than ours.
     """
     own = model_rest()
     by_name = {name: own[index][None] for index, name in enumerate(SMPL_JOINTS)}
@@ -188,7 +191,7 @@ def _sized_rest(at: dict[str, Tensor]) -> Float[Tensor, "24 3"]:
         return float((where[f"left_{part}"] - where[f"right_{part}"]).norm(dim=-1).median())
 
     def torso(where: dict[str, Tensor]) -> float:
-        # A bent back is shorter than the spine, so the longest that is seen often counts.
+        # A bent back is shorter than the spine, so a high quantile is used.
         return float((middle(where, "shoulder") - middle(where, "hip")).norm(dim=-1).quantile(0.9))
 
     factors = dict.fromkeys(SMPL_JOINTS, leg)

@@ -4,7 +4,7 @@
      "root": [[x, y, z], ...], "quats": [[[w, x, y, z], ...], ...]}
 
 `names` are SMPL's 24 joints in order; `root` (frames, 3) is the world position of the pelvis in metres, Y up; `quats`
-(frames, 24, 4) are unit quaternions, each joint's turn relative to its parent away from the T-pose, the first one in
+(frames, 24, 4) are unit quaternions, each joint's rotation from the T-pose relative to its parent, the first one in
 the world.
 """
 
@@ -50,7 +50,7 @@ def is_player_motion(content: Any) -> bool:
 
 
 def parse_player_motion(path: Path, content: dict[str, Any]) -> tuple[BodyPose, float]:
-    """Poses and frames a second.
+    """Poses and frames per second.
 
     Raises:
         AvatarError: arrays are missing, of the wrong shape, or not unit quaternions.

@@ -1,4 +1,4 @@
-"""PromptHMR-Vid (Wang et al. 2025): `results.pkl`, SMPL-X of several people in a world with Y up."""
+"""PromptHMR-Vid (Wang et al. 2025): `results.pkl`, SMPL-X of several persons in a world with Y up."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class PromptHmrFormat:
     description = "PromptHMR results.pkl"
 
     def recognizes(self, content: Content) -> bool:
-        people = content.fields.get("people")
+        persons = content.fields.get("people")
         return (
-            isinstance(people, Mapping)
-            and bool(people)
-            and all(isinstance(p, Mapping) and "smplx_world" in p for p in people.values())
+            isinstance(persons, Mapping)
+            and bool(persons)
+            and all(isinstance(p, Mapping) and "smplx_world" in p for p in persons.values())
         )
 
     def read(self, content: Content, options: ReadOptions) -> Motion:
-        people = content.fields["people"]
-        lengths = {key: len(p["smplx_world"]["pose"]) for key, p in people.items()}
-        person = select_person(content, people, lengths, options)
+        persons = content.fields["people"]
+        lengths = {key: len(p["smplx_world"]["pose"]) for key, p in persons.items()}
+        person = select_person(content, persons, lengths, options)
         pose = numbers(content.path, person["smplx_world"]["pose"], "pose", None, None)[:, :66]
         pose = numbers(content.path, pose, "pose", None, 66)
         transl = numbers(content.path, person["smplx_world"]["trans"], "trans", len(pose), 3)

@@ -1,6 +1,6 @@
-"""SAM 3D Body (Meta 2025): 70 key points a person and frame, in the camera's frame, through inverse kinematics.
+"""SAM 3D Body (Meta 2025): 70 keypoints per person and frame, in the camera's frame, through inverse kinematics.
 
-Its own rig (MHR) is not SMPL's, so the pose parameters are left aside and the key points are used.
+Its own rig (MHR) is not SMPL's, so the pose parameters are ignored and the keypoints are used.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Sam3dFormat:
 
 
 def _frames(data: Any) -> list[Any]:
-    """One mapping a frame: a list of them, a list of the people of each frame (the first is taken), or one mapping
+    """One mapping per frame: a list of them, a list of the persons of each frame (the first is used), or one mapping
     whose arrays run over the frames."""
     if isinstance(data, Mapping):
         return [data]

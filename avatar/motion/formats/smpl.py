@@ -1,7 +1,7 @@
 """Plain SMPL, SMPL-H and SMPL-X poses under the many names that programs give them, and what all SMPL readers share.
 
-SMPL's own facts (Loper et al. 2015; smplx issue 36): axis-angle in radians, metres, T-pose facing +Z; the root turns
-about the pelvis, and `transl` is not where the pelvis is but how far it moved from its place at rest.
+SMPL's own facts (Loper et al. 2015; smplx issue 36): axis-angle in radians, metres, T-pose facing +Z; the root rotates
+about the pelvis, and `transl` is not the position of the pelvis but its displacement from its position at rest.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class SmplFormat:
         else:
             raise UsageError(f"{path} holds no SMPL poses: it has {', '.join(fields) or 'no named arrays'}.")
         rotvecs = rotvecs.reshape(frames, -1, 3) if rotvecs.shape[1] % 3 == 0 else rotvecs
-        # EasyMocap keeps the root's turn apart, applied about the origin, with zeros in its place among the poses.
+        # EasyMocap stores the root's rotation separately, applied about the origin, and zeros among the poses.
         about_origin = "Rh" in fields
         if about_origin and whole is not None:
             rotvecs = rotvecs.copy()
@@ -82,14 +82,14 @@ def motion_from_rotvecs(
     about_origin: bool = False,
 ) -> Motion:
     """A motion from axis-angle joint rotations (frames, 21 or more, 3); see `motion_from_rotations`."""
-    wrong = f"{content.path}: poses of {rotvecs.shape[1:]} values a frame are not of SMPL, SMPL-H or SMPL-X"
+    wrong = f"{content.path}: poses of {rotvecs.shape[1:]} values per frame do not fit SMPL, SMPL-H or SMPL-X"
     if rotvecs.ndim != 3 or rotvecs.shape[1] < 21:
         raise UsageError(f"{wrong}, which have 22 to 55 joints of 3.")
     if float(np.linalg.norm(rotvecs[:, 1:22], axis=-1).max()) > 4 * np.pi:
         raise UsageError(
-            f"{content.path}: its joints turn by hundreds of radians, so they are in degrees; convert them."
+            f"{content.path}: its joints rotate by hundreds of radians, so the values are in degrees: convert them."
         )
-    # Beyond the body's 22 joints, only SMPL itself goes on with hands; the others have fingers or a jaw there.
+    # Beyond the body's 22 joints, only SMPL itself continues with hands; the others have fingers or a jaw there.
     rotations = rotation_from_rotvec(torch.from_numpy(rotvecs[:, : 24 if rotvecs.shape[1] == 24 else 22]))
     family = family or ("smplx" if rotvecs.shape[1] == 55 or content.has("pose_jaw") else "smpl")
     return motion_from_rotations(content, options, rotations, transl, fps, up, name, family, about_origin)
@@ -109,11 +109,11 @@ def motion_from_rotations(
     """A motion from SMPL rotations, the root's in the file's world.
 
     Args:
-        rotations: at least the 22 joints of the body; only a file of exactly 24 is taken to hold SMPL's hands.
-        transl: SMPL's translation, one a frame, metres.
+        rotations: at least the 22 joints of the body; only a file of exactly 24 holds SMPL's hands.
+        transl: SMPL's translation per frame, metres.
         up: what points up in the file's world where the format fixes it; `options.up` comes first.
         family: "smpl" or "smplx", whose mean pelvis stands in where `options.rest_pelvis` is not given.
-        about_origin: the root turns about the origin instead of about the pelvis.
+        about_origin: the root rotates about the origin instead of the pelvis.
     """
     eye = torch.eye(3, dtype=rotations.dtype)
     full = eye.repeat(len(rotations), 24, 1, 1)
@@ -131,13 +131,13 @@ def estimate_up(content: Content, root: Float[Tensor, "t 3 3"]) -> str:
     """The axis along which the body stands for most of the time.
 
     Raises:
-        UsageError: it stands along none, as in a motion on the ground.
+        UsageError: there is no such axis, as in a motion on the ground.
     """
     standing = root[..., :, 1].mean(0)
     scores = {"y": float(standing[1]), "z": float(standing[2]), "-y": -float(standing[1])}
     best = max(scores, key=lambda name: scores[name])
     if scores[best] < 0.6:
-        raise UsageError(f"{content.path} does not show which way is up: say it by --up y, z, -y or x.")
+        raise UsageError(f"{content.path} does not show which way is up: state it with --up y, z, -y or x.")
     return best
 
 
@@ -156,7 +156,7 @@ def translation(content: Content, frames: int) -> np.ndarray:
 
 
 def frame_rate(content: Content, options: ReadOptions, default: float = 30.0) -> float:
-    """Frames a second: as asked for, as the file says, or the format's own."""
+    """Frames per second: as requested, as stated in the file, or the format's own."""
     name = first(content.fields, RATE)
     if options.fps is not None or name is None:
         return options.fps or default

@@ -49,4 +49,4 @@ def leg_of_body(name: str, betas: torch.Tensor) -> float | None:
     try:
         return leg_length(load_body(name).rest(betas).joints)
     except (AvatarError, RuntimeError):
-        return None  # a track of someone else's body still tells how they moved
+        return None  # a track of a body that is not available here still has its rotations

@@ -33,7 +33,7 @@ class TramFormat:
             R, T = _world_cameras(camera, first, len(transl))
             pelvis = np.asarray(options.rest_pelvis or REST_PELVIS["smpl"])
             rotations = torch.cat([torch.from_numpy(R)[:, None] @ rotations[:, :1], rotations[:, 1:]], 1)
-            # The translation moves the pelvis, which the camera's turn then carries along.
+            # The translation applies to the pelvis, so the camera's rotation acts on their sum.
             transl = (R @ (transl + pelvis)[..., None])[..., 0] + T - pelvis
         return motion_from_rotations(content, options, rotations, transl, options.fps or 30.0, "-y", "tram")
 
@@ -51,5 +51,5 @@ def _world_cameras(path: Path, first: int, count: int) -> tuple[np.ndarray, np.n
     R = numbers(path, content.fields["pred_cam_R"], "pred_cam_R", None, 3, 3)
     T = numbers(path, content.fields["pred_cam_T"], "pred_cam_T", len(R), 3)
     if first < 0 or first + count > len(R):
-        raise AvatarError(f"{path} has {len(R)} cameras, but the person is seen up to frame {first + count}.")
+        raise AvatarError(f"{path} has {len(R)} cameras, but the person is tracked up to frame {first + count}.")
     return R[first : first + count], T[first : first + count]

@@ -18,14 +18,14 @@ class WhamFormat:
     description = "WHAM wham_output.pkl"
 
     def recognizes(self, content: Content) -> bool:
-        people = content.data if isinstance(content.data, Mapping) else {}
-        return bool(people) and all(
-            isinstance(p, Mapping) and {"pose_world", "trans_world"} <= p.keys() for p in people.values()
+        persons = content.data if isinstance(content.data, Mapping) else {}
+        return bool(persons) and all(
+            isinstance(p, Mapping) and {"pose_world", "trans_world"} <= p.keys() for p in persons.values()
         )
 
     def read(self, content: Content, options: ReadOptions) -> Motion:
-        people = content.data
-        person = select_person(content, people, {key: len(p["pose_world"]) for key, p in people.items()}, options)
+        persons = content.data
+        person = select_person(content, persons, {key: len(p["pose_world"]) for key, p in persons.items()}, options)
         pose = numbers(content.path, person["pose_world"], "pose_world", None, 72)
         transl = numbers(content.path, person["trans_world"], "trans_world", len(pose), 3)
         rotations = rotation_from_rotvec(torch.from_numpy(pose.reshape(-1, 24, 3)))

@@ -1,7 +1,7 @@
 """Poses in the terms of the body instead of in rotations: raise an arm, bend a knee, lean, look.
 
 Every function gives the rotations of a few joints for one or many frames; angles are degrees, tensors of one shape
-(frames,), and zero is the T-pose unless said otherwise. `assemble` makes poses of them.
+(frames,), and zero is the T-pose unless stated otherwise. `assemble` makes poses of them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SIGNS = {"left": 1.0, "right": -1.0}
 
 
 def about(axis: str, degrees: Float[Tensor, " t"]) -> Float[Tensor, "t 3 3"]:
-    """A turn about one axis of the T-pose."""
+    """A rotation about one axis of the T-pose."""
     vector = torch.zeros(*degrees.shape, 3, dtype=degrees.dtype)
     vector[..., "xyz".index(axis)] = degrees.deg2rad()
     return rotation_from_rotvec(vector)
@@ -97,7 +97,7 @@ def hand(side: str, up: Float[Tensor, " t"], palm: Float[Tensor, " t"]) -> Joint
 
 
 def assemble(*parts: JointRotations, root: Float[Tensor, "t 3 3"] | None = None) -> Float[Tensor, "t 24 3 3"]:
-    """All 24 rotations; joints that no part speaks of stay as in the T-pose, later parts come on top of earlier."""
+    """All 24 rotations; joints without a part stay as in the T-pose; later parts multiply earlier ones."""
     frames = max([len(R) for part in parts for R in part.values()], default=1 if root is None else len(root))
     eye = torch.eye(3)
     joints = {name: eye.expand(frames, 3, 3) for name in SMPL_JOINTS}
@@ -110,7 +110,7 @@ def assemble(*parts: JointRotations, root: Float[Tensor, "t 3 3"] | None = None)
 
 
 def shortest_rotation(a: Float[Tensor, " 3"], b: Float[Tensor, "t 3"]) -> Float[Tensor, "t 3 3"]:
-    """The shortest rotation from the unit vector `a` to each of `b`; half turns go about the vertical."""
+    """The shortest rotation from the unit vector `a` to each of `b`; half turns are about the vertical."""
     axis = torch.linalg.cross(a.expand_as(b), b)
     sine = axis.norm(dim=-1, keepdim=True)
     upright = torch.tensor([0.0, 1.0, 0.0], dtype=b.dtype).expand_as(b)

@@ -2,7 +2,7 @@
 al. 2022, turned round).
 
 The pose starts as a person standing at ease. Clauses stand between commas or `and`; each names a body part (with
-`left`, `right` or `both`), what it does, and if wanted by how many degrees:
+`left`, `right` or `both`), what it does, and optionally the degrees:
 
 | part | what it does |
 |---|---|

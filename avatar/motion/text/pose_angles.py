@@ -1,4 +1,4 @@
-"""A pose as a few angles of the body's parts, in degrees: what words can say, set from and turned into rotations."""
+"""A pose as a few angles of body parts in degrees, converted from and to joint rotations."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class PoseAngles:
 
 
 def measure_pose_angles(rotations: Float[Tensor, "24 3 3"]) -> PoseAngles:
-    """The angles that comes closest to a pose; the lean of the pelvis counts as the back's."""
+    """The angles that come closest to a pose; the lean of the pelvis counts as the back's."""
     R = dict(zip(SMPL_JOINTS, rotations.double(), strict=True))
     angles = PoseAngles()
     forward = R["pelvis"][:, 2]

@@ -2,7 +2,7 @@
 
     {"format": "avatar-pose", "degrees": {"left_elbow": [0, -90, 0], ...}}
 
-For each SMPL joint its rotation vector away from the T-pose in degrees; joints left out stay as in the T-pose.
+For each SMPL joint its rotation vector away from the T-pose in degrees; missing joints stay as in the T-pose.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def pose_from_json(path: Path, content: Any) -> Float[Tensor, "24 3 3"]:
     rotvecs = torch.zeros(24, 3)
     for name, value in content["degrees"].items():
         if name not in SMPL_JOINTS:
-            raise AvatarError(f"{path} speaks of the joint {name!r}; there are {', '.join(SMPL_JOINTS)}.")
+            raise AvatarError(f"{path} has the unknown joint {name!r}; the joints are {', '.join(SMPL_JOINTS)}.")
         rotvecs[SMPL_JOINTS.index(name)] = torch.from_numpy(numbers(path, value, name, 3)).float()
     return rotation_from_rotvec(rotvecs.deg2rad())
 
