@@ -1,6 +1,6 @@
-"""How far pictures and poses are from the truth. Every number in a table of this program comes from here.
+"""Image metrics.
 
-Pictures are (h, w, 3) sRGB in [0, 1], coverages (h, w) in [0, 1], joints in metres.
+Images are (h, w, 3) sRGB in [0, 1], coverages (h, w) in [0, 1].
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from avatar.errors import AvatarError
 from avatar.metrics.ssim import ssim as structural_similarity
 
 BOX_MARGIN = 10  # px around the person
-MAX_PSNR = 100.0  # dB, for equal pictures, so that means stay finite
+MAX_PSNR = 100.0  # dB, for equal images, so that means stay finite
 
 LpipsNet = Literal["alex", "vgg"]
 # The backbones that torchvision would download; nothing is fetched here, so they must lie in torch's cache.
@@ -49,13 +49,13 @@ def lpips(image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], net: Lpi
     """
     network = load_lpips(net).to(image.device)
     with torch.no_grad():
-        x, y = (picture.float().permute(2, 0, 1)[None] for picture in (image, truth))
+        x, y = (each.float().permute(2, 0, 1)[None] for each in (image, truth))
         return float(network(x, y, normalize=True))
 
 
 @functools.cache
 def load_lpips(net: LpipsNet) -> nn.Module:
-    """The LPIPS network, from files that are already here.
+    """The LPIPS network, from files on this machine.
 
     Raises:
         LpipsUnavailable: see `lpips`.
@@ -69,16 +69,17 @@ def load_lpips(net: LpipsNet) -> nn.Module:
         network = package.LPIPS(net=net, verbose=False)
     except Exception as error:  # a torchvision that does not fit torch raises RuntimeError, not ImportError
         raise LpipsUnavailable(f"LPIPS ({net}) not computed: {type(error).__name__}: {error}") from error
-    return network.eval().requires_grad_(False)
+    module: nn.Module = network.eval().requires_grad_(False)
+    return module
 
 
 def person_box(alpha: Float[Tensor, "h w"], margin: int = BOX_MARGIN) -> tuple[slice, slice] | None:
-    """Rows and columns of the person (coverage above one half) and `margin` pixels around, cut to the picture.
+    """Rows and columns of the person (coverage above one half) and `margin` pixels around, cut to the image.
 
-    None where nobody is seen.
+    None if nobody is in view.
     """
-    seen = alpha > 0.5
-    rows, columns = seen.any(1).nonzero().flatten(), seen.any(0).nonzero().flatten()
+    person = alpha > 0.5
+    rows, columns = person.any(1).nonzero().flatten(), person.any(0).nonzero().flatten()
     if len(rows) == 0:
         return None
     spans = (
