@@ -1,4 +1,4 @@
-"""The named protocols of publications: which pictures are trained on, which are judged, and how."""
+"""The named protocols of publications: which images are trained on, which are judged, and how."""
 
 from __future__ import annotations
 
