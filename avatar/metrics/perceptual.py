@@ -41,7 +41,7 @@ TORCHVISION_BACKBONES = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-39792
 
 Weights = Mapping[str, Tensor]
 Measure = Callable[[Tensor, Tensor], float]
-Features = list[Float[Tensor, "1 c h w"]]
+Features = list[Float[Tensor, "1 _ _ _"]]
 
 
 class PerceptualUnavailable(AvatarError):
@@ -154,7 +154,7 @@ def dists(image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], weights:
     weights = load_weights(weights_path()) if weights is None else weights
     alpha, beta = (weights[f"dists.{name}"].to(image).flatten() for name in ("alpha", "beta"))
     total = alpha.sum() + beta.sum()
-    structure, texture = (torch.split(x / total, DISTS_CHANNELS) for x in (beta, alpha))
+    structure, texture = (torch.split(x / total, list(DISTS_CHANNELS)) for x in (beta, alpha))
     similarity = image.new_zeros(())
     features = (dists_features(weights, batched(x)) for x in (image, truth))
     for s, t, a, b in zip(structure, texture, *features, strict=True):
