@@ -24,7 +24,7 @@ def skew(v: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
     """The matrix of the cross product: `skew(v) @ x == cross(v, x)`."""
     x, y, z = v.unbind(-1)
     zero = torch.zeros_like(x)
-    return torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1).unflatten(-1, (3, 3))
+    return torch.unflatten(torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=-1), -1, (3, 3))
 
 
 def rotation_from_rotvec(v: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
@@ -74,14 +74,15 @@ def quat_from_rotation(R: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 4"]:
 def rotation_from_quat(q: Float[Tensor, "*b 4"]) -> Float[Tensor, "*b 3 3"]:
     """Rotation matrices of unit quaternions wxyz."""
     w, x, y, z = q.unbind(-1)
-    return torch.stack(
+    entries = torch.stack(
         [
             1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
             2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
             2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y),
         ],
         dim=-1,
-    ).unflatten(-1, (3, 3))  # fmt: skip
+    )  # fmt: skip
+    return torch.unflatten(entries, -1, (3, 3))
 
 
 def quat_multiply(a: Float[Tensor, "*b 4"], b: Float[Tensor, "*b 4"]) -> Float[Tensor, "*b 4"]:
@@ -114,7 +115,8 @@ def slerp(a: Float[Tensor, "*b 4"], b: Float[Tensor, "*b 4"], t: Float[Tensor, "
 
 def geodesic_angle(A: Float[Tensor, "*b 3 3"], B: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b"]:
     """Angle of the rotation between `A` and `B`, radians in [0, pi]."""
-    return rotation_to_rotvec(A.mT @ B).norm(dim=-1)
+    angle: Tensor = rotation_to_rotvec(A.mT @ B).norm(dim=-1)
+    return angle
 
 
 def mean_rotation(R: Float[Tensor, "n *b 3 3"], weights: Float[Tensor, "m n"]) -> Float[Tensor, "m *b 3 3"]:
@@ -172,7 +174,8 @@ def nearest_rotation(M: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3 3"]:
     U, _, Vh = torch.linalg.svd(M)
     sign = torch.ones_like(M[..., 0])
     sign[..., 2] = torch.det(U @ Vh)
-    return U @ (sign[..., None] * Vh)
+    R: Tensor = U @ (sign[..., None] * Vh)
+    return R
 
 
 def vertex_normals(vertices: Float[Tensor, "v 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, "v 3"]:

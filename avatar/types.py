@@ -10,7 +10,7 @@ Conventions, written once here and linked from everywhere:
 - images are HWC float32 sRGB in [0, 1];
 - the common skeleton is SMPL's 24 joints in SMPL's order;
 - values are activated: scales in metres, opacities in [0, 1]. Raw logits and logs stay inside the model;
-- a frame carries an index into the list of body poses, `instant`: a phone video has one frame an instant,
+- a frame carries an index into the list of body poses, `instant`: a phone video has one frame per instant,
   a multi-camera capture many, one photo with K generated views K frames of one instant.
 """
 
@@ -28,13 +28,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Cameras:
-    """Pinhole cameras without distortion, one a frame, all of one picture size.
+    """Pinhole cameras without distortion, one per frame, all of one image size.
 
     Attributes:
         K: intrinsics in pixels.
         T_camera_world: rigid world-to-camera transforms, metres.
-        width: picture width in pixels.
-        height: picture height in pixels.
+        width: image width in pixels.
+        height: image height in pixels.
     """
 
     K: Float[Tensor, "frames 3 3"]
@@ -67,12 +67,12 @@ class Cameras:
         return replace(self, K=self.K.to(device), T_camera_world=self.T_camera_world.to(device))
 
     def resized(self, width: int, height: int) -> Cameras:
-        """The same cameras for pictures scaled to `width` x `height`."""
+        """The same cameras for images scaled to `width` x `height`."""
         factor = self.K.new_tensor([width / self.width, height / self.height, 1.0])
         return replace(self, K=self.K * factor[:, None], width=width, height=height)
 
     def cropped(self, left: int, top: int, width: int, height: int) -> Cameras:
-        """The same cameras for the sub-picture whose upper left corner lies at pixel (left, top)."""
+        """The same cameras for the crop whose upper left corner lies at pixel (left, top)."""
         K = self.K.clone()
         K[:, 0, 2] -= left
         K[:, 1, 2] -= top
@@ -122,11 +122,11 @@ class ImageList:
 
 @dataclass(frozen=True)
 class Detection:
-    """One person seen in one picture.
+    """One person in one image.
 
     Attributes:
-        keypoints: x, y in pixels of that picture and a confidence in [0, 1], in the detector's layout.
-        keypoints_3d: the detector's guess in metres, hip-centred, camera axes; NaN where it makes none.
+        keypoints: x, y in pixels of that image and a confidence in [0, 1], in the detector's layout.
+        keypoints_3d: the detector's estimate in metres, hip-centred, camera axes; NaN without one.
         mask: soft mask of the person, 0 to 255.
     """
 
@@ -142,29 +142,29 @@ class LandmarkDetector(Protocol):
     layout: str
 
     def detect(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Detection]:
-        """Everyone found in one picture, the most certain first; an empty list where nobody is."""
+        """All persons in one image, the most certain first."""
         ...
 
 
 @dataclass(frozen=True)
 class Observations:
-    """What was seen of one person: pictures and the landmarks and masks found in them.
+    """Images of one person with the landmarks and masks detected in them.
 
     Attributes:
-        images: the pictures, read lazily (uint8 on disk; divide by 255 for [0, 1]).
+        images: read lazily (uint8 on disk; divide by 255 for [0, 1]).
         masks: soft person masks of the same size, read lazily.
         keypoints: x, y in pixels and a confidence in [0, 1], in the layout `layout`.
-        keypoints_3d: the detector's own guess of the landmarks in metres, hip-centred, axes as the camera's
-            (x right, y down, z forward); NaN where there is none.
+        keypoints_3d: the detector's own estimate of the landmarks in metres, hip-centred, axes as the camera's
+            (x right, y down, z forward); NaN without one.
         layout: name of the landmark layout, a key of `avatar.landmark_layouts.LAYOUTS` (e.g. "blazepose33").
         instant: for each frame the index of the body pose it shows.
         times: time of each frame in seconds.
-        cameras: known cameras, or None where they must be found.
-        width, height: picture size in pixels.
+        cameras: cameras, or None where they must be estimated.
+        width, height: image size in pixels.
         frame_weight: how far each whole frame is trusted, in [0, 1] (generated views and blurred frames less).
         trust: how far each pixel is trusted, 0 to 255, read lazily; None: all wholly (repaired faces).
         source: where it came from, for people.
-        notes: what the user should know about it, one sentence each: frames lost, persons left out.
+        notes: what the user should know about it, one sentence each: lost frames, other persons.
     """
 
     images: Images
@@ -192,7 +192,7 @@ class PosedImage:
 
     Attributes:
         image: sRGB; mask: soft mask of the person; camera: one frame's.
-        weight: trust in the whole picture; trust: in each pixel, 0 to 255, or None for all wholly.
+        weight: trust in the whole image; trust: in each pixel, 0 to 255, or None for all wholly.
         name: for messages.
     """
 
@@ -243,11 +243,11 @@ class BodyTrack:
     Attributes:
         body: name of the body model ("open") or the path of its file.
         betas: shape coefficients.
-        poses: one pose an instant.
+        poses: one per instant.
         times: time of each instant in seconds.
         confidence: how far each joint is trusted at each instant, in [0, 1].
         instant: for each frame the index of its pose.
-        cameras: one a frame, or None for a motion that was not filmed.
+        cameras: one per frame, or None for a motion without a video.
     """
 
     body: str

@@ -132,7 +132,7 @@ def views_of(given: list[HeldOut], source: CaptureClip, frame: int, noise: Noise
         side, up = camera_angles(one.camera.T_camera_world[0], centre)
         fov = 2 * math.degrees(math.atan(max(one.camera.width, one.camera.height) / 2 / float(one.camera.K[0, 0, 0])))
         a, b, c = torch.randn(3, generator=rng).tolist()
-        rgb, alpha = one.picture()
+        rgb, alpha = one.read()
         white = rgb * alpha[..., None] + 1 - alpha[..., None]
         views.append(View(
             one.image.stem, to_uint8(white), to_uint8(alpha), side - azimuth + noise.degrees * a,
@@ -160,7 +160,7 @@ def score(
     gaussians = result.avatar.pose(result.track.poses[0])
     for one in scored:
         rendered = render(gaussians, placement.camera(one.camera), settings.backend)
-        rgb, alpha = one.picture()
+        rgb, alpha = one.read()
         truth = rgb * alpha[..., None] + 1 - alpha[..., None]
         mine = rendered.on_white()[0].clamp(0, 1)
         box = metrics.person_box(alpha)

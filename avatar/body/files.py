@@ -145,8 +145,8 @@ def _floats(arrays: Mapping[str, Any], name: str, shape: tuple[int | None, ...])
         n in (want, n if want is None else want) for n, want in zip(array.shape, shape, strict=True)
     )
     if not fits or 0 in array.shape:
-        wanted = " x ".join("?" if n is None else str(n) for n in shape)
-        raise ValueError(f"its {name} has shape {' x '.join(map(str, array.shape))}, not {wanted}")
+        expected = " x ".join("?" if n is None else str(n) for n in shape)
+        raise ValueError(f"its {name} has shape {' x '.join(map(str, array.shape))}, not {expected}")
     return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
 
 
@@ -197,5 +197,5 @@ def _parts(arrays: Mapping[str, Any], weights: Tensor, joint_names: tuple[str, .
         return parts_by_joint(weights, joint_names)
     parts = _numbers(arrays["parts"], "parts")
     if parts.shape != (len(weights),):
-        raise ValueError("its parts do not name one part a vertex")
+        raise ValueError("its parts do not name one part per vertex")
     return torch.from_numpy(parts.astype(np.int64))

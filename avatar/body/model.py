@@ -118,7 +118,7 @@ class Body:
         assert self.pose_dirs is not None
         eye = torch.eye(3, dtype=pose.rotations.dtype, device=pose.rotations.device)
         feature = (pose.rotations[..., 1:, :, :] - eye).flatten(-3)
-        return (feature @ self.pose_dirs.flatten(0, 1).T).unflatten(-1, (-1, 3))
+        return torch.unflatten(feature @ self.pose_dirs.flatten(0, 1).T, -1, (-1, 3))
 
 
 def smpl_pose(pose: BodyPose) -> BodyPose:

@@ -44,7 +44,10 @@ class ShapeAttributes:
     def _slopes(self) -> Float[Tensor, "w s"]:
         """How the likeliest words change with the coefficients."""
         first = len(self.names)
-        return torch.linalg.solve(self.covariance[first:, first:], self.covariance[:first, first:], left=False)
+        slopes: Tensor = torch.linalg.solve(
+            self.covariance[first:, first:], self.covariance[:first, first:], left=False
+        )
+        return slopes
 
     def _likeliest(self, betas: Float[Tensor, " s"]) -> Float[Tensor, " w"]:
         first = len(self.names)
@@ -61,7 +64,8 @@ class ShapeAttributes:
         stay = dict(zip(self.names, self._likeliest(betas).tolist(), strict=True))
         slopes, values = self.conditions({**stay, **words})
         own = betas.detach().to(slopes)
-        return (own + torch.linalg.pinv(slopes) @ (values - slopes @ own)).to(betas)
+        changed: Tensor = own + torch.linalg.pinv(slopes) @ (values - slopes @ own)
+        return changed.to(betas)
 
     def describe(self, betas: Float[Tensor, " s"], height_known: bool = True) -> dict[str, tuple[float, float]]:
         """For each word its likeliest value for these coefficients and the standard deviation of its error.
@@ -103,10 +107,10 @@ def load_shape_attributes(body: str = "open") -> ShapeAttributes:
 
 
 def parse_shape(text: str | None) -> dict[str, float]:
-    """The words of "height=1.82,weight=0.6"; none of None.
+    """The attributes in "height=1.82,weight=0.6"; {} for None.
 
     Raises:
-        UsageError: it is not so written, a word is unknown or said twice, or its value is out of range.
+        UsageError: the syntax is wrong, an attribute is unknown or given twice, or its value is out of range.
     """
     words: dict[str, float] = {}
     for part in [] if text is None else text.split(","):
@@ -118,19 +122,19 @@ def parse_shape(text: str | None) -> dict[str, float]:
         low, high = RANGES[name]
         value = _number(number)
         if value is None or not low <= value <= high:
-            wanted = f"{low:g} to {high:g}{UNITS.get(name, '')}"
-            raise UsageError(f"--shape {name} is {wanted}, not {number!r}; {_the_words()}.")
+            expected = f"{low:g} to {high:g}{UNITS.get(name, '')}"
+            raise UsageError(f"--shape {name} is {expected}, not {number!r}; {_the_words()}.")
         words[name] = value
     return words
 
 
 def format_shape(described: Mapping[str, tuple[float, float]]) -> str:
-    """What `ShapeAttributes.describe` found, as a line for the user."""
-    said = []
+    """What `ShapeAttributes.describe` gives, as a line for the user."""
+    parts = []
     for name, (value, spread) in described.items():
         digits = 0 if name == "age" else 2
-        said.append(f"{name} {value:.{digits}f} ± {spread:.{digits}f}{UNITS.get(name, '').partition(' (')[0]}")
-    return ", ".join(said)
+        parts.append(f"{name} {value:.{digits}f} ± {spread:.{digits}f}{UNITS.get(name, '').partition(' (')[0]}")
+    return ", ".join(parts)
 
 
 def _number(text: str) -> float | None:
@@ -142,5 +146,5 @@ def _number(text: str) -> float | None:
 
 
 def _the_words() -> str:
-    said = [f"{name} {low:g} to {high:g}{UNITS.get(name, '')}" for name, (low, high) in RANGES.items()]
-    return f"the words are {', '.join(said)}"
+    attributes = [f"{name} {low:g} to {high:g}{UNITS.get(name, '')}" for name, (low, high) in RANGES.items()]
+    return f"the words are {', '.join(attributes)}"

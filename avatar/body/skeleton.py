@@ -19,7 +19,7 @@ SMPLH_JOINTS: tuple[str, ...] = SMPL_JOINTS[:22] + _FINGER_JOINTS
 # SMPL-X (Pavlakos et al. 2019) puts the jaw and the eyes between the body and the fingers.
 SMPLX_JOINTS: tuple[str, ...] = SMPL_JOINTS[:22] + ("jaw", "left_eye", "right_eye") + _FINGER_JOINTS
 
-# The skeletons of the family are told apart by their number of joints.
+# The skeletons of the family differ in their number of joints.
 _SKELETONS = {len(names): names for names in (SMPL_JOINTS, SMPLH_JOINTS, SMPLX_JOINTS)}
 
 

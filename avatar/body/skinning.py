@@ -90,5 +90,5 @@ def skin(
         weights: share of each joint in each point, rows summing to one.
         Ts_world_rest: from `skinning_transforms`.
     """
-    blended = (weights @ Ts_world_rest[..., :3, :].flatten(-2)).unflatten(-1, (3, 4))
+    blended = torch.unflatten(weights @ Ts_world_rest[..., :3, :].flatten(-2), -1, (3, 4))
     return (blended[..., :3] @ points[..., None]).squeeze(-1) + blended[..., 3]

@@ -24,7 +24,7 @@ from avatar.evaluation.scores import (
 )
 from avatar.evaluation.targets import EvaluationTarget, capture_targets, estimated_person, held_out_targets
 from avatar.io.files import write_json
-from avatar.metrics.images import LpipsNet
+from avatar.metrics.perceptual import LpipsNet
 from avatar.pipeline.finished_run import FinishedRun, open_run
 from avatar.runtime.progress import progress
 

@@ -7,7 +7,7 @@ MIN_ALPHA = 1 / 255  # weaker is skipped
 MAX_ALPHA = 0.999  # stronger is cut, so that what lies behind keeps a gradient
 MIN_TRANSMITTANCE = 1e-4  # a pixel ends before its transmittance would fall to this
 NEAR = 0.01  # m; nearer Gaussians are not drawn
-VIEW_MARGIN = 0.15  # of the picture's size: how far beyond its borders the projection is linearised in place
+VIEW_MARGIN = 0.15  # of the image's size: how far beyond its borders the projection is linearised in place
 
 SSIM_RADIUS = 5  # px: the window is 11 x 11
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2  # for values in [0, 1]

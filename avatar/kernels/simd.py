@@ -86,7 +86,7 @@ class _Announcement(events.Listener):
         self.announced = False
 
     def on_start(self, event: Any) -> None:
-        # Numba tells of a compilation only where nothing was found in the cache on disk.
+        # Numba reports a compilation only if the cache on disk has nothing.
         if not self.announced and event.data["dispatcher"].py_func.__module__.startswith("avatar."):
             self.announced = True
             text = "Compiling the renderer for this processor (once after an installation, about half a minute) ..."

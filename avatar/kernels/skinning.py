@@ -37,8 +37,8 @@ from avatar.kernels.simd import (
 )
 from avatar.kernels.threads import run_parts, threads
 
-# The gradients by light and motions are summed over blocks of so many groups, whoever works on them, so that they do
-# not depend on the number of threads.
+# The gradients by light and joint transforms are summed over blocks of this many groups, whichever thread does them,
+# so that they do not depend on the number of threads.
 _BLOCK = 1024 // LANES
 
 # Where the columns of a group begin in its scratch; the gradients by them lie `_GRADIENTS` further on. The last four of

@@ -3,7 +3,7 @@
 A tile is one vector of pixels wide and `ROWS` high. Splats are taken front to back, each over the rows of the tile
 that it reaches, a vector a row. The backward pass walks front to back too: it blends again, which gives every
 transmittance exactly, and carries the loss that is still to come from behind (`ahead`), so that the forward pass has
-nothing to remember but its pictures. Each (splat, tile) pair writes its gradient sums to a slot of its own, hence no
+nothing to remember but its images. Each (splat, tile) pair writes its gradient sums to a slot of its own, hence no
 thread waits for another and the result does not depend on their number.
 
 A splat's record is scaled so that `exponent = r[LOG] + r[A] dx^2 + (r[B] dx + r[C] dy) dy` is an eighth of the
@@ -71,7 +71,7 @@ def _exp8(y: Lanes) -> Lanes:
 
 @inlined
 def _open_tile(planes: Array, left: int, top: int, width: int, height: int) -> None:
-    """Transmittance one inside the picture, and zero, that is finished, beyond its border."""
+    """Transmittance one inside the image, and zero, that is finished, beyond its border."""
     columns = lanes() + float(left)
     for row in range(ROWS):
         open_until = float(width) if top + row < height else 0.0
@@ -116,14 +116,14 @@ def forward(
     alpha: Array,
     depth: Array,
 ) -> None:
-    """Blend one part of the tiles into the pictures; where no splat is, they become zero.
+    """Blend one part of the tiles into the images; where no splat is, they become zero.
 
     Args:
         starts: for each tile the place in `entries` where its splats begin; one more at the end.
         entries: splats of each tile front to back, as `Gaussian << 16 | first_row << 8 | end_row`.
         records: `RECORD` numbers a Gaussian.
-        scratch: `SCRATCH` numbers a part.
-        rgb, alpha, depth: flat pictures.
+        scratch: `SCRATCH` numbers per part.
+        rgb, alpha, depth: flat images.
     """
     planes = scratch[part * SCRATCH : (part + 1) * SCRATCH]
     columns = (width + LANES - 1) // LANES
@@ -203,7 +203,7 @@ def backward(
 
     Args:
         starts, entries, records, scratch, rgb, alpha, depth: as `forward` used and made them.
-        g_rgb, g_alpha, g_depth: flat gradients of the loss by the pictures; `g_depth` may be None.
+        g_rgb, g_alpha, g_depth: flat gradients of the loss by the images; `g_depth` may be None.
         entry_pairs: the pair that each entry is, that is, the number of its slot; a splat's slots lie together.
         slots: out, `SLOT` numbers a pair, about the offset (dx, dy) of the pixel from the splat's centre.
     """

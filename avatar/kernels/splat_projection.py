@@ -189,7 +189,7 @@ def project_back(
         means ... records: as `project` used and made them.
         layout: as `tiles.fill_tiles` left it, with the first pair of each splat and of one beyond the last.
         slots: as `raster.backward` filled them.
-        g_depth: None where the loss does not depend on the depth picture.
+        g_depth: None where the loss does not depend on the depth image.
         g_means, ...: out, one row a Gaussian.
     """
     sums = np.empty(LANES, np.float32)

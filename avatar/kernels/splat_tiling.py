@@ -31,7 +31,7 @@ LAYOUT = 4
 
 @inlined
 def share(number: int, part: int, parts: int) -> tuple[int, int]:
-    """First and end of one part of so many things."""
+    """First and end of one part of `number` things."""
     return number * part // parts, number * (part + 1) // parts
 
 
@@ -44,7 +44,7 @@ def order_by_depth(means: Array, camera: Array, depths: Array, depth_bits: Array
 
     Args:
         camera: see `cpu_project.camera_numbers`.
-        depths, depth_bits: scratch, the same memory seen as float32 and as uint32.
+        depths, depth_bits: scratch, the same memory as float32 and as uint32.
         order, spare: one place a Gaussian; `spare` is scratch.
     """
     count = 0

@@ -1,12 +1,12 @@
-"""Value and gradient of SSIM in one sweep down the picture; `avatar.metrics.ssim` says what it computes.
+"""Value and gradient of SSIM in one sweep down the image; `avatar.metrics.ssim` says what it computes.
 
-With p = a + b and q = a - b only four blurs are needed instead of five, because SSIM depends on the blurred pictures
+With p = a + b and q = a - b only four blurs are needed instead of five, because SSIM depends on the blurred images
 through P = blur(p), Q = blur(q), and the variances blur(p^2) - P^2 and blur(q^2) - Q^2 alone. The gradient blurs three
-maps more (four where both pictures want one). Each row is blurred across as it comes and kept for eleven rows, in
+maps more (four if both images need one). Each row is blurred across as it comes and kept for eleven rows, in
 which it is blurred down; the maps of the gradient follow five rows behind in the same way. Rows hold the channels
-side by side, as the pictures do.
+side by side, as the images do.
 
-Where two pictures agree, as they do beside a person, SSIM is one and its gradient zero. So each row is worked on only
+Where two images agree, as they do beside a person, SSIM is one and its gradient zero. So each row is worked on only
 within a span: from the first to the last difference in the rows around it and as far as these reach.
 """
 
@@ -45,14 +45,14 @@ _WINDOW = 2 * RADIUS + 1
 _ROWS = 9 + 2 * 4 * _WINDOW  # rows of scratch: five plain and four padded ones, two rings of four maps
 
 
-def fused_ssim(a: Tensor, b: Tensor, wanted: tuple[bool, bool]) -> tuple[float, Tensor | None, Tensor | None]:
-    """Mean SSIM of two contiguous float32 (h, w, c) pictures and the wanted gradients by them."""
+def fused_ssim(a: Tensor, b: Tensor, needs_gradient: tuple[bool, bool]) -> tuple[float, Tensor | None, Tensor | None]:
+    """Mean SSIM of two contiguous float32 (h, w, c) images and the gradients by those that need one."""
     height, width, channels = a.shape
     length, workers = width * channels, min(threads(), max(1, height // _WINDOW))
     border = RADIUS * channels
     stride = border + -(-length // LANES) * LANES + border + LANES
     scratch = np.zeros(workers * _ROWS * stride, np.float32)
-    gradients = [torch.empty_like(a) if want else None for want in wanted]
+    gradients = [torch.empty_like(a) if needed else None for needed in needs_gradient]
     row_sums, differing = np.empty(height), np.empty((height, 2), np.int64)
     arrays = [None if array is None else array.numpy().reshape(-1) for array in (a, b, *gradients)]
     run_parts(_differing, workers, *arrays[:2], length, differing)
@@ -99,7 +99,7 @@ def _window(y: int, stride: int) -> tuple[int, ...]:
 
 @kernel
 def _differing(worker: int, workers: int, a: Array, b: Array, length: int, differing: Array) -> None:
-    """For one worker's rows where the pictures begin to differ and where they have ended; (length, 0) if nowhere."""
+    """For one worker's rows where the images begin to differ and where they have ended; (length, 0) if nowhere."""
     for y in range(len(differing) * worker // workers, len(differing) * (worker + 1) // workers):
         row, first, end = y * length, 0, length
         while first + LANES <= length and _alike(a, b, row + first):
@@ -120,7 +120,7 @@ def _alike(a: Array, b: Array, place: int) -> bool:
 
 @inlined
 def _span(differing: Array, y: int, rows: int, reach: int, length: int) -> Span:
-    """Where row `y` must be worked on: the differences of so many rows around it, and `reach` beyond them."""
+    """Where row `y` must be worked on: the differences of `rows` rows around it, and `reach` beyond them."""
     first, end = length, 0
     for other in range(max(y - rows, 0), min(y + rows + 1, len(differing))):
         first, end = min(first, differing[other, 0]), max(end, differing[other, 1])
@@ -187,7 +187,7 @@ def _blur_inputs(
     rows: Array,
     ring: Array,
 ) -> None:
-    """Blur p, q, p^2 and q^2 across the span of row `y`; zeros above and below the picture."""
+    """Blur p, q, p^2 and q^2 across the span of row `y`; zeros above and below the image."""
     border, place = RADIUS * channels, (y + 11) % 11 * stride
     if y < 0 or y >= height:
         for m in range(4):
@@ -210,7 +210,7 @@ def _blur_inputs(
 def _copy_rows(
     y: int, a: Array, b: Array, length: int, stride: int, border: int, begin: int, stop: int, rows: Array
 ) -> None:
-    """Part of row `y` of both pictures; beyond the picture the scratch stays zero."""
+    """Part of row `y` of both images; beyond the image the scratch stays zero."""
     _copy(a, y * length + begin, rows, border + begin, stop - begin)
     _copy(b, y * length + begin, rows, stride + border + begin, stop - begin)
 

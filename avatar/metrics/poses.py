@@ -1,4 +1,4 @@
-"""How far poses are from the truth: joints in metres."""
+"""Pose metrics; joints in metres."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ STANDING_SPEED = 0.25  # m/s; a foot that is truly slower than this stands on th
 def mpjpe(
     joints: Float[Tensor, "t j 3"], truth: Float[Tensor, "t j 3"], root: Sequence[int] | None = None
 ) -> Float[Tensor, " t"]:
-    """Mean distance of the joints from the true ones at each instant, metres.
+    """Mean per-joint position error at each instant, metres.
 
     Args:
-        root: joints whose mean is brought together first (one for a pelvis, both hips for their middle).
+        root: joints whose mean is aligned first (one for a pelvis, both hips for their middle).
     """
     if root is not None:
         joints, truth = (x - x[:, list(root)].mean(1, keepdim=True) for x in (joints, truth))
-    return (joints - truth).norm(dim=-1).mean(-1)
+    error: Tensor = (joints - truth).norm(dim=-1).mean(-1)
+    return error
 
 
 def pa_mpjpe(joints: Float[Tensor, "t j 3"], truth: Float[Tensor, "t j 3"]) -> Float[Tensor, " t"]:
-    """Mean distance of the joints after the best similarity of each instant (Procrustes), metres."""
+    """Mean per-joint position error after the best similarity at each instant (Procrustes), metres."""
     scale, R, t = procrustes(joints, truth)
     aligned = scale[:, None, None] * (joints @ R.mT) + t[:, None]
-    return (aligned - truth).norm(dim=-1).mean(-1)
+    error: Tensor = (aligned - truth).norm(dim=-1).mean(-1)
+    return error
 
 
 def with_constant_offsets(
@@ -50,12 +52,14 @@ def acceleration_error(
     """Mean distance of the joints' accelerations (second differences) from the true ones, m/s^2."""
     difference = joints - truth
     second = difference[2:] - 2 * difference[1:-1] + difference[:-2]
-    return second.norm(dim=-1).mean(-1) * fps**2
+    error: Tensor = second.norm(dim=-1).mean(-1) * fps**2
+    return error
 
 
 def standing(feet: Float[Tensor, "t f 3"], fps: float) -> Bool[Tensor, "steps f"]:
     """Which feet stand still between each frame and the next, judged by the true feet."""
-    return (feet[1:] - feet[:-1]).norm(dim=-1) * fps < STANDING_SPEED
+    still: Tensor = (feet[1:] - feet[:-1]).norm(dim=-1) * fps < STANDING_SPEED
+    return still
 
 
 def foot_sliding(feet: Float[Tensor, "t f 3"], contact: Bool[Tensor, "steps f"], fps: float) -> float | None:

@@ -6,6 +6,8 @@ mirror the border. The constants are (0.01)^2 and (0.03)^2, for values in [0, 1]
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -19,7 +21,7 @@ class _CompiledSsim(torch.autograd.Function):
     """The gradient is computed together with the value, since both need the same blurred images."""
 
     @staticmethod
-    def forward(ctx, a: Tensor, b: Tensor) -> Tensor:
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
         from avatar.kernels.ssim import fused_ssim
 
         value, *gradients = fused_ssim(a.detach().contiguous(), b.detach().contiguous(), ctx.needs_input_grad)
@@ -28,12 +30,12 @@ class _CompiledSsim(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, g: Tensor):
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         return tuple(None if gradient is None else g * gradient for gradient in ctx.saved_tensors)
 
 
 def _ssim_compiled(a: Float[Tensor, "h w c"], b: Float[Tensor, "h w c"]) -> Float[Tensor, ""]:
-    value: Tensor = _CompiledSsim.apply(a, b)
+    value: Tensor = _CompiledSsim.apply(a, b)  # type: ignore[no-untyped-call]  # torch's
     return value
 
 

@@ -1,4 +1,4 @@
-"""The avatar: Gaussians on a body, that any pose of the body puts into the world. It never sees a camera."""
+"""The avatar: Gaussians on a body, posed into the world by any pose of the body. It never sees a camera."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Avatar(nn.Module):
 
     @property
     def observed(self) -> Float[Tensor, " n"]:
-        """How well the pictures showed each Gaussian, in [0, 1]."""
+        """How well the images show each Gaussian, in [0, 1]."""
         return self.gaussians.observed
 
     def __len__(self) -> int:
@@ -109,24 +109,24 @@ class Avatar(nn.Module):
         Raises:
             TypeError: an attribute is of a kind that cannot be moved.
         """
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's
         for name, value in vars(self).items():
             if not name.startswith("_"):
                 vars(self)[name] = _with_tensors_mapped(value, fn, f"Avatar.{name}")
         return self
 
     def reshape(self, betas: Float[Tensor, " shapes"]) -> Avatar:
-        """Give the body another shape, on which the Gaussians keep their places; returns itself."""
+        """Give the body another shape; the Gaussians stay on their triangles. Returns itself."""
         self.betas = betas.to(self.betas)
         self.rest = self.body.rest(self.betas)
         self.refresh()
         return self
 
     def reshape_by(self, words: Mapping[str, float]) -> Avatar:
-        """Give the body the shape that words say (`avatar.body.shape_attributes`), all else as it is; returns itself.
+        """Give the body the shape that `words` describe (`avatar.body.shape_attributes`); returns itself.
 
         Raises:
-            UsageError: there are words, and the body's shape has none.
+            UsageError: this body's shape cannot be described in words.
         """
         return self.reshape(load_shape_attributes(self.body.name).reshaped(self.betas, words)) if words else self
 
@@ -201,7 +201,7 @@ class Avatar(nn.Module):
         return PoseOffsets(displacement, learned, brightness)
 
     def save(self, path: Path) -> None:
-        """Write everything but the body model itself to one safetensors file, in one step."""
+        """Write everything but the body model itself to one safetensors file, atomically."""
         from safetensors.torch import save
 
         header = AvatarHeader(
@@ -217,10 +217,10 @@ class Avatar(nn.Module):
 
         Args:
             path: the safetensors file.
-            body: the body model it was made with, where that is not the open body or lies elsewhere now.
+            body: the body model it was made with, unless that is the open body or still lies at the same path.
 
         Raises:
-            UsageError: there is no such file.
+            UsageError: the file does not exist.
             AvatarError: it is not an avatar, is damaged, or was made with another body model.
         """
         header, tensors = read_avatar_file(path)
@@ -232,7 +232,7 @@ class Avatar(nn.Module):
             )
         check_gaussians(path, tensors, faces=body.faces.shape[0])
         if tensors["betas"].shape != body.shape_dirs.shape[-1:]:
-            raise AvatarError(f"{path} is damaged: its body has another number of shape coefficients.")
+            raise AvatarError(f"{path} is damaged: its shape coefficients do not fit the body.")
         gaussians = TriangleGaussians(
             tensors["gaussians.face"],
             tensors["gaussians.bary"],

@@ -1,4 +1,4 @@
-"""The avatar file: what its header says and what is checked before it is believed."""
+"""The avatar file: its header, and the checks of its tensors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FORMAT = "avatar-1"
 
 @dataclass(frozen=True)
 class AvatarHeader:
-    """What stands in the file's header beside the tensors, as strings."""
+    """The file's header beside the tensors; all values are strings."""
 
     format: str
     written_by: str
@@ -26,7 +26,12 @@ class AvatarHeader:
 
 
 def read_avatar_file(path: Path) -> tuple[AvatarHeader, dict[str, Tensor]]:
-    """Header and tensors of an avatar file. Nothing in it is run."""
+    """Read header and tensors of an avatar file; no code in it is executed.
+
+    Raises:
+        UsageError: the file does not exist.
+        AvatarError: it is damaged or not an avatar.
+    """
     from safetensors import SafetensorError, safe_open
 
     require_file(path)
@@ -49,7 +54,7 @@ def read_avatar_file(path: Path) -> tuple[AvatarHeader, dict[str, Tensor]]:
 
 
 def check_gaussians(path: Path, tensors: dict[str, Tensor], faces: int) -> None:
-    """Raise AvatarError unless the arrays agree in length, are finite and name existing triangles."""
+    """Raise AvatarError unless the arrays agree in length, are finite and refer to existing triangles."""
     face = tensors.get("gaussians.face")
     shapes = {"bary": 3, "offset": 3, "log_scales": 3, "quats": 4, "raw_colors": 3}
     if face is None or face.dtype != torch.int64 or face.dim() != 1 or "betas" not in tensors:
@@ -61,4 +66,4 @@ def check_gaussians(path: Path, tensors: dict[str, Tensor], faces: int) -> None:
     if any(not torch.isfinite(value).all() for value in tensors.values()):
         raise AvatarError(f"{path} is damaged: it holds values that are not finite.")
     if len(face) and (face.min() < 0 or face.max() >= faces):
-        raise AvatarError(f"{path} is damaged: it names triangles that the body does not have.")
+        raise AvatarError(f"{path} is damaged: it refers to triangles that the body does not have.")

@@ -69,7 +69,7 @@ class PoseCorrectives:
 def _displacements_compiled(correctives: PoseCorrectives, feature: Float[Tensor, " p"]) -> Float[Tensor, "n 3"]:
     from avatar.kernels.blend_shapes import Displacements
 
-    moved: Tensor = Displacements.apply(feature, correctives.starts, correctives.entry, correctives.vectors)
+    moved: Tensor = Displacements.apply(feature, correctives.starts, correctives.entry, correctives.vectors)  # type: ignore[no-untyped-call]  # torch's
     return moved
 
 

@@ -56,7 +56,7 @@ class TriangleGaussians(nn.Module):
     Attributes:
         face, bary: parent triangle and the fixed point on it.
         offset: learned displacement in the triangle's frame, metres.
-        observed: how well the pictures showed each Gaussian, in [0, 1].
+        observed: how well the images show each Gaussian, in [0, 1].
     """
 
     face: Tensor

@@ -17,7 +17,7 @@ def _joint_transforms_and_quats_compiled(
 ) -> Float[Tensor, "joints 16"]:
     from avatar.kernels.kinematics import JointTransforms
 
-    joints: Tensor = JointTransforms.apply(pose.rotations, pose.root_position, rest_joints, parents)
+    joints: Tensor = JointTransforms.apply(pose.rotations, pose.root_position, rest_joints, parents)  # type: ignore[no-untyped-call]  # torch's
     return joints
 
 

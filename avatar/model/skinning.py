@@ -86,7 +86,7 @@ def _skin_gaussians_compiled(
         empty[:, 0] if own.brightness is None else own.brightness,
         empty if light is None else light,
     ]  # fmt: skip
-    return SkinnedGaussians(*SkinGaussians.apply(*(tensor.contiguous() for tensor in inputs)))
+    return SkinnedGaussians(*SkinGaussians.apply(*(tensor.contiguous() for tensor in inputs)))  # type: ignore[no-untyped-call]  # torch's
 
 
 @compiled_by(_skin_gaussians_compiled)

@@ -1,4 +1,4 @@
-"""How far each landmark and each frame is to be trusted, beyond what the detector says of itself."""
+"""Confidence in each landmark and each frame, beyond the detector's own."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from avatar.observation.detectors.flip_test import person_size
 
 TRUSTED_JUMP = 0.05  # deviation from the neighbours' line, as a share of the person's size, that halves the trust
 SWAPPED = 0.5  # factor for landmarks whose side had to be put right
-SEEN = 0.25  # confidence from which a landmark counts as in view
+IN_VIEW = 0.25  # confidence from which a landmark counts as in view
 LEAST_WEIGHT = 0.3
 
 
 def reweight_confidence(
     keypoints: Float32[np.ndarray, "frames joints 3"], swapped: Bool[np.ndarray, "frames joints"]
 ) -> Float32[np.ndarray, "frames joints 3"]:
-    """The landmarks with confidences lowered where a side was mended or a point jumps away for one frame."""
+    """The landmarks with confidences lowered where a side was corrected or a point jumps for one frame."""
     tempered = keypoints.copy()
     tempered[..., 2] *= np.where(swapped, SWAPPED, 1.0)
     if len(keypoints) >= 3:
@@ -33,7 +33,8 @@ def frame_weights(sharp: Float[np.ndarray, " frames"]) -> Float32[np.ndarray, " 
     from scipy.ndimage import median_filter
 
     usual = median_filter(sharp, size=min(31, len(sharp)), mode="nearest")
-    return np.clip(sharp / np.maximum(usual, 1e-6), LEAST_WEIGHT, 1.0).astype(np.float32)
+    weights: np.ndarray = np.clip(sharp / np.maximum(usual, 1e-6), LEAST_WEIGHT, 1.0).astype(np.float32)
+    return weights
 
 
 def check_in_view(
@@ -45,15 +46,15 @@ def check_in_view(
         AvatarError: only the upper body is in view.
     """
     x, y, confidence = np.moveaxis(keypoints, -1, 0)
-    seen = (confidence > SEEN) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    in_view = (confidence > IN_VIEW) & (x >= 0) & (x < width) & (y >= 0) & (y < height)
 
     def share(part: str) -> float:
-        return float(seen[:, layout.indices(f"left_{part}", f"right_{part}")].any(1).mean())
+        return float(in_view[:, layout.indices(f"left_{part}", f"right_{part}")].any(1).mean())
 
     if share("knee") < 0.1:
         raise AvatarError(f"{video}: only the upper body is in view; film the whole person, head to feet.")
     return [
-        f"The {plural} are in view in only {share(part):.0%} of the frames; what was not seen is guessed."
+        f"The {plural} are in view in only {share(part):.0%} of the frames; what is not visible is guessed."
         for part, plural in (("ankle", "feet"), ("shoulder", "shoulders"), ("wrist", "hands"))
         if share(part) < 0.5
     ]

@@ -7,11 +7,11 @@ import itertools
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-CANDIDATES = 2  # as many frames are looked at closely as will be kept, times this
+CANDIDATES = 2  # candidate frames per keyframe
 
 
 def sharpness(image: UInt8[np.ndarray, "h w 3"], mask: UInt8[np.ndarray, "h w"] | None = None) -> float:
-    """Mean square of the Laplacian of the grey picture, where the mask says so; only comparable within a clip."""
+    """Mean square of the Laplacian of the grey image inside the mask; only comparable within a clip."""
     import cv2
 
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)

@@ -1,8 +1,8 @@
-"""Left and right, found wrong in some frames, are put right by what comes before and after.
+"""Left and right, confused in some frames, are corrected from the frames before and after.
 
 Detectors mistake the back for the front and one crossing leg for the other. For each frame the choice is: keep
 the labels or swap them; the cheapest path through all frames (Viterbi 1967) makes the landmarks move least.
-The 3D guess takes part, because legs that cross in the picture do not cross in depth.
+The 3D guess takes part, because legs that cross in the image do not cross in depth.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def _features(keypoints: np.ndarray, keypoints_3d: np.ndarray) -> np.ndarray:
 
 def _cheapest_swaps(features: np.ndarray, group: list[int], twin: list[int]) -> Bool[np.ndarray, " frames"]:
     """For each frame whether the group takes the labels of the other side."""
-    kept, swapped = features[:, group], features[:, twin]
-    states = np.stack([kept, swapped])  # (2, frames, joints, 5)
+    same, swapped = features[:, group], features[:, twin]
+    states = np.stack([same, swapped])  # (2, frames, joints, 5)
     step = np.linalg.norm(states[:, None, 1:] - states[None, :, :-1], axis=-1)  # (now, before, frames - 1, joints)
     step = np.minimum(step, LONGEST_STEP).mean(-1)
     costs = np.array([0.0, SWAP_COST])

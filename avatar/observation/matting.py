@@ -1,10 +1,10 @@
-"""Sharper person masks: the detector's coarse mask decides what is person, the picture decides where it ends.
+"""Sharper person masks: the detector's coarse mask decides what is person, the image decides where it ends.
 
 A network's mask is a few hundred cells across, so its edge wanders by several pixels. Near that edge each pixel
 is judged anew by three pieces of evidence, added as log-odds: how far inside the coarse mask it lies, how well it
-fits the colours of sure person nearby, and how well it fits the background, which is known exactly where a camera
-that stands still has seen it without the person. The idea of colour models in a band is Boykov and Jolly's (2001)
-and Rother's (GrabCut, 2004); the smoothing along picture edges is He's guided filter (2010).
+fits the colours of sure person nearby, and how well it fits the background, which is exact where a static camera
+shows it without the person. The idea of colour models in a band is Boykov and Jolly's (2001)
+and Rother's (GrabCut, 2004); the smoothing along image edges is He's guided filter (2010).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from avatar.runtime.thread_map import map_in_threads
 from avatar.types import Images, Masks
 
 PLATE_FRAMES = 21
-MOST_SHIFT = 0.5  # pixels by which the background's edges may move in the picture of a camera that stands still
+MOST_SHIFT = 0.5  # pixels by which the background's edges may move in the images of a static camera
 SHADOW = 2.0  # log-likelihood that a pixel loses for being explained as shaded background
 OUTLIER = -16.0  # log-likelihood of any colour under "something else", about 1 / 256^3
 
@@ -27,16 +27,16 @@ Box = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class Plate:
-    """The empty scene behind a person, as far as a camera that stands still has seen it.
+    """The empty scene behind a person, as far as a static camera shows it.
 
     Attributes:
         color: background colour, 0 to 255.
-        known: where it was seen.
+        visible: where it was visible.
         variance: how far background may deviate there: noise, and edges that move under compression.
     """
 
     color: Float32[np.ndarray, "h w 3"]
-    known: Bool[np.ndarray, "h w"]
+    visible: Bool[np.ndarray, "h w"]
     variance: Float32[np.ndarray, "h w"]
 
 
@@ -50,27 +50,28 @@ def background_plate(images: Images, masks: Masks) -> Plate | None:
     def median_of(row: int) -> np.ndarray:  # row by row: a sort of the whole stack would need gigabytes
         values = np.where(person[:, row, :, None], 999, colors[:, row].astype(np.int16))
         middle = np.maximum(count[row] - 1, 0)[None, :, None] // 2
-        return np.take_along_axis(np.sort(values, axis=0), middle, axis=0)[0].astype(np.float32)
+        row_median: np.ndarray = np.take_along_axis(np.sort(values, axis=0), middle, axis=0)[0].astype(np.float32)
+        return row_median
 
     median = np.stack(list(map_in_threads(median_of, range(colors.shape[1]))))
-    seen = ~person & (count >= min(3, len(chosen)))
-    views = zip(colors[::3], seen[::3], strict=True)
+    background = ~person & (count >= min(3, len(chosen)))
+    views = zip(colors[::3], background[::3], strict=True)
     changes, shifts = zip(*map_in_threads(lambda view: _change(*view, median), views), strict=True)
     if np.quantile(shifts, 0.9) > MOST_SHIFT:
         return None
-    known = ~_dilate(count < min(3, len(chosen)), 2.0)
+    visible = ~_dilate(count < min(3, len(chosen)), 2.0)
     noise = np.float32(np.median(changes))
-    return Plate(median, known, 10 + 4 * noise**2 + 0.25 * _gradient_square(median))
+    return Plate(median, visible, 10 + 4 * noise**2 + 0.25 * _gradient_square(median))
 
 
 def _around_person(mask: np.ndarray) -> np.ndarray:
     return _dilate(mask > 25, _scale(mask) * 3)
 
 
-def _change(color: np.ndarray, seen: np.ndarray, median: np.ndarray) -> tuple[float, float]:
+def _change(color: np.ndarray, background: np.ndarray, median: np.ndarray) -> tuple[float, float]:
     """Median change of a frame's background in grey levels, and about how many pixels its edges have moved."""
-    difference = np.abs(color.astype(np.float32) - median).mean(-1)[seen]
-    slope = np.sqrt(_gradient_square(color.astype(np.float32)))[seen]
+    difference = np.abs(color.astype(np.float32) - median).mean(-1)[background]
+    slope = np.sqrt(_gradient_square(color.astype(np.float32)))[background]
     if slope.size == 0:
         return 0.0, np.inf
     edges = slope > np.quantile(slope, 0.9)  # a blank wall looks the same from a moving camera
@@ -80,12 +81,12 @@ def _change(color: np.ndarray, seen: np.ndarray, median: np.ndarray) -> tuple[fl
 def refine_mask(
     image: UInt8[np.ndarray, "h w 3"], coarse: UInt8[np.ndarray, "h w"], plate: Plate | None
 ) -> UInt8[np.ndarray, "h w"]:
-    """The person's soft mask with its edge on the edge in the picture."""
+    """The person's soft mask with its edge on the edge in the image."""
     refined = np.zeros_like(coarse)
     scale = _scale(coarse)
     box = _box_around(coarse > 25, margin=round(12 * scale))
     if box is not None:
-        scene = None if plate is None else Plate(plate.color[box], plate.known[box], plate.variance[box])
+        scene = None if plate is None else Plate(plate.color[box], plate.visible[box], plate.variance[box])
         region = largest_region(coarse[box])
         refined[box] = largest_region(_refine_box(image[box].astype(np.float32), region, scene, scale))
     return refined
@@ -118,15 +119,16 @@ def _refine_box(image: np.ndarray, coarse: np.ndarray, plate: Plate | None, scal
     around = _local_likelihood(image, depth < -6 * scale, band, radius)
     evidence = 0.3 * np.clip(person - around, -8, 8)
     if plate is not None:
-        known = plate.known[band]
+        visible = plate.visible[band]
         scene = np.maximum(_plate_likelihood(image[band], plate, band), around - 8)
-        evidence = np.where(known, 0.5 * np.clip(person - scene, -8, 8), evidence)
+        evidence = np.where(visible, 0.5 * np.clip(person - scene, -8, 8), evidence)
     odds = np.clip(depth[band] / (2 * scale), -6, 6) + evidence
     likely = inside.astype(np.float32)
     likely[band] = 1 / (1 + np.exp(-odds))
     smooth = cv2.ximgproc.guidedFilter(image, likely, max(2, round(4 * scale)), 1e-3 * 255**2)
     # The filter widens the edge; twice the slope brings back a transition of one or two pixels.
-    return np.rint(255 * np.clip((smooth - 0.5) * 2 + 0.5, 0, 1)).astype(np.uint8)
+    mask: np.ndarray = np.rint(255 * np.clip((smooth - 0.5) * 2 + 0.5, 0, 1)).astype(np.uint8)
+    return mask
 
 
 def _local_likelihood(image: np.ndarray, sure: np.ndarray, band: np.ndarray, radius: int) -> np.ndarray:
@@ -163,23 +165,26 @@ def _gaussian(x: np.ndarray, moments: np.ndarray) -> np.ndarray:
     x0, x1, x2 = x.T
     square = A * x0**2 + (a * f - c * c) * x1**2 + (a * d - b * b) * x2**2
     square += 2 * (B * x0 * x1 + C * x0 * x2 + (b * c - a * e) * x1 * x2)
-    return -0.5 * square / determinant - 0.5 * np.log(determinant)
+    density: np.ndarray = -0.5 * square / determinant - 0.5 * np.log(determinant)
+    return density
 
 
 def _plate_likelihood(colors: np.ndarray, plate: Plate, band: np.ndarray) -> np.ndarray:
-    """Log-likelihood of being the known background, lit as ever or in the person's shadow."""
+    """Log-likelihood of being the background, lit as ever or in the person's shadow."""
     scene, variance = plate.color[band], plate.variance[band]
     shade = np.clip((colors * scene).sum(1) / ((scene * scene).sum(1) + 1), 0.5, 1)
     lit = ((colors - scene) ** 2).sum(1)
     shaded = ((colors - shade[:, None] * scene) ** 2).sum(1) + 2 * SHADOW * variance
-    return np.maximum(-0.5 * np.minimum(lit, shaded) / variance - 1.5 * np.log(variance), -30)
+    likelihood: np.ndarray = np.maximum(-0.5 * np.minimum(lit, shaded) / variance - 1.5 * np.log(variance), -30)
+    return likelihood
 
 
 def _gradient_square(image: np.ndarray) -> np.ndarray:
     import cv2
 
     grey = image.mean(-1)
-    return (cv2.Sobel(grey, -1, 1, 0) / 8) ** 2 + (cv2.Sobel(grey, -1, 0, 1) / 8) ** 2
+    square: np.ndarray = (cv2.Sobel(grey, -1, 1, 0) / 8) ** 2 + (cv2.Sobel(grey, -1, 0, 1) / 8) ** 2
+    return square
 
 
 def _scale(mask: np.ndarray) -> float:

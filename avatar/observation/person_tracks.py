@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,13 +39,13 @@ class PersonTracker:
     def __init__(self) -> None:
         self.tracks: list[PersonTrack] = []
 
-    def add(self, frame: int, time: float, found: list[Detection], sharpness: list[float]) -> list[int]:
+    def add(self, frame: int, time: float, detections: list[Detection], sharpness: list[float]) -> list[int]:
         """Take one frame's detections, each with its sharpness, and say for each which person it is."""
         chosen: dict[int, int] = {}
-        for apart, who, index in sorted(self._distances(time, found)):
+        for apart, who, index in sorted(self._distances(time, detections)):
             if apart < SAME_TRACK and index not in chosen and who not in chosen.values():
                 chosen[index] = who
-        for index, detection in enumerate(found):
+        for index, detection in enumerate(detections):
             if index not in chosen:
                 self.tracks.append(PersonTrack())
                 chosen[index] = len(self.tracks) - 1
@@ -54,32 +55,32 @@ class PersonTracker:
             person.keypoints_3d.append(detection.keypoints_3d)
             person.sharpness.append(sharpness[index])
             person.last_seen = time
-        return [chosen[index] for index in range(len(found))]
+        return [chosen[index] for index in range(len(detections))]
 
-    def _distances(self, time: float, found: list[Detection]):
+    def _distances(self, time: float, detections: list[Detection]) -> Iterator[tuple[float, int, int]]:
         for who, person in enumerate(self.tracks):
             if time - person.last_seen > LONGEST_GAP:
                 continue
             last = person.keypoints[-1]
-            for index, detection in enumerate(found):
+            for index, detection in enumerate(detections):
                 size = max(person_size(detection.keypoints), person_size(last))
                 apart = np.linalg.norm((detection.keypoints - last)[:, :2], axis=1).mean()
                 yield float(apart / size), who, index
 
-    def choose(self, wanted: int | None, video: str, frames: int) -> tuple[int, str]:
-        """Index of the wanted person (1 is the largest and most persistent) and a sentence for the report.
+    def choose(self, requested: int | None, video: str, frames: int) -> tuple[int, str]:
+        """Index of the requested person (1 is the largest and most persistent) and a sentence for the report.
 
         Raises:
             UsageError: there is no person of that number.
-            AvatarError: nobody was found, or the person is in view in fewer than ten frames.
+            AvatarError: nobody was detected, or the person is in view in fewer than ten frames.
         """
         if not self.tracks:
             raise AvatarError(f"{video}: no person was found. Film one person who is wholly in view.")
         order = sorted(range(len(self.tracks)), key=lambda who: -self.tracks[who].presence)
         lasting = [who for who in order if len(self.tracks[who].frames) >= LEAST_FRAMES]
-        number = 1 if wanted is None else wanted
-        if wanted is not None and not 1 <= wanted <= max(1, len(lasting)):
-            raise UsageError(f"{video} shows {len(lasting)} persons long enough: there is no person {wanted}.")
+        number = 1 if requested is None else requested
+        if requested is not None and not 1 <= requested <= max(1, len(lasting)):
+            raise UsageError(f"{video} shows {len(lasting)} persons long enough: there is no person {requested}.")
         if not lasting:
             most = len(self.tracks[order[0]].frames)
             raise AvatarError(

@@ -29,7 +29,7 @@ STILL_FRAMES = 5
 
 
 def is_photo(path: Path) -> bool:
-    """Whether `path` names a picture rather than a video."""
+    """Whether `path` names an image rather than a video."""
     return path.suffix.lower() in PHOTO_SUFFIXES
 
 
@@ -44,7 +44,7 @@ def observe_photo(
 
     Raises:
         UsageError: there is no such file, or no person of that number.
-        AvatarError: it is no readable picture, too small, shows nobody, several people or only an upper body.
+        AvatarError: it is not a readable image, too small, shows nobody, several people or only an upper body.
     """
     path = Path(path)
     pixels = read_image(path)
@@ -58,23 +58,23 @@ def observe_photo(
         detector, _ = choose_detector()
     # In a thread of its own, with which the network goes: left to the end of the program it complains on stderr.
     (people,) = map_in_threads(detector.detect, [image])
-    found = _choose(people, person, path)
-    mask = refine_mask(image, found.mask, None) if alpha is None else alpha
+    detection = _choose(people, person, path)
+    mask = refine_mask(image, detection.mask, None) if alpha is None else alpha
     height, width = mask.shape
     layout = LAYOUTS[detector.layout]
-    if person_size(found.keypoints) < SMALLEST_PERSON:
+    if person_size(detection.keypoints) < SMALLEST_PERSON:
         raise AvatarError(
-            f"{path}: the person is only {person_size(found.keypoints):.0f} pixels large; "
+            f"{path}: the person is only {person_size(detection.keypoints):.0f} pixels large; "
             f"at least {SMALLEST_PERSON} are needed."
         )
-    notes = check_in_view(found.keypoints[None], layout, width, height, str(path))
+    notes = check_in_view(detection.keypoints[None], layout, width, height, str(path))
     if mask.max() < 128:
-        raise AvatarError(f"{path}: the person could not be told from the background.")
+        raise AvatarError(f"{path}: the person could not be separated from the background.")
     return Observations(
         images=ImageList.of((image,)),
         masks=ImageList.of((mask,)),
-        keypoints=torch.from_numpy(found.keypoints[None].astype(np.float32)),
-        keypoints_3d=torch.from_numpy(found.keypoints_3d[None].astype(np.float32)),
+        keypoints=torch.from_numpy(detection.keypoints[None].astype(np.float32)),
+        keypoints_3d=torch.from_numpy(detection.keypoints_3d[None].astype(np.float32)),
         layout=detector.layout,
         instant=torch.zeros(1, dtype=torch.int64),
         times=torch.zeros(1),
@@ -102,7 +102,7 @@ def still_clip(photo: Observations, rate: float = 30.0) -> Observations:
 
 
 def scaled_down(pixels: UInt8[np.ndarray, "h w c"], longest: int) -> UInt8[np.ndarray, "h2 w2 c"]:
-    """The picture with its longer side at most `longest` pixels, by area averaging."""
+    """The image with its longer side at most `longest` pixels, by area averaging."""
     import cv2
 
     scale = longest / max(pixels.shape[:2])
@@ -115,22 +115,22 @@ def scaled_down(pixels: UInt8[np.ndarray, "h w c"], longest: int) -> UInt8[np.nd
 def on_white(
     pixels: UInt8[np.ndarray, "h w c"],
 ) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"] | None]:
-    """A picture on white and its alpha, or None where it hides everything behind it."""
+    """An image on white and its alpha, or None where it hides everything behind it."""
     if pixels.shape[2] == 3 or pixels[..., 3].min() >= OPAQUE:
         return np.ascontiguousarray(pixels[..., :3]), None
     share: Float[np.ndarray, "h w 1"] = pixels[..., 3:] / 255
     return np.rint(pixels[..., :3] * share + 255 * (1 - share)).astype(np.uint8), pixels[..., 3].copy()
 
 
-def _choose(found: list[Detection], person: int | None, path: Path) -> Detection:
-    sure = [one for one in found if one.keypoints[:, 2].mean() > UNSURE]
+def _choose(detections: list[Detection], person: int | None, path: Path) -> Detection:
+    sure = [one for one in detections if one.keypoints[:, 2].mean() > UNSURE]
     if not sure:
         raise AvatarError(
             f"{path}: no person was found. Give a photo of one real person who is wholly in view; drawings and "
             "dolls are often not recognised."
         )
     if person is None and len(sure) > 1:
-        raise AvatarError(f"{path} shows {len(sure)} people: say which by --person, 1 being the largest.")
+        raise AvatarError(f"{path} shows {len(sure)} people: choose one with --person, 1 being the largest.")
     number = person or 1
     if not 1 <= number <= len(sure):
         raise UsageError(f"{path} shows {len(sure)} people: there is no person {number}.")

@@ -33,7 +33,7 @@ from avatar.observation.matting import background_plate, refine_mask
 from avatar.observation.person_tracks import PersonTrack, PersonTracker
 from avatar.runtime.progress import Progress
 from avatar.runtime.thread_map import map_in_threads
-from avatar.types import LandmarkDetector, Observations
+from avatar.types import Detection, LandmarkDetector, Observations
 
 SMALLEST_SIDE = 128
 LONGEST_SIDE = 1920
@@ -88,10 +88,10 @@ def observe(
 
 
 def _observe(
-    source: Video, detector: LandmarkDetector, work: Path, folder: Path, wanted: int | None, max_frames: int
+    source: Video, detector: LandmarkDetector, work: Path, folder: Path, requested: int | None, max_frames: int
 ) -> Observations:
     people, times, notes = _survey(source, detector, work, max_frames)
-    who, note = people.choose(wanted, str(source.path), len(times))
+    who, note = people.choose(requested, str(source.path), len(times))
     person, layout = people.tracks[who], LAYOUTS[detector.layout]
     keypoints, keypoints_3d, swapped = fix_left_right_swaps(
         np.stack(person.keypoints), np.stack(person.keypoints_3d), layout
@@ -102,19 +102,19 @@ def _observe(
     if flips := int(swapped.any(1).sum()):
         notes.append(f"Left and right were put right in {flips} frames.")
     weights = frame_weights(np.array(person.sharpness))
-    kept = select_keyframes(_views(keypoints, keypoints_3d), weights * keypoints[..., 2].mean(1), max_frames)
-    _write_final_images(person, kept, work, work / "people" / str(who), folder)
+    keyframes = select_keyframes(_views(keypoints, keypoints_3d), weights * keypoints[..., 2].mean(1), max_frames)
+    _write_final_images(person, keyframes, work, work / "people" / str(who), folder)
     observations = Observations(
-        images=stored_frames(folder, len(kept)),
-        masks=stored_masks(folder, len(kept)),
-        keypoints=torch.from_numpy(keypoints[kept]),
-        keypoints_3d=torch.from_numpy(keypoints_3d[kept]),
+        images=stored_frames(folder, len(keyframes)),
+        masks=stored_masks(folder, len(keyframes)),
+        keypoints=torch.from_numpy(keypoints[keyframes]),
+        keypoints_3d=torch.from_numpy(keypoints_3d[keyframes]),
         layout=detector.layout,
-        instant=torch.arange(len(kept)),
-        times=torch.tensor([times[person.frames[index]] for index in kept], dtype=torch.float32),
+        instant=torch.arange(len(keyframes)),
+        times=torch.tensor([times[person.frames[index]] for index in keyframes], dtype=torch.float32),
         width=source.width,
         height=source.height,
-        frame_weight=torch.from_numpy(weights[kept]),
+        frame_weight=torch.from_numpy(weights[keyframes]),
         source=str(source.path),
         notes=tuple(notes),
     )
@@ -130,14 +130,16 @@ def _survey(
     candidates = None if (source.expected_frames or most + 1) <= most else _candidates(source, most)
     people, times, decoded = PersonTracker(), [], 0
 
-    def look(item: tuple[int, float, UInt8[np.ndarray, "h w 3"]]):
+    def look(
+        item: tuple[int, float, UInt8[np.ndarray, "h w 3"]],
+    ) -> tuple[int, float, list[Detection], list[float]]:
         index, time, image = item
-        found = detector.detect(image)
-        if found:
+        detections = detector.detect(image)
+        if detections:
             write_image(frame_path(work, index), image)
-        return index, time, found, [sharpness(image, detection.mask) for detection in found]
+        return index, time, detections, [sharpness(image, detection.mask) for detection in detections]
 
-    def wanted() -> Iterator[tuple[int, float, UInt8[np.ndarray, "h w 3"]]]:
+    def candidate_frames() -> Iterator[tuple[int, float, UInt8[np.ndarray, "h w 3"]]]:
         nonlocal decoded
         for decoded, (time, image) in enumerate(itertools.islice(source.frames(), None if candidates else most), 1):
             if candidates is None or decoded - 1 in candidates:
@@ -146,8 +148,8 @@ def _survey(
 
     total = source.expected_frames if candidates is None else len(candidates)
     with Progress("finding the person", total) as bar:
-        for index, time, found, sharp in map_in_threads(look, wanted()):
-            for who, detection in zip(people.add(index, time, found, sharp), found, strict=True):
+        for index, time, detections, sharp in map_in_threads(look, candidate_frames()):
+            for who, detection in zip(people.add(index, time, detections, sharp), detections, strict=True):
                 write_image(image_path(work / "people" / str(who), index), detection.mask)
             bar.step()
     return people, times, _lost(source, decoded)
@@ -171,7 +173,7 @@ def _lost(source: Video, decoded: int) -> list[str]:
 
 
 def _views(keypoints: np.ndarray, keypoints_3d: np.ndarray) -> np.ndarray:
-    """What a frame shows: the 3D guess in the camera's axes, or the 2D landmarks where there is none.
+    """What a frame shows: the 3D guess in the camera's axes, or the 2D landmarks without it.
 
     A little of the time is added, so that a person who holds still is sampled evenly.
     """
@@ -181,22 +183,22 @@ def _views(keypoints: np.ndarray, keypoints_3d: np.ndarray) -> np.ndarray:
 
 
 def _write_final_images(
-    person: PersonTrack, kept: Int[np.ndarray, " kept"], work: Path, coarse: Path, folder: Path
+    person: PersonTrack, keyframes: Int[np.ndarray, " keyframes"], work: Path, coarse: Path, folder: Path
 ) -> None:
-    """Refine the masks of the kept frames and move everything to its final name."""
+    """Refine the masks of the keyframes and move everything to its final name."""
     for name in ("frames", "masks"):
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir(parents=True)
     (work / "coarse").mkdir()
-    for position, index in enumerate(kept):
+    for position, index in enumerate(keyframes):
         frame_path(work, person.frames[index]).rename(frame_path(folder, position))
         image_path(coarse, person.frames[index]).rename(image_path(work / "coarse", position))
-    images, masks = stored_frames(folder, len(kept)), stored_images(work / "coarse", len(kept), read_mask)
+    images, masks = stored_frames(folder, len(keyframes)), stored_images(work / "coarse", len(keyframes), read_mask)
     plate = background_plate(images, masks)
 
     def refine(position: int) -> None:
         write_image(image_path(folder / "masks", position), refine_mask(images[position], masks[position], plate))
 
-    with Progress("sharpening the masks", len(kept)) as bar:
-        for _ in map_in_threads(refine, range(len(kept))):
+    with Progress("sharpening the masks", len(keyframes)) as bar:
+        for _ in map_in_threads(refine, range(len(keyframes))):
             bar.step()

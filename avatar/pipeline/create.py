@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,8 @@ def create_run(
     source = Path(settings.source)
     if not resume:
         _check_source(source, settings)
+    if settings.protocol is not None:  # a protocol holds out its own frames
+        settings = replace(settings, train=replace(settings.train, hold_out=0))
     with locked_run(run, overwrite, resume):
         if resume and run.config.is_file():
             settings = build(Settings, read_json(run.config), str(run.config))

@@ -1,4 +1,4 @@
-"""Cameras that show a person, as pure functions: standing in front, going round, or following.
+"""Cameras that show a person: fixed in front, on an orbit, or following a path.
 
 All take the box (`low`, `high`: opposite corners, metres, world) that must stay in view. Angles are in degrees;
 azimuth 0 stands in front of a person who faces +Z, 90 sees the left side.
@@ -16,19 +16,19 @@ from torch import Tensor
 from avatar.geometry import invert_rigid, rigid
 from avatar.types import Cameras
 
-FOV = 35.0  # across the longer side of the picture, as a phone at twice its widest
+FOV = 35.0  # across the longer side of the image, as a phone at twice its widest
 ELEVATION = 5.0
-MARGIN = 0.06  # of the picture's half size, left free on each side
+MARGIN = 0.06  # of the image's half size, left free on each side
 
 
 def intrinsics(width: int, height: int, fov: float = FOV) -> Float[Tensor, "3 3"]:
-    """A centred pinhole with square pixels that sees `fov` degrees across the longer side of the picture."""
+    """A centred pinhole with square pixels that sees `fov` degrees across the longer side of the image."""
     focal = max(width, height) / 2 / math.tan(math.radians(fov) / 2)
     return torch.tensor([[focal, 0.0, width / 2], [0.0, focal, height / 2], [0.0, 0.0, 1.0]])
 
 
 def look_at(eye: Float[Tensor, "*b 3"], target: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 4 4"]:
-    """World-to-camera transforms of upright cameras at `eye` with `target` in the middle of the picture."""
+    """World-to-camera transforms of upright cameras at `eye` with `target` in the middle of the image."""
     forward = F.normalize(target - eye, dim=-1)
     down = torch.tensor([0.0, -1.0, 0.0], dtype=eye.dtype).expand_as(forward)
     right = F.normalize(torch.linalg.cross(down, forward), dim=-1)
@@ -46,7 +46,7 @@ def front(
     elevation: float = ELEVATION,
     fov: float = FOV,
 ) -> Cameras:
-    """One standing camera from which the whole box is in view."""
+    """A fixed camera from which the whole box is in view."""
     azimuths = torch.full((frames,), azimuth)
     return _around((low + high).expand(frames, 3) / 2, low, high, azimuths, width, height, elevation, fov)
 
@@ -62,7 +62,7 @@ def orbit(
     elevation: float = ELEVATION,
     fov: float = FOV,
 ) -> Cameras:
-    """Cameras going round the box at one distance; whole `turns` make a film that repeats without a jump."""
+    """Cameras going round the box at one distance; whole `turns` make a video that loops without a jump."""
     azimuths = azimuth + 360 * turns * torch.arange(frames) / max(frames, 1)
     return _around((low + high).expand(frames, 3) / 2, low, high, azimuths, width, height, elevation, fov)
 
@@ -79,7 +79,7 @@ def follow(
 ) -> Cameras:
     """Cameras that travel along `path` and keep the box, given relative to the path, in view.
 
-    The path should be smooth already, and level where the person jumps, or the film shakes.
+    The path should be smooth already, and level where the person jumps, or the video shakes.
     """
     azimuths = torch.full((len(path),), azimuth)
     return _around(path + (low + high) / 2, low, high, azimuths, width, height, elevation, fov)
@@ -104,7 +104,7 @@ def _around(
     corners = torch.cartesian_prod(*((high - low)[:, None] / 2 * torch.tensor([-1.0, 1.0])))
     R = look_at(away, torch.zeros_like(away))[:, :3, :3]
     x, y, z = (R @ corners.T).unbind(-2)
-    # A corner at (x, y, z + distance) lies in the picture when |x| / (z + distance) is below the half width.
+    # A corner at (x, y, z + distance) lies in the image when |x| / (z + distance) is below the half width.
     wide = K[0, 0] * x.abs() / (width / 2 * (1 - MARGIN)) - z
     tall = K[1, 1] * y.abs() / (height / 2 * (1 - MARGIN)) - z
     distance = float(torch.maximum(wide, tall).max())

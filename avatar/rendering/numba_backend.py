@@ -25,7 +25,7 @@ _PARTS_PER_THREAD = 8  # so that no thread waits long for another, nor for one t
 def render_cpu(gaussians: Gaussians, cameras: Cameras) -> RenderOutput:
     """See `avatar.rendering.renderer.render`. It computes in float32, whatever the input."""
     fields = [getattr(gaussians, name).float() for name in gaussians.__dataclass_fields__]
-    return RenderOutput(*_Render.apply(*fields, cameras))
+    return RenderOutput(*_Render.apply(*fields, cameras))  # type: ignore[no-untyped-call]  # torch's
 
 
 class _Render(torch.autograd.Function):

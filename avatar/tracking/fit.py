@@ -34,7 +34,7 @@ from avatar.types import BodyTrack, Cameras, Observations
 
 ASSUMED_HEIGHT_M = 1.70
 LEAST_HEIGHT_M, MOST_HEIGHT_M = 0.5, 2.6
-# Focal length over the picture's longer side: a phone's main camera while filming, 26 mm equivalent with the crop
+# Focal length over the image's longer side: a phone's main camera in video mode, 26 mm equivalent with the crop
 # of about a quarter that its stabiliser takes (33 mm equivalent).
 ASSUMED_FOCAL = 0.92
 LEAST_FRAMES = 5
@@ -75,12 +75,12 @@ def track(
     flow_sampler = FlowSampler(body, observations, float(problem.person_height[0]))
     state = fit(problem, names, matcher, flow_sampler, start)
     marks = move_points(pose_chain(body, state), state, problem.landmarks).x
-    found_focal = float(state.camera[0].exp())
+    focal_fitted = float(state.camera[0].exp())
     report = TrackReport(
-        focal=found_focal,
-        reprojection=median_distance(found_focal * marks[..., :2] / marks[..., 2:], problem.pixels),
+        focal=focal_fitted,
+        reprojection=median_distance(focal_fitted * marks[..., :2] / marks[..., 2:], problem.pixels),
         warnings=fit_warnings(
-            state, problem.confidence, names, None if height else ASSUMED_HEIGHT_M, None if given else found_focal
+            state, problem.confidence, names, None if height else ASSUMED_HEIGHT_M, None if given else focal_fitted
         ),
     )
     return to_body_track(problem, state, observations), report
@@ -96,7 +96,7 @@ def resolve_focal(observations: Observations, options: TrackOptions) -> float | 
 def resolve_shape(
     body: Body, options: TrackOptions
 ) -> tuple[float | None, tuple[Float[Tensor, "k s"], Float[Tensor, " k"]] | None]:
-    """The height in metres that the user gave, and what the other words say of the shape, see
+    """The height in metres that the user gave, and the constraint from the other shape attributes, see
     `FitProblem.shape_constraint`.
 
     Raises:
@@ -126,19 +126,19 @@ def fit(
 ) -> State:
     """Run the schedule from the detector's own 3D guess, or from the joint rotations of `start`."""
     pixels = torch.cat([problem.pixels, problem.confidence[..., None]], -1)
-    known = (problem.body, problem.landmarks, pixels, problem.guess, problem.times, problem.focal)
+    inputs = (problem.body, problem.landmarks, pixels, problem.guess, problem.times, problem.focal)
     if start is None:
-        state = initial_state(*known, names)
+        state = initial_state(*inputs, names)
     else:
-        state = state_from_rotations(*known, initial_rotations(start, problem))
+        state = state_from_rotations(*inputs, initial_rotations(start, problem))
         problem = with_fixed_directions(problem, state)
     with Progress("fit", len(SCHEDULE) + 1) as bar:
         for stage in SCHEDULE:
-            by_picture = math.isfinite(stage.silhouette)
-            matches = matcher.match(state) if by_picture else None
-            # Somebody who turns on the spot is steadied by the pose they hold. The light, which does not turn with
-            # them, would drag the flow, and tilt them by half a degree.
-            flow = flow_sampler.sample(state) if by_picture and problem.pitch is None else None
+            with_images = math.isfinite(stage.silhouette)
+            matches = matcher.match(state) if with_images else None
+            # A person who turns on the spot is steadied by the constant pose. The light does not turn with them; it
+            # would drag the flow and tilt them by half a degree.
+            flow = flow_sampler.sample(state) if with_images and problem.pitch is None else None
             terms = partial(residual_terms, problem, stage, matches, flow)
             state, linearization = levenberg_marquardt(state, partial(ClipLinearization, terms), stage.steps)
             pitch = pitch_from_turn(problem, state)
@@ -158,7 +158,8 @@ def initial_rotations(start: BodyTrack, problem: FitProblem) -> Float[Tensor, "n
     """
     if len(start) != len(problem):
         raise UsageError(
-            f"The motion to start from has {len(start)} poses, but {len(problem)} frames are tracked: give one a frame."
+            f"The motion to start from has {len(start)} poses, but {len(problem)} frames are tracked: "
+            "it needs one pose per frame."
         )
     rotations = problem.body.rest_rotations.double().repeat(len(problem), 1, 1, 1)
     common = sum(a == b for a, b in zip(problem.body.joint_names, SMPL_JOINTS, strict=False))
@@ -175,7 +176,7 @@ def with_fixed_directions(problem: FitProblem, state: State) -> FitProblem:
 
 
 def to_body_track(problem: FitProblem, state: State, observations: Observations) -> BodyTrack:
-    """The fitted state as a track in the world, one camera a frame."""
+    """The fitted state as a track in the world, one camera per frame."""
     poses, T_camera_world = to_world_frame(state)
     frames = len(observations)
     K = torch.eye(3).repeat(frames, 1, 1)
@@ -197,6 +198,6 @@ def joint_confidence(problem: FitProblem) -> Float[Tensor, "n j"]:
     """Trust in each joint: that of the landmarks on its own bone and those beyond it."""
     carried = problem.landmarks.weights
     total = torch.einsum("nl,lj->nj", problem.confidence, carried) / carried.sum(0).clamp_min(1e-6)
-    seen = carried.sum(0) > 0
+    observed = carried.sum(0) > 0
     overall = problem.confidence.mean(1, keepdim=True)
-    return torch.where(seen, total, overall).clamp(0, 1).float()
+    return torch.where(observed, total, overall).clamp(0, 1).float()

@@ -59,8 +59,8 @@ def initial_state(
         joint = body.joint_names.index(joint_name)
         parent = pose_chain(body, state).orientation[:, body.parents[joint]]
         bone = F.normalize(points.rest[at[end]] - points.rest[at[start]], dim=-1)
-        wanted = F.normalize(guess[:, at[end]] - guess[:, at[start]], dim=-1)
-        rotations[:, joint] = _shortest_turn(bone.expand(count, 3), (parent.mT @ wanted[..., None]).squeeze(-1))
+        direction = F.normalize(guess[:, at[end]] - guess[:, at[start]], dim=-1)
+        rotations[:, joint] = _shortest_turn(bone.expand(count, 3), (parent.mT @ direction[..., None]).squeeze(-1))
     x = move_points(pose_chain(body, state), state, points).x
     return replace(state, position=_place(x, pixels, focal))
 
@@ -74,9 +74,9 @@ def state_from_rotations(
     focal: float,
     joint_rotations: Float[Tensor, "n j 3 3"],
 ) -> State:
-    """The state whose joints are turned as `joint_rotations` says, placed and oriented as the detector saw the person.
+    """The state with the given joint rotations, placed and oriented like the detected person.
 
-    A foreign result's own camera is seldom known, so that its root is not used.
+    The root is not used, since the camera of another program's result is seldom available.
     """
     rotations = joint_rotations.clone()
     rotations[:, 0] = torch.eye(3, dtype=joint_rotations.dtype)
@@ -129,4 +129,5 @@ def _place(x: Float[Tensor, "n l 3"], pixels: Float[Tensor, "n l 3"], focal: flo
     right = u * x[..., 2:] - x[..., :2]
     A = (rows * weight[..., None]).flatten(1, 2)
     b = (right * weight).flatten(1, 2)
-    return torch.linalg.lstsq(A, b[..., None]).solution.squeeze(-1)
+    position: Tensor = torch.linalg.lstsq(A, b[..., None]).solution.squeeze(-1)
+    return position

@@ -27,7 +27,7 @@ class State:
         rotations: of each joint relative to its parent; entry 0 in the camera's frame.
         betas: shape coefficients.
         offsets: displacement of each landmark from its prior place on the body, in the rest pose, metres.
-        view: logarithm of the focal length in pixels, the camera's pitch (positive: looking down) and roll in
+        camera: logarithm of the focal length in pixels, the camera's pitch (positive: looking down) and roll in
             radians, and its height above the floor in metres.
     """
 
@@ -52,8 +52,10 @@ class State:
 
     def moved(self, local: Float[Tensor, "n d"], shared: Float[Tensor, " k"]) -> State:
         """The state after a step: rotations turn by `R exp(step)`, everything else adds."""
-        rotations = rotation_from_rotvec(local[:, 3:].unflatten(1, (-1, 3)))
-        betas, offsets, camera = shared.split([self.betas.numel(), self.offsets.numel(), self.camera.numel()])
+        rotations = rotation_from_rotvec(torch.unflatten(local[:, 3:], 1, (-1, 3)))
+        betas, offsets, camera = torch.split_with_sizes(
+            shared, [self.betas.numel(), self.offsets.numel(), self.camera.numel()]
+        )
         return replace(
             self,
             position=self.position + local[:, :3],
@@ -92,8 +94,8 @@ class PointsWithJacobian:
 
     Attributes:
         x: places, metres.
-        by_local: by the instant's own step (position, then three a joint).
-        by_shared: by the shared step (betas, landmark offsets, view).
+        jac_frame: derivative by the instant's own step (position, then three per joint).
+        jac_shared: derivative by the shared step (betas, landmark offsets, view).
     """
 
     x: Float[Tensor, "n p 3"]

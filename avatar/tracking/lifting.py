@@ -1,6 +1,6 @@
 """A rough 3D guess from 2D landmarks alone, for detectors that make none of their own.
 
-Three facts of the picture tell depth. The shoulders' and hips' width tells how far the person is turned, and nose and
+Three cues give depth. The shoulders' and hips' width tells how far the person is turned, and nose and
 toes to which side; a limb that looks shorter than it is points towards or away from the camera by the rest of its
 length (Taylor 2000), and which of the two follows from how limbs bend. It only has to begin the fit on the right side.
 """
@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-# Limb, from where to where, and the way that it leaves the plane of the picture if nothing else is known, in the
+# Limb, from where to where, and the way that it leaves the plane of the picture without other evidence, in the
 # body's own frame: outward and forward. Knees bend forward, shins back, elbows bring the forearms to the front.
 _LIMBS = (
     ("hip", "knee", 0.3, 1.0),
@@ -38,7 +38,7 @@ def lift_to_3d(
     """Landmarks in metres, hip-centred, axes as the camera's (x right, y down, z forward).
 
     Args:
-        pixels: where they were seen.
+        pixels: their places in the image.
         rest: where they lie on the body in the rest pose.
         names: of the landmarks; shoulders, hips, knees, ankles, elbows and wrists must be among them.
         times: seconds.
@@ -70,8 +70,8 @@ def _scale(pixels: Float[Tensor, "n l 2"], rest: Float[Tensor, "l 3"], at: dict[
     """Pixels a metre at the person: apparent over true lengths, of those least foreshortened."""
     pairs = [("shoulder", "hip"), *((a, b) for a, b, _, _ in _LIMBS)]
     ends = torch.tensor([[at[f"{side}_{name}"] for name in pair] for side in ("left", "right") for pair in pairs])
-    seen = (pixels[:, ends[:, 0]] - pixels[:, ends[:, 1]]).norm(dim=-1)
-    ratio = seen / (rest[ends[:, 0]] - rest[ends[:, 1]]).norm(dim=-1)
+    apparent = (pixels[:, ends[:, 0]] - pixels[:, ends[:, 1]]).norm(dim=-1)
+    ratio: Tensor = apparent / (rest[ends[:, 0]] - rest[ends[:, 1]]).norm(dim=-1)
     return ratio.quantile(_LONGEST, dim=1).clamp_min(1e-6)
 
 
@@ -109,10 +109,10 @@ def _turns(flat: Float[Tensor, "n l 2"], rest: Float[Tensor, "l 3"], at: dict[st
 
 def _forward(flat: Float[Tensor, "n l 2"], rest: Float[Tensor, "l 3"], at: dict[str, int]) -> Float[Tensor, " n"]:
     """About the sine of the turn, from what sticks out in front: positive where it points to the right."""
-    found = []
+    estimates = []
     for start, end in _FORWARD:
         starts, ends = ([i for name, i in at.items() if name.split("_", 1)[-1] == part] for part in (start, end))
         if starts and ends:
             length = rest[ends, 2].mean() - rest[starts, 2].mean()
-            found.append((flat[:, ends, 0].mean(1) - flat[:, starts, 0].mean(1)) / length)
-    return torch.stack(found).mean(0).clamp(-1, 1) if found else torch.zeros(len(flat), dtype=flat.dtype)
+            estimates.append((flat[:, ends, 0].mean(1) - flat[:, starts, 0].mean(1)) / length)
+    return torch.stack(estimates).mean(0).clamp(-1, 1) if estimates else torch.zeros(len(flat), dtype=flat.dtype)

@@ -1,8 +1,8 @@
-"""The body and the cameras of several pictures of one instant, fitted together before anything is trained.
+"""The body and the cameras of several images of one instant, fitted together before training.
 
-One picture does not tell how far away each limb is; pictures from several sides do, once it is known where they were
-taken from. Both follow from landmarks and outlines by the terms that fit a video: each picture is an instant in which
-the body may only be turned and moved before the camera, while shape and joints are the same in all.
+One image does not determine the depth of each limb; images from several sides do, once their cameras are estimated.
+Both follow from landmarks and silhouettes by the terms that fit a video: each image is an instant in which the body may
+only turn and move before the camera, while shape and joints are the same in all.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ STAGES = (
     *[Stage("views", 4, 0.02, math.inf, 0.5, math.inf, math.inf, 0.5, 1.0, 0.02)] * 3,
     *[Stage("views and body", 3, 0.010, 3.0, 0.5, math.inf, math.inf, 1.0, 1.0, 0.01)] * 5,
 )
-APART_S = 1000.0  # pretended time between the pictures: each is an instant of its own
-# Deviations in radians of where a view was said to be taken from, about the camera's axes: elevation, azimuth, roll.
+APART_S = 1000.0  # assumed time between the images: each is an instant of its own
+# Standard deviations in radians of the prior camera of a view, about the camera's axes: elevation, azimuth, roll.
 # Cameras are held level; the error of the photo's own pitch shows as roll from the side.
 VIEW_PRIOR = (0.1, 0.1, 0.015)
 TRUSTED = 0.5  # a view's landmarks against the photo's
 LEAST_IOU = 0.6  # agreement of a view's silhouette with the body below which it shows something else
-ROOT = 6  # unknowns of a picture alone: where the body is and how it is turned as a whole
+ROOT = 6  # unknowns per image: the position and the orientation of the body
 
 
 @dataclass(frozen=True)
 class MultiviewProblem:
-    """What the fit knows.
+    """The inputs of the fit.
 
     Attributes:
-        clip: the pictures as instants; outliner: their outlines.
+        problem: the images as instants; matcher: their silhouettes.
         relative_rotations: prior rotation from the photo's camera to that of each image.
         view_prior: standard deviations of these rotations, see `VIEW_PRIOR`.
     """
@@ -62,33 +62,33 @@ class MultiviewProblem:
 
 def fit_views(
     photo: Observations,
-    shown: PosedImage,
+    photo_image: PosedImage,
     views: Sequence[PosedImage],
-    found: BodyTrack,
+    initial: BodyTrack,
     body: Body,
     detector: LandmarkDetector,
     view_prior: tuple[float, float, float] = VIEW_PRIOR,
 ) -> tuple[BodyTrack, list[PosedImage]]:
-    """The body corrected by the photo and all views, and the views with their cameras where they really were.
+    """The body corrected by the photo and all views, and the views with corrected cameras.
 
     A view that does not show this body keeps its camera, and the others are fitted without it.
 
     Args:
-        photo: its landmarks; shown: its picture, whose camera stays; views: placed roughly.
-        found: the body as the photo alone shows it; detector: finds landmarks in the views.
-        said: deviations of where the views were said to be taken from, see `VIEW_PRIOR`.
+        photo: its landmarks; photo_image: the photo, whose camera stays; views: with rough cameras.
+        initial: the body as the photo alone shows it; detector: finds landmarks in the views.
+        view_prior: standard deviations of the rough cameras, see `VIEW_PRIOR`.
     """
-    sights = [shown, *views]
-    known = _multiview_problem(photo, sights, found, body, detector, view_prior)
-    state = _initial_state(sights, found, body, known)
+    images = [photo_image, *views]
+    problem = _multiview_problem(photo, images, initial, body, detector, view_prior)
+    state = _initial_state(images, initial, body, problem)
     for stage in STAGES:
-        linearize = partial(_SharedPoseLinearization, known, stage, known.matcher.match(state))
+        linearize = partial(_SharedPoseLinearization, problem, stage, problem.matcher.match(state))
         state, _ = levenberg_marquardt(state, linearize, stage.steps, tolerance=0.0)
     Ts_camera_body = rigid(state.rotations[:, 0], state.position)
-    T_world_body = invert_rigid(shown.camera.T_camera_world[0].double()) @ Ts_camera_body[0]
+    T_world_body = invert_rigid(photo_image.camera.T_camera_world[0].double()) @ Ts_camera_body[0]
     rotations = torch.cat([T_world_body[None, :3, :3], state.rotations[0, 1:]])
     pose = BodyPose(T_world_body[None, :3, 3].float(), rotations[None].float())
-    fitted = replace(found, betas=state.betas.float(), poses=pose)
+    fitted = replace(initial, betas=state.betas.float(), poses=pose)
     Ts = (Ts_camera_body @ invert_rigid(T_world_body)).float()
     moved = [replace(v, camera=replace(v.camera, T_camera_world=T[None])) for v, T in zip(views, Ts[1:], strict=True)]
     vertices = body.vertices(body.rest(fitted.betas), body.complete(pose[0]))
@@ -96,49 +96,49 @@ def fit_views(
     if all(good):
         return fitted, moved
     if not any(good):
-        return found, list(views)
+        return initial, list(views)
     fitted, some = fit_views(
-        photo, shown, [v for v, g in zip(views, good, strict=True) if g], found, body, detector, view_prior
+        photo, photo_image, [v for v, g in zip(views, good, strict=True) if g], initial, body, detector, view_prior
     )
-    kept = iter(some)
-    return fitted, [next(kept) if g else v for v, g in zip(views, good, strict=True)]
+    corrected = iter(some)
+    return fitted, [next(corrected) if g else v for v, g in zip(views, good, strict=True)]
 
 
-def overlap(vertices: Float[Tensor, "v 3"], body: Body, sight: PosedImage) -> float:
-    """Intersection over union of a posed body's silhouette and a picture's mask."""
-    camera = sight.camera
+def overlap(vertices: Float[Tensor, "v 3"], body: Body, posed: PosedImage) -> float:
+    """Intersection over union of a posed body's silhouette and an image's mask."""
+    camera = posed.camera
     pixels, _depth = project(camera.K[0], camera.T_camera_world[0], vertices)
     size = (camera.width, camera.height)
     mine = filled_mesh(pixels.numpy(), body.faces.numpy().astype(np.int32), size) > 127
-    return alpha_iou(torch.from_numpy(mine).float(), to_float(sight.mask))
+    return alpha_iou(torch.from_numpy(mine).float(), to_float(posed.mask))
 
 
 def _multiview_problem(
     photo: Observations,
-    sights: Sequence[PosedImage],
-    found: BodyTrack,
+    images: Sequence[PosedImage],
+    initial: BodyTrack,
     body: Body,
     detector: LandmarkDetector,
     view_prior: tuple[float, float, float],
 ) -> MultiviewProblem:
-    """The pictures as a clip, all as if taken with one focal length."""
-    focal = min(float(sight.camera.K[0, 0, 0]) for sight in sights)
-    pictures = [_resample_image(sight, focal) for sight in sights]
+    """The images as a clip, all resampled to one focal length."""
+    focal = min(float(posed.camera.K[0, 0, 0]) for posed in images)
+    resampled = [_resample_image(posed, focal) for posed in images]
     centre = photo.keypoints.new_tensor([photo.width / 2, photo.height / 2])
     first = photo.keypoints[0].clone()
-    first[:, :2] = (first[:, :2] - centre) * focal / float(sights[0].camera.K[0, 0, 0]) + centre
+    first[:, :2] = (first[:, :2] - centre) * focal / float(images[0].camera.K[0, 0, 0]) + centre
     marks, guesses, trust = [first], [photo.keypoints_3d[0]], [1.0]
     # In a thread of its own, with which the network goes: left to the end of the program it complains on stderr.
-    for people in map_in_threads(detector.detect, [image for image, _mask in pictures[1:]]):
+    for people in map_in_threads(detector.detect, [image for image, _mask in resampled[1:]]):
         # Where nobody is found the outline is left; what stands for the landmarks does not count.
         marks.append(torch.from_numpy(people[0].keypoints.astype(np.float32)) if people else first)
         guesses.append(torch.from_numpy(people[0].keypoints_3d.astype(np.float32)) if people else guesses[0])
         trust.append(TRUSTED if people else 0.0)
-    count = len(sights)
+    count = len(images)
     together = replace(
         photo,
-        images=ImageList.of(tuple(image for image, _ in pictures)),
-        masks=ImageList.of(tuple(mask for _, mask in pictures)),
+        images=ImageList.of(tuple(image for image, _ in resampled)),
+        masks=ImageList.of(tuple(mask for _, mask in resampled)),
         keypoints=torch.stack(marks),
         keypoints_3d=torch.stack(guesses),
         instant=torch.arange(count),
@@ -147,8 +147,8 @@ def _multiview_problem(
         cameras=None,
     )
     height, slope = body_stature(body)
-    problem = build_problem(together, body, focal, height + float(slope @ found.betas.double()))
-    tall = problem.times.new_tensor([np.ptp(np.flatnonzero((mask > 127).any(1))) for _, mask in pictures])
+    problem = build_problem(together, body, focal, height + float(slope @ initial.betas.double()))
+    tall = problem.times.new_tensor([np.ptp(np.flatnonzero((mask > 127).any(1))) for _, mask in resampled])
     weight = problem.times.new_tensor(trust)[:, None]
     problem = replace(
         problem,
@@ -158,20 +158,20 @@ def _multiview_problem(
         bone_confidence=problem.bone_confidence * weight,
     )
     matcher = SilhouetteMatcher(body, together.masks, photo.width, photo.height, float(tall.median()))
-    R = torch.cat([sight.camera.T_camera_world[:, :3, :3] for sight in sights]).double()
+    R = torch.cat([posed.camera.T_camera_world[:, :3, :3] for posed in images]).double()
     return MultiviewProblem(problem, matcher, R @ R[0].mT, view_prior)
 
 
-def _initial_state(sights: Sequence[PosedImage], found: BodyTrack, body: Body, views: MultiviewProblem) -> State:
-    """The body of the photo before each camera as it was said to stand."""
-    T = torch.cat([sight.camera.T_camera_world for sight in sights]).double()
-    pose = body.complete(found.poses[0])
-    rotations = pose.rotations.double().repeat(len(sights), 1, 1, 1)
+def _initial_state(images: Sequence[PosedImage], initial: BodyTrack, body: Body, views: MultiviewProblem) -> State:
+    """The body of the photo before each prior camera."""
+    T = torch.cat([posed.camera.T_camera_world for posed in images]).double()
+    pose = body.complete(initial.poses[0])
+    rotations = pose.rotations.double().repeat(len(images), 1, 1, 1)
     rotations[:, 0] = T[:, :3, :3] @ rotations[:, 0]
     return State(
         position=T[:, :3, :3] @ pose.root_position.double() + T[:, :3, 3],
         rotations=rotations,
-        betas=found.betas.double(),
+        betas=initial.betas.double(),
         offsets=torch.zeros_like(views.problem.landmarks.rest),
         camera=torch.tensor([math.log(views.problem.focal), 0.0, 0.0, CAMERA_HEIGHT_M], dtype=torch.float64),
     )
@@ -180,7 +180,7 @@ def _initial_state(sights: Sequence[PosedImage], found: BodyTrack, body: Body, v
 def _stepped(state: State, step: Float[Tensor, " u"]) -> State:
     """A step of the unknowns: the root before each camera, then the joints and the shared ones, equal in all."""
     count, size = len(state), state.frame_size - ROOT
-    roots, joints, shared = step.split([ROOT * count, size, state.shared_size])
+    roots, joints, shared = torch.split_with_sizes(step, [ROOT * count, size, state.shared_size])
     return state.moved(torch.cat([roots.view(count, ROOT), joints.expand(count, -1)], 1), shared)
 
 
@@ -233,7 +233,7 @@ def _shared_pose_normal(normal: NormalEquations) -> tuple[Float[Tensor, "u u"], 
 def _view_prior_normal(
     views: MultiviewProblem, state: State
 ) -> tuple[float, Float[Tensor, "r r"], Float[Tensor, " r"]]:
-    """How far the cameras are turned against each other otherwise than was said, by the roots' unknowns."""
+    """Cost, Gauss-Newton matrix and gradient of the prior on the cameras' relative rotations, by the roots."""
     R, relative = state.rotations[:, 0], views.relative_rotations
     count = len(R)
     error = rotation_to_rotvec(R @ (relative @ R[0]).mT)
@@ -247,14 +247,14 @@ def _view_prior_normal(
     return float(0.5 * r @ r), J.T @ J, J.T @ r
 
 
-def _resample_image(sight: PosedImage, focal: float) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
-    """A picture and its mask as a lens of a shorter focal length would have shown them, centred."""
+def _resample_image(posed: PosedImage, focal: float) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
+    """An image and its mask resampled to a shorter focal length, centred."""
     import cv2
 
-    K, size = sight.camera.K[0], (sight.camera.width, sight.camera.height)
+    K, size = posed.camera.K[0], (posed.camera.width, posed.camera.height)
     scale = focal / float(K[0, 0])
     # Pixel centres lie at half integers for us, at integers for OpenCV.
     shift = [side / 2 - 0.5 - scale * (float(c) - 0.5) for side, c in zip(size, K[:2, 2], strict=True)]
     M = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
-    image = cv2.warpAffine(sight.image, M, size, flags=cv2.INTER_LINEAR, borderValue=(255, 255, 255))
-    return image, cv2.warpAffine(sight.mask, M, size, flags=cv2.INTER_LINEAR)
+    image = cv2.warpAffine(posed.image, M, size, flags=cv2.INTER_LINEAR, borderValue=(255, 255, 255))
+    return image, cv2.warpAffine(posed.mask, M, size, flags=cv2.INTER_LINEAR)

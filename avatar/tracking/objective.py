@@ -1,8 +1,8 @@
-"""The fit on one page: what every term believes, and the order in which the terms come in.
+"""The fit on one page: the terms with their standard deviations, and the stages that use them.
 
 All deviations are in natural units (metres, seconds, radians; pixels as a part of the person's height in the
-picture) and belong to a continuous clip: sums over frames are weighted by the time that a frame stands for, so that
-30 and 60 frames a second, or uneven ones, give the same answer.
+image) and belong to a continuous clip: sums over frames are weighted by the time that a frame stands for, so that
+30 and 60 frames per second, or uneven ones, give the same result.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ class Stage:
     Attributes:
         steps: damped Newton steps at most.
         pixel: landmarks in the picture, as a part of the person's height in it.
-        pixel_knee: deviations beyond which a landmark is taken for an outlier.
+        pixel_robust_scale: deviations beyond which a landmark is taken for an outlier.
         direction: the detector's own 3D bone directions, radians.
-        still: angular speed of a joint against its parent, radians a second.
-        acceleration: of every joint in space, metres a second squared.
+        angular_velocity: of a joint against its parent, radians per second.
+        acceleration: of every joint in space, metres per second squared.
         offset: factor on the spread of the landmarks' places on the body.
         shape: of each shape coefficient.
-        outline: the body's outline across the found one, as a part of the person's height in the picture. It is
-            paired anew, and the flow read anew, before each stage that has one.
+        silhouette: distance of the body's outline from the mask's contour, as a part of the person's height in the
+            image. Outline and flow are matched again before each stage that has this term.
     """
 
     name: str
@@ -79,14 +79,14 @@ SCHEDULE = (
     *[Stage("whole clip", 5, 0.010, 3.0, 0.5, 2.0, 5.0, 1.0, 1.0, 0.01)] * 2,
 )
 
-# Believed once, in every stage.
+# Standard deviations that hold in every stage.
 ANGULAR_ACCELERATION = 20.0  # of the whole body, rad/s^2
 FOCAL = 0.001  # of log focal length: kept where it was given, and where nothing better than the assumption is known
 # The same where the person turned, when near and far limbs tell of it as well: on m_floral's turn the assumption is
 # 2.4 % too short, with a deviation of 3 % the limbs make it 2.5 % too long, and with this one 0.7 %.
 FOCAL_IN_TURN = 0.02
 # Of each joint from its own mean, for a person who turned to be seen from all sides: they hold a pose and may step.
-# What the detector sees wrongly in the same way from the same side would otherwise bend them once in each turn.
+# Errors of the detector that recur with the side would otherwise bend them once in each turn.
 POSE_CONSTANCY = math.radians(5.0)
 USUAL_PITCH = 0.07  # phones are held at chest height and look down a little
 PITCH = 0.08  # of the camera, radians
@@ -96,10 +96,10 @@ SILHOUETTE_WEIGHT = 0.3  # of each point: neighbours on an outline err together
 FLOW = 0.002  # movement of a surface point between instants, as a part of the person's height in the picture
 FLOW_WEIGHT = 0.4  # of each point: neighbours on the surface err together
 TRUNK_LEAN = 1.0  # of the trunk at each instant, radians
-HEIGHT = 0.003  # of the person, metres: nothing in the picture of one camera tells it
-SHAPE_CONSTRAINT = 0.02  # of what else the user says of the shape, as a part of each word's range
+HEIGHT = 0.003  # of the person, metres: the images of one camera do not determine it
+SHAPE_CONSTRAINT = 0.02  # of the user's other shape attributes, as a part of each one's range
 FLOOR = 0.02  # metres between sole and floor
-# Speed of a sole that stands, metres a second. Faster ones lose the pull (see Term.knee): they are being swung.
+# Speed of a sole that stands, metres per second. Faster ones lose the pull (see Term.robust_scale): they are in swing.
 PLANTED = 0.15
 PLANTED_ROBUST_SCALE = 2.0
 
@@ -117,7 +117,7 @@ def residual_terms(
 
 
 def per_image_terms(problem: FitProblem, stage: Stage, matches: SilhouetteMatches, state: State) -> list[Term]:
-    """Those that hold for pictures from different cameras too: nothing over time, no floor, no upright."""
+    """The terms that also hold for images from different cameras: nothing over time, no floor, no upright."""
     chain = pose_chain(problem.body, state)
     return _image_terms(problem, stage, matches, state, chain, move_points(chain, state, problem.joints))
 
@@ -132,15 +132,20 @@ def _image_terms(
 ) -> list[Term]:
     time_weight = problem.time_weight[:, None]
     marks = move_points(chain, state, problem.landmarks)
-    seen = lift_point_residual(
+    reprojections = lift_point_residual(
         reprojection_with_pitch_bias, marks, _about_hips(problem), state, _pixels(problem, stage.pixel)
     )
-    guessed = lift_point_residual(bone_direction, joints, problem.bones, state, problem.bone_directions)
+    directions = lift_point_residual(bone_direction, joints, problem.bones, state, problem.bone_directions)
     return [
-        Term("landmarks", seen, time_weight * problem.confidence * problem.landmark_weight, stage.pixel_robust_scale),
-        Term("directions", guessed.scaled(1 / stage.direction), time_weight * problem.bone_confidence, 2.0),
-        Term("beyond range", joint_limit(state, problem.joint_prior), time_weight),
-        Term("usual pose", rest_pose(state, problem.joint_prior), time_weight),
+        Term(
+            "landmarks",
+            reprojections,
+            time_weight * problem.confidence * problem.landmark_weight,
+            stage.pixel_robust_scale,
+        ),
+        Term("directions", directions.scaled(1 / stage.direction), time_weight * problem.bone_confidence, 2.0),
+        Term("joint limit", joint_limit(state, problem.joint_prior), time_weight),
+        Term("rest pose", rest_pose(state, problem.joint_prior), time_weight),
         *shape_terms(problem, state),
         *([] if matches is None else [silhouette_term(problem, state, stage, chain, matches)]),
         *_priors(problem, state, stage),
@@ -155,7 +160,7 @@ def _temporal_terms(
     chain: KinematicChain,
     joints: PointsWithJacobian,
 ) -> list[Term]:
-    """What one standing camera adds: time, the floor and what is upright."""
+    """The terms that one static camera adds: time, the floor and what is upright."""
     every = torch.arange(len(problem.joints))
     time_weight = problem.time_weight[:, None]
     later, between = time_weight[1:], time_weight[1:-1]
@@ -168,7 +173,7 @@ def _temporal_terms(
     )
     leans = lift_point_residual(trunk_upright, joints, problem.trunk, state, _constant(problem, 1, TRUNK_LEAN))
     return [
-        Term("still", speeds.scaled(1 / stage.angular_velocity), later, 3.0),
+        Term("angular velocity", speeds.scaled(1 / stage.angular_velocity), later, 3.0),
         Term("acceleration", moves.scaled(1 / stage.acceleration), between),
         Term("turn", whole_turn.scaled(1 / ANGULAR_ACCELERATION), between),
         Term("floor", heights, time_weight, 2.0),
@@ -179,9 +184,9 @@ def _temporal_terms(
 
 
 def _pose_constancy_term(problem: FitProblem, state: State) -> Term:
-    """The pose that somebody holds while turning round."""
+    """A person who turns round holds one pose."""
     away = pose_constancy(state, torch.arange(1, len(problem.joints)))
-    return Term("held pose", away.scaled(1 / POSE_CONSTANCY), problem.time_weight[:, None], 2.0)
+    return Term("constant pose", away.scaled(1 / POSE_CONSTANCY), problem.time_weight[:, None], 2.0)
 
 
 def _planted_feet_term(problem: FitProblem, soles: PointsWithJacobian) -> Term:
@@ -195,8 +200,8 @@ def _flow_term(problem: FitProblem, state: State, chain: KinematicChain, flow: F
     points = surface_points(problem.body, flow.vertices)
     size = FLOW * float(problem.person_height.median())
     nowhere = state.camera.new_tensor([0.0, 0.0, size]).expand(len(problem), len(points), 3)
-    seen = lift_point_residual(reprojection, move_points(chain, state, points), _alone(points), state, nowhere)
-    steps = seen.stencil(state.camera.new_tensor([[-1.0, 1.0]]).expand(len(problem) - 1, 2))
+    reprojections = lift_point_residual(reprojection, move_points(chain, state, points), _alone(points), state, nowhere)
+    steps = reprojections.stencil(state.camera.new_tensor([[-1.0, 1.0]]).expand(len(problem) - 1, 2))
     away = replace(steps, value=steps.value - flow.displacement / size)
     return Term("flow", away, FLOW_WEIGHT * problem.time_weight[1:, None] * flow.weight, 3.0)
 
@@ -204,7 +209,7 @@ def _flow_term(problem: FitProblem, state: State, chain: KinematicChain, flow: F
 def silhouette_term(
     problem: FitProblem, state: State, stage: Stage, chain: KinematicChain, matches: SilhouetteMatches
 ) -> Term:
-    """The body's outline against the found one."""
+    """The body's outline against the mask's contour."""
     rim = move_points(chain, state, surface_points(problem.body, matches.vertices))
     spread = (stage.silhouette * problem.person_height)[:, None, None].expand(-1, matches.vertices.shape[1], 1)
     data = torch.cat([matches.data, spread], -1)
@@ -213,7 +218,7 @@ def silhouette_term(
 
 
 def _priors(problem: FitProblem, state: State, stage: Stage) -> list[Term]:
-    """What is believed of the shared unknowns."""
+    """Priors of the shared unknowns."""
     spread = stage.offset * problem.spread.repeat_interleave(3)
     pitch, pitch_deviation = problem.pitch or (USUAL_PITCH, PITCH)
     focal_deviation = FOCAL if problem.focal_given or problem.pitch is None else FOCAL_IN_TURN
@@ -234,11 +239,11 @@ def _priors(problem: FitProblem, state: State, stage: Stage) -> list[Term]:
 
 
 def shape_terms(problem: FitProblem, state: State) -> list[Term]:
-    """The standing height of the shaped body against the wanted one, and what else the user said of it."""
+    """The stature of the shaped body and its other attributes against those that the user gave."""
     height, slope = problem.stature
     parts = [("height", slope[None], slope.new_tensor([problem.height - height]), HEIGHT)]
     if problem.shape_constraint is not None:
-        parts.append(("told", *problem.shape_constraint, SHAPE_CONSTRAINT))
+        parts.append(("shape attributes", *problem.shape_constraint, SHAPE_CONSTRAINT))
     result = []
     for name, slopes, values, deviation in parts:
         jac_shared = slopes.new_zeros(1, 1, len(slopes), state.shared_size)
@@ -259,7 +264,7 @@ def _about_hips(problem: FitProblem) -> Tensor:
 
 
 def _pixels(problem: FitProblem, deviation: float) -> Float[Tensor, "n l 4"]:
-    """Where each landmark was seen, the deviation in pixels, and what is overlooked of the camera's pitch."""
+    """The place of each landmark in the image, the standard deviation in pixels, and the pitch bias."""
     spread = (deviation * problem.person_height)[:, None, None].expand(-1, len(problem.landmarks), 1)
     return torch.cat([problem.pixels, spread, problem.pitch_bias[:, None].expand_as(spread)], -1)
 

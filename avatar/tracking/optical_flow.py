@@ -1,7 +1,7 @@
-"""The picture itself: how the person's surface moves from one frame to the next, by optical flow.
+"""Optical flow: how the person's surface moves from one frame to the next.
 
-Landmarks jitter; the texture of clothes and skin does not. The flow says how far a point of the surface moves in the
-picture, to a fraction of a pixel, and ties neighbouring poses to each other, not to the camera.
+Landmarks jitter; the texture of clothes and skin does not. The flow measures the movement of a surface point in the
+image to a fraction of a pixel. It ties neighbouring poses to each other, not to the camera.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Flow:
 
     Attributes:
         vertices: of the body, the same at every instant.
-        moved: from each instant to the next, pixels.
+        displacement: from each instant to the next, pixels.
         weight: 0 where a point is hidden or without texture, or where the flow disagrees with itself.
     """
 
@@ -90,24 +90,28 @@ class FlowSampler:
 
         image, mask = self.observations.images[index], self.observations.masks[index]
         grey, mask = (
-            cv2.resize(picture, self.size, interpolation=cv2.INTER_AREA)
-            for picture in (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), mask)
+            cv2.resize(plane, self.size, interpolation=cv2.INTER_AREA)
+            for plane in (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), mask)
         )
         return grey, mask
 
     def sample(self, state: State) -> Flow:
         """The flow at the visible points of the fitted body."""
         focal = float(state.camera[0].exp())
-        seen = [self._visible(mesh, focal) for mesh in posed_vertices(self.body, state)]
+        visible_points = [self._visible(mesh, focal) for mesh in posed_vertices(self.body, state)]
         moved = np.zeros((len(state) - 1, POINTS, 2))
         weight = np.zeros((len(state) - 1, POINTS))
         for index, pair in enumerate(self.pairs):
-            pixels, visible = seen[index][0] - pair.corner, seen[index][1]
-            flow, known = nearest_pixels(pair.forward, pixels)
-            returned, known_then = nearest_pixels(pair.backward, pixels + flow)
+            pixels, visible = visible_points[index][0] - pair.corner, visible_points[index][1]
+            flow, inside = nearest_pixels(pair.forward, pixels)
+            returned, inside_then = nearest_pixels(pair.backward, pixels + flow)
             missed = np.linalg.norm(flow + returned, axis=1)
             good = (
-                visible & seen[index + 1][1] & known & known_then & (nearest_pixels(pair.textured, pixels)[0][:, 0] > 0)
+                visible
+                & visible_points[index + 1][1]
+                & inside
+                & inside_then
+                & (nearest_pixels(pair.textured, pixels)[0][:, 0] > 0)
             )
             good &= missed < BACK_AND_FORTH * self.height * self.reduce
             moved[index], weight[index] = flow / self.reduce, good
@@ -163,11 +167,11 @@ def farthest_vertices(body: Body, count: int) -> Int[Tensor, " p"]:
 
 
 def nearest_pixels(
-    picture: Shaped[np.ndarray, "h w c"], pixels: Float[np.ndarray, "p 2"]
+    values: Shaped[np.ndarray, "h w c"], pixels: Float[np.ndarray, "p 2"]
 ) -> tuple[Float[np.ndarray, "p c"], Bool[np.ndarray, " p"]]:
     """The values at the nearest pixels, and which of them lie in the picture."""
-    height, width = picture.shape[:2]
+    height, width = values.shape[:2]
     at = np.floor(pixels).astype(int)
     inside = (at >= 0).all(1) & (at < [width, height]).all(1)
     x, y = at.clip(0, [width - 1, height - 1]).T
-    return picture[y, x].astype(float), inside
+    return values[y, x].astype(float), inside

@@ -1,4 +1,4 @@
-"""What the fit knows before it starts: the observations of a whole clip in the form that the terms need."""
+"""The inputs of the fit: the observations of a whole clip in the form that the terms need."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from avatar.tracking.lifting import lift_to_3d
 from avatar.types import Observations
 
 LIFTED_CONFIDENCE = 0.2  # in directions that follow from 2D alone; a quarter of it fits as well
-REFERENCE_RATE = 30.0  # frames a second for which the deviations in the schedule are meant
+REFERENCE_RATE = 30.0  # frames per second for which the deviations in the schedule are meant
 
 
 @dataclass(frozen=True)
@@ -29,23 +29,25 @@ class FitProblem:
     Attributes:
         body: the body that is fitted.
         landmarks, joints, soles: points on it.
-        spread: how far each landmark may lie from its prior place, metres.
-        focal: given or assumed focal length, pixels; `focal_given` tells which.
+        spread: standard deviation of each landmark's place on the body, metres.
+        focal: given or assumed focal length, pixels; `focal_given` says which.
         pixels: landmarks in pixels from the principal point.
-        confidence: trust in each landmark; landmark_share: what each counts beside that.
-        overlooked: part of the camera's pitch that the detector overlooks at each; hips: the pair it is seen about.
-        guess: the detector's landmarks in metres along the camera's axes, or what the 2D ones suggest.
-        person_height: of the person in the picture at each instant, pixels.
+        confidence: of each landmark in each frame.
+        landmark_weight: weight of each landmark beside its confidence.
+        pitch_bias: share of the camera's pitch that the detector ignores at each landmark.
+        hips: the landmarks about whose middle that bias turns the person.
+        guess: the detector's landmarks in metres along the camera's axes, or lifted from the 2D ones.
+        person_height: of the person in the image at each instant, pixels.
         times: seconds.
-        share: time that each instant stands for, in frames of the reference rate.
-        bones: pairs of joints with a direction found by the detector.
-        bone_directions, bone_confidence: that direction as a unit vector, and the trust in it.
-        turns: ranges of the joints, see `avatar.body.joint_limits.joint_prior`.
+        time_weight: time that each instant stands for, in frames of the reference rate.
+        bones: pairs of joints with a direction from the detector.
+        bone_directions, bone_confidence: that direction as a unit vector, and its confidence.
+        joint_prior: see `avatar.body.joint_limits.joint_prior`.
         height: of the person standing, metres; sets the scale of everything.
-        standing: the body's height without shape, and its derivative by the shape coefficients.
+        stature: the body's height without shape, and its derivative by the shape coefficients.
         trunk: the pair of joints that is upright in most clips.
-        told: what the user says of the shape as `slopes @ betas = values`, in parts of each word's range.
-        pitch: the camera's pitch and how firmly it is believed, where a turn has shown it, radians.
+        shape_constraint: `slopes @ betas = values` from the user's shape attributes, in parts of each one's range.
+        pitch: the camera's pitch and its standard deviation, radians, once a turn of the person has shown it.
     """
 
     body: Body
@@ -98,7 +100,7 @@ class FitProblem:
 
 
 def build_problem(observations: Observations, body: Body, focal: float, height: float) -> FitProblem:
-    """Gather what the terms need; frames must be one an instant and in order of time."""
+    """Gather what the terms need. Frames must come in order of time, one per instant."""
     layout = LAYOUTS[observations.layout]
     landmarks, spread = landmark_points(body, observations.layout)
     keypoints = interpolate_gaps(observations.keypoints.double(), observations.times.double())
@@ -107,9 +109,9 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
     if observations.frame_weight is not None:
         confidence = confidence * observations.frame_weight.double().clamp_min(0.05)[:, None]
     times = observations.times.double()
-    known = observations.keypoints_3d.isfinite().all(-1)
-    guess, trust = interpolate_gaps(observations.keypoints_3d.double(), times), known.double()
-    flat = ~known.any(0)
+    has_depth = observations.keypoints_3d.isfinite().all(-1)
+    guess, trust = interpolate_gaps(observations.keypoints_3d.double(), times), has_depth.double()
+    flat = ~has_depth.any(0)
     if flat.any():
         guess[:, flat] = lift_to_3d(pixels, landmarks.rest, layout.names, times)[:, flat]
         trust[:, flat] = LIFTED_CONFIDENCE
@@ -155,9 +157,9 @@ def interpolate_gaps(values: Float[Tensor, "n l c"], times: Float[Tensor, " n"])
 
     flat = values.flatten(1).clone().numpy()
     for column in flat.T:
-        known = np.isfinite(column)
-        if known.any() and not known.all():
-            column[~known] = np.interp(times.numpy()[~known], times.numpy()[known], column[known])
+        valid = np.isfinite(column)
+        if valid.any() and not valid.all():
+            column[~valid] = np.interp(times.numpy()[~valid], times.numpy()[valid], column[valid])
     return torch.from_numpy(np.nan_to_num(flat)).view_as(values)
 
 

@@ -1,4 +1,4 @@
-"""What the user should know of a fit: plain sentences on what was assumed and what was never seen."""
+"""What the user should know of a fit: plain sentences on what was assumed and what was never visible."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from avatar.tracking.kinematics import State
 
 HIDDEN_BELOW = 0.5  # landmark confidence
-HIDDEN_OFTEN = 0.5  # part of the frames from which it is said
+HIDDEN_OFTEN = 0.5  # part of the frames from which the report mentions it
 LOST_BELOW = 0.3  # mean confidence of a frame that is not trusted
 _PARTS = {"wrist": "hand", "elbow": "elbow", "knee": "knee", "ankle": "foot"}
 
@@ -24,7 +24,7 @@ class TrackReport:
     Attributes:
         warnings: sentences for the user.
         focal: focal length that was used, pixels.
-        reprojection: median distance of the fitted from the found landmarks, pixels.
+        reprojection: median distance of the fitted from the detected landmarks, pixels.
     """
 
     focal: float

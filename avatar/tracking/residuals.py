@@ -22,14 +22,14 @@ PointResidual = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def pixel_of(point: Float[Tensor, "3"], camera: Float[Tensor, "4"]) -> Float[Tensor, "2"]:
-    """The picture of a point, in pixels from the principal point."""
+    """Projection of a point, in pixels from the principal point."""
     return camera[0].exp() * point[:2] / point[2].clamp_min(0.1)
 
 
 def reprojection(
     points: Float[Tensor, "1 3"], camera: Float[Tensor, "4"], data: Float[Tensor, "3"]
 ) -> Float[Tensor, "2"]:
-    """Picture of a point against where it was seen. Data: pixel from the principal point, and its deviation."""
+    """Projection of a point against its observed place. Data: pixel from the principal point, and its deviation."""
     return (pixel_of(points[0], camera) - data[:2]) / data[2]
 
 
@@ -38,8 +38,8 @@ def reprojection_with_pitch_bias(
 ) -> Float[Tensor, "2"]:
     """`reprojection` of the first point for a detector that partly takes the camera for level.
 
-    It sees the person turned about the middle of the other two points, as a camera that looks neither up nor down
-    would. Data: as for `reprojection`, and the part of the pitch that the detector overlooks.
+    It perceives the person turned about the middle of the other two points, as a level camera would see them.
+    Data: as for `reprojection`, and the share of the pitch that the detector ignores.
     """
     centre = (points[1] + points[2]) / 2
     x, y, z = points[0] - centre
@@ -52,7 +52,7 @@ def reprojection_with_pitch_bias(
 def point_to_contour(
     points: Float[Tensor, "1 3"], camera: Float[Tensor, "4"], data: Float[Tensor, "5"]
 ) -> Float[Tensor, "1"]:
-    """Distance of a point's picture from the line of a contour. Data: pixel on it, its normal, the deviation."""
+    """Distance of a projected point from the line of a contour. Data: pixel on it, its normal, the deviation."""
     return (((pixel_of(points[0], camera) - data[:2]) * data[2:4]).sum() / data[4])[None]
 
 
@@ -61,7 +61,8 @@ def bone_direction(
 ) -> Float[Tensor, "3"]:
     """Direction from the first point to the second, against a unit vector; radians for small errors."""
     bone = points[1] - points[0]
-    return bone / bone.norm() - data
+    error: Tensor = bone / bone.norm() - data
+    return error
 
 
 def height_above_floor(points: Float[Tensor, "1 3"], camera: Float[Tensor, "4"]) -> Float[Tensor, ""]:

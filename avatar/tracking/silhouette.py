@@ -1,7 +1,7 @@
-"""Outlines: which points of the body's surface make its outline, and where they should lie on the found one.
+"""Silhouettes: which points of the body's surface make its outline, and where they should lie on the mask's contour.
 
-As in iterated closest points, the pairs are found anew every few steps and held fixed between them; a pair pulls
-only across the outline, so that points may slide along it. Clothes lie outside the body: where they may hang, a
+As in iterated closest points, the pairs are matched every few steps and held fixed between them. A pair pulls only
+across the contour, so that points may slide along it. Clothes lie outside the body: where they may hang, a
 body inside the mask is pulled less than one that sticks out (after DSR, Dwivedi et al. 2021).
 """
 
@@ -24,7 +24,7 @@ from avatar.runtime.thread_map import map_in_threads
 from avatar.tracking.kinematics import State
 from avatar.types import BodyPose, Masks
 
-SAMPLES = 100  # points of the outline a frame
+SAMPLES = 100  # contour points per frame
 WORK_HEIGHT = 320  # of the person in the reduced pictures, pixels: finer than the masks are true
 NORMAL_REACH = 0.06  # a fully turned normal counts like this distance, in heights of the person
 FARTHEST = 0.06  # no pairs beyond this distance, in heights of the person
@@ -34,7 +34,7 @@ BARE = ("face", "hands")
 
 @dataclass(frozen=True)
 class SilhouetteMatches:
-    """Pairs of surface points and places on the found outline.
+    """Pairs of surface points and points on the silhouette's contour.
 
     Attributes:
         vertices: the body's vertices.
@@ -48,7 +48,7 @@ class SilhouetteMatches:
 
 
 class SilhouetteMatcher:
-    """Holds the found outlines of a clip and pairs a fitted body with them."""
+    """Holds the silhouettes of a clip and matches a fitted body with them."""
 
     def __init__(self, body: Body, masks: Masks, width: int, height: int, person_height: float) -> None:
         import cv2
@@ -58,16 +58,16 @@ class SilhouetteMatcher:
         self.reduce, self.size = reduced_size(width, height, WORK_HEIGHT / person_height)
         self.centre = np.array([width / 2, height / 2])
 
-        def found(index: int) -> np.ndarray:
+        def contour(index: int) -> np.ndarray:
             return _outline(cv2.resize(masks[index], self.size, interpolation=cv2.INTER_AREA), self.size)
 
-        self.found = list(map_in_threads(found, range(len(masks))))
+        self.contours = list(map_in_threads(contour, range(len(masks))))
         self.faces = body.faces.numpy().astype(np.int32)
         self.bare = np.isin(body.parts.numpy(), [PARTS.index(name) for name in BARE])
         self.legs = body.parts.numpy() == PARTS.index("legs")
 
     def match(self, state: State, legs: float = LOOSE) -> SilhouetteMatches:
-        """Pair the fitted body's outline with the found one at every instant.
+        """Match the body's outline with the silhouette at every instant.
 
         Args:
             legs: weight of the legs' points that lie inside the mask.
@@ -80,7 +80,7 @@ class SilhouetteMatcher:
         posed = posed_vertices(self.body, state)
         pixels = focal * posed[..., :2] / np.maximum(posed[..., 2:], 0.1)
         pairs = map_in_threads(
-            lambda index: self._pair_one(pixels[index], self.found[index], inside), range(len(state))
+            lambda index: self._pair_one(pixels[index], self.contours[index], inside), range(len(state))
         )
         for index, (chosen, place, trust) in enumerate(pairs):
             count = len(chosen)
@@ -88,21 +88,21 @@ class SilhouetteMatcher:
         return SilhouetteMatches(torch.from_numpy(vertices), torch.from_numpy(data), torch.from_numpy(weight))
 
     def _pair_one(
-        self, pixels: Float[np.ndarray, "v 2"], found: Float[np.ndarray, "p 4"], inside: Float[np.ndarray, " v"]
+        self, pixels: Float[np.ndarray, "v 2"], contour: Float[np.ndarray, "p 4"], inside: Float[np.ndarray, " v"]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Vertices on the outline of one posed body, their places and weights: `inside` where they lie in the mask."""
         from scipy.spatial import cKDTree
 
         small = (pixels + self.centre) * self.reduce
         rim = _outline(filled_mesh(small, self.faces, self.size), self.size)
-        if len(rim) < SAMPLES or len(found) < SAMPLES:
+        if len(rim) < SAMPLES or len(contour) < SAMPLES:
             return np.zeros(0, int), np.zeros((0, 4)), np.zeros(0)
         rim = rim[np.linspace(0, len(rim) - 1, SAMPLES).astype(int)]
         near, vertex = cKDTree(small).query(rim[:, :2])
         reach = NORMAL_REACH * self.person_height * self.reduce
         scale = np.array([1, 1, reach / 2, reach / 2])
-        _, match = cKDTree(found * scale).query(rim * scale)
-        target = found[match]
+        _, match = cKDTree(contour * scale).query(rim * scale)
+        target = contour[match]
         gap = ((small[vertex] - target[:, :2]) * target[:, 2:]).sum(1)
         apart = np.linalg.norm(small[vertex] - target[:, :2], axis=1)
         agree = (target[:, 2:] * rim[:, 2:]).sum(1) > 0.5
@@ -125,9 +125,9 @@ def posed_vertices(body: Body, state: State) -> Float[np.ndarray, "n v 3"]:
     return skin(rest.vertices, body.weights, skinning_transforms(rest.joints, body.parents, pose)).numpy()
 
 
-def _fill(corners: np.ndarray, picture: np.ndarray) -> None:
+def _fill(corners: np.ndarray, mask: np.ndarray) -> None:
     """Set the pixels whose centres lie in any of the triangles (k, 3, 2) to 255; compiled by `_filler`."""
-    height, width = picture.shape
+    height, width = mask.shape
     for k in range(corners.shape[0]):
         a, b, c = corners[k, 0], corners[k, 1], corners[k, 2]
         top, bottom = min(a[1], b[1], c[1]), max(a[1], b[1], c[1])
@@ -139,7 +139,7 @@ def _fill(corners: np.ndarray, picture: np.ndarray) -> None:
                 v = (c[0] - b[0]) * (py - b[1]) - (c[1] - b[1]) * (px - b[0])
                 w = (a[0] - c[0]) * (py - c[1]) - (a[1] - c[1]) * (px - c[0])
                 if (u >= 0 and v >= 0 and w >= 0) or (u <= 0 and v <= 0 and w <= 0):
-                    picture[y, x] = 255
+                    mask[y, x] = 255
 
 
 @cache
@@ -152,9 +152,9 @@ def _filler() -> Callable[[np.ndarray, np.ndarray], None]:
 
 def filled_mesh(pixels: Float[np.ndarray, "v 2"], faces: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The mask of a projected mesh, 0 or 255."""
-    picture = np.zeros((size[1], size[0]), np.uint8)
-    _filler()(pixels[faces].astype(np.float32), picture)
-    return picture
+    mask = np.zeros((size[1], size[0]), np.uint8)
+    _filler()(pixels[faces].astype(np.float32), mask)
+    return mask
 
 
 def _outline(mask: np.ndarray, size: tuple[int, int]) -> Float[np.ndarray, "p 4"]:

@@ -1,4 +1,4 @@
-"""More Gaussians where the images pull at them, fewer where they are transparent; the optimiser kept in step."""
+"""More Gaussians where the images pull at them, fewer where they are transparent; the optimiser stays in step."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def split_gaussians(
     split: Int[Tensor, " split"],
     quats_in_triangle: Float[Tensor, "n 4"],
 ) -> None:
-    """Replace each Gaussian of `split` by two along its longest axis and drop what is neither kept nor split."""
+    """Replace each Gaussian of `split` by two along its longest axis and drop the rest."""
     axis = gaussians.log_scales[split].argmax(-1)
     direction = rotation_from_quat(quats_in_triangle[split]).gather(2, axis[:, None, None].expand(-1, 3, 1)).squeeze(2)
     step = direction * gaussians.scales[split].gather(1, axis[:, None]) * 0.8

@@ -42,7 +42,7 @@ def _photometric_loss_compiled(
 
     weights = mask.new_zeros(0) if trust is None else trust
     return PhotometricLoss(
-        *Photometric.apply(out.rgb.squeeze(0), out.alpha.squeeze(0), image, mask, background, weights)
+        *Photometric.apply(out.rgb.squeeze(0), out.alpha.squeeze(0), image, mask, background, weights)  # type: ignore[no-untyped-call]  # torch's
     )
 
 
@@ -141,7 +141,7 @@ def _splat_priors_compiled(
         priors.offset_smoothness / priors.offset_sigma**2 / (3 * count),
         math.log(priors.max_scale), math.log(priors.max_thickness),
     )  # fmt: skip
-    total: Tensor = kernels.SplatPriors.apply(gaussians.offset, gaussians.log_scales, neighbors, *numbers)
+    total: Tensor = kernels.SplatPriors.apply(gaussians.offset, gaussians.log_scales, neighbors, *numbers)  # type: ignore[no-untyped-call]  # torch's
     return total
 
 

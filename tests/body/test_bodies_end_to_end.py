@@ -51,9 +51,9 @@ def test_a_body_file_through_everything(observed, tmp_path, kind, capsys):
     assert track.poses.rotations.shape[1] == len(JOINTS[kind]) and (run.folder / "report.json").is_file()
 
     avatar_command(
-        "animate", run.folder, "--motion", "wave", "--out", tmp_path / "film.mp4", "--size", "64x96", "--fps", "4"
+        "animate", run.folder, "--motion", "wave", "--out", tmp_path / "motion.mp4", "--size", "64x96", "--fps", "4"
     )
-    assert open_video(tmp_path / "film.mp4").height == 96
+    assert open_video(tmp_path / "motion.mp4").height == 96
     avatar_command(
         "animate", run.folder, "--pose", "left arm raised", "--out", tmp_path / "one.png", "--size", "96x160"
     )

@@ -27,7 +27,7 @@ def _clip(folder, frames=2, **changes):
 
 
 def test_each_missing_file_is_named(tmp_path):
-    with pytest.raises(UsageError, match="no capture"):
+    with pytest.raises(UsageError, match="is not a capture"):
         load_capture(tmp_path)
     _clip(tmp_path / "turn")
     with pytest.raises(AvatarError, match=r"masks/0000\.png, .*masks/0001\.png"):
@@ -83,5 +83,5 @@ def test_rotations_carry_the_t_pose_onto_the_joints(tmp_path):
 
 def test_a_file_that_is_no_camera_file(tmp_path):
     (tmp_path / "cameras.json").write_text('{"cameras": {"a": {"K": 3}}}')
-    with pytest.raises(AvatarError, match="no camera file"):
+    with pytest.raises(AvatarError, match="not a camera file"):
         read_capture_cameras(tmp_path / "cameras.json")

@@ -10,6 +10,7 @@ import pytest
 from avatar.kernels import splat_blending as cpu_raster
 from avatar.kernels.simd import (
     LANES,
+    Array,
     Vector,
     absolute,
     any_lane,
@@ -30,14 +31,14 @@ from avatar.kernels.simd import (
 
 
 @kernel
-def _mixed(x, y, out):
+def _mixed(x: Array, y: Array, out: Array) -> None:
     for i in range(0, len(x), LANES):
         a, b = load(x, i), load(y, i)
         c = where((a > b) & (a >= 0.25), a * 2.0 - b, floor(b * 4.0) / 3.0 + lanes())
         store(out, i, minimum(maximum(sqrt(absolute(c)), 0.3), splat(1.5)))
 
 
-def test_lanes_mean_what_arrays_mean():
+def test_lanes_behave_like_arrays() -> None:
     g = np.random.default_rng(0)
     x, y = g.normal(size=(2, 8 * LANES)).astype(np.float32)
     out = np.empty_like(x)
@@ -48,14 +49,14 @@ def test_lanes_mean_what_arrays_mean():
 
 
 @kernel
-def _sums(x, out):
+def _sums(x: Array, out: Array) -> tuple[bool, bool]:
     a = load(x, 0)
     store_totals(out, 0, (a, a * 2.0, a * a, lanes(), a + 1.0, splat(1.0), a * lanes(), splat(0.0) - a))
     out[8] = total(a)
     return any_lane(a > 10.0), any_lane(a > 0.0)
 
 
-def test_sums_over_lanes():
+def test_sums_over_lanes() -> None:
     x, out = np.linspace(0.1, 1, LANES, dtype=np.float32), np.empty(16, np.float32)
     assert _sums(x, out) == (False, True)
     lane = np.arange(LANES)
@@ -64,12 +65,12 @@ def test_sums_over_lanes():
 
 
 @kernel
-def _exponentials(x, out):
+def _exponentials(x: Array, out: Array) -> None:
     for i in range(0, len(x), LANES):
         store(out, i, exp(load(x, i)))
 
 
-def test_exponential_of_lanes():
+def test_exponential_of_lanes() -> None:
     x = np.linspace(-86, 88, 1024 * LANES, dtype=np.float32)
     out, beyond = np.empty_like(x), np.empty(LANES, np.float32)
     _exponentials(x, out)
@@ -80,11 +81,11 @@ def test_exponential_of_lanes():
 
 
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="reads x86 assembly")
-def test_the_inner_loop_is_packed():
-    """Were the explicit vectors ever taken apart, it would be about five times slower without being wrong."""
+def test_the_inner_loop_is_packed() -> None:
+    """If LLVM ever split the explicit vectors, results would stay right but take about five times as long."""
 
     @numba.njit(fastmath={"contract"})
-    def exponential(x, out):
+    def exponential(x: Array, out: Array) -> None:
         for i in range(0, len(x), LANES):
             store(out, i, cpu_raster._exp8(load(x, i)))
 

@@ -1,40 +1,38 @@
-"""The metrics of pictures against scikit-image and values worked out by hand."""
-
-import sys
-import types
+"""Image metrics against scikit-image and values worked out by hand."""
 
 import numpy as np
 import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import Tensor
 
 from avatar.metrics import images as metrics
 
 
 @pytest.fixture
-def pair():
+def pair() -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(3)
     truth = torch.rand(40, 57, 3, generator=generator)
     image = (truth + 0.1 * torch.randn(40, 57, 3, generator=generator)).clamp(0, 1)
     return image, truth
 
 
-def test_psnr_is_that_of_scikit_image(pair):
+def test_psnr_is_that_of_scikit_image(pair: tuple[Tensor, Tensor]) -> None:
     image, truth = pair
     expected = peak_signal_noise_ratio(truth.double().numpy(), image.double().numpy(), data_range=1.0)
     assert metrics.psnr(image, truth) == pytest.approx(expected, abs=1e-6)
 
 
-def test_psnr_of_a_constant_difference():
+def test_psnr_of_a_constant_difference() -> None:
     truth = torch.full((4, 5, 3), 0.5)
     assert metrics.psnr(truth + 0.1, truth) == pytest.approx(20.0, abs=1e-4)
     assert metrics.psnr(truth, truth) == metrics.MAX_PSNR
 
 
-def test_ssim_is_that_of_scikit_image_with_the_gaussian_window(pair):
+def test_ssim_is_that_of_scikit_image_with_the_gaussian_window(pair: tuple[Tensor, Tensor]) -> None:
     image, truth = pair
-    # scikit-image leaves out the border of 5 px where the window leaves the picture; here zeros lie beyond it.
-    padded = [np.pad(picture.double().numpy(), ((5, 5), (5, 5), (0, 0))) for picture in pair]
+    # scikit-image excludes the border of 5 px where the window leaves the image; here zeros lie beyond it.
+    padded = [np.pad(each.double().numpy(), ((5, 5), (5, 5), (0, 0))) for each in pair]
     expected = structural_similarity(
         *padded, data_range=1.0, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
     )
@@ -42,60 +40,16 @@ def test_ssim_is_that_of_scikit_image_with_the_gaussian_window(pair):
     assert metrics.ssim(truth, truth) == pytest.approx(1.0)
 
 
-def test_person_box_has_the_margin_and_stays_in_the_picture():
+def test_person_box_has_the_margin_and_stays_in_the_image() -> None:
     alpha = torch.zeros(100, 80)
     alpha[5:50, 30:40] = 1.0
     assert metrics.person_box(alpha) == (slice(0, 60), slice(20, 50))
     assert metrics.person_box(torch.zeros(9, 9)) is None
 
 
-def test_alpha_iou():
+def test_alpha_iou() -> None:
     a, b = torch.zeros(10, 10), torch.zeros(10, 10)
     a[:, :6], b[:, 4:] = 1.0, 1.0
     assert metrics.alpha_iou(a, b) == pytest.approx(20 / 100)
     assert metrics.alpha_iou(torch.zeros(2, 2), torch.zeros(2, 2)) == 1.0
     assert metrics.alpha_iou(0.5 * torch.ones(2, 2), torch.ones(2, 2)) == pytest.approx(0.5)
-
-
-def test_lpips_says_which_weights_are_missing(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(metrics.LpipsUnavailable, match=r"vgg16-397923af\.pth"):
-        metrics.lpips(torch.zeros(4, 4, 3), torch.zeros(4, 4, 3), "vgg")
-
-
-def test_lpips_says_why_its_package_cannot_be_used(tmp_path, monkeypatch):
-    broken = types.ModuleType("lpips")
-
-    def fail(**_):
-        raise RuntimeError("operator torchvision::nms does not exist")
-
-    broken.LPIPS = fail
-    _give_weights(tmp_path, monkeypatch, broken)
-    with pytest.raises(metrics.LpipsUnavailable, match="nms does not exist"):
-        metrics.lpips(torch.zeros(4, 4, 3), torch.zeros(4, 4, 3), "alex")
-
-
-def test_lpips_hands_the_network_channels_first_pictures_in_unit_range(tmp_path, monkeypatch, pair):
-    class Difference(torch.nn.Module):
-        def forward(self, x, y, normalize):
-            assert normalize and x.shape == (1, 3, 40, 57)
-            return (x - y).abs().mean()
-
-    package = types.ModuleType("lpips")
-    package.LPIPS = lambda net, verbose: Difference()
-    _give_weights(tmp_path, monkeypatch, package)
-    metrics.load_lpips.cache_clear()
-    image, truth = pair
-    try:
-        assert metrics.lpips(image, truth, "alex") == pytest.approx(
-            np.abs(image.numpy() - truth.numpy()).mean(), abs=1e-6
-        )
-    finally:
-        metrics.load_lpips.cache_clear()
-
-
-def _give_weights(tmp_path, monkeypatch, package):
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / metrics.LPIPS_BACKBONES["alex"]).touch()
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setitem(sys.modules, "lpips", package)

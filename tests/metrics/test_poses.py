@@ -1,23 +1,24 @@
-"""The metrics of poses against SciPy and values worked out by hand."""
+"""Pose metrics against SciPy and values worked out by hand."""
 
 import numpy as np
 import pytest
 import torch
 from scipy.linalg import orthogonal_procrustes
 from scipy.spatial.transform import Rotation
+from torch import Tensor
 
 from avatar.geometry import rigid
 from avatar.metrics import poses as metrics
 
 
 @pytest.fixture
-def pair():
+def pair() -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(5)
     truth = torch.randn(6, 14, 3, generator=generator)
     return truth + 0.05 * torch.randn(6, 14, 3, generator=generator), truth
 
 
-def test_mpjpe_of_one_moved_joint_and_of_a_moved_body(pair):
+def test_mpjpe_of_one_moved_joint_and_of_a_moved_body(pair: tuple[Tensor, Tensor]) -> None:
     _, truth = pair
     joints = truth.clone()
     joints[:, 3, 1] += 0.14
@@ -25,26 +26,26 @@ def test_mpjpe_of_one_moved_joint_and_of_a_moved_body(pair):
     assert metrics.mpjpe(truth + 1.0, truth, root=(0, 1)).max() < 1e-6
 
 
-def test_pa_mpjpe_is_that_of_scipy(pair):
+def test_pa_mpjpe_is_that_of_scipy(pair: tuple[Tensor, Tensor]) -> None:
     joints, truth = pair
-    for found, true, value in zip(
+    for ours, true, value in zip(
         joints.double().numpy(), truth.double().numpy(), metrics.pa_mpjpe(joints, truth), strict=True
     ):
-        a, b = found - found.mean(0), true - true.mean(0)
+        a, b = ours - ours.mean(0), true - true.mean(0)
         R, strength = orthogonal_procrustes(a, b)
         assert np.linalg.det(R) > 0  # SciPy allows mirrors; the noise is too small to need one
         expected = np.linalg.norm(strength / (a * a).sum() * a @ R - b, axis=-1).mean()
         assert float(value) == pytest.approx(expected, abs=1e-5)
 
 
-def test_pa_mpjpe_does_not_see_a_similarity_but_sees_a_mirror(pair):
+def test_pa_mpjpe_does_not_see_a_similarity_but_sees_a_mirror(pair: tuple[Tensor, Tensor]) -> None:
     _, truth = pair
     R = torch.tensor(Rotation.from_rotvec([0.3, -1.0, 2.0]).as_matrix(), dtype=torch.float32)
     assert metrics.pa_mpjpe(1.7 * truth @ R.T + 3.0, truth).max() < 1e-4
     assert metrics.pa_mpjpe(truth * torch.tensor([-1.0, 1.0, 1.0]), truth).min() > 0.1
 
 
-def test_constant_offsets_in_the_bones_frames_are_removed_and_others_are_not():
+def test_constant_offsets_in_the_bones_frames_are_removed_and_others_are_not() -> None:
     turns = Rotation.random(20 * 3, rng=np.random.default_rng(0)).as_matrix().reshape(20, 3, 3, 3)
     R = torch.tensor(turns, dtype=torch.float32)
     joints = torch.randn(20, 3, 3, generator=torch.Generator().manual_seed(1))
@@ -56,7 +57,7 @@ def test_constant_offsets_in_the_bones_frames_are_removed_and_others_are_not():
     assert (metrics.with_constant_offsets(Ts, fixed_in_world) - fixed_in_world)[:, 0].norm(dim=-1).mean() > 0.03
 
 
-def test_acceleration_error_of_a_thrown_joint():
+def test_acceleration_error_of_a_thrown_joint() -> None:
     t = torch.arange(10) / 25.0
     truth = torch.zeros(10, 1, 3)
     joints = truth.clone()
@@ -64,7 +65,7 @@ def test_acceleration_error_of_a_thrown_joint():
     assert torch.allclose(metrics.acceleration_error(joints, truth, fps=25.0), torch.full((8,), 9.81), atol=1e-2)
 
 
-def test_foot_sliding_counts_only_standing_feet_along_the_floor():
+def test_foot_sliding_counts_only_standing_feet_along_the_floor() -> None:
     feet = torch.zeros(11, 2, 3)
     feet[:, 1, 0] = torch.linspace(0, 10, 11)  # the right foot strides at 10 m/s
     contact = metrics.standing(feet, fps=10.0)

@@ -3,9 +3,16 @@
 import pytest
 import torch
 import trimesh
+from torch import Tensor
 
 from avatar.geometry import rotation_from_quat, vertex_normals
-from avatar.model.gaussians import PARAMETERS, sample_on_surface, triangle_frames
+from avatar.model.gaussians import (
+    PARAMETERS,
+    TriangleFrames,
+    TriangleGaussians,
+    sample_on_surface,
+    triangle_frames,
+)
 from avatar.training.densification import (
     barycentric_of_nearest,
     rebind_to_nearest_face,
@@ -14,33 +21,33 @@ from avatar.training.densification import (
 )
 
 
-def sphere():
+def sphere() -> tuple[Tensor, Tensor]:
     mesh = trimesh.creation.icosphere(subdivisions=3)
     return torch.tensor(mesh.vertices, dtype=torch.float32), torch.tensor(mesh.faces)
 
 
 @pytest.fixture
-def frames():
+def frames() -> TriangleFrames:
     return triangle_frames(*sphere())
 
 
 @pytest.fixture
-def gaussians(frames):
+def gaussians(frames: TriangleFrames) -> TriangleGaussians:
     return sample_on_surface(frames, torch.ones(len(frames.area)), 2000, torch.Generator().manual_seed(0))
 
 
-def test_normals_of_a_sphere_point_outwards():
+def test_normals_of_a_sphere_point_outwards() -> None:
     vertices, faces = sphere()
     assert torch.allclose(vertex_normals(vertices, faces), vertices, atol=0.02)
 
 
-def test_frames_are_rotations(frames):
+def test_frames_are_rotations(frames: TriangleFrames) -> None:
     R = frames.rotation
     assert torch.allclose(R.mT @ R, torch.eye(3).expand_as(R), atol=1e-5)
     assert torch.allclose(torch.linalg.det(R), torch.ones(len(R)), atol=1e-5)
 
 
-def test_sampling_is_even_and_on_the_surface(frames, gaussians):
+def test_sampling_is_even_and_on_the_surface(frames: TriangleFrames, gaussians: TriangleGaussians) -> None:
     means = gaussians.means(frames)
     assert (means.norm(dim=1) - 1).abs().max() < 0.02
     # Eight octants of equal area get equal shares, up to chance.
@@ -48,7 +55,7 @@ def test_sampling_is_even_and_on_the_surface(frames, gaussians):
     assert (torch.bincount(octant, minlength=8) / 2000 - 0.125).abs().max() < 0.02
 
 
-def test_density_draws_more_and_smaller_gaussians(frames):
+def test_density_draws_more_and_smaller_gaussians(frames: TriangleFrames) -> None:
     upper = frames.vertices.mean(1)[:, 1] > 0
     g = sample_on_surface(frames, 1 + 3 * upper.float(), 2000, torch.Generator().manual_seed(0))
     is_upper = upper[g.face]
@@ -56,22 +63,24 @@ def test_density_draws_more_and_smaller_gaussians(frames):
     assert g.scales[is_upper].mean() < 0.6 * g.scales[~is_upper].mean()
 
 
-def test_thin_axis_stands_on_the_surface(frames, gaussians):
+def test_thin_axis_stands_on_the_surface(frames: TriangleFrames, gaussians: TriangleGaussians) -> None:
     axes = rotation_from_quat(gaussians.orientations(gaussians.frame_quats(frames)))
     thin = gaussians.scales.argmin(1)
     axis = axes.gather(2, thin[:, None, None].expand(-1, 3, 1)).squeeze(2)
     assert ((axis * gaussians.normals(frames)).sum(1).abs() > 0.98).all()
 
 
-def adam(gaussians):
+def adam(gaussians: TriangleGaussians) -> torch.optim.Adam:
     groups = [{"params": [getattr(gaussians, name)], "name": name} for name in PARAMETERS]
     optimizer = torch.optim.Adam(groups, lr=1e-3)
-    sum((getattr(gaussians, name) + 1).square().sum() for name in PARAMETERS).backward()
+    torch.stack([(getattr(gaussians, name) + 1).square().sum() for name in PARAMETERS]).sum().backward()
     optimizer.step()
     return optimizer
 
 
-def test_split_replaces_one_by_two_beside_it_and_keeps_the_optimiser_in_step(frames, gaussians):
+def test_split_replaces_one_by_two_beside_it_and_keeps_the_optimiser_in_step(
+    frames: TriangleFrames, gaussians: TriangleGaussians
+) -> None:
     optimizer = adam(gaussians)
     before = gaussians.means(frames).detach().clone()
     error = torch.zeros(2000)
@@ -90,7 +99,7 @@ def test_split_replaces_one_by_two_beside_it_and_keeps_the_optimiser_in_step(fra
         assert (moments[-4:] == 0).all() and (moments[:-4] != 0).any()
 
 
-def test_growth_stops_at_the_cap_and_the_faint_are_dropped():
+def test_growth_stops_at_the_cap_and_the_faint_are_dropped() -> None:
     opacities = torch.full((100,), 0.5)
     opacities[:10] = 0.001
     keep, split = select_for_densification(opacities, torch.rand(100), cap=95, growth=1.0, min_opacity=0.02)
@@ -98,7 +107,7 @@ def test_growth_stops_at_the_cap_and_the_faint_are_dropped():
     assert set(range(10)).isdisjoint(keep.tolist() + split.tolist())
 
 
-def test_reattaching_moves_nothing_but_the_parent(frames, gaussians):
+def test_rebinding_moves_nothing_but_the_parent(frames: TriangleFrames, gaussians: TriangleGaussians) -> None:
     with torch.no_grad():
         gaussians.offset.normal_(std=0.05, generator=torch.Generator().manual_seed(1))
     means = gaussians.means(frames).detach().clone()
@@ -110,7 +119,7 @@ def test_reattaching_moves_nothing_but_the_parent(frames, gaussians):
     assert gaussians.offset.norm(dim=1).mean() < 0.8 * offset.mean()
 
 
-def test_nearest_point_of_a_triangle():
+def test_nearest_point_of_a_triangle() -> None:
     triangle = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]])
     bary, distance = barycentric_of_nearest(triangle, torch.tensor([0.25, 0.25, 0.7]))
     assert torch.allclose(bary, torch.tensor([0.5, 0.25, 0.25])) and distance == pytest.approx(0.7)

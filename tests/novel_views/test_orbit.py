@@ -76,6 +76,7 @@ def scene():
 def test_the_chain_from_weights_to_an_avatar(weights, scene, monkeypatch):
     from avatar.novel_views.sv3d import OrbitViews
     from avatar.pipeline import view_selection
+    from avatar.pipeline.photo import PhotoTraining
     from avatar.training.view_alignment import LearnedViews
 
     body, track, photo, vertices = scene

@@ -86,7 +86,7 @@ def test_sixteen_bits_are_read(tmp_path):
     [
         ([], "no person was found"),
         ([a_person(sure=0.1)], "no person was found"),
-        ([a_person(0, 70), a_person(120, 80)], "shows 2 people: say which by --person"),
+        ([a_person(0, 70), a_person(120, 80)], "shows 2 people: choose one with --person"),
         ([a_person(bottom=500)], "only the upper body"),
         ([a_person(100, 20, 100, 150)], "only 4"),
     ],

@@ -92,7 +92,7 @@ def test_half_a_body_and_several_people(tmp_path, capsys, somebody):
     assert code == 1 and "half.png" in said and "body" in said
     Image.fromarray(np.concatenate([somebody, somebody], 1)).save(tmp_path / "two.png")
     code, said = refused(capsys, "create", tmp_path / "two.png", "--out", tmp_path / "run")
-    assert code == 1 and "shows 2 people: say which by --person" in said
+    assert code == 1 and "shows 2 people: choose one with --person" in said
     assert not (tmp_path / "run").exists()
 
 

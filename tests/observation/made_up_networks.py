@@ -1,4 +1,4 @@
-"""A SimCC network of three filters that really looks: it finds the reddest, greenest and bluest spot of its picture."""
+"""A SimCC network of three filters that really looks: it finds the reddest, greenest and bluest spot of its image."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 def spot_finder(path: Path, points: int = 17, size: tuple[int, int] = (192, 256), split: int = 2, scale=1.0) -> Path:
     """Write it as ONNX; its k-th point is the spot of colour k modulo 3. Its peaks are as high as the spot is bright.
 
-    It takes pictures as RTMPose does: RGB, normalised by ImageNet's mean and deviation.
+    It takes images as RTMPose does: RGB, normalised by ImageNet's mean and deviation.
     """
     import onnx
     from onnx import TensorProto, helper, numpy_helper

@@ -41,7 +41,7 @@ class Stands:
 
 
 def spots(places, size=(480, 640), radius=14.0, bright=240.0) -> np.ndarray:
-    """A picture with a soft red, green and blue spot centred at places (x, y), pixel centres at +0.5."""
+    """An image with a soft red, green and blue spot centred at places (x, y), pixel centres at +0.5."""
     rows, columns = np.indices((size[1], size[0])) + 0.5
     image = np.zeros((size[1], size[0], 3))
     for channel, (x, y) in enumerate(places):
@@ -59,7 +59,7 @@ def test_landmarks_come_back_to_where_they_are_in_the_picture(tmp_path, box, siz
     detector = SimCCDetector(spot_finder(tmp_path / "spots.onnx", size=size, split=split), Stands(*box))
     (found,) = detector.detect(spots(places))
     assert detector.layout == "coco17" and found.keypoints.shape == (17, 3)
-    # The network works on a crop of which one pixel is two or more of the picture's; red is not taken for blue.
+    # The network works on a crop of which one pixel is two or more of the image's; red is not taken for blue.
     assert np.abs(found.keypoints[:, :2] - places[np.arange(17) % 3]).max() < 0.5
     assert found.keypoints[:, 2] == pytest.approx(np.full(17, 240 / 255), abs=0.06)
 

@@ -66,7 +66,7 @@ def test_the_turning_person_is_seen_from_all_sides(tmp_path):
     seen = observe(clip, tmp_path / "out")
     assert len(seen) == 10 and (seen.width, seen.height) == (270, 480)
     assert seen.times[1] == pytest.approx(0.3, abs=1e-3)
-    # Left is right of right in the picture where the person faces the camera, and the other way round from behind.
+    # Left is right of right in the image where the person faces the camera, and the other way round from behind.
     left, right = LAYOUT.indices("left_shoulder", "right_shoulder")
     apart = seen.keypoints[:, left, 0] - seen.keypoints[:, right, 0]
     assert apart[0] > 20 and apart.min() < -20

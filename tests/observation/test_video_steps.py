@@ -140,7 +140,7 @@ def test_presence_is_size_times_time():
 
 
 def scene(moving: bool) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
-    """A dark disc before a textured wall: pictures, coarse masks (blurred and shifted), and the truth."""
+    """A dark disc before a textured wall: images, coarse masks (blurred and shifted), and the truth."""
     import cv2
 
     random = np.random.default_rng(0)
@@ -151,8 +151,8 @@ def scene(moving: bool) -> tuple[list[np.ndarray], list[np.ndarray], list[np.nda
         cv2.ellipse(mask, (100 + 10 * index, 150), (40, 110), 0, 0, 360, 255, -1)
         place = np.roll(wall, 9 * index, axis=0) if moving else wall
         noise = random.normal(0, 2, wall.shape)
-        picture = np.where(mask[..., None] > 0, np.array([60, 40, 90]), place) + noise
-        images.append(np.clip(picture, 0, 255).astype(np.uint8))
+        image = np.where(mask[..., None] > 0, np.array([60, 40, 90]), place) + noise
+        images.append(np.clip(image, 0, 255).astype(np.uint8))
         wrong = cv2.GaussianBlur(np.roll(mask, (2, -2), (0, 1)), (0, 0), 3)
         cv2.circle(wrong, (20, 20), 8, 255, -1)
         coarse.append(wrong)

@@ -23,13 +23,13 @@ WIDTH, HEIGHT, FOCAL, RATE = 180, 320, 300.0, 8.0
 class Stack:
     """Pictures in memory."""
 
-    pictures: np.ndarray
+    images: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, index: int, /) -> np.ndarray:
-        return self.pictures[index]
+        return self.images[index]
 
 
 def truth(body: Body, frames: int, turn: float, pitch: float = 0.1, moving: float = 0.25) -> State:

@@ -43,8 +43,8 @@ def camera(azimuth: float, elevation: float) -> Cameras:
     return Cameras(K[None], look_at(CENTRE + 2.6 * away, CENTRE)[None], WIDTH, HEIGHT)
 
 
-def picture(body, pose: BodyPose, seen_by: Cameras, number: int) -> PosedImage:
-    """The silhouette; the picture itself only says which one it is."""
+def image(body, pose: BodyPose, seen_by: Cameras, number: int) -> PosedImage:
+    """The silhouette; the image itself only says which one it is."""
     vertices = body.vertices(body.rest(torch.zeros(body.shape_dirs.shape[-1])), body.complete(pose))
     pixels, _depth = project(seen_by.K[0], seen_by.T_camera_world[0], vertices)
     mask = filled_mesh(pixels.numpy(), body.faces.numpy().astype(np.int32), (WIDTH, HEIGHT))
@@ -69,7 +69,7 @@ def landmarks(body, pose: BodyPose, seen_by: Cameras) -> tuple[np.ndarray, np.nd
 
 @dataclass
 class Knows:
-    """A detector that knows what each picture shows, or nothing."""
+    """A detector that knows what each image shows, or nothing."""
 
     marks: dict[int, tuple[np.ndarray, np.ndarray]]
     layout: str = "blazepose33"
@@ -83,13 +83,12 @@ class Knows:
 def scene(body):
     """The true cameras, the views with cameras that are said wrongly, the photo, and a body wrong in depth."""
     truth, guessed = a_pose(body, 0.5), a_pose(body, 0.0)
-    shown = picture(body, truth, camera(0, 5), 1)
+    shown = image(body, truth, camera(0, 5), 1)
     rng = np.random.default_rng(3)
     true = [camera(azimuth, 5) for azimuth in (80, 170, 260)]
     said = [camera(azimuth + rng.normal(0, 5), 5 + rng.normal(0, 5)) for azimuth in (80, 170, 260)]
     views = [
-        replace(picture(body, truth, c, 10 * (i + 1)), camera=s)
-        for i, (c, s) in enumerate(zip(true, said, strict=True))
+        replace(image(body, truth, c, 10 * (i + 1)), camera=s) for i, (c, s) in enumerate(zip(true, said, strict=True))
     ]
     marks = {10 * (i + 1): landmarks(body, truth, c) for i, c in enumerate(true)}
     pixels, metres = landmarks(body, truth, shown.camera)

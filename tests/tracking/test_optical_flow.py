@@ -1,4 +1,4 @@
-"""Optical flow against pictures of a textured body whose movement is known."""
+"""Optical flow against images of a textured body whose movement is known."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def body() -> Body:
 def clip(body: Body) -> tuple[State, Observations]:
     """Eight frames of somebody in patterned clothes who turns a little."""
     true = truth(body, 8, 0.4)
-    return true, replace(observed(body, true, 3.0), images=Stack(pictures_of(body, true)))
+    return true, replace(observed(body, true, 3.0), images=Stack(images_of(body, true)))
 
 
-def pictures_of(body: Body, state: State) -> np.ndarray:
+def images_of(body: Body, state: State) -> np.ndarray:
     """The body in a pattern of waves, 8 cm long at rest, before a grey wall."""
     pattern = 0.5 + 0.4 * torch.sin(body.template[body.faces].mean(1) * 2 * torch.pi / 0.08)
     camera = Cameras(
         torch.tensor([[[FOCAL, 0, WIDTH / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1]]]), torch.eye(4)[None], WIDTH, HEIGHT
     )
-    pictures = []
+    images = []
     for mesh in posed_vertices(body, state):
         frames = triangle_frames(torch.from_numpy(mesh), body.faces)
         scales = frames.area.sqrt()[:, None] * torch.tensor([0.6, 0.6, 0.15])
@@ -53,9 +53,9 @@ def pictures_of(body: Body, state: State) -> np.ndarray:
             torch.full((count,), 0.95),
             pattern,
         )
-        picture = render(splats, camera, "cpu").composite((0.4, 0.4, 0.4))[0]
-        pictures.append((picture.clamp(0, 1) * 255).byte().numpy())
-    return np.stack(pictures)
+        image = render(splats, camera, "cpu").composite((0.4, 0.4, 0.4))[0]
+        images.append((image.clamp(0, 1) * 255).byte().numpy())
+    return np.stack(images)
 
 
 def test_measures_how_the_surface_moves(body: Body, clip) -> None:
@@ -72,7 +72,7 @@ def test_measures_how_the_surface_moves(body: Body, clip) -> None:
 
 def test_says_nothing_of_what_has_no_texture_or_cannot_be_seen(body: Body, clip) -> None:
     true, seen = clip
-    plain = replace(seen, images=Stack(np.full_like(seen.images.pictures, 90)))
+    plain = replace(seen, images=Stack(np.full_like(seen.images.images, 90)))
     assert FlowSampler(body, plain, 220.0).sample(true).weight.sum() == 0
     flow = FlowSampler(body, seen, 220.0).sample(true)
     turned_away = vertex_normals(body.template, body.faces)[flow.vertices, 2] < -0.7
@@ -82,7 +82,7 @@ def test_says_nothing_of_what_has_no_texture_or_cannot_be_seen(body: Body, clip)
 
 def test_steadies_the_fit_of_jittering_landmarks(body: Body, clip) -> None:
     true, seen = clip
-    plain = replace(seen, images=Stack(np.full_like(seen.images.pictures, 90)))
+    plain = replace(seen, images=Stack(np.full_like(seen.images.images, 90)))
     wanted = pose_chain(body, true).position[:, LIMBS].float()
     errors, jitters = [], []
     for observations in (seen, plain):

@@ -1,4 +1,4 @@
-"""What the user says of the person's shape holds in the fit; the pictures tell the rest."""
+"""What the user says of the person's shape holds in the fit; the images tell the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pose corrections: none at the start, and none of their own for frames that were left out."""
+"""Pose corrections: zero at the start, and none of their own for held-out frames."""
 
 import torch
 
@@ -7,7 +7,7 @@ from avatar.training.pose_refinement import PoseRefinement, interpolation_matrix
 from avatar.types import BodyPose, BodyTrack
 
 
-def track(instants):
+def track(instants: int) -> BodyTrack:
     g = torch.Generator().manual_seed(0)
     rotations = rotation_from_rotvec(torch.randn(instants, 24, 3, generator=g))
     poses = BodyPose(torch.randn(instants, 3, generator=g), rotations)
@@ -15,14 +15,14 @@ def track(instants):
     return BodyTrack("open", torch.zeros(10), poses, steps / 30.0, torch.ones(instants, 24), steps)
 
 
-def test_nothing_is_corrected_at_the_start():
-    clip = track(6)
-    refined = PoseRefinement(clip, torch.ones(6, dtype=torch.bool)).refined()
-    assert torch.allclose(refined.poses.rotations, clip.poses.rotations, atol=1e-6)
-    assert torch.equal(refined.poses.root_position, clip.poses.root_position)
+def test_nothing_is_corrected_at_the_start() -> None:
+    motion = track(6)
+    refined = PoseRefinement(motion, torch.ones(6, dtype=torch.bool)).refined()
+    assert torch.allclose(refined.poses.rotations, motion.poses.rotations, atol=1e-6)
+    assert torch.equal(refined.poses.root_position, motion.poses.root_position)
 
 
-def test_a_left_out_instant_moves_with_its_neighbours():
+def test_a_held_out_instant_moves_with_its_neighbours() -> None:
     trained = torch.tensor([True, True, False, True, True])
     poses = PoseRefinement(track(5), trained)
     assert len(poses.delta_translation) == 4
@@ -34,7 +34,7 @@ def test_a_left_out_instant_moves_with_its_neighbours():
     assert torch.allclose(poses.pose(2).root_position, poses.refined().poses.root_position[2])
 
 
-def test_long_gaps_are_bridged_by_straight_lines_and_ends_are_held():
+def test_long_gaps_are_bridged_by_straight_lines_and_ends_are_held() -> None:
     trained = torch.tensor([False, *[True] * 6, *[False] * 8, *[True] * 6, False])
     times = torch.arange(len(trained)) / 30
     wiggle = torch.sin(20 * times)
@@ -43,7 +43,7 @@ def test_long_gaps_are_bridged_by_straight_lines_and_ends_are_held():
     assert bridged[0] == wiggle[1] and bridged[-1] == wiggle[-2]
 
 
-def test_interpolation_reproduces_straight_lines_in_uneven_time():
+def test_interpolation_reproduces_straight_lines_in_uneven_time() -> None:
     times = torch.tensor([0.0, 0.1, 0.3, 0.4, 1.0])
     trained = torch.tensor([True, False, True, False, True])
     matrix = interpolation_matrix(times, trained)

@@ -1,4 +1,4 @@
-"""What no picture showed is closed: no picture speaks against what is put there, and what was seen stays."""
+"""Unobserved regions are closed without contradicting an image, and observed Gaussians stay."""
 
 import math
 
@@ -6,26 +6,30 @@ import numpy as np
 import pytest
 import torch
 
-from avatar.body import load_body
+from avatar.body import Body, load_body
 from avatar.geometry import project
 from avatar.io.images import to_float
 from avatar.model.avatar import Avatar
-from avatar.model.gaussians import PARAMETERS, sample_on_surface, triangle_frames
+from avatar.model.gaussians import PARAMETERS, TriangleGaussians, sample_on_surface, triangle_frames
 from avatar.rendering.camera_paths import intrinsics, look_at
 from avatar.tracking.silhouette import filled_mesh
 from avatar.training.resampling import MAX_DEPTH, resample_unobserved
 from avatar.training.views import TrainingView
+from avatar.training.visibility import PosedView
 from avatar.types import BodyPose, Cameras
 
 WIDTH, HEIGHT, EXCESS = 240, 320, 0.015  # m by which the fitted body is thicker than the person
 
 
+Scene = tuple[Avatar, torch.optim.Adam, list[PosedView], BodyPose]
+
+
 @pytest.fixture(scope="module")
-def body():
+def body() -> Body:
     return load_body("open")
 
 
-def sampled(body, count: int, seed: int):
+def sampled(body: Body, count: int, seed: int) -> TriangleGaussians:
     frames = triangle_frames(body.rest(torch.zeros(body.shape_dirs.shape[-1])).vertices, body.faces)
     return sample_on_surface(frames, torch.ones(len(frames.area)), count, torch.Generator().manual_seed(seed))
 
@@ -38,8 +42,8 @@ def camera(azimuth: float) -> Cameras:
 
 
 @pytest.fixture
-def scene(body):
-    """A body whose back was never seen and whose sides were pruned, and pictures of a thinner person's front."""
+def scene(body: Body) -> Scene:
+    """A body whose back was never observed and whose sides were pruned, and images of a thinner person's front."""
     avatar = Avatar(body, torch.zeros(body.shape_dirs.shape[-1]), sampled(body, 6000, 0), deform=False)
     low = float(body.template[:, 1].min())
     pose = BodyPose(avatar.rest.joints[0] - torch.tensor([0.0, low, 0.0]), torch.eye(3).repeat(24, 1, 1))
@@ -49,48 +53,48 @@ def scene(body):
         0, body.faces.flatten(), torch.linalg.cross(b - a, c - a).repeat_interleave(3, 0)
     )
     thinner = vertices - EXCESS * torch.nn.functional.normalize(normals, dim=-1)
-    shown = []
+    views: list[PosedView] = []
     for index, azimuth in enumerate((-25, 0, 25)):
         taken = camera(azimuth)
         pixels, _ = project(taken.K[0], taken.T_camera_world[0], thinner)
         mask = filled_mesh(pixels.numpy(), body.faces.numpy().astype(np.int32), (WIDTH, HEIGHT))
-        picture = torch.ones(HEIGHT, WIDTH, 3)
-        shown.append((TrainingView(picture, to_float(mask), taken, index, 0, 1.0), pose))
+        image = torch.ones(HEIGHT, WIDTH, 3)
+        views.append((TrainingView(image, to_float(mask), taken, index, 0, 1.0), pose))
     avatar.gaussians.observed = (avatar.posed_normals(pose)[:, 2] > 0.5).float()
     optimizer = torch.optim.Adam([{"params": [getattr(avatar.gaussians, n)], "lr": 1e-3} for n in PARAMETERS])
-    sum(getattr(avatar.gaussians, n).square().sum() for n in PARAMETERS).backward()
+    torch.stack([getattr(avatar.gaussians, n).square().sum() for n in PARAMETERS]).sum().backward()
     optimizer.step()
     avatar.refresh()
-    return avatar, optimizer, shown, pose
+    return avatar, optimizer, views, pose
 
 
-def test_holes_are_closed_without_contradicting_a_picture(body, scene):
-    avatar, optimizer, shown, pose = scene
+def test_holes_are_closed_without_contradicting_an_image(body: Body, scene: Scene) -> None:
+    avatar, optimizer, views, pose = scene
     old = int((avatar.observed >= 0.5).sum())
     before = avatar.rest_means().detach()[avatar.observed >= 0.5]
-    resample_unobserved(avatar, optimizer, lambda count: sampled(body, count, 1), 6000, 9000, shown)
+    resample_unobserved(avatar, optimizer, lambda count: sampled(body, count, 1), 6000, 9000, views)
     assert torch.equal(avatar.rest_means().detach()[:old], before)
     new = torch.arange(old, len(avatar))
     places = avatar.pose(pose).means.detach()[new]
     # The thin fingers and the nose have no room for the whole excess.
     broad = avatar.weights[new][:, [0, 1, 2, 3, 6, 9]].sum(1) > 0.9
-    for frame, _ in shown:
+    for frame, _ in views:
         pixels, _ = project(frame.camera.K[0], frame.camera.T_camera_world[0], places)
         x, y = pixels[:, 0].long().clamp(0, WIDTH - 1), pixels[:, 1].long().clamp(0, HEIGHT - 1)
         assert frame.mask[y, x][broad].mean() > 0.98
     depths = -avatar.gaussians.offset.detach()[new, 2]
     assert depths.min() >= 0 and depths.max() <= MAX_DEPTH
-    # Only the sides are drawn in: nothing tells of the depth of the back.
+    # Only the sides are pulled in: no silhouette bounds the depth of the back.
     sideways = avatar.posed_normals(pose)[new]
     assert depths[broad & (sideways[:, 0].abs() > 0.9)].median() > 0.5 * EXCESS
     assert depths[broad & (sideways[:, 2] < -0.95)].median() == 0
 
 
-def test_every_bare_place_gets_a_neighbour_and_training_can_go_on(body, scene):
-    avatar, optimizer, shown, pose = scene
+def test_every_bare_place_gets_a_neighbour_and_training_can_go_on(body: Body, scene: Scene) -> None:
+    avatar, optimizer, views, pose = scene
     fresh = sampled(body, 6000, 1)
     everywhere = fresh.anchors(avatar.frames)
-    resample_unobserved(avatar, optimizer, lambda count: fresh, 6000, 12000, shown)
+    resample_unobserved(avatar, optimizer, lambda count: fresh, 6000, 12000, views)
     gap = torch.cdist(everywhere, avatar.surface.anchors).min(1).values
     assert gap.max() <= fresh.scales.max() + 1e-6
     assert len(avatar.observed) == len(avatar) == len(avatar.weights)
@@ -104,8 +108,8 @@ def test_every_bare_place_gets_a_neighbour_and_training_can_go_on(body, scene):
     assert not torch.equal(avatar.gaussians.offset, before)
 
 
-def test_there_are_never_more_than_the_cap(body, scene):
-    avatar, optimizer, shown, _pose = scene
+def test_there_are_never_more_than_the_cap(body: Body, scene: Scene) -> None:
+    avatar, optimizer, views, _pose = scene
     kept = int((avatar.observed >= 0.5).sum())
-    resample_unobserved(avatar, optimizer, lambda count: sampled(body, count, 1), 6000, kept + 500, shown)
+    resample_unobserved(avatar, optimizer, lambda count: sampled(body, count, 1), 6000, kept + 500, views)
     assert kept + 250 < len(avatar) <= kept + 500

@@ -1,10 +1,12 @@
 """A training step on a device that is not the CPU: torch's `meta`, which knows shapes and devices but no numbers.
 
-Whatever reads a number from it fails, for which a GPU would have to wait; and every operation is watched for operands
-of several devices, which torch itself finds only for some on `meta`.
+Reading a number from it fails, just where a GPU would have to wait; and every operation is checked for operands on
+several devices, which torch itself detects only for some on `meta`.
 """
 
 import copy
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -15,14 +17,19 @@ from avatar.body import load_body
 from avatar.kernels.dispatch import tensor_functions
 from avatar.training.initialization import new_optimizer
 from avatar.training.trainer import Trainer
-from avatar.types import RenderOutput
-from tests.training.test_trainer import scene, small  # noqa: F401  (the fixture)
+from avatar.types import Cameras, Gaussians, RenderOutput
+from tests.training.test_trainer import Scene, scene, small  # noqa: F401  (the fixture)
 
 
 class OneDevice(TorchDispatchMode):
     """Fails where an operation mixes devices. Copies may, and numbers of the CPU without a shape."""
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # torch does not annotate it
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         if "copy" not in func.__name__:
             leaves = [x for x in tree_leaves((args, kwargs or {})) if isinstance(x, torch.Tensor) and x.dim()]
             devices = {leaf.device.type for leaf in leaves}
@@ -31,8 +38,8 @@ class OneDevice(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def stand_in_image(gaussians, cameras, backend):
-    """Not a picture, but of a picture's shape and differentiable in all that a renderer is."""
+def stand_in_image(gaussians: Gaussians, cameras: Cameras, backend: str) -> RenderOutput:
+    """Not an image, but of an image's shape, and differentiable in all fields like a renderer."""
     total = sum(getattr(gaussians, name).sum() for name in gaussians.__dataclass_fields__)
     rgb = (cameras.K.sum() + total).expand(len(cameras), cameras.height, cameras.width, 3)
     return RenderOutput(rgb, rgb[..., 0], rgb[..., 0])
@@ -54,7 +61,7 @@ def move_trainer(trainer: Trainer, device: str) -> None:
         level[:] = [(image.to(device), mask.to(device), None, camera.to(device)) for image, mask, _, camera in level]
 
 
-def test_a_step_stays_on_its_device_and_waits_for_nothing(scene, monkeypatch):  # noqa: F811
+def test_a_step_stays_on_its_device_and_waits_for_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     observations, track = scene
     trainer = Trainer(observations, track, load_body("open"), small())
     move_trainer(trainer, "meta")
@@ -71,7 +78,7 @@ def test_a_step_stays_on_its_device_and_waits_for_nothing(scene, monkeypatch):  
         trainer.step()
 
 
-def test_tensor_functions_learn_the_same_as_kernels(scene):  # noqa: F811
+def test_tensor_functions_learn_the_same_as_kernels(scene: Scene) -> None:  # noqa: F811
     """The tensor code that a GPU uses, on the CPU, with the reference renderer, against the fused kernels."""
     observations, track = scene
     config = small(gaussians=400, max_gaussians=400, long_side=40, steps=4, deform_start=0.0, refine_start=0.0)

@@ -1,10 +1,11 @@
 """Training recovers a person whose truth is known: another avatar, rendered turning in front of one camera."""
 
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from avatar.body import load_body
 from avatar.geometry import rotation_from_rotvec
@@ -20,19 +21,20 @@ from avatar.training.trainer import Trainer
 from avatar.types import BodyPose, BodyTrack, Observations
 
 FRAMES, WIDTH, HEIGHT = 12, 96, 160
+Scene = tuple[Observations, BodyTrack]
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Pictures in memory."""
+class MemoryImages:
+    """Images in memory."""
 
-    pictures: list[np.ndarray]
+    images: list[NDArray[Any]]
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
-    def __getitem__(self, index: int, /) -> np.ndarray:
-        return self.pictures[index]
+    def __getitem__(self, index: int, /) -> NDArray[Any]:
+        return self.images[index]
 
 
 def turning(count: int) -> BodyPose:
@@ -43,7 +45,7 @@ def turning(count: int) -> BodyPose:
 
 
 @pytest.fixture(scope="module")
-def scene() -> tuple[Observations, BodyTrack]:
+def scene() -> Scene:
     """A striped person, lit from its left, who turns once; and the true track."""
     body = load_body("open")
     g = torch.Generator().manual_seed(3)
@@ -61,8 +63,8 @@ def scene() -> tuple[Observations, BodyTrack]:
     steps = torch.arange(FRAMES)
     track = BodyTrack("open", betas, poses, steps / 10.0, torch.ones(FRAMES, 24), steps, cameras)
     observations = Observations(
-        images=Kept([to_uint8(shot.composite((0.2, 0.5, 0.3))[0]) for shot in shots]),
-        masks=Kept([(shot.alpha[0] * 255).byte().numpy() for shot in shots]),
+        images=MemoryImages([to_uint8(shot.composite((0.2, 0.5, 0.3))[0]) for shot in shots]),
+        masks=MemoryImages([(shot.alpha[0] * 255).byte().numpy() for shot in shots]),
         keypoints=torch.zeros(FRAMES, 33, 3),
         keypoints_3d=torch.zeros(FRAMES, 33, 3),
         layout="blazepose33",
@@ -74,11 +76,11 @@ def scene() -> tuple[Observations, BodyTrack]:
     return observations, track
 
 
-def small(**changes) -> TrainConfig:
+def small(**changes: Any) -> TrainConfig:
     return TrainConfig(**{"steps": 120, "gaussians": 3000, "max_gaussians": 4000, "hold_out": 4, **changes})
 
 
-def test_left_out_frames_come_out_right(scene):
+def test_held_out_frames_are_rendered_right(scene: Scene) -> None:
     observations, track = scene
     result = Trainer(observations, track, load_body("open"), small(deform="none")).run()
     first, last = result.history[0][1], result.history[-1][1]
@@ -90,7 +92,7 @@ def test_left_out_frames_come_out_right(scene):
     assert observed.min() >= 0 and observed.max() <= 1 and observed.mean() > 0.5
 
 
-def test_light_is_told_apart_from_colour(scene):
+def test_light_is_separated_from_colour(scene: Scene) -> None:
     observations, track = scene
     lit, flat = (
         Trainer(observations, track, load_body("open"), small(deform="none", light=light)).run()
@@ -98,13 +100,13 @@ def test_light_is_told_apart_from_colour(scene):
     )
     # The lamp stands at +X and the person turns, so one colour cannot serve all frames.
     assert lit.avatar.light.coefficients[0].mean() > 0.15
-    # How much of it comes from above such a turn does not tell.
+    # Such a rotation does not show how much of it comes from above.
     assert lit.avatar.light.coefficients[UP].mean().item() == pytest.approx(FROM_ABOVE, abs=0.1)
     assert not flat.avatar.light.coefficients.any()
     assert lit.history[-1][1] > flat.history[-1][1] + 0.5
 
 
-def test_poses_are_corrected_by_the_pictures(scene):
+def test_poses_are_corrected_by_the_images(scene: Scene) -> None:
     observations, track = scene
     wrong = BodyPose(track.poses.root_position + torch.tensor([0.03, 0.0, 0.0]), track.poses.rotations)
     shifted = BodyTrack(**{**vars(track), "poses": wrong})
@@ -113,6 +115,6 @@ def test_poses_are_corrected_by_the_pictures(scene):
     assert error < 0.02
 
 
-def test_left_out_frames_are_spread_and_optional():
+def test_held_out_frames_are_spread_and_optional() -> None:
     assert held_out_frames(10, 0) == []
     assert held_out_frames(20, 8) == [4, 12]

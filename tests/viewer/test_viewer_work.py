@@ -74,9 +74,9 @@ def test_one_pose_after_the_other_is_drawn(page: Page) -> None:
     page.open_tab("Pose")
     press(page, "T")
     assert page.until(lambda: page.viewer.store.state.edited is not None)
-    level = page.until(lambda: wrists(page)[:, 1].min() > 1.2)
+    level = page.until(lambda: bool(wrists(page)[:, 1].min() > 1.2))
     press(page, "A")
-    assert level and page.until(lambda: wrists(page)[:, 1].max() < 1.2)
+    assert level and page.until(lambda: bool(wrists(page)[:, 1].max() < 1.2))
     assert page.viewer.store.state.message == ""
 
 
@@ -124,6 +124,8 @@ def test_a_number_out_of_range_is_brought_back(page: Page) -> None:
     page.type_into("Detail", 7)
     page.type_into("Detail", 0.001)
     assert page.until(lambda: page.viewer.store.state.detail == 0.05)
+    # The page shows the corrected value a little later; typing before that would be overwritten.
+    assert page.until(lambda: float(page.number("Detail")) == 0.05)
     page.type_into("Detail", 1)
     assert page.until(lambda: page.viewer.store.state.detail == 1.0)
 

@@ -1,4 +1,4 @@
-"""Ask a detector twice, of the picture and of its mirror image, and let it disagree with itself.
+"""Flip test: run a detector on the image and on its mirror image, and compare.
 
 The mean of both answers trembles a fifth less than one, its mask is sharper, and where the two differ the landmark
 is not to be trusted: a measure of error that the detector's own visibility does not give.
@@ -17,18 +17,18 @@ TRUSTED_SHARE = 0.04  # a disagreement of this share of the person's size halves
 
 
 class FlipTestDetector:
-    """Any landmark detector, averaged over the picture and its mirror image."""
+    """Any landmark detector, averaged over the image and its mirror image."""
 
     def __init__(self, inner: LandmarkDetector) -> None:
         self._inner, self.layout = inner, inner.layout
 
     def detect(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Detection]:
-        """Everyone found in the picture; those missed in its mirror image keep half their confidence."""
-        found = self._inner.detect(image)
-        if not found:
+        """All persons in the image; those missed in its mirror image keep half their confidence."""
+        detections = self._inner.detect(image)
+        if not detections:
             return []
         mirrored = [self._mirror(twin) for twin in self._inner.detect(np.ascontiguousarray(image[:, ::-1]))]
-        return [_merged(person, mirrored) for person in found]
+        return [_merged(person, mirrored) for person in detections]
 
     def _mirror(self, twin: Detection) -> Detection:
         swap = list(LAYOUTS[self.layout].mirror)

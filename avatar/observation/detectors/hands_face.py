@@ -1,4 +1,4 @@
-"""Hands and faces by detectors of their own, fused with what the body's detector says of them.
+"""Hands and faces by detectors of their own, fused with those of the body's detector.
 
 A body network sees a hand of forty pixels shrunk to five; a hand network looks at a crop of it. Its points replace
 none of the layout: they are weighed against the body's estimates of the same points by both confidences, after an
@@ -63,17 +63,17 @@ class HandsFaceDetector:
                 continue
             mine, theirs = map(list, zip(*shared, strict=True))
             crop, corner = crop_around(image, keypoints[mine, :2].mean(0), CROP * size)
-            found = detector.detect(crop, part) if min(crop.shape[:2]) >= LEAST_CROP else None
-            if found is not None:
-                found = found[theirs] + np.array([*corner, 0], np.float32)
-                keypoints[mine] = fuse(keypoints[mine], found, size)
+            estimate = detector.detect(crop, part) if min(crop.shape[:2]) >= LEAST_CROP else None
+            if estimate is not None:
+                estimate = estimate[theirs] + np.array([*corner, 0], np.float32)
+                keypoints[mine] = fuse(keypoints[mine], estimate, size)
         return Detection(keypoints, person.keypoints_3d, person.mask)
 
 
 def crop_around(
     image: UInt8[np.ndarray, "h w 3"], centre: Float32[np.ndarray, "2"], side: float
 ) -> tuple[UInt8[np.ndarray, "h2 w2 3"], tuple[int, int]]:
-    """The part of a picture within a square, less what lies outside; and the (x, y) of its upper left corner."""
+    """The part of an image within a square, less what lies outside; and the (x, y) of its upper left corner."""
     height, width = image.shape[:2]
     left, top = (int(np.clip(np.floor(c - side / 2), 0, n)) for c, n in zip(centre, (width, height), strict=True))
     right, bottom = (int(np.clip(np.ceil(c + side / 2), 0, n)) for c, n in zip(centre, (width, height), strict=True))
@@ -93,6 +93,6 @@ def fuse(
     trust = part[:, 2] / (1 + (apart / DOUBTED) ** 2)
     share = trust / np.maximum(trust + body[:, 2], 1e-6)
     places = body[:, :2] + share[:, None] * (part - body)[:, :2]
-    # Two witnesses: the point is unseen only if both are wrong.
-    seen = 1 - (1 - body[:, 2]) * (1 - trust)
-    return np.column_stack([places, seen]).astype(np.float32)
+    # Two independent estimates: the point is wrong only if both are.
+    confidence = 1 - (1 - body[:, 2]) * (1 - trust)
+    return np.column_stack([places, confidence]).astype(np.float32)

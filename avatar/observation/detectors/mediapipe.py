@@ -1,4 +1,4 @@
-"""MediaPipe's task API on single pictures: BlazePose with its 3D guess and mask, hands and faces; with no network."""
+"""MediaPipe's task API on single images, offline: BlazePose with its 3D estimate and mask, hands and faces."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ class MediaPipeDetector:
         self._network = _Network("Pose", model, num_poses=most_people, output_segmentation_masks=True)
 
     def detect(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Detection]:
-        """Everyone found, the most certain first. Confidence is visibility times presence."""
+        """All persons, the most certain first. Confidence is visibility times presence."""
         result = self._network.run(image)
         height, width = image.shape[:2]
         scale = np.array([width, height, 1], np.float32)
-        found = []
+        detections = []
         for flat, world, mask in zip(
             result.pose_landmarks, result.pose_world_landmarks, result.segmentation_masks or (), strict=True
         ):
             keypoints = np.array([[p.x, p.y, p.visibility * p.presence] for p in flat], np.float32) * scale
             keypoints_3d = np.array([[p.x, p.y, p.z] for p in world], np.float32)
             soft = np.rint(np.clip(mask.numpy_view().reshape(height, width), 0, 1) * 255).astype(np.uint8)
-            found.append(Detection(keypoints, keypoints_3d, soft))
-        return found
+            detections.append(Detection(keypoints, keypoints_3d, soft))
+        return detections
 
 
 class MediaPipeHands:
@@ -57,10 +57,10 @@ class MediaPipeHands:
     def detect(self, crop: UInt8[np.ndarray, "h w 3"], part: str) -> Float32[np.ndarray, "points 3"] | None:
         """The hand of the side that `part` names, trusted as far as the network believes it to be of that side."""
         result = self._network.run(crop)
-        wanted, best = part.removesuffix("_hand"), None
+        side, best = part.removesuffix("_hand"), None
         for points, sides in zip(result.hand_landmarks, result.handedness, strict=True):
             right = sides[0].score if sides[0].category_name == "Right" else 1 - sides[0].score
-            trust = right if wanted == "right" else 1 - right
+            trust = right if side == "right" else 1 - right
             if best is None or trust > best[0, 2]:
                 best = _in_pixels(points, tuple((index,) for index in HAND_POINTS), crop, trust)
         return best
@@ -81,7 +81,7 @@ class MediaPipeFace:
 def _in_pixels(
     points: Any, chosen: tuple[tuple[int, ...], ...], image: UInt8[np.ndarray, "h w 3"], trust: float
 ) -> Float32[np.ndarray, "points 3"]:
-    """The mean places of groups of a network's normalised points in the picture, all trusted alike."""
+    """The mean places of groups of a network's normalised points in the image, all with one confidence."""
     height, width = image.shape[:2]
     places = [np.mean([(points[i].x * width, points[i].y * height) for i in group], axis=0) for group in chosen]
     return np.column_stack([places, np.full(len(places), trust)]).astype(np.float32)
@@ -95,7 +95,7 @@ class _Network:
         self._threads = threading.local()
 
     def run(self, image: UInt8[np.ndarray, "h w 3"]) -> Any:
-        """MediaPipe's own result for one picture.
+        """MediaPipe's own result for one image.
 
         Raises:
             AvatarError: the bundle is broken or of another kind.
@@ -118,8 +118,8 @@ class _Network:
 
         if not hasattr(self._threads, "landmarker"):
             self._threads.landmarker = self._landmarker()
-        picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))
-        return self._threads.landmarker.detect(picture)
+        frame = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))
+        return self._threads.landmarker.detect(frame)
 
     def _landmarker(self) -> Any:
         from mediapipe.tasks.python import BaseOptions, vision

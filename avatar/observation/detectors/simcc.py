@@ -18,7 +18,7 @@ from avatar.landmark_layouts import LAYOUTS
 from avatar.observation.detectors.flip_test import person_size
 from avatar.types import Detection, LandmarkDetector
 
-# How these networks are trained: RGB pictures, normalised by ImageNet's statistics, boxes wider than the person.
+# How these networks are trained: RGB images, normalised by ImageNet's statistics, boxes wider than the person.
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 PADDING = 1.25
 MARGIN = 0.15  # beyond the landmarks, as a share of the person's size, where the mask may still be this person's
@@ -49,8 +49,8 @@ class SimCCDetector:
         """
         self._model, self._people = model, people
         self._session = _session(model)
-        given = {output.name for output in self._session.get_outputs()}
-        self._wanted = ["simcc_x", "simcc_y"] if {"simcc_x", "simcc_y"} <= given else None
+        available = {output.name for output in self._session.get_outputs()}
+        self._output_names = ["simcc_x", "simcc_y"] if {"simcc_x", "simcc_y"} <= available else None
         self._input, self._size = _image_input(self._session, model)
         width, height = self._size
         bins = [tuple(output.shape) for output in self._outputs(np.zeros((height, width, 3), np.float32))]
@@ -76,9 +76,12 @@ class SimCCDetector:
 
     def _outputs(self, crop: Float32[np.ndarray, "h w 3"]) -> list[np.ndarray]:
         try:
-            return self._session.run(self._wanted, {self._input: crop.transpose(2, 0, 1)[None]})
+            outputs: list[np.ndarray] = self._session.run(
+                self._output_names, {self._input: crop.transpose(2, 0, 1)[None]}
+            )
+            return outputs
         except Exception as error:  # onnxruntime has a dozen kinds of its own
-            raise AvatarError(f"{self._model} does not run on a picture: {short_message(error)}.") from error
+            raise AvatarError(f"{self._model} does not run on an image: {short_message(error)}.") from error
 
     def _layout(self, bins: list[tuple[int, ...]]) -> tuple[str, tuple[int, ...]]:
         width, height = self._size
@@ -89,7 +92,7 @@ class SimCCDetector:
             )
         if bins[0][2] * height != bins[1][2] * width:
             raise AvatarError(
-                f"{self._model} has {bins[0][2]} and {bins[1][2]} places along x and y, which do not fit its pictures "
+                f"{self._model} has {bins[0][2]} and {bins[1][2]} places along x and y, which do not fit its images "
                 f"of {width} x {height} pixels."
             )
         if bins[0][1] not in KEY_POINTS:
@@ -116,7 +119,7 @@ def person_box(person: Detection) -> tuple[float, float, float, float]:
 
 
 def crop_transform(box: tuple[float, float, float, float], size: tuple[int, int]) -> Float32[np.ndarray, "2 3"]:
-    """The map from pixels of the picture to those of a crop of `size` (width, height) that holds the padded box.
+    """The map from pixels of the image to those of a crop of `size` (width, height) that holds the padded box.
 
     Pixel centres are at +0.5 in both.
     """
@@ -129,7 +132,7 @@ def crop_transform(box: tuple[float, float, float, float], size: tuple[int, int]
 def normalized_crop(
     image: UInt8[np.ndarray, "h w 3"], A_crop_image: Float32[np.ndarray, "2 3"], size: tuple[int, int]
 ) -> Float32[np.ndarray, "h2 w2 3"]:
-    """The crop as the network wants it; black where it lies outside the picture."""
+    """The crop as the network wants it; black where it lies outside the image."""
     import cv2
 
     # OpenCV counts from the centre of the first pixel.
@@ -151,7 +154,7 @@ def _peaks(rows: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Where each row has its peak, in pixels of a side of `length`, and how high it is.
 
     A parabola through the peak and its surroundings tells the place between the bins, which are some pixels of the
-    picture wide.
+    image wide.
     """
     every, bins = np.arange(len(rows)), rows.shape[1]
     peak = rows.argmax(1)
@@ -187,12 +190,12 @@ def _session(model: Path) -> Any:
 
 
 def _image_input(session: Any, model: Path) -> tuple[str, tuple[int, int]]:
-    """The name of the only input, and the (width, height) of the pictures that it takes."""
+    """The name of the only input, and the (width, height) of the images that it takes."""
     inputs = session.get_inputs()
     shape = inputs[0].shape if inputs else []
     if len(inputs) != 1 or len(shape) != 4 or shape[1] != 3 or not all(isinstance(n, int) for n in shape[2:]):
         raise AvatarError(
             f"{model} is not a SimCC pose model: its inputs have the shapes {[i.shape for i in inputs]} instead of one "
-            "colour picture of fixed size."
+            "colour image of fixed size."
         )
     return inputs[0].name, (shape[3], shape[2])
