@@ -120,7 +120,7 @@ def test_places_are_calibrated_as_far_as_found_poses_can_be_trusted():
 
 
 def test_joints_that_are_each_rig_s_own_are_calibrated_without_a_t_pose_too():
-    """The spine 5 cm further back: believed from exact poses, and the limbs then come where they truly are."""
+    """The spine lies 5 cm further back: exact poses show it, and the limbs then come out right."""
     body = load_body("open")
     rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
     poses, moves = _some_poses(12), torch.zeros_like(rest.joints)

@@ -52,7 +52,7 @@ def spots(places, size=(480, 640), radius=14.0, bright=240.0) -> np.ndarray:
 @pytest.mark.parametrize("split", [1, 2])
 @pytest.mark.parametrize("size", [(192, 256), (288, 384), (256, 256)])
 @pytest.mark.parametrize("box", [(100, 60, 380, 600), (-20, 200, 260, 640), (40, 300, 460, 420)])
-def test_landmarks_come_back_to_where_they_are_in_the_picture(tmp_path, box, size, split):
+def test_landmarks_map_back_to_image_pixels(tmp_path, box, size, split):
     left, top, right, bottom = (max(0, box[0]), max(0, box[1]), box[2], box[3])
     shares = ((0.17, 0.27), (0.82, 0.5), (0.5, 0.81))
     places = np.array([(left + a * (right - left), top + b * (bottom - top)) for a, b in shares])
@@ -214,7 +214,7 @@ class SeesTheSpot:
 
 
 @pytest.mark.parametrize("spot", [(240.5, 330.5), (3.5, 330.5), (476.5, 630.5)])
-def test_a_part_is_looked_at_where_it_is_and_told_in_the_whole_picture(spot):
+def test_a_part_is_cropped_around_its_landmarks_and_mapped_back_to_the_image(spot):
     people = Stands(spot[0] - 2, spot[1] - 270, spot[0] + 2, spot[1] + 270)
     image = spots([spot, spot, spot])
     seen = people.detect(image)[0]
@@ -249,7 +249,7 @@ def test_a_point_far_off_is_doubted_and_another_persons_hand_ignored():
     assert np.array_equal(fuse(body, part + np.float32([70, 0, 0]), 1000.0), body)
 
 
-def test_a_crop_keeps_to_the_picture():
+def test_a_crop_stays_inside_the_image():
     image = np.arange(60 * 40 * 3, dtype=np.uint8).reshape(60, 40, 3)
     crop, (left, top) = crop_around(image, np.float32([2, 58]), 20.0)
     assert (left, top) == (0, 48) and np.array_equal(crop, image[48:60, 0:12])

@@ -182,6 +182,6 @@ def test_broken_observations_give_one_sentence(tmp_path, change):
         load_observations(out)
 
 
-def test_masks_and_frames_are_plain_pictures(tmp_path):
+def test_masks_and_frames_are_plain_images(tmp_path):
     observe(bars(tmp_path / "a.mp4", 12), tmp_path, detector=Blobs())
     assert read_image(tmp_path / "masks" / "00003.png").shape == (160, 160, 3)

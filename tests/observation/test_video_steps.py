@@ -165,7 +165,7 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("moving", [False, True])
-def test_masks_move_onto_the_edge_in_the_picture(moving):
+def test_masks_move_onto_the_edge_in_the_image(moving):
     images, coarse, truth = scene(moving)
     plate = background_plate(images, coarse)
     assert (plate is None) == moving

@@ -132,7 +132,7 @@ def test_cameras_and_depth_of_limbs_are_found(body, scene):
     assert before > 0.15 and after < 0.04
 
 
-def test_a_fit_that_the_pictures_contradict_is_not_taken(body, scene):
+def test_a_fit_that_the_images_contradict_is_rejected(body, scene):
     """Outlines alone, of a body in another pose, may mislead; then everything stays as it was said."""
     _truth, _true, shown, views, photo, found, _marks = scene
     fitted, placed = fit_views(photo, shown, views, found, body, Knows({}))
