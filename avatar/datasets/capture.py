@@ -1,6 +1,6 @@
 """A capture with ground truth: clips to train on, and held-out views and poses to score against.
 
-The folder's layout is specified in `docs/capture-format.md`. Everything given out here is in this program's world
+The folder's layout is specified in `docs/formats/capture.md`. Everything given out here is in this program's world
 (Y up); the files' world has Z up and the person facing -Y.
 """
 
@@ -165,7 +165,7 @@ def load_capture(folder: Path) -> Capture:
         raise UsageError(f"There is no folder {folder}.")
     names = [path.parent.name for path in sorted(folder.glob("*/video.mp4"))]
     if not names:
-        raise UsageError(f"{folder} is not a capture: no folder in it holds a video.mp4 (see docs/capture-format.md).")
+        raise UsageError(f"{folder} is not a capture: no folder in it holds a video.mp4 (see docs/formats/capture.md).")
     clips = {name: _clip(folder / name) for name in names}
     truths = {group: _Truth(folder / group) for group in GROUPS if (folder / group).is_dir()}
     images = [image for group, truth in truths.items() for image in _held_out(folder / group, truth)]
@@ -251,7 +251,9 @@ def read_capture_cameras(path: Path) -> tuple[Cameras, tuple[str, ...]]:
         (width, height), *others = sizes
         T = rigid(R @ torch.tensor(R_WORLD_CAPTURE).T, t)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise AvatarError(f"{path} is not a camera file of a capture (see docs/capture-format.md): {error}.") from error
+        raise AvatarError(
+            f"{path} is not a camera file of a capture (see docs/formats/capture.md): {error}."
+        ) from error
     if others:
         raise AvatarError(f"{path} has cameras of different image sizes; give one file for each size.")
     return Cameras(K, T, width, height), tuple(entries)

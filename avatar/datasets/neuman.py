@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from avatar.datasets.posed import DatasetFrame, PosedDataset, ReadPicture, SmplPoses, camera_in, prepared, require_all
+from avatar.datasets.posed import DatasetFrame, PosedDataset, ReadImage, SmplPoses, camera_in, prepared, require_all
 from avatar.errors import AvatarError
 from avatar.geometry import rotation_from_quat
 from avatar.io.files import read_npz
@@ -107,7 +107,7 @@ class _Scene:
         about = f"{POSES} (SMPL, aligned by HUGS)"
         return PosedDataset(self.poses, tuple(map(shot, train)), tuple(map(shot, test)), about)
 
-    def _reader(self, image: Path, mask: Path) -> ReadPicture:
+    def _reader(self, image: Path, mask: Path) -> ReadImage:
         def read() -> tuple[np.ndarray, np.ndarray]:
             pixels, person = read_image(image)[..., :3], read_mask(mask)
             if not pixels.shape[:2] == person.shape == self.size[::-1]:

@@ -16,9 +16,9 @@ from avatar.errors import AvatarError, UsageError
 from avatar.geometry import rigid, rotation_from_rotvec
 from avatar.types import BodyPose, Cameras
 
-NAMED_MISSING = 20  # so many missing files are named, the rest counted
+NAMED_MISSING = 20  # an error names at most this number of missing files
 
-ReadPicture = Callable[[], tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]]
+ReadImage = Callable[[], tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class DatasetFrame:
     frame: int
     pose: int
     camera: Cameras
-    read: ReadPicture
+    read: ReadImage
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from avatar.datasets.posed import DatasetFrame, PosedDataset, ReadPicture, SmplPoses, camera_in, prepared, require_all
+from avatar.datasets.posed import DatasetFrame, PosedDataset, ReadImage, SmplPoses, camera_in, prepared, require_all
 from avatar.errors import AvatarError
 from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
 from avatar.io.images import read_image, read_mask
@@ -129,7 +129,7 @@ class _Sequence:
         return tuple(path for path in paths if path.is_file()) or tuple(paths[:1])
 
 
-def _reader(path: Path, masks: Sequence[Path], K: np.ndarray, D: np.ndarray) -> ReadPicture:
+def _reader(path: Path, masks: Sequence[Path], K: np.ndarray, D: np.ndarray) -> ReadImage:
     def read() -> tuple[np.ndarray, np.ndarray]:
         # Masks hold the numbers of body parts; whatever is not zero is the person.
         person = np.logical_or.reduce([read_mask(mask) > 0 for mask in masks]).astype(np.uint8) * 255

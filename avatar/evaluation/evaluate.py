@@ -42,7 +42,7 @@ def evaluate_run(
     Writes `evaluation.json` and `evaluation.html` into `out`, the run folder if not given.
 
     Args:
-        capture: folder of a capture (`docs/capture-format.md`); clip: which clip the run was trained on, needed only
+        capture: folder of a capture (`docs/formats/capture.md`); clip: which clip the run was trained on, needed only
             where the run's source does not lie in the capture; joints_alone: see `capture_targets`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Small folders in the layouts of public datasets, which cannot be shipped: one avatar seen by their cameras."""
+"""Small folders in the layouts of public datasets, which cannot be shipped: one avatar in their cameras."""
 
 import pickle
 from dataclasses import dataclass
@@ -38,8 +38,8 @@ class Scene:
         """The pose of a row, in the file's world, with the pelvis at `place`."""
         return BodyPose(place, rotation_from_rotvec(self.rotvecs[row]))
 
-    def seen(self, row: int, place: torch.Tensor, camera: Cameras) -> tuple[np.ndarray, np.ndarray]:
-        """Picture over grey and hard mask."""
+    def rendered(self, row: int, place: torch.Tensor, camera: Cameras) -> tuple[np.ndarray, np.ndarray]:
+        """Image on grey, and hard mask."""
         with torch.no_grad():
             out = render(self.avatar.pose(self.pose(row, place)), camera)
         image = (out.composite((0.5, 0.5, 0.5))[0].clamp(0, 1) * 255).byte().numpy()
@@ -82,18 +82,18 @@ def camera(side: int = SIDE, focal: float = 1.7, depth: float = 3.5, R: torch.Te
 
 
 def write_peoplesnapshot(folder: Path, frames: int = 676) -> Scene:
-    """A film with the person only in the protocol's frames; the world is the camera's, with y down."""
+    """A video with the person in the protocol's frames only; the world is the camera's, with y down."""
     import h5py
 
     folder.mkdir(parents=True)
     scene = made_up_scene(folder.parent, 4, UPSIDE_DOWN)
     place = torch.tensor([0.05, 0.0, 3.5])
     lens = camera(depth=0.0)
-    pictures = [scene.seen(row, place, lens) for row in range(4)]
+    images = [scene.rendered(row, place, lens) for row in range(4)]
     rows = np.arange(frames) * 4 // frames
-    with VideoWriter(folder / f"{folder.name}.mp4", 30.0) as film:
+    with VideoWriter(folder / f"{folder.name}.mp4", 30.0) as video:
         for row in rows:
-            film.add(pictures[row][0])
+            video.add(images[row][0])
     K = lens.K[0].numpy()
     content = {
         "camera_f": K[[0, 1], [0, 1]], "camera_c": K[:2, 2], "camera_k": np.zeros(5), "camera_rt": np.zeros(3),
@@ -101,7 +101,7 @@ def write_peoplesnapshot(folder: Path, frames: int = 676) -> Scene:
     }  # fmt: skip
     (folder / "camera.pkl").write_bytes(pickle.dumps(content, protocol=2))
     with h5py.File(folder / "masks.hdf5", "w") as file:
-        file["masks"] = np.stack([pictures[row][1] // 255 for row in rows])
+        file["masks"] = np.stack([images[row][1] // 255 for row in rows])
     with h5py.File(folder / "reconstructed_poses.hdf5", "w") as file:
         file["betas"] = BETAS
         file["pose"] = scene.rotvecs[rows].reshape(frames, 72).numpy()
@@ -110,17 +110,17 @@ def write_peoplesnapshot(folder: Path, frames: int = 676) -> Scene:
 
 
 def write_zju(folder: Path, refined: bool, frames: int, cameras: int = 23) -> Scene:
-    """Cameras round a person in a world with z up; most pictures are one and the same, to stay small."""
+    """Cameras around a person in a world with z up. Most frames share one image, which keeps the dataset small."""
     folder.mkdir(parents=True)
     R_up = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # our y becomes the file's z
     scene = made_up_scene(folder.parent, 2, R_up)
     place = torch.tensor([0.1, 0.2, 0.9])
-    seen = []
+    views = []
     for index in range(cameras):
         around = rotation_from_rotvec(torch.tensor([0.0, 0.0, 0.27 * index]))
         R = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]) @ around
-        seen.append(Cameras(camera().K, rigid(R, torch.tensor([0.0, 0.0, 3.5]) - R @ place)[None], SIDE, SIDE))
-    pictures = [[scene.seen(row, place, one) for one in seen] for row in range(2)]
+        views.append(Cameras(camera().K, rigid(R, torch.tensor([0.0, 0.0, 3.5]) - R @ place)[None], SIDE, SIDE))
+    images = [[scene.rendered(row, place, one) for one in views] for row in range(2)]
     names = []
     for frame in range(frames):
         row = 2 * frame // frames
@@ -130,7 +130,7 @@ def write_zju(folder: Path, refined: bool, frames: int, cameras: int = 23) -> Sc
             names[-1].append(name)
             needed = (index == 4 and frame % 5 == 0) if refined else index == 0
             if needed or frame % 30 == 0:
-                image, mask = pictures[row][index]
+                image, mask = images[row][index]
                 mask_name = name.replace("images", "mask") if refined else f"mask_cihp/{name}"
                 write_image(folder / name, image)
                 write_image((folder / mask_name).with_suffix(".png"), mask // 255 * 7)
@@ -145,10 +145,10 @@ def write_zju(folder: Path, refined: bool, frames: int, cameras: int = 23) -> Sc
         np.save(where / f"{frame}.npy", table | {"shapes": BETAS[None]}, allow_pickle=True)
     content = {
         "cams": {
-            "K": [one.K[0].numpy() for one in seen],
-            "D": [np.zeros((5, 1)) for _ in seen],
-            "R": [one.T_camera_world[0, :3, :3].numpy() for one in seen],
-            "T": [1000 * one.T_camera_world[0, :3, 3:].numpy() for one in seen],
+            "K": [one.K[0].numpy() for one in views],
+            "D": [np.zeros((5, 1)) for _ in views],
+            "R": [one.T_camera_world[0, :3, :3].numpy() for one in views],
+            "T": [1000 * one.T_camera_world[0, :3, 3:].numpy() for one in views],
         },
         "ims": [{"ims": entry} for entry in names],
     }
@@ -167,7 +167,7 @@ def write_neuman(folder: Path, frames: int = 20, scale: float = 2.5) -> Scene:
     for frame in range(frames):
         R = UPSIDE_DOWN @ slanted.T
         T = rigid(R, torch.tensor([0.01 * frame, 0.0, 3.5]) - R @ place)
-        image, mask = scene.seen(frame, place, Cameras(camera().K, T[None], SIDE, SIDE))
+        image, mask = scene.rendered(frame, place, Cameras(camera().K, T[None], SIDE, SIDE))
         write_image(folder / "images" / f"{frame:05d}.png", image)
         write_image(folder / "4d_humans" / "sam_segmentations" / f"mask_{frame:05d}.png", mask)
         from avatar.geometry import quat_from_rotation

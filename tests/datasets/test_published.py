@@ -37,7 +37,7 @@ def test_the_avatar_that_a_dataset_shows_is_where_its_cameras_see_it(made_up, pr
     targets = targets_of(opened, divided)
     for target in (targets[0], targets[-1]):
         scores = score_target(target, opened, "auto", (), (PROTOCOLS[protocol].background,)).scores
-        assert scores["iou"] > 0.83, scores  # pictures are small and masks hard
+        assert scores["iou"] > 0.83, scores  # images are small and masks hard
         assert scores[f"psnr_{PROTOCOLS[protocol].background}"] > 20
     assert opened.track.poses.rotations[:, 0, 1, 1].mean() > 0.9  # people stand upright in our world
 
@@ -141,7 +141,7 @@ def test_no_folder_is_a_wrong_use(tmp_path, protocol):
         PROTOCOLS[protocol].read(tmp_path / "nowhere")
 
 
-def test_peoplesnapshot_films_that_end_early_other_subjects_and_other_poses(made_up, tmp_path):
+def test_peoplesnapshot_videos_that_end_early_other_subjects_and_other_poses(made_up, tmp_path):
     dataset, _ = made_up("instantavatar")
     copy = tmp_path / dataset.name
     shutil.copytree(dataset, copy)

@@ -61,18 +61,18 @@ def made_up(tmp_path_factory) -> tuple[Path, Path]:
     cameras = front(*BOX, count, WIDTH, HEIGHT)
     instants = torch.arange(count)
     track = BodyTrack("open", avatar.betas, own, instants / FPS, torch.ones(count, 24), instants, cameras)
-    pictures = [_seen(avatar, own[i], cameras[i]) for i in range(count)]
-    seen = Observations(
-        images=[_on_grey(rgba) for rgba in pictures], masks=[rgba[..., 3] for rgba in pictures],
+    rendered = [_rendered(avatar, own[i], cameras[i]) for i in range(count)]
+    observations = Observations(
+        images=[_on_grey(rgba) for rgba in rendered], masks=[rgba[..., 3] for rgba in rendered],
         keypoints=torch.zeros(count, 33, 3), keypoints_3d=torch.zeros(count, 33, 3), layout="blazepose33",
         instant=instants, times=track.times, width=WIDTH, height=HEIGHT,
     )  # fmt: skip
-    save_observations(seen, run / "observations")
+    save_observations(observations, run / "observations")
     save_track(track, run / "track.npz")
     avatar.save(run / "avatar.safetensors")
     config = {"source": str(capture / "turn" / "video.mp4"), "train": {"hold_out": 3}}
     (run / "config.json").write_text(json.dumps(config))
-    _write_clip(capture / "turn", avatar, own, cameras, [rgba[..., 3] for rgba in pictures])
+    _write_clip(capture / "turn", avatar, own, cameras, [rgba[..., 3] for rgba in rendered])
     around = orbit(*BOX, 2, WIDTH, HEIGHT, azimuth=40.0)
     source = {"source_sequence": np.array(["turn"]), "source_frame": np.array([4])}
     _write_held_out(capture / "novel_view", avatar, own[[4]], around, ["turn0004"], ["a", "b"], source)
@@ -81,7 +81,7 @@ def made_up(tmp_path_factory) -> tuple[Path, Path]:
     return run, capture
 
 
-def _seen(avatar, pose, camera) -> np.ndarray:
+def _rendered(avatar, pose, camera) -> np.ndarray:
     with torch.no_grad():
         out = render(avatar.pose(pose), camera)
     alpha = out.alpha[0, ..., None]
@@ -134,4 +134,4 @@ def _write_held_out(folder: Path, avatar, pose, cameras, stems, names, source) -
     for index, stem in enumerate(stems):
         for camera in range(len(cameras)):
             name = stem if names is None else f"{stem}_{names[camera]}"
-            write_image(folder / f"{name}.png", _seen(avatar, pose[index], cameras[camera]))
+            write_image(folder / f"{name}.png", _rendered(avatar, pose[index], cameras[camera]))

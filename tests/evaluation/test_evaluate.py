@@ -26,8 +26,8 @@ def evaluated(made_up, tmp_path_factory):
 def test_the_same_avatar_in_a_scaled_turned_and_moved_world_scores_like_itself(evaluated):
     _, content, _ = evaluated
     means = content["means"]
-    found = means["novel views, seen poses, found pose"]
-    assert found["psnr_white"] > 35 and found["iou"] > 0.97
+    estimated = means["novel views, seen poses, found pose"]
+    assert estimated["psnr_white"] > 35 and estimated["iou"] > 0.97
     for group in ("novel views, seen poses, driven", "novel poses, driven"):
         assert means[group]["psnr_white"] > 32 and means[group]["iou"] > 0.97
     assert content["joints"]["scale"] == pytest.approx(1.25, abs=1e-3)
@@ -37,11 +37,11 @@ def test_the_same_avatar_in_a_scaled_turned_and_moved_world_scores_like_itself(e
     assert content["joints"]["principal_point_x_px"] == pytest.approx(0.0, abs=1e-3)
 
 
-def test_driving_by_joints_alone_is_said_and_is_worse(evaluated, made_up, tmp_path):
-    _, told, _ = evaluated
+def test_retargeting_by_joints_alone_is_reported_and_is_worse(evaluated, made_up, tmp_path):
+    _, with_rotations, _ = evaluated
     content, text = evaluate_run(*made_up, out=tmp_path, joints_alone=True)
-    assert "true joints alone" in text and "rotations" in told["protocol"]["driving"]
-    better, worse = (one["means"]["novel poses, driven"]["psnr_white"] for one in (told, content))
+    assert "true joints alone" in text and "rotations" in with_rotations["protocol"]["driving"]
+    better, worse = (one["means"]["novel poses, driven"]["psnr_white"] for one in (with_rotations, content))
     assert 26 < worse < better
 
 
@@ -52,7 +52,7 @@ def test_joints_alone_without_a_capture_is_refused(made_up, capsys):
     assert "--capture" in capsys.readouterr().err
 
 
-def test_pictures_are_counted_by_group_and_side(evaluated):
+def test_images_are_counted_by_group_and_side(evaluated):
     _, content, _ = evaluated
     counts = {name: row["pictures"] for name, row in content["means"].items()}
     assert counts["left-out frames"] == 2
@@ -86,12 +86,12 @@ def test_a_moved_body_is_scored_worse_and_its_error_is_that_of_the_move(made_up,
     assert content["joints"]["mpjpe_mm"] > 3
 
 
-def test_missing_pictures_and_frames_are_named_and_not_counted(made_up, tmp_path):
+def test_missing_images_and_frames_are_named_and_not_counted(made_up, tmp_path):
     run, capture = made_up
     copy = tmp_path / "capture"
     shutil.copytree(capture, copy)
     (copy / "novel_view" / "turn0004_a.png").unlink()
-    (copy / "novel_pose" / "0000.png").write_bytes(b"no picture")
+    (copy / "novel_pose" / "0000.png").write_bytes(b"not an image")
     content, text = evaluate_run(run, copy, clip="turn", out=tmp_path)
     assert content["means"]["novel views, seen poses, found pose"]["pictures"] == 1
     assert "novel poses, driven" not in content["means"]
@@ -113,7 +113,7 @@ def test_a_folder_that_is_no_run_and_one_that_is_no_capture(made_up, tmp_path, c
         assert capsys.readouterr().err.count("error:") == 1
 
 
-def test_rendered_pictures_are_those_of_the_capture(made_up, tmp_path):
+def test_rendered_images_are_those_of_the_capture(made_up, tmp_path):
     run, capture = made_up
     main_arguments = [
         "render", str(run), "--cameras", str(capture / "novel_view" / "cameras.json"), "--poses",

@@ -32,13 +32,13 @@ def test_a_body_reaches_its_own_joints():
         assert (found - truth)[:, list(SCORED)].norm(dim=-1).mean() < least
 
 
-def test_a_rig_that_has_its_spine_elsewhere_is_understood_by_its_t_pose():
-    """Bones of the same length between the limbs, other joints in between: told where, the limbs come out right."""
+def test_a_t_pose_explains_a_rig_with_another_spine():
+    """The spine's joints lie elsewhere. With the rig's T-pose the limbs come out right."""
     body = load_body("open")
     rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
     moves = torch.zeros_like(rest.joints)
     moves[list(RIG_SPECIFIC)] = torch.tensor([0.0, -0.05, -0.04])
-    # The points ride on the body's own joints.
+    # The points are fixed to the body's own joints.
     Ts = joint_transforms(rest.joints, body.parents, _some_poses(12))
     truth = Ts[..., :3, 3]
     given = truth + (Ts[..., :3, :3] @ moves[..., None]).squeeze(-1)
@@ -49,13 +49,13 @@ def test_a_rig_that_has_its_spine_elsewhere_is_understood_by_its_t_pose():
         )[..., :3, 3]
         return (found - truth)[:, list(SCORED)].norm(dim=-1).mean()
 
-    told = missed(rest.joints + moves)
-    assert told < 0.004
-    assert told < missed(None) < 0.02
-    assert missed(rest.joints) > 2 * missed(None), "believed to be its own, the spine is worse than no spine"
+    with_t_pose = missed(rest.joints + moves)
+    assert with_t_pose < 0.004
+    assert with_t_pose < missed(None) < 0.02
+    assert missed(rest.joints) > 2 * missed(None), "a wrong T-pose is worse than none"
 
 
-def test_hips_that_are_narrower_than_the_body_s_are_understood_by_the_t_pose():
+def test_a_t_pose_explains_narrower_hips():
     body = load_body("open")
     rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
     truth = _posed(rest.joints, body.parents)
@@ -71,8 +71,8 @@ def test_hips_that_are_narrower_than_the_body_s_are_understood_by_the_t_pose():
     assert (found - truth)[:, limbs].norm(dim=-1).mean() < 0.003
 
 
-def test_the_turn_of_the_head_is_taken_from_told_rotations():
-    """Places of joints do not tell it, nor how a hand is turned about the forearm."""
+def test_the_head_s_rotation_is_taken_from_given_rotations():
+    """Joint positions determine neither it nor the rotation of a hand about the forearm."""
     body = load_body("open")
     rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
     poses, truth = _some_poses(12), _posed(rest.joints, body.parents)

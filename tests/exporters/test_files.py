@@ -169,11 +169,11 @@ def test_a_turntable_turns(person, moves, tmp_path, name, monkeypatch):
     path = tmp_path / name
     write_turntable(person, moves["wave"].poses[0], path, 48, 64, backend="reference")
     if name.endswith("webp"):
-        film = Image.open(path)
+        animation = Image.open(path)
         frames = []
-        for index in range(film.n_frames):
-            film.seek(index)
-            frames.append(np.asarray(film.convert("RGB")).astype(int))
+        for index in range(animation.n_frames):
+            animation.seek(index)
+            frames.append(np.asarray(animation.convert("RGB")).astype(int))
     else:
         frames = [frame.astype(int) for _, frame in open_video(path).frames()]
     assert len(frames) == 6 and frames[0].shape == (64, 48, 3)
@@ -192,12 +192,12 @@ def test_a_dataset_agrees_with_its_labels(person, moves, tmp_path):
         assert read["images"].shape == (128, 96, 3) and read["masks"].shape == (128, 96)
         solid = read["masks"] > 200
         assert 0.01 < solid.mean() < 0.6
-        # The pelvis lies inside the body, a little behind the surface that the depth picture shows.
+        # The pelvis lies inside the body, a little behind the surface in the depth map.
         x, y, inside = entry["keypoints"][0]
         T, joint = np.array(entry["T_camera_world"]), np.array(entry["joints_world"][0])
         behind = (T[:3, :3] @ joint + T[:3, 3])[2] - read["depth"][int(y), int(x)] * labels["depth_unit_m"]
         assert inside and solid[int(y), int(x)] and 0 < behind < 0.3
-        # The surface that is seen faces the camera, which looks along +z.
+        # The visible surface faces the camera, which looks along +z.
         normals = read["normals"][solid] / 255 * 2 - 1
         assert (normals[:, 2] < 0.2).mean() > 0.95
         assert np.linalg.norm(normals, axis=1) == pytest.approx(1, abs=0.03)

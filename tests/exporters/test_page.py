@@ -72,7 +72,7 @@ def until(tab, condition):
         time.sleep(0.03)
 
 
-def picture(tab):
+def canvas_image(tab):
     return np.asarray(Image.open(io.BytesIO(tab.screenshot())).convert("RGB")) / 255.0
 
 
@@ -93,21 +93,21 @@ def test_page_shows_what_our_renderer_shows(person, moves, page_file, tab, clip,
         ours = render(gaussians, camera, "reference").on_white()[0].numpy()
     look = f"?clip={clip}&frame={frame}&light={lit}&camera={camera_option(camera)}&ui=0&shadow=0&bg=ffffff"
     open_page(tab, page_file, look)
-    theirs = picture(tab)
+    theirs = canvas_image(tab)
     person_pixels = (ours < 0.99).any(-1)
     assert person_pixels.mean() > 0.05
     assert psnr(ours, theirs) > 40
     assert psnr(ours[person_pixels], theirs[person_pixels]) > 35
-    # The measure itself must tell pictures apart.
+    # The measure itself must distinguish two images.
     assert psnr(ours[:, ::-1], theirs) < 25
 
 
 def test_light_can_be_switched_to_neutral(page_file, tab):
     open_page(tab, page_file, "?t=0&ui=0")
-    lit = picture(tab)
+    lit = canvas_image(tab)
     tab.keyboard.press("t")
     until(tab, "document.documentElement.dataset.frames > 1")
-    assert np.abs(picture(tab) - lit).max() > 0.05
+    assert np.abs(canvas_image(tab) - lit).max() > 0.05
 
 
 def test_plays_pauses_scrubs_and_changes_clips(page_file, tab):
@@ -138,7 +138,7 @@ def test_plays_pauses_scrubs_and_changes_clips(page_file, tab):
 def test_a_drag_turns_and_the_wheel_zooms(page_file, tab):
     open_page(tab, page_file, "?t=0")
     before = tab.evaluate("[player.camera.yaw, player.camera.zoom]")
-    still = picture(tab)
+    still = canvas_image(tab)
     tab.mouse.move(160, 200)
     tab.mouse.down()
     tab.mouse.move(220, 200, steps=2)
@@ -204,12 +204,12 @@ def test_a_broken_motion_gives_one_sentence(page_file, tab, tmp_path, name, cont
 
 def test_a_lost_context_comes_back(page_file, tab):
     open_page(tab, page_file, "?t=0.3&ui=0")
-    before = picture(tab)
+    before = canvas_image(tab)
     tab.evaluate("window.loser = player.splats.gl.getExtension('WEBGL_lose_context'); loser.loseContext()")
     until(tab, "player.splats === null")
     tab.evaluate("loser.restoreContext()")
     until(tab, "player.splats !== null && !player.changed")
-    assert np.abs(picture(tab) - before).max() < 0.02
+    assert np.abs(canvas_image(tab) - before).max() < 0.02
 
 
 def test_a_device_without_webgl_gets_a_sentence(browser, page_file):
@@ -222,9 +222,9 @@ def test_a_device_without_webgl_gets_a_sentence(browser, page_file):
 
 
 def shown(tab):
-    """The picture once everything asked for so far is drawn."""
+    """The canvas after all pending draws."""
     until(tab, "!player.changed")
-    return picture(tab)
+    return canvas_image(tab)
 
 
 def drop(tab, path):

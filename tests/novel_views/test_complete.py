@@ -1,4 +1,4 @@
-"""What no picture showed takes the colours that it most likely has; what was seen stays."""
+"""Unobserved Gaussians take their most likely colours; observed ones keep theirs."""
 
 import pytest
 import torch
@@ -20,21 +20,21 @@ def avatar():
     return Avatar(body, torch.zeros(body.shape_dirs.shape[-1]), gaussians, deform=False)
 
 
-def paint(avatar, colors, seen):
+def paint(avatar, colors, observed):
     with torch.no_grad():
         avatar.gaussians.raw_colors.copy_(torch.logit(colors.clamp(0.02, 0.98)))
-        avatar.gaussians.observed = seen.float()
+        avatar.gaussians.observed = observed.float()
 
 
 def test_a_symmetrical_body_takes_its_colours_from_the_other_side(avatar):
     places = avatar.rest_means().detach()
-    # Bands that change with the height and the depth: neither the neighbourhood nor the front of a part tells them.
+    # Bands that change with the height and the depth: neither the neighbourhood nor the front of a part is enough.
     truth = torch.stack([(60 * places[:, 1]).sin(), (60 * places[:, 2]).cos(), 0 * places[:, 0]], -1) * 0.2 + 0.5
     arms = part_of_gaussians(avatar) == PARTS.index("arms")
     hidden = arms & (places[:, 0] < 0)
     paint(avatar, torch.where(hidden[:, None], torch.tensor(0.9), truth), ~hidden)
     inpaint_unobserved(avatar)
-    # Far from anything seen on their own side only the mirror place knows.
+    # Far from observed points on their own side, only the mirrored point has the colour.
     far = hidden & (places[:, 0] < places[arms & (places[:, 0] > 0), 0].quantile(0.3) * -1)
     guessed, flat = avatar.gaussians.colors.detach()[far], truth[arms].mean(0)
     assert (guessed - truth[far]).abs().mean() < 0.75 * (flat - truth[far]).abs().mean()

@@ -17,17 +17,17 @@ SIDE, RADIUS, FAR = 160, 0.11, 0.8
 
 
 def camera(azimuth: float) -> Cameras:
-    """One that looks at a head at the origin from so many degrees to its left."""
+    """A camera that looks at a head at the origin from `azimuth` degrees to its left."""
     a = math.radians(azimuth)
     T = look_at(torch.tensor([FAR * math.sin(a), 0.0, FAR * math.cos(a)]), torch.zeros(3))
     return Cameras(intrinsics(SIDE, SIDE, 24.0)[None], T[None], SIDE, SIDE)
 
 
-def head(seen_by: Cameras, photo: Cameras) -> tuple[np.ndarray, np.ndarray, Surface, torch.Tensor]:
-    """A painted sphere, traced ray by ray: its picture, mask and surface, and the azimuth of each pixel's point."""
+def head(viewer: Cameras, photo: Cameras) -> tuple[np.ndarray, np.ndarray, Surface, torch.Tensor]:
+    """A painted sphere, traced ray by ray: its image, mask and surface, and the azimuth of each pixel's point."""
     y, x = torch.meshgrid(torch.arange(SIDE) + 0.5, torch.arange(SIDE) + 0.5, indexing="ij")
-    rays = torch.stack([x, y, torch.ones_like(x)], -1) @ torch.linalg.inv(seen_by.K[0]).T
-    T = invert_rigid(seen_by.T_camera_world[0])
+    rays = torch.stack([x, y, torch.ones_like(x)], -1) @ torch.linalg.inv(viewer.K[0]).T
+    T = invert_rigid(viewer.T_camera_world[0])
     origin, way = T[:3, 3], rays @ T[:3, :3].T
     a, b, c = (way * way).sum(-1), way @ origin, origin @ origin - RADIUS**2
     inside = b * b - a * c
@@ -87,7 +87,7 @@ def test_a_face_turned_away_is_hardly_trusted_but_never_ignored():
     assert trust[(azimuth > 100).numpy()].max() == round(255 * LEAST_TRUST)
 
 
-def test_the_close_up_is_a_sharper_picture_of_the_same_place(tmp_path):
+def test_the_close_up_is_a_sharper_image_of_the_same_place(tmp_path):
     """Its camera sees the same point of the head in a pixel of the same colour, at the file's own resolution."""
     rng = np.random.default_rng(0)
     large = rng.integers(0, 255, (960, 640, 3)).astype(np.uint8)

@@ -30,7 +30,7 @@ def a_person(left: int = 80, width: int = 80, top: int = 30, bottom: int = 290, 
 
 @dataclass
 class Sees:
-    """A detector that finds what it was told."""
+    """A detector that returns `people`."""
 
     people: list[Detection] = field(default_factory=list)
     layout: str = "blazepose33"
@@ -113,7 +113,7 @@ def test_a_thumbnail_and_print_colours_are_refused(tmp_path):
         observe_photo(tmp_path / "print.jpg", detector=Sees([a_person()]))
 
 
-def test_photos_are_told_from_videos(tmp_path):
+def test_photos_are_distinguished_from_videos(tmp_path):
     assert is_photo(tmp_path / "a.JPG") and not is_photo(tmp_path / "a.mp4")
 
 

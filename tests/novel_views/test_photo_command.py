@@ -27,8 +27,8 @@ def refused(capsys, *arguments) -> tuple[int, str]:
 
 def a_drawing() -> Image.Image:
     """A stick man: nobody whom a detector of people is sure of."""
-    picture = Image.new("RGB", SIZE, "white")
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", SIZE, "white")
+    pen = ImageDraw.Draw(image)
     pen.ellipse((105, 30, 135, 60), outline="black", width=3)
     for line in (
         (120, 60, 120, 170),
@@ -38,7 +38,7 @@ def a_drawing() -> Image.Image:
         (120, 170, 150, 280),
     ):
         pen.line(line, fill="black", width=3)
-    return picture
+    return image
 
 
 def a_landscape() -> Image.Image:
@@ -47,7 +47,7 @@ def a_landscape() -> Image.Image:
 
 
 @pytest.mark.parametrize(
-    ("picture", "name", "sentence"),
+    ("image", "name", "sentence"),
     [
         (Image.new("RGB", (64, 64)), "thumbnail.png", "64x64: a photo needs at least 128"),
         (Image.new("CMYK", SIZE), "print.jpg", "CMYK"),
@@ -57,8 +57,8 @@ def a_landscape() -> Image.Image:
         (Image.fromarray(np.full(SIZE[::-1], 0x8000, np.uint16)), "deep.png", "no person was found"),
     ],
 )
-def test_photos_that_show_nobody_who_can_be_fitted(tmp_path, capsys, picture, name, sentence):
-    picture.save(tmp_path / name)
+def test_photos_that_show_nobody_who_can_be_fitted(tmp_path, capsys, image, name, sentence):
+    image.save(tmp_path / name)
     code, said = refused(capsys, "create", tmp_path / name, "--out", tmp_path / "run", "--device", "cpu")
     assert code == 1 and sentence in said and name in said
     assert not (tmp_path / "run").exists()

@@ -173,15 +173,15 @@ class Finds:
 
 
 def test_an_editing_pipeline_is_asked_for_every_side():
-    asked = []
+    prompts = []
 
     def pipeline(image, prompt):
-        asked.append(prompt)
-        picture = np.full((image.height, image.width, 3), 255, np.uint8)
-        picture[20:-20, 50:-50] = 10 * len(asked)
-        return SimpleNamespace(images=[Image.fromarray(picture)])
+        prompts.append(prompt)
+        answer = np.full((image.height, image.width, 3), 255, np.uint8)
+        answer[20:-20, 50:-50] = 10 * len(prompts)
+        return SimpleNamespace(images=[Image.fromarray(answer)])
 
     views = EditedViews("stub", "cpu", pipeline=pipeline, detector=Finds()).generate(A_PHOTO)
     assert [view.azimuth for view in views] == list(SIDES)
-    assert all(side in prompt for side, prompt in zip(SIDES.values(), asked, strict=True))
+    assert all(side in prompt for side, prompt in zip(SIDES.values(), prompts, strict=True))
     assert [int(view.image[100, 75, 0]) for view in views] == [10 * n for n in range(1, 8)]

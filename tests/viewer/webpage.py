@@ -79,9 +79,9 @@ class Page:
         return Path(started.value.path())
 
 
-def shirt(picture: np.ndarray) -> np.ndarray:
+def shirt(image: np.ndarray) -> np.ndarray:
     """Which pixels show the red shirt."""
-    return np.abs(picture - np.array(SHIRT)).max(-1) < 0.18
+    return np.abs(image - np.array(SHIRT)).max(-1) < 0.18
 
 
 def new_tab(browser: Any, port: int) -> tuple[Any, list[str]]:
