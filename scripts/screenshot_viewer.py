@@ -96,13 +96,13 @@ def take(page: Page, path: Path) -> None:
 def settled(page: Page) -> bytes:
     """A screenshot of the page, when it looks the same twice in a row."""
     page.wait_for_timeout(PULSE)
-    last, seen = b"", page.screenshot()
+    last, screenshot = b"", page.screenshot()
     for _ in range(LOOKS):
-        if seen == last:
+        if screenshot == last:
             break
         page.wait_for_timeout(PULSE)
-        last, seen = seen, page.screenshot()
-    return seen
+        last, screenshot = screenshot, page.screenshot()
+    return screenshot
 
 
 def close_notice(page: Page) -> None:

@@ -37,8 +37,8 @@ def _word_sliders(gui: viser.GuiApi, store: Store, fitted: tuple[float, ...]) ->
 
     def reshape(_: float) -> None:
         # Only what was moved: a slider's range and steps may not reach what was fitted.
-        said = {name: float(slider.value) for name, slider in sliders.items()}
-        moved = {name: value for name, value in said.items() if value != described[name]}
+        values = {name: float(slider.value) for name, slider in sliders.items()}
+        moved = {name: value for name, value in values.items() if value != described[name]}
         store.set(betas=tuple(words.reshaped(own, moved).tolist()))
 
     for slider in sliders.values():

@@ -55,9 +55,11 @@ def fit_warnings(
             hidden = (confidence[:, names.index(f"{side}_{landmark}")] < HIDDEN_BELOW).double().mean()
             if hidden > HIDDEN_OFTEN:
                 result.append(f"the {side} {part} is hidden in {100 * hidden:.0f} % of frames")
-    lost = int((confidence.mean(1) < LOST_BELOW).sum())
-    if lost:
-        result.append(f"{lost} of {len(confidence)} frames are hardly seen and were filled from their neighbours")
+    interpolated = int((confidence.mean(1) < LOST_BELOW).sum())
+    if interpolated:
+        result.append(
+            f"{interpolated} of {len(confidence)} frames are hardly seen and were filled from their neighbours"
+        )
     return result
 
 
