@@ -154,7 +154,7 @@ def initial_rotations(start: BodyTrack, problem: FitProblem) -> Float[Tensor, "n
     """The rotations of a motion of the same clip, for the joints that both skeletons share.
 
     Raises:
-        UsageError: it has not as many poses as the clip has frames.
+        UsageError: the number of poses differs from the number of frames.
     """
     if len(start) != len(problem):
         raise UsageError(
@@ -195,7 +195,7 @@ def to_body_track(problem: FitProblem, state: State, observations: Observations)
 
 
 def joint_confidence(problem: FitProblem) -> Float[Tensor, "n j"]:
-    """Trust in each joint: that of the landmarks on its own bone and those beyond it."""
+    """Confidence of each joint, from the landmarks on its own bone and on the bones beyond it."""
     carried = problem.landmarks.weights
     total = torch.einsum("nl,lj->nj", problem.confidence, carried) / carried.sum(0).clamp_min(1e-6)
     observed = carried.sum(0) > 0
