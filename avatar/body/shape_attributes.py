@@ -60,7 +60,7 @@ class ShapeAttributes:
         return self._slopes[rows], self.mean.new_tensor(list(words.values())) - without[rows]
 
     def reshaped(self, betas: Float[Tensor, " s"], words: Mapping[str, float]) -> Float[Tensor, " s"]:
-        """The coefficients with the smallest change that gives these attributes; attributes not named keep their values."""
+        """The coefficients, changed as little as possible to have these attributes; the other attributes stay."""
         stay = dict(zip(self.names, self._likeliest(betas).tolist(), strict=True))
         slopes, values = self.conditions({**stay, **words})
         own = betas.detach().to(slopes)
@@ -75,7 +75,7 @@ class ShapeAttributes:
 
         Args:
             betas: the coefficients, as many as the body has.
-            height_known: False if the height was assumed; the uncertainty of all attributes then includes that of height.
+            height_known: False if the height was assumed; all deviations then include that of the height.
         """
         first = len(self.names)
         height = self.names.index("height")

@@ -136,8 +136,8 @@ def fit(
         for stage in SCHEDULE:
             with_images = math.isfinite(stage.silhouette)
             matches = matcher.match(state) if with_images else None
-            # A person who turns on the spot is steadied by the constant pose. The light does not turn with them; it
-            # would drag the flow and tilt them by half a degree.
+            # A person who turns on the spot is constrained by the constant pose instead of the flow: the light does
+            # not turn with them, and its shading would bias the flow (half a degree of tilt).
             flow = flow_sampler.sample(state) if with_images and problem.pitch is None else None
             terms = partial(residual_terms, problem, stage, matches, flow)
             state, linearization = levenberg_marquardt(state, partial(ClipLinearization, terms), stage.steps)
