@@ -40,7 +40,7 @@ def read_peoplesnapshot(folder: Path) -> PosedDataset:
     """InstantAvatar's split of one subject, at half resolution.
 
     Raises:
-        UsageError: there is no such folder, it is none of the four subjects, or h5py is not installed.
+        UsageError: there is no such folder, it is not one of the four subjects, or h5py is not installed.
         AvatarError: files are missing (each is named) or broken.
     """
     subject = folder.resolve().name

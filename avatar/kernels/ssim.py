@@ -2,8 +2,8 @@
 
 With p = a + b and q = a - b only four blurs are needed instead of five, because SSIM depends on the blurred images
 through P = blur(p), Q = blur(q), and the variances blur(p^2) - P^2 and blur(q^2) - Q^2 alone. The gradient blurs three
-maps more (four if both images need one). Each row is blurred horizontally and stays in a
-ring of eleven rows for the vertical blur; the maps of the gradient follow five rows behind in the same way. Rows hold the channels
+maps more (four if both images need one). Each row is blurred horizontally and stays in a ring of eleven rows for the
+vertical blur; the maps of the gradient follow five rows behind in the same way. Rows hold the channels
 side by side, as the images do.
 
 Where two images agree, as in the background, SSIM is one and its gradient zero. Each row is therefore processed only

@@ -64,7 +64,7 @@ def fit_warnings(
 
 
 def facing_camera(state: State) -> Float[Tensor, " n"]:
-    """Cosine between the forward direction of the pelvis and the direction to the camera: 1 in front view, -1 from behind."""
+    """Cosine between the pelvis' forward direction and that to the camera: 1 in front view, -1 from behind."""
     return -(state.rotations[:, 0, :, 2] * F.normalize(state.position, dim=-1)).sum(-1)
 
 

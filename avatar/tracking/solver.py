@@ -68,7 +68,7 @@ class Term:
         name: for the report.
         residual: in units of its standard deviation.
         weight: confidence in each group.
-        robust_scale: Geman-McClure's scale in standard deviations, beyond which a residual loses its weight; inf: quadratic.
+        robust_scale: Geman-McClure scale in standard deviations, beyond which residuals lose weight; inf: quadratic.
     """
 
     name: str
