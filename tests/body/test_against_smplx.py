@@ -1,5 +1,7 @@
 """Our posing against the package smplx, on the open body and on made-up bodies of all three kinds."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import smplx
@@ -18,7 +20,7 @@ POSES = 3
 
 
 @pytest.fixture(autouse=True)
-def ids_within_small_meshes(monkeypatch):
+def ids_within_small_meshes(monkeypatch: pytest.MonkeyPatch) -> None:
     """smplx picks extra joints among the vertices of the real meshes, which ours do not have."""
     for kind in ("smplh", "smplx"):
         monkeypatch.setitem(smplx.body_models.VERTEX_IDS, kind, dict.fromkeys(smplx.vertex_ids.vertex_ids[kind], 0))
@@ -52,13 +54,13 @@ def assert_same_vertices(body: Body, model: torch.nn.Module) -> None:
         assert (vertices - expected).norm(dim=-1).max() < 1e-5
 
 
-def test_smplx_loads_the_open_body_and_poses_it_as_we_do(tmp_path):
+def test_smplx_loads_the_open_body_and_poses_it_as_we_do(tmp_path: Path) -> None:
     pickled = write_pickle(tmp_path / "open.pkl", read_npz(asset_path("body", "open.npz")))
     model = smplx.SMPL(str(pickled), vertex_ids=IDS, batch_size=POSES)
     assert_same_vertices(load_body("open"), model)
 
 
-def test_made_up_smpl(tmp_path):
+def test_made_up_smpl(tmp_path: Path) -> None:
     path = write_pickle(tmp_path / "SMPL_FEMALE.pkl", made_up("smpl"))
     body = load_body(path)
     assert (body.kind, body.gender, len(body.parents)) == ("smpl", "female", 24)
@@ -67,7 +69,7 @@ def test_made_up_smpl(tmp_path):
 
 @pytest.mark.parametrize("ending", ["npz", "pkl"])
 @pytest.mark.parametrize("kind", ["smplh", "smplx"])
-def test_made_up_bodies_with_hands(tmp_path, kind, ending):
+def test_made_up_bodies_with_hands(tmp_path: Path, kind: str, ending: str) -> None:
     path = tmp_path / f"{kind.upper()}_MALE.{ending}"
     arrays = made_up(kind)
     if ending == "npz":
@@ -81,7 +83,7 @@ def test_made_up_bodies_with_hands(tmp_path, kind, ending):
 
 
 @pytest.mark.parametrize("kind", ["smplh", "smplx"])
-def test_a_pose_of_24_joints_leaves_hands_as_smplx_has_them_by_default(tmp_path, kind):
+def test_a_pose_of_24_joints_leaves_hands_as_smplx_has_them_by_default(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"{kind.upper()}_NEUTRAL.npz"
     np.savez(path, **made_up(kind))
     body = load_body(path)

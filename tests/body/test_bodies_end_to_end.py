@@ -29,7 +29,7 @@ def avatar_command(*arguments: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def observed(tmp_path_factory) -> Path:
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What was seen in the sample clip, found once for all bodies."""
     folder = tmp_path_factory.mktemp("seen") / "observations"
     observe(asset_path("clips", "turn.mp4"), folder, max_frames=6)
@@ -37,7 +37,9 @@ def observed(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("kind", JOINTS)
-def test_a_body_file_through_everything(observed, tmp_path, kind, capsys):
+def test_a_body_file_through_everything(
+    observed: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     source, body, run = asset_path("clips", "turn.mp4"), tmp_path / f"{kind}.npz", RunFolder(tmp_path / "run")
     np.savez(body, **made_up_person(kind))
     run.folder.mkdir()

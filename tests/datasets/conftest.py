@@ -1,6 +1,8 @@
 """The made-up datasets, written once, and runs that hold the very avatar that they show."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -20,11 +22,11 @@ MAKERS = {
 
 
 @pytest.fixture(scope="session")
-def made_up(tmp_path_factory):
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Path]]:
     """Gives, by the protocol's name, the folder of a dataset and of a run that knows the true avatar."""
     done = {}
 
-    def make(protocol):
+    def make(protocol: str) -> tuple[Path, Path]:
         if protocol not in done:
             name, maker = MAKERS[protocol]
             base = tmp_path_factory.mktemp(protocol)

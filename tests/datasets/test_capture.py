@@ -1,6 +1,7 @@
 """The reader of captures on broken folders; sound ones are read in tests/evaluate."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
 from avatar.types import BodyPose
 
 
-def _clip(folder, frames=2, **changes):
+def _clip(folder: Path, frames: int = 2, **changes: np.ndarray | None) -> Path:
     folder.mkdir(parents=True)
     (folder / "video.mp4").touch()
     arrays = {
@@ -26,7 +27,7 @@ def _clip(folder, frames=2, **changes):
     (folder / "cameras.json").write_text(json.dumps({"cameras": {}, "fps": 30}))
 
 
-def test_each_missing_file_is_named(tmp_path):
+def test_each_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no capture"):
         load_capture(tmp_path)
     _clip(tmp_path / "turn")
@@ -49,13 +50,13 @@ def test_each_missing_file_is_named(tmp_path):
         ({"local_rotvec": np.zeros((1, 24, 3))}, "local_rotvec should be"),
     ],
 )
-def test_wrong_arrays_are_said(tmp_path, changes, sentence):
+def test_wrong_arrays_are_said(tmp_path: Path, changes: dict[str, np.ndarray | None], sentence: str) -> None:
     _clip(tmp_path / "turn", **changes)
     with pytest.raises(AvatarError, match=sentence):
         load_capture(tmp_path)
 
 
-def test_a_person_who_stands_on_the_floor_stands_on_ours(tmp_path):
+def test_a_person_who_stands_on_the_floor_stands_on_ours(tmp_path: Path) -> None:
     up = np.zeros((2, 24, 3))
     up[:, 15] = [0.1, -0.2, 1.7]  # z is up and the person faces -y
     _clip(tmp_path / "turn", joints=up)
@@ -66,7 +67,7 @@ def test_a_person_who_stands_on_the_floor_stands_on_ours(tmp_path):
     assert joints[0, 15].tolist() == pytest.approx([0.1, 1.7, 0.2])
 
 
-def test_rotations_carry_the_t_pose_onto_the_joints(tmp_path):
+def test_rotations_carry_the_t_pose_onto_the_joints(tmp_path: Path) -> None:
     """A chain of turns away from the T-pose ends at the given places, also in our axes."""
     body, axes = load_body("open"), torch.tensor(R_WORLD_CAPTURE)
     rest = body.rest(torch.zeros(body.shape_dirs.shape[-1])).joints
@@ -81,7 +82,7 @@ def test_rotations_carry_the_t_pose_onto_the_joints(tmp_path):
     torch.testing.assert_close(skeleton.rotations, pose.rotations, atol=1e-5, rtol=0)
 
 
-def test_a_file_that_is_no_camera_file(tmp_path):
+def test_a_file_that_is_no_camera_file(tmp_path: Path) -> None:
     (tmp_path / "cameras.json").write_text('{"cameras": {"a": {"K": 3}}}')
     with pytest.raises(AvatarError, match="no camera file"):
         read_capture_cameras(tmp_path / "cameras.json")

@@ -72,7 +72,7 @@ def name(path: Path) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_links_and_images_exist(page):
+def test_links_and_images_exist(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.S | re.M)
     missing = []
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -96,14 +96,14 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_words_are_the_agreed_ones(page):
+def test_words_are_the_agreed_ones(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     if page == ROOT / "docs" / "conventions.md":  # its table names the words to avoid
         text = text.partition("## Prose")[0]
     assert not banned_words(prose(text))
 
 
-def test_banned_words_are_found():
+def test_banned_words_are_found() -> None:
     """Each rule fires, and the verb "to film" and code do not."""
     bad = "a picture; the film; 30 frames a second; sown anew; untold; we renew; overlooked; so many; a film of it"
     assert len(banned_words(bad)) >= 9
@@ -111,7 +111,7 @@ def test_banned_words_are_found():
 
 
 @pytest.mark.parametrize("file", [file for tree in TREES for file in sorted((ROOT / tree).rglob("*.py"))], ids=name)
-def test_comments_and_messages_use_the_agreed_words(file):
+def test_comments_and_messages_use_the_agreed_words(file: Path) -> None:
     assert not banned_words(words_of(file))
 
 
@@ -127,7 +127,7 @@ def words_of(file: Path) -> str:
     return prose("\n".join(lines.get(number, "") for number in range(1, max(lines, default=0) + 1)))
 
 
-def test_comments_and_messages_are_read(tmp_path):
+def test_comments_and_messages_are_read(tmp_path: Path) -> None:
     file = tmp_path / "file.py"
     file.write_text(
         '"""A picture."""\nx = 1  # sown anew\nraise ValueError(f"{x} frames a second")\npicture = "picture"\n'
@@ -135,7 +135,7 @@ def test_comments_and_messages_are_read(tmp_path):
     assert len(banned_words(words_of(file))) == 3
 
 
-def test_extras_named_in_the_text_exist():
+def test_extras_named_in_the_text_exist() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = {
         extra.strip()
@@ -175,7 +175,7 @@ def command_lines() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("page", "line"), command_lines())
-def test_commands_and_their_options_exist(page, line):
+def test_commands_and_their_options_exist(page: str, line: str) -> None:
     words = shlex.split(line.partition(">")[0], comments=True)
     if words[1].startswith("--"):
         return
@@ -185,7 +185,7 @@ def test_commands_and_their_options_exist(page, line):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_options_in_the_text_exist(page):
+def test_options_in_the_text_exist(page: Path) -> None:
     spans = [span for span in code_spans(page) if "python " not in span]
     named = {option for span in spans for option in re.findall(r"(?<!\S)--[a-z][\w.*-]*", span)}
     known = OTHER_OPTIONS | NOT_YET | {option for command in commands() for option in options(command)}
@@ -193,7 +193,7 @@ def test_options_in_the_text_exist(page):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=name)
-def test_files_named_in_the_text_exist(page):
+def test_files_named_in_the_text_exist(page: Path) -> None:
     rooms = r"(?:python )?((?:avatar|viewer|scripts|tests|configs|assets|examples|docs)/[^\s:]*)"
     files = [match[1] for span in code_spans(page) if (match := re.match(rooms, span))]
     assert not [file for file in files if not (ROOT / file).exists()]
@@ -202,7 +202,7 @@ def test_files_named_in_the_text_exist(page):
 @pytest.mark.parametrize(
     "message", re.findall(r"^\| `([^`]*)` \|", (ROOT / "docs/filming-guide.md").read_text(), flags=re.M)
 )
-def test_messages_of_the_filming_guide_are_those_of_the_program(message):
+def test_messages_of_the_filming_guide_are_those_of_the_program(message: str) -> None:
     """Each part between the dots stands in the source, where a message may be spread over several literals."""
     parts = [part.strip() for part in re.split("…", message)]
     assert not [part for part in parts if len(part) > 3 and part not in source()]

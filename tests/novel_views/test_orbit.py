@@ -1,12 +1,14 @@
 """The whole chain with a tiny network of random weights: save, load, sample, align, repair, fit."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from avatar.body import load_body
+from avatar.body.model import Body
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import project
 from avatar.novel_views.generator import Photo
@@ -22,7 +24,7 @@ pytestmark = pytest.mark.skipif(find_spec("diffusers") is None, reason="diffuser
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of SV3D's layout with 1/5000 of its parameters."""
     from avatar.novel_views.diffusers_weights import loading
     from avatar.novel_views.sv3d import orbit_unet
@@ -52,7 +54,7 @@ def weights(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def scene():
+def scene() -> tuple[Body, BodyTrack, Observations, torch.Tensor]:
     """The open body at rest, photographed from the front, grey on white."""
     body = load_body("open")
     joints = len(body.parents)
@@ -73,7 +75,9 @@ def scene():
     return body, track, photo, vertices
 
 
-def test_the_chain_from_weights_to_an_avatar(weights, scene, monkeypatch):
+def test_the_chain_from_weights_to_an_avatar(
+    weights: Path, scene: tuple[Body, BodyTrack, Observations, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from avatar.novel_views.sv3d import OrbitViews
     from avatar.pipeline import view_selection
     from avatar.training.view_alignment import LearnedViews
@@ -109,7 +113,7 @@ def test_the_chain_from_weights_to_an_avatar(weights, scene, monkeypatch):
     assert torch.isfinite(result.avatar.pose(result.track.poses[0]).means).all()
 
 
-def test_weights_that_are_not_there_are_refused(tmp_path):
+def test_weights_that_are_not_there_are_refused(tmp_path: Path) -> None:
     from avatar.novel_views.sv3d import OrbitViews
 
     photo = Photo(np.zeros((40, 30, 3), np.uint8), np.full((40, 30), 255, np.uint8), 0.0)

@@ -7,7 +7,9 @@ import numpy as np
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
-def spot_finder(path: Path, points: int = 17, size: tuple[int, int] = (192, 256), split: int = 2, scale=1.0) -> Path:
+def spot_finder(
+    path: Path, points: int = 17, size: tuple[int, int] = (192, 256), split: int = 2, scale: float = 1.0
+) -> Path:
     """Write it as ONNX; its k-th point is the spot of colour k modulo 3. Its peaks are as high as the spot is bright.
 
     It takes images as RTMPose does: RGB, normalised by ImageNet's mean and deviation.

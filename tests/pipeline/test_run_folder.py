@@ -1,5 +1,7 @@
 """The run folder: never overwritten unasked, held by one process, left as it was when the input is bad."""
 
+from pathlib import Path
+
 import pytest
 
 from avatar.errors import AvatarError, UsageError
@@ -14,7 +16,7 @@ def finished(run: RunFolder, text: str) -> None:
     run.avatar.write_text(text)
 
 
-def test_a_second_run_is_refused_without_overwrite(tmp_path):
+def test_a_second_run_is_refused_without_overwrite(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     with locked_run(run, overwrite=False, resume=False):
         finished(run, "first")
@@ -23,7 +25,7 @@ def test_a_second_run_is_refused_without_overwrite(tmp_path):
     assert run.avatar.read_text() == "first"
 
 
-def test_overwrite_replaces_a_run_only_when_the_new_one_stands(tmp_path):
+def test_overwrite_replaces_a_run_only_when_the_new_one_stands(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     with locked_run(run, overwrite=False, resume=False):
         finished(run, "first")
@@ -37,7 +39,7 @@ def test_overwrite_replaces_a_run_only_when_the_new_one_stands(tmp_path):
     assert not (run.folder / ".previous").exists()
 
 
-def test_a_failed_first_run_leaves_no_folder(tmp_path):
+def test_a_failed_first_run_leaves_no_folder(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     with pytest.raises(AvatarError), locked_run(run, overwrite=False, resume=False):
         run.config.write_text(CONFIG)
@@ -45,14 +47,14 @@ def test_a_failed_first_run_leaves_no_folder(tmp_path):
     assert not run.folder.exists()
 
 
-def test_a_folder_of_something_else_is_never_cleared(tmp_path):
+def test_a_folder_of_something_else_is_never_cleared(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(UsageError, match="not made by this program"), locked_run(RunFolder(tmp_path), True, False):
         pass
     assert (tmp_path / "thesis.txt").read_text() == "precious"
 
 
-def test_one_writer_at_a_time(tmp_path):
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     with locked_run(run, False, False):
         finished(run, "first")
@@ -60,6 +62,6 @@ def test_one_writer_at_a_time(tmp_path):
             pass
 
 
-def test_resume_needs_a_run(tmp_path):
+def test_resume_needs_a_run(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no run to resume"), locked_run(RunFolder(tmp_path / "none"), False, True):
         pass

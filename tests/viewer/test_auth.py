@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
@@ -134,7 +134,7 @@ def test_uploads_that_are_too_large_are_forgotten(local: viser.ViserServer) -> N
         assert liar["transfer_uuid"] not in running
 
 
-def wait_until(seen) -> None:
+def wait_until(seen: Callable[[], object]) -> None:
     import time
 
     end = time.monotonic() + 10
