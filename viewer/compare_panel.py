@@ -42,7 +42,7 @@ def compare_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     on_user(view, lambda name: store.set(compare=VIEWS[name]))
 
     @stand.on_click
-    def _(event: viser.GuiEvent) -> None:
+    def _(event: viser.GuiEvent[viser.GuiButtonHandle]) -> None:
         if event.client is not None:
             store.set(cameras=False)  # the image in front of this camera would hide the avatar
             stand_at(event.client, session, training_frame(store.state, session))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import viser
@@ -70,7 +71,7 @@ def timeline_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
 def add_keys(gui: viser.GuiApi, store: Store, session: Session) -> None:
     """Space plays and pauses, `.` and `,` step, G asks for a frame; all are in the command palette (Ctrl+K) too."""
 
-    def command(label: str, key: str, icon: viser.IconName, act) -> None:
+    def command(label: str, key: str, icon: viser.IconName, act: Callable[[ViewState, int], ViewState]) -> None:
         # viser's type lists letters only, its page takes any key that the browser names.
         handle = gui.add_command(label, hotkey=key, icon=icon)  # type: ignore[arg-type]
 
@@ -97,7 +98,7 @@ def _ask_frame(client: viser.ClientHandle, store: Store, session: Session) -> No
         go = client.gui.add_button("Go")
 
     @go.on_click
-    def _(event: viser.GuiEvent) -> None:
+    def _(event: viser.GuiEvent[viser.GuiButtonHandle]) -> None:
         store.set(frame=float(number.value), playing=False, edited=None)
         modal.close()
 

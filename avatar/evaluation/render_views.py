@@ -13,8 +13,8 @@ from jaxtyping import UInt8
 
 from avatar.datasets.capture import read_capture_cameras, read_capture_skeleton
 from avatar.errors import AvatarError, UsageError
+from avatar.evaluation.alignment import Placement
 from avatar.evaluation.ground_truth import retarget_ground_truth
-from avatar.evaluation.targets import Placement
 from avatar.io.camera_file import load_cameras
 from avatar.io.files import read_json, read_npz
 from avatar.io.images import to_uint8, write_image

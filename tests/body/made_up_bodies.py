@@ -101,7 +101,7 @@ def chumpy_class(monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> typ
     """A class that pickles under chumpy's name, as the arrays in SMPL's original files do."""
     for part in {module.split(".")[0], module}:
         monkeypatch.setitem(sys.modules, part, types.ModuleType(part))
-    made = type(name, (), {"__module__": module, "__setstate__": lambda self, state: vars(self).update(state)})
+    made = type(name, (), {"__module__": module, "__setstate__": lambda self, state: self.__dict__.update(state)})
     setattr(sys.modules[module], name, made)
     return made
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -10,6 +9,7 @@ from avatar.body import load_body, smpl_pose
 from avatar.body.skeleton import SMPL_PARENTS, chain_levels
 from avatar.body.skinning import joint_transforms, skin, skinning_transforms
 from avatar.geometry import rigid, rotation_from_rotvec, transform
+from avatar.io.files import write_npz
 from avatar.types import BodyPose
 
 from .made_up_bodies import made_up, parents_of
@@ -85,7 +85,7 @@ def test_gradients_reach_every_input_and_are_right() -> None:
 
 @pytest.mark.parametrize(("kind", "joints"), [("smpl", 24), ("smplh", 52), ("smplx", 55)])
 def test_a_pose_goes_to_a_body_with_fingers_and_back(tmp_path: Path, kind: str, joints: int) -> None:
-    np.savez(tmp_path / "body.npz", **made_up(kind))
+    write_npz(tmp_path / "body.npz", **made_up(kind))
     body, pose = load_body(tmp_path / "body.npz"), BodyPose(torch.zeros(2, 3), poses(2).rotations.float())
     there = body.complete(pose)
     assert there.rotations.shape[-3] == joints

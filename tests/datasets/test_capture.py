@@ -13,17 +13,18 @@ from avatar.body.skinning import joint_transforms
 from avatar.datasets.capture import R_WORLD_CAPTURE, load_capture, read_capture_cameras, read_capture_skeleton
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
+from avatar.io.files import write_npz
 from avatar.types import BodyPose
 
 
-def _clip(folder: Path, frames: int = 2, **changes: np.ndarray | None) -> Path:
+def _clip(folder: Path, **changes: np.ndarray | None) -> None:
     folder.mkdir(parents=True)
     (folder / "video.mp4").touch()
-    arrays = {
-        "joints": np.zeros((frames, 24, 3)), "K": np.eye(3), "cam_R": np.eye(3)[None], "cam_t": np.zeros((1, 3)),
+    arrays: dict[str, np.ndarray | None] = {
+        "joints": np.zeros((2, 24, 3)), "K": np.eye(3), "cam_R": np.eye(3)[None], "cam_t": np.zeros((1, 3)),
         "image_size": np.array([4, 6]),
     }  # fmt: skip
-    np.savez(folder / "gt.npz", **{k: v for k, v in (arrays | changes).items() if v is not None})
+    write_npz(folder / "gt.npz", **{k: v for k, v in (arrays | changes).items() if v is not None})
     (folder / "cameras.json").write_text(json.dumps({"cameras": {}, "fps": 30}))
 
 
@@ -75,8 +76,9 @@ def test_rotations_carry_the_t_pose_onto_the_joints(tmp_path: Path) -> None:
     pose = BodyPose(torch.ones(3, 3), rotation_from_rotvec(turns))
     joints = joint_transforms(rest, SMPL_PARENTS, pose)[..., :3, 3]
     files = {"joints": joints, "rest_joints": rest, "local_rotvec": rotation_to_rotvec(pose.rotations)}
-    np.savez(tmp_path / "gt.npz", **{name: (array @ axes).numpy() for name, array in files.items()})
+    write_npz(tmp_path / "gt.npz", **{name: (array @ axes).numpy() for name, array in files.items()})
     skeleton = read_capture_skeleton(tmp_path / "gt.npz")
+    assert skeleton.rest_joints is not None and skeleton.rotations is not None
     posed = joint_transforms(skeleton.rest_joints, SMPL_PARENTS, BodyPose(skeleton.joints[:, 0], skeleton.rotations))
     torch.testing.assert_close(posed[..., :3, 3], skeleton.joints, atol=1e-5, rtol=0)
     torch.testing.assert_close(skeleton.rotations, pose.rotations, atol=1e-5, rtol=0)

@@ -13,6 +13,7 @@ from avatar.body.skeleton import SMPL_JOINTS
 from avatar.body.skinning import joint_transforms
 from avatar.datasets.capture import R_WORLD_CAPTURE
 from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
+from avatar.io.files import write_npz
 from avatar.io.images import to_uint8, write_image
 from avatar.io.observations_file import save_observations
 from avatar.io.track_file import save_track
@@ -112,7 +113,7 @@ def _truth(avatar: Avatar, pose: BodyPose, cameras: Cameras) -> dict[str, np.nda
 
 def _write_truth(folder: Path, arrays: dict[str, np.ndarray], names: list[str], **more: object) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "gt.npz", **arrays)
+    write_npz(folder / "gt.npz", **arrays)
     entries = {
         name: {"K": arrays["K"].tolist(), "R": R.tolist(), "t": t.tolist(), "width": WIDTH, "height": HEIGHT}
         for name, R, t in zip(names, arrays["cam_R"], arrays["cam_t"], strict=True)

@@ -43,11 +43,11 @@ def test_a_rig_that_has_its_spine_elsewhere_is_understood_by_its_t_pose() -> Non
     truth = Ts[..., :3, 3]
     given = truth + (Ts[..., :3, :3] @ moves[..., None]).squeeze(-1)
 
-    def missed(true_rest: torch.Tensor | None) -> torch.Tensor:
+    def missed(true_rest: torch.Tensor | None) -> float:
         found = joint_transforms(
             rest.joints, body.parents, retarget_ground_truth(body, rest, Skeleton(given, true_rest))
         )[..., :3, 3]
-        return (found - truth)[:, list(SCORED)].norm(dim=-1).mean()
+        return float((found - truth)[:, list(SCORED)].norm(dim=-1).mean())
 
     told = missed(rest.joints + moves)
     assert told < 0.004
@@ -77,10 +77,10 @@ def test_the_turn_of_the_head_is_taken_from_told_rotations() -> None:
     rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
     poses, truth = _some_poses(12), _posed(rest.joints, body.parents)
 
-    def missed(rotations: torch.Tensor) -> torch.Tensor:
+    def missed(rotations: torch.Tensor | None) -> float:
         found = retarget_ground_truth(body, rest, Skeleton(truth, rest.joints, rotations)).rotations
         apart = rotation_to_rotvec(found.mT @ poses.rotations).norm(dim=-1)
-        return apart[:, [SMPL_JOINTS.index(name) for name in ("head", "left_wrist", "left_hand")]].mean()
+        return float(apart[:, [SMPL_JOINTS.index(name) for name in ("head", "left_wrist", "left_hand")]].mean())
 
     assert missed(poses.rotations) < 0.04
     assert missed(None) > 0.15

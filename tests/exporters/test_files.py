@@ -9,7 +9,7 @@ import pygltflib
 import pytest
 import torch
 import trimesh
-from PIL import Image
+from PIL import Image, ImageSequence
 from plyfile import PlyData
 from pygltflib import GLTF2
 
@@ -111,7 +111,7 @@ def test_a_sequence_is_one_file_a_frame(person: Avatar, moves: dict[str, BodyTra
 
 def test_glb_is_the_rest_body_for_trimesh(person: Avatar, tmp_path: Path) -> None:
     write_glb(person, tmp_path / "me.glb")
-    scene = trimesh.load(tmp_path / "me.glb")
+    scene = trimesh.load_scene(tmp_path / "me.glb")
     (mesh,) = scene.geometry.values()
     np.testing.assert_allclose(mesh.vertices, person.rest.vertices, atol=1e-6)
     np.testing.assert_array_equal(mesh.faces, person.body.faces)
@@ -129,7 +129,7 @@ def test_glb_animation_poses_the_body_as_ours_does(person: Avatar, moves: dict[s
     file = pygltflib.GLTF2().load(tmp_path / "me.glb")
     assert [animation.name for animation in file.animations] == ["wave", "turn"]
     animation, skin = file.animations[1], file.skins[0]
-    local = {}
+    local: dict[int, dict[str, np.ndarray]] = {}
     for channel in animation.channels:
         values = _values(file, animation.samplers[channel.sampler].output)[frame]
         local.setdefault(channel.target.node, {})[channel.target.path] = values
@@ -178,11 +178,7 @@ def test_a_turntable_turns(
     path = tmp_path / name
     write_turntable(person, moves["wave"].poses[0], path, 48, 64, backend="reference")
     if name.endswith("webp"):
-        film = Image.open(path)
-        frames = []
-        for index in range(film.n_frames):
-            film.seek(index)
-            frames.append(np.asarray(film.convert("RGB")).astype(int))
+        frames = [np.asarray(frame.convert("RGB")).astype(int) for frame in ImageSequence.Iterator(Image.open(path))]
     else:
         frames = [frame.astype(int) for _, frame in open_video(path).frames()]
     assert len(frames) == 6 and frames[0].shape == (64, 48, 3)

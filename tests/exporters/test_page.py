@@ -86,7 +86,7 @@ def camera_option(camera: Cameras) -> str:
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return -10 * np.log10(((a - b) ** 2).mean())
+    return float(-10 * np.log10(((a - b) ** 2).mean()))
 
 
 @pytest.mark.parametrize(("clip", "frame", "azimuth", "lit"), [("wave", 5, 30.0, 1), ("turn", 15, -100.0, 0)])
@@ -252,5 +252,5 @@ def drop(tab: Page, path: Path) -> None:
           transfer.items.add(new File([text], name));
           window.dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
         }""",
-        [path.name, path.read_text()],
+        [path.name, path.read_text(encoding="utf-8")],
     )

@@ -26,11 +26,10 @@ pytestmark = pytest.mark.skipif(find_spec("diffusers") is None, reason="diffuser
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of SV3D's layout with 1/5000 of its parameters."""
-    from avatar.novel_views.diffusers_weights import loading
+    from avatar.novel_views.diffusers_weights import diffusers_package, loading
     from avatar.novel_views.sv3d import orbit_unet
 
     with loading("tiny"):
-        from diffusers import AutoencoderKLTemporalDecoder
         from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     torch.manual_seed(0)
@@ -41,7 +40,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
         layers_per_block=1, cross_attention_dim=32, num_attention_heads=(2, 4), addition_time_embed_dim=32,
         projection_class_embeddings_input_dim=160,
     ).save_pretrained(folder / "unet")  # fmt: skip
-    AutoencoderKLTemporalDecoder(
+    diffusers_package().AutoencoderKLTemporalDecoder(
         down_block_types=("DownEncoderBlock2D", "DownEncoderBlock2D"), block_out_channels=(32, 32), layers_per_block=1,
         latent_channels=4,
     ).save_pretrained(folder / "vae")  # fmt: skip
@@ -80,6 +79,7 @@ def test_the_chain_from_weights_to_an_avatar(
 ) -> None:
     from avatar.novel_views.sv3d import OrbitViews
     from avatar.pipeline import view_selection
+    from avatar.pipeline.photo import PhotoTraining
     from avatar.training.view_alignment import LearnedViews
 
     body, track, photo, vertices = scene
@@ -95,6 +95,7 @@ def test_the_chain_from_weights_to_an_avatar(
     monkeypatch.setattr(view_selection, "LEAST_IOU", 0.0)
     train = TrainConfig(steps=6, gaussians=1500, max_gaussians=1500, long_side=64)
     training = PhotoTraining(train, "cpu", "cpu")
+    assert track.cameras is not None
     images = [PosedImage(photo.images[0], photo.masks[0], track.cameras[0])]
     placed = [placed_image(view, vertices, track.cameras[0]) for view in views]
     alignment = LearnedViews(box_center(vertices), torch.arange(4) < 1)

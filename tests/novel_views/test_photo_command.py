@@ -23,6 +23,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int
     said = capsys.readouterr().err
     errors = [line for line in said.splitlines() if line.startswith("error: ")]
     assert "Traceback" not in said and len(errors) == 1, said
+    assert isinstance(end.value.code, int)
     return end.value.code, errors[0]
 
 

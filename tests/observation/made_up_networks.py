@@ -24,9 +24,9 @@ def spot_finder(
     bias = (pure @ MEAN).astype(np.float32)
     # Between two pixels lie `split` bins, filled by straight lines; bin 0 is the first pixel's centre.
     line = np.maximum(0, 1 - np.abs(np.arange(1 - split, split)) / split).astype(np.float32)
-    constants = {
+    constants: dict[str, np.ndarray] = {
         "filters": filters, "bias": bias, "line": np.broadcast_to(line, (points, 1, len(line))).copy(),
-        "chosen": np.arange(points) % 3, "scale": np.float32(scale),
+        "chosen": np.arange(points) % 3, "scale": np.array(scale, np.float32),
     }  # fmt: skip
     nodes = [helper.make_node("Conv", ["input", "filters", "bias"], ["pure"])]
     for name, axis in (("simcc_x", 2), ("simcc_y", 3)):
@@ -50,7 +50,7 @@ def spot_finder(
     return path
 
 
-def other_network(path: Path, inputs: list, outputs: list) -> Path:
+def other_network(path: Path, inputs: list[int | str], outputs: list[list[int]]) -> Path:
     """A network of one given input shape that answers with zeros of the given shapes."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper

@@ -200,7 +200,7 @@ def test_a_broken_bundle_is_named(tmp_path: Path, part: str, capfd: pytest.Captu
 
     path = tmp_path / f"{part}_landmarker.task"
     path.write_bytes(b"not a bundle")
-    detector = {"hand": MediaPipeHands, "face": MediaPipeFace}[part](path)
+    detector = MediaPipeHands(path) if part == "hand" else MediaPipeFace(path)
     with pytest.raises(AvatarError, match=rf"{part}_landmarker\.task does not work") as caught:
         detector.detect(np.zeros((64, 64, 3), np.uint8), part)
     assert "\n" not in str(caught.value) and capfd.readouterr().err == ""
@@ -210,12 +210,13 @@ class SeesTheSpot:
     """Stands in for a network of hands or faces: every point lies at the brightest pixel of the crop."""
 
     def __init__(self, trust: float = 0.9) -> None:
-        self.trust, self.asked = trust, []
+        self.trust = trust
+        self.asked: list[tuple[str, tuple[int, ...]]] = []
 
-    def detect(self, crop: np.ndarray, part: str) -> list[Detection]:
+    def detect(self, crop: np.ndarray, part: str) -> np.ndarray:
         self.asked.append((part, crop.shape))
         row, column = np.unravel_index(crop[..., 0].argmax(), crop.shape[:2])
-        return np.tile(np.float32([column + 0.5, row + 0.5, self.trust]), (len(PARTS[part]), 1))
+        return np.tile(np.array([column + 0.5, row + 0.5, self.trust], np.float32), (len(PARTS[part]), 1))
 
 
 @pytest.mark.parametrize("spot", [(240.5, 330.5), (3.5, 330.5), (476.5, 630.5)])
@@ -236,8 +237,8 @@ def test_a_part_is_looked_at_where_it_is_and_told_in_the_whole_picture(spot: tup
 
 
 def test_estimates_are_weighed_by_confidence() -> None:
-    body = np.float32([[100, 100, 0.5], [120, 100, 0.0], [140, 100, 1.0]])
-    part = body + np.float32([2, 0, 0])
+    body = np.array([[100, 100, 0.5], [120, 100, 0.0], [140, 100, 1.0]], np.float32)
+    part = body + np.array([2, 0, 0], np.float32)
     part[:, 2] = [0.5, 0.8, 0.0]
     result = fuse(body, part, 1000.0)
     # As sure as each other: the middle. The body does not see it: the part's. The part does not: the body's.
@@ -246,19 +247,19 @@ def test_estimates_are_weighed_by_confidence() -> None:
 
 
 def test_a_point_far_off_is_doubted_and_another_persons_hand_ignored() -> None:
-    body = np.float32([[100, 100, 0.5], [120, 100, 0.5], [140, 100, 0.5]])
+    body = np.array([[100, 100, 0.5], [120, 100, 0.5], [140, 100, 0.5]], np.float32)
     part = body.copy()
     part[:, 2] = 0.9
     part[0, 0] += 100
     assert 100 < fuse(body, part, 1000.0)[0, 0] < 110
-    assert np.array_equal(fuse(body, part + np.float32([70, 0, 0]), 1000.0), body)
+    assert np.array_equal(fuse(body, part + np.array([70, 0, 0], np.float32), 1000.0), body)
 
 
 def test_a_crop_keeps_to_the_picture() -> None:
     image = np.arange(60 * 40 * 3, dtype=np.uint8).reshape(60, 40, 3)
-    crop, (left, top) = crop_around(image, np.float32([2, 58]), 20.0)
+    crop, (left, top) = crop_around(image, np.array([2, 58], np.float32), 20.0)
     assert (left, top) == (0, 48) and np.array_equal(crop, image[48:60, 0:12])
-    assert crop_around(image, np.float32([-30, -30]), 20.0)[0].size == 0
+    assert crop_around(image, np.array([-30, -30], np.float32), 20.0)[0].size == 0
 
 
 def test_layouts_without_fingers_need_no_hands(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def test_recovers_a_known_motion(body: Body, turned: tuple[State, BodyTrack, Tra
     # Arms that swing once in a turn look like a held pose seen wrongly from one side, and half a centimetre is lost.
     assert aligned_error(found, wanted) < 0.014
     assert report.reprojection < 1.5
+    assert result.cameras is not None
     in_camera = transform(result.cameras.T_camera_world, found)
     assert (in_camera.mean(1) - wanted.mean(1)).norm(dim=-1).mean() < 0.03
 
@@ -101,6 +102,7 @@ def test_stands_on_the_floor_facing_the_camera(body: Body, turned: tuple[State, 
     _, result, _ = turned
     lowest = body.vertices(body.rest(result.betas), result.poses)[..., 1].amin(1)
     assert lowest.abs().median() < 0.03
+    assert result.cameras is not None
     camera = invert_rigid(result.cameras.T_camera_world)[0, :3, 3]
     facing = result.poses.rotations[0, 0, :, 2]
     assert facing @ torch.nn.functional.normalize(camera * torch.tensor([1.0, 0, 1]), dim=0) > 0.9

@@ -45,7 +45,7 @@ def camera(azimuth: float, elevation: float) -> Cameras:
     return Cameras(K[None], look_at(CENTRE + 2.6 * away, CENTRE)[None], WIDTH, HEIGHT)
 
 
-def image(body, pose: BodyPose, seen_by: Cameras, number: int) -> PosedImage:
+def image(body: Body, pose: BodyPose, seen_by: Cameras, number: int) -> PosedImage:
     """The silhouette; the image itself only says which one it is."""
     vertices = body.vertices(body.rest(torch.zeros(body.shape_dirs.shape[-1])), body.complete(pose))
     pixels, _depth = project(seen_by.K[0], seen_by.T_camera_world[0], vertices)
@@ -124,7 +124,8 @@ def joints(body: Body, pose: BodyPose, betas: torch.Tensor) -> torch.Tensor:
 def errors(body: Body, track: BodyTrack, truth: BodyPose) -> torch.Tensor:
     """Metres that each joint is away from the truth."""
     true = joints(body, truth, torch.zeros_like(track.betas))
-    return (joints(body, track.poses[0], track.betas) - true).norm(dim=-1)
+    lengths: torch.Tensor = (joints(body, track.poses[0], track.betas) - true).norm(dim=-1)
+    return lengths
 
 
 def degrees_off(views: Sequence[PosedImage], true: Sequence[Cameras]) -> list[float]:

@@ -72,7 +72,7 @@ def test_measures_how_the_surface_moves(body: Body, clip: tuple[State, Observati
 
 def test_says_nothing_of_what_has_no_texture_or_cannot_be_seen(body: Body, clip: tuple[State, Observations]) -> None:
     true, seen = clip
-    plain = replace(seen, images=Stack(np.full_like(seen.images.images, 90)))
+    plain = replace(seen, images=Stack(np.full((len(seen), HEIGHT, WIDTH, 3), 90, np.uint8)))
     assert FlowSampler(body, plain, 220.0).sample(true).weight.sum() == 0
     flow = FlowSampler(body, seen, 220.0).sample(true)
     turned_away = vertex_normals(body.template, body.faces)[flow.vertices, 2] < -0.7
@@ -82,7 +82,7 @@ def test_says_nothing_of_what_has_no_texture_or_cannot_be_seen(body: Body, clip:
 
 def test_steadies_the_fit_of_jittering_landmarks(body: Body, clip: tuple[State, Observations]) -> None:
     true, seen = clip
-    plain = replace(seen, images=Stack(np.full_like(seen.images.images, 90)))
+    plain = replace(seen, images=Stack(np.full((len(seen), HEIGHT, WIDTH, 3), 90, np.uint8)))
     wanted = pose_chain(body, true).position[:, LIMBS].float()
     errors, jitters = [], []
     for observations in (seen, plain):

@@ -59,7 +59,7 @@ def test_a_pitch_that_is_overlooked_is_none() -> None:
         points = move_points(pose_chain(body, state), state, joint_points(body))
         index = groups if residual is reprojection_with_pitch_bias else groups[:, :1]
         values.append(lift_point_residual(residual, points, index, state, seen[..., :width]).value)
-    assert torch.allclose(*values, atol=1e-6)
+    assert torch.allclose(values[0], values[1], atol=1e-6)
 
 
 def test_a_held_pose_is_its_own_mean() -> None:

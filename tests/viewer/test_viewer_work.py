@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -74,10 +75,14 @@ def test_one_pose_after_the_other_is_drawn(page: Page) -> None:
     page.open_tab("Pose")
     press(page, "T")
     assert page.until(lambda: page.viewer.store.state.edited is not None)
-    level = page.until(lambda: wrists(page)[:, 1].min() > 1.2)
+    level = page.until(lambda: bool(wrists(page)[:, 1].min() > 1.2))
     press(page, "A")
-    assert level and page.until(lambda: wrists(page)[:, 1].max() < 1.2)
+    assert level and page.until(lambda: bool(wrists(page)[:, 1].max() < 1.2))
     assert page.viewer.store.state.message == ""
+
+
+def has_keyframes(page: Page, number: int) -> bool:
+    return len(page.viewer.store.state.keyframes) == number
 
 
 def test_keyframes_become_a_motion_of_the_run(page: Page) -> None:
@@ -85,7 +90,7 @@ def test_keyframes_become_a_motion_of_the_run(page: Page) -> None:
     for count, preset in enumerate(("T", "A", "First")):
         press(page, preset)
         press(page, f"Add as keyframe ({count} so far)")
-        assert page.until(lambda count=count: len(page.viewer.store.state.keyframes) == count + 1)
+        assert page.until(partial(has_keyframes, page, count + 1))
     press(page, "Save keyframed clip")
     folder = page.viewer.session.folder
     assert folder is not None
