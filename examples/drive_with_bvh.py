@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("motion.mp4"), help="video to write")
     parser.add_argument("--page", type=Path, help="HTML page to write")
     parser.add_argument("--size", type=int, nargs=2, default=(540, 960), help="width and height in pixels")
-    parser.add_argument("--frames", type=int, help="render only so many frames")
+    parser.add_argument("--frames", type=int, help="maximum number of frames to render")
     arguments = parser.parse_args()
 
     person = avatar.load(arguments.run)

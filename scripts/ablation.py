@@ -35,7 +35,7 @@ from avatar.types import BodyTrack, ImageList, Observations
 
 @dataclass(frozen=True)
 class Way:
-    """One way to train. `truth` says which inputs are true instead of found."""
+    """One way to train. `truth` says which inputs are true instead of estimated."""
 
     name: str
     deform: Literal["mlp", "none"]
@@ -45,21 +45,22 @@ class Way:
 
 
 WAYS = (
-    Way("no MLP, poses as found", "none", False),
+    Way("no MLP, estimated poses", "none", False),
     Way("no MLP, poses refined", "none", True),
-    Way("MLP, poses as found", "mlp", False),
+    Way("MLP, estimated poses", "mlp", False),
     Way("MLP, poses refined", "mlp", True),
     Way("no MLP, poses refined, true masks", "none", True, true_masks=True),
     Way("MLP, poses refined, true masks", "mlp", True, true_masks=True),
     Way("oracle (true masks, cameras, joints), no MLP", "none", False, true_masks=True, true_joints=True),
     Way("oracle (true masks, cameras, joints), MLP", "mlp", False, true_masks=True, true_joints=True),
 )
+# Title, and name of the group in evaluation.json.
 COLUMNS = (
-    ("left out", "left-out frames"),
-    ("seen pose, found", "novel views, seen poses, found pose"),
-    ("seen pose, driven", "novel views, seen poses, driven"),
-    ("other clip, driven", "novel views of {other}, driven"),
-    ("novel poses, driven", "novel poses, driven"),
+    ("held-out", "left-out frames"),
+    ("training pose, estimated", "novel views, seen poses, found pose"),
+    ("training pose, retargeted", "novel views, seen poses, driven"),
+    ("other clip, retargeted", "novel views of {other}, driven"),
+    ("novel poses, retargeted", "novel poses, driven"),
 )
 
 
@@ -76,12 +77,12 @@ def main(
     """Train and score every way.
 
     Args:
-        capture: folder of a capture with ground truth (docs/capture-format.md).
+        capture: folder of a capture with ground truth (docs/formats/capture.md).
         clip: the clip to train on.
         out: folder for the runs and the table.
         preset: configuration that all ways share.
         steps: training steps, instead of the preset's.
-        long_side: pictures are scaled to this, instead of the preset's.
+        long_side: images are scaled to this, instead of the preset's.
         only: numbers of the ways, from 1; all if not given.
         found: a run folder whose observations and track are taken, so that they are not made again.
     """
@@ -91,7 +92,7 @@ def main(
     changed = {name: value for name, value in (("steps", steps), ("long_side", long_side)) if value is not None}
     settings = settings_for(truth.clip(clip).video, preset, {"device": "cpu", "train": changed}).resolved()
     source = RunFolder(found or out / "found")
-    observations, estimated_track = _found(source, truth.clip(clip), body)
+    observations, estimated_track = _estimated(source, truth.clip(clip), body)
     rows = []
     for number, way in enumerate(WAYS, start=1):
         if only and number not in only:
@@ -110,8 +111,8 @@ def main(
     print(text)
 
 
-def _found(run: RunFolder, clip: CaptureClip, body: Body) -> tuple[Observations, BodyTrack]:
-    """What the program finds in the video by itself, made once."""
+def _estimated(run: RunFolder, clip: CaptureClip, body: Body) -> tuple[Observations, BodyTrack]:
+    """Observations and track that the program estimates from the video, made once."""
     if not (run.observations / "observations.npz").is_file():
         observe(clip.video, run.observations)
     observations = load_observations(run.observations)
@@ -127,19 +128,19 @@ def _train(
     clip: CaptureClip,
     observations: Observations,
     observed: Path,
-    found: BodyTrack,
+    estimated: BodyTrack,
     body: Body,
 ) -> None:
     frames = [nearest_frame(clip, float(time)) for time in observations.times]
     if None in frames:
-        raise AvatarError(f"The observations have frames that {clip.video} has not.")
-    shown = [frame for frame in frames if frame is not None]
+        raise AvatarError(f"The observations have frames that {clip.video} does not have.")
+    clip_frames = [frame for frame in frames if frame is not None]
     given = observations
     if way.true_masks:
-        given = replace(given, masks=ImageList(len(shown), lambda index: clip.masks[shown[index]]))
-    start = found
+        given = replace(given, masks=ImageList(len(clip_frames), lambda index: clip.masks[clip_frames[index]]))
+    start = estimated
     if way.true_joints:
-        start = oracle_track(EstimatedPerson(body, body.rest(found.betas), found), clip, shown)
+        start = oracle_track(EstimatedPerson(body, body.rest(estimated.betas), estimated), clip, clip_frames)
     config = replace(settings.train, deform=way.deform, refine_poses=way.refine_poses)
     result = Trainer(given, start, body, config).run()
     run.folder.mkdir(parents=True, exist_ok=True)

@@ -3,8 +3,8 @@
     python scripts/benchmark_create.py
     python scripts/benchmark_create.py --videos assets/clips/turn.mp4 --presets fast --max-frames 30 --steps 300
 
-Prints a markdown table: seconds of each stage as the run's report has them, of everything including the start of
-Python, the CPU seconds of it, peak memory and the quality on left-out frames.
+Prints a markdown table: seconds per stage from the run's report, total seconds with the start of Python, CPU seconds,
+peak memory and the quality on held-out frames.
 """
 
 from __future__ import annotations

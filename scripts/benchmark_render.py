@@ -4,7 +4,7 @@
     python scripts/benchmark_render.py --counts 20000 --sizes 512 --threads 1 --repeats 30
 
 Prints a markdown table: median and spread (interquartile range) of the wall time and the median CPU time (summed
-over threads) of one picture, forward only and with the backward pass, and the machine and its load, which say how
+over threads) of one image, forward only and with the backward pass, and the machine and its load, which say how
 far the figures can be trusted. gsplat is timed where CUDA is; the reference only at its own small size.
 """
 
@@ -64,7 +64,7 @@ def person(count: int, seed: int = 0) -> Gaussians:
 
 
 def camera(size: int) -> Cameras:
-    """A front three-quarter view in which the person takes 95 % of the picture's height."""
+    """A front three-quarter view in which the person takes 95 % of the image's height."""
     R = torch.diag(torch.tensor([1.0, -1.0, -1.0])) @ rotation_from_rotvec(torch.tensor([0.0, 0.6, 0.0]))
     distance = 3.0
     T = torch.eye(4)
@@ -144,7 +144,7 @@ def main(
 
     Args:
         counts: numbers of Gaussians.
-        sizes: widths of the square pictures.
+        sizes: widths of the square images.
         threads: numbers of threads of the cpu backend.
         repeats: measured runs of each case.
         reference: time the reference too, on 1,000 Gaussians at 64 x 64.

@@ -3,9 +3,9 @@
     python scripts/benchmark_train.py
     python scripts/benchmark_train.py --counts 20000 --sizes 512 --frames 8 --steps 60
 
-Prints two markdown tables and the machine with its load. A training step is everything between two pictures: pose,
-deformation, picture, loss, priors, gradients, Adam. CPU milliseconds are summed over threads, median and least; the
-stages are those of `avatar.training.trainer`: half resolution, full resolution, and full with the deformation learning.
+Prints two markdown tables and the machine with its load. A training step covers pose, deformation,
+rendering, loss, priors, gradients and Adam. CPU milliseconds are summed over threads (median and least). The stages are
+those of `avatar.training.trainer`: half resolution, full resolution, and full resolution with the deformation learning.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ def poses(frames: int) -> BodyPose:
 
 @torch.no_grad()
 def clip(size: int, frames: int) -> tuple[Observations, BodyTrack]:
-    """A clip from all round, `size` pixels square, and its true track."""
+    """A clip of a full orbit, `size` pixels square, and its true track."""
     filmed, moved = person(20_000), poses(frames)
     cameras = orbit(*bounding_box(filmed, moved[0]), frames, size, size)
     out = [render(filmed.pose(moved[i]), cameras[i]) for i in range(frames)]
     instants, times = torch.arange(frames), torch.arange(frames) / 30
     observations = Observations(
-        images=[to_uint8(picture.on_white()[0]) for picture in out],
-        masks=[to_uint8(picture.alpha[0]) for picture in out],
+        images=[to_uint8(rendered.on_white()[0]) for rendered in out],
+        masks=[to_uint8(rendered.alpha[0]) for rendered in out],
         keypoints=torch.zeros(frames, 33, 3),
         keypoints_3d=torch.full((frames, 33, 3), torch.nan),
         layout="blazepose33",
@@ -95,7 +95,7 @@ class Clock:
         return True
 
     def timing(self, first: int, last: int) -> Timing:
-        """Milliseconds a step between two steps; the first few of them are still warming up."""
+        """Milliseconds per step from step `first` to `last`, without the first two, which still warm up."""
         walls, cpus = (
             [1e3 * (after - before) for before, after in pairwise(times[first + 2 : last])]
             for times in (self.wall, self.cpu)
@@ -140,7 +140,7 @@ def main(
 
     Args:
         counts: numbers of Gaussians.
-        sizes: widths of the square pictures.
+        sizes: widths of the square images.
         frames: length of the clip.
         steps: training steps in all, a third in each stage; some of them densify and take longer.
         repeats: measured frames of viewing.
@@ -148,7 +148,7 @@ def main(
     print(f"{processor()}, {os.cpu_count()} processors; Python {platform.python_version()}, torch {torch.__version__}")
     print(f"load before: {load()}\n")
     torch.set_num_threads(1)
-    print("| Gaussians | picture | stage | step ms | steps/s | CPU ms (least) | peak memory MB |")
+    print("| Gaussians | image | stage | step ms | steps/s | CPU ms (least) | peak memory MB |")
     print("|---|---|---|---|---|---|---|")
     for count in counts:
         for size in sizes:
@@ -159,7 +159,7 @@ def main(
                     f"{t.cpu:.1f} ({t.cpu_least:.1f}) | {memory} |",
                     flush=True,
                 )
-    print("\n| Gaussians | picture | frame ms | frames/s | CPU ms (least) |\n|---|---|---|---|---|")
+    print("\n| Gaussians | image | frame ms | frames/s | CPU ms (least) |\n|---|---|---|---|---|")
     for count in counts:
         for width, height in VIEWS:
             t = viewing(count, width, height, repeats)

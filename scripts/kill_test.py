@@ -33,7 +33,7 @@ from avatar.io.videos import VideoWriter, open_video
 from avatar.model.avatar_file import read_avatar_file
 from avatar.pipeline.run_folder import RunFolder
 
-SIDE, EVERY = 288, 7  # of the clip: longer side in pixels, and every so many-th frame
+SIDE, EVERY = 288, 7  # of the clip: longer side in pixels, and the step between frames
 PRESET = """max_frames = 6
 [train]
 steps = 40
@@ -61,9 +61,9 @@ def small_source(source: Path, folder: Path) -> Path:
     (folder / "small.toml").write_text(PRESET, encoding="utf-8")
     clip, path = open_video(source, longest=SIDE), folder / "small.mp4"
     with VideoWriter(path, clip.fps / EVERY) as video:
-        for index, (_, picture) in enumerate(clip.frames()):
+        for index, (_, image) in enumerate(clip.frames()):
             if index % EVERY == 0:
-                video.add(picture)
+                video.add(image)
     return path
 
 
@@ -145,10 +145,10 @@ def kill_once(source: Path, undisturbed: RunFolder, run: RunFolder, after: float
 
 
 def main(times: int = 50, source: Path | None = None, seed: int = 0, folder: Path | None = None) -> None:
-    """Kill `avatar create` so many times.
+    """Kill `avatar create` at random moments, resume it, and compare the result with an undisturbed run.
 
     Args:
-        times: how often.
+        times: number of kills.
         source: the video; the sample clip if not given.
         seed: of the moments.
         folder: where the runs are made; a temporary folder if not given.

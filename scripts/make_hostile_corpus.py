@@ -50,7 +50,7 @@ def make_corpus(folder: Path) -> None:
     make_safetensors(folder / "avatar", sound["avatar"])
     for kind in ("cameras", "motion", "settings"):
         make_json(folder / kind)
-    make_pictures(folder / "picture")
+    make_images(folder / "image")
 
 
 def make_sound(folder: Path) -> dict[str, Path]:
@@ -94,26 +94,26 @@ def make_sound(folder: Path) -> dict[str, Path]:
 
 
 def make_videos(folder: Path) -> None:
-    """Videos of every sad and strange kind, from ffmpeg's own test picture."""
+    """Broken and unusual videos, made from ffmpeg's test pattern."""
     folder.mkdir(parents=True, exist_ok=True)
-    picture = ("-f", "lavfi", "-i", "testsrc=size=160x120:rate=10:duration=1.2")
+    pattern = ("-f", "lavfi", "-i", "testsrc=size=160x120:rate=10:duration=1.2")
     x264 = ("-c:v", "libx264", "-preset", "ultrafast")
-    _ffmpeg(*picture, *x264, "-pix_fmt", "yuv420p", folder / "odd_plain.mp4")
+    _ffmpeg(*pattern, *x264, "-pix_fmt", "yuv420p", folder / "odd_plain.mp4")
     plain = (folder / "odd_plain.mp4").read_bytes()
-    _ffmpeg(*picture, *x264, "-pix_fmt", "yuv420p10le", "-color_trc", "smpte2084", "-color_primaries", "bt2020",
+    _ffmpeg(*pattern, *x264, "-pix_fmt", "yuv420p10le", "-color_trc", "smpte2084", "-color_primaries", "bt2020",
             "-colorspace", "bt2020nc", folder / "odd_10_bit_hdr.mp4")  # fmt: skip
-    _ffmpeg(*picture, *x264, "-pix_fmt", "gray", folder / "odd_grayscale.mp4")
-    _ffmpeg(*picture, "-vf", "scale=161:121", *x264, "-pix_fmt", "yuv444p", folder / "odd_size.mp4")
+    _ffmpeg(*pattern, *x264, "-pix_fmt", "gray", folder / "odd_grayscale.mp4")
+    _ffmpeg(*pattern, "-vf", "scale=161:121", *x264, "-pix_fmt", "yuv444p", folder / "odd_size.mp4")
     _ffmpeg("-f", "lavfi", "-i", "color=red:size=1x1:rate=10:duration=1", "-c:v", "ffv1", folder / "odd_one_pixel.mkv")
-    _ffmpeg(*picture, "-vf", "setpts=PTS*(1+0.3*mod(N\\,3))", "-fps_mode", "vfr", *x264, folder / "odd_vfr.mp4")
+    _ffmpeg(*pattern, "-vf", "setpts=PTS*(1+0.3*mod(N\\,3))", "-fps_mode", "vfr", *x264, folder / "odd_vfr.mp4")
     _ffmpeg("-display_rotation", "90", "-i", folder / "odd_plain.mp4", "-c", "copy", folder / "odd_rotated.mp4")
     _ffmpeg("-f", "lavfi", "-i", "sine=duration=1", "-c:a", "aac", folder / "audio_only.mp4")
-    _ffmpeg(*picture, "-frames:v", "0", *x264, folder / "zero_frames.mp4")
+    _ffmpeg(*pattern, "-frames:v", "0", *x264, folder / "zero_frames.mp4")
     (folder / "zero_bytes.mp4").write_bytes(b"")
     (folder / "no_index.mp4").write_bytes(plain[: len(plain) // 2])
     (folder / "header_only.mp4").write_bytes(plain[:40])
     (folder / "text.mp4").write_text("This is a letter.\n" * 100, encoding="utf-8")
-    (folder / "picture_named_video.mp4").write_bytes(_png(4, 4))
+    (folder / "image_named_video.mp4").write_bytes(_png(4, 4))
     (folder / "playlist.mp4").write_text("#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n", encoding="utf-8")
     (folder / "concat.mp4").write_text("ffconcat version 1.0\nfile odd_plain.mp4\n", encoding="utf-8")
     (folder / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(20_000))
@@ -220,8 +220,8 @@ def make_json(folder: Path) -> None:
     (folder / "not_utf8.json").write_bytes(b'{"K": "\xff\xfe"}')
 
 
-def make_pictures(folder: Path) -> None:
-    """Pictures whose size is a lie or a bomb, and files that are none."""
+def make_images(folder: Path) -> None:
+    """Images with wrong or huge sizes, and files that are not images."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "odd_one_pixel.png").write_bytes(_png(1, 1))
     (folder / "huge_dimension.png").write_bytes(_png(100_000, 100_000))

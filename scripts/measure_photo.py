@@ -1,5 +1,7 @@
-"""How good avatars from one photo are, on a capture with ground truth: without views, and with true pictures of other
-sides whose cameras are known only roughly, with and without aligning them. Half of the views are given, half scored.
+"""Quality of avatars from one photo, measured on a capture with ground truth.
+
+Modes: no views, or true images of other sides whose cameras are noisy, aligned or exact. Half of the held-out images
+serve as views and the other half are scored.
 """
 
 from __future__ import annotations
@@ -36,12 +38,12 @@ from avatar.training.view_alignment import LearnedViews
 from avatar.types import BodyTrack
 
 MODES = ("none", "noisy", "aligned", "true")
-EXACT = (1e-3, 1e-3, 1e-3)  # rad, of true cameras; the body is fitted to their pictures too
+EXACT = (1e-3, 1e-3, 1e-3)  # rad, of true cameras; the body is fitted to their images too
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard deviations of what is said about the views."""
+    """Standard deviations of the given angles (degrees) and field of view (relative) of the views."""
 
     degrees: float = 5.0
     scale: float = 0.03
@@ -63,15 +65,15 @@ def measure(
     """Train an avatar in each of `modes` and score it on the views that were not given.
 
     Args:
-        capture: folder of a capture (docs/capture-format.md).
-        out: folder for the photo, the pictures to look at and scores.json.
+        capture: folder of a capture (docs/formats/capture.md).
+        out: folder for the photo, the images to look at and scores.json.
         clip: clip that the photo is taken from; frame: which of its frames.
-        focal: focal length of the photo in pixels, if it is to be known.
+        focal: focal length of the photo in pixels; estimated if not given.
         preset, long_side, steps: how to train.
     """
     truth = load_capture(capture)
     source = truth.clip(clip)
-    pictures = [one for one in truth.held_out if one.clip == clip and one.frame == frame and one.group == "novel_view"]
+    held_out = [one for one in truth.held_out if one.clip == clip and one.frame == frame and one.group == "novel_view"]
     options = {"focal": focal, "device": "cpu", "train": {"long_side": long_side, "steps": steps}}
     settings = settings_for(out / "photo.png", preset, options).resolved()
     out.mkdir(parents=True, exist_ok=True)
@@ -85,7 +87,7 @@ def measure(
     body = load_body(settings.body)
     images, estimated, _warnings = fit_photo(out / "photo.png", photo, body, settings.track)
     training = PhotoTraining(settings.train, settings.device, settings.backend)
-    given, scored = pictures[::2], pictures[1::2]
+    given, scored = held_out[::2], held_out[1::2]
     placement = placed(body, estimated, source, frame)
     views = views_of(given, source, frame, noise)
     scores = {}
@@ -121,7 +123,7 @@ def measure(
 
 
 def views_of(given: list[HeldOut], source: CaptureClip, frame: int, noise: Noise) -> list[View]:
-    """The true pictures as views, with noise on what is said of them."""
+    """The true images as views, with noise on their given angles and field of view."""
     rng = torch.Generator().manual_seed(noise.seed)
     centre = source.joints[frame].mean(0)
     azimuth = camera_angles(source.cameras.T_camera_world[frame], centre)[0]
@@ -130,7 +132,7 @@ def views_of(given: list[HeldOut], source: CaptureClip, frame: int, noise: Noise
         side, up = camera_angles(one.camera.T_camera_world[0], centre)
         fov = 2 * math.degrees(math.atan(max(one.camera.width, one.camera.height) / 2 / float(one.camera.K[0, 0, 0])))
         a, b, c = torch.randn(3, generator=rng).tolist()
-        rgb, alpha = one.picture()
+        rgb, alpha = one.read()
         white = rgb * alpha[..., None] + 1 - alpha[..., None]
         views.append(View(
             one.image.stem, to_uint8(white), to_uint8(alpha), side - azimuth + noise.degrees * a,
@@ -140,7 +142,7 @@ def views_of(given: list[HeldOut], source: CaptureClip, frame: int, noise: Noise
 
 
 def placed(body: Body, found: BodyTrack, source: CaptureClip, frame: int) -> Placement:
-    """How the two worlds hang together: through the photo's camera and one scale, from the limb joints."""
+    """The transform between the two worlds, from the photo's camera and one scale over the limb joints."""
     assert found.cameras is not None
     joints = joint_transforms(body.rest(found.betas).joints, body.parents, body.complete(found.poses[0]))[:, :3, 3]
     T_true_camera, T_run_camera = source.cameras.T_camera_world[frame], found.cameras.T_camera_world[0]
@@ -157,14 +159,14 @@ def score(
     rows = []
     gaussians = result.avatar.pose(result.track.poses[0])
     for one in scored:
-        picture = render(gaussians, placement.camera(one.camera), settings.backend)
-        rgb, alpha = one.picture()
+        rendered = render(gaussians, placement.camera(one.camera), settings.backend)
+        rgb, alpha = one.read()
         truth = rgb * alpha[..., None] + 1 - alpha[..., None]
-        mine = picture.on_white()[0].clamp(0, 1)
+        mine = rendered.on_white()[0].clamp(0, 1)
         box = metrics.person_box(alpha)
         assert box is not None
         rows.append((metrics.psnr(mine, truth), metrics.psnr(mine[box], truth[box]),
-                     metrics.alpha_iou(picture.alpha[0], alpha)))  # fmt: skip
+                     metrics.alpha_iou(rendered.alpha[0], alpha)))  # fmt: skip
         write_image(out / f"{one.image.stem}.png", to_uint8(torch.cat([truth, mine], 1)))
     means = torch.tensor(rows).mean(0).tolist()
     return dict(zip(("psnr", "psnr_box", "alpha_iou"), (round(v, 3) for v in means), strict=True))

@@ -1,4 +1,4 @@
-"""Pictures of the HTML page for the README and the docs, taken in a headless browser.
+"""Screenshots of the HTML page for the README and the docs, taken in a headless browser.
 
     python scripts/screenshot_page.py RUN [--out docs/images]
 
@@ -26,7 +26,7 @@ from avatar.pipeline.motions import motions_for_page
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-# WebGL by the processor, so that the pictures do not depend on a graphics card.
+# WebGL on the CPU, so that the screenshots do not depend on a graphics card.
 BROWSER_ARGUMENTS = [
     "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
     "--ignore-gpu-blocklist",
@@ -35,7 +35,7 @@ BROWSER_ARGUMENTS = [
 
 @dataclass(frozen=True)
 class Shot:
-    """One picture: a file's name, what the page is asked to show, and the screen it is seen on."""
+    """One screenshot: name of the file, query of the page, and size of the screen."""
 
     name: str
     query: str
@@ -52,7 +52,7 @@ PAGE_SHOTS = (
 
 
 def take(browser: Browser, page_file: Path, shot: Shot, folder: Path) -> Path:
-    """One image of the page, without a network, once it has drawn."""
+    """Take one screenshot of the page, offline, after it has drawn."""
     context = browser.new_context(
         viewport={"width": shot.width, "height": shot.height},
         device_scale_factor=2 if shot.phone else 1,

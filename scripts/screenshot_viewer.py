@@ -31,11 +31,11 @@ def main(
     width: int = 1000,
     height: int = 640,
 ) -> None:
-    """Take the pictures.
+    """Take the screenshots.
 
     Args:
         run: run folder made by `avatar create`.
-        out: folder for the pictures.
+        out: folder for the screenshots.
         width: of the page, pixels.
         height: of the page, pixels.
     """

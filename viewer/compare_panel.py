@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import viser
@@ -42,7 +43,7 @@ def compare_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     on_user(view, lambda name: store.set(compare=VIEWS[name]))
 
     @stand.on_click
-    def _(event: viser.GuiEvent[viser.GuiButtonHandle]) -> None:
+    def _(event: viser.GuiEvent[Any]) -> None:
         if event.client is not None:
             store.set(cameras=False)  # the image in front of this camera would hide the avatar
             stand_at(event.client, session, training_frame(store.state, session))

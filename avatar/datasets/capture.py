@@ -1,6 +1,6 @@
 """A capture with ground truth: clips to train on, and held-out views and poses to score against.
 
-The folder's layout is specified in `docs/capture-format.md`. Everything given out here is in this program's world
+The folder's layout is specified in `docs/formats/capture.md`. Everything given out here is in this program's world
 (Y up); the files' world has Z up and the person facing -Y.
 """
 
@@ -34,9 +34,9 @@ class Skeleton:
 
     Attributes:
         joints: places of SMPL's 24 joints, metres.
-        rest_joints: where the same skeleton has them in its T-pose, upright and facing along +z; None: not told.
+        rest_joints: where the same skeleton has them in its T-pose, upright and facing along +z; None: not given.
         rotations: of each joint in the frame of its parent, away from that T-pose, of the pelvis in the world; None:
-            not told.
+            not given.
     """
 
     joints: Float[Tensor, "t 24 3"]
@@ -51,7 +51,7 @@ class Skeleton:
         return Skeleton(self.joints[index], self.rest_joints, rotations)
 
     def joints_alone(self) -> Skeleton:
-        """The same poses, as if nothing but the places of joints were told."""
+        """The same poses, with nothing but the positions of the joints."""
         return Skeleton(self.joints)
 
 
@@ -62,7 +62,7 @@ class CaptureClip:
     Attributes:
         name: of its folder.
         video: the only file that an avatar builder should need.
-        fps: frames a second.
+        fps: frames per second.
         skeleton: the true pose of each frame.
         cameras: the true camera of each frame.
         masks: the true soft masks.
@@ -91,7 +91,7 @@ class CaptureClip:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """One picture that no avatar may be trained on.
+    """One image that no avatar may be trained on.
 
     Attributes:
         group: "novel_view" or "novel_pose".
@@ -112,7 +112,7 @@ class HeldOut:
     def name(self) -> str:
         return f"{self.group}/{self.image.stem}"
 
-    def picture(self) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]:
+    def read(self) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]:
         """Straight colour and coverage.
 
         Raises:
@@ -121,7 +121,7 @@ class HeldOut:
         pixels = read_image(self.image)
         if pixels.shape != (self.camera.height, self.camera.width, 4):
             raise AvatarError(
-                f"{self.image} should be an RGBA picture of {self.camera.width}x{self.camera.height} pixels."
+                f"{self.image} should be an RGBA image of {self.camera.width}x{self.camera.height} pixels."
             )
         values = to_float(pixels)
         return values[..., :3], values[..., 3]
@@ -132,8 +132,8 @@ class Capture:
     """A whole capture.
 
     Attributes:
-        held_out: the held-out pictures; missing: those that should be there and are not.
-        skeletons: the true poses of each group of held-out pictures.
+        held_out: the held-out images; missing: those whose files are missing.
+        skeletons: the true poses of each group of held-out images.
     """
 
     folder: Path
@@ -154,24 +154,24 @@ class Capture:
 
 
 def load_capture(folder: Path) -> Capture:
-    """Read a capture's truth; pictures and videos stay on disk until asked for.
+    """Read a capture's truth; images and videos stay on disk until asked for.
 
     Raises:
-        UsageError: the folder is no capture.
-        AvatarError: files of a clip are missing (each is named) or broken. Missing held-out pictures are no error:
-            they stand in `missing`.
+        UsageError: the folder is not a capture.
+        AvatarError: files of a clip are missing (each is named) or broken. Missing held-out images are no error:
+            they are listed in `missing`.
     """
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}.")
     names = [path.parent.name for path in sorted(folder.glob("*/video.mp4"))]
     if not names:
-        raise UsageError(f"{folder} is no capture: no folder in it holds a video.mp4 (see docs/capture-format.md).")
+        raise UsageError(f"{folder} is not a capture: no folder in it holds a video.mp4 (see docs/formats/capture.md).")
     clips = {name: _clip(folder / name) for name in names}
     truths = {group: _Truth(folder / group) for group in GROUPS if (folder / group).is_dir()}
-    pictures = [picture for group, truth in truths.items() for picture in _held_out(folder / group, truth)]
-    found = tuple(picture for picture in pictures if picture.image.is_file())
-    missing = tuple(picture.image for picture in pictures if not picture.image.is_file())
-    return Capture(folder, clips, found, missing, {group: truth.skeleton for group, truth in truths.items()})
+    images = [image for group, truth in truths.items() for image in _held_out(folder / group, truth)]
+    available = tuple(image for image in images if image.image.is_file())
+    missing = tuple(image.image for image in images if not image.image.is_file())
+    return Capture(folder, clips, available, missing, {group: truth.skeleton for group, truth in truths.items()})
 
 
 def _clip(folder: Path) -> CaptureClip:
@@ -183,7 +183,7 @@ def _clip(folder: Path) -> CaptureClip:
         raise AvatarError(f"The capture lacks {len(lost)} masks: {', '.join(map(str, lost[:5]))}.")
     fps = truth.cameras_json.get("fps")
     if not isinstance(fps, int | float) or not fps > 0:
-        raise AvatarError(f"{folder / 'cameras.json'} does not say how many frames a second the clip has (fps).")
+        raise AvatarError(f"{folder / 'cameras.json'} does not give the frames per second of the clip (fps).")
     if len(truth.cameras) != 1:
         raise AvatarError(f"{folder / 'gt.npz'} has {len(truth.cameras)} cameras; a clip has one, which stands still.")
     cameras = truth.cameras[[0] * count]
@@ -198,11 +198,11 @@ def _clip(folder: Path) -> CaptureClip:
 
 
 def _held_out(folder: Path, truth: _Truth) -> list[HeldOut]:
-    """The pictures that a held-out folder should have: every pose from every camera."""
+    """The images that a held-out folder should have: every pose from every camera."""
     sources = truth.arrays.get("source_sequence")
     frames = truth.arrays.get("source_frame")
     names = truth.arrays.get("camera_names")
-    pictures = []
+    images = []
     for pose in range(len(truth.skeleton)):
         clip = None if sources is None else str(sources[pose])
         frame = None if frames is None else int(frames[pose])
@@ -210,8 +210,8 @@ def _held_out(folder: Path, truth: _Truth) -> list[HeldOut]:
         for camera in range(len(truth.cameras)):
             suffix = "" if names is None else f"_{names[camera]}"
             image = folder / f"{stem}{suffix}.png"
-            pictures.append(HeldOut(folder.name, image, truth.cameras[camera], pose, clip, frame))
-    return pictures
+            images.append(HeldOut(folder.name, image, truth.cameras[camera], pose, clip, frame))
+    return images
 
 
 class _Truth:
@@ -251,9 +251,11 @@ def read_capture_cameras(path: Path) -> tuple[Cameras, tuple[str, ...]]:
         (width, height), *others = sizes
         T = rigid(R @ torch.tensor(R_WORLD_CAPTURE).T, t)
     except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise AvatarError(f"{path} is no camera file of a capture (see docs/capture-format.md): {error}.") from error
+        raise AvatarError(
+            f"{path} is not a camera file of a capture (see docs/formats/capture.md): {error}."
+        ) from error
     if others:
-        raise AvatarError(f"{path} has cameras of different picture sizes; give one file for each size.")
+        raise AvatarError(f"{path} has cameras of different image sizes; give one file for each size.")
     return Cameras(K, T, width, height), tuple(entries)
 
 

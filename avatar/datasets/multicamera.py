@@ -26,7 +26,7 @@ CAMERAS, JOINTS = "cameras.json", "joints.npz"
 
 @dataclass(frozen=True)
 class Station:
-    """One camera of the capture: its film as a clip (without masks), and its lens' distortion k1, k2, p1, p2."""
+    """One camera of the capture: its video as a clip (without masks), and its lens' distortion k1, k2, p1, p2."""
 
     clip: CaptureClip
     distortion: Float[np.ndarray, " 4"]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from avatar.datasets.posed import DatasetFrame, PosedDataset, ReadPicture, SmplPoses, camera_in, prepared, require_all
+from avatar.datasets.posed import DatasetFrame, PosedDataset, ReadImage, SmplPoses, camera_in, prepared, require_all
 from avatar.errors import AvatarError
 from avatar.geometry import rotation_from_quat
 from avatar.io.files import read_npz
@@ -54,7 +54,7 @@ def read_neuman_exavatar(folder: Path) -> PosedDataset:
         names = path.read_text(encoding="utf-8").split()
         strange = [name for name in names if name not in rows]
         if strange or not names:
-            raise AvatarError(f"{path} names pictures that {IMAGES} does not have: {', '.join(strange[:5]) or 'none'}.")
+            raise AvatarError(f"{path} names images that {IMAGES} does not have: {', '.join(strange[:5]) or 'none'}.")
         parts.append([rows[name] for name in names])
     return scene.divided(*parts)
 
@@ -85,9 +85,7 @@ class _Scene:
         self.names = sorted(views)
         used = {views[name][2] for name in self.names}
         if len(used) != 1 or not used <= set(cameras):
-            raise AvatarError(
-                f"{folder / CAMERAS} should hold the one camera of all pictures; they name {sorted(used)}."
-            )
+            raise AvatarError(f"{folder / CAMERAS} should hold the one camera of all images; they name {sorted(used)}.")
         self.K, self.distortion, self.size = cameras[used.pop()]
         self.R = np.stack([views[name][0] for name in self.names])
         t = np.stack([views[name][1] for name in self.names])
@@ -96,9 +94,9 @@ class _Scene:
     def divided(self, train: Sequence[int], test: Sequence[int]) -> PosedDataset:
         """The dataset of the given rows."""
         images = [self.folder / "images" / name for name in self.names]
-        # Masks belong to the pictures by their order; those that are not there are named as the pictures are.
-        found = sorted((self.folder / MASKS).glob("*.png"))
-        masks = found if len(found) == len(images) else [self.folder / MASKS / name for name in self.names]
+        # Masks belong to the images by their order; those that are not there are named as the images are.
+        files = sorted((self.folder / MASKS).glob("*.png"))
+        masks = files if len(files) == len(images) else [self.folder / MASKS / name for name in self.names]
         require_all(self.folder, [*images, *masks])
         upright = self.poses.upright()
 
@@ -109,7 +107,7 @@ class _Scene:
         about = f"{POSES} (SMPL, aligned by HUGS)"
         return PosedDataset(self.poses, tuple(map(shot, train)), tuple(map(shot, test)), about)
 
-    def _reader(self, image: Path, mask: Path) -> ReadPicture:
+    def _reader(self, image: Path, mask: Path) -> ReadImage:
         def read() -> tuple[np.ndarray, np.ndarray]:
             pixels, person = read_image(image)[..., :3], read_mask(mask)
             if not pixels.shape[:2] == person.shape == self.size[::-1]:
@@ -140,7 +138,7 @@ def _cameras(path: Path) -> dict[int, tuple[np.ndarray, np.ndarray, tuple[int, i
 
 
 def _views(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray, int]]:
-    """R, t and the camera's number of each picture; every second line lists points and is passed over."""
+    """R, t and the camera's number of each image; every second line lists points and is passed over."""
     views = {}
     for line in _lines(path)[::2]:
         if line.strip():
@@ -169,7 +167,7 @@ def _poses(
         if not scale.min() > 0:
             raise ValueError("a scale is not positive")
     except (KeyError, ValueError) as error:
-        raise AvatarError(f"{path} does not hold one SMPL pose for each picture of {IMAGES}: {error}.") from error
+        raise AvatarError(f"{path} does not hold one SMPL pose for each image of {IMAGES}: {error}.") from error
     poses = SmplPoses(
         torch.from_numpy(betas),
         torch.from_numpy(rotvecs.astype(np.float32)),

@@ -56,9 +56,10 @@ def read_peoplesnapshot(folder: Path) -> PosedDataset:
     camera = camera_in(poses.upright(), lens.K, lens.R, lens.t, lens.size, SHRINK)
 
     def shots(frames: list[int], row: int) -> tuple[DatasetFrame, ...]:
-        film = _Film(folder, frames, lens)
+        recording = _Recording(folder, frames, lens)
         return tuple(
-            DatasetFrame(f"frame {frame}", frame, row + i, camera, film.reader(frame)) for i, frame in enumerate(frames)
+            DatasetFrame(f"frame {frame}", frame, row + i, camera, recording.reader(frame))
+            for i, frame in enumerate(frames)
         )
 
     origin = "Anim-NeRF's, as InstantAvatar gives them" if better else POSES
@@ -84,34 +85,34 @@ class _Lens:
 
 
 @dataclass(frozen=True)
-class _Film:
-    """The prepared pictures of some frames. A film is decoded from its beginning, so all are read at the first call."""
+class _Recording:
+    """The prepared images of some frames. A video is decoded from its beginning, so all are read at the first call."""
 
     folder: Path
     frames: Sequence[int]
     lens: _Lens
 
     def reader(self, frame: int) -> Any:
-        return lambda: self.pictures[frame]
+        return lambda: self.images[frame]
 
     @cached_property
-    def pictures(self) -> dict[int, tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]]:
-        """Raises AvatarError where the film or the masks end before the last frame, or differ in size."""
+    def images(self) -> dict[int, tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]]:
+        """Raises AvatarError where the video or the masks end before the last frame, or differ in size."""
         masks = _hdf5(self.folder / MASKS, "masks", self.frames)
         wanted = {frame: masks[i] for i, frame in enumerate(self.frames)}
         path = self.folder / f"{self.folder.resolve().name}.mp4"
-        found = {}
+        images = {}
         for index, (_, image) in enumerate(open_video(path).frames()):
             if index in wanted:
                 mask = (wanted[index] > 0).astype(np.uint8) * 255
                 if not image.shape[:2] == mask.shape == self.lens.size[::-1]:
                     raise AvatarError(f"{path}: its frames, {MASKS} and camera.pkl are of different sizes.")
-                found[index] = prepared(image, mask, self.lens.K, self.lens.distortion, SHRINK)
+                images[index] = prepared(image, mask, self.lens.K, self.lens.distortion, SHRINK)
             if index >= self.frames[-1]:
                 break
-        if len(found) < len(wanted):
+        if len(images) < len(wanted):
             raise AvatarError(f"{path} ends before frame {self.frames[-1]}: download it again.")
-        return found
+        return images
 
 
 def _poses(folder: Path, frames: list[int]) -> SmplPoses:
@@ -136,7 +137,7 @@ def _better_poses(folder: Path, train: list[int], test: list[int]) -> SmplPoses:
 
 def _smpl(path: Path, betas: np.ndarray, pose: np.ndarray, transl: np.ndarray) -> SmplPoses:
     if pose.ndim != 2 or pose.shape[1] != 72 or transl.shape != (len(pose), 3):
-        raise AvatarError(f"{path}: poses of shape {pose.shape} and {transl.shape} are not SMPL's 72 and 3 a frame.")
+        raise AvatarError(f"{path}: poses of shape {pose.shape} and {transl.shape} are not SMPL's 72 and 3 per frame.")
 
     def tensor(array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.array(array, np.float32))

@@ -1,4 +1,4 @@
-"""What public datasets have in common: pictures with known cameras, masks and SMPL poses, split by a protocol."""
+"""What public datasets have in common: images with known cameras, masks and SMPL poses, split by a protocol."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from avatar.errors import AvatarError, UsageError
 from avatar.geometry import rigid, rotation_from_rotvec
 from avatar.types import BodyPose, Cameras
 
-NAMED_MISSING = 20  # so many missing files are named, the rest counted
+NAMED_MISSING = 20  # an error names at most this number of missing files
 
-ReadPicture = Callable[[], tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]]
+ReadImage = Callable[[], tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]]
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,11 @@ class SmplPoses:
 
 @dataclass(frozen=True)
 class DatasetFrame:
-    """One picture of a dataset as a protocol shows it.
+    """One image of a dataset as a protocol shows it.
 
     Attributes:
-        name: for people; frame: number of the frame in the dataset's film; pose: row among the dataset's poses.
-        camera: in our upright world, of the prepared picture.
+        name: for people; frame: number of the frame in the dataset's video; pose: row among the dataset's poses.
+        camera: in our upright world, of the prepared image.
         read: gives the prepared straight colours and coverage.
     """
 
@@ -87,7 +87,7 @@ class DatasetFrame:
     frame: int
     pose: int
     camera: Cameras
-    read: ReadPicture
+    read: ReadImage
 
 
 @dataclass(frozen=True)
@@ -123,10 +123,10 @@ def camera_in(
     size: tuple[int, int],
     shrink: int = 1,
 ) -> Cameras:
-    """One camera of a dataset, x_camera = R x + t in metres, for our upright world and pictures `shrink` times smaller.
+    """One camera of a dataset, x_camera = R x + t in metres, for our upright world and images `shrink` times smaller.
 
     Args:
-        size: width and height of the whole picture, pixels.
+        size: width and height of the whole image, pixels.
     """
     width, height = size
     T = rigid(_floats(R).reshape(3, 3) @ upright.T, _floats(t).reshape(3))[None]
@@ -140,7 +140,7 @@ def prepared(
     distortion: np.ndarray,
     shrink: int = 1,
 ) -> tuple[UInt8[np.ndarray, "h2 w2 3"], UInt8[np.ndarray, "h2 w2"]]:
-    """A picture and its mask without lens distortion, `shrink` times smaller.
+    """An image and its mask without lens distortion, `shrink` times smaller.
 
     Pixels are averaged with the background already black, as these protocols do, and given back as straight colour.
     """

@@ -1,4 +1,4 @@
-"""The named protocols of publications: which pictures are trained on, which are judged, and how."""
+"""The named protocols of publications: which images are trained on, which are judged, and how."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from avatar.datasets.peoplesnapshot import read_peoplesnapshot
 from avatar.datasets.posed import PosedDataset
 from avatar.datasets.zju import read_zju_original, read_zju_refined
 from avatar.errors import UsageError
-from avatar.metrics.images import LpipsNet
+from avatar.metrics.perceptual import LpipsNet
 
 ProtocolName = Literal["instantavatar", "gauhuman", "humannerf", "hugs", "exavatar"]
 

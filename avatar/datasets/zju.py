@@ -1,6 +1,6 @@
 """ZJU-MoCap: one person in the middle of about 23 cameras, with SMPL parameters of EasyMocap.
 
-Two downloads of the same films exist, and their numbers must not be mixed:
+Two downloads of the same videos exist, and their numbers must not be mixed:
 
 - *original* (Peng et al. 2021): `annots.npy`, `Camera_B1/000000.jpg`, `mask/...`, `mask_cihp/...`, `new_params/0.npy`
   (or `params/`);
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from avatar.datasets.posed import DatasetFrame, PosedDataset, ReadPicture, SmplPoses, camera_in, prepared, require_all
+from avatar.datasets.posed import DatasetFrame, PosedDataset, ReadImage, SmplPoses, camera_in, prepared, require_all
 from avatar.errors import AvatarError
 from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
 from avatar.io.images import read_image, read_mask
@@ -33,7 +33,7 @@ ORIGINAL_FRAMES = {"CoreView_377": 570, "CoreView_386": 540, "CoreView_387": 540
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where one of the two downloads keeps things, given the path of a picture as annots.npy names it."""
+    """Where one of the two downloads keeps things, given the path of an image as annots.npy names it."""
 
     parameters: tuple[str, ...]
     masks: Callable[[str], tuple[str, ...]]
@@ -50,9 +50,9 @@ def read_zju_refined(folder: Path) -> PosedDataset:
         UsageError: there is no such folder.
         AvatarError: files are missing (each is named) or broken.
     """
-    film = _Film(folder, REFINED)
-    test = [(frame, camera) for frame in range(0, 17 * EVERY, EVERY) for camera in film.cameras if camera != 4]
-    return film.divided([(frame, 4) for frame in range(0, 500, 5)], test)
+    sequence = _Sequence(folder, REFINED)
+    test = [(frame, camera) for frame in range(0, 17 * EVERY, EVERY) for camera in sequence.cameras if camera != 4]
+    return sequence.divided([(frame, 4) for frame in range(0, 500, 5)], test)
 
 
 def read_zju_original(folder: Path) -> PosedDataset:
@@ -60,14 +60,14 @@ def read_zju_original(folder: Path) -> PosedDataset:
 
     Raises: see `read_zju_refined`.
     """
-    film = _Film(folder, ORIGINAL)
-    count = ORIGINAL_FRAMES.get(folder.resolve().name, film.frames)
-    test = [(frame, camera) for frame in range(0, count, EVERY) for camera in film.cameras[1:23]]
-    return film.divided([(frame, 0) for frame in range(count)], test)
+    sequence = _Sequence(folder, ORIGINAL)
+    count = ORIGINAL_FRAMES.get(folder.resolve().name, sequence.frames)
+    test = [(frame, camera) for frame in range(0, count, EVERY) for camera in sequence.cameras[1:23]]
+    return sequence.divided([(frame, 0) for frame in range(count)], test)
 
 
-class _Film:
-    """`annots.npy` of one folder: its cameras and the names of its pictures."""
+class _Sequence:
+    """`annots.npy` of one folder: its cameras and the names of its images."""
 
     def __init__(self, folder: Path, layout: _Layout) -> None:
         self.folder, self.layout = folder, layout
@@ -79,7 +79,7 @@ class _Film:
             self.lenses = {name: [np.asarray(one, np.float64) for one in lenses[name]] for name in ("K", "D", "R", "T")}
             self.images = [[str(name).replace("\\", "/") for name in entry["ims"]] for entry in content["ims"]]
         except (KeyError, TypeError, ValueError) as error:
-            raise AvatarError(f"{self.path} does not hold cameras and pictures as ZJU-MoCap does: {error}.") from error
+            raise AvatarError(f"{self.path} does not hold cameras and images as ZJU-MoCap does: {error}.") from error
         self.frames = len(self.images)
         self.cameras = range(min(len(self.lenses["K"]), len(self.images[0]) if self.images else 0))
 
@@ -103,9 +103,9 @@ class _Film:
             K, D, R, t = (self.lenses[name][camera] for name in ("K", "D", "R", "T"))
             path = self.folder / self.images[frame][camera]
             width, height = _size(path)
-            seen = camera_in(upright, K, R, t / MILLIMETRES, (width, height), SHRINK)
+            view = camera_in(upright, K, R, t / MILLIMETRES, (width, height), SHRINK)
             read = _reader(path, masks[frame, camera], K, D)
-            return DatasetFrame(f"frame {frame}, camera {camera}", frame, rows[frame], seen, read)
+            return DatasetFrame(f"frame {frame}, camera {camera}", frame, rows[frame], view, read)
 
         return PosedDataset(
             poses,
@@ -115,13 +115,13 @@ class _Film:
         )
 
     def _parameters(self, images: dict[int, str]) -> dict[int, Path]:
-        """The file of SMPL parameters of each frame; they are numbered as the pictures are, not by the frames."""
+        """The file of SMPL parameters of each frame; they are numbered as the images are, not by the frames."""
         places = self.layout.parameters
         place = next((name for name in places if (self.folder / name).is_dir()), places[0])
         try:
             return {frame: self.folder / place / f"{int(Path(images[frame]).stem)}.npy" for frame in sorted(images)}
         except ValueError as error:
-            raise AvatarError(f"{self.path} names pictures that are not numbers: {error}.") from error
+            raise AvatarError(f"{self.path} names images that are not numbers: {error}.") from error
 
     def _masks(self, image: str) -> tuple[Path, ...]:
         """The mask's files. The original has two kinds, and whatever either shows is the person."""
@@ -129,7 +129,7 @@ class _Film:
         return tuple(path for path in paths if path.is_file()) or tuple(paths[:1])
 
 
-def _reader(path: Path, masks: Sequence[Path], K: np.ndarray, D: np.ndarray) -> ReadPicture:
+def _reader(path: Path, masks: Sequence[Path], K: np.ndarray, D: np.ndarray) -> ReadImage:
     def read() -> tuple[np.ndarray, np.ndarray]:
         # Masks hold the numbers of body parts; whatever is not zero is the person.
         person = np.logical_or.reduce([read_mask(mask) > 0 for mask in masks]).astype(np.uint8) * 255
@@ -144,8 +144,8 @@ def _reader(path: Path, masks: Sequence[Path], K: np.ndarray, D: np.ndarray) -> 
 def _size(path: Path) -> tuple[int, int]:
     from PIL import Image
 
-    with Image.open(path) as picture:
-        return picture.size
+    with Image.open(path) as image:
+        return image.size
 
 
 def _poses(paths: Sequence[Path]) -> SmplPoses:

@@ -24,7 +24,7 @@ from avatar.evaluation.scores import (
 )
 from avatar.evaluation.targets import EvaluationTarget, capture_targets, estimated_person, held_out_targets
 from avatar.io.files import write_json
-from avatar.metrics.images import LpipsNet
+from avatar.metrics.perceptual import LpipsNet
 from avatar.pipeline.finished_run import FinishedRun, open_run
 from avatar.runtime.progress import progress
 
@@ -42,7 +42,7 @@ def evaluate_run(
     Writes `evaluation.json` and `evaluation.html` into `out`, the run folder if not given.
 
     Args:
-        capture: folder of a capture (`docs/capture-format.md`); clip: which clip the run was trained on, needed only
+        capture: folder of a capture (`docs/formats/capture.md`); clip: which clip the run was trained on, needed only
             where the run's source does not lie in the capture; joints_alone: see `capture_targets`.
 
     Returns:

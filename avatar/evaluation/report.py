@@ -10,7 +10,8 @@ from typing import Any
 
 from avatar.evaluation.scores import BACKGROUNDS, ScoredTarget
 from avatar.io.files import atomic_write
-from avatar.metrics.images import BOX_MARGIN, LpipsNet
+from avatar.metrics.images import BOX_MARGIN
+from avatar.metrics.perceptual import LpipsNet
 
 LPIPS_FACTOR = 1000  # LPIPS is printed times a thousand, as in most papers, and says so
 

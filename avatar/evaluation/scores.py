@@ -19,13 +19,14 @@ from avatar.evaluation.ground_truth import HIPS, SCORED
 from avatar.evaluation.targets import SIDE_DEGREES, EvaluationTarget, estimated_person
 from avatar.geometry import procrustes
 from avatar.metrics import images as metrics
+from avatar.metrics import perceptual
 from avatar.metrics import poses as pose_metrics
 from avatar.pipeline.finished_run import FinishedRun
 from avatar.rendering.renderer import render
 from avatar.types import Cameras
 
 BACKGROUNDS = {"white": 1.0, "black": 0.0}
-NETS: tuple[metrics.LpipsNet, ...] = ("alex", "vgg")
+NETS: tuple[perceptual.LpipsNet, ...] = ("alex", "vgg")
 FEET = [SMPL_JOINTS.index("left_foot"), SMPL_JOINTS.index("right_foot")]
 
 
@@ -38,14 +39,14 @@ class ScoredTarget:
     strip: bytes
 
 
-def lpips_reasons(nets: Sequence[metrics.LpipsNet] = NETS) -> dict[metrics.LpipsNet, str | None]:
+def lpips_reasons(nets: Sequence[perceptual.LpipsNet] = NETS) -> dict[perceptual.LpipsNet, str | None]:
     """For each network why it cannot be used here, or None."""
-    reasons: dict[metrics.LpipsNet, str | None] = {}
+    reasons: dict[perceptual.LpipsNet, str | None] = {}
     for net in nets:
         try:
-            metrics.load_lpips(net)
+            perceptual.load_lpips(net)
             reasons[net] = None
-        except metrics.LpipsUnavailable as error:
+        except perceptual.PerceptualUnavailable as error:
             reasons[net] = str(error)
     return reasons
 
@@ -55,7 +56,7 @@ def score_target(
     target: EvaluationTarget,
     opened: FinishedRun,
     backend: str,
-    nets: Sequence[metrics.LpipsNet],
+    nets: Sequence[perceptual.LpipsNet],
     backgrounds: Sequence[str] = tuple(BACKGROUNDS),
 ) -> ScoredTarget:
     """Render one target and score it, composited over each background with its own coverage.
@@ -76,19 +77,21 @@ def score_target(
         truth = rgb * alpha[..., None] + value * (1 - alpha[..., None])
         image = out.composite([value] * 3)[0].cpu().clamp(0, 1)
         pair[name] = (image, truth)
-        scores |= image_scores(image, truth, nets, name)
+        # The networks take seconds per image; publications print LPIPS on one background.
+        used = nets if name == backgrounds[0] else ()
+        scores |= image_scores(image, truth, used, name)
         if box is not None:
-            scores |= image_scores(image[box], truth[box], nets, f"box_{name}")
+            scores |= image_scores(image[box], truth[box], used, f"box_{name}")
     image, truth = pair["white"] if "white" in pair else next(iter(pair.values()))
     return ScoredTarget(target, scores, comparison_jpeg(truth, image))
 
 
 def image_scores(
-    image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], nets: Sequence[metrics.LpipsNet], label: str
+    image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], nets: Sequence[perceptual.LpipsNet], label: str
 ) -> dict[str, float]:
     """PSNR, SSIM and LPIPS of one pair, named `psnr_LABEL` and so on."""
     scores = {f"psnr_{label}": metrics.psnr(image, truth), f"ssim_{label}": metrics.ssim(image, truth)}
-    return scores | {f"lpips_{net}_{label}": metrics.lpips(image, truth, net) for net in nets}
+    return scores | {f"lpips_{net}_{label}": perceptual.lpips(image, truth, net) for net in nets}
 
 
 def group_means(scored: Sequence[ScoredTarget]) -> dict[str, dict[str, float]]:

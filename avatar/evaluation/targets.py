@@ -121,8 +121,8 @@ def capture_targets(
                 skipped.append(f"{image.name}: the run has no frame {image.frame} of {clip.name}")
             else:
                 pose = estimated_poses[frame]
-                targets.append(EvaluationTarget(f"{group}, found pose", image.name, pose, camera, image.picture, angle))
-        targets.append(EvaluationTarget(f"{group}, driven", image.name, retargeted_pose, camera, image.picture, angle))
+                targets.append(EvaluationTarget(f"{group}, found pose", image.name, pose, camera, image.read, angle))
+        targets.append(EvaluationTarget(f"{group}, driven", image.name, retargeted_pose, camera, image.read, angle))
     return targets, skipped
 
 

@@ -2,7 +2,7 @@
 
 Each sample is a random pose (frames of the given motions, the upper body of one with the lower body of another, and
 a random heading) seen by a random camera. The folder holds `images/`, `masks/`, `depth/`, `normals/` and one
-`labels.json`; docs/export.md describes every entry.
+`labels.json`; docs/manual/export.md describes every entry.
 """
 
 from __future__ import annotations

@@ -33,3 +33,10 @@ def model_path(name: str) -> Path | None:
     """The path of an optional model, or None if it is not installed."""
     path = model_folder() / name
     return path if path.is_file() else None
+
+
+def cache_folder() -> Path:
+    """Where files lie that were made once for this user: the folder that AVATAR_CACHE names, or the system's place."""
+    from platformdirs import user_cache_path
+
+    return Path(os.environ.get("AVATAR_CACHE") or user_cache_path("avatar", appauthor=False))

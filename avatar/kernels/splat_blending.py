@@ -121,7 +121,7 @@ def forward(
     Args:
         starts: for each tile the place in `entries` where its splats begin; one more at the end.
         entries: splats of each tile front to back, as `Gaussian << 16 | first_row << 8 | end_row`.
-        records: `RECORD` numbers a Gaussian.
+        records: `RECORD` numbers per Gaussian.
         scratch: `SCRATCH` numbers per part.
         rgb, alpha, depth: flat images.
     """

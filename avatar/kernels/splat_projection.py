@@ -119,7 +119,7 @@ def project(
     Args:
         order: the Gaussians before the camera, front to back.
         camera: see `camera_numbers`.
-        records: out, `raster.RECORD` numbers a splat.
+        records: out, `RECORD` numbers per splat.
         spans: out, for each tile column that a splat meets the first and the end row of pixels.
         room: length of the piece of `spans` that each part fills. What does not fit is counted but not written.
         layout: out, `tiles.LAYOUT` places a splat, but for the last; no columns where it is not drawn.

@@ -29,7 +29,7 @@ def person_mask(
         return not_background(image, color)
     detections = [] if detector is None else detector.detect(image)
     if not detections:
-        raise AvatarError(f"{name}: no person was found, and the background is not plain: give it an alpha channel.")
+        raise AvatarError(f"{name}: no person was detected, and the background is not plain: give it an alpha channel.")
     return refine_mask(image, detections[0].mask, None)
 
 

@@ -19,14 +19,14 @@ RANGES = {"azimuth": (-360.0, 360.0), "elevation": (-80.0, 80.0), "fov": (1.0, 1
 
 
 class FolderViews:
-    """The views of a folder with `views.json`; `docs/photo.md` specifies the format."""
+    """The views of a folder with `views.json`; `docs/manual/photo.md` specifies the format."""
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise UsageError(f"There is no folder {folder} with views.")
         if not (self.folder / INDEX).is_file():
-            raise UsageError(f"{folder} has no {INDEX} with the direction of each image: see docs/photo.md.")
+            raise UsageError(f"{folder} has no {INDEX} with the direction of each image: see docs/manual/photo.md.")
 
     def terms(self) -> None:
         """None: only the user knows where the images come from."""

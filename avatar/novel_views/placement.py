@@ -20,7 +20,7 @@ NEAREST_TRUST, FARTHEST_TRUST = 0.9, 0.5  # of a view beside the photo, and of o
 
 
 def camera_angles(T_camera_world: Float[Tensor, "4 4"], center: Float[Tensor, " 3"]) -> tuple[float, float]:
-    """Azimuth (0 in front of +Z, 90 towards +X) and elevation, in degrees, of a camera seen from `center`."""
+    """Azimuth (0 in front of +Z, 90 towards +X) and elevation, in degrees, of a camera relative to `center`."""
     x, y, z = (invert_rigid(T_camera_world)[:3, 3] - center).tolist()
     return math.degrees(math.atan2(x, z)), math.degrees(math.atan2(y, math.hypot(x, z)))
 

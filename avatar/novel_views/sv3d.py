@@ -76,8 +76,8 @@ def orbit_unet() -> Any:
                 own, skips = tuple(skips[-count:]), skips[:-count]
                 x = self._apply_block(block, x, emb, context, still, res_hidden_states_tuple=own)
             x = self.conv_out(self.conv_act(self.conv_norm_out(x)))
-            sample: Tensor = x.unflatten(0, (batch, frames))
-            return sample
+            predicted: Tensor = x.unflatten(0, (batch, frames))
+            return predicted
 
         @staticmethod
         def _apply_block(block: Any, x: Tensor, emb: Tensor, context: Tensor, still: Tensor, **more: Any) -> Any:

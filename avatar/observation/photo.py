@@ -50,7 +50,7 @@ def observe_photo(
     pixels = read_image(path)
     if min(pixels.shape[:2]) < SMALLEST_SIDE:
         raise AvatarError(
-            f"{path} is {pixels.shape[1]}x{pixels.shape[0]}: a photo needs at least {SMALLEST_SIDE} pixels a side."
+            f"{path} is {pixels.shape[1]}x{pixels.shape[0]}: a photo needs at least {SMALLEST_SIDE} pixels per side."
         )
     pixels = scaled_down(pixels, LONGEST_SIDE)
     image, alpha = on_white(pixels)

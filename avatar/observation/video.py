@@ -67,7 +67,7 @@ def observe(
     source = open_video(Path(video), longest=LONGEST_SIDE)
     if min(source.width, source.height) < SMALLEST_SIDE:
         raise AvatarError(
-            f"{video} is {source.width}x{source.height}: frames need at least {SMALLEST_SIDE} pixels a side."
+            f"{video} is {source.width}x{source.height}: frames need at least {SMALLEST_SIDE} pixels per side."
         )
     if detector is None:
         detector, _ = choose_detector()

@@ -1,4 +1,4 @@
-"""Many avatars: one process for each video, so that what kills one of them leaves the others alone."""
+"""Many avatars: one process for each video, so that a crash of one does not end the others."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PROGRAM = "from avatar.cli.main import main; main()"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one video: `state` is "done" or "failed", `reason` the sentence that it failed with."""
+    """The result of one video: `state` is "done" or "failed", `reason` the error message."""
 
     video: str
     run: str
@@ -33,10 +33,10 @@ class Outcome:
 
 
 def find_videos(source: Path) -> list[Path]:
-    """The videos in a folder, or those that a text file names, one a line, relative to the file; `#` begins a comment.
+    """The videos of a folder, or those of a text file: one per line, relative to the file; `#` begins a comment.
 
     Raises:
-        UsageError: there is no such folder or file, it names no video, or two that would share a run folder.
+        UsageError: the folder or file does not exist, names no video, or two of one name.
     """
     if source.is_dir():
         videos = sorted(path for path in source.iterdir() if path.suffix.lower() in VIDEOS)
@@ -44,12 +44,12 @@ def find_videos(source: Path) -> list[Path]:
         try:
             lines = [line.strip() for line in source.read_text(encoding="utf-8").splitlines()]
         except UnicodeDecodeError as error:
-            raise UsageError(f"{source} is not a list of videos: it is no text.") from error
+            raise UsageError(f"{source} is not a list of videos: it is not a text file.") from error
         videos = [source.parent / line for line in lines if line and not line.startswith("#")]
     else:
         raise UsageError(f"There is no folder or list {source}.")
     if not videos:
-        raise UsageError(f"{source} names no video; known are files ending in {', '.join(VIDEOS)}.")
+        raise UsageError(f"{source} names no video; videos end in {', '.join(VIDEOS)}.")
     stems = [video.stem for video in videos]
     twice = sorted({stem for stem in stems if stems.count(stem) > 1})
     if twice:
@@ -115,8 +115,8 @@ def _make(video: Path, out: Path, options: list[str], folder: Path) -> Outcome:
     )
     if process.returncode == 0:
         return Outcome(*made, "done")
-    said = [line for line in process.stderr.splitlines() if line.startswith("error: ")]
-    reason = said[-1].removeprefix("error: ") if said else f"avatar create ended with {process.returncode}."
+    errors = [line for line in process.stderr.splitlines() if line.startswith("error: ")]
+    reason = errors[-1].removeprefix("error: ") if errors else f"avatar create ended with {process.returncode}."
     return Outcome(*made, "failed", reason)
 
 
@@ -126,7 +126,7 @@ def _alone() -> dict[str, str]:
 
 
 def write_summary(out: Path, outcomes: list[Outcome]) -> None:
-    """`batch.json` with what became of each video, and `index.html` with pictures and numbers to judge at a glance."""
+    """`batch.json` with what became of each video, and `index.html` with images and numbers for a quick check."""
     write_json(out / "batch.json", [asdict(outcome) for outcome in outcomes])
     rows = "\n".join(_row(outcome, out) for outcome in outcomes)
     done = sum(outcome.state == "done" for outcome in outcomes)
@@ -154,9 +154,9 @@ def _row(outcome: Outcome, out: Path) -> str:
     except (AvatarError, KeyError, TypeError, ValueError, AttributeError) as error:
         psnr, minutes = html.escape(short_message(error)), ""
     place = html.escape(os.path.relpath(run.folder, out))
-    film = f'<a href="{place}/{run.turntable.name}">turntable</a>'
-    picture = f'<img src="{place}/{run.contact.name}" alt="frames of {name}">'
-    return f"<tr><td>{name}</td><td>{film}</td><td>{psnr}</td><td>{minutes}</td><td>{picture}</td></tr>"
+    turntable = f'<a href="{place}/{run.turntable.name}">turntable</a>'
+    contact = f'<img src="{place}/{run.contact.name}" alt="frames of {name}">'
+    return f"<tr><td>{name}</td><td>{turntable}</td><td>{psnr}</td><td>{minutes}</td><td>{contact}</td></tr>"
 
 
 def require_workers(workers: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,14 +38,15 @@ from avatar.types import Observations
 
 def create_run(
     run: RunFolder,
-    settings: Settings,
+    settings: Settings | None,
     overwrite: bool = False,
     resume: bool = False,
     preview: Preview | None = None,
 ) -> dict[str, Any]:
-    """Lock the run folder, write the configuration, and make the avatar; see `create`.
+    """Check the settings, lock the run folder, write the configuration there, and make the avatar; see `create`.
 
     Args:
+        settings: with `resume` only their source counts, which must be the run's; None takes the run's own.
         overwrite: replace an older run in the folder; resume: finish one that was stopped, with the configuration that
             it was started with.
 
@@ -52,27 +54,34 @@ def create_run(
         UsageError: the source does not exist or does not fit the settings, or the folder holds another run.
         AvatarError: the source is broken or shows no person, or a file cannot be written.
     """
-    source = Path(settings.source)
-    if not resume:
-        _check_source(source, settings)
+    if resume and run.config.is_file():
+        source = None if settings is None else Path(settings.source)
+        settings = build(Settings, read_json(run.config), str(run.config))
+        if source is not None and Path(settings.source).resolve() != source.resolve():
+            raise UsageError(f"{run.folder} was started with {settings.source}, not with {source}.")
+    elif settings is None:
+        raise UsageError(f"There is no run to resume in {run.folder}.")
+    else:
+        _check(settings)
+    if settings.protocol is not None:  # a protocol holds out its own frames
+        settings = replace(settings, train=replace(settings.train, hold_out=0))
+    settings = settings.resolved()
     with locked_run(run, overwrite, resume):
-        if resume and run.config.is_file():
-            settings = build(Settings, read_json(run.config), str(run.config))
-            if Path(settings.source).resolve() != source.resolve():
-                raise UsageError(f"{run.folder} was started with {settings.source}, not with {source}.")
-        settings = settings.resolved()
         write_json(run.config, settings.as_dict())
         logger.info(f"{settings.source} -> {run.folder}, on {settings.device} with the {settings.backend} renderer")
         return create(run, settings, preview)
 
 
-def _check_source(source: Path, settings: Settings) -> None:
+def _check(settings: Settings) -> None:
+    """Refuse what can be seen to be wrong before any work, and before the run folder is touched."""
+    source = Path(settings.source)
     if not source.exists():
         raise UsageError(f"There is no file {source}.")
     if settings.protocol is None and source.is_dir():
         raise UsageError(f"{source} is a folder: give a video or a photo, or --protocol for a public dataset.")
     if settings.novel_views.generator != "none" and not is_photo(source):
         raise UsageError(f"--views is for photos, and {source} is not a photo.")
+    resolve_shape(load_body(settings.body), settings.track)
 
 
 def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -> dict[str, Any]:
@@ -85,7 +94,6 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
     """
     settings = settings.resolved()
     source, config, body = Path(settings.source), settings.train, load_body(settings.body)
-    # Wrong words of the shape show here, before the minutes that detection takes.
     height, _ = resolve_shape(body, settings.track)
     _limit_torch_threads(settings.device)
     seconds: dict[str, float] = {}

@@ -172,16 +172,21 @@ def _cuda() -> Iterator[Finding]:
 
 
 def _perceptual() -> Finding:
-    """LPIPS needs weights of torchvision that this program never fetches by itself."""
+    """LPIPS and DISTS need networks that this program never fetches by itself; one value is computed to be sure."""
     import torch
 
-    from avatar.metrics.images import LPIPS_BACKBONES
+    from avatar.errors import AvatarError
+    from avatar.metrics.perceptual import lpips, weights_path
+    from avatar.metrics.perceptual_weights import DOWNLOAD
 
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
-    if (folder / LPIPS_BACKBONES["alex"]).is_file():
-        return Finding("LPIPS weights", "works", LPIPS_BACKBONES["alex"])
-    remedy = "python -c \"import torchvision; torchvision.models.alexnet(weights='DEFAULT')\""
-    return Finding("LPIPS weights", "absent", f"none in {folder}; evaluations leave LPIPS out", remedy)
+    image = torch.rand(64, 64, 3, generator=torch.Generator().manual_seed(0))
+    try:
+        lpips(image, 1 - image)
+    except AvatarError as error:
+        remedy = " && ".join((*DOWNLOAD, "avatar doctor --install-networks FOLDER"))
+        return Finding("LPIPS networks", "absent", f"evaluations omit LPIPS ({error})", remedy)
+    path = weights_path()
+    return Finding("LPIPS networks", "works", str(path) if path.is_file() else "the package lpips")
 
 
 def _browser() -> Finding:

@@ -37,7 +37,8 @@ def ray_pool(address: str, workers: int, device: str) -> Iterator[Callable[..., 
         raise UsageError(f"--ray needs Ray: install the extra splat-avatar[ray] ({error}).") from error
     _connect(ray, address, workers)
     try:
-        has_gpu = ray.cluster_resources().get("GPU", 0) >= 1
+        cluster: Any = ray  # its functions have no annotations
+        has_gpu = cluster.cluster_resources().get("GPU", 0) >= 1
         if device == "cuda" and not has_gpu:
             raise UsageError(f"The Ray at {address} has no GPU, and --device cuda needs one for each avatar.")
         remote = ray.remote(num_cpus=1, num_gpus=int(has_gpu and device != "cpu"))(_call)

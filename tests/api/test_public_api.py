@@ -29,7 +29,7 @@ SIGNATURES = {
     "train": "(observations, track, config=None, *, body=None, device='auto', backend='auto', preview=None, **options)",
     "load_motion": "(name_or_file, *, up=None, fps=None, format=None)",
     "retarget": "(motion, person, how=None)",
-    "render": "(gaussians, cameras, backend='auto', statistics=None)",
+    "render": "(gaussians, cameras, backend='auto')",
     "export_html": "(person, path, motions=(), title='Avatar', credits=...)",
     "view": "(person, motions=None, *, port=8080, block=True)",
 }

@@ -1,7 +1,6 @@
-"""Small folders in the layouts of public datasets, which cannot be shipped: one avatar seen by their cameras."""
+"""Small folders in the layouts of public datasets, which cannot be shipped: one avatar in their cameras."""
 
 import pickle
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import numpy as np
 import torch
 
 from avatar.body import load_body
-from avatar.datasets.protocols import ProtocolName
 from avatar.geometry import rigid, rotation_from_rotvec, rotation_to_rotvec
 from avatar.io.assets import asset_path
 from avatar.io.images import write_image
@@ -40,16 +38,12 @@ class Scene:
         """The pose of a row, in the file's world, with the pelvis at `place`."""
         return BodyPose(place, rotation_from_rotvec(self.rotvecs[row]))
 
-    def seen(self, row: int, place: torch.Tensor, camera: Cameras) -> tuple[np.ndarray, np.ndarray]:
-        """Picture over grey and hard mask."""
+    def rendered(self, row: int, place: torch.Tensor, camera: Cameras) -> tuple[np.ndarray, np.ndarray]:
+        """Image on grey, and hard mask."""
         with torch.no_grad():
             out = render(self.avatar.pose(self.pose(row, place)), camera)
         image = (out.composite((0.5, 0.5, 0.5))[0].clamp(0, 1) * 255).byte().numpy()
         return image, (out.alpha[0] > 0.5).numpy().astype(np.uint8) * 255
-
-
-Folders = Callable[[ProtocolName], tuple[Path, Path]]
-"""The folders of a dataset and of a run that holds the true avatar, by the name of the protocol."""
 
 
 def smpl_like_file(folder: Path) -> Path:
@@ -68,7 +62,7 @@ def made_up_scene(folder: Path, count: int, R_file: torch.Tensor) -> Scene:
     gaussians = sample_on_surface(frames, torch.ones(len(body.faces)), 1200, torch.Generator().manual_seed(0))
     avatar = Avatar(body, betas, gaussians, deform=False)
     with torch.no_grad():
-        gaussians.log_scales.add_(0.5)  # so that the few splats cover the body
+        gaussians.log_scales += 0.5  # so that the few splats cover the body
         gaussians.raw_colors.copy_(3 * torch.sin(6 * avatar.rest_means()))
     rotvecs = torch.zeros(count, 24, 3)
     phase = torch.arange(count) / max(count - 1, 1)
@@ -88,18 +82,18 @@ def camera(side: int = SIDE, focal: float = 1.7, depth: float = 3.5, R: torch.Te
 
 
 def write_peoplesnapshot(folder: Path, frames: int = 676) -> Scene:
-    """A film with the person only in the protocol's frames; the world is the camera's, with y down."""
+    """A video with the person in the protocol's frames only; the world is the camera's, with y down."""
     import h5py
 
     folder.mkdir(parents=True)
     scene = made_up_scene(folder.parent, 4, UPSIDE_DOWN)
     place = torch.tensor([0.05, 0.0, 3.5])
     lens = camera(depth=0.0)
-    pictures = [scene.seen(row, place, lens) for row in range(4)]
+    images = [scene.rendered(row, place, lens) for row in range(4)]
     rows = np.arange(frames) * 4 // frames
-    with VideoWriter(folder / f"{folder.name}.mp4", 30.0) as film:
+    with VideoWriter(folder / f"{folder.name}.mp4", 30.0) as video:
         for row in rows:
-            film.add(pictures[row][0])
+            video.add(images[row][0])
     K = lens.K[0].numpy()
     content = {
         "camera_f": K[[0, 1], [0, 1]], "camera_c": K[:2, 2], "camera_k": np.zeros(5), "camera_rt": np.zeros(3),
@@ -107,7 +101,7 @@ def write_peoplesnapshot(folder: Path, frames: int = 676) -> Scene:
     }  # fmt: skip
     (folder / "camera.pkl").write_bytes(pickle.dumps(content, protocol=2))
     with h5py.File(folder / "masks.hdf5", "w") as file:
-        file["masks"] = np.stack([pictures[row][1] // 255 for row in rows])
+        file["masks"] = np.stack([images[row][1] // 255 for row in rows])
     with h5py.File(folder / "reconstructed_poses.hdf5", "w") as file:
         file["betas"] = BETAS
         file["pose"] = scene.rotvecs[rows].reshape(frames, 72).numpy()
@@ -116,18 +110,18 @@ def write_peoplesnapshot(folder: Path, frames: int = 676) -> Scene:
 
 
 def write_zju(folder: Path, refined: bool, frames: int, cameras: int = 23) -> Scene:
-    """Cameras round a person in a world with z up; most pictures are one and the same, to stay small."""
+    """Cameras around a person in a world with z up. Most frames share one image, which keeps the dataset small."""
     folder.mkdir(parents=True)
     R_up = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # our y becomes the file's z
     scene = made_up_scene(folder.parent, 2, R_up)
     place = torch.tensor([0.1, 0.2, 0.9])
-    seen = []
+    views = []
     for index in range(cameras):
         around = rotation_from_rotvec(torch.tensor([0.0, 0.0, 0.27 * index]))
         R = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]) @ around
-        seen.append(Cameras(camera().K, rigid(R, torch.tensor([0.0, 0.0, 3.5]) - R @ place)[None], SIDE, SIDE))
-    pictures = [[scene.seen(row, place, one) for one in seen] for row in range(2)]
-    names: list[list[str]] = []
+        views.append(Cameras(camera().K, rigid(R, torch.tensor([0.0, 0.0, 3.5]) - R @ place)[None], SIDE, SIDE))
+    images = [[scene.rendered(row, place, one) for one in views] for row in range(2)]
+    names = []
     for frame in range(frames):
         row = 2 * frame // frames
         names.append([])
@@ -136,7 +130,7 @@ def write_zju(folder: Path, refined: bool, frames: int, cameras: int = 23) -> Sc
             names[-1].append(name)
             needed = (index == 4 and frame % 5 == 0) if refined else index == 0
             if needed or frame % 30 == 0:
-                image, mask = pictures[row][index]
+                image, mask = images[row][index]
                 mask_name = name.replace("images", "mask") if refined else f"mask_cihp/{name}"
                 write_image(folder / name, image)
                 write_image((folder / mask_name).with_suffix(".png"), mask // 255 * 7)
@@ -148,17 +142,17 @@ def write_zju(folder: Path, refined: bool, frames: int, cameras: int = 23) -> Sc
         table = {"Rh": Rh[None].numpy(), "Th": Th[None].numpy(), "poses": poses.reshape(1, 72).numpy()}
         where = folder / ("smpl_params" if refined else "new_params")
         where.mkdir(exist_ok=True)
-        np.save(where / f"{frame}.npy", np.array(table | {"shapes": BETAS[None]}, dtype=object), allow_pickle=True)
+        np.save(where / f"{frame}.npy", table | {"shapes": BETAS[None]}, allow_pickle=True)
     content = {
         "cams": {
-            "K": [one.K[0].numpy() for one in seen],
-            "D": [np.zeros((5, 1)) for _ in seen],
-            "R": [one.T_camera_world[0, :3, :3].numpy() for one in seen],
-            "T": [1000 * one.T_camera_world[0, :3, 3:].numpy() for one in seen],
+            "K": [one.K[0].numpy() for one in views],
+            "D": [np.zeros((5, 1)) for _ in views],
+            "R": [one.T_camera_world[0, :3, :3].numpy() for one in views],
+            "T": [1000 * one.T_camera_world[0, :3, 3:].numpy() for one in views],
         },
         "ims": [{"ims": entry} for entry in names],
     }
-    np.save(folder / "annots.npy", np.array(content, dtype=object), allow_pickle=True)
+    np.save(folder / "annots.npy", content, allow_pickle=True)
     return scene
 
 
@@ -173,7 +167,7 @@ def write_neuman(folder: Path, frames: int = 20, scale: float = 2.5) -> Scene:
     for frame in range(frames):
         R = UPSIDE_DOWN @ slanted.T
         T = rigid(R, torch.tensor([0.01 * frame, 0.0, 3.5]) - R @ place)
-        image, mask = scene.seen(frame, place, Cameras(camera().K, T[None], SIDE, SIDE))
+        image, mask = scene.rendered(frame, place, Cameras(camera().K, T[None], SIDE, SIDE))
         write_image(folder / "images" / f"{frame:05d}.png", image)
         write_image(folder / "4d_humans" / "sam_segmentations" / f"mask_{frame:05d}.png", mask)
         from avatar.geometry import quat_from_rotation

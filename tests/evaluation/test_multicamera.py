@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from avatar.io.observations_file import save_observations
 from avatar.rendering.camera_paths import front, orbit
 from avatar.types import Observations
 
-from .conftest import BOX, FPS, HEIGHT, WIDTH, _on_grey, _seen, _truth, made_up_avatar, poses
+from .conftest import BOX, FPS, HEIGHT, WIDTH, _on_grey, _rendered, _truth, made_up_avatar, poses
 
 NAMES = [
     f"{side}_{name}" for side in ("left", "right") for name in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
@@ -24,7 +23,7 @@ NAMES = [
 
 
 @pytest.fixture(scope="module")
-def capture(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def capture(tmp_path_factory):
     """The folder of the cameras, and one where the second camera's masks were found already."""
     folder, out = tmp_path_factory.mktemp("stations"), tmp_path_factory.mktemp("out")
     avatar, count = made_up_avatar(), 6
@@ -40,18 +39,18 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     joints = truth["joints"][:, [SMPL_JOINTS.index(name) for name in NAMES]].copy()
     joints[2, 5] = np.nan  # not seen by two cameras
     np.savez(folder / "joints.npz", joints=joints, joint_names=np.array(NAMES))
-    pictures = [_seen(avatar, own[i], side) for i in (1, 3, 5)]
+    rendered = [_rendered(avatar, own[i], side) for i in (1, 3, 5)]
     nothing = torch.zeros(3, 33, 3)
-    seen = Observations(
-        images=[_on_grey(rgba) for rgba in pictures], masks=[rgba[..., 3] for rgba in pictures], keypoints=nothing,
+    observations = Observations(
+        images=[_on_grey(rgba) for rgba in rendered], masks=[rgba[..., 3] for rgba in rendered], keypoints=nothing,
         keypoints_3d=nothing, layout="blazepose33", instant=torch.arange(3), times=torch.tensor([1.0, 3.0, 50.0]) / FPS,
         width=WIDTH, height=HEIGHT,
     )  # fmt: skip
-    save_observations(seen, out / "observed_b")
+    save_observations(observations, out / "observed_b")
     return folder, out
 
 
-def test_the_second_camera_sees_the_very_avatar(made_up: tuple[Path, Path], capture: tuple[Path, Path]) -> None:
+def test_the_second_camera_sees_the_same_avatar(made_up, capture):
     folder, out = capture
     content, text = evaluate_run(made_up[0], folder, clip="a", out=out)
     row = content["means"]["seen by b"]
@@ -59,7 +58,7 @@ def test_the_second_camera_sees_the_very_avatar(made_up: tuple[Path, Path], capt
     assert "masks: estimated from each video, not ground truth" in text and "the run has no pose at that time" in text
 
 
-def test_broken_folders_are_said(made_up: tuple[Path, Path], capture: tuple[Path, Path], tmp_path: Path) -> None:
+def test_broken_folders_are_reported(made_up, capture, tmp_path):
     copy = tmp_path / "capture"
     shutil.copytree(capture[0], copy)
     with pytest.raises(UsageError, match="--clip"):

@@ -3,24 +3,20 @@
 import io
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from playwright.sync_api import Browser, Page
 
 from avatar.exporters.html import write_page
 from avatar.geometry import quat_from_rotation
-from avatar.model.avatar import Avatar
 from avatar.motion import load_motion
 from avatar.motion.formats.bvh import write_bvh
 from avatar.motion.formats.player_json import write_player_motion
 from avatar.rendering.camera_paths import front
 from avatar.rendering.renderer import render
-from avatar.types import BodyTrack, Cameras
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SOFTWARE_GL = [
@@ -34,14 +30,14 @@ pytestmark = [needs_browser, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(scope="module")
-def page_file(person: Avatar, moves: dict[str, BodyTrack], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page_file(person, moves, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "me.html"
     write_page(person, moves, path, title="A </script> & <b>person</b>", credits="Filmed by nobody")
     return path
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser():
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -51,7 +47,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def tab(browser: Browser) -> Iterator[Page]:
+def tab(browser):
     """A tab without network; the test fails if the page throws."""
     context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, offline=True)
     errors = []
@@ -63,12 +59,12 @@ def tab(browser: Browser) -> Iterator[Page]:
     assert not errors
 
 
-def open_page(tab: Page, path: Path, query: str = "") -> None:
+def open_page(tab, path, query=""):
     tab.goto(path.as_uri() + query)
     tab.wait_for_selector("html[data-state=ready]", state="attached")
 
 
-def until(tab: Page, condition: str) -> None:
+def until(tab, condition):
     """Wait for a condition in JavaScript. Playwright's own waiting needs eval, which the page's policy forbids."""
     deadline = time.monotonic() + 20
     while not tab.evaluate(condition):
@@ -76,54 +72,45 @@ def until(tab: Page, condition: str) -> None:
         time.sleep(0.03)
 
 
-def picture(tab: Page) -> np.ndarray:
+def canvas_image(tab):
     return np.asarray(Image.open(io.BytesIO(tab.screenshot())).convert("RGB")) / 255.0
 
 
-def camera_option(camera: Cameras) -> str:
+def camera_option(camera):
     K, T = camera.K[0], camera.T_camera_world[0, :3]
     return ",".join(f"{x:.7g}" for x in (K[0, 0], K[1, 1], K[0, 2], K[1, 2], *T.flatten()))
 
 
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return float(-10 * np.log10(((a - b) ** 2).mean()))
+def psnr(a, b):
+    return -10 * np.log10(((a - b) ** 2).mean())
 
 
 @pytest.mark.parametrize(("clip", "frame", "azimuth", "lit"), [("wave", 5, 30.0, 1), ("turn", 15, -100.0, 0)])
-def test_page_shows_what_our_renderer_shows(
-    person: Avatar,
-    moves: dict[str, BodyTrack],
-    page_file: Path,
-    tab: Page,
-    clip: str,
-    frame: int,
-    azimuth: float,
-    lit: int,
-) -> None:
+def test_page_shows_what_our_renderer_shows(person, moves, page_file, tab, clip, frame, azimuth, lit):
     with torch.no_grad():
         gaussians = person.pose(moves[clip].poses[frame], lit=bool(lit))
         camera = front(gaussians.means.amin(0), gaussians.means.amax(0), 1, WIDTH, HEIGHT, azimuth=azimuth)
         ours = render(gaussians, camera, "reference").on_white()[0].numpy()
     look = f"?clip={clip}&frame={frame}&light={lit}&camera={camera_option(camera)}&ui=0&shadow=0&bg=ffffff"
     open_page(tab, page_file, look)
-    theirs = picture(tab)
+    theirs = canvas_image(tab)
     person_pixels = (ours < 0.99).any(-1)
     assert person_pixels.mean() > 0.05
     assert psnr(ours, theirs) > 40
     assert psnr(ours[person_pixels], theirs[person_pixels]) > 35
-    # The measure itself must tell pictures apart.
+    # The measure itself must distinguish two images.
     assert psnr(ours[:, ::-1], theirs) < 25
 
 
-def test_light_can_be_switched_to_neutral(page_file: Path, tab: Page) -> None:
+def test_light_can_be_switched_to_neutral(page_file, tab):
     open_page(tab, page_file, "?t=0&ui=0")
-    lit = picture(tab)
+    lit = canvas_image(tab)
     tab.keyboard.press("t")
     until(tab, "document.documentElement.dataset.frames > 1")
-    assert np.abs(picture(tab) - lit).max() > 0.05
+    assert np.abs(canvas_image(tab) - lit).max() > 0.05
 
 
-def test_plays_pauses_scrubs_and_changes_clips(page_file: Path, tab: Page) -> None:
+def test_plays_pauses_scrubs_and_changes_clips(page_file, tab):
     open_page(tab, page_file)
     assert tab.title() == "A </script> & <b>person</b>"
     until(tab, "player.state.playing && player.state.time > 0.15")
@@ -148,10 +135,10 @@ def test_plays_pauses_scrubs_and_changes_clips(page_file: Path, tab: Page) -> No
     assert tab.evaluate("player.state.time === clipDuration(player.clip)")
 
 
-def test_a_drag_turns_and_the_wheel_zooms(page_file: Path, tab: Page) -> None:
+def test_a_drag_turns_and_the_wheel_zooms(page_file, tab):
     open_page(tab, page_file, "?t=0")
     before = tab.evaluate("[player.camera.yaw, player.camera.zoom]")
-    still = picture(tab)
+    still = canvas_image(tab)
     tab.mouse.move(160, 200)
     tab.mouse.down()
     tab.mouse.move(220, 200, steps=2)
@@ -163,9 +150,7 @@ def test_a_drag_turns_and_the_wheel_zooms(page_file: Path, tab: Page) -> None:
 
 
 @pytest.mark.parametrize("writer", ["bvh", "json"])
-def test_a_motion_file_dropped_on_the_page_plays(
-    person: Avatar, moves: dict[str, BodyTrack], page_file: Path, tab: Page, tmp_path: Path, writer: str
-) -> None:
+def test_a_motion_file_dropped_on_the_page_plays(person, moves, page_file, tab, tmp_path, writer):
     path = tmp_path / f"mine.{writer}"
     track = moves["wave"]
     if writer == "bvh":
@@ -186,7 +171,7 @@ def test_a_motion_file_dropped_on_the_page_plays(
 
 
 @pytest.mark.parametrize("name", ["mixamo.bvh", "z_up_a_pose.bvh"])
-def test_the_page_reads_a_foreign_skeleton_as_our_importer_does(page_file: Path, tab: Page, name: str) -> None:
+def test_the_page_reads_a_foreign_skeleton_as_our_importer_does(page_file, tab, name):
     path = Path(__file__).parents[1] / "motion" / "data" / name
     ours = load_motion(path).track.poses
     open_page(tab, page_file, "?t=0")
@@ -208,9 +193,7 @@ def test_the_page_reads_a_foreign_skeleton_as_our_importer_does(page_file: Path,
         ("walk.fbx", "", "walk.fbx is neither a .bvh nor a motion .json file."),
     ],
 )  # fmt: skip
-def test_a_broken_motion_gives_one_sentence(
-    page_file: Path, tab: Page, tmp_path: Path, name: str, content: str, sentence: str
-) -> None:
+def test_a_broken_motion_gives_one_sentence(page_file, tab, tmp_path, name, content, sentence):
     (tmp_path / name).write_text(content)
     open_page(tab, page_file, "?t=0")
     drop(tab, tmp_path / name)
@@ -219,17 +202,17 @@ def test_a_broken_motion_gives_one_sentence(
     assert tab.evaluate("player.clips.length") == 2
 
 
-def test_a_lost_context_comes_back(page_file: Path, tab: Page) -> None:
+def test_a_lost_context_comes_back(page_file, tab):
     open_page(tab, page_file, "?t=0.3&ui=0")
-    before = picture(tab)
+    before = canvas_image(tab)
     tab.evaluate("window.loser = player.splats.gl.getExtension('WEBGL_lose_context'); loser.loseContext()")
     until(tab, "player.splats === null")
     tab.evaluate("loser.restoreContext()")
     until(tab, "player.splats !== null && !player.changed")
-    assert np.abs(picture(tab) - before).max() < 0.02
+    assert np.abs(canvas_image(tab) - before).max() < 0.02
 
 
-def test_a_device_without_webgl_gets_a_sentence(browser: Browser, page_file: Path) -> None:
+def test_a_device_without_webgl_gets_a_sentence(browser, page_file):
     tab = browser.new_page()
     tab.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
     tab.goto(page_file.as_uri())
@@ -238,13 +221,13 @@ def test_a_device_without_webgl_gets_a_sentence(browser: Browser, page_file: Pat
     tab.close()
 
 
-def shown(tab: Page) -> np.ndarray:
-    """The picture once everything asked for so far is drawn."""
+def shown(tab):
+    """The canvas after all pending draws."""
     until(tab, "!player.changed")
-    return picture(tab)
+    return canvas_image(tab)
 
 
-def drop(tab: Page, path: Path) -> None:
+def drop(tab, path):
     """Let go of a file over the page, as from a file manager."""
     tab.evaluate(
         """([name, text]) => {
@@ -252,5 +235,5 @@ def drop(tab: Page, path: Path) -> None:
           transfer.items.add(new File([text], name));
           window.dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
         }""",
-        [path.name, path.read_text(encoding="utf-8")],
+        [path.name, path.read_text()],
     )

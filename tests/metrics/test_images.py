@@ -1,10 +1,5 @@
 """Image metrics against scikit-image and values worked out by hand."""
 
-import sys
-import types
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -58,49 +53,3 @@ def test_alpha_iou() -> None:
     assert metrics.alpha_iou(a, b) == pytest.approx(20 / 100)
     assert metrics.alpha_iou(torch.zeros(2, 2), torch.zeros(2, 2)) == 1.0
     assert metrics.alpha_iou(0.5 * torch.ones(2, 2), torch.ones(2, 2)) == pytest.approx(0.5)
-
-
-def test_lpips_names_the_missing_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(metrics.LpipsUnavailable, match=r"vgg16-397923af\.pth"):
-        metrics.lpips(torch.zeros(4, 4, 3), torch.zeros(4, 4, 3), "vgg")
-
-
-def test_lpips_reports_why_its_package_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = types.ModuleType("lpips")
-
-    def fail(**_: Any) -> None:
-        raise RuntimeError("operator torchvision::nms does not exist")
-
-    vars(broken)["LPIPS"] = fail
-    _give_weights(tmp_path, monkeypatch, broken)
-    with pytest.raises(metrics.LpipsUnavailable, match="nms does not exist"):
-        metrics.lpips(torch.zeros(4, 4, 3), torch.zeros(4, 4, 3), "alex")
-
-
-def test_lpips_hands_the_network_channels_first_images_in_unit_range(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pair: tuple[Tensor, Tensor]
-) -> None:
-    class Difference(torch.nn.Module):
-        def forward(self, x: Tensor, y: Tensor, normalize: bool) -> Tensor:
-            assert normalize and x.shape == (1, 3, 40, 57)
-            return (x - y).abs().mean()
-
-    package = types.ModuleType("lpips")
-    vars(package)["LPIPS"] = lambda net, verbose: Difference()
-    _give_weights(tmp_path, monkeypatch, package)
-    metrics.load_lpips.cache_clear()
-    image, truth = pair
-    try:
-        assert metrics.lpips(image, truth, "alex") == pytest.approx(
-            np.abs(image.numpy() - truth.numpy()).mean(), abs=1e-6
-        )
-    finally:
-        metrics.load_lpips.cache_clear()
-
-
-def _give_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: types.ModuleType) -> None:
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / metrics.LPIPS_BACKBONES["alex"]).touch()
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setitem(sys.modules, "lpips", package)

@@ -1,7 +1,6 @@
 """The photo's face, carried into other views through the depth of the fitted head, agrees with the truth."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,17 +17,17 @@ SIDE, RADIUS, FAR = 160, 0.11, 0.8
 
 
 def camera(azimuth: float) -> Cameras:
-    """One that looks at a head at the origin from so many degrees to its left."""
+    """A camera that looks at a head at the origin from `azimuth` degrees to its left."""
     a = math.radians(azimuth)
     T = look_at(torch.tensor([FAR * math.sin(a), 0.0, FAR * math.cos(a)]), torch.zeros(3))
     return Cameras(intrinsics(SIDE, SIDE, 24.0)[None], T[None], SIDE, SIDE)
 
 
-def head(seen_by: Cameras, photo: Cameras) -> tuple[np.ndarray, np.ndarray, Surface, torch.Tensor]:
-    """A painted sphere, traced ray by ray: its picture, mask and surface, and the azimuth of each pixel's point."""
+def head(viewer: Cameras, photo: Cameras) -> tuple[np.ndarray, np.ndarray, Surface, torch.Tensor]:
+    """A painted sphere, traced ray by ray: its image, mask and surface, and the azimuth of each pixel's point."""
     y, x = torch.meshgrid(torch.arange(SIDE) + 0.5, torch.arange(SIDE) + 0.5, indexing="ij")
-    rays = torch.stack([x, y, torch.ones_like(x)], -1) @ torch.linalg.inv(seen_by.K[0]).T
-    T = invert_rigid(seen_by.T_camera_world[0])
+    rays = torch.stack([x, y, torch.ones_like(x)], -1) @ torch.linalg.inv(viewer.K[0]).T
+    T = invert_rigid(viewer.T_camera_world[0])
     origin, way = T[:3, 3], rays @ T[:3, :3].T
     a, b, c = (way * way).sum(-1), way @ origin, origin @ origin - RADIUS**2
     inside = b * b - a * c
@@ -51,7 +50,7 @@ def head(seen_by: Cameras, photo: Cameras) -> tuple[np.ndarray, np.ndarray, Surf
 
 
 @pytest.mark.parametrize("turned", [20.0, -35.0])
-def test_a_warped_face_is_the_face_seen_from_there(turned: float) -> None:
+def test_a_warped_face_is_the_face_seen_from_there(turned):
     photo, view = camera(0), camera(turned)
     image, mask, seen_in_photo, _ = head(photo, photo)
     truth, _mask, seen, azimuth = head(view, photo)
@@ -64,7 +63,7 @@ def test_a_warped_face_is_the_face_seen_from_there(turned: float) -> None:
     assert visible[azimuth.abs() > 95].mean() < 0.05
 
 
-def test_a_wrong_face_is_repaired_where_the_photo_knows_and_distrusted_elsewhere() -> None:
+def test_a_wrong_face_is_repaired_where_the_photo_knows_and_distrusted_elsewhere():
     photo, view = camera(0), camera(40)
     image, mask, seen_in_photo, _ = head(photo, photo)
     truth, _mask, seen, azimuth = head(view, photo)
@@ -80,7 +79,7 @@ def test_a_wrong_face_is_repaired_where_the_photo_knows_and_distrusted_elsewhere
     assert (mended[off] == 30).all() and (trust[off] == 255).all()
 
 
-def test_a_face_turned_away_is_hardly_trusted_but_never_ignored() -> None:
+def test_a_face_turned_away_is_hardly_trusted_but_never_ignored():
     photo, view = camera(0), camera(120)
     image, mask, seen_in_photo, _ = head(photo, photo)
     truth, _mask, seen, azimuth = head(view, photo)
@@ -88,7 +87,7 @@ def test_a_face_turned_away_is_hardly_trusted_but_never_ignored() -> None:
     assert trust[(azimuth > 100).numpy()].max() == round(255 * LEAST_TRUST)
 
 
-def test_the_close_up_is_a_sharper_picture_of_the_same_place(tmp_path: Path) -> None:
+def test_the_close_up_is_a_sharper_image_of_the_same_place(tmp_path):
     """Its camera sees the same point of the head in a pixel of the same colour, at the file's own resolution."""
     rng = np.random.default_rng(0)
     large = rng.integers(0, 255, (960, 640, 3)).astype(np.uint8)
@@ -117,7 +116,7 @@ def test_the_close_up_is_a_sharper_picture_of_the_same_place(tmp_path: Path) -> 
     assert torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1] > 0.7
 
 
-def test_a_tiny_or_cut_head_has_no_close_up(tmp_path: Path) -> None:
+def test_a_tiny_or_cut_head_has_no_close_up(tmp_path):
     Image.new("RGB", (320, 480)).save(tmp_path / "photo.png")
     taken = Cameras(intrinsics(320, 480, 40.0)[None], torch.eye(4)[None], 320, 480)
     sight = PosedImage(np.zeros((480, 320, 3), np.uint8), np.zeros((480, 320), np.uint8), taken)
@@ -127,7 +126,7 @@ def test_a_tiny_or_cut_head_has_no_close_up(tmp_path: Path) -> None:
     assert close_up(tmp_path / "photo.png", sight, points + torch.tensor([0, 0, 2.0])) is not None
 
 
-def test_a_point_behind_the_head_is_not_painted_with_the_face() -> None:
+def test_a_point_behind_the_head_is_not_painted_with_the_face():
     photo = camera(0)
     image, mask, seen, _ = head(photo, photo)
     view = camera(180)

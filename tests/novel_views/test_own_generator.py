@@ -1,4 +1,4 @@
-"""A view generator of one's own: one file, one registration (docs/photo.md includes the class)."""
+"""A view generator of one's own: one file, one registration (docs/manual/photo.md includes the class)."""
 
 from __future__ import annotations
 

@@ -47,5 +47,5 @@ READERS = {
     "avatar": Avatar.load,
     "cameras": load_cameras,
     "settings": read_settings,
-    "picture": read_image,
+    "image": read_image,
 }

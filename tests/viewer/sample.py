@@ -62,7 +62,7 @@ def sample_track(avatar: Avatar, frames: int) -> BodyTrack:
 
 
 def sample_run(folder: Path, splats: int = 2000, frames: int = 20) -> Path:
-    """Write the sample as a run folder, with rendered pictures as what was filmed."""
+    """Write the sample as a run folder, with rendered images as the video's frames."""
     avatar = sample_avatar(splats)
     track = sample_track(avatar, frames)
     assert track.cameras is not None
@@ -72,11 +72,11 @@ def sample_run(folder: Path, splats: int = 2000, frames: int = 20) -> Path:
             out = render(avatar.pose(track.poses[index]).detach(), track.cameras[index])
             images.append((out.composite((0.6, 0.65, 0.6))[0].clamp(0, 1) * 255).byte().numpy())
             masks.append((out.alpha[0] * 255).byte().numpy())
-    seen = Observations(
+    observations = Observations(
         images=images, masks=masks, keypoints=torch.zeros(frames, 33, 3), keypoints_3d=torch.zeros(frames, 33, 3),
         layout="blazepose33", instant=track.instant, times=track.times, width=180, height=240,
     )  # fmt: skip
-    save_observations(seen, folder / "observations")
+    save_observations(observations, folder / "observations")
     save_track(track, folder / "track.npz")
     avatar.save(folder / "avatar.safetensors")
     return folder

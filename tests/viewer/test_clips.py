@@ -63,9 +63,9 @@ def test_the_name_of_an_upload_is_only_a_name(avatar: Avatar, tmp_path: Path, na
 @pytest.mark.parametrize("content", [b"", b"HIERARCHY", b"\x80\x04cos\nsystem\n(S'true'\ntR.", bytes(1000)])
 def test_broken_uploads_give_one_sentence_without_paths(avatar: Avatar, content: bytes) -> None:
     for suffix in (".bvh", ".pkl", ".npz"):
-        with pytest.raises(AvatarError) as told:
+        with pytest.raises(AvatarError) as caught:
             clip_from_upload(f"evil{suffix}", content, avatar)
-        assert "/tmp" not in str(told.value) and "\n" not in str(told.value)
+        assert "/tmp" not in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_large_uploads_and_other_files_are_refused(avatar: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,8 @@ def arm_pixels(page: Page) -> tuple[int, int]:
         return 0, 0
     shoulders = red[rows[0] : rows[0] + (rows[-1] - rows[0]) // 3]
     waist = np.flatnonzero(red[rows[-1] - 3])
+    if len(waist) == 0:  # between two poses
+        return 0, 0
     middle, reach = round(float(waist.mean())), round(0.75 * float(np.ptp(waist)))
     return int(shoulders[:, : middle - reach].sum()), int(shoulders[:, middle + reach :].sum())
 

@@ -1,4 +1,4 @@
-"""Longer work in the page: poses pulled and kept, layers, films and files, each taken as a person would."""
+"""Longer work in the page: poses pulled and kept, layers, videos and files, each used as a person would."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_hand_is_pulled_by_its_arrow_and_the_arm_follows(page: Page) -> None:
     page.choose("Handles", "Hands & feet")
     before = wrists(page)
     x, y = pixel(page, before[0] + torch.tensor([0.0, 0.75 * SIZE, 0.0]))
-    # The browser puts the arrows up some frames after it was told to.
+    # The browser shows the arrows some frames after the command.
     page.tab.wait_for_timeout(1200)
     page.tab.mouse.move(x, y)
     page.tab.mouse.down()
@@ -101,7 +101,7 @@ def test_keyframes_become_a_motion_of_the_run(page: Page) -> None:
     assert page.until(lambda: page.viewer.store.state.clip == path.name)
 
 
-def test_a_word_that_is_not_known_is_told_and_the_next_pose_clears_it(page: Page) -> None:
+def test_an_unknown_word_gives_a_message_and_the_next_pose_clears_it(page: Page) -> None:
     page.open_tab("Pose")
     page.type_into("In words", "left arm purple")
     assert page.until(lambda: "purple" in page.viewer.store.state.message)
@@ -129,11 +129,13 @@ def test_a_number_out_of_range_is_brought_back(page: Page) -> None:
     page.type_into("Detail", 7)
     page.type_into("Detail", 0.001)
     assert page.until(lambda: page.viewer.store.state.detail == 0.05)
+    # The page shows the corrected value a little later; typing before that would be overwritten.
+    assert page.until(lambda: float(page.number("Detail")) == 0.05)
     page.type_into("Detail", 1)
     assert page.until(lambda: page.viewer.store.state.detail == 1.0)
 
 
-def test_pictures_from_the_server_are_coarse_while_moving_and_full_at_rest(page: Page) -> None:
+def test_images_from_the_server_are_coarse_while_moving_and_full_at_rest(page: Page) -> None:
     page.open_tab("Look")
     page.choose("Drawn as", "Images from the server")
 
@@ -150,10 +152,10 @@ def test_pictures_from_the_server_are_coarse_while_moving_and_full_at_rest(page:
     assert page.until(lambda: page.viewer.store.state.drawing == "splats" and full() == [])
 
 
-def test_a_film_of_the_motion_downloads(page: Page, tmp_path: Path) -> None:
-    film = tmp_path / "film.mp4"
-    film.write_bytes(page.download("Video of this motion").read_bytes())
-    frames = [frame.astype(np.float32) / 255 for _, frame in open_video(film).frames()]
+def test_a_video_of_the_motion_downloads(page: Page, tmp_path: Path) -> None:
+    video = tmp_path / "video.mp4"
+    video.write_bytes(page.download("Video of this motion").read_bytes())
+    frames = [frame.astype(np.float32) / 255 for _, frame in open_video(video).frames()]
     assert len(frames) == 20 and frames[0].shape == (640, 480, 3)
     assert shirt(frames[0]).sum() > 500 and np.abs(frames[0] - frames[-1]).max(-1).mean() > 0.005
 

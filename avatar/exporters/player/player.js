@@ -149,7 +149,7 @@ class Player {
   }
 }
 
-// Options in the address after "?": a fixed frame, a camera, a look; docs/export.md lists them.
+// Options in the address after "?": a fixed frame, a camera, a look; docs/manual/export.md lists them.
 function readOptions(search) {
   const given = new URLSearchParams(search);
   const number = (name) => (given.has(name) ? Number(given.get(name)) : undefined);

@@ -1,0 +1,73 @@
+"""How much of the fine detail of an image another one has, octave by octave.
+
+PSNR and even SSIM hide blur: most of an image's energy lies in coarse structure. Here both images are split into bands
+by differences of Gaussians, and each band is compared by itself, inside the person alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+SIGMAS = (0.7, 1.4, 2.8)  # px; a band lies between one and twice as much
+LUMA = (0.2126, 0.7152, 0.0722)  # of Rec. 709, on the sRGB values as eyes compare them
+FEWEST_PIXELS = 64
+
+
+@dataclass(frozen=True)
+class BandDetail:
+    """One band of two images compared.
+
+    Attributes:
+        sigma: finer edge of the band, pixels.
+        contrast: standard deviation over the true one; 1 is right, below 1 is blur, above is noise or ringing.
+        correlation: of the two bands, in [-1, 1]; low where detail is there but in another place.
+    """
+
+    sigma: float
+    contrast: float
+    correlation: float
+
+
+def detail(
+    image: Float[Tensor, "h w 3"],
+    truth: Float[Tensor, "h w 3"],
+    region: Bool[Tensor, "h w"],
+    sigmas: Sequence[float] = SIGMAS,
+) -> list[BandDetail] | None:
+    """Contrast and correlation of each octave from `sigma` to twice `sigma`, over a region; None where it is too small.
+
+    The region should not reach the silhouette, whose edge would drown all detail inside: see `interior`.
+    """
+    if int(region.sum()) < FEWEST_PIXELS:
+        return None
+    grays = [(x.double() * x.new_tensor(LUMA, dtype=torch.float64)).sum(-1) for x in (image, truth)]
+    bands = []
+    for sigma in sigmas:
+        a, b = ((blurred(gray, sigma) - blurred(gray, 2 * sigma))[region] for gray in grays)
+        a, b = a - a.mean(), b - b.mean()
+        spread_a, spread_b = a.square().mean().sqrt(), b.square().mean().sqrt()
+        correlation = (a * b).mean() / (spread_a * spread_b).clamp_min(1e-12)
+        bands.append(BandDetail(sigma, float(spread_a / spread_b.clamp_min(1e-12)), float(correlation)))
+    return bands
+
+
+def interior(coverage: Float[Tensor, "h w"], border: int = 8) -> Bool[Tensor, "h w"]:
+    """Pixels wholly inside the person and at least `border` pixels from the silhouette."""
+    outside = (coverage < 0.99).float()[None, None]
+    return F.max_pool2d(outside, 2 * border + 1, 1, border)[0, 0] == 0
+
+
+def blurred(gray: Float[Tensor, "h w"], sigma: float) -> Float[Tensor, "h w"]:
+    """The image under a Gaussian window; its border pixels are continued outwards."""
+    radius = max(1, int(4 * sigma + 0.5))
+    steps = torch.arange(-radius, radius + 1, dtype=gray.dtype, device=gray.device)
+    window = (-0.5 * (steps / sigma).square()).exp()
+    window = window / window.sum()
+    x = F.pad(gray[None, None], (radius,) * 4, mode="replicate")
+    return F.conv2d(F.conv2d(x, window[None, None, :, None]), window[None, None, None, :])[0, 0]

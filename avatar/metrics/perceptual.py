@@ -1,0 +1,223 @@
+"""Perceptual distances between images: LPIPS and DISTS, evaluated in plain PyTorch.
+
+Both compare the features of image-classification networks, and so see blur that PSNR rewards. Neither torchvision nor
+the packages of their authors are needed: the networks are read from one safetensors file in the user's cache, which
+`avatar.metrics.perceptual_weights` makes of published packages. Without that file, LPIPS is computed by the package
+`lpips` where it works.
+
+Images are (h, w, 3) sRGB in [0, 1].
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.errors import AvatarError, short_message
+from avatar.io.assets import cache_folder
+
+LpipsNet = Literal["alex", "vgg"]
+WEIGHTS_NAME = "perceptual.safetensors"
+# Mean and standard deviation of ImageNet's images, which the networks were trained on.
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# LPIPS rounds them, and states them for images in [-1, 1].
+LPIPS_SHIFT, LPIPS_SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
+# AlexNet (Krizhevsky 2014): stride and padding of each convolution, and whether a pooling layer stands before it.
+ALEX = ((4, 2, False), (1, 2, True), (1, 1, True), (1, 1, False), (1, 1, False))
+# VGG16 (Simonyan and Zisserman 2015): convolutions in each of the five blocks; features are taken at the end of each.
+VGG_BLOCKS = (2, 2, 3, 3, 3)
+DISTS_CHANNELS = (3, 64, 128, 256, 512, 512)
+DISTS_EPS = 1e-6
+
+# The files that torchvision keeps in torch's cache, which the package `lpips` needs.
+TORCHVISION_BACKBONES = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth"}
+
+Weights = Mapping[str, Tensor]
+Measure = Callable[[Tensor, Tensor], float]
+Features = list[Float[Tensor, "1 _ _ _"]]
+
+
+class PerceptualUnavailable(AvatarError):
+    """LPIPS or DISTS cannot be computed on this machine; the message says what is missing."""
+
+
+def weights_path() -> Path:
+    """Where the networks lie once they are installed."""
+    return cache_folder() / WEIGHTS_NAME
+
+
+@functools.cache
+def load_weights(path: Path) -> Weights:
+    """All networks' arrays.
+
+    Raises:
+        PerceptualUnavailable: the file is missing or damaged.
+    """
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise PerceptualUnavailable(
+            f"LPIPS and DISTS need {path}, which is missing: `avatar doctor` says how to get it."
+        )
+    try:
+        return load_file(path)
+    except Exception as error:  # safetensors raises its own kinds on a damaged file
+        raise PerceptualUnavailable(f"{path} is not a readable safetensors file: {short_message(error)}.") from error
+
+
+def lpips(image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], net: LpipsNet = "alex") -> float:
+    """Learned perceptual image patch similarity, version 0.1 (Zhang et al. 2018, equation 1); smaller is closer.
+
+    Args:
+        net: the backbone whose features are compared.
+
+    Raises:
+        PerceptualUnavailable: neither the networks nor the package `lpips` can be used here.
+    """
+    return load_lpips(net)(image, truth)
+
+
+@functools.cache
+def load_lpips(net: LpipsNet) -> Measure:
+    """What computes LPIPS on this machine.
+
+    Raises:
+        PerceptualUnavailable: see `lpips`.
+    """
+    if weights_path().is_file():
+        return functools.partial(lpips_distance, load_weights(weights_path()), net)
+    return packaged_lpips(net)
+
+
+@torch.no_grad()
+def lpips_distance(
+    weights: Weights, net: LpipsNet, image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"]
+) -> float:
+    """LPIPS by the networks of `load_weights`."""
+    distance = 0.0
+    features = (lpips_features(weights, net, batched(x)) for x in (image, truth))
+    for layer, (a, b) in enumerate(zip(*features, strict=True)):
+        difference = (unit_length(a) - unit_length(b)).square()
+        distance += float((difference * weights[f"{net}.linear{layer}"].to(a)).sum(1).mean())
+    return distance
+
+
+def packaged_lpips(net: LpipsNet) -> Measure:
+    """LPIPS by the package `lpips`, with torchvision's weights from torch's cache; nothing is fetched.
+
+    Raises:
+        PerceptualUnavailable: the package, torchvision or the weights are missing.
+    """
+    backbone = Path(torch.hub.get_dir()) / "checkpoints" / TORCHVISION_BACKBONES[net]
+    if not backbone.is_file():
+        raise PerceptualUnavailable(
+            f"LPIPS ({net}) not computed: neither {weights_path()} nor {backbone} exists; `avatar doctor` says how to "
+            "get the networks"
+        )
+    try:
+        import lpips as package
+
+        network = package.LPIPS(net=net, verbose=False).eval().requires_grad_(False)
+    except Exception as error:  # a torchvision that does not fit torch raises RuntimeError, not ImportError
+        raise PerceptualUnavailable(f"LPIPS ({net}) not computed: {type(error).__name__}: {error}") from error
+
+    @torch.no_grad()
+    def distance(image: Tensor, truth: Tensor) -> float:
+        return float(network.to(image.device)(batched(image), batched(truth), normalize=True))
+
+    return distance
+
+
+def lpips_features(weights: Weights, net: LpipsNet, x: Float[Tensor, "1 3 h w"]) -> Features:
+    """The five layers of features that LPIPS compares."""
+    shift, scale = (x.new_tensor(values)[:, None, None] for values in (LPIPS_SHIFT, LPIPS_SCALE))
+    x = (2 * x - 1 - shift) / scale
+    return vgg_features(weights, x, max_pool) if net == "vgg" else alex_features(weights, x)
+
+
+@torch.no_grad()
+def dists(image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], weights: Weights | None = None) -> float:
+    """Deep image structure and texture similarity (Ding et al. 2020, equations 5 to 7); smaller is closer.
+
+    It compares means and covariances of feature maps, and so forgives textures that are moved a little.
+
+    Raises:
+        PerceptualUnavailable: the networks are not installed.
+    """
+    weights = load_weights(weights_path()) if weights is None else weights
+    alpha, beta = (weights[f"dists.{name}"].to(image).flatten() for name in ("alpha", "beta"))
+    total = alpha.sum() + beta.sum()
+    structure, texture = (torch.split(x / total, list(DISTS_CHANNELS)) for x in (beta, alpha))
+    similarity = image.new_zeros(())
+    features = (dists_features(weights, batched(x)) for x in (image, truth))
+    for s, t, a, b in zip(structure, texture, *features, strict=True):
+        a, b = a[0].flatten(1), b[0].flatten(1)
+        mean_a, mean_b = a.mean(1), b.mean(1)
+        covariance = (a * b).mean(1) - mean_a * mean_b
+        spread = (a - mean_a[:, None]).square().mean(1) + (b - mean_b[:, None]).square().mean(1)
+        similarity += (t * (2 * mean_a * mean_b + DISTS_EPS) / (mean_a.square() + mean_b.square() + DISTS_EPS)).sum()
+        similarity += (s * (2 * covariance + DISTS_EPS) / (spread + DISTS_EPS)).sum()
+    return float(1 - similarity)
+
+
+def dists_features(weights: Weights, x: Float[Tensor, "1 3 h w"]) -> Features:
+    """The image itself and the five layers of features that DISTS compares."""
+    mean, std = (x.new_tensor(values)[:, None, None] for values in (MEAN, STD))
+    return [x, *vgg_features(weights, (x - mean) / std, l2_pool)]
+
+
+def vgg_features(weights: Weights, x: Float[Tensor, "1 3 h w"], pool: Callable[[Tensor], Tensor]) -> Features:
+    """VGG16 up to its last convolution: the features at the end of each block, with this pooling between blocks."""
+    features, layer = [], 0
+    for block, convolutions in enumerate(VGG_BLOCKS):
+        x = pool(x) if block else x
+        for _ in range(convolutions):
+            x = convolved(weights, f"vgg.conv{layer}", x, stride=1, padding=1)
+            layer += 1
+        features.append(x)
+    return features
+
+
+def alex_features(weights: Weights, x: Float[Tensor, "1 3 h w"]) -> Features:
+    """AlexNet's five layers of features."""
+    features = []
+    for layer, (stride, padding, pooled) in enumerate(ALEX):
+        x = F.max_pool2d(x, 3, 2) if pooled else x
+        x = convolved(weights, f"alex.conv{layer}", x, stride, padding)
+        features.append(x)
+    return features
+
+
+def convolved(weights: Weights, name: str, x: Tensor, stride: int, padding: int) -> Tensor:
+    """One convolution and its rectifier."""
+    kernel, bias = (weights[f"{name}.{part}"].to(x) for part in ("weight", "bias"))
+    return F.relu(F.conv2d(x, kernel, bias, stride, padding))
+
+
+def max_pool(x: Float[Tensor, "1 c h w"]) -> Float[Tensor, "1 c h2 w2"]:
+    """The greatest of two by two."""
+    return F.max_pool2d(x, 2, 2)
+
+
+def l2_pool(x: Float[Tensor, "1 c h w"]) -> Float[Tensor, "1 c h2 w2"]:
+    """Root of the mean square under a Hann window of 3 x 3, every second pixel: pooling without aliasing."""
+    hann = x.new_tensor([0.25, 0.5, 0.25])
+    window = (hann[:, None] * hann).expand(x.shape[1], 1, 3, 3)
+    return (F.conv2d(x.square(), window, stride=2, padding=1, groups=x.shape[1]) + 1e-12).sqrt()
+
+
+def unit_length(features: Float[Tensor, "1 c h w"]) -> Float[Tensor, "1 c h w"]:
+    """Features scaled to unit length at each pixel."""
+    return features / (features.square().sum(1, keepdim=True).sqrt() + 1e-10)
+
+
+def batched(image: Float[Tensor, "h w 3"]) -> Float[Tensor, "1 3 h w"]:
+    """The image as networks take it."""
+    return image.float().permute(2, 0, 1)[None]
