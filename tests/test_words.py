@@ -80,7 +80,6 @@ def banned_words(text: str) -> list[tuple[int, str, str]]:
     ]
 
 
-@pytest.mark.xfail(reason="some rooms are still being edited")
 def test_banned_words_are_not_used() -> None:
     findings = []
     for file in tracked_files():

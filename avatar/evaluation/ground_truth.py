@@ -80,7 +80,7 @@ def calibrated_offsets(body: Body, rest: RestBody, poses: BodyPose, truth: Skele
 
     The posterior mean of a normal distribution. The prior has mean `rig_offsets` and standard deviation
     `JOINT_SPREAD`; the error of the measurement is its variance over the frames, plus the difference between the sides
-    of the body, plus `SYSTEMATIC_ERROR`. Frames share their errors, so many of them count no more than a few.
+    of the body, plus `SYSTEMATIC_ERROR`. Frames have correlated errors, so a hundred count no more than a few.
 
     Args:
         poses: estimated in the frames of `truth`, one per frame.

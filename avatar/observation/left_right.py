@@ -33,7 +33,7 @@ def fix_left_right_swaps(
 ]:
     """The landmarks with their sides put right, and which of them were swapped.
 
-    First the whole body, then legs and arms by themselves. The side that most frames agree on is believed.
+    First the whole body, then legs and arms by themselves. The side that most frames agree on is taken.
     """
     swapped = np.zeros(keypoints.shape[:2], bool)
     keypoints, keypoints_3d = keypoints.copy(), keypoints_3d.copy()

@@ -53,8 +53,8 @@ class PhotoTraining:
     backend: str
 
     def config_for(self, frames: int) -> TrainConfig:
-        """The configuration for so many frames of one instant: no frame is held out and nothing that only motion
-        shows is learned."""
+        """The configuration for `frames` images of one instant: no frame is held out, and the parts that need motion
+        (deformation, light, pose refinement) are off."""
         return replace(
             self.config,
             steps=min(self.config.steps, STEPS_PER_FRAME * frames),

@@ -1,8 +1,8 @@
-"""The camera's pitch from a person who turns: whoever stands leans the same way in their own frame from all sides.
+"""The camera's pitch from a full turn: a standing person's lean is constant in their own frame.
 
-A pitch that is wrong tilts the whole body in the camera's frame, always towards or away from the camera. Seen from
-the turning person that tilt goes round, while a real lean stays. So the part of the trunk's slope that does not turn
-with the person belongs to the camera.
+A wrong pitch tilts the whole body towards or away from the camera. In the turning person's frame this tilt rotates,
+while a real lean stays fixed. The part of the trunk's slope that does not rotate with the person is therefore the
+camera's.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from avatar.tracking.kinematics import State, pose_chain
 from avatar.tracking.problem import FitProblem
 from avatar.tracking.residuals import up_of
 
-# Length of the mean of the unit headings above which a clip shows too few sides: 0 is a whole turn, 1 none.
+# Maximum length of the mean unit heading; longer means that the clip shows too few sides (0: a full turn, 1: no turn).
 LEAST_TURN = 0.35
-# Radians of unsteady lean above which a clip says nothing of the camera: dancers lean as they like.
+# Maximum unsteady lean, radians; above it the pitch is not estimated: dancers lean freely.
 STEADY = 0.08
-PITCH_FROM_TURN = 0.005  # radians; how firmly the found pitch is believed
+PITCH_FROM_TURN = 0.005  # standard deviation of the estimated pitch, radians
 
 
 def pitch_from_turn(problem: FitProblem, state: State) -> float | None:

@@ -13,15 +13,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-# Limb, from where to where, and the way that it leaves the plane of the picture without other evidence, in the
-# body's own frame: outward and forward. Knees bend forward, shins back, elbows bring the forearms to the front.
+# Start and end of each limb, and the direction (outward, forward in the body's frame) in which it leaves the image
+# plane when nothing else decides. Knees bend forward, shins back, elbows bring the forearms to the front.
 _LIMBS = (
     ("hip", "knee", 0.3, 1.0),
     ("knee", "ankle", 0.1, -1.0),
     ("shoulder", "elbow", 1.0, 0.3),
     ("elbow", "wrist", 0.3, 1.0),
 )
-# What is carried by a landmark further in, and lies about as deep as in the rest pose.
+# Landmarks that follow the end of a limb: their depth relative to it is that of the rest pose.
 _CARRIED = {"pinky": "wrist", "index": "wrist", "thumb": "wrist", "heel": "ankle", "foot_index": "ankle"}
 _FORWARD = (("ear", "nose"), ("heel", "foot_index"))  # lines that point where the body faces
 _LONGEST = 0.8  # quantile of apparent over true lengths that is taken for one seen at its full length
@@ -50,7 +50,7 @@ def lift_to_3d(
     flat = flat - flat[:, [at["left_hip"], at["right_hip"]]].mean(1, keepdim=True)
     turn = _turns(flat, rest, at)
     sine, cosine = turn.sin(), turn.cos()
-    # The person's left points into the picture by the sine, the front out of it by the cosine.
+    # At angle `turn` the person's left points away from the camera by its sine, the front towards it by its cosine.
     depth = sine[:, None] * rest[:, 0] - cosine[:, None] * rest[:, 2]
     for side, outward in (("left", 1.0), ("right", -1.0)):
         for start, end, out, ahead in _LIMBS:
@@ -82,7 +82,7 @@ def _smooth(values: Float[Tensor, " n"], times: Float[Tensor, " n"]) -> Float[Te
 
 
 def _turns(flat: Float[Tensor, "n l 2"], rest: Float[Tensor, "l 3"], at: dict[str, int]) -> Float[Tensor, " n"]:
-    """Angle by which the person is turned, 0 facing the camera, positive facing the right of the picture.
+    """Angle by which the person is turned, 0 facing the camera, positive facing the right of the image.
 
     The apparent width gives the angle but for its sign; of both signs in all frames the path is taken that turns
     least and agrees most with nose and toes (Viterbi 1967).

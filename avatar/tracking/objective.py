@@ -46,18 +46,18 @@ from avatar.tracking.solver import LinearizedResidual, Term
 
 @dataclass(frozen=True)
 class Stage:
-    """One pass of the solver. Deviations; infinity leaves a term out.
+    """One pass of the solver. The numbers are standard deviations; infinity drops the term.
 
     Attributes:
-        steps: damped Newton steps at most.
-        pixel: landmarks in the picture, as a part of the person's height in it.
-        pixel_robust_scale: deviations beyond which a landmark is taken for an outlier.
+        steps: maximum number of damped Newton steps.
+        pixel: landmarks in the image, relative to the person's height in it.
+        pixel_robust_scale: deviations beyond which a landmark counts as an outlier.
         direction: the detector's own 3D bone directions, radians.
-        angular_velocity: of a joint against its parent, radians per second.
+        angular_velocity: of a joint relative to its parent, radians per second.
         acceleration: of every joint in space, metres per second squared.
         offset: factor on the spread of the landmarks' places on the body.
         shape: of each shape coefficient.
-        silhouette: distance of the body's outline from the mask's contour, as a part of the person's height in the
+        silhouette: distance of the body's outline from the mask's contour, relative to the person's height in the
             image. Outline and flow are matched again before each stage that has this term.
     """
 
@@ -81,25 +81,25 @@ SCHEDULE = (
 
 # Standard deviations that hold in every stage.
 ANGULAR_ACCELERATION = 20.0  # of the whole body, rad/s^2
-FOCAL = 0.001  # of log focal length: kept where it was given, and where nothing better than the assumption is known
-# The same where the person turned, when near and far limbs tell of it as well: on m_floral's turn the assumption is
-# 2.4 % too short, with a deviation of 3 % the limbs make it 2.5 % too long, and with this one 0.7 %.
+FOCAL = 0.001  # of log focal length: nearly fixed, whether given by the user or assumed
+# The same for a person who turns, whose near and far limbs constrain it too. On m_floral's turn the assumed length is
+# 2.4 % too short; a deviation of 3 % makes it 2.5 % too long, this one 0.7 %.
 FOCAL_IN_TURN = 0.02
-# Of each joint from its own mean, for a person who turned to be seen from all sides: they hold a pose and may step.
-# Errors of the detector that recur with the side would otherwise bend them once in each turn.
+# Of each joint from its mean over the clip, for a person who makes a full turn: they hold one pose and may step.
+# Otherwise detector errors that depend on the viewing side bend the joints once per turn.
 POSE_CONSTANCY = math.radians(5.0)
 USUAL_PITCH = 0.07  # phones are held at chest height and look down a little
 PITCH = 0.08  # of the camera, radians
 ROLL = 0.02
 CAMERA_HEIGHT = 0.5
 SILHOUETTE_WEIGHT = 0.3  # of each point: neighbours on an outline err together
-FLOW = 0.002  # movement of a surface point between instants, as a part of the person's height in the picture
+FLOW = 0.002  # motion of a surface point between instants, relative to the person's height in the image
 FLOW_WEIGHT = 0.4  # of each point: neighbours on the surface err together
 TRUNK_LEAN = 1.0  # of the trunk at each instant, radians
 HEIGHT = 0.003  # of the person, metres: the images of one camera do not determine it
-SHAPE_CONSTRAINT = 0.02  # of the user's other shape attributes, as a part of each one's range
+SHAPE_CONSTRAINT = 0.02  # of the user's other shape attributes, relative to the range of each
 FLOOR = 0.02  # metres between sole and floor
-# Speed of a sole that stands, metres per second. Faster ones lose the pull (see Term.robust_scale): they are in swing.
+# Speed of a planted sole, metres per second. Faster soles are in swing, and the robust scale reduces their weight.
 PLANTED = 0.15
 PLANTED_ROBUST_SCALE = 2.0
 
@@ -117,7 +117,7 @@ def residual_terms(
 
 
 def per_image_terms(problem: FitProblem, stage: Stage, matches: SilhouetteMatches, state: State) -> list[Term]:
-    """The terms that also hold for images from different cameras: nothing over time, no floor, no upright."""
+    """The terms that also hold for images from different cameras: no temporal terms, no floor, no upright trunk."""
     chain = pose_chain(problem.body, state)
     return _image_terms(problem, stage, matches, state, chain, move_points(chain, state, problem.joints))
 
@@ -196,7 +196,7 @@ def _planted_feet_term(problem: FitProblem, soles: PointsWithJacobian) -> Term:
 
 
 def _flow_term(problem: FitProblem, state: State, chain: KinematicChain, flow: Flow) -> Term:
-    """How the surface moves in the picture from one instant to the next, against the optical flow."""
+    """Motion of the surface in the image between instants, compared with the optical flow."""
     points = surface_points(problem.body, flow.vertices)
     size = FLOW * float(problem.person_height.median())
     nowhere = state.camera.new_tensor([0.0, 0.0, size]).expand(len(problem), len(points), 3)

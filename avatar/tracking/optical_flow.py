@@ -1,6 +1,6 @@
 """Optical flow: how the person's surface moves from one frame to the next.
 
-Landmarks jitter; the texture of clothes and skin does not. The flow measures the movement of a surface point in the
+Landmarks jitter; the texture of clothes and skin does not. The flow measures the motion of a surface point in the
 image to a fraction of a pixel. It ties neighbouring poses to each other, not to the camera.
 """
 
@@ -24,13 +24,13 @@ from avatar.tracking.silhouette import posed_vertices, reduced_size
 from avatar.types import Observations
 
 POINTS = 100  # on the whole surface
-WORK_HEIGHT = 500  # of the person in the reduced pictures, pixels
+WORK_HEIGHT = 500  # of the person in the downscaled images, pixels
 FACING = 0.3  # least cosine between the normal and the direction to the camera
-MARGIN = 10  # reduced pixels around the person
-LEAST_SIDE = 32  # pixels of a picture, below which there is no flow
-BEHIND = 0.05  # metres by which a point must lie behind the nearest surface to count as hidden
-CELL = 4  # pixels of the reduced picture: the grid on which the nearest surface is kept
-BACK_AND_FORTH = 0.003  # what the flow there and back may miss by, in heights of the person
+MARGIN = 10  # downscaled pixels around the person
+LEAST_SIDE = 32  # pixels; smaller crops get no flow
+BEHIND = 0.05  # a point this many metres behind the nearest surface is hidden
+CELL = 4  # downscaled pixels per cell of the depth grid
+BACK_AND_FORTH = 0.003  # maximum forward-backward error, in heights of the person
 WINDOW = 9  # pixels in which a point must have texture
 TEXTURE = 1e-5  # least eigenvalue of the structure tensor there (Shi and Tomasi 1994), grey in [0, 1]
 EXCLUDED_PARTS = ("hands",)  # too thin for the flow
@@ -38,12 +38,12 @@ EXCLUDED_PARTS = ("hands",)  # too thin for the flow
 
 @dataclass(frozen=True)
 class Flow:
-    """Movement of some surface points in the picture.
+    """Motion of surface points in the image.
 
     Attributes:
         vertices: of the body, the same at every instant.
         displacement: from each instant to the next, pixels.
-        weight: 0 where a point is hidden or without texture, or where the flow disagrees with itself.
+        weight: 0 where a point is hidden or without texture, or where forward and backward flow disagree.
     """
 
     vertices: Int[Tensor, " p"]
@@ -53,10 +53,10 @@ class Flow:
 
 @dataclass(frozen=True)
 class FlowPair:
-    """Optical flow between two neighbouring frames, in reduced pixels, cut to the person.
+    """Optical flow between two neighbouring frames, in downscaled pixels, cropped to the person.
 
     Attributes:
-        corner: of the cut, x and y; there, back: the flow; clear: where the first frame has texture.
+        corner: of the crop, x and y; there, back: forward and backward flow; clear: where the first frame has texture.
     """
 
     corner: Float[np.ndarray, "2"]
@@ -85,7 +85,7 @@ class FlowSampler:
         return list(map_in_threads(measure_flow, pairwise(frames)))
 
     def _reduced(self, index: int) -> tuple[UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]:
-        """The grey picture and the mask of a frame."""
+        """The grey image and the mask of a frame."""
         import cv2
 
         image, mask = self.observations.images[index], self.observations.masks[index]
@@ -134,7 +134,7 @@ class FlowSampler:
 
 
 def measure_flow(frames: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]) -> FlowPair:
-    """The flow between two frames, each a grey picture and a mask, where the person is in either."""
+    """The flow between two frames, each a grey image and a mask, in the area that the person covers in either."""
     import cv2
 
     (first, mask), (second, mask_then) = frames
@@ -169,7 +169,7 @@ def farthest_vertices(body: Body, count: int) -> Int[Tensor, " p"]:
 def nearest_pixels(
     values: Shaped[np.ndarray, "h w c"], pixels: Float[np.ndarray, "p 2"]
 ) -> tuple[Float[np.ndarray, "p c"], Bool[np.ndarray, " p"]]:
-    """The values at the nearest pixels, and which of them lie in the picture."""
+    """The values at the nearest pixels, and which pixels lie inside the image."""
     height, width = values.shape[:2]
     at = np.floor(pixels).astype(int)
     inside = (at >= 0).all(1) & (at < [width, height]).all(1)

@@ -1,8 +1,8 @@
-"""Silhouettes: which points of the body's surface make its outline, and where they should lie on the mask's contour.
+"""Silhouettes: match points on the body's outline with the contour of the mask.
 
-As in iterated closest points, the pairs are matched every few steps and held fixed between them. A pair pulls only
-across the contour, so that points may slide along it. Clothes lie outside the body: where they may hang, a
-body inside the mask is pulled less than one that sticks out (after DSR, Dwivedi et al. 2021).
+As in iterative closest point, the pairs are matched every few steps and fixed in between. A pair pulls along the
+contour's normal only, so points may slide along it. Clothes lie outside the body: on clothed parts, a body inside the
+mask is pulled less than one that sticks out (after DSR, Dwivedi et al. 2021).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from avatar.tracking.kinematics import State
 from avatar.types import BodyPose, Masks
 
 SAMPLES = 100  # contour points per frame
-WORK_HEIGHT = 320  # of the person in the reduced pictures, pixels: finer than the masks are true
+WORK_HEIGHT = 320  # of the person in the downscaled images, pixels: finer than the masks are accurate
 NORMAL_REACH = 0.06  # a fully turned normal counts like this distance, in heights of the person
 FARTHEST = 0.06  # no pairs beyond this distance, in heights of the person
 LOOSE = 0.35  # weight of clothed points that lie inside the mask, since clothes are outside the body
@@ -48,7 +48,7 @@ class SilhouetteMatches:
 
 
 class SilhouetteMatcher:
-    """Holds the silhouettes of a clip and matches a fitted body with them."""
+    """Matches a fitted body with the silhouettes of a clip."""
 
     def __init__(self, body: Body, masks: Masks, width: int, height: int, person_height: float) -> None:
         import cv2
@@ -113,7 +113,7 @@ class SilhouetteMatcher:
 
 
 def reduced_size(width: int, height: int, factor: float) -> tuple[float, tuple[int, int]]:
-    """By how much a picture is scaled, never up, and its width and height then."""
+    """The scale of the reduced image (at most 1), and its width and height."""
     factor = min(1.0, factor)
     return factor, (max(1, round(width * factor)), max(1, round(height * factor)))
 
@@ -158,7 +158,7 @@ def filled_mesh(pixels: Float[np.ndarray, "v 2"], faces: np.ndarray, size: tuple
 
 
 def _outline(mask: np.ndarray, size: tuple[int, int]) -> Float[np.ndarray, "p 4"]:
-    """Pixels on the outline of a mask with their outward normals; where the picture cuts it there is none."""
+    """Pixels on the outline of a mask with their outward normals, without pixels on the image border."""
     import cv2
 
     lines, _ = cv2.findContours((mask > 127).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)

@@ -21,7 +21,7 @@ WIDTH, HEIGHT, FOCAL, RATE = 180, 320, 300.0, 8.0
 
 @dataclass(frozen=True)
 class Stack:
-    """Pictures in memory."""
+    """Images in memory."""
 
     images: np.ndarray
 

@@ -64,7 +64,7 @@ def test_bare_legs_stay_as_they_are(body: Body) -> None:
     assert (moved - moved.mean(0)).norm(dim=-1).mean() < 0.002
 
 
-def test_a_height_that_was_told_is_kept(body: Body) -> None:
+def test_a_given_height_is_kept(body: Body) -> None:
     true, clip, matcher, _ = _in_trousers(body, 2)
     tall = float(
         body.rest(true.betas.float()).vertices[:, 1].max() - body.rest(true.betas.float()).vertices[:, 1].min()

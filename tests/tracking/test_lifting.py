@@ -74,7 +74,7 @@ def test_only_what_was_never_guessed_is_lifted(body: Body) -> None:
     forearm, whole_forearm = (problem.guess[:, wrist] - problem.guess[:, elbow] for problem in (part, whole))
     alike = torch.cosine_similarity(forearm, whole_forearm, dim=-1)
     assert alike.mean() > 0.8 and alike.min() > 0
-    # A bone is believed as far as both of its ends are: little where lifted, not at all in a gap.
+    # A bone's weight follows the confidence of both ends: low where lifted, zero in a gap.
     name = body.joint_names.index
     trust = {
         tuple(bone): column for bone, column in zip(part.bones.tolist(), part.bone_confidence.unbind(1), strict=True)

@@ -44,8 +44,8 @@ def test_points_move_as_their_derivatives_say() -> None:
         assert torch.allclose(after - before.x, predicted, atol=2e-9)
 
 
-def test_a_pitch_that_is_overlooked_is_none() -> None:
-    """To a detector that overlooks all of it, a person before a pitched camera looks as before a level one."""
+def test_landmarks_that_miss_the_whole_pitch_are_those_of_a_level_camera() -> None:
+    """A detector that misses all of the pitch returns the landmarks of a level camera."""
     body = load_body("open")
     pitched, level = (truth(body, 3, 1.0, pitch) for pitch in (0.3, 0.0))
     hips = [body.joint_names.index(f"{side}_hip") for side in ("left", "right")]
