@@ -199,7 +199,8 @@ def build(kind: type[T], values: Any, where: str = "the configuration") -> T:
             expected = hint.__name__ if isinstance(hint, type) else str(hint).removeprefix("typing.")
             raise UsageError(f"{where}: {name} must be {expected}, not {str(value)[:100]!r}.")
         else:
-            chosen[name] = float(value) if hint is float else value
+            takes_float = float in (hint, *get_args(hint)) and value is not None
+            chosen[name] = float(value) if takes_float else value
     try:
         return kind(**chosen)
     except TypeError as error:  # an entry without a default
