@@ -102,11 +102,10 @@ def group_means(scored: Sequence[ScoredTarget]) -> dict[str, dict[str, float]]:
     parts: dict[str, list[ScoredTarget]] = {}
     for name, members in groups.items():
         parts[name] = members
-        for side, keep in (
-            ("within", lambda angle: angle <= SIDE_DEGREES),
-            ("beyond", lambda angle: angle > SIDE_DEGREES),
-        ):
-            subset = [one for one in members if one.target.angle is not None and keep(one.target.angle)]
+        for side, within in (("within", True), ("beyond", False)):
+            subset = [
+                one for one in members if one.target.angle is not None and (one.target.angle <= SIDE_DEGREES) == within
+            ]
             if 0 < len(subset) < len(members):
                 parts[f"{name}, {side} {SIDE_DEGREES:.0f}°"] = subset
     return {name: _means([one.scores for one in members]) for name, members in parts.items()}

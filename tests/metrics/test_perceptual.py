@@ -50,7 +50,8 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
 
     def kernel(out: int, inner: int, size: int) -> np.ndarray:
-        return (rng.standard_normal((size, size, inner, out)) / np.sqrt(inner * size * size)).astype(np.float32)
+        weights: np.ndarray = rng.standard_normal((size, size, inner, out)) / np.sqrt(inner * size * size)
+        return weights.astype(np.float32)
 
     def tables(backbone: str, shapes: list[tuple[int, int, int]], heads: tuple[int, ...]) -> dict[str, object]:
         layers = {f"Conv_{i}": {"kernel": kernel(*s), "bias": np.zeros(s[0], np.float32)} for i, s in enumerate(shapes)}
