@@ -154,11 +154,15 @@ def test_snippets_exist(page: Path) -> None:
 
 def test_every_example_is_in_the_manual() -> None:
     manual = (ROOT / "docs/manual/python.md").read_text(encoding="utf-8")
-    assert not [file.name for file in (ROOT / "examples").glob("*.py") if f'--8<-- "examples/{file.name}"' not in manual]
+    assert not [
+        file.name for file in (ROOT / "examples").glob("*.py") if f'--8<-- "examples/{file.name}"' not in manual
+    ]
 
 
 def test_every_room_has_a_page_in_the_reference() -> None:
     rooms = {folder.parent.name for folder in (ROOT / "avatar").glob("*/__init__.py")} | {"viewer"}
     pages = {page.stem for page in (ROOT / "docs/reference").glob("*.md")}
     assert rooms - {"cli"} == pages - {"index", "nouns"}
-    assert not [room for room in rooms if f"`{room}`" not in (ROOT / "docs/architecture.md").read_text(encoding="utf-8")]
+    assert not [
+        room for room in rooms if f"`{room}`" not in (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    ]
