@@ -28,6 +28,7 @@ class EstimatedPerson:
 
     @property
     def cameras(self) -> Cameras:
+        """The cameras of the track, which an estimated person always has."""
         assert self.track.cameras is not None
         return self.track.cameras
 

@@ -76,6 +76,7 @@ class Settings:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def as_dict(self) -> dict[str, Any]:
+        """The settings as nested dictionaries of plain values, as `config.json` stores them."""
         return asdict(self)
 
     def resolved(self) -> Settings:

@@ -140,3 +140,29 @@ def test_messages_of_the_filming_guide_are_those_of_the_program(message: str) ->
 def source() -> str:
     text = "\n".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "avatar").rglob("*.py")))
     return re.sub(r'"\s*\n\s*f?"', "", text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_snippets_exist(page: Path) -> None:
+    """What `--8<--` lines include: a file, or a section of one."""
+    for target in re.findall(r'--8 ?< ?-- ?"([^"]*)"', page.read_text(encoding="utf-8")):
+        file, _, section = target.partition(":")
+        text = (ROOT / file).read_text(encoding="utf-8")
+        assert not section or all(f"# --8<-- [{edge}:{section}]" in text for edge in ("start", "end"))
+    assert "--8 <" not in page.read_text(encoding="utf-8"), "a formatter changed it; fence it with ```{.python}"
+
+
+def test_every_example_is_in_the_manual() -> None:
+    manual = (ROOT / "docs/manual/python.md").read_text(encoding="utf-8")
+    assert not [
+        file.name for file in (ROOT / "examples").glob("*.py") if f'--8<-- "examples/{file.name}"' not in manual
+    ]
+
+
+def test_every_room_has_a_page_in_the_reference() -> None:
+    rooms = {folder.parent.name for folder in (ROOT / "avatar").glob("*/__init__.py")} | {"viewer"}
+    pages = {page.stem for page in (ROOT / "docs/reference").glob("*.md")}
+    assert rooms - {"cli"} == pages - {"index", "nouns"}
+    assert not [
+        room for room in rooms if f"`{room}`" not in (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    ]
