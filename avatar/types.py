@@ -64,6 +64,7 @@ class Cameras:
         return Cameras(K, T, *sizes[0])
 
     def to(self, device: torch.device | str) -> Cameras:
+        """The same cameras on another device."""
         return replace(self, K=self.K.to(device), T_camera_world=self.T_camera_world.to(device))
 
     def resized(self, width: int, height: int) -> Cameras:
@@ -230,9 +231,11 @@ class BodyPose:
         return BodyPose(torch.cat([p.root_position for p in poses]), torch.cat([p.rotations for p in poses]))
 
     def to(self, device: torch.device | str) -> BodyPose:
+        """The same poses on another device."""
         return BodyPose(self.root_position.to(device), self.rotations.to(device))
 
     def detach(self) -> BodyPose:
+        """The same poses without gradients."""
         return BodyPose(self.root_position.detach(), self.rotations.detach())
 
 
@@ -292,9 +295,11 @@ class Gaussians:
         return self.means.shape[0]
 
     def to(self, device: torch.device | str) -> Gaussians:
+        """The same Gaussians on another device."""
         return Gaussians(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
 
     def detach(self) -> Gaussians:
+        """The same Gaussians without gradients."""
         return Gaussians(*(getattr(self, name).detach() for name in self.__dataclass_fields__))
 
 

@@ -60,7 +60,6 @@ def main(
         page.goto(f"http://127.0.0.1:{viewer.port}")
         page.get_by_role("tab", name="Look").wait_for()
         settled(page)
-        close_notice(page)
         take(page, out / "viewer.webp")
         pose = parse_pose("left arm level, right knee bent 60")
         viewer.store.set(
@@ -96,20 +95,13 @@ def take(page: Page, path: Path) -> None:
 def settled(page: Page) -> bytes:
     """A screenshot of the page, when it looks the same twice in a row."""
     page.wait_for_timeout(PULSE)
-    last, screenshot = b"", page.screenshot()
+    last, current = b"", page.screenshot()
     for _ in range(LOOKS):
-        if screenshot == last:
+        if current == last:
             break
         page.wait_for_timeout(PULSE)
-        last, screenshot = screenshot, page.screenshot()
-    return screenshot
-
-
-def close_notice(page: Page) -> None:
-    """Close viser's notice about software WebGL, which no one with a graphics card sees."""
-    notice = page.locator(".mantine-Notification-closeButton")
-    if notice.count():
-        notice.first.click(force=True)
+        last, current = current, page.screenshot()
+    return current
 
 
 if __name__ == "__main__":

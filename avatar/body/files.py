@@ -19,7 +19,7 @@ from avatar.body.smplx_body import NEEDED, build_smplx_arrays, find_smplx_file
 from avatar.errors import AvatarError, short_message
 from avatar.geometry import rotation_from_rotvec
 from avatar.io.assets import asset_path
-from avatar.io.files import require_file
+from avatar.io.files import is_folder, require_file
 from avatar.io.pickles import read_pickle
 
 SHAPES, EXPRESSIONS = 10, 10
@@ -49,7 +49,7 @@ def load_body(name: str | Path) -> Body:
         AvatarError: the file is broken or is not such a body. Nothing in it is executed.
     """
     path = asset_path("body", "open.npz") if str(name) == "open" else Path(name)
-    folder = path.is_dir()
+    folder = is_folder(path)
     if folder:
         path = find_smplx_file(path)
     require_file(path)

@@ -68,11 +68,13 @@ class Entry:
 
     @property
     def look(self) -> Look:
+        """How help shows this setting."""
         table = self.place.rpartition(".")[0]
         return LOOKS.get(self.place) or Look(TABLES.get(table, "research"))
 
     @property
     def flag(self) -> str:
+        """The option's name on the command line."""
         return "--" + (self.look.flag or self.place).replace("_", "-")
 
 

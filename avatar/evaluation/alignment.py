@@ -28,6 +28,7 @@ class EstimatedPerson:
 
     @property
     def cameras(self) -> Cameras:
+        """The cameras of the track, which an estimated person always has."""
         assert self.track.cameras is not None
         return self.track.cameras
 
@@ -72,7 +73,8 @@ class Placement:
     def points(self, world: Float[Tensor, "t j 3"]) -> Float[Tensor, "t j 3"]:
         """Points of the capture's world in the run's."""
         flat = transform(self.T_true_camera, world.flatten(0, 1)) / self.scale
-        return transform(invert_rigid(self.T_run_camera), flat).unflatten(0, world.shape[:2])
+        points: Tensor = transform(invert_rigid(self.T_run_camera), flat).unflatten(0, world.shape[:2])
+        return points
 
     def skeleton(self, true: Skeleton) -> Skeleton:
         """Poses of the capture in the run's world and size."""

@@ -109,7 +109,8 @@ def _principal_components(
     fields = torch.stack([(deformation(avatar, poses[i]) / units).flatten() for i in chosen])
     values, vectors = torch.linalg.eigh(fields @ fields.T)
     strengths = values[-rank:].flip(0).clamp_min(1e-12).sqrt()
-    return (vectors[:, -rank:].flip(1) / strengths).T @ fields
+    components: Tensor = (vectors[:, -rank:].flip(1) / strengths).T @ fields
+    return components
 
 
 def _key_frames(frames: int, fps: float) -> Int[Tensor, " keys"]:
@@ -135,6 +136,7 @@ def _ridge(
     gram = features.T @ features / len(features)
     damping = RIDGE * gram.diagonal()[:-1].mean().clamp_min(1e-6) * torch.ones_like(gram.diagonal())
     damping[-1] = 0  # the constant is free
-    return torch.linalg.solve(
+    solution: Tensor = torch.linalg.solve(
         gram + damping.diag() + 1e-9 * torch.eye(len(gram)).to(gram), features.T @ targets / len(features)
-    ).T
+    )
+    return solution.T

@@ -107,6 +107,14 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         raise AvatarError(f"{path} is not a readable npz file of plain arrays: {short_message(error)}.") from error
 
 
+def is_folder(path: Path) -> bool:
+    """Whether `path` is an existing folder; False for names that the system does not take."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # a name that is too long, a null byte
+        return False
+
+
 def require_file(path: Path) -> None:
     """Raise UsageError unless `path` is an existing file."""
     try:

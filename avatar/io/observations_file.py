@@ -29,6 +29,7 @@ def stored_images(folder: Path, count: int, read: Callable[[Path], np.ndarray], 
 
 
 def image_path(folder: Path, index: int, suffix: str = ".png") -> Path:
+    """Path of the image with this index in a folder of numbered images."""
     return folder / f"{index:05d}{suffix}"
 
 
@@ -38,15 +39,18 @@ def frame_path(folder: Path, index: int) -> Path:
 
 
 def stored_frames(folder: Path, count: int) -> ImageList:
+    """The stored images of the video or photo, read when they are used."""
     suffix = ".png" if image_path(folder / "frames", 0).is_file() else ".jpg"
     return stored_images(folder / "frames", count, read_color, suffix)
 
 
 def stored_masks(folder: Path, count: int) -> ImageList:
+    """The stored masks, read when they are used."""
     return stored_images(folder / "masks", count, read_mask)
 
 
 def read_color(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    """Read an image file without its alpha channel."""
     return read_image(path)[..., :3]
 
 

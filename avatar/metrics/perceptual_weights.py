@@ -94,4 +94,5 @@ def dists_tensors(archive: Path) -> dict[str, Tensor]:
 
 
 def as_tensor(array: np.ndarray) -> Tensor:
+    """The array as a contiguous float32 tensor."""
     return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))

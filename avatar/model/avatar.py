@@ -91,6 +91,7 @@ class Avatar(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """The device that holds the parameters."""
         return self.betas.device
 
     @property

@@ -86,10 +86,12 @@ class TriangleGaussians(nn.Module):
 
     @property
     def scales(self) -> Float[Tensor, "n 3"]:
+        """Standard deviations along the axes, metres."""
         return self.log_scales.exp()
 
     @property
     def opacities(self) -> Float[Tensor, " n"]:
+        """Opacities in [0, 1]."""
         return self.logit_opacities.sigmoid()
 
     @property

@@ -36,6 +36,7 @@ class Soles:
     offsets: Float[Tensor, "4 3"]
 
     def positions(self, Ts_world_joint: Float[Tensor, "t j 4 4"]) -> Float[Tensor, "t 4 3"]:
+        """World positions of the four points, metres."""
         Ts = Ts_world_joint[:, list(self.joints)]
         return (Ts[..., :3, :3] @ self.offsets.to(Ts)[..., None]).squeeze(-1) + Ts[..., :3, 3]
 

@@ -285,7 +285,7 @@ class _Problem:
             s[:, 0] = D[:, 0] = 0  # the body may face anywhere
             cost = cost + s.square().sum((-1, -2))
             g[:, 3:] += (D.mT @ s[..., None]).flatten(1)
-            blocks: Tensor = H[:, 3:, 3:].unflatten(-1, (-1, 3)).unflatten(1, (-1, 3))  # type: ignore[no-untyped-call]
+            blocks: Tensor = H[:, 3:, 3:].unflatten(-1, (-1, 3)).unflatten(1, (-1, 3))
             blocks.diagonal(dim1=1, dim2=3).add_((D.mT @ D).permute(0, 2, 3, 1))
         return cost, H, g
 

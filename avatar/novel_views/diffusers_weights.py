@@ -78,7 +78,7 @@ def _card(model: str) -> str:
         from huggingface_hub.errors import EntryNotFoundError
 
         try:
-            return ModelCard.load(model).content
+            return str(ModelCard.load(model).content)
         except EntryNotFoundError:
             return ""
 

@@ -86,7 +86,8 @@ class EditedViews:
             pipeline.enable_model_cpu_offload()
         else:
             pipeline.to(self.device)
-        return pipeline
+        callable_pipeline: Pipeline = pipeline
+        return callable_pipeline
 
 
 def _on_white(photo: Photo) -> UInt8[np.ndarray, "h w 3"]:

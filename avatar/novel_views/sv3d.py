@@ -76,7 +76,8 @@ def orbit_unet() -> Any:
                 own, skips = tuple(skips[-count:]), skips[:-count]
                 x = self._apply_block(block, x, emb, context, still, res_hidden_states_tuple=own)
             x = self.conv_out(self.conv_act(self.conv_norm_out(x)))
-            return x.unflatten(0, (batch, frames))
+            predicted: Tensor = x.unflatten(0, (batch, frames))
+            return predicted
 
         @staticmethod
         def _apply_block(block: Any, x: Tensor, emb: Tensor, context: Tensor, still: Tensor, **more: Any) -> Any:
@@ -168,16 +169,18 @@ class OrbitViews:
 
     def _context(self, square: Float[Tensor, "1 3 s s"]) -> Float[Tensor, "1 1 c"]:
         """CLIP's embedding of the image."""
-        from transformers.image_utils import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
+        from transformers.utils.constants import OPENAI_CLIP_MEAN, OPENAI_CLIP_STD
 
         encoder = self._on_device("image_encoder")
         side = encoder.config.image_size
         small = torch.nn.functional.interpolate(square.float(), (side, side), mode="bicubic", antialias=True) / 2 + 0.5
         mean, std = (small.new_tensor(v)[:, None, None] for v in (OPENAI_CLIP_MEAN, OPENAI_CLIP_STD))
-        return encoder(((small - mean) / std).to(self.dtype)).image_embeds[:, None]
+        embedding: Tensor = encoder(((small - mean) / std).to(self.dtype)).image_embeds[:, None]
+        return embedding
 
     def _latent(self, square: Float[Tensor, "1 3 s s"]) -> Float[Tensor, "1 c h w"]:
-        return self._on_device("vae").encode(square).latent_dist.mode()
+        latent: Tensor = self._on_device("vae").encode(square).latent_dist.mode()
+        return latent
 
     def _angles(self, elevation: float) -> Float[Tensor, "1 frames 3"]:
         turn = torch.linspace(0, 2 * torch.pi, self.frames + 1)[1:]

@@ -38,21 +38,25 @@ class ExportOptions:
     backend: str
 
     def html(self, path: Path) -> str:
+        """Write the interactive web page. Like every method here, returns a short description of the result."""
         clips = motions_for_page(self.run, self.avatar, self.motions)
         report = write_page(self.avatar, clips, path, self.title, self.credits or CREDITS)
         return f"{report.bytes / 1e6:.2f} MB, {report.splats} splats, {len(clips)} motions"
 
     def ply(self, path: Path) -> str:
+        """Write the Gaussians of one pose as a PLY file."""
         gaussians = self._gaussians(self._chosen_pose())
         write_ply(gaussians, path, [f"pose {self.pose or 'rest'}"])
         return f"{len(gaussians)} splats"
 
     def ply_sequence(self, folder: Path) -> str:
+        """Write one PLY file per frame of the first motion."""
         track = self._first_motion()
         frames = (self._gaussians(track.poses[frame]) for frame in range(len(track)))
         return f"{write_ply_sequence(frames, folder, folder.name)} frames at {track.fps:g} per second"
 
     def splat(self, path: Path) -> str:
+        """Write the Gaussians of one pose in a packed format: splat, spz or sog, by the suffix."""
         gaussians = self._gaussians(self._chosen_pose())
         write_packed(gaussians, path)
         return f"{len(gaussians)} splats, {path.stat().st_size / 1e6:.2f} MB"
@@ -61,6 +65,7 @@ class ExportOptions:
     spz = sog = splat
 
     def glb(self, path: Path) -> str:
+        """Write the mesh with its skeleton and the motions as animations."""
         names = self.motions or ((FILMED,) if self.run.track.is_file() else ())
         motions = {Path(name).stem: motion_track(self.run, self.avatar, name) for name in names}
         pose = None if self.pose is None else self._chosen_pose()
@@ -68,6 +73,7 @@ class ExportOptions:
         return f"{len(self.avatar.rest.vertices)} vertices, {len(motions)} animations"
 
     def motion_file(self, path: Path) -> str:
+        """Write the first motion as BVH or as the player's JSON, by the suffix."""
         track = self._first_motion()
         if path.suffix.lower() == ".bvh":
             joints = self.avatar.rest.joints[list(self.avatar.body.smpl_index)]
@@ -77,6 +83,7 @@ class ExportOptions:
         return f"{len(track)} frames at {track.fps:g} per second"
 
     def turntable(self, path: Path) -> str:
+        """Write a video or animated image of the avatar turning once."""
         if self.pose is None and self.run.track.is_file():
             track = motion_track(self.run, self.avatar, FILMED)
             pose = track.poses[len(track) // 2]
@@ -86,6 +93,7 @@ class ExportOptions:
         return f"{self.size[0]}x{self.size[1]}"
 
     def dataset(self, folder: Path) -> str:
+        """Write rendered images with labels for training other models."""
         motions = motions_for_page(self.run, self.avatar, self.motions)
         write_dataset(self.avatar, motions, folder, self.count, *self.size, self.seed, self.backend)
         return f"{self.count} images"

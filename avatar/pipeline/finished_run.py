@@ -26,10 +26,12 @@ class FinishedRun:
 
     @property
     def has_track(self) -> bool:
+        """Whether the run has a body track."""
         return self.run.track.is_file()
 
     @property
     def has_observations(self) -> bool:
+        """Whether the run still has its observations."""
         return self.run.observations_file.is_file()
 
     @cached_property

@@ -26,6 +26,7 @@ class RunFolder:
 
     @property
     def avatar(self) -> Path:
+        """The trained avatar."""
         return self.folder / "avatar.safetensors"
 
     @property
@@ -45,6 +46,7 @@ class RunFolder:
 
     @property
     def observations(self) -> Path:
+        """The folder of frames, masks and landmarks."""
         return self.folder / "observations"
 
     @property
@@ -54,30 +56,37 @@ class RunFolder:
 
     @property
     def checkpoint(self) -> Path:
+        """The state from which interrupted training resumes."""
         return self.folder / "checkpoint.pt"
 
     @property
     def config(self) -> Path:
+        """The settings of the run."""
         return self.folder / "config.json"
 
     @property
     def report(self) -> Path:
+        """Scores, times and warnings of the run."""
         return self.folder / "report.json"
 
     @property
     def log(self) -> Path:
+        """The log of all its commands."""
         return self.folder / "log.txt"
 
     @property
     def turntable(self) -> Path:
+        """A video of the avatar turning once."""
         return self.folder / "turntable.mp4"
 
     @property
     def overlay(self) -> Path:
+        """A video that compares the avatar with the source video."""
         return self.folder / "overlay.mp4"
 
     @property
     def contact(self) -> Path:
+        """A contact sheet that compares frames with renders."""
         return self.folder / "contact.png"
 
     def require_avatar(self) -> None:

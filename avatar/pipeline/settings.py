@@ -76,6 +76,7 @@ class Settings:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def as_dict(self) -> dict[str, Any]:
+        """The settings as nested dictionaries of plain values, as `config.json` stores them."""
         return asdict(self)
 
     def resolved(self) -> Settings:
@@ -199,7 +200,8 @@ def build(kind: type[T], values: Any, where: str = "the configuration") -> T:
             expected = hint.__name__ if isinstance(hint, type) else str(hint).removeprefix("typing.")
             raise UsageError(f"{where}: {name} must be {expected}, not {str(value)[:100]!r}.")
         else:
-            chosen[name] = float(value) if hint is float else value
+            takes_float = float in (hint, *get_args(hint)) and value is not None
+            chosen[name] = float(value) if takes_float else value
     try:
         return kind(**chosen)
     except TypeError as error:  # an entry without a default

@@ -30,6 +30,7 @@ class Stage:
 
     @property
     def is_complete(self) -> bool:
+        """Whether all files of the stage exist."""
         return all(file.is_file() for file in self.files)
 
 

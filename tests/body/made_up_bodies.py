@@ -6,6 +6,7 @@ import types
 from pathlib import Path
 
 import numpy as np
+import pytest
 from scipy import sparse
 
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS, SMPLH_JOINTS, SMPLX_JOINTS
@@ -96,11 +97,11 @@ def write_pickle(path: Path, content: object, protocol: int = 2) -> Path:
     return path
 
 
-def chumpy_class(monkeypatch, module: str, name: str) -> type:
+def chumpy_class(monkeypatch: pytest.MonkeyPatch, module: str, name: str) -> type:
     """A class that pickles under chumpy's name, as the arrays in SMPL's original files do."""
     for part in {module.split(".")[0], module}:
         monkeypatch.setitem(sys.modules, part, types.ModuleType(part))
-    made = type(name, (), {"__module__": module, "__setstate__": lambda self, state: vars(self).update(state)})
+    made = type(name, (), {"__module__": module, "__setstate__": lambda self, state: self.__dict__.update(state)})
     setattr(sys.modules[module], name, made)
     return made
 
@@ -111,7 +112,7 @@ def with_state(made: type, **state: object) -> object:
     return instance
 
 
-def as_original_smpl(arrays: dict[str, np.ndarray], monkeypatch) -> dict[str, object]:
+def as_original_smpl(arrays: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """The arrays as SMPL 1.0's pickles hold them: chumpy's and SciPy's."""
     Ch = chumpy_class(monkeypatch, "chumpy.ch", "Ch")
     Select = chumpy_class(monkeypatch, "chumpy.reordering", "Select")

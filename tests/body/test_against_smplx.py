@@ -1,6 +1,7 @@
 """Our posing against the package smplx, on the open body and on made-up bodies of all three kinds."""
 
-import numpy as np
+from pathlib import Path
+
 import pytest
 import smplx
 import torch
@@ -8,7 +9,7 @@ import torch
 from avatar.body import Body, load_body
 from avatar.geometry import rotation_from_rotvec
 from avatar.io.assets import asset_path
-from avatar.io.files import read_npz
+from avatar.io.files import read_npz, write_npz
 from avatar.types import BodyPose
 
 from .made_up_bodies import made_up, write_pickle
@@ -18,7 +19,7 @@ POSES = 3
 
 
 @pytest.fixture(autouse=True)
-def ids_within_small_meshes(monkeypatch):
+def ids_within_small_meshes(monkeypatch: pytest.MonkeyPatch) -> None:
     """smplx picks extra joints among the vertices of the real meshes, which ours do not have."""
     for kind in ("smplh", "smplx"):
         monkeypatch.setitem(smplx.body_models.VERTEX_IDS, kind, dict.fromkeys(smplx.vertex_ids.vertex_ids[kind], 0))
@@ -39,7 +40,7 @@ def assert_same_vertices(body: Body, model: torch.nn.Module) -> None:
             hands = rotvecs[:, -30:].flatten(1)
             parts |= {"left_hand_pose": hands[:, :45], "right_hand_pose": hands[:, 45:]}
             # smplx adds the mean hands to the rotation vectors themselves.
-            means = torch.stack([model.left_hand_mean, model.right_hand_mean]).view(30, 3)
+            means = torch.stack([model.get_buffer(f"{side}_hand_mean") for side in ("left", "right")]).view(30, 3)
             rotations[:, -30:] = rotation_from_rotvec(rotvecs[:, -30:] + means)
         face = None
         if body.kind == "smplx":
@@ -52,13 +53,13 @@ def assert_same_vertices(body: Body, model: torch.nn.Module) -> None:
         assert (vertices - expected).norm(dim=-1).max() < 1e-5
 
 
-def test_smplx_loads_the_open_body_and_poses_it_as_we_do(tmp_path):
+def test_smplx_loads_the_open_body_and_poses_it_as_we_do(tmp_path: Path) -> None:
     pickled = write_pickle(tmp_path / "open.pkl", read_npz(asset_path("body", "open.npz")))
     model = smplx.SMPL(str(pickled), vertex_ids=IDS, batch_size=POSES)
     assert_same_vertices(load_body("open"), model)
 
 
-def test_made_up_smpl(tmp_path):
+def test_made_up_smpl(tmp_path: Path) -> None:
     path = write_pickle(tmp_path / "SMPL_FEMALE.pkl", made_up("smpl"))
     body = load_body(path)
     assert (body.kind, body.gender, len(body.parents)) == ("smpl", "female", 24)
@@ -67,11 +68,11 @@ def test_made_up_smpl(tmp_path):
 
 @pytest.mark.parametrize("ending", ["npz", "pkl"])
 @pytest.mark.parametrize("kind", ["smplh", "smplx"])
-def test_made_up_bodies_with_hands(tmp_path, kind, ending):
+def test_made_up_bodies_with_hands(tmp_path: Path, kind: str, ending: str) -> None:
     path = tmp_path / f"{kind.upper()}_MALE.{ending}"
     arrays = made_up(kind)
     if ending == "npz":
-        np.savez(path, **arrays)
+        write_npz(path, **arrays)
     else:
         write_pickle(path, {k: v for k, v in arrays.items() if v.dtype != object})
     body = load_body(path)
@@ -81,9 +82,9 @@ def test_made_up_bodies_with_hands(tmp_path, kind, ending):
 
 
 @pytest.mark.parametrize("kind", ["smplh", "smplx"])
-def test_a_pose_of_24_joints_leaves_hands_as_smplx_has_them_by_default(tmp_path, kind):
+def test_a_pose_of_24_joints_leaves_hands_as_smplx_has_them_by_default(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"{kind.upper()}_NEUTRAL.npz"
-    np.savez(path, **made_up(kind))
+    write_npz(path, **made_up(kind))
     body = load_body(path)
     rotvecs = torch.randn(POSES, 24, 3) * 0.4
     rotvecs[:, 22:] = 0

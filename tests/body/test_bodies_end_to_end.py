@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from avatar.cli.main import main
 from avatar.io.assets import asset_path
-from avatar.io.files import write_json
+from avatar.io.files import write_json, write_npz
 from avatar.io.images import read_image
 from avatar.io.track_file import load_track
 from avatar.io.videos import open_video
@@ -29,7 +28,7 @@ def avatar_command(*arguments: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def observed(tmp_path_factory) -> Path:
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What was seen in the sample clip, found once for all bodies."""
     folder = tmp_path_factory.mktemp("seen") / "observations"
     observe(asset_path("clips", "turn.mp4"), folder, max_frames=6)
@@ -37,9 +36,11 @@ def observed(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("kind", JOINTS)
-def test_a_body_file_through_everything(observed, tmp_path, kind, capsys):
+def test_a_body_file_through_everything(
+    observed: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     source, body, run = asset_path("clips", "turn.mp4"), tmp_path / f"{kind}.npz", RunFolder(tmp_path / "run")
-    np.savez(body, **made_up_person(kind))
+    write_npz(body, **made_up_person(kind))
     run.folder.mkdir()
     run.observations.symlink_to(observed)
     train = TrainConfig(steps=30, gaussians=1000, max_gaussians=1500, long_side=192)

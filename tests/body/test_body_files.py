@@ -2,6 +2,9 @@
 
 import os
 import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +15,14 @@ from avatar.body import files, load_body
 from avatar.body.parts import PARTS
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import rotation_from_rotvec
+from avatar.io.files import write_npz
 from avatar.io.pickles import read_pickle
 from avatar.types import BodyPose
 
 from .made_up_bodies import as_original_smpl, made_up, with_state, write_pickle
 
 
-def test_the_original_pickles_with_chumpy_and_scipy_arrays(tmp_path, monkeypatch):
+def test_the_original_pickles_with_chumpy_and_scipy_arrays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arrays = made_up("smpl")
     path = write_pickle(tmp_path / "basicModel_f_lbs_10_207_0_v1.0.0.pkl", as_original_smpl(arrays, monkeypatch))
     monkeypatch.undo()  # chumpy is not there when the file is read
@@ -30,7 +34,7 @@ def test_the_original_pickles_with_chumpy_and_scipy_arrays(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_pickles_of_every_protocol(tmp_path, protocol):
+def test_pickles_of_every_protocol(tmp_path: Path, protocol: int) -> None:
     arrays = made_up("smpl")
     body = load_body(write_pickle(tmp_path / "body.pkl", arrays, protocol))
     torch.testing.assert_close(body.template, torch.from_numpy(arrays["v_template"]).float())
@@ -39,15 +43,15 @@ def test_pickles_of_every_protocol(tmp_path, protocol):
 class Touch:
     """Makes the file it names when it is unpickled by a careless reader."""
 
-    def __init__(self, path, call=os.system):
+    def __init__(self, path: Path, call: Callable[..., object] = os.system) -> None:
         self.path, self.call = path, call
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
         return self.call, (f"touch {self.path}" if self.call is os.system else str(self.path),)
 
 
 @pytest.mark.parametrize("call", [os.system, os.mkdir, eval, getattr])
-def test_a_pickle_that_would_run_something_is_refused_by_name(tmp_path, call):
+def test_a_pickle_that_would_run_something_is_refused_by_name(tmp_path: Path, call: Callable[..., object]) -> None:
     sign = tmp_path / "was_run"
     path = write_pickle(tmp_path / "body.pkl", made_up("smpl") | {"v_template": Touch(sign, call)})
     with pytest.raises(AvatarError, match=rf"refused.*\.{call.__name__}\b"):
@@ -68,17 +72,17 @@ def test_a_pickle_that_would_run_something_is_refused_by_name(tmp_path, call):
         b"cchumpy.ch\nCh\n(N(dS'toarray'\nc__builtin__\nlist\nstb.",
     ],
 )
-def test_hand_written_pickle_programs_are_refused(tmp_path, program):
+def test_hand_written_pickle_programs_are_refused(tmp_path: Path, program: bytes) -> None:
     (tmp_path / "body.pkl").write_bytes(program)
     with pytest.raises(AvatarError, match="refused"):
         read_pickle(tmp_path / "body.pkl")
 
 
-def broken(name, value):
+def broken(name: str, value: Callable[[np.ndarray], object]) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda arrays: arrays | {name: value(arrays[name])}
 
 
-def with_nan(array):
+def with_nan(array: np.ndarray) -> np.ndarray:
     array = array.copy()
     array.flat[3] = np.nan
     return array
@@ -103,11 +107,11 @@ BROKEN = {
 
 @pytest.mark.parametrize("says", BROKEN)
 @pytest.mark.parametrize("ending", ["npz", "pkl"])
-def test_a_broken_body_gets_a_sentence_that_says_what_is_wrong(tmp_path, says, ending):
+def test_a_broken_body_gets_a_sentence_that_says_what_is_wrong(tmp_path: Path, says: str, ending: str) -> None:
     arrays = BROKEN[says](made_up("smpl"))
     path = tmp_path / f"body.{ending}"
     if ending == "npz":
-        np.savez(path, **arrays)
+        write_npz(path, **arrays)
     else:
         write_pickle(path, arrays)
     with pytest.raises(AvatarError, match=says) as caught:
@@ -117,32 +121,34 @@ def test_a_broken_body_gets_a_sentence_that_says_what_is_wrong(tmp_path, says, e
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 cut short", b"\x80\x04", b"\x80\x04]\x94."])
 @pytest.mark.parametrize("ending", ["npz", "pkl"])
-def test_files_that_are_something_else(tmp_path, content, ending):
+def test_files_that_are_something_else(tmp_path: Path, content: bytes, ending: str) -> None:
     path = tmp_path / f"body.{ending}"
     path.write_bytes(content)
     with pytest.raises(AvatarError, match="body"):
         load_body(path)
 
 
-def test_objects_inside_an_npz_are_not_unpickled(tmp_path):
+def test_objects_inside_an_npz_are_not_unpickled(tmp_path: Path) -> None:
     sign = tmp_path / "was_run"
-    np.savez(tmp_path / "body.npz", **(made_up("smpl") | {"v_template": np.array([Touch(sign)], dtype=object)}))
+    write_npz(tmp_path / "body.npz", **(made_up("smpl") | {"v_template": np.array([Touch(sign)], dtype=object)}))
     with pytest.raises(AvatarError, match="plain arrays"):
         load_body(tmp_path / "body.npz")
     assert not sign.exists()
 
 
-def test_an_npz_that_unpacks_without_end_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+def test_an_npz_that_unpacks_without_end_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(files, "_LARGEST", 10_000)
-    np.savez_compressed(tmp_path / "body.npz", **(made_up("smpl") | {"extra": np.zeros(10**6)}))
+    write_npz(tmp_path / "body.npz", **(made_up("smpl") | {"extra": np.zeros(10**6)}))
     with pytest.raises(AvatarError, match=r"unpacks to .* GB"):
         load_body(tmp_path / "body.npz")
 
 
-def test_sparse_and_chumpy_arrays_that_lie_about_themselves(tmp_path, monkeypatch):
+def test_sparse_and_chumpy_arrays_that_lie_about_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arrays = as_original_smpl(made_up("smpl"), monkeypatch)
     endless = with_state(type(arrays["shapedirs"]), idxs=np.arange(3))
-    endless.a = endless
+    vars(endless)["a"] = endless
     huge = sparse.csc_matrix((10**6, 10**6))
     hollow = sparse.csc_matrix(np.eye(3))
     hollow.indices = hollow.indices + 10**6
@@ -153,7 +159,7 @@ def test_sparse_and_chumpy_arrays_that_lie_about_themselves(tmp_path, monkeypatc
             load_body(path)
 
 
-def test_missing_and_unknown_files(tmp_path):
+def test_missing_and_unknown_files(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no file"):
         load_body(tmp_path / "nothing.npz")
     (tmp_path / "body.obj").write_text("v 0 0 0")
@@ -161,11 +167,11 @@ def test_missing_and_unknown_files(tmp_path):
         load_body(tmp_path / "body.obj")
 
 
-def test_any_body_can_be_driven_by_smpls_24_joints(tmp_path):
+def test_any_body_can_be_driven_by_smpls_24_joints(tmp_path: Path) -> None:
     pose = BodyPose(torch.zeros(2, 3), rotation_from_rotvec(torch.randn(2, 24, 3)))
     for kind in ("smpl", "smplh", "smplx"):
         path = tmp_path / f"{kind}.npz"
-        np.savez(path, **made_up(kind))
+        write_npz(path, **made_up(kind))
         body = load_body(path)
         full = body.complete(pose)
         assert full.rotations.shape == (2, len(body.parents), 3, 3)

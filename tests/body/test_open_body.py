@@ -34,7 +34,7 @@ def mirrored_vertices() -> torch.Tensor:
     return torch.from_numpy(nearest)
 
 
-def test_it_stands_on_the_floor_in_a_t_pose_facing_forward():
+def test_it_stands_on_the_floor_in_a_t_pose_facing_forward() -> None:
     assert MEAN.vertices[:, 1].min().abs() < 2e-3
     assert joint("pelvis")[[0, 2]].norm() < 1e-5
     assert joint("left_wrist")[0] > 0.5 > -0.5 > joint("right_wrist")[0]
@@ -43,14 +43,14 @@ def test_it_stands_on_the_floor_in_a_t_pose_facing_forward():
     assert 1.6 < height(torch.zeros(10)) < 1.8
 
 
-def test_it_is_the_same_on_both_sides():
+def test_it_is_the_same_on_both_sides() -> None:
     other = mirrored_vertices()
     torch.testing.assert_close(MEAN.joints[list(MIRROR)] * FLIP, MEAN.joints, atol=2e-4, rtol=0)
     torch.testing.assert_close(BODY.weights[other][:, list(MIRROR)], BODY.weights, atol=2e-2, rtol=0)
     assert (BODY.parts[other] == BODY.parts).all()
 
 
-def test_poses_mirror_too():
+def test_poses_mirror_too() -> None:
     other = mirrored_vertices()
     rotvecs = torch.randn(24, 3, generator=torch.Generator().manual_seed(0)) * 0.3
     pose = BodyPose(torch.zeros(3), rotation_from_rotvec(rotvecs))
@@ -60,7 +60,7 @@ def test_poses_mirror_too():
     assert error.mean() < 1e-3 and error.max() < 1e-2
 
 
-def test_its_surface_is_closed_and_faces_outward():
+def test_its_surface_is_closed_and_faces_outward() -> None:
     edges = torch.cat([BODY.faces[:, [0, 1]], BODY.faces[:, [1, 2]], BODY.faces[:, [2, 0]]])
     count = edges.sort(dim=1).values.unique(dim=0, return_counts=True)[1]
     assert (count <= 2).all() and (count == 2).float().mean() > 0.99
@@ -69,12 +69,12 @@ def test_its_surface_is_closed_and_faces_outward():
     assert 0.05 < volume < 0.10  # cubic metres: 50 to 100 kg
 
 
-def test_skinning_weights_are_shares():
+def test_skinning_weights_are_shares() -> None:
     assert (BODY.weights >= 0).all()
     torch.testing.assert_close(BODY.weights.sum(1), torch.ones(len(BODY.weights)))
 
 
-def test_bones_keep_their_lengths_in_every_pose():
+def test_bones_keep_their_lengths_in_every_pose() -> None:
     rotvecs = torch.randn(5, 24, 3, generator=torch.Generator().manual_seed(0))
     pose = BodyPose(torch.randn(5, 3), rotation_from_rotvec(rotvecs))
     joints = joint_transforms(MEAN.joints, BODY.parents, pose)[..., :3, 3]
@@ -85,7 +85,7 @@ def test_bones_keep_their_lengths_in_every_pose():
     torch.testing.assert_close(joints[:, 0], pose.root_position)
 
 
-def test_parts_lie_where_they_belong():
+def test_parts_lie_where_they_belong() -> None:
     y, x = MEAN.vertices[:, 1], MEAN.vertices[:, 0].abs()
     of = {name: BODY.parts == i for i, name in enumerate(PARTS)}
     assert all(mask.sum() > 300 for mask in of.values())
@@ -95,7 +95,7 @@ def test_parts_lie_where_they_belong():
     assert joint("left_hip")[1] + 0.1 > y[of["legs"]].max()
 
 
-def test_shapes_are_people():
+def test_shapes_are_people() -> None:
     betas = torch.randn(200, 10, generator=torch.Generator().manual_seed(0))
     heights = torch.tensor([height(b) for b in betas])
     assert 1.6 < heights.mean() < 1.8 and 0.06 < heights.std() < 0.15
@@ -105,7 +105,7 @@ def test_shapes_are_people():
 AVERAGE = torch.zeros(10)
 
 
-def test_words_give_the_shape_they_name():
+def test_words_give_the_shape_they_name() -> None:
     words = load_shape_attributes()
     assert height(words.reshaped(AVERAGE, {"height": 1.82, "weight": 0.6})) == pytest.approx(1.82, abs=0.005)
     thin, stout = (volume(words.reshaped(AVERAGE, {"weight": weight})) for weight in (0.1, 0.9))
@@ -113,14 +113,14 @@ def test_words_give_the_shape_they_name():
     assert torch.equal(words.reshaped(AVERAGE, {}), AVERAGE)
 
 
-def volume(betas):
+def volume(betas: torch.Tensor) -> float:
     """Of the body at rest, by the tetrahedra between its triangles and the origin."""
     body = load_body("open")
     a, b, c = body.rest(betas).vertices[body.faces].unbind(1)
     return float((torch.linalg.cross(a, b) * c).sum() / 6)
 
 
-def test_a_word_changes_what_it_names_and_leaves_the_others():
+def test_a_word_changes_what_it_names_and_leaves_the_others() -> None:
     words = load_shape_attributes()
     person = torch.tensor([0.5, -0.3, 0.2, 0.4, -0.6, 0.1, 0.3, -0.2, 0.1, 0.4])
     before, after = words.describe(person), words.describe(words.reshaped(person, {"height": 1.9, "weight": 0.8}))
@@ -131,7 +131,7 @@ def test_a_word_changes_what_it_names_and_leaves_the_others():
     assert torch.allclose(back, person, atol=1e-3)
 
 
-def test_words_are_as_sure_as_the_shape_tells():
+def test_words_are_as_sure_as_the_shape_tells() -> None:
     words = load_shape_attributes()
     sure = words.describe(AVERAGE)
     assert sure["height"][1] < 0.005
@@ -156,13 +156,13 @@ def test_words_are_as_sure_as_the_shape_tells():
         "height=1.8 weight=1",
     ],
 )
-def test_impossible_words_are_refused_with_those_there_are(bad):
+def test_impossible_words_are_refused_with_those_there_are(bad: str) -> None:
     with pytest.raises(
         UsageError, match=r"^--shape .* the words are height 1.3 to 2.2 metres, .*proportions 0 to 1\.$"
     ):
         parse_shape(bad)
 
 
-def test_a_body_without_words_says_so():
+def test_a_body_without_words_says_so() -> None:
     with pytest.raises(UsageError, match="body smpl has no words"):
         load_shape_attributes("smpl")

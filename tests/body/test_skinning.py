@@ -1,6 +1,7 @@
 """Skinning by its laws: it follows the joints, turns with the root, and has right gradients."""
 
-import numpy as np
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -8,6 +9,7 @@ from avatar.body import load_body, smpl_pose
 from avatar.body.skeleton import SMPL_PARENTS, chain_levels
 from avatar.body.skinning import joint_transforms, skin, skinning_transforms
 from avatar.geometry import rigid, rotation_from_rotvec, transform
+from avatar.io.files import write_npz
 from avatar.types import BodyPose
 
 from .made_up_bodies import made_up, parents_of
@@ -23,7 +25,7 @@ def poses(*batch: int) -> BodyPose:
     return BodyPose(torch.randn(*batch, 3, generator=GEN, dtype=torch.float64), rotation_from_rotvec(rotvecs))
 
 
-def test_levels_hold_every_joint_once_and_parents_first():
+def test_levels_hold_every_joint_once_and_parents_first() -> None:
     for parents in (SMPL_PARENTS, (-1, *parents_of("smplx")[1:])):
         levels = chain_levels(parents)
         assert sorted(joint for level in levels for joint in level) == list(range(len(parents)))
@@ -31,7 +33,7 @@ def test_levels_hold_every_joint_once_and_parents_first():
         assert all(level_of[j] == level_of[p] + 1 for j, p in enumerate(parents) if p >= 0)
 
 
-def test_joints_are_reached_step_by_step_along_the_chain():
+def test_joints_are_reached_step_by_step_along_the_chain() -> None:
     pose = poses()
     Ts = joint_transforms(JOINTS, SMPL_PARENTS, pose)
     for j, parent in enumerate(SMPL_PARENTS[1:], start=1):
@@ -39,12 +41,12 @@ def test_joints_are_reached_step_by_step_along_the_chain():
         torch.testing.assert_close(Ts[j], Ts[parent] @ step)
 
 
-def test_the_rest_pose_moves_nothing():
+def test_the_rest_pose_moves_nothing() -> None:
     rest = BodyPose(JOINTS[0], torch.eye(3, dtype=torch.float64).expand(24, 3, 3))
     torch.testing.assert_close(skin(POINTS, WEIGHTS, skinning_transforms(JOINTS, SMPL_PARENTS, rest)), POINTS)
 
 
-def test_a_point_on_one_joint_moves_rigidly_with_it():
+def test_a_point_on_one_joint_moves_rigidly_with_it() -> None:
     pose = poses(5)
     Ts = joint_transforms(JOINTS, SMPL_PARENTS, pose)
     one = torch.eye(24, dtype=torch.float64)[[7]]
@@ -52,7 +54,7 @@ def test_a_point_on_one_joint_moves_rigidly_with_it():
     torch.testing.assert_close(moved, transform(Ts[:, 7], (POINTS[:1] - JOINTS[7]).expand(5, 1, 3)))
 
 
-def test_turning_the_root_turns_the_whole_body_about_it():
+def test_turning_the_root_turns_the_whole_body_about_it() -> None:
     pose = poses()
     R = rotation_from_rotvec(torch.randn(3, generator=GEN, dtype=torch.float64))
     turned = BodyPose(pose.root_position, torch.cat([(R @ pose.rotations[0])[None], pose.rotations[1:]]))
@@ -60,7 +62,7 @@ def test_turning_the_root_turns_the_whole_body_about_it():
     torch.testing.assert_close(after - pose.root_position, (before - pose.root_position) @ R.mT)
 
 
-def test_batches_are_posed_as_singles_are():
+def test_batches_are_posed_as_singles_are() -> None:
     pose = poses(2, 3)
     together = skin(POINTS, WEIGHTS, skinning_transforms(JOINTS, SMPL_PARENTS, pose))
     alone = skin(POINTS, WEIGHTS, skinning_transforms(JOINTS, SMPL_PARENTS, pose[1][2]))
@@ -68,11 +70,13 @@ def test_batches_are_posed_as_singles_are():
     torch.testing.assert_close(together[1, 2], alone)
 
 
-def test_gradients_reach_every_input_and_are_right():
+def test_gradients_reach_every_input_and_are_right() -> None:
     rotvecs = (0.5 * torch.randn(24, 3, generator=GEN, dtype=torch.float64)).requires_grad_()
     inputs = [t.clone().requires_grad_() for t in (JOINTS, JOINTS[0], POINTS[:3], WEIGHTS[:3])]
 
-    def posed(rotvecs, joints, root, points, weights):
+    def posed(
+        rotvecs: torch.Tensor, joints: torch.Tensor, root: torch.Tensor, points: torch.Tensor, weights: torch.Tensor
+    ) -> torch.Tensor:
         pose = BodyPose(root, rotation_from_rotvec(rotvecs))
         return skin(points, weights, skinning_transforms(joints, SMPL_PARENTS, pose))
 
@@ -80,8 +84,8 @@ def test_gradients_reach_every_input_and_are_right():
 
 
 @pytest.mark.parametrize(("kind", "joints"), [("smpl", 24), ("smplh", 52), ("smplx", 55)])
-def test_a_pose_goes_to_a_body_with_fingers_and_back(tmp_path, kind, joints):
-    np.savez(tmp_path / "body.npz", **made_up(kind))
+def test_a_pose_goes_to_a_body_with_fingers_and_back(tmp_path: Path, kind: str, joints: int) -> None:
+    write_npz(tmp_path / "body.npz", **made_up(kind))
     body, pose = load_body(tmp_path / "body.npz"), BodyPose(torch.zeros(2, 3), poses(2).rotations.float())
     there = body.complete(pose)
     assert there.rotations.shape[-3] == joints

@@ -11,6 +11,7 @@ import torch
 
 from avatar.body import load_body
 from avatar.errors import AvatarError, UsageError
+from avatar.io.files import write_npz
 
 from .made_up_bodies import made_up
 
@@ -18,7 +19,7 @@ from .made_up_bodies import made_up
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "smplx").mkdir()
-    np.savez(tmp_path / "smplx" / "SMPLX_NEUTRAL.npz", **made_up("smplx"))
+    write_npz(tmp_path / "smplx" / "SMPLX_NEUTRAL.npz", **made_up("smplx"))
     return tmp_path
 
 

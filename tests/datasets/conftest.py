@@ -1,16 +1,18 @@
 """The made-up datasets, written once, and runs that hold the very avatar that they show."""
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from avatar.datasets.protocols import PROTOCOLS
+from avatar.datasets.protocols import PROTOCOLS, ProtocolName
 from avatar.io.track_file import save_track
 from avatar.pipeline.dataset import training_track
 
-from .made_up_datasets import write_neuman, write_peoplesnapshot, write_zju
+from .made_up_datasets import Folders, Scene, write_neuman, write_peoplesnapshot, write_zju
 
-MAKERS = {
+MAKERS: dict[ProtocolName, tuple[str, Callable[[Path], Scene]]] = {
     "instantavatar": ("male-3-casual", write_peoplesnapshot),
     "gauhuman": ("my_refined", lambda folder: write_zju(folder, refined=True, frames=500, cameras=6)),
     "humannerf": ("CoreView_999", lambda folder: write_zju(folder, refined=False, frames=61, cameras=4)),
@@ -20,11 +22,11 @@ MAKERS = {
 
 
 @pytest.fixture(scope="session")
-def made_up(tmp_path_factory):
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> Folders:
     """Gives, by the protocol's name, the folder of a dataset and of a run that knows the true avatar."""
-    done = {}
+    done: dict[ProtocolName, tuple[Path, Path]] = {}
 
-    def make(protocol):
+    def make(protocol: ProtocolName) -> tuple[Path, Path]:
         if protocol not in done:
             name, maker = MAKERS[protocol]
             base = tmp_path_factory.mktemp(protocol)

@@ -1,6 +1,7 @@
 """Small folders in the layouts of public datasets, which cannot be shipped: one avatar in their cameras."""
 
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 
 from avatar.body import load_body
+from avatar.datasets.protocols import ProtocolName
 from avatar.geometry import rigid, rotation_from_rotvec, rotation_to_rotvec
 from avatar.io.assets import asset_path
 from avatar.io.images import write_image
@@ -46,6 +48,10 @@ class Scene:
         return image, (out.alpha[0] > 0.5).numpy().astype(np.uint8) * 255
 
 
+Folders = Callable[[ProtocolName], tuple[Path, Path]]
+"""The folders of a dataset and of a run that holds the true avatar, by the name of the protocol."""
+
+
 def smpl_like_file(folder: Path) -> Path:
     """The shipped body under the name of a user's own file: 24 joints in SMPL's order, as SMPL has."""
     path = folder / "SMPL_NEUTRAL.npz"
@@ -62,7 +68,7 @@ def made_up_scene(folder: Path, count: int, R_file: torch.Tensor) -> Scene:
     gaussians = sample_on_surface(frames, torch.ones(len(body.faces)), 1200, torch.Generator().manual_seed(0))
     avatar = Avatar(body, betas, gaussians, deform=False)
     with torch.no_grad():
-        gaussians.log_scales += 0.5  # so that the few splats cover the body
+        gaussians.log_scales.add_(0.5)  # so that the few splats cover the body
         gaussians.raw_colors.copy_(3 * torch.sin(6 * avatar.rest_means()))
     rotvecs = torch.zeros(count, 24, 3)
     phase = torch.arange(count) / max(count - 1, 1)
@@ -121,7 +127,7 @@ def write_zju(folder: Path, refined: bool, frames: int, cameras: int = 23) -> Sc
         R = torch.tensor([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]) @ around
         views.append(Cameras(camera().K, rigid(R, torch.tensor([0.0, 0.0, 3.5]) - R @ place)[None], SIDE, SIDE))
     images = [[scene.rendered(row, place, one) for one in views] for row in range(2)]
-    names = []
+    names: list[list[str]] = []
     for frame in range(frames):
         row = 2 * frame // frames
         names.append([])
@@ -142,7 +148,7 @@ def write_zju(folder: Path, refined: bool, frames: int, cameras: int = 23) -> Sc
         table = {"Rh": Rh[None].numpy(), "Th": Th[None].numpy(), "poses": poses.reshape(1, 72).numpy()}
         where = folder / ("smpl_params" if refined else "new_params")
         where.mkdir(exist_ok=True)
-        np.save(where / f"{frame}.npy", table | {"shapes": BETAS[None]}, allow_pickle=True)
+        np.save(where / f"{frame}.npy", np.array(table | {"shapes": BETAS[None]}, dtype=object), allow_pickle=True)
     content = {
         "cams": {
             "K": [one.K[0].numpy() for one in views],
@@ -152,7 +158,7 @@ def write_zju(folder: Path, refined: bool, frames: int, cameras: int = 23) -> Sc
         },
         "ims": [{"ims": entry} for entry in names],
     }
-    np.save(folder / "annots.npy", content, allow_pickle=True)
+    np.save(folder / "annots.npy", np.array(content, dtype=object), allow_pickle=True)
     return scene
 
 

@@ -1,6 +1,7 @@
 """The reader of captures on broken folders; sound ones are read in tests/evaluate."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,21 +13,22 @@ from avatar.body.skinning import joint_transforms
 from avatar.datasets.capture import R_WORLD_CAPTURE, load_capture, read_capture_cameras, read_capture_skeleton
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
+from avatar.io.files import write_npz
 from avatar.types import BodyPose
 
 
-def _clip(folder, frames=2, **changes):
+def _clip(folder: Path, **changes: np.ndarray | None) -> None:
     folder.mkdir(parents=True)
     (folder / "video.mp4").touch()
-    arrays = {
-        "joints": np.zeros((frames, 24, 3)), "K": np.eye(3), "cam_R": np.eye(3)[None], "cam_t": np.zeros((1, 3)),
+    arrays: dict[str, np.ndarray | None] = {
+        "joints": np.zeros((2, 24, 3)), "K": np.eye(3), "cam_R": np.eye(3)[None], "cam_t": np.zeros((1, 3)),
         "image_size": np.array([4, 6]),
     }  # fmt: skip
-    np.savez(folder / "gt.npz", **{k: v for k, v in (arrays | changes).items() if v is not None})
+    write_npz(folder / "gt.npz", **{k: v for k, v in (arrays | changes).items() if v is not None})
     (folder / "cameras.json").write_text(json.dumps({"cameras": {}, "fps": 30}))
 
 
-def test_each_missing_file_is_named(tmp_path):
+def test_each_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a capture"):
         load_capture(tmp_path)
     _clip(tmp_path / "turn")
@@ -49,13 +51,13 @@ def test_each_missing_file_is_named(tmp_path):
         ({"local_rotvec": np.zeros((1, 24, 3))}, "local_rotvec should be"),
     ],
 )
-def test_wrong_arrays_are_said(tmp_path, changes, sentence):
+def test_wrong_arrays_are_said(tmp_path: Path, changes: dict[str, np.ndarray | None], sentence: str) -> None:
     _clip(tmp_path / "turn", **changes)
     with pytest.raises(AvatarError, match=sentence):
         load_capture(tmp_path)
 
 
-def test_a_person_who_stands_on_the_floor_stands_on_ours(tmp_path):
+def test_a_person_who_stands_on_the_floor_stands_on_ours(tmp_path: Path) -> None:
     up = np.zeros((2, 24, 3))
     up[:, 15] = [0.1, -0.2, 1.7]  # z is up and the person faces -y
     _clip(tmp_path / "turn", joints=up)
@@ -66,7 +68,7 @@ def test_a_person_who_stands_on_the_floor_stands_on_ours(tmp_path):
     assert joints[0, 15].tolist() == pytest.approx([0.1, 1.7, 0.2])
 
 
-def test_rotations_carry_the_t_pose_onto_the_joints(tmp_path):
+def test_rotations_carry_the_t_pose_onto_the_joints(tmp_path: Path) -> None:
     """A chain of turns away from the T-pose ends at the given places, also in our axes."""
     body, axes = load_body("open"), torch.tensor(R_WORLD_CAPTURE)
     rest = body.rest(torch.zeros(body.shape_dirs.shape[-1])).joints
@@ -74,14 +76,15 @@ def test_rotations_carry_the_t_pose_onto_the_joints(tmp_path):
     pose = BodyPose(torch.ones(3, 3), rotation_from_rotvec(turns))
     joints = joint_transforms(rest, SMPL_PARENTS, pose)[..., :3, 3]
     files = {"joints": joints, "rest_joints": rest, "local_rotvec": rotation_to_rotvec(pose.rotations)}
-    np.savez(tmp_path / "gt.npz", **{name: (array @ axes).numpy() for name, array in files.items()})
+    write_npz(tmp_path / "gt.npz", **{name: (array @ axes).numpy() for name, array in files.items()})
     skeleton = read_capture_skeleton(tmp_path / "gt.npz")
+    assert skeleton.rest_joints is not None and skeleton.rotations is not None
     posed = joint_transforms(skeleton.rest_joints, SMPL_PARENTS, BodyPose(skeleton.joints[:, 0], skeleton.rotations))
     torch.testing.assert_close(posed[..., :3, 3], skeleton.joints, atol=1e-5, rtol=0)
     torch.testing.assert_close(skeleton.rotations, pose.rotations, atol=1e-5, rtol=0)
 
 
-def test_a_file_that_is_no_camera_file(tmp_path):
+def test_a_file_that_is_no_camera_file(tmp_path: Path) -> None:
     (tmp_path / "cameras.json").write_text('{"cameras": {"a": {"K": 3}}}')
     with pytest.raises(AvatarError, match="not a camera file"):
         read_capture_cameras(tmp_path / "cameras.json")

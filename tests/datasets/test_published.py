@@ -2,6 +2,8 @@
 
 import pickle
 import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from avatar.cli.main import main
 from avatar.datasets.neuman import hugs_split
 from avatar.datasets.peoplesnapshot import read_peoplesnapshot
 from avatar.datasets.posed import prepared
-from avatar.datasets.protocols import PROTOCOLS
+from avatar.datasets.protocols import PROTOCOLS, ProtocolName
 from avatar.errors import AvatarError, UsageError
 from avatar.evaluation.benchmarks import evaluate_dataset, targets_of
 from avatar.evaluation.pose_fitting import fit_pose
@@ -22,13 +24,13 @@ from avatar.pipeline.finished_run import open_run
 from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.training_data import load_training_data, save_training_data
 
-from .made_up_datasets import BETAS, smpl_like_file
+from .made_up_datasets import BETAS, Folders, smpl_like_file
 
 COUNTS = {"instantavatar": (114, 55), "gauhuman": (100, 17 * 5), "humannerf": (61, 3 * 3), "hugs": (16, 2)}
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_the_avatar_that_a_dataset_shows_is_where_its_cameras_see_it(made_up, protocol):
+def test_the_avatar_that_a_dataset_shows_is_where_its_cameras_see_it(made_up: Folders, protocol: ProtocolName) -> None:
     dataset, run = made_up(protocol)
     divided = PROTOCOLS[protocol].read(dataset)
     assert (len(divided.train), len(divided.test)) == COUNTS.get(protocol, (15, 5))
@@ -42,7 +44,7 @@ def test_the_avatar_that_a_dataset_shows_is_where_its_cameras_see_it(made_up, pr
     assert opened.track.poses.rotations[:, 0, 1, 1].mean() > 0.9  # people stand upright in our world
 
 
-def test_the_table_says_the_rules_and_whether_poses_were_fitted(made_up, tmp_path):
+def test_the_table_says_the_rules_and_whether_poses_were_fitted(made_up: Folders, tmp_path: Path) -> None:
     dataset, run = made_up("hugs")
     content, text = evaluate_dataset(run, dataset, "hugs", out=tmp_path)
     assert (
@@ -54,7 +56,7 @@ def test_the_table_says_the_rules_and_whether_poses_were_fitted(made_up, tmp_pat
     assert "protocol: hugs; test poses: fitted" in fitted
 
 
-def test_fitting_mends_a_test_pose_and_nothing_else(made_up):
+def test_fitting_mends_a_test_pose_and_nothing_else(made_up: Folders) -> None:
     from dataclasses import replace
 
     from avatar.types import BodyPose
@@ -71,7 +73,7 @@ def test_fitting_mends_a_test_pose_and_nothing_else(made_up):
     assert all(torch.equal(before[name], value) for name, value in opened.avatar.state_dict().items())
 
 
-def test_training_data_are_those_of_the_protocol(made_up, tmp_path):
+def test_training_data_are_those_of_the_protocol(made_up: Folders, tmp_path: Path) -> None:
     dataset, _ = made_up("hugs")
     body, run = load_body(str(smpl_like_file(tmp_path))), RunFolder(tmp_path / "run")
     data = dataset_training_data(dataset, "hugs", body)
@@ -85,7 +87,9 @@ def test_training_data_are_those_of_the_protocol(made_up, tmp_path):
     assert torch.equal(stored.track.poses.rotations, data.track.poses.rotations)
 
 
-def test_create_refuses_what_a_protocol_decides(made_up, tmp_path, capsys):
+def test_create_refuses_what_a_protocol_decides(
+    made_up: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     dataset, _ = made_up("hugs")
     for words, sentence in ((["--protocol", "hugs", "--focal", "900"], "leave out --focal"), ([], "is a folder")):
         with pytest.raises(SystemExit) as exit:
@@ -94,7 +98,9 @@ def test_create_refuses_what_a_protocol_decides(made_up, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_a_dataset_is_trained_on_with_its_own_poses_and_evaluated(made_up, tmp_path, capsys):
+def test_a_dataset_is_trained_on_with_its_own_poses_and_evaluated(
+    made_up: Folders, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     dataset, _ = made_up("hugs")
     body, run = smpl_like_file(tmp_path), tmp_path / "run"
     words = ["create", str(dataset), "--protocol", "hugs", "--out", str(run), "--preset", "fast", "--steps", "4"]
@@ -124,7 +130,9 @@ def test_a_dataset_is_trained_on_with_its_own_poses_and_evaluated(made_up, tmp_p
         ("exavatar", ["test_split.txt"], ["test_split.txt"]),
     ],
 )  # fmt: skip
-def test_a_half_downloaded_folder_is_named_file_by_file(made_up, tmp_path, protocol, lost, named):
+def test_a_half_downloaded_folder_is_named_file_by_file(
+    made_up: Folders, tmp_path: Path, protocol: ProtocolName, lost: list[str], named: list[str]
+) -> None:
     dataset, _ = made_up(protocol)
     copy = tmp_path / dataset.name
     shutil.copytree(dataset, copy)
@@ -136,12 +144,12 @@ def test_a_half_downloaded_folder_is_named_file_by_file(made_up, tmp_path, proto
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_no_folder_is_a_wrong_use(tmp_path, protocol):
+def test_no_folder_is_a_wrong_use(tmp_path: Path, protocol: ProtocolName) -> None:
     with pytest.raises(UsageError, match="no folder"):
         PROTOCOLS[protocol].read(tmp_path / "nowhere")
 
 
-def test_peoplesnapshot_videos_that_end_early_other_subjects_and_other_poses(made_up, tmp_path):
+def test_peoplesnapshot_videos_that_end_early_other_subjects_and_other_poses(made_up: Folders, tmp_path: Path) -> None:
     dataset, _ = made_up("instantavatar")
     copy = tmp_path / dataset.name
     shutil.copytree(dataset, copy)
@@ -165,12 +173,12 @@ def test_peoplesnapshot_videos_that_end_early_other_subjects_and_other_poses(mad
         read_peoplesnapshot(copy)
 
 
-def test_tables_of_zju_are_read_without_running_them(made_up, tmp_path):
+def test_tables_of_zju_are_read_without_running_them(made_up: Folders, tmp_path: Path) -> None:
     class Harm:
-        def __reduce__(self):
+        def __reduce__(self) -> tuple[Callable[..., None], tuple[str]]:
             return print, ("was run",)
 
-    np.save(tmp_path / "annots.npy", {"cams": Harm()}, allow_pickle=True)
+    np.save(tmp_path / "annots.npy", np.array({"cams": Harm()}, dtype=object), allow_pickle=True)
     with pytest.raises(AvatarError, match=r"refused.*print"):
         PROTOCOLS["gauhuman"].read(tmp_path)
     np.save(tmp_path / "annots.npy", np.zeros(3))
@@ -178,12 +186,12 @@ def test_tables_of_zju_are_read_without_running_them(made_up, tmp_path):
         PROTOCOLS["gauhuman"].read(tmp_path)
 
 
-def test_hugs_leaves_every_fifth_out_and_judges_the_first_half_of_them():
+def test_hugs_leaves_every_fifth_out_and_judges_the_first_half_of_them() -> None:
     train, test = hugs_split(23)
     assert test == [2, 7] and set(range(23)) - set(train) == {2, 7, 12, 17, 22}
 
 
-def test_shrinking_averages_with_a_black_background():
+def test_shrinking_averages_with_a_black_background() -> None:
     image = np.full((4, 4, 3), 200, np.uint8)
     mask = np.zeros((4, 4), np.uint8)
     mask[:, :1] = 255
@@ -192,7 +200,7 @@ def test_shrinking_averages_with_a_black_background():
     assert np.all(color[:, 0] == 200)  # straight colour, so that on black it is the mean of 200 and 0
 
 
-def test_the_open_body_does_not_take_smpls_parameters(made_up):
+def test_the_open_body_does_not_take_smpls_parameters(made_up: Folders) -> None:
     dataset, _ = made_up("hugs")
     with pytest.raises(UsageError, match="SMPL file by --body"):
         PROTOCOLS["hugs"].read(dataset).poses.poses(load_body("open"))

@@ -40,7 +40,7 @@ def name(path: Path) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_links_and_images_exist(page):
+def test_links_and_images_exist(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.S | re.M)
     missing = []
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -63,7 +63,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[\s-]+", "-", heading.strip().lower()) for heading in plain}
 
 
-def test_extras_named_in_the_text_exist():
+def test_extras_named_in_the_text_exist() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     named = {
         extra.strip()
@@ -103,7 +103,7 @@ def command_lines() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("page", "line"), command_lines())
-def test_commands_and_their_options_exist(page, line):
+def test_commands_and_their_options_exist(page: str, line: str) -> None:
     words = shlex.split(line.partition(">")[0], comments=True)
     if words[1].startswith("--"):
         return
@@ -113,7 +113,7 @@ def test_commands_and_their_options_exist(page, line):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
-def test_options_in_the_text_exist(page):
+def test_options_in_the_text_exist(page: Path) -> None:
     spans = [span for span in code_spans(page) if "python " not in span]
     named = {option for span in spans for option in re.findall(r"(?<!\S)--[a-z][\w.*-]*", span)}
     known = OTHER_OPTIONS | {option for command in commands() for option in options(command)}
@@ -121,7 +121,7 @@ def test_options_in_the_text_exist(page):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=name)
-def test_files_named_in_the_text_exist(page):
+def test_files_named_in_the_text_exist(page: Path) -> None:
     rooms = r"(?:python )?((?:avatar|viewer|scripts|tests|configs|assets|examples|docs)/[^\s:]*)"
     files = [match[1] for span in code_spans(page) if (match := re.match(rooms, span))]
     assert not [file for file in files if not (ROOT / file).exists()]
@@ -130,7 +130,7 @@ def test_files_named_in_the_text_exist(page):
 @pytest.mark.parametrize(
     "message", re.findall(r"^\| `([^`]*)` \|", (ROOT / "docs/filming-guide.md").read_text(), flags=re.M)
 )
-def test_messages_of_the_filming_guide_are_those_of_the_program(message):
+def test_messages_of_the_filming_guide_are_those_of_the_program(message: str) -> None:
     """Each part between the dots stands in the source, where a message may be spread over several literals."""
     parts = [part.strip() for part in re.split("…", message)]
     assert not [part for part in parts if len(part) > 3 and part not in source()]
@@ -140,3 +140,29 @@ def test_messages_of_the_filming_guide_are_those_of_the_program(message):
 def source() -> str:
     text = "\n".join(file.read_text(encoding="utf-8") for file in sorted((ROOT / "avatar").rglob("*.py")))
     return re.sub(r'"\s*\n\s*f?"', "", text)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_snippets_exist(page: Path) -> None:
+    """What `--8<--` lines include: a file, or a section of one."""
+    for target in re.findall(r'--8 ?< ?-- ?"([^"]*)"', page.read_text(encoding="utf-8")):
+        file, _, section = target.partition(":")
+        text = (ROOT / file).read_text(encoding="utf-8")
+        assert not section or all(f"# --8<-- [{edge}:{section}]" in text for edge in ("start", "end"))
+    assert "--8 <" not in page.read_text(encoding="utf-8"), "a formatter changed it; fence it with ```{.python}"
+
+
+def test_every_example_is_in_the_manual() -> None:
+    manual = (ROOT / "docs/manual/python.md").read_text(encoding="utf-8")
+    assert not [
+        file.name for file in (ROOT / "examples").glob("*.py") if f'--8<-- "examples/{file.name}"' not in manual
+    ]
+
+
+def test_every_room_has_a_page_in_the_reference() -> None:
+    rooms = {folder.parent.name for folder in (ROOT / "avatar").glob("*/__init__.py")} | {"viewer"}
+    pages = {page.stem for page in (ROOT / "docs/reference").glob("*.md")}
+    assert rooms - {"cli"} == pages - {"index", "nouns"}
+    assert not [
+        room for room in rooms if f"`{room}`" not in (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    ]

@@ -1,6 +1,7 @@
 """A made-up run and a capture that shows the very same avatar in a world that is larger, turned and moved."""
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from avatar.body.skeleton import SMPL_JOINTS
 from avatar.body.skinning import joint_transforms
 from avatar.datasets.capture import R_WORLD_CAPTURE
 from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
+from avatar.io.files import write_npz
 from avatar.io.images import to_uint8, write_image
 from avatar.io.observations_file import save_observations
 from avatar.io.track_file import save_track
@@ -19,7 +21,7 @@ from avatar.model.avatar import Avatar
 from avatar.model.gaussians import sample_on_surface, triangle_frames
 from avatar.rendering.camera_paths import front, orbit
 from avatar.rendering.renderer import render
-from avatar.types import BodyPose, BodyTrack, Observations
+from avatar.types import BodyPose, BodyTrack, Cameras, Observations
 
 SCALE, WIDTH, HEIGHT, FPS = 1.25, 90, 120, 10.0
 TURN = rotation_from_rotvec(torch.tensor([0.0, 0.7, 0.0]))
@@ -53,7 +55,7 @@ def poses(avatar: Avatar, count: int) -> BodyPose:
 
 
 @pytest.fixture(scope="session")
-def made_up(tmp_path_factory) -> tuple[Path, Path]:
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Folders of the run and of the capture."""
     run, capture = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("capture")
     avatar, count = made_up_avatar(), 6
@@ -81,7 +83,7 @@ def made_up(tmp_path_factory) -> tuple[Path, Path]:
     return run, capture
 
 
-def _rendered(avatar, pose, camera) -> np.ndarray:
+def _rendered(avatar: Avatar, pose: BodyPose, camera: Cameras) -> np.ndarray:
     with torch.no_grad():
         out = render(avatar.pose(pose), camera)
     alpha = out.alpha[0, ..., None]
@@ -94,7 +96,7 @@ def _on_grey(rgba: np.ndarray) -> np.ndarray:
     return (rgba[..., :3] * alpha + 128 * (1 - alpha)).round().astype(np.uint8)
 
 
-def _truth(avatar, pose, cameras) -> dict[str, np.ndarray]:
+def _truth(avatar: Avatar, pose: BodyPose, cameras: Cameras) -> dict[str, np.ndarray]:
     """The arrays of gt.npz in the capture's larger, turned and moved world, with Z up."""
     axes = torch.tensor(R_WORLD_CAPTURE)
     joints = joint_transforms(avatar.rest.joints, avatar.body.parents, pose)[..., :3, 3]
@@ -109,9 +111,9 @@ def _truth(avatar, pose, cameras) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def _write_truth(folder: Path, arrays: dict, names: list[str], **more) -> None:
+def _write_truth(folder: Path, arrays: dict[str, np.ndarray], names: list[str], **more: object) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "gt.npz", **arrays)
+    write_npz(folder / "gt.npz", **arrays)
     entries = {
         name: {"K": arrays["K"].tolist(), "R": R.tolist(), "t": t.tolist(), "width": WIDTH, "height": HEIGHT}
         for name, R, t in zip(names, arrays["cam_R"], arrays["cam_t"], strict=True)
@@ -119,14 +121,22 @@ def _write_truth(folder: Path, arrays: dict, names: list[str], **more) -> None:
     (folder / "cameras.json").write_text(json.dumps({"cameras": entries, **more}))
 
 
-def _write_clip(folder: Path, avatar, pose, cameras, masks) -> None:
+def _write_clip(folder: Path, avatar: Avatar, pose: BodyPose, cameras: Cameras, masks: Iterable[np.ndarray]) -> None:
     _write_truth(folder, _truth(avatar, pose, cameras[0]), ["turn"], fps=FPS, frames=len(pose))
     (folder / "video.mp4").touch()
     for index, mask in enumerate(masks):
         write_image(folder / "masks" / f"{index:04d}.png", mask)
 
 
-def _write_held_out(folder: Path, avatar, pose, cameras, stems, names, source) -> None:
+def _write_held_out(
+    folder: Path,
+    avatar: Avatar,
+    pose: BodyPose,
+    cameras: Cameras,
+    stems: Sequence[str],
+    names: list[str] | None,
+    source: dict[str, np.ndarray],
+) -> None:
     arrays = _truth(avatar, pose, cameras) | source
     if names is not None:
         arrays["camera_names"] = np.array(names)

@@ -3,6 +3,8 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,12 +20,14 @@ from avatar.pipeline.finished_run import open_run
 
 
 @pytest.fixture(scope="module")
-def evaluated(made_up, tmp_path_factory):
+def evaluated(made_up: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], str]:
     out = tmp_path_factory.mktemp("evaluation")
     return out, *evaluate_run(made_up[0], made_up[1], out=out)
 
 
-def test_the_same_avatar_in_a_scaled_turned_and_moved_world_scores_like_itself(evaluated):
+def test_the_same_avatar_in_a_scaled_turned_and_moved_world_scores_like_itself(
+    evaluated: tuple[Path, dict[str, Any], str],
+) -> None:
     _, content, _ = evaluated
     means = content["means"]
     estimated = means["novel views, seen poses, found pose"]
@@ -37,7 +41,9 @@ def test_the_same_avatar_in_a_scaled_turned_and_moved_world_scores_like_itself(e
     assert content["joints"]["principal_point_x_px"] == pytest.approx(0.0, abs=1e-3)
 
 
-def test_retargeting_by_joints_alone_is_reported_and_is_worse(evaluated, made_up, tmp_path):
+def test_retargeting_by_joints_alone_is_reported_and_is_worse(
+    evaluated: tuple[Path, dict[str, Any], str], made_up: tuple[Path, Path], tmp_path: Path
+) -> None:
     _, with_rotations, _ = evaluated
     content, text = evaluate_run(*made_up, out=tmp_path, joints_alone=True)
     assert "true joints alone" in text and "rotations" in with_rotations["protocol"]["driving"]
@@ -45,14 +51,16 @@ def test_retargeting_by_joints_alone_is_reported_and_is_worse(evaluated, made_up
     assert 26 < worse < better
 
 
-def test_joints_alone_without_a_capture_is_refused(made_up, capsys):
+def test_joints_alone_without_a_capture_is_refused(
+    made_up: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as exit:
         main(["evaluate", str(made_up[0]), "--joints-alone"])
     assert exit.value.code == 2
     assert "--capture" in capsys.readouterr().err
 
 
-def test_images_are_counted_by_group_and_side(evaluated):
+def test_images_are_counted_by_group_and_side(evaluated: tuple[Path, dict[str, Any], str]) -> None:
     _, content, _ = evaluated
     counts = {name: row["pictures"] for name, row in content["means"].items()}
     assert counts["left-out frames"] == 2
@@ -62,7 +70,7 @@ def test_images_are_counted_by_group_and_side(evaluated):
     assert counts["novel poses, driven"] == 1
 
 
-def test_it_leaves_numbers_and_a_page_with_the_worst_first(evaluated):
+def test_it_leaves_numbers_and_a_page_with_the_worst_first(evaluated: tuple[Path, dict[str, Any], str]) -> None:
     out, content, text = evaluated
     assert json.loads((out / "evaluation.json").read_text())["means"] == content["means"]
     page = (out / "evaluation.html").read_text()
@@ -72,7 +80,9 @@ def test_it_leaves_numbers_and_a_page_with_the_worst_first(evaluated):
     assert "test poses: not fitted" in text and "LPIPS" in text
 
 
-def test_a_moved_body_is_scored_worse_and_its_error_is_that_of_the_move(made_up, tmp_path):
+def test_a_moved_body_is_scored_worse_and_its_error_is_that_of_the_move(
+    made_up: tuple[Path, Path], tmp_path: Path
+) -> None:
     from avatar.io.track_file import load_track, save_track
 
     run = tmp_path / "run"
@@ -86,7 +96,7 @@ def test_a_moved_body_is_scored_worse_and_its_error_is_that_of_the_move(made_up,
     assert content["joints"]["mpjpe_mm"] > 3
 
 
-def test_missing_images_and_frames_are_named_and_not_counted(made_up, tmp_path):
+def test_missing_images_and_frames_are_named_and_not_counted(made_up: tuple[Path, Path], tmp_path: Path) -> None:
     run, capture = made_up
     copy = tmp_path / "capture"
     shutil.copytree(capture, copy)
@@ -98,14 +108,16 @@ def test_missing_images_and_frames_are_named_and_not_counted(made_up, tmp_path):
     assert "turn0004_a.png" in text and "0000.png" in text and "skipped and not counted: 2" in text
 
 
-def test_a_run_of_another_source_must_name_its_clip(made_up, tmp_path):
+def test_a_run_of_another_source_must_name_its_clip(made_up: tuple[Path, Path], tmp_path: Path) -> None:
     copy = tmp_path / "capture"
     shutil.copytree(made_up[1], copy)
     with pytest.raises(UsageError, match="--clip"):
         evaluate_run(made_up[0], copy)
 
 
-def test_a_folder_that_is_no_run_and_one_that_is_no_capture(made_up, tmp_path, capsys):
+def test_a_folder_that_is_no_run_and_one_that_is_no_capture(
+    made_up: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for arguments in (["evaluate", str(tmp_path)], ["evaluate", str(made_up[0]), "--capture", str(tmp_path)]):
         with pytest.raises(SystemExit) as exit:
             main(arguments)
@@ -113,7 +125,7 @@ def test_a_folder_that_is_no_run_and_one_that_is_no_capture(made_up, tmp_path, c
         assert capsys.readouterr().err.count("error:") == 1
 
 
-def test_rendered_images_are_those_of_the_capture(made_up, tmp_path):
+def test_rendered_images_are_those_of_the_capture(made_up: tuple[Path, Path], tmp_path: Path) -> None:
     run, capture = made_up
     main_arguments = [
         "render", str(run), "--cameras", str(capture / "novel_view" / "cameras.json"), "--poses",
@@ -128,7 +140,7 @@ def test_rendered_images_are_those_of_the_capture(made_up, tmp_path):
         assert np.abs(mine[..., 3] - truth[..., 3]).mean() < 3
 
 
-def test_a_track_is_rendered_frame_by_frame_with_its_own_cameras(made_up, tmp_path):
+def test_a_track_is_rendered_frame_by_frame_with_its_own_cameras(made_up: tuple[Path, Path], tmp_path: Path) -> None:
     run, _ = made_up
     opened = open_run(run)
     shots = read_shots(opened, run / "track.npz", run / "track.npz", None, 1.0)
@@ -137,7 +149,7 @@ def test_a_track_is_rendered_frame_by_frame_with_its_own_cameras(made_up, tmp_pa
     assert np.array_equal(read_image(tmp_path / "0005.png")[..., 3], mask)
 
 
-def test_pairs_of_different_number_and_wrong_files_are_refused(made_up, tmp_path):
+def test_pairs_of_different_number_and_wrong_files_are_refused(made_up: tuple[Path, Path], tmp_path: Path) -> None:
     run, capture = made_up
     opened = open_run(run)
     shots = read_shots(opened, capture / "novel_view" / "gt.npz", run / "track.npz", None, 1.0)
@@ -148,7 +160,7 @@ def test_pairs_of_different_number_and_wrong_files_are_refused(made_up, tmp_path
         read_shots(opened, tmp_path / "report.json", run / "track.npz", None, 1.0)
 
 
-def test_the_oracle_follows_the_true_skeleton_and_not_the_estimated_poses(made_up):
+def test_the_oracle_follows_the_true_skeleton_and_not_the_estimated_poses(made_up: tuple[Path, Path]) -> None:
     from avatar.datasets.capture import load_capture
     from avatar.evaluation.alignment import EstimatedPerson, align
     from avatar.evaluation.oracle import oracle_track

@@ -21,7 +21,7 @@ def _posed(rest_joints: torch.Tensor, parents: tuple[int, ...]) -> torch.Tensor:
     return joint_transforms(rest_joints, parents, _some_poses(12))[..., :3, 3]
 
 
-def test_a_body_reaches_its_own_joints():
+def test_a_body_reaches_its_own_joints() -> None:
     body = load_body("open")
     rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
     truth = _posed(rest.joints, body.parents)
@@ -32,7 +32,7 @@ def test_a_body_reaches_its_own_joints():
         assert (found - truth)[:, list(SCORED)].norm(dim=-1).mean() < least
 
 
-def test_a_t_pose_explains_a_rig_with_another_spine():
+def test_a_t_pose_explains_a_rig_with_another_spine() -> None:
     """The spine's joints lie elsewhere. With the rig's T-pose the limbs come out right."""
     body = load_body("open")
     rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
@@ -43,11 +43,11 @@ def test_a_t_pose_explains_a_rig_with_another_spine():
     truth = Ts[..., :3, 3]
     given = truth + (Ts[..., :3, :3] @ moves[..., None]).squeeze(-1)
 
-    def missed(true_rest):
+    def missed(true_rest: torch.Tensor | None) -> float:
         found = joint_transforms(
             rest.joints, body.parents, retarget_ground_truth(body, rest, Skeleton(given, true_rest))
         )[..., :3, 3]
-        return (found - truth)[:, list(SCORED)].norm(dim=-1).mean()
+        return float((found - truth)[:, list(SCORED)].norm(dim=-1).mean())
 
     with_t_pose = missed(rest.joints + moves)
     assert with_t_pose < 0.004
@@ -55,7 +55,7 @@ def test_a_t_pose_explains_a_rig_with_another_spine():
     assert missed(rest.joints) > 2 * missed(None), "a wrong T-pose is worse than none"
 
 
-def test_a_t_pose_explains_narrower_hips():
+def test_a_t_pose_explains_narrower_hips() -> None:
     body = load_body("open")
     rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
     truth = _posed(rest.joints, body.parents)
@@ -71,22 +71,22 @@ def test_a_t_pose_explains_narrower_hips():
     assert (found - truth)[:, limbs].norm(dim=-1).mean() < 0.003
 
 
-def test_the_head_s_rotation_is_taken_from_given_rotations():
+def test_the_head_s_rotation_is_taken_from_given_rotations() -> None:
     """Joint positions determine neither it nor the rotation of a hand about the forearm."""
     body = load_body("open")
     rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
     poses, truth = _some_poses(12), _posed(rest.joints, body.parents)
 
-    def missed(rotations):
+    def missed(rotations: torch.Tensor | None) -> float:
         found = retarget_ground_truth(body, rest, Skeleton(truth, rest.joints, rotations)).rotations
         apart = rotation_to_rotvec(found.mT @ poses.rotations).norm(dim=-1)
-        return apart[:, [SMPL_JOINTS.index(name) for name in ("head", "left_wrist", "left_hand")]].mean()
+        return float(apart[:, [SMPL_JOINTS.index(name) for name in ("head", "left_wrist", "left_hand")]].mean())
 
     assert missed(poses.rotations) < 0.04
     assert missed(None) > 0.15
 
 
-def test_rotations_and_places_that_disagree_are_weighed():
+def test_rotations_and_places_that_disagree_are_weighed() -> None:
     """A rig whose T-pose has the forearms 10 degrees bent: wrists stay where they truly are, within a centimetre."""
     body = load_body("open")
     rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
@@ -100,7 +100,7 @@ def test_rotations_and_places_that_disagree_are_weighed():
     assert (found - truth)[:, wrists].norm(dim=-1).mean() < 0.01
 
 
-def test_places_are_calibrated_as_far_as_found_poses_can_be_trusted():
+def test_places_are_calibrated_as_far_as_found_poses_can_be_trusted() -> None:
     """Knees 2 cm further out: learned from exact poses, hardly from poses that miss by 10 degrees."""
     body = load_body("open")
     rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
@@ -119,7 +119,7 @@ def test_places_are_calibrated_as_far_as_found_poses_can_be_trusted():
     assert sure[others].norm(dim=-1).max() < 1e-4
 
 
-def test_joints_that_are_each_rig_s_own_are_calibrated_without_a_t_pose_too():
+def test_joints_that_are_each_rig_s_own_are_calibrated_without_a_t_pose_too() -> None:
     """The spine lies 5 cm further back: exact poses show it, and the limbs then come out right."""
     body = load_body("open")
     rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ NAMES = [
 
 
 @pytest.fixture(scope="module")
-def capture(tmp_path_factory):
+def capture(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The folder of the cameras, and one where the second camera's masks were found already."""
     folder, out = tmp_path_factory.mktemp("stations"), tmp_path_factory.mktemp("out")
     avatar, count = made_up_avatar(), 6
@@ -50,7 +51,7 @@ def capture(tmp_path_factory):
     return folder, out
 
 
-def test_the_second_camera_sees_the_same_avatar(made_up, capture):
+def test_the_second_camera_sees_the_same_avatar(made_up: tuple[Path, Path], capture: tuple[Path, Path]) -> None:
     folder, out = capture
     content, text = evaluate_run(made_up[0], folder, clip="a", out=out)
     row = content["means"]["seen by b"]
@@ -58,7 +59,7 @@ def test_the_second_camera_sees_the_same_avatar(made_up, capture):
     assert "masks: estimated from each video, not ground truth" in text and "the run has no pose at that time" in text
 
 
-def test_broken_folders_are_reported(made_up, capture, tmp_path):
+def test_broken_folders_are_reported(made_up: tuple[Path, Path], capture: tuple[Path, Path], tmp_path: Path) -> None:
     copy = tmp_path / "capture"
     shutil.copytree(capture[0], copy)
     with pytest.raises(UsageError, match="--clip"):

@@ -44,7 +44,7 @@ def _track(rotvecs: torch.Tensor, roots: torch.Tensor) -> BodyTrack:
 
 
 @pytest.fixture(scope="session")
-def person(moves) -> Avatar:
+def person(moves: dict[str, BodyTrack]) -> Avatar:
     """The open body covered with splats, coloured by place, with a light and a deformation that do something."""
     generator = torch.Generator().manual_seed(0)
     body = load_body("open")

@@ -2,40 +2,43 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pygltflib
 import pytest
 import torch
 import trimesh
-from PIL import Image
+from PIL import Image, ImageSequence
 from plyfile import PlyData
+from pygltflib import GLTF2
 
 from avatar.errors import AvatarError
 from avatar.exporters.glb import linear_from_srgb, write_glb
 from avatar.exporters.splats import SH_C0, write_packed, write_ply, write_ply_sequence
 from avatar.exporters.synthetic_dataset import write_dataset
 from avatar.io.videos import open_video
+from avatar.model.avatar import Avatar
 from avatar.pipeline.previews import write_turntable
 from avatar.rendering.renderer import render
-from avatar.types import Cameras, Gaussians
+from avatar.types import BodyTrack, Cameras, Gaussians
 
 gaussforge = pytest.importorskip("gaussforge")
 
 
 @pytest.fixture(scope="module")
-def posed(person, moves) -> Gaussians:
+def posed(person: Avatar, moves: dict[str, BodyTrack]) -> Gaussians:
     return person.pose(moves["wave"].poses[6]).detach()
 
 
-def test_ply_holds_the_splats_as_other_viewers_read_them(posed, tmp_path):
+def test_ply_holds_the_splats_as_other_viewers_read_them(posed: Gaussians, tmp_path: Path) -> None:
     write_ply(posed, tmp_path / "me.ply", ["a pose"])
     ply = PlyData.read(tmp_path / "me.ply")
     vertex = ply["vertex"]
     assert vertex.count == len(posed)
     assert any("Y up, metres" in comment for comment in ply.comments)
 
-    def columns(*names):
+    def columns(*names: str) -> torch.Tensor:
         return torch.tensor(np.stack([vertex[name] for name in names], axis=-1))
 
     torch.testing.assert_close(columns("x", "y", "z"), posed.means)
@@ -49,7 +52,9 @@ def test_ply_holds_the_splats_as_other_viewers_read_them(posed, tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "tolerance"), [("splat", 1e-6), ("ksplat", 1e-3), ("spz", 1e-3), ("sog", 1e-3)])
-def test_packed_formats_are_read_by_their_library(posed, tmp_path, kind, tolerance):
+def test_packed_formats_are_read_by_their_library(
+    posed: Gaussians, tmp_path: Path, kind: str, tolerance: float
+) -> None:
     path = tmp_path / f"me.{kind}"
     write_packed(posed, path)
     info = gaussforge.GaussForge().get_model_info(path.read_bytes(), kind)["data"]
@@ -61,13 +66,13 @@ def test_packed_formats_are_read_by_their_library(posed, tmp_path, kind, toleran
     assert beside["splats"] == len(posed) and "Y up, metres" in beside["frame"]
 
 
-def test_a_packed_file_read_back_looks_the_same(posed, tmp_path):
+def test_a_packed_file_read_back_looks_the_same(posed: Gaussians, tmp_path: Path) -> None:
     write_packed(posed, tmp_path / "me.spz")
     forge = gaussforge.GaussForge()
     (tmp_path / "back.ply").write_bytes(forge.convert((tmp_path / "me.spz").read_bytes(), "spz", "ply")["data"])
     vertex = PlyData.read(tmp_path / "back.ply")["vertex"]
 
-    def columns(*names):
+    def columns(*names: str) -> torch.Tensor:
         return torch.tensor(np.stack([vertex[name] for name in names], axis=-1))
 
     back = Gaussians(
@@ -84,7 +89,9 @@ def test_a_packed_file_read_back_looks_the_same(posed, tmp_path):
     assert -10 * math.log10((ours - theirs).square().mean()) > 30
 
 
-def test_gaussforge_missing_or_failing_is_one_sentence(posed, tmp_path, monkeypatch):
+def test_gaussforge_missing_or_failing_is_one_sentence(
+    posed: Gaussians, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(AvatarError, match=r"cannot write \.nonsense"):
         write_packed(posed, tmp_path / "me.nonsense")
     monkeypatch.setitem(__import__("sys").modules, "gaussforge", None)
@@ -93,7 +100,7 @@ def test_gaussforge_missing_or_failing_is_one_sentence(posed, tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
-def test_a_sequence_is_one_file_a_frame(person, moves, tmp_path):
+def test_a_sequence_is_one_file_a_frame(person: Avatar, moves: dict[str, BodyTrack], tmp_path: Path) -> None:
     poses = moves["turn"].poses[:3]
     count = write_ply_sequence((person.pose(poses[i]) for i in range(3)), tmp_path, "turn")
     names = sorted(path.name for path in tmp_path.iterdir())
@@ -102,9 +109,9 @@ def test_a_sequence_is_one_file_a_frame(person, moves, tmp_path):
     assert places[0] < places[1] < places[2]  # the motion walks towards +Z
 
 
-def test_glb_is_the_rest_body_for_trimesh(person, tmp_path):
+def test_glb_is_the_rest_body_for_trimesh(person: Avatar, tmp_path: Path) -> None:
     write_glb(person, tmp_path / "me.glb")
-    scene = trimesh.load(tmp_path / "me.glb")
+    scene = trimesh.load_scene(tmp_path / "me.glb")
     (mesh,) = scene.geometry.values()
     np.testing.assert_allclose(mesh.vertices, person.rest.vertices, atol=1e-6)
     np.testing.assert_array_equal(mesh.faces, person.body.faces)
@@ -115,14 +122,14 @@ def test_glb_is_the_rest_body_for_trimesh(person, tmp_path):
     assert np.abs(found - wanted).mean() < 0.08
 
 
-def test_glb_animation_poses_the_body_as_ours_does(person, moves, tmp_path):
+def test_glb_animation_poses_the_body_as_ours_does(person: Avatar, moves: dict[str, BodyTrack], tmp_path: Path) -> None:
     """Skin the mesh as the glTF specification says, from what pygltflib reads, and compare with our body."""
     track, frame = moves["turn"], 9
     write_glb(person, tmp_path / "me.glb", motions=moves)
     file = pygltflib.GLTF2().load(tmp_path / "me.glb")
     assert [animation.name for animation in file.animations] == ["wave", "turn"]
     animation, skin = file.animations[1], file.skins[0]
-    local = {}
+    local: dict[int, dict[str, np.ndarray]] = {}
     for channel in animation.channels:
         values = _values(file, animation.samplers[channel.sampler].output)[frame]
         local.setdefault(channel.target.node, {})[channel.target.path] = values
@@ -130,7 +137,7 @@ def test_glb_animation_poses_the_body_as_ours_does(person, moves, tmp_path):
     np.testing.assert_allclose(times[:, 0], track.times, atol=1e-6)
     world = {}
 
-    def visit(index, parent):
+    def visit(index: int, parent: np.ndarray) -> None:
         node = file.nodes[index]
         matrix = np.eye(4)
         matrix[:3, 3] = local.get(index, {}).get("translation", node.translation or [0, 0, 0])
@@ -156,7 +163,7 @@ def test_glb_animation_poses_the_body_as_ours_does(person, moves, tmp_path):
     assert distances.max() < 0.015 and distances.mean() < 5e-4
 
 
-def test_glb_stands_in_the_pose_asked_for(person, moves, tmp_path):
+def test_glb_stands_in_the_pose_asked_for(person: Avatar, moves: dict[str, BodyTrack], tmp_path: Path) -> None:
     pose = moves["wave"].poses[6]
     write_glb(person, tmp_path / "me.glb", pose=pose)
     root = pygltflib.GLTF2().load(tmp_path / "me.glb").nodes[0]
@@ -164,23 +171,21 @@ def test_glb_stands_in_the_pose_asked_for(person, moves, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["me.mp4", "me.gif", "me.webp"])
-def test_a_turntable_turns(person, moves, tmp_path, name, monkeypatch):
+def test_a_turntable_turns(
+    person: Avatar, moves: dict[str, BodyTrack], tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("avatar.pipeline.previews.TURN_SECONDS", 0.25)
     path = tmp_path / name
     write_turntable(person, moves["wave"].poses[0], path, 48, 64, backend="reference")
     if name.endswith("webp"):
-        animation = Image.open(path)
-        frames = []
-        for index in range(animation.n_frames):
-            animation.seek(index)
-            frames.append(np.asarray(animation.convert("RGB")).astype(int))
+        frames = [np.asarray(frame.convert("RGB")).astype(int) for frame in ImageSequence.Iterator(Image.open(path))]
     else:
         frames = [frame.astype(int) for _, frame in open_video(path).frames()]
     assert len(frames) == 6 and frames[0].shape == (64, 48, 3)
     assert np.abs(frames[0] - frames[3]).mean() > 1  # the back is not the front
 
 
-def test_a_dataset_agrees_with_its_labels(person, moves, tmp_path):
+def test_a_dataset_agrees_with_its_labels(person: Avatar, moves: dict[str, BodyTrack], tmp_path: Path) -> None:
     write_dataset(person, moves, tmp_path / "a", count=2, width=96, height=128, seed=3, backend="reference")
     labels = json.loads((tmp_path / "a" / "labels.json").read_text())
     assert len(labels["samples"]) == 2 and labels["joints"][0] == "pelvis"
@@ -207,7 +212,7 @@ def test_a_dataset_agrees_with_its_labels(person, moves, tmp_path):
     assert (tmp_path / "a/labels.json").read_text() == (tmp_path / "b/labels.json").read_text()
 
 
-def _values(file, accessor_index):
+def _values(file: GLTF2, accessor_index: int) -> np.ndarray:
     """An accessor's numbers as an array, one row an element (glTF 2.0, section 3.6.2)."""
     accessor = file.accessors[accessor_index]
     view = file.bufferViews[accessor.bufferView]

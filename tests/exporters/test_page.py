@@ -3,20 +3,24 @@
 import io
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from playwright.sync_api import Browser, Page
 
 from avatar.exporters.html import write_page
 from avatar.geometry import quat_from_rotation
+from avatar.model.avatar import Avatar
 from avatar.motion import load_motion
 from avatar.motion.formats.bvh import write_bvh
 from avatar.motion.formats.player_json import write_player_motion
 from avatar.rendering.camera_paths import front
 from avatar.rendering.renderer import render
+from avatar.types import BodyTrack, Cameras
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SOFTWARE_GL = [
@@ -30,14 +34,14 @@ pytestmark = [needs_browser, pytest.mark.timeout(120)]
 
 
 @pytest.fixture(scope="module")
-def page_file(person, moves, tmp_path_factory):
+def page_file(person: Avatar, moves: dict[str, BodyTrack], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "me.html"
     write_page(person, moves, path, title="A </script> & <b>person</b>", credits="Filmed by nobody")
     return path
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser() -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -47,7 +51,7 @@ def browser():
 
 
 @pytest.fixture
-def tab(browser):
+def tab(browser: Browser) -> Iterator[Page]:
     """A tab without network; the test fails if the page throws."""
     context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, offline=True)
     errors = []
@@ -59,12 +63,12 @@ def tab(browser):
     assert not errors
 
 
-def open_page(tab, path, query=""):
+def open_page(tab: Page, path: Path, query: str = "") -> None:
     tab.goto(path.as_uri() + query)
     tab.wait_for_selector("html[data-state=ready]", state="attached")
 
 
-def until(tab, condition):
+def until(tab: Page, condition: str) -> None:
     """Wait for a condition in JavaScript. Playwright's own waiting needs eval, which the page's policy forbids."""
     deadline = time.monotonic() + 20
     while not tab.evaluate(condition):
@@ -72,21 +76,30 @@ def until(tab, condition):
         time.sleep(0.03)
 
 
-def canvas_image(tab):
+def canvas_image(tab: Page) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(tab.screenshot())).convert("RGB")) / 255.0
 
 
-def camera_option(camera):
+def camera_option(camera: Cameras) -> str:
     K, T = camera.K[0], camera.T_camera_world[0, :3]
     return ",".join(f"{x:.7g}" for x in (K[0, 0], K[1, 1], K[0, 2], K[1, 2], *T.flatten()))
 
 
-def psnr(a, b):
-    return -10 * np.log10(((a - b) ** 2).mean())
+def psnr(a: np.ndarray, b: np.ndarray) -> float:
+    return float(-10 * np.log10(((a - b) ** 2).mean()))
 
 
 @pytest.mark.parametrize(("clip", "frame", "azimuth", "lit"), [("wave", 5, 30.0, 1), ("turn", 15, -100.0, 0)])
-def test_page_shows_what_our_renderer_shows(person, moves, page_file, tab, clip, frame, azimuth, lit):
+def test_page_shows_what_our_renderer_shows(
+    person: Avatar,
+    moves: dict[str, BodyTrack],
+    page_file: Path,
+    tab: Page,
+    clip: str,
+    frame: int,
+    azimuth: float,
+    lit: int,
+) -> None:
     with torch.no_grad():
         gaussians = person.pose(moves[clip].poses[frame], lit=bool(lit))
         camera = front(gaussians.means.amin(0), gaussians.means.amax(0), 1, WIDTH, HEIGHT, azimuth=azimuth)
@@ -102,7 +115,7 @@ def test_page_shows_what_our_renderer_shows(person, moves, page_file, tab, clip,
     assert psnr(ours[:, ::-1], theirs) < 25
 
 
-def test_light_can_be_switched_to_neutral(page_file, tab):
+def test_light_can_be_switched_to_neutral(page_file: Path, tab: Page) -> None:
     open_page(tab, page_file, "?t=0&ui=0")
     lit = canvas_image(tab)
     tab.keyboard.press("t")
@@ -110,7 +123,7 @@ def test_light_can_be_switched_to_neutral(page_file, tab):
     assert np.abs(canvas_image(tab) - lit).max() > 0.05
 
 
-def test_plays_pauses_scrubs_and_changes_clips(page_file, tab):
+def test_plays_pauses_scrubs_and_changes_clips(page_file: Path, tab: Page) -> None:
     open_page(tab, page_file)
     assert tab.title() == "A </script> & <b>person</b>"
     until(tab, "player.state.playing && player.state.time > 0.15")
@@ -135,7 +148,7 @@ def test_plays_pauses_scrubs_and_changes_clips(page_file, tab):
     assert tab.evaluate("player.state.time === clipDuration(player.clip)")
 
 
-def test_a_drag_turns_and_the_wheel_zooms(page_file, tab):
+def test_a_drag_turns_and_the_wheel_zooms(page_file: Path, tab: Page) -> None:
     open_page(tab, page_file, "?t=0")
     before = tab.evaluate("[player.camera.yaw, player.camera.zoom]")
     still = canvas_image(tab)
@@ -150,7 +163,9 @@ def test_a_drag_turns_and_the_wheel_zooms(page_file, tab):
 
 
 @pytest.mark.parametrize("writer", ["bvh", "json"])
-def test_a_motion_file_dropped_on_the_page_plays(person, moves, page_file, tab, tmp_path, writer):
+def test_a_motion_file_dropped_on_the_page_plays(
+    person: Avatar, moves: dict[str, BodyTrack], page_file: Path, tab: Page, tmp_path: Path, writer: str
+) -> None:
     path = tmp_path / f"mine.{writer}"
     track = moves["wave"]
     if writer == "bvh":
@@ -171,7 +186,7 @@ def test_a_motion_file_dropped_on_the_page_plays(person, moves, page_file, tab, 
 
 
 @pytest.mark.parametrize("name", ["mixamo.bvh", "z_up_a_pose.bvh"])
-def test_the_page_reads_a_foreign_skeleton_as_our_importer_does(page_file, tab, name):
+def test_the_page_reads_a_foreign_skeleton_as_our_importer_does(page_file: Path, tab: Page, name: str) -> None:
     path = Path(__file__).parents[1] / "motion" / "data" / name
     ours = load_motion(path).track.poses
     open_page(tab, page_file, "?t=0")
@@ -193,7 +208,9 @@ def test_the_page_reads_a_foreign_skeleton_as_our_importer_does(page_file, tab, 
         ("walk.fbx", "", "walk.fbx is neither a .bvh nor a motion .json file."),
     ],
 )  # fmt: skip
-def test_a_broken_motion_gives_one_sentence(page_file, tab, tmp_path, name, content, sentence):
+def test_a_broken_motion_gives_one_sentence(
+    page_file: Path, tab: Page, tmp_path: Path, name: str, content: str, sentence: str
+) -> None:
     (tmp_path / name).write_text(content)
     open_page(tab, page_file, "?t=0")
     drop(tab, tmp_path / name)
@@ -202,7 +219,7 @@ def test_a_broken_motion_gives_one_sentence(page_file, tab, tmp_path, name, cont
     assert tab.evaluate("player.clips.length") == 2
 
 
-def test_a_lost_context_comes_back(page_file, tab):
+def test_a_lost_context_comes_back(page_file: Path, tab: Page) -> None:
     open_page(tab, page_file, "?t=0.3&ui=0")
     before = canvas_image(tab)
     tab.evaluate("window.loser = player.splats.gl.getExtension('WEBGL_lose_context'); loser.loseContext()")
@@ -212,7 +229,7 @@ def test_a_lost_context_comes_back(page_file, tab):
     assert np.abs(canvas_image(tab) - before).max() < 0.02
 
 
-def test_a_device_without_webgl_gets_a_sentence(browser, page_file):
+def test_a_device_without_webgl_gets_a_sentence(browser: Browser, page_file: Path) -> None:
     tab = browser.new_page()
     tab.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
     tab.goto(page_file.as_uri())
@@ -221,13 +238,13 @@ def test_a_device_without_webgl_gets_a_sentence(browser, page_file):
     tab.close()
 
 
-def shown(tab):
+def shown(tab: Page) -> np.ndarray:
     """The canvas after all pending draws."""
     until(tab, "!player.changed")
     return canvas_image(tab)
 
 
-def drop(tab, path):
+def drop(tab: Page, path: Path) -> None:
     """Let go of a file over the page, as from a file manager."""
     tab.evaluate(
         """([name, text]) => {
@@ -235,5 +252,5 @@ def drop(tab, path):
           transfer.items.add(new File([text], name));
           window.dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
         }""",
-        [path.name, path.read_text()],
+        [path.name, path.read_text(encoding="utf-8")],
     )

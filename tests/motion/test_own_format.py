@@ -36,7 +36,9 @@ class TableFormat:
 @pytest.fixture(autouse=True)
 def registration(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(registry, "_FORMATS", list(registry._FORMATS))
+    # --8<-- [start:registration]
     register_format(TableFormat())
+    # --8<-- [end:registration]
     yield
 
 

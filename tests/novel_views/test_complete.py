@@ -13,20 +13,20 @@ SKIN, HAIR = torch.tensor([0.8, 0.6, 0.5]), torch.tensor([0.1, 0.1, 0.1])
 
 
 @pytest.fixture
-def avatar():
+def avatar() -> Avatar:
     body = load_body("open")
     frames = triangle_frames(body.rest(torch.zeros(body.shape_dirs.shape[-1])).vertices, body.faces)
     gaussians = sample_on_surface(frames, torch.ones(len(frames.area)), 4000, torch.Generator().manual_seed(0))
     return Avatar(body, torch.zeros(body.shape_dirs.shape[-1]), gaussians, deform=False)
 
 
-def paint(avatar, colors, observed):
+def paint(avatar: Avatar, colors: torch.Tensor, observed: torch.Tensor) -> None:
     with torch.no_grad():
         avatar.gaussians.raw_colors.copy_(torch.logit(colors.clamp(0.02, 0.98)))
         avatar.gaussians.observed = observed.float()
 
 
-def test_a_symmetrical_body_takes_its_colours_from_the_other_side(avatar):
+def test_a_symmetrical_body_takes_its_colours_from_the_other_side(avatar: Avatar) -> None:
     places = avatar.rest_means().detach()
     # Bands that change with the height and the depth: neither the neighbourhood nor the front of a part is enough.
     truth = torch.stack([(60 * places[:, 1]).sin(), (60 * places[:, 2]).cos(), 0 * places[:, 0]], -1) * 0.2 + 0.5
@@ -40,7 +40,7 @@ def test_a_symmetrical_body_takes_its_colours_from_the_other_side(avatar):
     assert (guessed - truth[far]).abs().mean() < 0.75 * (flat - truth[far]).abs().mean()
 
 
-def test_a_back_takes_the_broad_colour_of_the_front_and_not_its_pattern(avatar):
+def test_a_back_takes_the_broad_colour_of_the_front_and_not_its_pattern(avatar: Avatar) -> None:
     places, normals = avatar.rest_means().detach(), avatar.surface.normals
     torso = part_of_gaussians(avatar) == PARTS.index("torso")
     back = torso & (normals[:, 2] < 0)
@@ -57,7 +57,7 @@ def test_a_back_takes_the_broad_colour_of_the_front_and_not_its_pattern(avatar):
     assert found[high].std() < 0.5 * 0.15 and found[low].std() < 0.5 * 0.15
 
 
-def test_the_back_of_a_head_takes_hair_and_not_the_face(avatar):
+def test_the_back_of_a_head_takes_hair_and_not_the_face(avatar: Avatar) -> None:
     places, parts = avatar.rest_means().detach(), part_of_gaussians(avatar)
     head = (parts == HEAD) | (parts == FACE)
     low, high = places[parts == HEAD, 1].amin(), places[parts == HEAD, 1].amax()
@@ -70,7 +70,7 @@ def test_the_back_of_a_head_takes_hair_and_not_the_face(avatar):
     assert (found - HAIR).norm() < (found - SKIN).norm()
 
 
-def test_what_was_seen_keeps_its_colour_and_every_score_stays(avatar):
+def test_what_was_seen_keeps_its_colour_and_every_score_stays(avatar: Avatar) -> None:
     torch.manual_seed(0)
     scores = torch.rand(len(avatar))
     paint(avatar, torch.rand(len(avatar), 3), scores)
@@ -82,7 +82,7 @@ def test_what_was_seen_keeps_its_colour_and_every_score_stays(avatar):
     assert torch.equal(avatar.observed, scores)
 
 
-def test_without_anything_seen_nothing_is_invented(avatar):
+def test_without_anything_seen_nothing_is_invented(avatar: Avatar) -> None:
     paint(avatar, torch.rand(len(avatar), 3), torch.zeros(len(avatar)))
     before = avatar.gaussians.colors.detach().clone()
     inpaint_unobserved(avatar)

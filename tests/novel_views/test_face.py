@@ -1,6 +1,7 @@
 """The photo's face, carried into other views through the depth of the fitted head, agrees with the truth."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def head(viewer: Cameras, photo: Cameras) -> tuple[np.ndarray, np.ndarray, Surfa
 
 
 @pytest.mark.parametrize("turned", [20.0, -35.0])
-def test_a_warped_face_is_the_face_seen_from_there(turned):
+def test_a_warped_face_is_the_face_seen_from_there(turned: float) -> None:
     photo, view = camera(0), camera(turned)
     image, mask, seen_in_photo, _ = head(photo, photo)
     truth, _mask, seen, azimuth = head(view, photo)
@@ -63,7 +64,7 @@ def test_a_warped_face_is_the_face_seen_from_there(turned):
     assert visible[azimuth.abs() > 95].mean() < 0.05
 
 
-def test_a_wrong_face_is_repaired_where_the_photo_knows_and_distrusted_elsewhere():
+def test_a_wrong_face_is_repaired_where_the_photo_knows_and_distrusted_elsewhere() -> None:
     photo, view = camera(0), camera(40)
     image, mask, seen_in_photo, _ = head(photo, photo)
     truth, _mask, seen, azimuth = head(view, photo)
@@ -79,7 +80,7 @@ def test_a_wrong_face_is_repaired_where_the_photo_knows_and_distrusted_elsewhere
     assert (mended[off] == 30).all() and (trust[off] == 255).all()
 
 
-def test_a_face_turned_away_is_hardly_trusted_but_never_ignored():
+def test_a_face_turned_away_is_hardly_trusted_but_never_ignored() -> None:
     photo, view = camera(0), camera(120)
     image, mask, seen_in_photo, _ = head(photo, photo)
     truth, _mask, seen, azimuth = head(view, photo)
@@ -87,7 +88,7 @@ def test_a_face_turned_away_is_hardly_trusted_but_never_ignored():
     assert trust[(azimuth > 100).numpy()].max() == round(255 * LEAST_TRUST)
 
 
-def test_the_close_up_is_a_sharper_image_of_the_same_place(tmp_path):
+def test_the_close_up_is_a_sharper_image_of_the_same_place(tmp_path: Path) -> None:
     """Its camera sees the same point of the head in a pixel of the same colour, at the file's own resolution."""
     rng = np.random.default_rng(0)
     large = rng.integers(0, 255, (960, 640, 3)).astype(np.uint8)
@@ -116,7 +117,7 @@ def test_the_close_up_is_a_sharper_image_of_the_same_place(tmp_path):
     assert torch.corrcoef(torch.stack([a.flatten(), b.flatten()]))[0, 1] > 0.7
 
 
-def test_a_tiny_or_cut_head_has_no_close_up(tmp_path):
+def test_a_tiny_or_cut_head_has_no_close_up(tmp_path: Path) -> None:
     Image.new("RGB", (320, 480)).save(tmp_path / "photo.png")
     taken = Cameras(intrinsics(320, 480, 40.0)[None], torch.eye(4)[None], 320, 480)
     sight = PosedImage(np.zeros((480, 320, 3), np.uint8), np.zeros((480, 320), np.uint8), taken)
@@ -126,7 +127,7 @@ def test_a_tiny_or_cut_head_has_no_close_up(tmp_path):
     assert close_up(tmp_path / "photo.png", sight, points + torch.tensor([0, 0, 2.0])) is not None
 
 
-def test_a_point_behind_the_head_is_not_painted_with_the_face():
+def test_a_point_behind_the_head_is_not_painted_with_the_face() -> None:
     photo = camera(0)
     image, mask, seen, _ = head(photo, photo)
     view = camera(180)

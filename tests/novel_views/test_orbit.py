@@ -1,12 +1,14 @@
 """The whole chain with a tiny network of random weights: save, load, sample, align, repair, fit."""
 
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from avatar.body import load_body
+from avatar.body.model import Body
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import project
 from avatar.novel_views.generator import Photo
@@ -22,13 +24,12 @@ pytestmark = pytest.mark.skipif(find_spec("diffusers") is None, reason="diffuser
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of SV3D's layout with 1/5000 of its parameters."""
-    from avatar.novel_views.diffusers_weights import loading
+    from avatar.novel_views.diffusers_weights import diffusers_package, loading
     from avatar.novel_views.sv3d import orbit_unet
 
     with loading("tiny"):
-        from diffusers import AutoencoderKLTemporalDecoder
         from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     torch.manual_seed(0)
@@ -39,7 +40,7 @@ def weights(tmp_path_factory):
         layers_per_block=1, cross_attention_dim=32, num_attention_heads=(2, 4), addition_time_embed_dim=32,
         projection_class_embeddings_input_dim=160,
     ).save_pretrained(folder / "unet")  # fmt: skip
-    AutoencoderKLTemporalDecoder(
+    diffusers_package().AutoencoderKLTemporalDecoder(
         down_block_types=("DownEncoderBlock2D", "DownEncoderBlock2D"), block_out_channels=(32, 32), layers_per_block=1,
         latent_channels=4,
     ).save_pretrained(folder / "vae")  # fmt: skip
@@ -52,7 +53,7 @@ def weights(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def scene():
+def scene() -> tuple[Body, BodyTrack, Observations, torch.Tensor]:
     """The open body at rest, photographed from the front, grey on white."""
     body = load_body("open")
     joints = len(body.parents)
@@ -73,7 +74,9 @@ def scene():
     return body, track, photo, vertices
 
 
-def test_the_chain_from_weights_to_an_avatar(weights, scene, monkeypatch):
+def test_the_chain_from_weights_to_an_avatar(
+    weights: Path, scene: tuple[Body, BodyTrack, Observations, torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from avatar.novel_views.sv3d import OrbitViews
     from avatar.pipeline import view_selection
     from avatar.pipeline.photo import PhotoTraining
@@ -92,6 +95,7 @@ def test_the_chain_from_weights_to_an_avatar(weights, scene, monkeypatch):
     monkeypatch.setattr(view_selection, "LEAST_IOU", 0.0)
     train = TrainConfig(steps=6, gaussians=1500, max_gaussians=1500, long_side=64)
     training = PhotoTraining(train, "cpu", "cpu")
+    assert track.cameras is not None
     images = [PosedImage(photo.images[0], photo.masks[0], track.cameras[0])]
     placed = [placed_image(view, vertices, track.cameras[0]) for view in views]
     alignment = LearnedViews(box_center(vertices), torch.arange(4) < 1)
@@ -110,7 +114,7 @@ def test_the_chain_from_weights_to_an_avatar(weights, scene, monkeypatch):
     assert torch.isfinite(result.avatar.pose(result.track.poses[0]).means).all()
 
 
-def test_weights_that_are_not_there_are_refused(tmp_path):
+def test_weights_that_are_not_there_are_refused(tmp_path: Path) -> None:
     from avatar.novel_views.sv3d import OrbitViews
 
     photo = Photo(np.zeros((40, 30, 3), np.uint8), np.full((40, 30), 255, np.uint8), 0.0)

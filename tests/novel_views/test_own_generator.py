@@ -1,4 +1,4 @@
-"""A view generator of one's own: one file, one registration (docs/manual/photo.md includes the class)."""
+"""A view generator of one's own: one file, one registration (docs/extending/novel-views.md shows both)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from avatar.novel_views.options import ViewOptions
 from avatar.novel_views.registry import GENERATORS, register_generator, view_generator
 
 
+# --8<-- [start:example]
 class MirroredBack:
     """Guesses the back as the mirror image of the front."""
 
@@ -33,9 +34,14 @@ def mirrored_back(model: str, options: ViewOptions, device: str) -> ViewGenerato
     return MirroredBack(float(model))
 
 
+# --8<-- [end:example]
+
+
 @pytest.fixture
 def registered() -> Iterator[None]:
+    # --8<-- [start:registration]
     register_generator("mirror", mirrored_back)
+    # --8<-- [end:registration]
     yield
     del GENERATORS["mirror"]
 

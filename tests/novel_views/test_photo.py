@@ -1,6 +1,7 @@
 """A photo is read, or refused with one sentence."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -35,20 +36,20 @@ class Sees:
     people: list[Detection] = field(default_factory=list)
     layout: str = "blazepose33"
 
-    def detect(self, image):
+    def detect(self, image: np.ndarray) -> list[Detection]:
         self.image = image
         return self.people
 
 
 @pytest.fixture
-def photo(tmp_path):
+def photo(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     path = tmp_path / "photo.png"
     Image.fromarray(rng.integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)).save(path)
     return path
 
 
-def test_a_photo_is_one_frame_of_one_instant(photo):
+def test_a_photo_is_one_frame_of_one_instant(photo: Path) -> None:
     seen = observe_photo(photo, detector=Sees([a_person()]))
     assert len(seen) == len(seen.images) == len(seen.masks) == 1
     assert seen.instant.tolist() == [0]
@@ -58,7 +59,7 @@ def test_a_photo_is_one_frame_of_one_instant(photo):
     assert seen.masks[0][inside].min() > 200
 
 
-def test_alpha_is_the_mask(photo, tmp_path):
+def test_alpha_is_the_mask(photo: Path, tmp_path: Path) -> None:
     pixels = np.asarray(Image.open(photo))
     alpha = np.zeros((HEIGHT, WIDTH), np.uint8)
     alpha[40:280, 90:150] = 180
@@ -70,13 +71,13 @@ def test_alpha_is_the_mask(photo, tmp_path):
     assert (detector.image[0] == 255).all()
 
 
-def test_an_opaque_alpha_is_no_mask(photo, tmp_path):
+def test_an_opaque_alpha_is_no_mask(photo: Path, tmp_path: Path) -> None:
     Image.open(photo).convert("RGBA").save(tmp_path / "opaque.png")
     seen = observe_photo(tmp_path / "opaque.png", detector=Sees([a_person()]))
     assert seen.masks[0].min() == 0
 
 
-def test_sixteen_bits_are_read(tmp_path):
+def test_sixteen_bits_are_read(tmp_path: Path) -> None:
     Image.fromarray(np.full((HEIGHT, WIDTH), 0x8000, np.uint16)).save(tmp_path / "deep.png")
     assert observe_photo(tmp_path / "deep.png", detector=Sees([a_person()])).images[0].max() == 0x80
 
@@ -91,12 +92,12 @@ def test_sixteen_bits_are_read(tmp_path):
         ([a_person(100, 20, 100, 150)], "only 4"),
     ],
 )
-def test_what_cannot_be_used_is_refused_in_a_sentence(photo, people, sentence):
+def test_what_cannot_be_used_is_refused_in_a_sentence(photo: Path, people: list[Detection], sentence: str) -> None:
     with pytest.raises(AvatarError, match=sentence):
         observe_photo(photo, detector=Sees(people))
 
 
-def test_one_of_several_people_may_be_chosen(photo):
+def test_one_of_several_people_may_be_chosen(photo: Path) -> None:
     small, large = a_person(0, 60, 100, 260), a_person(120, 90)
     assert observe_photo(photo, 2, Sees([large, small])).keypoints[0, 0, 0] < 60
     assert observe_photo(photo, 1, Sees([small, large])).keypoints[0, 0, 0] > 120
@@ -104,7 +105,7 @@ def test_one_of_several_people_may_be_chosen(photo):
         observe_photo(photo, 3, Sees([small, large]))
 
 
-def test_a_thumbnail_and_print_colours_are_refused(tmp_path):
+def test_a_thumbnail_and_print_colours_are_refused(tmp_path: Path) -> None:
     Image.new("RGB", (64, 64)).save(tmp_path / "small.png")
     with pytest.raises(AvatarError, match="64x64: a photo needs at least 128"):
         observe_photo(tmp_path / "small.png", detector=Sees([a_person()]))
@@ -113,11 +114,11 @@ def test_a_thumbnail_and_print_colours_are_refused(tmp_path):
         observe_photo(tmp_path / "print.jpg", detector=Sees([a_person()]))
 
 
-def test_photos_are_distinguished_from_videos(tmp_path):
+def test_photos_are_distinguished_from_videos(tmp_path: Path) -> None:
     assert is_photo(tmp_path / "a.JPG") and not is_photo(tmp_path / "a.mp4")
 
 
-def test_the_still_clip_shows_the_photo_at_growing_times(photo):
+def test_the_still_clip_shows_the_photo_at_growing_times(photo: Path) -> None:
     clip = still_clip(observe_photo(photo, detector=Sees([a_person()])))
     assert len(clip) == len(clip.images) == len(clip.masks) == len(clip.instant)
     assert (clip.times.diff() > 0).all() and torch.equal(clip.keypoints[0], clip.keypoints[-1])

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,13 +16,14 @@ from avatar.io.videos import open_video
 SIZE = (240, 320)
 
 
-def refused(capsys, *arguments) -> tuple[int, str]:
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
     """Exit code and the one line that says why."""
     with pytest.raises(SystemExit) as end:
         main([str(argument) for argument in arguments])
     said = capsys.readouterr().err
     errors = [line for line in said.splitlines() if line.startswith("error: ")]
     assert "Traceback" not in said and len(errors) == 1, said
+    assert isinstance(end.value.code, int)
     return end.value.code, errors[0]
 
 
@@ -57,14 +59,16 @@ def a_landscape() -> Image.Image:
         (Image.fromarray(np.full(SIZE[::-1], 0x8000, np.uint16)), "deep.png", "no person was found"),
     ],
 )
-def test_photos_that_show_nobody_who_can_be_fitted(tmp_path, capsys, image, name, sentence):
+def test_photos_that_show_nobody_who_can_be_fitted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], image: Image.Image, name: str, sentence: str
+) -> None:
     image.save(tmp_path / name)
     code, said = refused(capsys, "create", tmp_path / name, "--out", tmp_path / "run", "--device", "cpu")
     assert code == 1 and sentence in said and name in said
     assert not (tmp_path / "run").exists()
 
 
-def test_views_are_looked_at_before_the_photo_is_worked_on(tmp_path, capsys):
+def test_views_are_looked_at_before_the_photo_is_worked_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a_drawing().save(tmp_path / "photo.png")
     (tmp_path / "bare").mkdir()
     for views, sentence in (
@@ -85,7 +89,9 @@ def somebody() -> np.ndarray:
     return image
 
 
-def test_half_a_body_and_several_people(tmp_path, capsys, somebody):
+def test_half_a_body_and_several_people(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], somebody: np.ndarray
+) -> None:
     height = somebody.shape[0]
     Image.fromarray(somebody[: height // 2]).save(tmp_path / "half.png")
     code, said = refused(capsys, "create", tmp_path / "half.png", "--out", tmp_path / "run")
@@ -96,7 +102,7 @@ def test_half_a_body_and_several_people(tmp_path, capsys, somebody):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_user_types_it(tmp_path):
+def test_a_user_types_it(tmp_path: Path) -> None:
     """The program in a process of its own, in the folder where the photo lies."""
     a_drawing().save(tmp_path / "photo.png")
     (tmp_path / "views").mkdir()

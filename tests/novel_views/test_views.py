@@ -2,7 +2,9 @@
 
 import json
 import math
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ import torch
 from PIL import Image
 
 from avatar.body import load_body
+from avatar.body.model import Body
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import project
 from avatar.novel_views.background import person_mask
@@ -23,15 +26,15 @@ from avatar.novel_views.registry import view_generator
 from avatar.rendering.camera_paths import intrinsics, look_at
 from avatar.tracking.silhouette import filled_mesh
 from avatar.training.view_alignment import LearnedViews
-from avatar.types import Cameras, Gaussians, PosedImage
+from avatar.types import Cameras, Detection, Gaussians, PosedImage
 
 
 @pytest.fixture(scope="module")
-def body():
+def body() -> Body:
     return load_body("open")
 
 
-def camera_at(azimuth: float, elevation: float, distance: float, fov: float, centre) -> Cameras:
+def camera_at(azimuth: float, elevation: float, distance: float, fov: float, centre: torch.Tensor) -> Cameras:
     fov = float(fov)
     turn, tilt = math.radians(azimuth), math.radians(elevation)
     away = torch.tensor([math.sin(turn) * math.cos(tilt), math.sin(tilt), math.cos(turn) * math.cos(tilt)])
@@ -39,7 +42,7 @@ def camera_at(azimuth: float, elevation: float, distance: float, fov: float, cen
 
 
 @pytest.mark.parametrize(("azimuth", "elevation"), [(0, 0), (70, 15), (-130, -10), (180, 5)])
-def test_a_view_is_placed_where_its_silhouette_says(body, azimuth, elevation):
+def test_a_view_is_placed_where_its_silhouette_says(body: Body, azimuth: int, elevation: int) -> None:
     vertices = body.template
     centre = (vertices.amin(0) + vertices.amax(0)) / 2
     photo = camera_at(20, 3, 3.0, 50, centre)
@@ -53,14 +56,14 @@ def test_a_view_is_placed_where_its_silhouette_says(body, azimuth, elevation):
     assert torch.allclose(found.T_camera_world, true.T_camera_world, atol=0.03)
 
 
-def test_angles_of_a_camera():
+def test_angles_of_a_camera() -> None:
     centre = torch.tensor([0.1, 0.9, -0.2])
     for azimuth, elevation in ((0, 0), (90, 10), (-120, 30)):
         found = camera_angles(camera_at(azimuth, elevation, 2.0, 40, centre).T_camera_world[0], centre)
         assert found == pytest.approx((azimuth, elevation), abs=1e-3)
 
 
-def test_a_canvas_keeps_what_the_camera_sees(body):
+def test_a_canvas_keeps_what_the_camera_sees(body: Body) -> None:
     centre = body.template.mean(0)
     camera = camera_at(0, 0, 3, 45, centre)
     pixels, _ = project(camera.K[0], camera.T_camera_world[0], body.template)
@@ -74,7 +77,7 @@ def test_a_canvas_keeps_what_the_camera_sees(body):
     assert ((larger > 127) != (again > 127)).mean() < 0.005
 
 
-def test_moving_the_person_is_moving_the_camera():
+def test_moving_the_person_is_moving_the_camera() -> None:
     torch.manual_seed(0)
     alignment = LearnedViews(torch.tensor([0.0, 1.0, 0.0]), torch.tensor([True, True, False]))
     with torch.no_grad():
@@ -95,7 +98,7 @@ def test_moving_the_person_is_moving_the_camera():
     assert not torch.allclose(corrected.T_camera_world[2], same.T_camera_world[2], atol=1e-2)
 
 
-def test_an_image_warped_to_its_own_camera_stays():
+def test_an_image_warped_to_its_own_camera_stays() -> None:
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (40, 30, 3)).astype(np.uint8)
     camera = Cameras(intrinsics(30, 40)[None], torch.eye(4)[None], 30, 40)
@@ -108,7 +111,7 @@ def test_an_image_warped_to_its_own_camera_stays():
     assert behind.max() == 0
 
 
-def a_folder(folder, entry=None, content=None):
+def a_folder(folder: Path, entry: dict[str, Any] | None = None, content: str | None = None) -> FolderViews:
     pixels = np.zeros((60, 40, 4), np.uint8)
     pixels[10:50, 10:30] = 200, 100, 50, 255
     Image.fromarray(pixels).save(folder / "back.png")
@@ -120,7 +123,7 @@ def a_folder(folder, entry=None, content=None):
 A_PHOTO = Photo(np.full((200, 150, 3), 255, np.uint8), np.full((200, 150), 255, np.uint8), 0.0)
 
 
-def test_a_folder_is_read(tmp_path):
+def test_a_folder_is_read(tmp_path: Path) -> None:
     (view,) = a_folder(tmp_path).generate(A_PHOTO)
     assert (view.azimuth, view.fov, view.confidence) == (180, 40, 1)
     assert (view.mask > 0).sum() == 800 and (view.image[0] == 255).all()
@@ -138,12 +141,14 @@ def test_a_folder_is_read(tmp_path):
         (None, "views", "not a readable JSON"),
     ],
 )
-def test_a_wrong_folder_is_refused(tmp_path, entry, content, sentence):
+def test_a_wrong_folder_is_refused(
+    tmp_path: Path, entry: dict[str, Any] | None, content: str | None, sentence: str
+) -> None:
     with pytest.raises(AvatarError, match=sentence):
         a_folder(tmp_path, entry, content).generate(A_PHOTO)
 
 
-def test_missing_and_misspelt_generators(tmp_path):
+def test_missing_and_misspelt_generators(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"has no views\.json"):
         view_generator(ViewOptions(f"folder:{tmp_path}"), "cpu")
     with pytest.raises(UsageError, match="no folder nowhere"):
@@ -153,7 +158,7 @@ def test_missing_and_misspelt_generators(tmp_path):
     assert view_generator(ViewOptions("none"), "cpu") is None
 
 
-def test_plain_background_is_not_the_person():
+def test_plain_background_is_not_the_person() -> None:
     image = np.full((80, 60, 3), 250, np.uint8)
     image[10:80, 20:40] = 90, 40, 40
     mask = person_mask(image, "view", None)
@@ -168,14 +173,14 @@ class Finds:
 
     layout = "blazepose33"
 
-    def detect(self, image):
+    def detect(self, image: np.ndarray) -> list[Detection]:
         return []
 
 
-def test_an_editing_pipeline_is_asked_for_every_side():
+def test_an_editing_pipeline_is_asked_for_every_side() -> None:
     prompts = []
 
-    def pipeline(image, prompt):
+    def pipeline(image: Image.Image, prompt: str) -> SimpleNamespace:
         prompts.append(prompt)
         answer = np.full((image.height, image.width, 3), 255, np.uint8)
         answer[20:-20, 50:-50] = 10 * len(prompts)

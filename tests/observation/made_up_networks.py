@@ -7,7 +7,9 @@ import numpy as np
 MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 
 
-def spot_finder(path: Path, points: int = 17, size: tuple[int, int] = (192, 256), split: int = 2, scale=1.0) -> Path:
+def spot_finder(
+    path: Path, points: int = 17, size: tuple[int, int] = (192, 256), split: int = 2, scale: float = 1.0
+) -> Path:
     """Write it as ONNX; its k-th point is the spot of colour k modulo 3. Its peaks are as high as the spot is bright.
 
     It takes images as RTMPose does: RGB, normalised by ImageNet's mean and deviation.
@@ -22,9 +24,9 @@ def spot_finder(path: Path, points: int = 17, size: tuple[int, int] = (192, 256)
     bias = (pure @ MEAN).astype(np.float32)
     # Between two pixels lie `split` bins, filled by straight lines; bin 0 is the first pixel's centre.
     line = np.maximum(0, 1 - np.abs(np.arange(1 - split, split)) / split).astype(np.float32)
-    constants = {
+    constants: dict[str, np.ndarray] = {
         "filters": filters, "bias": bias, "line": np.broadcast_to(line, (points, 1, len(line))).copy(),
-        "chosen": np.arange(points) % 3, "scale": np.float32(scale),
+        "chosen": np.arange(points) % 3, "scale": np.array(scale, np.float32),
     }  # fmt: skip
     nodes = [helper.make_node("Conv", ["input", "filters", "bias"], ["pure"])]
     for name, axis in (("simcc_x", 2), ("simcc_y", 3)):
@@ -48,7 +50,7 @@ def spot_finder(path: Path, points: int = 17, size: tuple[int, int] = (192, 256)
     return path
 
 
-def other_network(path: Path, inputs: list, outputs: list) -> Path:
+def other_network(path: Path, inputs: list[int | str], outputs: list[list[int]]) -> Path:
     """A network of one given input shape that answers with zeros of the given shapes."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper

@@ -1,6 +1,7 @@
 """Detectors of the user's choice: ONNX pose models made up for the test, hands and faces by stand-ins, and refusals."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ class Stands:
     def __init__(self, left: float, top: float, right: float, bottom: float) -> None:
         self.box = left, top, right, bottom
 
-    def detect(self, image):
+    def detect(self, image: np.ndarray) -> list[Detection]:
         left, top, right, bottom = self.box
         mask = np.zeros(image.shape[:2], np.uint8)
         mask[max(0, int(top)) : int(bottom), max(0, int(left)) : int(right)] = 255
@@ -40,7 +41,9 @@ class Stands:
         return [Detection(keypoints, np.tile(np.arange(33, dtype=np.float32)[:, None], 3), mask)]
 
 
-def spots(places, size=(480, 640), radius=14.0, bright=240.0) -> np.ndarray:
+def spots(
+    places: Iterable[Iterable[float]], size: tuple[int, int] = (480, 640), radius: float = 14.0, bright: float = 240.0
+) -> np.ndarray:
     """An image with a soft red, green and blue spot centred at places (x, y), pixel centres at +0.5."""
     rows, columns = np.indices((size[1], size[0])) + 0.5
     image = np.zeros((size[1], size[0], 3))
@@ -52,7 +55,9 @@ def spots(places, size=(480, 640), radius=14.0, bright=240.0) -> np.ndarray:
 @pytest.mark.parametrize("split", [1, 2])
 @pytest.mark.parametrize("size", [(192, 256), (288, 384), (256, 256)])
 @pytest.mark.parametrize("box", [(100, 60, 380, 600), (-20, 200, 260, 640), (40, 300, 460, 420)])
-def test_landmarks_map_back_to_image_pixels(tmp_path, box, size, split):
+def test_landmarks_map_back_to_image_pixels(
+    tmp_path: Path, box: tuple[int, int, int, int], size: tuple[int, int], split: int
+) -> None:
     left, top, right, bottom = (max(0, box[0]), max(0, box[1]), box[2], box[3])
     shares = ((0.17, 0.27), (0.82, 0.5), (0.5, 0.81))
     places = np.array([(left + a * (right - left), top + b * (bottom - top)) for a, b in shares])
@@ -64,7 +69,7 @@ def test_landmarks_map_back_to_image_pixels(tmp_path, box, size, split):
     assert found.keypoints[:, 2] == pytest.approx(np.full(17, 240 / 255), abs=0.06)
 
 
-def test_confidence_is_the_lower_peak_and_at_most_one(tmp_path):
+def test_confidence_is_the_lower_peak_and_at_most_one(tmp_path: Path) -> None:
     places = [(200, 200), (300, 300), (240, 400)]
     people = Stands(100, 60, 380, 600)
     loud = SimCCDetector(spot_finder(tmp_path / "loud.onnx", scale=3.0), people)
@@ -73,7 +78,7 @@ def test_confidence_is_the_lower_peak_and_at_most_one(tmp_path):
     assert quiet.detect(spots(places, bright=120))[0].keypoints[:, 2].max() < 0.5
 
 
-def test_depth_comes_from_the_other_detector_where_both_see_the_same(tmp_path):
+def test_depth_comes_from_the_other_detector_where_both_see_the_same(tmp_path: Path) -> None:
     people = Stands(100, 60, 380, 600)
     near, far = (240, 330), (380, 600)
     detector = SimCCDetector(spot_finder(tmp_path / "spots.onnx"), people)
@@ -88,7 +93,7 @@ def test_depth_comes_from_the_other_detector_where_both_see_the_same(tmp_path):
 
 
 @pytest.mark.parametrize(("points", "layout"), [(17, "coco17"), (26, "coco17_feet"), (133, "blazepose33")])
-def test_the_layout_follows_from_the_number_of_key_points(tmp_path, points, layout):
+def test_the_layout_follows_from_the_number_of_key_points(tmp_path: Path, points: int, layout: str) -> None:
     detector = SimCCDetector(spot_finder(tmp_path / "spots.onnx", points), Stands(100, 60, 380, 600))
     assert detector.layout == layout
     (found,) = detector.detect(spots([(150, 300), (200, 300), (250, 300)]))
@@ -97,7 +102,7 @@ def test_the_layout_follows_from_the_number_of_key_points(tmp_path, points, layo
     assert found.keypoints[:, 0] == pytest.approx(150 + 50.0 * (chosen % 3), abs=0.5)
 
 
-def test_left_and_right_of_the_133_are_twins():
+def test_left_and_right_of_the_133_are_twins() -> None:
     """COCO-WholeBody: body alternates, feet are 3 apart, hands 21, and the face is mirrored as iBUG's 68 points are."""
     chosen = dict(zip(ALL, KEY_POINTS[133][1], strict=True))
     eyes_and_mouth = {36: 45, 39: 42, 48: 54}
@@ -116,7 +121,7 @@ def test_left_and_right_of_the_133_are_twins():
     assert len(set(chosen.values())) == 33
 
 
-def test_a_video_is_observed_with_a_network_of_ones_own(tmp_path):
+def test_a_video_is_observed_with_a_network_of_ones_own(tmp_path: Path) -> None:
     places = np.array([(100, 120), (140, 200), (110, 260)])
     with VideoWriter(tmp_path / "a.mp4", fps=10) as writer:
         for frame in range(12):
@@ -143,14 +148,14 @@ def test_a_video_is_observed_with_a_network_of_ones_own(tmp_path):
         ([1, 17], [[1, 17, 384], [1, 17, 512]], "not a SimCC pose model: its inputs"),
     ],
 )
-def test_other_models_are_refused(tmp_path, inputs, outputs, says):
+def test_other_models_are_refused(tmp_path: Path, inputs: list[int | str], outputs: list[list[int]], says: str) -> None:
     path = other_network(tmp_path / "other.onnx", inputs, outputs)
     with pytest.raises(AvatarError, match=says) as caught:
         choose_detector(f"onnx:{path}")
     assert "other.onnx" in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_files_that_are_no_models_are_refused(tmp_path):
+def test_files_that_are_no_models_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("not a model")
     with pytest.raises(AvatarError, match=r"text\.onnx is not a readable ONNX model") as caught:
         choose_detector(f"onnx:{tmp_path / 'text.onnx'}")
@@ -162,20 +167,20 @@ def test_files_that_are_no_models_are_refused(tmp_path):
             choose_detector(wanted)
 
 
-def test_without_onnxruntime_the_extra_is_named(tmp_path, monkeypatch):
+def test_without_onnxruntime_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = spot_finder(tmp_path / "spots.onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UsageError, match=r"splat-avatar\[onnx\]"):
         choose_detector(f"onnx:{path}")
 
 
-def test_numbers_that_are_not_finite_are_refused(tmp_path):
+def test_numbers_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     detector = SimCCDetector(spot_finder(tmp_path / "spots.onnx", scale=np.nan), Stands(100, 60, 380, 600))
     with pytest.raises(AvatarError, match="not finite"):
         detector.detect(spots([(200, 200), (300, 300), (240, 400)]))
 
 
-def test_the_choice_is_said(tmp_path, monkeypatch):
+def test_the_choice_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AVATAR_MODELS", str(tmp_path))
     assert choose_detector("auto")[1] == choose_detector("mediapipe")[1] == "landmarks by MediaPipe's pose model"
     for name in ("hand_landmarker.task", "face_landmarker.task"):
@@ -190,12 +195,12 @@ def test_the_choice_is_said(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("part", ["hand", "face"])
-def test_a_broken_bundle_is_named(tmp_path, part, capfd):
+def test_a_broken_bundle_is_named(tmp_path: Path, part: str, capfd: pytest.CaptureFixture[str]) -> None:
     from avatar.observation.detectors.mediapipe import MediaPipeFace, MediaPipeHands
 
     path = tmp_path / f"{part}_landmarker.task"
     path.write_bytes(b"not a bundle")
-    detector = {"hand": MediaPipeHands, "face": MediaPipeFace}[part](path)
+    detector = MediaPipeHands(path) if part == "hand" else MediaPipeFace(path)
     with pytest.raises(AvatarError, match=rf"{part}_landmarker\.task does not work") as caught:
         detector.detect(np.zeros((64, 64, 3), np.uint8), part)
     assert "\n" not in str(caught.value) and capfd.readouterr().err == ""
@@ -205,16 +210,17 @@ class SeesTheSpot:
     """Stands in for a network of hands or faces: every point lies at the brightest pixel of the crop."""
 
     def __init__(self, trust: float = 0.9) -> None:
-        self.trust, self.asked = trust, []
+        self.trust = trust
+        self.asked: list[tuple[str, tuple[int, ...]]] = []
 
-    def detect(self, crop, part):
+    def detect(self, crop: np.ndarray, part: str) -> np.ndarray:
         self.asked.append((part, crop.shape))
         row, column = np.unravel_index(crop[..., 0].argmax(), crop.shape[:2])
-        return np.tile(np.float32([column + 0.5, row + 0.5, self.trust]), (len(PARTS[part]), 1))
+        return np.tile(np.array([column + 0.5, row + 0.5, self.trust], np.float32), (len(PARTS[part]), 1))
 
 
 @pytest.mark.parametrize("spot", [(240.5, 330.5), (3.5, 330.5), (476.5, 630.5)])
-def test_a_part_is_cropped_around_its_landmarks_and_mapped_back_to_the_image(spot):
+def test_a_part_is_cropped_around_its_landmarks_and_mapped_back_to_the_image(spot: tuple[float, float]) -> None:
     people = Stands(spot[0] - 2, spot[1] - 270, spot[0] + 2, spot[1] + 270)
     image = spots([spot, spot, spot])
     seen = people.detect(image)[0]
@@ -230,9 +236,9 @@ def test_a_part_is_cropped_around_its_landmarks_and_mapped_back_to_the_image(spo
     assert np.array_equal(found.mask, seen.mask) and np.array_equal(found.keypoints_3d, seen.keypoints_3d)
 
 
-def test_estimates_are_weighed_by_confidence():
-    body = np.float32([[100, 100, 0.5], [120, 100, 0.0], [140, 100, 1.0]])
-    part = body + np.float32([2, 0, 0])
+def test_estimates_are_weighed_by_confidence() -> None:
+    body = np.array([[100, 100, 0.5], [120, 100, 0.0], [140, 100, 1.0]], np.float32)
+    part = body + np.array([2, 0, 0], np.float32)
     part[:, 2] = [0.5, 0.8, 0.0]
     result = fuse(body, part, 1000.0)
     # As sure as each other: the middle. The body does not see it: the part's. The part does not: the body's.
@@ -240,30 +246,30 @@ def test_estimates_are_weighed_by_confidence():
     assert result[:, 2] == pytest.approx([0.75, 0.8, 1.0], abs=0.01)
 
 
-def test_a_point_far_off_is_doubted_and_another_persons_hand_ignored():
-    body = np.float32([[100, 100, 0.5], [120, 100, 0.5], [140, 100, 0.5]])
+def test_a_point_far_off_is_doubted_and_another_persons_hand_ignored() -> None:
+    body = np.array([[100, 100, 0.5], [120, 100, 0.5], [140, 100, 0.5]], np.float32)
     part = body.copy()
     part[:, 2] = 0.9
     part[0, 0] += 100
     assert 100 < fuse(body, part, 1000.0)[0, 0] < 110
-    assert np.array_equal(fuse(body, part + np.float32([70, 0, 0]), 1000.0), body)
+    assert np.array_equal(fuse(body, part + np.array([70, 0, 0], np.float32), 1000.0), body)
 
 
-def test_a_crop_stays_inside_the_image():
+def test_a_crop_stays_inside_the_image() -> None:
     image = np.arange(60 * 40 * 3, dtype=np.uint8).reshape(60, 40, 3)
-    crop, (left, top) = crop_around(image, np.float32([2, 58]), 20.0)
+    crop, (left, top) = crop_around(image, np.array([2, 58], np.float32), 20.0)
     assert (left, top) == (0, 48) and np.array_equal(crop, image[48:60, 0:12])
-    assert crop_around(image, np.float32([-30, -30]), 20.0)[0].size == 0
+    assert crop_around(image, np.array([-30, -30], np.float32), 20.0)[0].size == 0
 
 
-def test_layouts_without_fingers_need_no_hands(tmp_path):
+def test_layouts_without_fingers_need_no_hands(tmp_path: Path) -> None:
     network = SeesTheSpot()
     inner = SimCCDetector(spot_finder(tmp_path / "spots.onnx"), Stands(100, 60, 380, 600))
     HandsFaceDetector(inner, dict.fromkeys(PARTS, network)).detect(spots([(200, 200), (300, 300), (240, 400)]))
     assert [part for part, _ in network.asked] == ["face"]
 
 
-def test_the_doctor_names_what_is_missing_and_where_it_is(tmp_path, monkeypatch):
+def test_the_doctor_names_what_is_missing_and_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from avatar.pipeline.doctor import MODELS, _model
 
     monkeypatch.setenv("AVATAR_MODELS", str(tmp_path))

@@ -28,12 +28,12 @@ class Blobs:
     def __init__(self, legs: bool = True) -> None:
         self.legs = legs
 
-    def detect(self, image):
+    def detect(self, image: np.ndarray) -> list[Detection]:
         columns = np.flatnonzero((image[..., 0] > 128).any(0))
         groups = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1) if columns.size else []
         return [self._person(image, group) for group in groups]
 
-    def _person(self, image, group):
+    def _person(self, image: np.ndarray, group: np.ndarray) -> Detection:
         mask = np.zeros(image.shape[:2], np.uint8)
         mask[:, group] = np.where(image[:, group, 0] > 128, 255, 0)
         rows = np.flatnonzero(mask.any(1))
@@ -58,7 +58,7 @@ def bars(path: Path, frames: int, persons: int = 1, until: int | None = None, si
     return path
 
 
-def test_the_turning_person_is_seen_from_all_sides(tmp_path):
+def test_the_turning_person_is_seen_from_all_sides(tmp_path: Path) -> None:
     clip = tmp_path / "turn.mp4"
     thin = ["-vf", "select='not(mod(n,9))',scale=270:480", "-fps_mode", "vfr"]
     source = asset_path("clips", "turn.mp4")
@@ -82,7 +82,7 @@ def test_the_turning_person_is_seen_from_all_sides(tmp_path):
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["frames", "masks", "observations.npz"]
 
 
-def test_the_real_person_is_found_and_nothing_is_said(capfd):
+def test_the_real_person_is_found_and_nothing_is_said(capfd: pytest.CaptureFixture[str]) -> None:
     video = asset_path("clips", "balance.mp4")
     command = [_ffmpeg(), "-loglevel", "error", "-i", str(video), "-frames:v", "1", "-vf", "scale=540:-1",
                "-f", "image2pipe", "-c:v", "ppm", "-"]  # fmt: skip
@@ -96,7 +96,7 @@ def test_the_real_person_is_found_and_nothing_is_said(capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_saved_observations_come_back(tmp_path):
+def test_saved_observations_come_back(tmp_path: Path) -> None:
     seen = observe(bars(tmp_path / "a.mp4", 12), None, detector=Blobs())
     save_observations(seen, tmp_path / "copy")
     again = load_observations(tmp_path / "copy")
@@ -106,7 +106,7 @@ def test_saved_observations_come_back(tmp_path):
     assert (again.layout, again.source, again.notes) == (seen.layout, seen.source, seen.notes)
 
 
-def test_a_temporary_folder_goes_with_the_images(tmp_path, monkeypatch):
+def test_a_temporary_folder_goes_with_the_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
@@ -116,7 +116,7 @@ def test_a_temporary_folder_goes_with_the_images(tmp_path, monkeypatch):
     assert list(temporary.iterdir()) == []
 
 
-def test_the_largest_person_is_taken_and_another_can_be_asked_for(tmp_path):
+def test_the_largest_person_is_taken_and_another_can_be_asked_for(tmp_path: Path) -> None:
     clip = bars(tmp_path / "two.mp4", 12, persons=2)
     first, second = (observe(clip, None, person=number, detector=Blobs()) for number in (None, 2))
     assert (first.keypoints[:, 0, 0] < second.keypoints[:, 0, 0]).all()
@@ -125,7 +125,7 @@ def test_the_largest_person_is_taken_and_another_can_be_asked_for(tmp_path):
         observe(clip, None, person=3, detector=Blobs())
 
 
-def test_a_long_clip_is_thinned_evenly(tmp_path):
+def test_a_long_clip_is_thinned_evenly(tmp_path: Path) -> None:
     seen = observe(bars(tmp_path / "a.mp4", 60), None, max_frames=10, detector=Blobs())
     assert len(seen) == 10
     assert (seen.times.diff() > 0).all() and seen.times[-1] > 4
@@ -142,7 +142,9 @@ def test_a_long_clip_is_thinned_evenly(tmp_path):
         ({"frames": 3, "size": 96}, Blobs(), "at least 128 pixels"),
     ],
 )
-def test_unusable_videos_give_one_sentence_and_leave_nothing(tmp_path, video, detector, says):
+def test_unusable_videos_give_one_sentence_and_leave_nothing(
+    tmp_path: Path, video: dict[str, int], detector: Blobs, says: str
+) -> None:
     clip = bars(tmp_path / "a.mp4", **video)
     with pytest.raises(AvatarError, match=says) as caught:
         observe(clip, tmp_path / "out", detector=detector)
@@ -151,7 +153,7 @@ def test_unusable_videos_give_one_sentence_and_leave_nothing(tmp_path, video, de
     assert not (tmp_path / "out" / "unfinished").exists()
 
 
-def test_what_a_truncated_video_lost_is_said(tmp_path):
+def test_what_a_truncated_video_lost_is_said(tmp_path: Path) -> None:
     clip = tmp_path / "cut.mkv"
     bars(tmp_path / "a.mp4", 40)
     subprocess.run(
@@ -164,7 +166,7 @@ def test_what_a_truncated_video_lost_is_said(tmp_path):
 
 
 @pytest.mark.parametrize("change", ["layout", "shape", "version", "missing"])
-def test_broken_observations_give_one_sentence(tmp_path, change):
+def test_broken_observations_give_one_sentence(tmp_path: Path, change: str) -> None:
     out = tmp_path / "out"
     observe(bars(tmp_path / "a.mp4", 12), out, detector=Blobs())
     with np.load(out / "observations.npz") as file:
@@ -182,6 +184,6 @@ def test_broken_observations_give_one_sentence(tmp_path, change):
         load_observations(out)
 
 
-def test_masks_and_frames_are_plain_images(tmp_path):
+def test_masks_and_frames_are_plain_images(tmp_path: Path) -> None:
     observe(bars(tmp_path / "a.mp4", 12), tmp_path, detector=Blobs())
     assert read_image(tmp_path / "masks" / "00003.png").shape == (160, 160, 3)

@@ -1,4 +1,4 @@
-"""A detector of one's own: a class, one registration, and the video is observed by it. The manual shows this file."""
+"""A detector of one's own: one class, one registration (docs/extending/detector.md shows both)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from avatar.types import Detection, LandmarkDetector
 from .test_observe import bars
 
 
-# [example]
+# --8<-- [start:example]
 class BrightestPerson:
     """Takes whatever is bright for one person and spreads the landmarks along the middle of it."""
 
@@ -32,7 +32,7 @@ class BrightestPerson:
         return [Detection(keypoints.astype(np.float32), no_depth, mask)]
 
 
-# [end of example]
+# --8<-- [end:example]
 @pytest.fixture(autouse=True)
 def own_registrations(monkeypatch: pytest.MonkeyPatch) -> None:
     """Registrations of a test end with it."""
@@ -40,8 +40,10 @@ def own_registrations(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_registered_detector_observes_a_video(tmp_path: Path) -> None:
+    # --8<-- [start:registration]
     register_detector("brightest", lambda argument, most_people: BrightestPerson())
     detector, sentence = choose_detector("brightest")
+    # --8<-- [end:registration]
     assert isinstance(detector, LandmarkDetector) and sentence == "landmarks by brightest"
     observations = observe(str(bars(tmp_path / "video.mp4", 12)), str(tmp_path / "out"), detector=detector)
     assert observations.layout == "coco17" and len(observations) == 12

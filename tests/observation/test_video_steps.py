@@ -33,7 +33,7 @@ def turning_person(frames: int = 40) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", DETECTOR_LAYOUTS)
-def test_mirroring_twice_changes_nothing(name):
+def test_mirroring_twice_changes_nothing(name: str) -> None:
     layout = LAYOUTS[name]
     mirror = np.array(layout.mirror)
     assert np.array_equal(mirror[mirror], np.arange(len(layout.names)))
@@ -42,7 +42,7 @@ def test_mirroring_twice_changes_nothing(name):
 
 
 @pytest.mark.parametrize("wrong", [[], [7], [10, 11, 12, 13], [0, 1], [38, 39]])
-def test_a_flipped_body_is_put_right(wrong):
+def test_a_flipped_body_is_put_right(wrong: list[int]) -> None:
     flat, world = turning_person()
     seen, seen_world = flat.copy(), world.copy()
     seen[wrong], seen_world[wrong] = flat[wrong][:, list(LAYOUT.mirror)], world[wrong][:, list(LAYOUT.mirror)]
@@ -51,7 +51,7 @@ def test_a_flipped_body_is_put_right(wrong):
     assert np.flatnonzero(swapped.any(1)).tolist() == wrong
 
 
-def test_flipped_legs_are_put_right_alone():
+def test_flipped_legs_are_put_right_alone() -> None:
     flat, world = turning_person()
     legs = [i for i, name in enumerate(LAYOUT.names) if name.split("_")[-1] in ("knee", "ankle", "heel")]
     seen, seen_world = flat.copy(), world.copy()
@@ -64,7 +64,7 @@ def test_flipped_legs_are_put_right_alone():
     assert np.array_equal(mended[:, knees], flat[:, knees])
 
 
-def test_a_jumping_landmark_loses_confidence():
+def test_a_jumping_landmark_loses_confidence() -> None:
     flat, _ = turning_person()
     flat[20, 16, 0] += 120
     tempered = reweight_confidence(flat, np.zeros(flat.shape[:2], bool))
@@ -73,21 +73,21 @@ def test_a_jumping_landmark_loses_confidence():
     assert np.array_equal(tempered[..., :2], flat[..., :2])
 
 
-def test_blurred_frames_weigh_less():
+def test_blurred_frames_weigh_less() -> None:
     sharp = np.full(20, 50.0)
     sharp[7] = 20
     weights = frame_weights(sharp)
     assert weights[7] == pytest.approx(0.4) and (np.delete(weights, 7) == 1).all()
 
 
-def test_blur_lowers_sharpness():
+def test_blur_lowers_sharpness() -> None:
     import cv2
 
     image = np.random.default_rng(0).integers(0, 255, (100, 100, 3), np.uint8)
     assert sharpness(cv2.GaussianBlur(image, (0, 0), 2)) < sharpness(image) / 4
 
 
-def test_selection_prefers_sharp_and_different_frames():
+def test_selection_prefers_sharp_and_different_frames() -> None:
     assert sharpest_per_segment(np.array([1.0, 5, 2, 0, 3, 9]), 2).tolist() == [1, 5]
     views = np.array([[0.0], [0.01], [1.0], [1.01], [2.0]])
     assert select_keyframes(views, np.array([1.0, 2, 1, 2, 1]), 3).tolist() == [1, 3, 4]
@@ -99,14 +99,14 @@ class OneSided:
 
     layout = "blazepose33"
 
-    def detect(self, image):
+    def detect(self, image: np.ndarray) -> list[Detection]:
         rows, columns = np.nonzero(image[..., 0] > 128)
         keypoints = np.full((33, 3), 0.8, np.float32)
         keypoints[:, 0], keypoints[:, 1] = columns.mean() + 0.5 + 5, np.linspace(rows.min(), rows.max(), 33)
         return [Detection(keypoints, np.zeros((33, 3), np.float32), image[..., 0])]
 
 
-def test_the_mirror_image_cancels_a_detectors_bias():
+def test_the_mirror_image_cancels_a_detectors_bias() -> None:
     image = np.zeros((200, 100, 3), np.uint8)
     image[20:180, 30:50] = 255
     (found,) = FlipTestDetector(OneSided()).detect(image)
@@ -120,7 +120,7 @@ def detection(x: float, size: float = 100) -> Detection:
     return Detection(keypoints, np.zeros((33, 3), np.float32), np.zeros((8, 8), np.uint8))
 
 
-def test_people_keep_their_identity_whatever_the_order():
+def test_people_keep_their_identity_whatever_the_order() -> None:
     people = PersonTracker()
     for frame in range(12):
         pair = [detection(50 + frame), detection(300 - frame)]
@@ -130,7 +130,7 @@ def test_people_keep_their_identity_whatever_the_order():
         assert np.abs(np.diff([keypoints[0, 0] for keypoints in person.keypoints])).max() == 1
 
 
-def test_presence_is_size_times_time():
+def test_presence_is_size_times_time() -> None:
     people = PersonTracker()
     for frame in range(30):
         passing = [detection(400, size=150)] if frame < 12 else []
@@ -165,7 +165,7 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("moving", [False, True])
-def test_masks_move_onto_the_edge_in_the_image(moving):
+def test_masks_move_onto_the_edge_in_the_image(moving: bool) -> None:
     images, coarse, truth = scene(moving)
     plate = background_plate(images, coarse)
     assert (plate is None) == moving
@@ -174,7 +174,7 @@ def test_masks_move_onto_the_edge_in_the_image(moving):
         assert overlap(refine_mask(image, rough, plate), exact) > (0.98 if not moving else 0.965)
 
 
-def test_islands_and_pinholes_go_and_gaps_between_limbs_stay():
+def test_islands_and_pinholes_go_and_gaps_between_limbs_stay() -> None:
     mask = np.zeros((200, 200), np.uint8)
     mask[20:180, 40:120] = 255
     mask[100:102, 60:61] = 0  # a pinhole
@@ -184,6 +184,6 @@ def test_islands_and_pinholes_go_and_gaps_between_limbs_stay():
     assert clean[101, 60] == 255 and clean[100, 80] == 0 and clean[7, 182] == 0
 
 
-def test_an_empty_mask_stays_empty():
+def test_an_empty_mask_stays_empty() -> None:
     empty = np.zeros((50, 60), np.uint8)
     assert not refine_mask(np.zeros((50, 60, 3), np.uint8), empty, None).any()

@@ -14,6 +14,7 @@ from avatar.types import Cameras, Gaussians, RenderOutput
 from .scenes import blob, cameras
 
 
+# --8<-- [start:example]
 def render_points(gaussians: Gaussians, cameras: Cameras) -> RenderOutput:
     """Each Gaussian as one opaque pixel; of several in one pixel the last is drawn."""
     images = torch.zeros(len(cameras), cameras.height, cameras.width, 5)
@@ -26,10 +27,15 @@ def render_points(gaussians: Gaussians, cameras: Cameras) -> RenderOutput:
     return RenderOutput(rgb=images[..., :3], alpha=images[..., 3], depth=images[..., 4])
 
 
+# --8<-- [end:example]
+
+
 @pytest.fixture
 def points_backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(renderer, "_backends", dict(renderer._backends))
+    # --8<-- [start:registration]
     register_backend("points", lambda: render_points, devices=("cpu",), advice="--device cpu")
+    # --8<-- [end:registration]
     yield "points"
 
 

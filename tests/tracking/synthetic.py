@@ -29,7 +29,8 @@ class Stack:
         return len(self.images)
 
     def __getitem__(self, index: int, /) -> np.ndarray:
-        return self.images[index]
+        image: np.ndarray = self.images[index]
+        return image
 
 
 def truth(body: Body, frames: int, turn: float, pitch: float = 0.1, moving: float = 0.25) -> State:

@@ -14,10 +14,11 @@ from avatar.errors import AvatarError, UsageError
 from avatar.geometry import geodesic_angle, invert_rigid, procrustes, transform
 from avatar.landmark_layouts import LAYOUTS
 from avatar.tracking.fit import track
-from avatar.tracking.kinematics import pose_chain
+from avatar.tracking.kinematics import State, pose_chain
 from avatar.tracking.objective import POSE_CONSTANCY, SCHEDULE, residual_terms
 from avatar.tracking.options import TrackOptions
 from avatar.tracking.problem import build_problem
+from avatar.tracking.report import TrackReport
 from avatar.types import BodyPose, BodyTrack
 
 from .synthetic import FOCAL, observed, truth
@@ -42,7 +43,7 @@ def aligned_error(found: torch.Tensor, true: torch.Tensor) -> float:
 
 
 @pytest.fixture(scope="module")
-def turned(body: Body):
+def turned(body: Body) -> tuple[State, BodyTrack, TrackReport]:
     """A whole turn seen by a detector with half a pixel of noise, and its fit."""
     true = truth(body, 24, 2 * math.pi)
     height = float(body.rest(true.betas.float()).vertices[:, 1].max())
@@ -50,17 +51,20 @@ def turned(body: Body):
     return true, result, report
 
 
-def test_recovers_a_known_motion(body: Body, turned) -> None:
+def test_recovers_a_known_motion(body: Body, turned: tuple[State, BodyTrack, TrackReport]) -> None:
     true, result, report = turned
     found, wanted = joints_of(body, result)[:, LIMBS], pose_chain(body, true).position[:, LIMBS].float()
     # Arms that swing once in a turn look like a held pose seen wrongly from one side, and half a centimetre is lost.
     assert aligned_error(found, wanted) < 0.014
     assert report.reprojection < 1.5
+    assert result.cameras is not None
     in_camera = transform(result.cameras.T_camera_world, found)
     assert (in_camera.mean(1) - wanted.mean(1)).norm(dim=-1).mean() < 0.03
 
 
-def test_a_held_pose_is_not_bent_by_a_detector_that_errs_with_the_side(body: Body, monkeypatch) -> None:
+def test_a_held_pose_is_not_bent_by_a_detector_that_errs_with_the_side(
+    body: Body, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Elbows and wrists are seen farther from the body when they are on the far side."""
     true = truth(body, 24, 2 * math.pi, moving=0.0)
     seen = observed(body, true, 0.5)
@@ -76,7 +80,7 @@ def test_a_held_pose_is_not_bent_by_a_detector_that_errs_with_the_side(body: Bod
     assert errors[0] < 0.8 * errors[1]
 
 
-def test_a_whole_turn_has_no_jump(turned) -> None:
+def test_a_whole_turn_has_no_jump(turned: tuple[State, BodyTrack, TrackReport]) -> None:
     _, result, _ = turned
     root = result.poses.rotations[:, 0]
     steps = geodesic_angle(root[:-1], root[1:])
@@ -87,23 +91,24 @@ def test_a_whole_turn_has_no_jump(turned) -> None:
     assert abs(float(yaw.sum()) - 2 * math.pi) < 0.15
 
 
-def test_bones_keep_their_lengths(body: Body, turned) -> None:
+def test_bones_keep_their_lengths(body: Body, turned: tuple[State, BodyTrack, TrackReport]) -> None:
     _, result, _ = turned
     joints = joints_of(body, result)
     bones = torch.stack([(joints[:, c] - joints[:, p]).norm(dim=-1) for c, p in enumerate(body.parents) if c])
     assert bones.std(dim=1).max() < 1e-5
 
 
-def test_stands_on_the_floor_facing_the_camera(body: Body, turned) -> None:
+def test_stands_on_the_floor_facing_the_camera(body: Body, turned: tuple[State, BodyTrack, TrackReport]) -> None:
     _, result, _ = turned
     lowest = body.vertices(body.rest(result.betas), result.poses)[..., 1].amin(1)
     assert lowest.abs().median() < 0.03
+    assert result.cameras is not None
     camera = invert_rigid(result.cameras.T_camera_world)[0, :3, 3]
     facing = result.poses.rotations[0, 0, :, 2]
     assert facing @ torch.nn.functional.normalize(camera * torch.tensor([1.0, 0, 1]), dim=0) > 0.9
 
 
-def test_a_turn_tells_of_the_focal_length(body: Body, monkeypatch) -> None:
+def test_a_turn_tells_of_the_focal_length(body: Body, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("avatar.tracking.fit.ASSUMED_FOCAL", 1.02)
     seen = observed(body, truth(body, 24, 2 * math.pi), 0.5)
     assumed = 1.02 * seen.height

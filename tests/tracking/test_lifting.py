@@ -41,7 +41,8 @@ def flat(observations: Observations, layout: str) -> Observations:
 def errors(found: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
     """Mean distance of each instant in metres after the best similarity."""
     scale, R, t = procrustes(found, true)
-    return (scale[:, None, None] * found @ R.mT + t[:, None] - true).norm(dim=-1).mean(1)
+    distances: torch.Tensor = (scale[:, None, None] * found @ R.mT + t[:, None] - true).norm(dim=-1).mean(1)
+    return distances
 
 
 @pytest.mark.parametrize("turn", [0.0, 2 * math.pi, -2 * math.pi])
@@ -70,8 +71,8 @@ def test_only_what_was_never_guessed_is_lifted(body: Body) -> None:
     part = build_problem(replace(seen, keypoints_3d=holes), body, FOCAL, 1.7)
     kept = [index for index in range(len(ALL)) if index not in (wrist, knee)]
     assert part.guess[:, kept].equal(whole.guess[:, kept])
-    forearm = [part.guess[:, wrist] - part.guess[:, elbow], whole.guess[:, wrist] - whole.guess[:, elbow]]
-    alike = torch.cosine_similarity(*forearm, dim=-1)
+    forearm, whole_forearm = (problem.guess[:, wrist] - problem.guess[:, elbow] for problem in (part, whole))
+    alike = torch.cosine_similarity(forearm, whole_forearm, dim=-1)
     assert alike.mean() > 0.8 and alike.min() > 0
     # A bone's weight follows the confidence of both ends: low where lifted, zero in a gap.
     name = body.joint_names.index

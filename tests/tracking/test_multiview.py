@@ -1,6 +1,7 @@
 """The body and the cameras of several views are found together, from whatever was said of the cameras."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from avatar.body import load_body
+from avatar.body.model import Body
 from avatar.body.skinning import joint_transforms
 from avatar.geometry import geodesic_angle, project, rotation_from_rotvec, transform
 from avatar.rendering.camera_paths import intrinsics, look_at
@@ -22,11 +24,11 @@ CENTRE = torch.tensor([0.0, 0.9, 0.0])
 
 
 @pytest.fixture(scope="module")
-def body():
+def body() -> Body:
     return load_body("open")
 
 
-def a_pose(body, arms: float) -> BodyPose:
+def a_pose(body: Body, arms: float) -> BodyPose:
     """Standing with lowered arms, the left one so far to the front, radians."""
     turns = torch.zeros(24, 3)
     turns[16] = torch.tensor([0.0, -arms, -0.9])
@@ -43,7 +45,7 @@ def camera(azimuth: float, elevation: float) -> Cameras:
     return Cameras(K[None], look_at(CENTRE + 2.6 * away, CENTRE)[None], WIDTH, HEIGHT)
 
 
-def image(body, pose: BodyPose, seen_by: Cameras, number: int) -> PosedImage:
+def image(body: Body, pose: BodyPose, seen_by: Cameras, number: int) -> PosedImage:
     """The silhouette; the image itself only says which one it is."""
     vertices = body.vertices(body.rest(torch.zeros(body.shape_dirs.shape[-1])), body.complete(pose))
     pixels, _depth = project(seen_by.K[0], seen_by.T_camera_world[0], vertices)
@@ -51,7 +53,7 @@ def image(body, pose: BodyPose, seen_by: Cameras, number: int) -> PosedImage:
     return PosedImage(np.full((HEIGHT, WIDTH, 3), number, np.uint8), mask, seen_by, name=str(number))
 
 
-def landmarks(body, pose: BodyPose, seen_by: Cameras) -> tuple[np.ndarray, np.ndarray]:
+def landmarks(body: Body, pose: BodyPose, seen_by: Cameras) -> tuple[np.ndarray, np.ndarray]:
     """Where a perfect detector would see the landmarks, with confidence, and in metres along the camera's axes."""
     points, _spread = landmark_points(body, "blazepose33")
     full = body.complete(pose)
@@ -74,13 +76,23 @@ class Knows:
     marks: dict[int, tuple[np.ndarray, np.ndarray]]
     layout: str = "blazepose33"
 
-    def detect(self, image):
+    def detect(self, image: np.ndarray) -> list[Detection]:
         found = self.marks.get(int(np.median(image[HEIGHT // 2 - 5 : HEIGHT // 2 + 5])))
         return [] if found is None else [Detection(*found, np.zeros((HEIGHT, WIDTH), np.uint8))]
 
 
 @pytest.fixture(scope="module")
-def scene(body):
+def scene(
+    body: Body,
+) -> tuple[
+    BodyPose,
+    list[Cameras],
+    PosedImage,
+    list[PosedImage],
+    Observations,
+    BodyTrack,
+    dict[int, tuple[np.ndarray, np.ndarray]],
+]:
     """The true cameras, the views with cameras that are said wrongly, the photo, and a body wrong in depth."""
     truth, guessed = a_pose(body, 0.5), a_pose(body, 0.0)
     shown = image(body, truth, camera(0, 5), 1)
@@ -105,17 +117,18 @@ def scene(body):
     return truth, true, shown, views, photo, found, marks
 
 
-def joints(body, pose: BodyPose, betas: torch.Tensor) -> torch.Tensor:
+def joints(body: Body, pose: BodyPose, betas: torch.Tensor) -> torch.Tensor:
     return joint_transforms(body.rest(betas).joints, body.parents, body.complete(pose))[:, :3, 3]
 
 
-def errors(body, track: BodyTrack, truth: BodyPose) -> torch.Tensor:
+def errors(body: Body, track: BodyTrack, truth: BodyPose) -> torch.Tensor:
     """Metres that each joint is away from the truth."""
     true = joints(body, truth, torch.zeros_like(track.betas))
-    return (joints(body, track.poses[0], track.betas) - true).norm(dim=-1)
+    lengths: torch.Tensor = (joints(body, track.poses[0], track.betas) - true).norm(dim=-1)
+    return lengths
 
 
-def degrees_off(views, true) -> list[float]:
+def degrees_off(views: Sequence[PosedImage], true: Sequence[Cameras]) -> list[float]:
     pairs = zip(views, true, strict=True)
     return [
         math.degrees(float(geodesic_angle(v.camera.T_camera_world[0, :3, :3], t.T_camera_world[0, :3, :3])))
@@ -123,7 +136,18 @@ def degrees_off(views, true) -> list[float]:
     ]
 
 
-def test_cameras_and_depth_of_limbs_are_found(body, scene):
+def test_cameras_and_depth_of_limbs_are_found(
+    body: Body,
+    scene: tuple[
+        BodyPose,
+        list[Cameras],
+        PosedImage,
+        list[PosedImage],
+        Observations,
+        BodyTrack,
+        dict[int, tuple[np.ndarray, np.ndarray]],
+    ],
+) -> None:
     truth, true, shown, views, photo, found, marks = scene
     fitted, placed = fit_views(photo, shown, views, found, body, Knows(marks))
     assert max(degrees_off(views, true)) > 10 and max(degrees_off(placed, true)) < 2
@@ -132,7 +156,18 @@ def test_cameras_and_depth_of_limbs_are_found(body, scene):
     assert before > 0.15 and after < 0.04
 
 
-def test_a_fit_that_the_images_contradict_is_rejected(body, scene):
+def test_a_fit_that_the_images_contradict_is_rejected(
+    body: Body,
+    scene: tuple[
+        BodyPose,
+        list[Cameras],
+        PosedImage,
+        list[PosedImage],
+        Observations,
+        BodyTrack,
+        dict[int, tuple[np.ndarray, np.ndarray]],
+    ],
+) -> None:
     """Outlines alone, of a body in another pose, may mislead; then everything stays as it was said."""
     _truth, _true, shown, views, photo, found, _marks = scene
     fitted, placed = fit_views(photo, shown, views, found, body, Knows({}))
@@ -141,7 +176,18 @@ def test_a_fit_that_the_images_contradict_is_rejected(body, scene):
     assert kept or min(overlap(vertices, body, view) for view in placed) > LEAST_IOU
 
 
-def test_a_view_of_something_else_is_left_where_it_was(body, scene):
+def test_a_view_of_something_else_is_left_where_it_was(
+    body: Body,
+    scene: tuple[
+        BodyPose,
+        list[Cameras],
+        PosedImage,
+        list[PosedImage],
+        Observations,
+        BodyTrack,
+        dict[int, tuple[np.ndarray, np.ndarray]],
+    ],
+) -> None:
     truth, true, shown, views, photo, found, marks = scene
     block = np.zeros((HEIGHT, WIDTH), np.uint8)
     block[:60, :] = 255

@@ -58,7 +58,7 @@ def images_of(body: Body, state: State) -> np.ndarray:
     return np.stack(images)
 
 
-def test_measures_how_the_surface_moves(body: Body, clip) -> None:
+def test_measures_how_the_surface_moves(body: Body, clip: tuple[State, Observations]) -> None:
     true, seen = clip
     flow = FlowSampler(body, seen, 220.0).sample(true)
     pixels = [FOCAL * mesh[:, :2] / mesh[:, 2:] for mesh in posed_vertices(body, true)]
@@ -70,9 +70,9 @@ def test_measures_how_the_surface_moves(body: Body, clip) -> None:
     assert error.median() < 0.25
 
 
-def test_says_nothing_of_what_has_no_texture_or_cannot_be_seen(body: Body, clip) -> None:
+def test_says_nothing_of_what_has_no_texture_or_cannot_be_seen(body: Body, clip: tuple[State, Observations]) -> None:
     true, seen = clip
-    plain = replace(seen, images=Stack(np.full_like(seen.images.images, 90)))
+    plain = replace(seen, images=Stack(np.full((len(seen), HEIGHT, WIDTH, 3), 90, np.uint8)))
     assert FlowSampler(body, plain, 220.0).sample(true).weight.sum() == 0
     flow = FlowSampler(body, seen, 220.0).sample(true)
     turned_away = vertex_normals(body.template, body.faces)[flow.vertices, 2] < -0.7
@@ -80,9 +80,9 @@ def test_says_nothing_of_what_has_no_texture_or_cannot_be_seen(body: Body, clip)
     assert flow.weight[:, turned_away].sum() == 0
 
 
-def test_steadies_the_fit_of_jittering_landmarks(body: Body, clip) -> None:
+def test_steadies_the_fit_of_jittering_landmarks(body: Body, clip: tuple[State, Observations]) -> None:
     true, seen = clip
-    plain = replace(seen, images=Stack(np.full_like(seen.images.images, 90)))
+    plain = replace(seen, images=Stack(np.full((len(seen), HEIGHT, WIDTH, 3), 90, np.uint8)))
     wanted = pose_chain(body, true).position[:, LIMBS].float()
     errors, jitters = [], []
     for observations in (seen, plain):

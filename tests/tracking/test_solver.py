@@ -10,7 +10,7 @@ from avatar.body import load_body
 from avatar.body.joint_limits import joint_prior
 from avatar.body.skeleton import MIRROR
 from avatar.geometry import rotation_from_rotvec
-from avatar.tracking.kinematics import joint_points, move_points, pose_chain, surface_points
+from avatar.tracking.kinematics import State, joint_points, move_points, pose_chain, surface_points
 from avatar.tracking.landmarks import landmark_points
 from avatar.tracking.problem import sole_vertices
 from avatar.tracking.residuals import (
@@ -22,7 +22,7 @@ from avatar.tracking.residuals import (
     reprojection,
     reprojection_with_pitch_bias,
 )
-from avatar.tracking.solver import NormalEquations
+from avatar.tracking.solver import LinearizedResidual, NormalEquations
 
 from .synthetic import truth
 
@@ -59,7 +59,7 @@ def test_landmarks_that_miss_the_whole_pitch_are_those_of_a_level_camera() -> No
         points = move_points(pose_chain(body, state), state, joint_points(body))
         index = groups if residual is reprojection_with_pitch_bias else groups[:, :1]
         values.append(lift_point_residual(residual, points, index, state, seen[..., :width]).value)
-    assert torch.allclose(*values, atol=1e-6)
+    assert torch.allclose(values[0], values[1], atol=1e-6)
 
 
 def test_a_held_pose_is_its_own_mean() -> None:
@@ -84,11 +84,11 @@ def test_residuals_change_as_their_derivatives_say() -> None:
     data = torch.randn(4, 24, 5, generator=generator, dtype=torch.float64) + 3
     every = torch.arange(24)
 
-    def outline(s):
+    def outline(s: State) -> LinearizedResidual:
         points = move_points(pose_chain(body, s), s, joint_points(body))
         return lift_point_residual(point_to_contour, points, every[:, None], s, data)
 
-    def pitched(s):
+    def pitched(s: State) -> LinearizedResidual:
         points = move_points(pose_chain(body, s), s, joint_points(body))
         return lift_point_residual(
             reprojection_with_pitch_bias, points, torch.tensor([[20, 1, 2]]).repeat(24, 1), s, data[..., :4]

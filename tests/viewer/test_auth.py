@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import uuid
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 import pytest
@@ -112,24 +113,29 @@ def test_uploads_that_are_too_large_are_forgotten(local: viser.ViserServer) -> N
     button = local.gui.add_upload_button("file")
     running = local.gui._current_file_upload_states
 
-    def start(size: int) -> dict[str, object]:
+    def start(size: int) -> dict[str, Any]:
         return {
             "type": "FileTransferStartUpload", "source_component_uuid": button._impl.uuid, "filename": "x",
             "transfer_uuid": uuid.uuid4().hex, "mime_type": "", "part_count": 50, "size_bytes": size,
         }  # fmt: skip
 
-    def part(upload: dict[str, object], index: int) -> dict[str, object]:
+    def part(upload: dict[str, Any], index: int) -> dict[str, Any]:
         return {
             "type": "FileTransferPart", "source_component_uuid": button._impl.uuid,
             "transfer_uuid": upload["transfer_uuid"], "part_index": index, "content": bytes(300),
         }  # fmt: skip
 
     large, honest, liar = start(2000), start(900), start(900)
+
+    def arrived() -> bool:
+        upload = running.get(honest["transfer_uuid"])
+        return upload is not None and upload["transferred_bytes"] == 300
+
     address = f"ws://127.0.0.1:{local.get_port()}"
     with connect(address, subprotocols=SUBPROTOCOL) as socket:  # type: ignore[arg-type]
         for message in (large, honest, liar, *(part(liar, index) for index in range(5)), part(honest, 0)):
             socket.send(msgspec.msgpack.encode(message))
-        wait_until(lambda: running.get(honest["transfer_uuid"], {}).get("transferred_bytes") == 300)
+        wait_until(arrived)
         assert large["transfer_uuid"] not in running
         assert liar["transfer_uuid"] not in running
 

@@ -78,7 +78,12 @@ def test_pause_holds_and_a_lost_page_lets_go(preview: LivePreview) -> None:
     avatar = sample_avatar(100)
     preview._toggle_pause()
     went_on = threading.Event()
-    training = threading.Thread(target=lambda: (preview.after_step(1, avatar, 1.0, None), went_on.set()))
+
+    def train() -> None:
+        preview.after_step(1, avatar, 1.0, None)
+        went_on.set()
+
+    training = threading.Thread(target=train)
     training.start()
     assert not went_on.wait(0.6)
     page.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -80,12 +81,16 @@ def test_one_pose_after_the_other_is_drawn(page: Page) -> None:
     assert page.viewer.store.state.message == ""
 
 
+def has_keyframes(page: Page, number: int) -> bool:
+    return len(page.viewer.store.state.keyframes) == number
+
+
 def test_keyframes_become_a_motion_of_the_run(page: Page) -> None:
     page.open_tab("Pose")
     for count, preset in enumerate(("T", "A", "First")):
         press(page, preset)
         press(page, f"Add as keyframe ({count} so far)")
-        assert page.until(lambda count=count: len(page.viewer.store.state.keyframes) == count + 1)
+        assert page.until(partial(has_keyframes, page, count + 1))
     press(page, "Save keyframed clip")
     folder = page.viewer.session.folder
     assert folder is not None

@@ -52,7 +52,7 @@ class Page:
 
     def number(self, label: str) -> str:
         """What stands in the number field beside a slider."""
-        return self.field(label).input_value()
+        return str(self.field(label).input_value())
 
     def type_into(self, label: str, value: object) -> None:
         """Type into a field and press Enter."""
@@ -65,7 +65,7 @@ class Page:
 
         def opened() -> bool:
             tab.click(force=True)
-            return tab.get_attribute("aria-selected") == "true"
+            return bool(tab.get_attribute("aria-selected") == "true")
 
         assert self.until(opened), f"the tab {name} does not open"
 
@@ -81,7 +81,8 @@ class Page:
 
 def shirt(image: np.ndarray) -> np.ndarray:
     """Which pixels show the red shirt."""
-    return np.abs(image - np.array(SHIRT)).max(-1) < 0.18
+    near: np.ndarray = np.abs(image - np.array(SHIRT)).max(-1) < 0.18
+    return near
 
 
 def new_tab(browser: Any, port: int) -> tuple[Any, list[str]]:

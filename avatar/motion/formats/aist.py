@@ -10,6 +10,8 @@ from avatar.motion.motion import Motion, ReadOptions, numbers
 
 
 class AistFormat:
+    """Reads motions of the AIST++ data set."""
+
     name = "aist"
     description = "AIST++ pkl"
 

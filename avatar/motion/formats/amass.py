@@ -8,6 +8,8 @@ from avatar.motion.motion import Motion, ReadOptions, numbers
 
 
 class AmassFormat:
+    """Reads motions of the AMASS collection."""
+
     name = "amass"
     description = "AMASS npz, SMPL-H or SMPL-X"
 

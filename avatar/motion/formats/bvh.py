@@ -32,6 +32,8 @@ class _Joint:
 
 
 class BvhFormat:
+    """Reads BVH files of any skeleton whose joint names are recognized or mapped."""
+
     name = "bvh"
     description = "BVH (Mixamo, CMU, MotionBuilder, Rokoko, Unreal, SMPL names, or any with a name map)"
 

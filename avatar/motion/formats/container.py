@@ -43,6 +43,7 @@ class Content:
         return {}
 
     def has(self, *names: str) -> bool:
+        """Whether all of these fields are present."""
         return all(name in self.fields for name in names)
 
 

@@ -26,6 +26,8 @@ LONGEST_SECONDS = 3600.0
 
 
 class GlbFormat:
+    """Reads an animation clip of a glTF or GLB file."""
+
     name = "glb"
     description = "glTF / GLB animation clip (Mixamo, VRM, Rokoko, Blender exports)"
 

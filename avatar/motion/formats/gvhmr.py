@@ -13,6 +13,8 @@ IN_WORLD, IN_CAMERA = "smpl_params_global", "smpl_params_incam"
 
 
 class GvhmrFormat:
+    """Reads results of GVHMR."""
+
     name = "gvhmr"
     description = "GVHMR hmr4d_results.pt"
 

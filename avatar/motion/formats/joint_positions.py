@@ -27,6 +27,8 @@ BESIDE_WEIGHT = 0.3  # of points beside a joint, whose places on the body are ro
 
 
 class JointPositionsFormat:
+    """Reads 3D joint positions and estimates the joint rotations by inverse kinematics."""
+
     name = "joints"
     description = "3D joints (frames, joints, 3) as npy, npz, pkl or JSON; layouts " + ", ".join(POINT_LAYOUTS)
 

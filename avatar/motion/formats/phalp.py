@@ -20,6 +20,8 @@ from avatar.motion.motion import Motion, ReadOptions, numbers
 
 
 class PhalpFormat:
+    """Reads tracks of 4D-Humans and PHALP."""
+
     name = "phalp"
     description = "4D-Humans / PHALP pkl"
 

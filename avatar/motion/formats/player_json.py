@@ -46,6 +46,7 @@ def write_player_motion(path: Path, poses: BodyPose, fps: float) -> None:
 
 
 def is_player_motion(content: Any) -> bool:
+    """Whether this JSON content is a motion file of the player."""
     return isinstance(content, dict) and content.get("format") == FORMAT
 
 

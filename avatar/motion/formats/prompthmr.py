@@ -14,6 +14,8 @@ from avatar.motion.motion import Motion, ReadOptions, numbers
 
 
 class PromptHmrFormat:
+    """Reads results of PromptHMR-Vid."""
+
     name = "prompthmr"
     description = "PromptHMR results.pkl"
 

@@ -20,6 +20,8 @@ POINTS, PLACE = "pred_keypoints_3d", "pred_cam_t"
 
 
 class Sam3dFormat:
+    """Reads keypoints of SAM 3D Body and estimates the joint rotations by inverse kinematics."""
+
     name = "sam3d"
     description = "SAM 3D Body results (npz, npy or pkl)"
 

@@ -29,6 +29,8 @@ RATE = ("fps", "mocap_framerate", "mocap_frame_rate", "framerate", "frame_rate",
 
 
 class SmplFormat:
+    """Reads SMPL, SMPL-H and SMPL-X poses stored under the usual names."""
+
     name = "smpl"
     description = "SMPL, SMPL-H or SMPL-X poses in an npz or pkl, under the usual names"
 

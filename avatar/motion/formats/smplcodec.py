@@ -10,6 +10,8 @@ from avatar.motion.motion import Motion, ReadOptions, numbers
 
 
 class SmplCodecFormat:
+    """Reads Meshcapade's `.smpl` files."""
+
     name = "smplcodec"
     description = "Meshcapade .smpl"
 

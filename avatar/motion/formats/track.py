@@ -18,6 +18,8 @@ TRACK_FORMAT = "avatar-track"
 
 
 class TrackFormat:
+    """Reads this project's own track and motion files."""
+
     name = "own"
     description = "our track.npz and motion JSON"
 

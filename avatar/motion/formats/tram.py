@@ -15,6 +15,8 @@ from avatar.motion.motion import Motion, ReadOptions, numbers
 
 
 class TramFormat:
+    """Reads results of TRAM."""
+
     name = "tram"
     description = "TRAM hps_track npy"
 

@@ -14,6 +14,8 @@ from avatar.motion.motion import Motion, ReadOptions, numbers
 
 
 class WhamFormat:
+    """Reads results of WHAM."""
+
     name = "wham"
     description = "WHAM wham_output.pkl"
 

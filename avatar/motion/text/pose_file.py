@@ -34,6 +34,7 @@ def pose_from_option(value: str) -> Float[Tensor, "24 3 3"]:
 
 
 def is_pose_json(content: Any) -> bool:
+    """Whether this JSON content is a pose file."""
     return isinstance(content, dict) and content.get("format") == POSE_FORMAT
 
 
