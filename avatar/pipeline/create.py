@@ -73,7 +73,7 @@ def create_run(
 
 
 def _check(settings: Settings) -> None:
-    """Refuse what can be seen to be wrong before any work, and before the run folder is touched."""
+    """Refuse wrong settings before any work and before the run folder is touched."""
     source = Path(settings.source)
     if not source.exists():
         raise UsageError(f"There is no file {source}.")
@@ -159,7 +159,7 @@ def _train(
 
 
 def _load_result(run: RunFolder, body: Body, device: str, held_out: list[int]) -> TrainResult:
-    """What `_save_result` wrote; how the training went is not kept."""
+    """The result that `_save_result` wrote, without the history of training."""
     return TrainResult(Avatar.load(run.avatar, body).to(device), load_track(run.track), held_out, history=[])
 
 

@@ -1,4 +1,4 @@
-"""What is installed on this machine, and the command that installs what is missing."""
+"""The state of this installation, and the commands that install missing parts."""
 
 from __future__ import annotations
 
