@@ -58,13 +58,13 @@ def measure(viewer: Viewer, pipe: Connection, seconds: float) -> str:
         count: Count = pipe.recv()
         return time.monotonic(), time.process_time(), viewer.updates, count
 
-    begun = now()
+    start = now()
     time.sleep(seconds)
-    ended = now()
-    elapsed, updates = ended[0] - begun[0], ended[2] - begun[2]
-    received = ended[3][0] - begun[3][0]
-    megabytes = (ended[3][1] - begun[3][1]) / 2**20
-    cost = 1000 * (ended[1] - begun[1]) / max(updates, 1)
+    end = now()
+    elapsed, updates = end[0] - start[0], end[2] - start[2]
+    received = end[3][0] - start[3][0]
+    megabytes = (end[3][1] - start[3][1]) / 2**20
+    cost = 1000 * (end[1] - start[1]) / max(updates, 1)
     return (
         f"{updates / elapsed:5.1f} updates/s drawn, {received / elapsed:5.1f} packets/s received, "
         f"{megabytes / elapsed:6.2f} MB/s, {cost:5.1f} ms of processor an update"

@@ -38,20 +38,20 @@ def main(path: Path) -> None:
     torch.manual_seed(0)
     rig = AnnyRig()
     people = sample_people(rig, SAMPLES + HELD_OUT)
-    known, held_out = people[:SAMPLES], people[SAMPLES:]
+    sample, held_out = people[:SAMPLES], people[SAMPLES:]
 
-    template = known.vertices.mean(0)
-    shape_dirs, betas = principal_components(known.vertices - template)
-    flip = component_signs(betas, known.words)
+    template = sample.vertices.mean(0)
+    shape_dirs, betas = principal_components(sample.vertices - template)
+    flip = component_signs(betas, sample.words)
     shape_dirs, betas = shape_dirs * flip, betas * flip
-    joints_fit = linear_joints(known.joints, betas)
+    joints_fit = linear_joints(sample.joints, betas)
     regressor = joint_regressor(template, shape_dirs, *joints_fit)
     report(template, shape_dirs, regressor, held_out)
 
     correctives = fit_correctives(rig, sample_sculptures(rig, CORRECTIVE_PEOPLE), CORRECTIVE_POSES)
     report_correctives(rig, sample_sculptures(rig, 3), correctives, 40)
 
-    words_and_betas = torch.cat([known.words, betas], dim=1)
+    words_and_betas = torch.cat([sample.words, betas], dim=1)
     write_npz(
         path,
         v_template=template.numpy(),
@@ -106,8 +106,8 @@ def joint_regressor(template: Tensor, shape_dirs: Tensor, joints: Tensor, joint_
     for j, joint in enumerate(joints):
         near = (template - joint).norm(dim=-1).topk(REGRESSOR_VERTICES, largest=False).indices
         rows = [template[near].T, shape_dirs[near].flatten(1).T, torch.ones(1, len(near))]
-        wanted = [joint, joint_dirs[j].flatten(), torch.ones(1)]
-        A, b = torch.cat(rows).double(), torch.cat(wanted).double()
+        targets = [joint, joint_dirs[j].flatten(), torch.ones(1)]
+        A, b = torch.cat(rows).double(), torch.cat(targets).double()
         regressor[j, near] = (torch.linalg.pinv(A, rtol=1e-7) @ b).float()
     return regressor
 

@@ -165,14 +165,14 @@ def main(times: int = 50, source: Path | None = None, seed: int = 0, folder: Pat
         after = os.times()
         whole = after.children_user + after.children_system - before.children_user - before.children_system
         print(f"undisturbed: {whole:.1f} s of processor time", flush=True)
-        done, lost, same = 0, 0, 0
+        done, failures, same = 0, 0, 0
         while done < times:
             run = RunFolder(Path(place) / f"killed{done}")
             moment = moments.uniform(0, whole)
             try:
                 kill = kill_once(small, undisturbed, run, moment)
             except AvatarError as error:
-                lost, done = lost + 1, done + 1
+                failures, done = failures + 1, done + 1
                 print(f"{done}: killed after {moment:.1f} s: LOST: {error}", flush=True)
             else:
                 if kill is not None:
@@ -182,7 +182,7 @@ def main(times: int = 50, source: Path | None = None, seed: int = 0, folder: Pat
                         flush=True,
                     )
             shutil.rmtree(run.folder, ignore_errors=True)
-    print(f"{times} kills: {lost} lost, {same} ended in the same bits")
+    print(f"{times} kills: {failures} failures, {same} ended in the same bits")
     raise SystemExit(0 if same == times else 1)
 
 

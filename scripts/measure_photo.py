@@ -101,8 +101,8 @@ def measure(
                 track, rough = fit_views(photo, images[0], rough, estimated, body, detector, EXACT)
             if mode == "aligned":
                 track, rough = fit_views(photo, images[0], rough, estimated, body, detector)
-            known = len(images) if mode == "aligned" else len(images) + len(rough)
-            fixed = torch.arange(len(images) + len(rough)) < known
+            fixed_count = len(images) if mode == "aligned" else len(images) + len(rough)
+            fixed = torch.arange(len(images) + len(rough)) < fixed_count
             alignment = LearnedViews(box_center(posed_vertices(body, track)), fixed).to(settings.device)
             together = photo_observations(photo, [*images, *rough])
             coarse = align_views(
@@ -141,11 +141,11 @@ def views_of(given: list[HeldOut], source: CaptureClip, frame: int, noise: Noise
     return views
 
 
-def placed(body: Body, found: BodyTrack, source: CaptureClip, frame: int) -> Placement:
+def placed(body: Body, track: BodyTrack, source: CaptureClip, frame: int) -> Placement:
     """The transform between the two worlds, from the photo's camera and one scale over the limb joints."""
-    assert found.cameras is not None
-    joints = joint_transforms(body.rest(found.betas).joints, body.parents, body.complete(found.poses[0]))[:, :3, 3]
-    T_true_camera, T_run_camera = source.cameras.T_camera_world[frame], found.cameras.T_camera_world[0]
+    assert track.cameras is not None
+    joints = joint_transforms(body.rest(track.betas).joints, body.parents, body.complete(track.poses[0]))[:, :3, 3]
+    T_true_camera, T_run_camera = source.cameras.T_camera_world[frame], track.cameras.T_camera_world[0]
     mine = transform(T_run_camera, joints[list(body.smpl_index)])[list(LIMBS)]
     true = transform(T_true_camera, source.joints[frame])[list(LIMBS)]
     return Placement(T_true_camera, T_run_camera, float((true * mine).sum() / (mine * mine).sum()))

@@ -6,7 +6,13 @@ import os
 # reads it only then.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+import tempfile
+
 import pytest
+
+# What this user has installed for LPIPS must not decide what the tests do; processes that tests start inherit it.
+_CACHE = tempfile.TemporaryDirectory(prefix="avatar-cache-")
+os.environ["AVATAR_CACHE"] = _CACHE.name
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -130,8 +130,8 @@ def test_projection_meets_the_ray_it_came_from() -> None:
 def test_procrustes_recovers_a_similarity(flat: bool) -> None:
     source = torch.randn(5, 12, 3).double() * torch.tensor([1.0, 1.0, 0.0 if flat else 1.0]).double()
     s, R, t = torch.rand(5).double() + 0.5, random_rotations(5), torch.randn(5, 3).double()
-    found = g.procrustes(source, s[:, None, None] * source @ R.mT + t[:, None])
-    for value, truth in zip(found, (s, R, t), strict=True):
+    estimate = g.procrustes(source, s[:, None, None] * source @ R.mT + t[:, None])
+    for value, truth in zip(estimate, (s, R, t), strict=True):
         torch.testing.assert_close(value, truth)
     unscaled = g.procrustes(source, source @ R.mT + t[:, None], scaled=False)
     torch.testing.assert_close(unscaled[0], torch.ones(5).double())

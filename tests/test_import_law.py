@@ -39,27 +39,27 @@ Imports = Mapping[str, set[str]]
 
 def modules() -> dict[str, Path]:
     """Each module of the package by its import name."""
-    found = {}
+    names = {}
     for file in sorted((ROOT / "avatar").rglob("*.py")):
-        found[".".join(file.relative_to(ROOT).with_suffix("").parts)] = file
+        names[".".join(file.relative_to(ROOT).with_suffix("").parts)] = file
     for file in sorted((ROOT / "viewer").rglob("*.py")):
-        found[".".join(("avatar", *file.relative_to(ROOT).with_suffix("").parts))] = file
-    return found
+        names[".".join(("avatar", *file.relative_to(ROOT).with_suffix("").parts))] = file
+    return names
 
 
-def imported(file: Path, known: Iterable[str]) -> set[str]:
+def imported(file: Path, module_names: Iterable[str]) -> set[str]:
     """The modules of the package that a file imports, wherever in it, but for type checkers alone."""
-    known = set(known)
-    found = set()
+    module_names = set(module_names)
+    names = set()
     for node in walk_run_code(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names if alias.name.split(".")[0] == "avatar"}
+            names |= {alias.name for alias in node.names if alias.name.split(".")[0] == "avatar"}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file} has a relative import"
             module = node.module or ""
             if module.split(".")[0] == "avatar":
-                found |= {f"{module}.{a.name}" if f"{module}.{a.name}" in known else module for a in node.names}
-    return {name if name in known else f"{name}.__init__" for name in found}
+                names |= {f"{module}.{a.name}" if f"{module}.{a.name}" in module_names else module for a in node.names}
+    return {name if name in module_names else f"{name}.__init__" for name in names}
 
 
 def walk_run_code(node: ast.AST) -> Iterable[ast.AST]:
@@ -98,8 +98,8 @@ def circle(graph: Mapping[str, set[str]]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def imports() -> Imports:
-    known = modules()
-    return {name: imported(file, known) for name, file in known.items()}
+    files = modules()
+    return {name: imported(file, files) for name, file in files.items()}
 
 
 def rooms(imports: Imports) -> dict[str, set[str]]:

@@ -12,10 +12,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SUFFIXES = {".py", ".md", ".toml", ".yml", ".html", ".js", ".glsl", ".css", ".txt", ".cff", ".svg", ""}
 
-PER = "second|frame|joint|vertex|instant|camera|pixel|view|video|step|splat|Gaussian"
+PER = "second|frame|joint|finger|vertex|instant|camera|pixel|view|video|step|splat|Gaussian|metre"
 COUNTED = (
     "frames|images|poses|times|updates|bytes|megabytes|MB|milliseconds|ms|splats|Gaussians|joints|landmarks|steps|turns"
-    "|degrees|radians|metres|pixels|numbers|weights|once|one|pose|line|offset|index"
+    "|degrees|radians|metres|pixels|numbers|weights|rows?|entries|units|once|one|pose|line|offset|index"
 )
 DETERMINERS = "a|an|the|this|that|each|every|its|your|one|no|short|long|turntable"
 # What follows the verb "to film".

@@ -19,7 +19,7 @@ SIZE = 0.25  # metres, so that arrows stick out of the trunk and the feet
 
 
 class Gizmos:
-    """Shows the gizmos of a state; what a person does with them goes into the state and nowhere else."""
+    """Shows the gizmos of a state; user input changes only the state."""
 
     def __init__(self, scene: viser.SceneApi, store: Store, session: Session) -> None:
         self.store, self.session = store, session

@@ -16,7 +16,7 @@ from avatar.motion.ik import Landmarks, pull_landmarks
 from avatar.types import BodyPose
 
 HANDS_AND_FEET = tuple(SMPL_JOINTS.index(name) for name in ("left_wrist", "right_wrist", "left_ankle", "right_ankle"))
-# What stays where it is while one hand or foot is pulled, and how firmly: feet stand, the pelvis may lean a little.
+# Weights that hold other joints in place while one hand or foot is pulled: feet stand, the pelvis may lean a little.
 ANCHORS = {"pelvis": 0.3, "head": 0.1, "left_wrist": 0.3, "right_wrist": 0.3, "left_ankle": 1.0, "right_ankle": 1.0}
 A_POSE_DEGREES = 50.0
 

@@ -1,8 +1,8 @@
 """Splats in few rigid groups, so that a moving avatar costs kilobytes per frame instead of a megabyte.
 
 Each splat belongs to the group whose joint weights are most like its own. While a motion plays, only one rigid
-transform per group travels to the browser: the blend of the joints' transforms by the group's mean weights. What this
-loses (a splat's own weights, shear, pose-driven wrinkles, light) comes back when the motion stands still.
+transform per group is sent to the browser: the blend of the joints' transforms by the group's mean weights. The rest
+(a splat's own weights, shear, pose-driven wrinkles, light) returns when the motion stands still.
 """
 
 from __future__ import annotations

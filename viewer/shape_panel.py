@@ -12,7 +12,7 @@ from avatar.viewer.widgets import Show, on_press, on_user, set_if_changed
 
 SHOWN_BETAS = 10
 BETA_RANGE = 3.0
-DIGITS = {name: 0 if name == "age" else 2 for name in RANGES}  # behind the point, of what a slider shows
+DIGITS = {name: 0 if name == "age" else 2 for name in RANGES}  # digits that a slider shows after the decimal point
 
 
 def shape_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
@@ -26,7 +26,7 @@ def shape_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
 
 
 def _word_sliders(gui: viser.GuiApi, store: Store, fitted: tuple[float, ...]) -> Show:
-    """Height, weight and so on. What was filmed stays but for what a slider says."""
+    """Sliders for height, weight and so on; attributes whose slider is not moved keep the estimated value."""
     words = load_shape_attributes()
     own = torch.tensor(fitted)
     described = {name: round(value, DIGITS[name]) for name, (value, _) in words.describe(own).items()}
@@ -36,9 +36,9 @@ def _word_sliders(gui: viser.GuiApi, store: Store, fitted: tuple[float, ...]) ->
     }
 
     def reshape(_: float) -> None:
-        # Only what was moved: a slider's range and steps may not reach what was fitted.
-        said = {name: float(slider.value) for name, slider in sliders.items()}
-        moved = {name: value for name, value in said.items() if value != described[name]}
+        # Only moved sliders: a slider's range and steps may not contain the fitted value.
+        values = {name: float(slider.value) for name, slider in sliders.items()}
+        moved = {name: value for name, value in values.items() if value != described[name]}
         store.set(betas=tuple(words.reshaped(own, moved).tolist()))
 
     for slider in sliders.values():

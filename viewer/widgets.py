@@ -20,7 +20,7 @@ def on_user(widget: Any, act: Callable[[Any], None]) -> None:
     """Call `act` with the widget's value when a person changes it, in the order of the changes.
 
     Values that the program sets itself come back as events without a client; acting on them would echo for ever.
-    What is typed beside a slider may lie beyond its ends, and is then brought back to them.
+    A number typed beside a slider is clamped to the slider's range.
     """
 
     async def changed(event: viser.GuiEvent[Any]) -> None:

@@ -72,7 +72,7 @@ def _read_arrays(path: Path) -> Mapping[str, Any]:
 
 
 def _read_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Only the arrays of use: SMPL-X's own npz also holds pickled tables, which are left alone."""
+    """Only the arrays that are needed: SMPL-X's own npz also holds pickled tables, which are not read."""
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(member.file_size for member in archive.infolist())
@@ -192,7 +192,7 @@ def _rest_rotations(arrays: Mapping[str, Any], joints: int) -> Tensor:
 
 
 def _parts(arrays: Mapping[str, Any], weights: Tensor, joint_names: tuple[str, ...]) -> Tensor:
-    """The open body's file names the part of each vertex; for the others the joints tell it."""
+    """Part of each vertex: from the open body's file, or for other bodies from the skinning weights."""
     if "parts" not in arrays:
         return parts_by_joint(weights, joint_names)
     parts = _numbers(arrays["parts"], "parts")

@@ -1,10 +1,10 @@
 """The one table of joint ranges, in two columns that differ on purpose.
 
-`soft` bounds motions from elsewhere (inverse kinematics, retargeting): other skeletons define their joints otherwise
-and dancers bend far, so the ranges follow the usual clinical ranges of motion, widened a little because a rotation
-vector is not a clinical angle. Shoulders and hands have none: a rotation vector says too little about a shoulder.
+`soft` bounds imported motions (inverse kinematics, retargeting): other skeletons define joints differently and dancers
+bend far, so the ranges follow the usual clinical ranges of motion, slightly widened because a rotation vector is not a
+clinical angle. Shoulders and hands have no soft range: rotation vectors describe a shoulder's range poorly.
 
-`prior` regularizes the fit to images, where the joints are SMPL's own and a weak observation must not bend them: the
+`prior` regularizes the fit to images, where the joints are SMPL's own and weak observations must not bend them: the
 ranges follow the anatomy in SKEL (Keller et al. 2023), rounded outwards, each with the usual angle and its spread.
 """
 
@@ -98,7 +98,7 @@ JOINT_RANGES: dict[str, JointRange] = {
 
 
 def joint_ranges() -> tuple[Float[Tensor, "24 3"], Float[Tensor, "24 3"]]:
-    """The soft ranges: least and greatest rotation vector of each SMPL joint, radians; the root has none."""
+    """The soft ranges: minimum and maximum rotation vector of each SMPL joint except the root, radians."""
     low, high = [], []
     for name in SMPL_JOINTS:
         kind = name.removeprefix("left_").removeprefix("right_")
@@ -113,7 +113,7 @@ def joint_ranges() -> tuple[Float[Tensor, "24 3"], Float[Tensor, "24 3"]]:
 
 
 def joint_prior(body: Body) -> Float[Tensor, "4 j 3"]:
-    """The prior: least, usual and greatest rotation vector of each joint and the spread, radians; the root has none."""
+    """The prior: minimum, usual and maximum rotation vector and the spread of each joint except the root, radians."""
     table = torch.zeros(4, len(body.joint_names), 3, dtype=torch.float64)
     table[0, 0], table[2, 0], table[3, 0] = -math.inf, math.inf, math.inf
     for joint, name in enumerate(body.joint_names[1:], start=1):
@@ -126,7 +126,7 @@ def joint_prior(body: Body) -> Float[Tensor, "4 j 3"]:
         least, usual, greatest = zip(*JOINT_RANGES[kind].prior, strict=True)
         rows = torch.tensor([least, usual, greatest, JOINT_RANGES[kind].spread], dtype=torch.float64)
         if side == "right":
-            # The mirror image turns the other way about y and z, so that least and greatest change places.
+            # Mirroring negates y and z, which swaps minimum and maximum.
             flipped = -rows[[2, 1, 0]]
             rows[:3, 1:] = flipped[:, 1:]
         table[:, joint] = rows.deg2rad()

@@ -1,7 +1,7 @@
-"""Where landmarks lie on the body: the one table of their places, for 2D detectors and for files of 3D points.
+"""The one table of landmark positions on the body, for 2D detectors and for files of 3D points.
 
-The two uses hold places of different precision, on purpose. The tracking fits a body to one known detector, so its
-places come from the body's own joints and surface, with measured shifts and tight spreads. Files of 3D points come
+The two uses need different precision. Tracking fits a body to one known detector, so its positions come from the
+body's own joints and surface, with measured shifts and tight spreads. Files of 3D points come
 from any network and any body, so their places are rough offsets from SMPL's joints for a body of 1.7 m.
 All lengths are metres in the T-pose: x to the person's left, y up, z forward; the right side mirrors the left.
 """
@@ -35,12 +35,12 @@ class DetectorPlace:
 
 
 # The shoulder's offset was measured between BlazePose and the true joints of one synthetic person; hands and feet
-# follow from anatomy. Hips lie inside the body, where nothing is visible, and so weigh less.
+# follow from anatomy. Hips lie inside the body and are never visible, so they weigh less.
 #
 # Pitch bias: the detector puts both hips at one height from every side, although a camera that looks down sees the
-# farther one higher, and does so less with what shows more clearly. The values are half of what was measured (as the
-# slope of a landmark's error over its depth against the hips') on two clips of a synthetic person in jeans; the real
-# one in swimming trunks fits better with less.
+# farther one higher. Clearly visible landmarks have less of this bias. The values are half of those measured on two
+# clips of a synthetic person in jeans (slope of a landmark's error over its depth relative to the hips); a real person
+# in swimming trunks fits better with less.
 _FACE_SPREAD = 0.008
 DETECTOR_PLACES: dict[str, DetectorPlace] = {
     "shoulder": DetectorPlace("collar", "shoulder", 0.006, (-0.01, 0.035, 0.0), pitch_bias=0.2),

@@ -48,9 +48,9 @@ class Body:
         joint_regressor: weights that give the joints of the shaped vertices.
         weights: share of each joint in each vertex, rows summing to one.
         shape_dirs: change of the vertices with each shape coefficient; unit variance over people.
-        expression_dirs: the same for facial expression, with no columns where the body has none.
+        expression_dirs: the same for facial expression; no columns for bodies without expression.
         pose_dirs: change of the rest vertices with the entries of `R - I` of each joint but the root, row by row;
-            None where the body has none.
+            None for bodies without pose correctives.
         parents: parent of each joint, -1 for the root; parents stand before their children.
         joint_names: SMPL's names for the joints it shares with SMPL.
         rest_rotations: rotations that joints outside SMPL's 24 take when nothing drives them (relaxed hands).
@@ -91,7 +91,7 @@ class Body:
         return RestBody(vertices, self.joint_regressor @ vertices)
 
     def complete(self, pose: BodyPose) -> BodyPose:
-        """A pose of all the body's joints from one of SMPL's 24; a pose of all joints is returned as it is.
+        """A pose of all the body's joints from one of SMPL's 24; a pose of all joints is returned unchanged.
 
         The four fingers follow the rotation of SMPL's hand joint on top of the relaxed hand; jaw and eyes rest.
         """
@@ -114,7 +114,7 @@ class Body:
         return skin(points, self.weights, skinning_transforms(rest.joints, self.parents, pose))
 
     def pose_offsets(self, pose: BodyPose) -> Float[Tensor, "*b v 3"]:
-        """What a pose of all joints adds to the rest vertices before skinning (Loper et al. 2015, eq. 9)."""
+        """Pose correctives: offsets of the rest vertices before skinning (Loper et al. 2015, eq. 9)."""
         assert self.pose_dirs is not None
         eye = torch.eye(3, dtype=pose.rotations.dtype, device=pose.rotations.device)
         feature = (pose.rotations[..., 1:, :, :] - eye).flatten(-3)
@@ -122,10 +122,9 @@ class Body:
 
 
 def smpl_pose(pose: BodyPose) -> BodyPose:
-    """A pose of SMPL's 24 joints from one of a body with fingers; a pose without fingers is returned as it is.
+    """A pose of SMPL's 24 joints from one of a body with fingers; a pose without fingers is returned unchanged.
 
-    Such bodies have SMPL's first 22 joints, then jaw, eyes and fingers, which have no place in SMPL: its hands are left
-    straight.
+    Such bodies have SMPL's first 22 joints, then jaw, eyes and fingers, which SMPL lacks. SMPL's hands stay straight.
     """
     if pose.rotations.shape[-3] <= len(SMPL_JOINTS):
         return pose

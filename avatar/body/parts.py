@@ -1,4 +1,4 @@
-"""Which part of the body each vertex belongs to, for losses and seeding that treat a hand unlike a back."""
+"""Which part of the body each vertex belongs to, for losses and sampling that treat hands and back differently."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The open body's shape in words: height, weight, age, gender, muscle and proportions.
 
-Words and shape coefficients of a population vary together as one Gaussian, which the body's file keeps. A body is
-described by the likeliest words for its coefficients, which are linear in them; how sure that is, is their conditional
-spread. A body is given other words by the likeliest change of its coefficients that makes it so described.
+Attributes and shape coefficients of a population have a joint Gaussian distribution, stored in the body's file. The
+attributes of a body are the conditional mean given its coefficients, with the conditional standard deviation as their
+uncertainty. Setting attributes makes the smallest change of the coefficients whose conditional mean has these values.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ UNITS = {"height": " metres", "age": " years", "gender": " (male to female)"}
 
 @dataclass(frozen=True)
 class ShapeAttributes:
-    """The joint Gaussian of the words and of the coefficients that follow them."""
+    """The joint Gaussian of attributes and shape coefficients."""
 
     names: tuple[str, ...]
     mean: Float[Tensor, " n"]
@@ -42,7 +42,7 @@ class ShapeAttributes:
 
     @cached_property
     def _slopes(self) -> Float[Tensor, "w s"]:
-        """How the likeliest words change with the coefficients."""
+        """Derivative of the conditional mean by the coefficients."""
         first = len(self.names)
         slopes: Tensor = torch.linalg.solve(
             self.covariance[first:, first:], self.covariance[:first, first:], left=False
@@ -54,13 +54,13 @@ class ShapeAttributes:
         return self.mean[:first] + self._slopes @ (betas.detach().to(self.mean) - self.mean[first:])
 
     def conditions(self, words: Mapping[str, float]) -> tuple[Float[Tensor, "k s"], Float[Tensor, " k"]]:
-        """What words ask of the coefficients, as `slopes @ betas = values`."""
+        """The attributes as linear conditions on the coefficients, `slopes @ betas = values`."""
         rows = [self.names.index(name) for name in words]
         without = self._likeliest(self.mean.new_zeros(self._slopes.shape[1]))
         return self._slopes[rows], self.mean.new_tensor(list(words.values())) - without[rows]
 
     def reshaped(self, betas: Float[Tensor, " s"], words: Mapping[str, float]) -> Float[Tensor, " s"]:
-        """The coefficients changed as little as makes the body so described; words left out stay as they are."""
+        """The coefficients, changed as little as possible to have these attributes; the other attributes stay."""
         stay = dict(zip(self.names, self._likeliest(betas).tolist(), strict=True))
         slopes, values = self.conditions({**stay, **words})
         own = betas.detach().to(slopes)
@@ -68,14 +68,14 @@ class ShapeAttributes:
         return changed.to(betas)
 
     def describe(self, betas: Float[Tensor, " s"], height_known: bool = True) -> dict[str, tuple[float, float]]:
-        """For each word its likeliest value for these coefficients and the standard deviation of its error.
+        """For each attribute its most likely value for these coefficients and its standard deviation.
 
-        The deviation grows with the distance of the coefficients from those of people, where the words were not
-        learned; what else may be wrong with them it does not hold.
+        The deviation grows as the coefficients leave the range of the population that the attributes were learned from.
+        It covers no other error.
 
         Args:
             betas: the coefficients, as many as the body has.
-            height_known: False where the height was assumed: then it may be anybody's, and all else follows it.
+            height_known: False if the height was assumed; all deviations then include that of the height.
         """
         first = len(self.names)
         height = self.names.index("height")
@@ -89,10 +89,10 @@ class ShapeAttributes:
 
 
 def load_shape_attributes(body: str = "open") -> ShapeAttributes:
-    """The words of a body, by the body's name.
+    """The shape attributes of a body, by the body's name.
 
     Raises:
-        UsageError: the body has no words. AvatarError: the installation lacks the open body.
+        UsageError: the body has no shape attributes. AvatarError: the installation lacks the open body.
     """
     if body != "open":
         raise UsageError(
@@ -129,7 +129,7 @@ def parse_shape(text: str | None) -> dict[str, float]:
 
 
 def format_shape(described: Mapping[str, tuple[float, float]]) -> str:
-    """What `ShapeAttributes.describe` gives, as a line for the user."""
+    """The result of `ShapeAttributes.describe` as a line for the user."""
     parts = []
     for name, (value, spread) in described.items():
         digits = 0 if name == "age" else 2

@@ -10,7 +10,7 @@ SMPL_PARENTS: tuple[int, ...] = (
 )
 
 _FINGERS = ("index", "middle", "pinky", "ring", "thumb")
-# SMPL-H (Romero et al. 2017) replaces SMPL's two hand joints by three joints a finger.
+# SMPL-H (Romero et al. 2017) replaces SMPL's two hand joints by three joints per finger.
 _FINGER_JOINTS: tuple[str, ...] = tuple(
     f"{side}_{finger}{knuckle}" for side in ("left", "right") for finger in _FINGERS for knuckle in (1, 2, 3)
 )
@@ -24,10 +24,10 @@ _SKELETONS = {len(names): names for names in (SMPL_JOINTS, SMPLH_JOINTS, SMPLX_J
 
 
 def smpl_joint_indices(joints: tuple[str, ...] | int) -> list[int]:
-    """For each of SMPL's 24 joints the index of the joint that plays it.
+    """For each of SMPL's 24 joints the index of the joint that stands for it.
 
-    Skeletons with fingers have no hand joints; there the base of the middle finger plays the hand. The first 24
-    joints of SMPL-X are no substitute: they end in the jaw and an eye.
+    Skeletons with fingers have no hand joints; the base of the middle finger stands for the hand. The first 24 joints
+    of SMPL-X are not SMPL's: they end with the jaw and an eye.
 
     Args:
         joints: the skeleton's joint names, or how many joints a skeleton of the SMPL family has.

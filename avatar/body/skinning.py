@@ -83,10 +83,10 @@ def skinning_transforms(
 def skin(
     points: Float[Tensor, "*#b n 3"], weights: Float[Tensor, "n j"], Ts_world_rest: Float[Tensor, "*b j 4 4"]
 ) -> Float[Tensor, "*b n 3"]:
-    """Carry rest-space points into the world by their weighted mean transform.
+    """Move rest-space points into the world by their weighted mean transform.
 
     Args:
-        points: in rest space, metres; one set for all poses or one a pose.
+        points: in rest space, metres; one set for all poses or one per pose.
         weights: share of each joint in each point, rows summing to one.
         Ts_world_rest: from `skinning_transforms`.
     """

@@ -16,7 +16,7 @@ from avatar.pipeline.settings import Settings, settings_for
 GROUPS = {
     "person": "What you know of the person and the camera.",
     "quality": "How much work is put into the avatar.",
-    "machine": "What does the work.",
+    "machine": "Devices, threads and files.",
     "research": "Other bodies, detectors and public datasets.",
     "training": "Every number of the training.",
     "training weights": "Weight of each loss term; the absolute colour error has weight 1.",

@@ -178,9 +178,9 @@ def _clip(folder: Path) -> CaptureClip:
     truth = _Truth(folder)
     count = len(truth.skeleton)
     masks = tuple(folder / "masks" / f"{index:04d}.png" for index in range(count))
-    lost = [path for path in masks if not path.is_file()]
-    if lost:
-        raise AvatarError(f"The capture lacks {len(lost)} masks: {', '.join(map(str, lost[:5]))}.")
+    missing_masks = [path for path in masks if not path.is_file()]
+    if missing_masks:
+        raise AvatarError(f"The capture lacks {len(missing_masks)} masks: {', '.join(map(str, missing_masks[:5]))}.")
     fps = truth.cameras_json.get("fps")
     if not isinstance(fps, int | float) or not fps > 0:
         raise AvatarError(f"{folder / 'cameras.json'} does not give the frames per second of the clip (fps).")
@@ -219,9 +219,9 @@ class _Truth:
 
     def __init__(self, folder: Path) -> None:
         path = folder / "gt.npz"
-        lost = [str(file) for file in (path, folder / "cameras.json") if not file.is_file()]
-        if lost:
-            raise AvatarError(f"The capture lacks {', '.join(lost)}.")
+        missing = [str(file) for file in (path, folder / "cameras.json") if not file.is_file()]
+        if missing:
+            raise AvatarError(f"The capture lacks {', '.join(missing)}.")
         self.arrays = read_npz(path)
         self.cameras_json: dict[str, Any] = read_json(folder / "cameras.json")
         self.skeleton = _skeleton(path, self.arrays)
@@ -295,6 +295,6 @@ def _numbers(path: Path, arrays: dict[str, np.ndarray], name: str, shape: tuple[
         raise AvatarError(f"{path} lacks the array {name}.")
     fits = array.ndim == len(shape) and all(b in (None, a) for a, b in zip(array.shape, shape, strict=True))
     if not fits or array.dtype.kind not in "iuf" or not np.isfinite(array).all():
-        wanted = " x ".join("n" if size is None else str(size) for size in shape)
-        raise AvatarError(f"{path}: {name} should be {wanted} finite numbers, not {array.shape}.")
+        expected = " x ".join("n" if size is None else str(size) for size in shape)
+        raise AvatarError(f"{path}: {name} should be {expected} finite numbers, not {array.shape}.")
     return torch.from_numpy(array.astype(np.float32))

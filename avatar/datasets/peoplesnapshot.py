@@ -40,7 +40,7 @@ def read_peoplesnapshot(folder: Path) -> PosedDataset:
     """InstantAvatar's split of one subject, at half resolution.
 
     Raises:
-        UsageError: there is no such folder, it is none of the four subjects, or h5py is not installed.
+        UsageError: there is no such folder, it is not one of the four subjects, or h5py is not installed.
         AvatarError: files are missing (each is named) or broken.
     """
     subject = folder.resolve().name
@@ -99,18 +99,18 @@ class _Recording:
     def images(self) -> dict[int, tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]]:
         """Raises AvatarError where the video or the masks end before the last frame, or differ in size."""
         masks = _hdf5(self.folder / MASKS, "masks", self.frames)
-        wanted = {frame: masks[i] for i, frame in enumerate(self.frames)}
+        masks_by_frame = {frame: masks[i] for i, frame in enumerate(self.frames)}
         path = self.folder / f"{self.folder.resolve().name}.mp4"
         images = {}
         for index, (_, image) in enumerate(open_video(path).frames()):
-            if index in wanted:
-                mask = (wanted[index] > 0).astype(np.uint8) * 255
+            if index in masks_by_frame:
+                mask = (masks_by_frame[index] > 0).astype(np.uint8) * 255
                 if not image.shape[:2] == mask.shape == self.lens.size[::-1]:
                     raise AvatarError(f"{path}: its frames, {MASKS} and camera.pkl are of different sizes.")
                 images[index] = prepared(image, mask, self.lens.K, self.lens.distortion, SHRINK)
             if index >= self.frames[-1]:
                 break
-        if len(images) < len(wanted):
+        if len(images) < len(masks_by_frame):
             raise AvatarError(f"{path} ends before frame {self.frames[-1]}: download it again.")
         return images
 

@@ -1,4 +1,4 @@
-"""What public datasets have in common: images with known cameras, masks and SMPL poses, split by a protocol."""
+"""The common form of public datasets: images with known cameras, masks and SMPL poses, split by a protocol."""
 
 from __future__ import annotations
 

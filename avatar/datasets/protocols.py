@@ -66,7 +66,7 @@ def protocol_named(name: str) -> Protocol:
     Raises:
         UsageError: there is none of that name.
     """
-    for known in get_args(ProtocolName):
-        if known == name:
-            return PROTOCOLS[known]
+    for option in get_args(ProtocolName):
+        if option == name:
+            return PROTOCOLS[option]
     raise UsageError(f"There is no protocol {name!r}; there are {', '.join(PROTOCOLS)}.")

@@ -64,8 +64,8 @@ def evaluate_run(
     joints: dict[str, Any] | None = None
     if truth is not None and trained_on is not None:
         placement = align(estimated_person(opened), trained_on)
-        more, lost = capture_targets(opened, truth, trained_on, placement, joints_alone)
-        targets, skipped = targets + more, skipped + lost
+        more, more_skipped = capture_targets(opened, truth, trained_on, placement, joints_alone)
+        targets, skipped = targets + more, skipped + more_skipped
         joints = pose_scores(opened, trained_on, placement)
     masks = "the run's own" if trained_on is None else "ground truth"
     protocol = {
@@ -104,8 +104,8 @@ def evaluate_stations(
     placement = align(estimated_person(opened), trained_on)
     for name, station in stations.items():
         if name != trained_on.name:
-            more, lost = station_targets(opened, station, placement, out / f"observed_{name}")
-            targets, skipped = targets + more, skipped + lost
+            more, more_skipped = station_targets(opened, station, placement, out / f"observed_{name}")
+            targets, skipped = targets + more, skipped + more_skipped
     protocol = {
         "name": f"cameras of {folder.name}, trained on {trained_on.name}",
         "test_poses_fitted": False,

@@ -36,7 +36,7 @@ SYSTEMATIC_ERROR = 0.01  # m, error of estimated poses that all frames share, so
 def retarget_ground_truth(
     body: Body, rest: RestBody, truth: Skeleton, offsets: Float[Tensor, "24 3"] | None = None
 ) -> BodyPose:
-    """Poses of a body that follow a ground-truth skeleton, as far as both mean the same by a joint.
+    """Poses of a body that follow a ground-truth skeleton.
 
     Knees and elbows may differ by a centimetre or two along the limb, and hips are wider apart in some skeletons, so
     these weigh less. Pelvis, spine, collars and head are compared at their positions in the true skeleton's T-pose

@@ -10,6 +10,7 @@ from typing import Any
 
 from avatar.evaluation.scores import BACKGROUNDS, ScoredTarget
 from avatar.io.files import atomic_write
+from avatar.metrics.detail import SIGMAS
 from avatar.metrics.images import BOX_MARGIN
 from avatar.metrics.perceptual import LpipsNet
 
@@ -45,6 +46,11 @@ def table(rows: dict[str, dict[str, float]], reasons: Mapping[LpipsNet, str | No
             columns.append((f"PSNR {where}", f"psnr_{label}", 1.0, ".2f"))
             columns.append((f"SSIM {where}", f"ssim_{label}", 1.0, ".4f"))
             columns += [(f"LPIPS {net} {where}", f"lpips_{net}_{label}", LPIPS_FACTOR, ".1f") for net in nets]
+    if "dists_box" in scores:
+        columns.append(("DISTS box", "dists_box", 1.0, ".3f"))
+    for sigma in SIGMAS[:2]:
+        columns.append((f"contrast {sigma:g} px", f"detail_contrast_{sigma:g}", 1.0, ".2f"))
+        columns.append((f"corr. {sigma:g} px", f"detail_correlation_{sigma:g}", 1.0, ".2f"))
     columns.append(("IoU", "iou", 1.0, ".3f"))
     lines = [["", *(title for title, *_ in columns)]]
     for name, row in rows.items():
@@ -59,7 +65,11 @@ def table(rows: dict[str, dict[str, float]], reasons: Mapping[LpipsNet, str | No
         f"SSIM: 11x11 Gaussian window, sigma 1.5, zero padding; box: the person + {BOX_MARGIN} px, on the "
         "background named to its left; IoU of soft coverage."
     ]
-    notes += [f"LPIPS ({net}), times {LPIPS_FACTOR}." for net in nets]
+    notes += [f"LPIPS ({net}), times {LPIPS_FACTOR}, on the first background." for net in nets]
+    notes.append(
+        "Contrast and correlation of detail inside the person, in the octave from that many pixels to twice as many: "
+        "1 and 1 are right, a contrast below 1 is blur."
+    )
     notes += [reason + "." for reason in reasons.values() if reason]
     return "\n".join([*text, *notes])
 

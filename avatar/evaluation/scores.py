@@ -21,6 +21,7 @@ from avatar.geometry import procrustes
 from avatar.metrics import images as metrics
 from avatar.metrics import perceptual
 from avatar.metrics import poses as pose_metrics
+from avatar.metrics.detail import detail_scores
 from avatar.pipeline.finished_run import FinishedRun
 from avatar.rendering.renderer import render
 from avatar.types import Cameras
@@ -83,6 +84,9 @@ def score_target(
         if box is not None:
             scores |= image_scores(image[box], truth[box], used, f"box_{name}")
     image, truth = pair["white"] if "white" in pair else next(iter(pair.values()))
+    scores |= detail_scores(image, truth, alpha)
+    if nets and box is not None and perceptual.weights_path().is_file():
+        scores["dists_box"] = perceptual.dists(image[box], truth[box])
     return ScoredTarget(target, scores, comparison_jpeg(truth, image))
 
 

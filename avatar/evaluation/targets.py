@@ -1,4 +1,4 @@
-"""What an avatar is compared with: a pose and a camera in the run's world, and the true image."""
+"""Targets of an evaluation: a pose and a camera in the run's world, and the true image."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The body's mesh as binary glTF 2.0: skeleton, weights, colours taken from the splats, motions as animations.
 
-glTF is Y up, metres, and its models face +Z, just as ours, so nothing is rotated. Blender, three.js, Unity and
+glTF is Y up, in metres, and its models face +Z, like ours, so nothing is rotated. Blender, three.js, Unity and
 other programs open the file as a rigged character.
 """
 

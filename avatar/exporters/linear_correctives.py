@@ -1,8 +1,8 @@
 """The learned deformation as a few linear directions, for players that cannot run the network.
 
-What the network and the body's own pose correctives add to skinning is, for each pose, a field of displacements and
-log brightness over the Gaussians. Over the poses of the embedded clips, a few principal components hold
-nearly all of it (as in SqueezeMe, arXiv 2412.15171). For embedded frames their coefficients are exact up to the rank;
+For each pose the network and the body's pose correctives add a field of displacements and log brightness over the
+Gaussians. A few principal components explain nearly all of it over the poses of the embedded clips (as in SqueezeMe,
+arXiv 2412.15171). For embedded frames their coefficients are exact up to the rank;
 for other poses they are predicted linearly from the joints' rotation matrices, within the range of the clips.
 """
 
@@ -67,7 +67,7 @@ def pose_features(rotations: Float[Tensor, "frames joints 3 3"]) -> Float[Tensor
 
 @torch.no_grad()
 def deformation(avatar: Avatar, pose: BodyPose) -> Float[Tensor, "n 4"]:
-    """What one complete pose adds to the Gaussians at rest: displacement in metres and log brightness."""
+    """The deformation of the Gaussians at rest for one complete pose: displacement in metres and log brightness."""
     means, brightness = avatar.deformed_means(pose)
     brightness = torch.zeros_like(means[:, 0]) if brightness is None else brightness
     return torch.cat([means - avatar.rest_means(), brightness[:, None]], dim=1)
@@ -78,7 +78,7 @@ def fit_correctives(avatar: Avatar, clips: Sequence[BodyPose], fps: Sequence[flo
     """The `rank` strongest components over the given clips of complete poses, and their coefficients."""
     keys = [_key_frames(len(clip), rate) for clip, rate in zip(clips, fps, strict=True)]
     poses = [clip[int(frame)] for clip, frames in zip(clips, keys, strict=True) for frame in frames]
-    # One unit of each output of the network weighs the same.
+    # All outputs of the network have the same weight per unit.
     units = torch.tensor(OUTPUT_SCALE).to(avatar.device)
     if rank == 0 or (avatar.deform is None and avatar.body.pose_dirs is None):
         basis = torch.zeros(0, 4 * len(avatar))

@@ -14,6 +14,6 @@ def strongest_joints(
     share = values / values.sum(1, keepdim=True) * 255
     steps = share.floor()
     # The remainder of rounding down goes to the joints with the largest remainders.
-    lost = (255 - steps.sum(1, keepdim=True)).round()
+    remainder = (255 - steps.sum(1, keepdim=True)).round()
     rank = (share - steps).argsort(dim=1, descending=True).argsort(dim=1)
-    return joints, (steps + (rank < lost)).long()
+    return joints, (steps + (rank < remainder)).long()

@@ -77,7 +77,7 @@ def _converted(ply: bytes, kind: str) -> bytes:
             f"Writing .{kind} needs the package gaussforge: pip install 'splat-avatar[splats]'. "
             "A .ply needs nothing and opens in the same viewers."
         ) from error
-    # It answers with {"error": sentence} where others raise.
+    # gaussforge reports errors as {"error": sentence} instead of raising.
     answer = gaussforge.GaussForge().convert(ply, "ply", kind)
     if "data" not in answer:
         raise AvatarError(

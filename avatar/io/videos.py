@@ -38,7 +38,7 @@ TO_SDR = (
 
 @dataclass(frozen=True)
 class Video:
-    """A video that can be decoded. Nothing is held in memory: `frames` decodes it anew each time.
+    """A video that can be decoded. Nothing is held in memory: each call of `frames` decodes it again.
 
     Attributes:
         width, height: of the upright frames, pixels.

@@ -1,14 +1,14 @@
-"""Vectors of float32 for Numba kernels, one register wide, so that SIMD code is asked for and not hoped for.
+"""Explicit SIMD vectors of float32, one register wide, for Numba kernels.
 
 Numba leaves vectorisation to LLVM, and a harmless-looking edit can silently lose it and cost a factor of five. Here
 `Vector` and `Mask` are Numba types with LLVM's own vector types behind them: the usual operators work on them lane
-by lane, numbers mix with vectors by being copied to every lane, and what is written is what runs.
+by lane, and numbers are broadcast to every lane.
 
     v = load(array, start) * 2.0 + lanes()
     store(array, start, where(v > 3.0, v, 0.0))
 """
 
-# Numba types neither its extension points nor what they return.
+# Numba's extension points have no type annotations.
 # mypy: disable-error-code="no-untyped-call, untyped-decorator"
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _FLOAT = ir.FloatType()
 _VECTOR = ir.VectorType(_FLOAT, LANES)
 _MASK = ir.VectorType(ir.IntType(1), LANES)
 _INDEX = ir.IntType(32)
-# Products and sums may fuse; nothing else is allowed to change, so the same input gives the same bits.
+# Only fused multiply-add is allowed, so the same input gives the same bits.
 _FLAGS = ("contract",)
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract", "nsz", "arcp"}, "error_model": "numpy"}
 
@@ -57,9 +57,8 @@ _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract", "nsz", "arcp
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile `function` with Numba: no interpreter lock, fused arithmetic, cached on disk.
 
-    Numba notices a change only in the file of the function itself. The cached code also holds what was inlined from
-    the files of this package, so all of them together are made part of the stamp of its cache. Wrappers (a shape
-    checker's) are taken off.
+    Numba checks only the function's own file for changes. The cached code also contains inlined functions of this
+    package, so the cache's stamp covers all files of the package. Wrappers (such as a shape checker's) are removed.
     """
     compiled: Any = numba.njit(cache=True, **_OPTIONS)(inspect.unwrap(function))
     own = compiled._cache._cache_file
@@ -68,9 +67,9 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
-    """Like `kernel`, for small functions within kernels: put in place wherever they are called."""
+    """Like `kernel`, for small functions called by kernels: always inlined."""
     compiled: Any = numba.njit(forceinline=True, **_OPTIONS)(inspect.unwrap(function))
-    return compiled  # type: ignore[no-any-return]  # likewise
+    return compiled  # type: ignore[no-any-return]  # numba has no types
 
 
 def instruction(define: Callable[..., Any]) -> Callable[..., Any]:
@@ -80,7 +79,7 @@ def instruction(define: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Announcement(events.Listener):
-    """Says once on stderr why the first use after an installation takes long; later processes load what it left."""
+    """Explains once on stderr why the first run after an installation is slow; later runs load the cached code."""
 
     def __init__(self) -> None:
         self.announced = False
@@ -346,7 +345,7 @@ def store_totals(typingctx: Any, array: Any, index: Any, vectors: Any) -> Any:
 
     def build(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         sums = [_fold(builder, value, 8) for value in cgutils.unpack_tuple(builder, args[2])]
-        # Lanes 0..7 are of the first vector, 8..15 of the second; each round halves what is left of a sum.
+        # Lanes 0..7 are of the first vector, 8..15 of the second; each round halves the number of partial sums.
         rounds = [
             ([0, 8, 2, 10, 4, 12, 6, 14], [1, 9, 3, 11, 5, 13, 7, 15]),
             ([0, 1, 8, 9, 4, 5, 12, 13], [2, 3, 10, 11, 6, 7, 14, 15]),

@@ -1,5 +1,4 @@
-"""The compiled twin of `avatar.model.skinning.skin_gaussians`: one pass forward and one back instead of some
-sixty tensors.
+"""The compiled twin of `avatar.model.skinning.skin_gaussians`: one forward and one backward pass.
 
 Gaussians are processed in groups, one per lane of a vector (`avatar.kernels.simd`): a group's values are copied to a
 scratch, column by column, and the results are copied back.
@@ -37,12 +36,12 @@ from avatar.kernels.simd import (
 )
 from avatar.kernels.threads import run_parts, threads
 
-# The gradients by light and joint transforms are summed over blocks of this many groups, whichever thread does them,
-# so that they do not depend on the number of threads.
+# The gradients by light and joint transforms are summed over blocks of this many groups, so that the result does not
+# depend on the number of threads.
 _BLOCK = 1024 // LANES
 
 # Where the columns of a group begin in its scratch; the gradients by them lie `_GRADIENTS` further on. The last four of
-# the sixteen blended ones are the turn. Not plain numbers, for each of which Numba would compile what takes them anew.
+# the sixteen blended ones are the rotation. Arrays, since Numba would compile its callers again for each literal.
 _ANCHOR, _FRAME, _FRAME_QUAT, _NORMAL, _BLENDED, _TURN = map(np.int64, (0, 3, 12, 16, 19, 31))
 _OFFSET, _QUAT, _COLOR, _DISPLACEMENT, _BRIGHTNESS = map(np.int64, (35, 38, 42, 45, 48))
 _MEAN_OUT, _QUAT_OUT, _COLOR_OUT, _GRADIENTS = map(np.int64, (49, 52, 56, 59))
@@ -55,7 +54,7 @@ class SkinGaussians(torch.autograd.Function):
     Inputs, contiguous and, where not whole numbers, float32: anchors, frames, frame_quats and normals of the rest
     surface, then starts (n + 1), joint and weight of its skinning weights that are not zero (all constants); motions
     (joints, 16), see `avatar.model.joint_transforms.joint_transforms_and_quats`; offset, quats, colors of the
-    Gaussians; displacement (n or 0, 3), brightness (n or 0) and light (8 or 0, 3), empty where there is none.
+    Gaussians; displacement (n or 0, 3), brightness (n or 0) and light (8 or 0, 3), which are empty if not used.
     """
 
     @staticmethod
@@ -80,7 +79,7 @@ class SkinGaussians(torch.autograd.Function):
 
 
 def _arrays(tensors: Iterable[Tensor]) -> list[np.ndarray]:
-    """Each tensor of floats as a table, one row a Gaussian where it is about Gaussians; whole numbers as they are."""
+    """Each tensor of floats as a table with one row per Gaussian, joint or coefficient; integers unchanged."""
     arrays = (tensor.detach().contiguous().numpy() for tensor in tensors)
     return [a.reshape(len(a), math.prod(a.shape[1:])) if a.dtype == np.float32 else a for a in arrays]
 
@@ -95,7 +94,7 @@ def _in(rows: Array, first: int, scratch: Array, place: Index) -> None:
 
 @kernel
 def _out(scratch: Array, place: Index, rows: Array, first: int) -> None:
-    """Copy columns of the scratch to the rows of a group, as far as there are any."""
+    """Copy columns of the scratch to the rows of a group; padding rows are skipped."""
     for lane in range(min(LANES, len(rows) - first)):
         for k in range(rows.shape[1]):
             rows[first + lane, k] = scratch[(place + k) * LANES + lane]
@@ -148,7 +147,7 @@ def _conjugate(a: Quad) -> Quad:
 
 @inlined
 def _through_length(g: Quad, unit: Quad, inverse: Lanes) -> Quad:
-    """From the gradient by a unit quaternion to that by the quaternion it was made of."""
+    """The gradient by a quaternion from the gradient by its normalized copy."""
     along = g[0] * unit[0] + g[1] * unit[1] + g[2] * unit[2] + g[3] * unit[3]
     return (
         (g[0] - along * unit[0]) * inverse,
@@ -197,7 +196,7 @@ def _gain(log_gain: Lanes, polynomials: tuple[Lanes, ...], light: Array, channel
 
 @kernel
 def _blend(starts: Array, joint: Array, weight: Array, motions: Array, first: int, row: Array, scratch: Array) -> None:
-    """The means of the motions of the joints that move each Gaussian, by weight; beyond the last that of the last."""
+    """The weighted mean transform of each Gaussian's joints; padding lanes repeat the last Gaussian."""
     for lane in range(LANES):
         i = min(first + lane, len(starts) - 2)
         for c in range(0, 16, LANES):
@@ -214,7 +213,7 @@ def _blend(starts: Array, joint: Array, weight: Array, motions: Array, first: in
 def _blend_back(
     starts: Array, joint: Array, weight: Array, first: int, row: Array, scratch: Array, g_motions: Array
 ) -> None:
-    """Add the gradients by the means, weighted, to those by the motions of the joints."""
+    """Add the weighted gradients by the blended transforms to those by the joint transforms."""
     for i in range(first, min(first + LANES, len(starts) - 1)):
         for c in range(16):
             row[c] = scratch[(_GRADIENTS + _BLENDED + c) * LANES + i - first]
@@ -230,7 +229,7 @@ def _read(
     weight: Array, motions: Array,
     offset: Array, quats: Array, colors: Array, displacement: Array, brightness: Array, row: Array, scratch: Array,
 ) -> None:  # fmt: skip
-    """Fill the scratch with a group, its skinning blended; what there is none of becomes zero."""
+    """Fill the scratch with a group and its blended transforms; unused inputs become zero."""
     _in(anchors, first, scratch, _ANCHOR)
     _in(frames, first, scratch, _FRAME)
     _in(frame_quats, first, scratch, _FRAME_QUAT)
@@ -261,7 +260,7 @@ def _carry(
     offset: Array, quats: Array, colors: Array, displacement: Array, brightness: Array, light: Array,
     out_means: Array, out_quats: Array, out_colors: Array,
 ) -> None:  # fmt: skip
-    """One worker's share of the groups, into the world."""
+    """Skin one worker's share of the groups."""
     scratch, row = np.zeros(_SCRATCH, np.float32), np.empty(16, np.float32)
     groups = (len(offset) + LANES - 1) // LANES
     for first in range(groups * worker // workers * LANES, groups * (worker + 1) // workers * LANES, LANES):
@@ -317,7 +316,7 @@ def _carry_back(
 
 @kernel
 def _place_back(scratch: Array) -> None:
-    """From the gradient by the centre to those by transform, offset and displacement."""
+    """The gradients by transform, offset and displacement from the gradient by the centre."""
     rest, g = _rest(scratch), _three(scratch, _MEAN_OUT)
     for k in range(3):
         _put((g[k] * rest[0], g[k] * rest[1], g[k] * rest[2], g[k]), scratch, _GRADIENTS + _BLENDED + 4 * k)
@@ -331,7 +330,7 @@ def _place_back(scratch: Array) -> None:
 
 @kernel
 def _turn_back(scratch: Array, light: Array, light_lanes: Array) -> None:
-    """From the gradients by orientation and colour to those by the turn, the Gaussian's own quaternion and colour."""
+    """The gradients by the rotation, the Gaussian's quaternion and its colour from those by orientation and colour."""
     turn, inverse = _unit(scratch, _TURN)
     local, local_inverse = _unit(scratch, _QUAT)
     rest_turn = _unit(scratch, _FRAME_QUAT)[0]
@@ -346,7 +345,7 @@ def _turn_back(scratch: Array, light: Array, light_lanes: Array) -> None:
 
 @inlined
 def _color_back(turn: Quad, scratch: Array, light: Array, light_lanes: Array) -> Quad:
-    """The gradient by the turn, through the light that falls on the turned normal."""
+    """The gradient by the rotation, through the light on the rotated normal."""
     normal = _three(scratch, _NORMAL)
     m = _turned(turn, normal)
     polynomials, log_gain = _polynomials(m), _one(scratch, _BRIGHTNESS)
@@ -368,7 +367,7 @@ def _color_back(turn: Quad, scratch: Array, light: Array, light_lanes: Array) ->
             gz = gz + g_log * (x * light[5, k] + y * light[4, k] - z * (2.0 * light[6, k]) + light[2, k])
     store(scratch, (_GRADIENTS + _BRIGHTNESS) * LANES, g_brightness)
     g_m, v, w = (gx, gy, gz), (turn[1], turn[2], turn[3]), 2.0 * turn[0]
-    # The terms of `_turned` in turn: 2 w v x n, 2 v (v . n), -2 n (v . v).
+    # The terms of `_turned` in order: 2 w v x n, 2 v (v . n), -2 n (v . v).
     across, along = _cross(normal, g_m), 2.0 * _dot(v, normal)
     g_along, both = 2.0 * _dot(v, g_m), 4.0 * _dot(g_m, normal)
     return (

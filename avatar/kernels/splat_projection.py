@@ -122,7 +122,7 @@ def project(
         records: out, `RECORD` numbers per splat.
         spans: out, for each tile column that a splat meets the first and the end row of pixels.
         room: length of the piece of `spans` that each part fills. What does not fit is counted but not written.
-        layout: out, `tiles.LAYOUT` places a splat, but for the last; no columns where it is not drawn.
+        layout: out, `LAYOUT` entries per splat, without the last; no columns where it is not drawn.
         tile_counts: out, (parts, tiles) number of splats of this part in each tile.
 
     Returns:
@@ -190,7 +190,7 @@ def project_back(
         layout: as `tiles.fill_tiles` left it, with the first pair of each splat and of one beyond the last.
         slots: as `raster.backward` filled them.
         g_depth: None where the loss does not depend on the depth image.
-        g_means, ...: out, one row a Gaussian.
+        g_means, ...: out, one row per Gaussian.
     """
     sums = np.empty(LANES, np.float32)
     begin, stop = tiles.share(len(order), part, parts)

@@ -45,7 +45,7 @@ def order_by_depth(means: Array, camera: Array, depths: Array, depth_bits: Array
     Args:
         camera: see `cpu_project.camera_numbers`.
         depths, depth_bits: scratch, the same memory as float32 and as uint32.
-        order, spare: one place a Gaussian; `spare` is scratch.
+        order, spare: one entry per Gaussian; `spare` is scratch.
     """
     count = 0
     histogram = np.zeros((4, 256), np.int64)
@@ -167,7 +167,7 @@ def fill_tiles(
 
     Args:
         count: number of splats.
-        layout: `LAYOUT` places a splat; the number of its first pair is filled in, and that of one beyond the last.
+        layout: `LAYOUT` entries per splat; filled in: the index of its first pair, and one past its last.
         cursors: (parts, tiles), for each tile the place of its next entry.
         first_pairs: see `open_tiles`.
     """

@@ -1,13 +1,13 @@
-"""Value and gradient of SSIM in one sweep down the image; `avatar.metrics.ssim` says what it computes.
+"""Value and gradient of SSIM in one sweep down the image; `avatar.metrics.ssim` defines SSIM.
 
 With p = a + b and q = a - b only four blurs are needed instead of five, because SSIM depends on the blurred images
 through P = blur(p), Q = blur(q), and the variances blur(p^2) - P^2 and blur(q^2) - Q^2 alone. The gradient blurs three
-maps more (four if both images need one). Each row is blurred across as it comes and kept for eleven rows, in
-which it is blurred down; the maps of the gradient follow five rows behind in the same way. Rows hold the channels
+maps more (four if both images need one). Each row is blurred horizontally and stays in a ring of eleven rows for the
+vertical blur; the maps of the gradient follow five rows behind in the same way. Rows hold the channels
 side by side, as the images do.
 
-Where two images agree, as they do beside a person, SSIM is one and its gradient zero. So each row is worked on only
-within a span: from the first to the last difference in the rows around it and as far as these reach.
+Where two images agree, as in the background, SSIM is one and its gradient zero. Each row is therefore processed only
+within a span: from the first to the last difference in the rows around it, plus the radius of the blur.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _window(y: int, stride: int) -> tuple[int, ...]:
 
 @kernel
 def _differing(worker: int, workers: int, a: Array, b: Array, length: int, differing: Array) -> None:
-    """For one worker's rows where the images begin to differ and where they have ended; (length, 0) if nowhere."""
+    """First and end of the columns in which one worker's rows differ; (length, 0) if they do not differ."""
     for y in range(len(differing) * worker // workers, len(differing) * (worker + 1) // workers):
         row, first, end = y * length, 0, length
         while first + LANES <= length and _alike(a, b, row + first):
@@ -120,7 +120,7 @@ def _alike(a: Array, b: Array, place: int) -> bool:
 
 @inlined
 def _span(differing: Array, y: int, rows: int, reach: int, length: int) -> Span:
-    """Where row `y` must be worked on: the differences of `rows` rows around it, and `reach` beyond them."""
+    """The span of row `y` to process: the differences of `rows` rows around it, and `reach` beyond them."""
     first, end = length, 0
     for other in range(max(y - rows, 0), min(y + rows + 1, len(differing))):
         first, end = min(first, differing[other, 0]), max(end, differing[other, 1])
@@ -129,7 +129,7 @@ def _span(differing: Array, y: int, rows: int, reach: int, length: int) -> Span:
 
 @inlined
 def _wider(span: Span, reach: int, length: int) -> Span:
-    """The span with its surroundings within the row; one that is empty stays so."""
+    """The span widened within the row; an empty span stays empty."""
     return (max(span[0] - reach, 0), min(span[1] + reach, length)) if span[1] > 0 else (0, 0)
 
 
@@ -151,8 +151,8 @@ def _sweep(
 ) -> None:
     """Fill `row_sums` and the gradients (either may be None) in one worker's band of rows.
 
-    The band's borders are computed by both neighbours, so that no thread waits for another. The gradient is not zero
-    within two radii of a difference; what it is made of is needed a radius further for each blur.
+    Both neighbours compute the band's borders, so that no thread waits for another. The gradient is nonzero within two
+    radii of a difference, and each blur needs its inputs one radius further.
     """
     mine = scratch[worker * _ROWS * stride : (worker + 1) * _ROWS * stride]
     rows, ring, g_ring = mine[: 9 * stride], mine[9 * stride : 53 * stride], mine[53 * stride :]
@@ -217,7 +217,7 @@ def _copy_rows(
 
 @inlined
 def _copy(source: Array, start: int, target: Array, place: int, count: int) -> None:
-    # A loop: numba takes seconds to compile what copies a slice.
+    # A loop: Numba takes seconds to compile a slice copy.
     for i in range(count):
         target[place + i] = source[start + i]
 
@@ -314,7 +314,7 @@ def _gather(
 
 @inlined
 def _write(rows: Array, place: int, gradient: Array, row: int, begin: int, stop: int, length: int) -> None:
-    """What was computed of a row of the gradient, between zeros."""
+    """The processed part of a row of the gradient, padded with zeros."""
     _clear(gradient, row, begin)
     _copy(rows, place + begin, gradient, row + begin, stop - begin)
     _clear(gradient, row + stop, length - stop)

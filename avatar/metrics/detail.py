@@ -57,6 +57,20 @@ def detail(
     return bands
 
 
+def detail_scores(
+    image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], coverage: Float[Tensor, "h w"]
+) -> dict[str, float]:
+    """Contrast and correlation of each octave inside a person, named `detail_contrast_0.7` and so on.
+
+    Empty where the person is too small.
+    """
+    scores = {}
+    for band in detail(image, truth, interior(coverage)) or ():
+        scores[f"detail_contrast_{band.sigma:g}"] = band.contrast
+        scores[f"detail_correlation_{band.sigma:g}"] = band.correlation
+    return scores
+
+
 def interior(coverage: Float[Tensor, "h w"], border: int = 8) -> Bool[Tensor, "h w"]:
     """Pixels wholly inside the person and at least `border` pixels from the silhouette."""
     outside = (coverage < 0.99).float()[None, None]

@@ -1,4 +1,4 @@
-"""The diffusers package and the weights that the user brings: where they are, their licence, what is missing."""
+"""The diffusers package and the user's weights: location, licence, and errors for missing parts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INSTALL = 'pip install "splat-avatar[views]"'
 def diffusers_package() -> Any:
     """The package `diffusers` with its embeddings module; call it inside `loading`, which explains what is missing.
 
-    The one place that imports it: what a change of the package breaks is mended here.
+    The only import of the package, so that its changes are handled in one place.
     """
     import diffusers
 

@@ -1,4 +1,4 @@
-"""The protocol of a view generator: what it is given, what it returns."""
+"""The protocol of a view generator: its input and its output."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ class Photo:
 
 @runtime_checkable
 class ViewGenerator(Protocol):
-    """Makes views of the person in a photo, by whatever means; all its views are treated as guesses.
+    """Generates views of the person in a photo; all views are treated as guesses.
 
     Views need not be exact: their cameras are aligned with the photo, and views that show another person or another
     pose are dropped.
     """
 
     def terms(self) -> str | None:
-        """A sentence on the licence of what makes the views, shown as a warning; None where the user knows it."""
+        """A sentence on the licence of the model, shown as a warning; None for the user's own images."""
         ...
 
     def generate(self, photo: Photo) -> list[View]:

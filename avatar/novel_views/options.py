@@ -1,4 +1,4 @@
-"""What shows the other sides of the person in a photo."""
+"""Options of generated views."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def frame_weights(sharp: Float[np.ndarray, " frames"]) -> Float32[np.ndarray, " 
 def check_in_view(
     keypoints: Float32[np.ndarray, "frames joints 3"], layout: Layout, width: int, height: int, video: str
 ) -> list[str]:
-    """Notes on body parts that were hardly ever in view.
+    """Notes on body parts that are rarely in view.
 
     Raises:
         AvatarError: only the upper body is in view.

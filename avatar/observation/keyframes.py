@@ -1,4 +1,4 @@
-"""Which frames of a long video are worth the time: sharp ones that show something new."""
+"""Selection of keyframes: sharp frames that show something new."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def sharpness(image: UInt8[np.ndarray, "h w 3"], mask: UInt8[np.ndarray, "h w"] 
     factor = 480 / max(grey.shape)
     if mask is None and factor < 1:
         grey = cv2.resize(grey, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    # A light blur first, or sensor noise in dark frames passes for detail.
+    # A light blur first, since sensor noise in dark frames looks like detail.
     edges = cv2.Laplacian(cv2.GaussianBlur(grey, (0, 0), 1), cv2.CV_32F) ** 2
     inside = edges if mask is None else edges[mask > 127]
     return float(inside.mean()) if inside.size else 0.0
@@ -35,10 +35,10 @@ def sharpest_per_segment(sharp: Float[np.ndarray, " frames"], most: int) -> Int[
 def select_keyframes(
     views: Float[np.ndarray, "frames features"], quality: Float[np.ndarray, " frames"], most: int
 ) -> Int[np.ndarray, " chosen"]:
-    """Up to `most` frames, in order of time, that between them show the most.
+    """Up to `most` frames, in order of time, that cover the poses and views of the clip.
 
-    Starting from the best frame, always the one is added that lies farthest from all chosen ones in pose and view,
-    weighted by its quality (farthest-point selection, Gonzalez 1985).
+    Farthest-point selection (Gonzalez 1985): starts with the best frame and adds the one that lies farthest from all
+    chosen ones in pose and view, weighted by its quality.
 
     Args:
         views: pose and view of each frame, e.g. hip-centred landmarks in the camera's axes.

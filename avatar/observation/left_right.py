@@ -1,8 +1,8 @@
-"""Left and right, confused in some frames, are corrected from the frames before and after.
+"""Correction of swapped left and right labels from the frames before and after.
 
-Detectors mistake the back for the front and one crossing leg for the other. For each frame the choice is: keep
-the labels or swap them; the cheapest path through all frames (Viterbi 1967) makes the landmarks move least.
-The 3D guess takes part, because legs that cross in the image do not cross in depth.
+Detectors mistake the back for the front and one crossing leg for the other. Each frame keeps its labels or swaps them;
+the cheapest path through all frames (Viterbi 1967) makes the landmarks move least. The cost includes the 3D guess,
+because legs that cross in the image do not cross in depth.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def fix_left_right_swaps(
     Float32[np.ndarray, "frames joints 3"],
     Bool[np.ndarray, "frames joints"],
 ]:
-    """The landmarks with their sides put right, and which of them were swapped.
+    """The landmarks with corrected sides, and which of them were swapped.
 
-    First the whole body, then legs and arms by themselves. The side that most frames agree on is taken.
+    First the whole body, then legs and arms separately. The side that most frames agree on is taken.
     """
     swapped = np.zeros(keypoints.shape[:2], bool)
     keypoints, keypoints_3d = keypoints.copy(), keypoints_3d.copy()

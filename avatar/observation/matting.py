@@ -1,7 +1,7 @@
-"""Sharper person masks: the detector's coarse mask decides what is person, the image decides where it ends.
+"""Sharper person masks: the detector's coarse mask gives the person, the image gives the exact edge.
 
 A network's mask is a few hundred cells across, so its edge wanders by several pixels. Near that edge each pixel
-is judged anew by three pieces of evidence, added as log-odds: how far inside the coarse mask it lies, how well it
+is classified by three pieces of evidence, added as log-odds: how far inside the coarse mask it lies, how well it
 fits the colours of sure person nearby, and how well it fits the background, which is exact where a static camera
 shows it without the person. The idea of colour models in a band is Boykov and Jolly's (2001)
 and Rother's (GrabCut, 2004); the smoothing along image edges is He's guided filter (2010).
@@ -27,7 +27,7 @@ Box = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class Plate:
-    """The empty scene behind a person, as far as a static camera shows it.
+    """The background that a static camera shows without the person.
 
     Attributes:
         color: background colour, 0 to 255.

@@ -1,4 +1,4 @@
-"""How a video becomes observations."""
+"""Options of the observation stage."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ObserveOptions:
-    """Which frames and which person are used, and what detects them.
+    """Options for choosing frames, the person and the detector.
 
     Attributes:
         person: which person, if there are several; 1 is the largest and most persistent.

@@ -56,7 +56,7 @@ def observe_photo(
     image, alpha = on_white(pixels)
     if detector is None:
         detector, _ = choose_detector()
-    # In a thread of its own, with which the network goes: left to the end of the program it complains on stderr.
+    # In a separate thread, which frees the network; freed at exit it prints an error.
     (people,) = map_in_threads(detector.detect, [image])
     detection = _choose(people, person, path)
     mask = refine_mask(image, detection.mask, None) if alpha is None else alpha
@@ -87,7 +87,7 @@ def observe_photo(
 
 
 def still_clip(photo: Observations, rate: float = 30.0) -> Observations:
-    """The photo as a short clip in which nothing moves, which is how the tracking fits it."""
+    """The photo as a short clip without motion, the form in which tracking fits it."""
     count = STILL_FRAMES
     return replace(
         photo,

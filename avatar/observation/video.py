@@ -173,9 +173,9 @@ def _lost(source: Video, decoded: int) -> list[str]:
 
 
 def _views(keypoints: np.ndarray, keypoints_3d: np.ndarray) -> np.ndarray:
-    """What a frame shows: the 3D guess in the camera's axes, or the 2D landmarks without it.
+    """Feature vector of a frame: the 3D guess in the camera's axes, or else the 2D landmarks.
 
-    A little of the time is added, so that a person who holds still is sampled evenly.
+    Time is a small extra entry, so that a person who holds still is sampled evenly.
     """
     flat = keypoints[..., :2] - keypoints[..., :2].mean(1, keepdims=True)
     points = flat / np.abs(flat).max() if np.isnan(keypoints_3d).any() else keypoints_3d

@@ -1,34 +1,27 @@
-"""The verbs of the public API that the package `avatar` offers; each is one function over nouns."""
+"""The verbs of the public API that the package `avatar` offers; each is one function over nouns.
+
+Everything heavy is imported inside the verbs, so that `avatar.create` can be looked at without loading torch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from avatar.body import Body, load_body
 from avatar.errors import UsageError
-from avatar.exporters.html import CREDITS, write_page
-from avatar.model.avatar import Avatar
-from avatar.motion.motion import Motion, ReadOptions
-from avatar.motion.retarget import Retargeting
-from avatar.motion.retarget import retarget as retarget_motion
-from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.options import ObserveOptions
-from avatar.observation.video import observe as observe_video
-from avatar.pipeline.create import create_run
-from avatar.pipeline.finished_run import open_run
-from avatar.pipeline.motions import find_motion
-from avatar.pipeline.run_folder import RunFolder
-from avatar.pipeline.settings import settings_for
-from avatar.rendering.devices import resolve_device
-from avatar.runtime.logging import logger
-from avatar.tracking.fit import track as fit_track
-from avatar.tracking.options import TrackOptions
-from avatar.training.config import TrainConfig
-from avatar.training.trainer import Preview, Trainer, TrainResult
-from avatar.types import BodyTrack, LandmarkDetector, Observations
+
+if TYPE_CHECKING:
+    from avatar.body import Body
+    from avatar.model.avatar import Avatar
+    from avatar.motion.motion import Motion
+    from avatar.motion.retarget import Retargeting
+    from avatar.pipeline.run_folder import RunFolder
+    from avatar.training.config import TrainConfig
+    from avatar.training.trainer import Preview, TrainResult
+    from avatar.types import BodyTrack, LandmarkDetector, Observations
 
 
 def create(
@@ -55,6 +48,10 @@ def create(
         UsageError: an option is wrong, or `out` holds another run.
         AvatarError: the source is broken or shows no person, or the disk is full.
     """
+    from avatar.pipeline.create import create_run
+    from avatar.pipeline.run_folder import RunFolder
+    from avatar.pipeline.settings import settings_for
+
     run = RunFolder(Path(out) if out is not None else Path("runs") / Path(source).stem)
     create_run(run, settings_for(source, preset, options), overwrite, resume, preview)
     return run
@@ -70,6 +67,10 @@ def load(run_or_file: str | Path, body: str | Path | None = None, device: str = 
         UsageError: the folder or file does not exist or holds no avatar.
         AvatarError: the file is damaged or was made with another body.
     """
+    from avatar.body import load_body
+    from avatar.model.avatar import Avatar
+    from avatar.pipeline.finished_run import open_run
+
     path, body_file = Path(run_or_file), None if body is None else str(body)
     if path.is_dir():
         return open_run(path, body_file, device).avatar
@@ -95,6 +96,9 @@ def observe(
         UsageError: the file or the person does not exist.
         AvatarError: it is not a readable video, too small, or shows no whole person long enough.
     """
+    from avatar.observation.detectors.registry import choose_detector
+    from avatar.observation.video import observe as observe_video
+
     chosen = choose_detector(detector)[0] if isinstance(detector, str) else detector
     folder = None if out is None else Path(out)
     return observe_video(Path(video), folder, person=person, max_frames=max_frames, detector=chosen)
@@ -117,6 +121,10 @@ def track(
     Raises:
         UsageError: a value is out of range. AvatarError: there are too few frames.
     """
+    from avatar.runtime.logging import logger
+    from avatar.tracking.fit import track as fit_track
+    from avatar.tracking.options import TrackOptions
+
     options = TrackOptions(height=height, shape=shape, focal=focal)
     estimated, report = fit_track(observations, _body(body), options)
     for warning in report.warnings:
@@ -146,6 +154,10 @@ def train(
     Raises:
         UsageError: the track has no cameras, or the device or the backend does not exist here.
     """
+    from avatar.rendering.devices import resolve_device
+    from avatar.training.config import TrainConfig
+    from avatar.training.trainer import Trainer
+
     if track.cameras is None:
         raise UsageError("Training needs a track with cameras, such as avatar.track returns.")
     config = replace(config or TrainConfig(), **options)
@@ -165,6 +177,9 @@ def load_motion(
     Raises:
         UsageError: there is no such motion or file. AvatarError: the file is broken.
     """
+    from avatar.motion.motion import ReadOptions
+    from avatar.pipeline.motions import find_motion
+
     return find_motion(name_or_file, ReadOptions(up=up, fps=fps), format)
 
 
@@ -174,6 +189,8 @@ def retarget(motion: Motion, person: Avatar, how: Retargeting | None = None) -> 
     Raises:
         UsageError: `how` leaves no frames, or its speed, rate or loop is not positive.
     """
+    from avatar.motion.retarget import retarget as retarget_motion
+
     return retarget_motion(motion, person.rest, how)
 
 
@@ -182,24 +199,29 @@ def export_html(
     path: str | Path,
     motions: Sequence[BodyTrack] | Mapping[str, BodyTrack] = (),
     title: str = "Avatar",
-    credits: str = CREDITS,
+    credits: str | None = None,
 ) -> Path:
     """Write one HTML page with the avatar and its motions; it opens in any browser, without a network.
 
     Args:
         motions: tracks for this avatar (`avatar.retarget`), by the name that the page shows; the first plays at the
             start. Without any the page plays "walk".
+        title: heading of the page; credits: line at its bottom, None: the usual one.
 
     Raises:
         AvatarError: the file cannot be written.
     """
+    from avatar.exporters.html import CREDITS, write_page
+
     if not motions:
         motions = {"walk": retarget(load_motion("walk"), person)}
     if not isinstance(motions, Mapping):
         motions = {f"motion {number}": motion for number, motion in enumerate(motions, start=1)}
-    write_page(person, motions, Path(path), title, credits)
+    write_page(person, motions, Path(path), title, CREDITS if credits is None else credits)
     return Path(path)
 
 
 def _body(body: str | Path | Body) -> Body:
+    from avatar.body import Body, load_body
+
     return body if isinstance(body, Body) else load_body(str(body))

@@ -72,7 +72,7 @@ def batch(
     """Make an avatar of each video in `out/NAME`, `workers` at a time, with these options of `avatar create`.
 
     Runs that are finished are not made again, and those that were stopped go on. `out/batch.json` and
-    `out/index.html` are written anew after each video. `run(task, *arguments)` calls the task where it is to run.
+    `out/index.html` are rewritten after each video. `run(task, *arguments)` calls the task where it is to run.
     """
     folder = Path.cwd()
 

@@ -15,7 +15,7 @@ from avatar.io.files import read_json, write_json
 from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track, save_track
 from avatar.model.avatar import Avatar
-from avatar.observation.detectors.registry import choose_detector
+from avatar.observation.detectors.registry import check_detector, choose_detector
 from avatar.observation.options import ObserveOptions
 from avatar.observation.photo import is_photo
 from avatar.observation.video import observe
@@ -73,7 +73,7 @@ def create_run(
 
 
 def _check(settings: Settings) -> None:
-    """Refuse what can be seen to be wrong before any work, and before the run folder is touched."""
+    """Refuse wrong settings before any work and before the run folder is touched."""
     source = Path(settings.source)
     if not source.exists():
         raise UsageError(f"There is no file {source}.")
@@ -81,6 +81,7 @@ def _check(settings: Settings) -> None:
         raise UsageError(f"{source} is a folder: give a video or a photo, or --protocol for a public dataset.")
     if settings.novel_views.generator != "none" and not is_photo(source):
         raise UsageError(f"--views is for photos, and {source} is not a photo.")
+    check_detector(settings.observe.detector)
     resolve_shape(load_body(settings.body), settings.track)
 
 
@@ -159,7 +160,7 @@ def _train(
 
 
 def _load_result(run: RunFolder, body: Body, device: str, held_out: list[int]) -> TrainResult:
-    """What `_save_result` wrote; how the training went is not kept."""
+    """The result that `_save_result` wrote, without the history of training."""
     return TrainResult(Avatar.load(run.avatar, body).to(device), load_track(run.track), held_out, history=[])
 
 

@@ -1,4 +1,4 @@
-"""What is installed on this machine, and the command that installs what is missing."""
+"""The state of this installation, and the commands that install missing parts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ OPTIONAL = {
     "gaussforge": ("packed splat files (.splat, .spz, .sog, .ksplat)", "pip install 'splat-avatar[splats]'"),
     "onnxruntime": ("landmarks by your own ONNX pose model", "pip install 'splat-avatar[onnx]'"),
     "diffusers": ("views of a photo's other sides by your own model", "pip install 'splat-avatar[views]'"),
-    "lpips": ("LPIPS in evaluations", "pip install 'splat-avatar[metrics]'"),
+    "lpips": (
+        "LPIPS by its authors' package, an alternative to the networks above",
+        "pip install 'splat-avatar[metrics]'",
+    ),
     "h5py": ("masks and poses of PeopleSnapshot", "pip install 'splat-avatar[datasets]'"),
     "ray": ("batches on a cluster", "pip install 'splat-avatar[ray]'"),
     "smplx": ("the SMPL family's own body layer, for non-commercial research", "pip install 'splat-avatar[smpl]'"),
@@ -182,9 +185,9 @@ def _perceptual() -> Finding:
     image = torch.rand(64, 64, 3, generator=torch.Generator().manual_seed(0))
     try:
         lpips(image, 1 - image)
-    except AvatarError as error:
+    except AvatarError:
         remedy = " && ".join((*DOWNLOAD, "avatar doctor --install-networks FOLDER"))
-        return Finding("LPIPS networks", "absent", f"evaluations omit LPIPS ({error})", remedy)
+        return Finding("LPIPS networks", "absent", f"evaluations omit LPIPS; {weights_path()} is missing", remedy)
     path = weights_path()
     return Finding("LPIPS networks", "works", str(path) if path.is_file() else "the package lpips")
 

@@ -23,7 +23,7 @@ from avatar.types import BodyPose, BodyTrack, Gaussians
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """What is exported and how. Each method writes one kind of file and returns what to tell the user about it."""
+    """The options of an export. Each method writes one kind of file and returns a message for the user."""
 
     run: RunFolder
     avatar: Avatar

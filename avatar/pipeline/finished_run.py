@@ -1,4 +1,4 @@
-"""A run folder with a finished avatar, opened; what evaluation, export, viewer and `avatar.load` begin with."""
+"""A run folder with a finished avatar, opened; the start of evaluation, export, viewer and `avatar.load`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class FinishedRun:
         """The cameras of the training frames.
 
         Raises:
-            UsageError: the track has none.
+            UsageError: the track has no cameras.
         """
         if self.track.cameras is None:
             raise UsageError(f"{self.run.track} has no cameras, so nothing can be compared with images.")

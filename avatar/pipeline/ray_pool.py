@@ -23,8 +23,8 @@ def ray_pool(address: str, workers: int, device: str) -> Iterator[Callable[..., 
         address: of a running Ray ("HOST:PORT", or "auto" for that of this machine), or "local" for one of `workers`
             processors that is started here, for this process only, and stopped at the end.
         workers: how many calls will be made at a time.
-        device: "cpu", "cuda", or "auto". Ray hides GPUs from tasks that do not ask for one, so each task is given one
-            for itself where "cuda" is asked for, or where "auto" is and the cluster has any.
+        device: "cpu", "cuda", or "auto". Ray hides GPUs from tasks that do not ask for one, so each task reserves
+            one for "cuda", and for "auto" if the cluster has any.
 
     Raises:
         UsageError: Ray is not installed, nothing answers at `address`, or it has no GPU for "cuda".

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -14,7 +15,9 @@ import torch
 from avatar import __version__
 from avatar.body.shape_attributes import load_shape_attributes
 from avatar.io.images import to_float
+from avatar.metrics.detail import detail_scores
 from avatar.metrics.images import alpha_iou, person_box, psnr
+from avatar.metrics.perceptual import lpips, weights_path
 from avatar.model.avatar import Avatar
 from avatar.pipeline.previews import body_splats
 from avatar.pipeline.training_data import TrainingData
@@ -60,24 +63,29 @@ def make_report(
 def held_out_scores(
     avatar: Avatar, track: BodyTrack, observations: Observations, held_out: Sequence[int], backend: str
 ) -> dict[str, float | int]:
-    """Mean PSNR on white, of the full frame and of the person's box, and alpha IoU, over the held-out frames."""
+    """Means over the held-out frames, on white.
+
+    PSNR of the full image and of the person's box, alpha IoU, detail by octave (`avatar.metrics.detail`), and LPIPS
+    with AlexNet's features where its network is installed.
+    """
     assert track.cameras is not None
-    full, box, iou = [], [], []
+    scores: list[dict[str, float]] = []
     for index in held_out:
         mask, image = to_float(observations.masks[index]), to_float(observations.images[index])
         truth = image * mask[..., None] + 1 - mask[..., None]
         pose = track.poses[int(track.instant[index])].to(avatar.device)
         out = render(avatar.pose(pose), track.cameras[index].to(avatar.device), backend)
         rgb = out.on_white()[0].clamp(0, 1).cpu()
-        full.append(psnr(rgb, truth))
+        one = {"psnr": psnr(rgb, truth), "alpha_iou": alpha_iou(out.alpha[0].cpu(), mask)}
         region = person_box(mask)
         if region is not None:
-            box.append(psnr(rgb[region], truth[region]))
-        iou.append(alpha_iou(out.alpha[0].cpu(), mask))
-    if not held_out:
-        return {"frames": 0}
-    scores = {"psnr": full, "psnr_box": box, "alpha_iou": iou}
-    return {"frames": len(held_out)} | {name: round(sum(v) / len(v), 3) for name, v in scores.items() if v}
+            one["psnr_box"] = psnr(rgb[region], truth[region])
+        if weights_path().is_file():
+            one["lpips_alex"] = lpips(rgb, truth)
+        scores.append(one | detail_scores(rgb, truth, mask))
+    names = dict.fromkeys(name for one in scores for name in one)
+    means = {name: fmean(one[name] for one in scores if name in one) for name in names}
+    return {"frames": len(held_out)} | {name: round(value, 4) for name, value in means.items()}
 
 
 def shape_attributes(track: BodyTrack, known_height: float | None) -> dict[str, dict[str, float]] | None:

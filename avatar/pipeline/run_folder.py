@@ -1,4 +1,4 @@
-"""The run folder: what lies where, who may write it, and its log."""
+"""The run folder: its paths, its lock and its log."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RunFolder:
 
     @property
     def track_warnings(self) -> Path:
-        """What the user should know about the estimated track."""
+        """Warnings about the estimated track."""
         return self.folder / "track_warnings.json"
 
     @property

@@ -1,4 +1,4 @@
-"""Everything that decides how an avatar is made: the options of every stage in one tree, presets, and its text."""
+"""The configuration of a run: the options of every stage in one tree, presets, and their text form."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class Settings:
         backend: renderer; auto takes gsplat on CUDA and cpu elsewhere.
         body: "open", the body that ships with the program, or the path of an SMPL, SMPL-H or SMPL-X file.
         observe: how the video becomes observations.
-        track: what is known of the person and the camera.
-        novel_views: what shows the other sides of the person in a photo.
+        track: prior knowledge of the person and the camera.
+        novel_views: generated views of the other sides of the person in a photo.
         train: how the avatar is trained.
     """
 
@@ -111,7 +111,7 @@ def settings_for(source: str | Path, preset: str = "balanced", options: dict[str
 
 
 def require_sensible(settings: Settings) -> None:
-    """Refuse numbers that no work can be done with, before any work.
+    """Refuse numbers out of range before any work.
 
     Raises:
         UsageError: one is out of range.
@@ -132,7 +132,7 @@ def require_sensible(settings: Settings) -> None:
 
 
 def read_preset(preset: str) -> dict[str, Any]:
-    """The values of a named preset or of a TOML file of one's own, by the names of today.
+    """The values of a named preset or a TOML file, by their current names.
 
     Raises:
         UsageError: there is no such preset, or the file is not one.
@@ -150,7 +150,7 @@ def read_preset(preset: str) -> dict[str, Any]:
 
 
 def renamed(values: dict[str, Any]) -> dict[str, Any]:
-    """`values` with the entries of `RENAMED` under their names of today; an entry that has that name already wins."""
+    """`values` with the entries of `RENAMED` under their current names; an entry that has that name already wins."""
     result = merged({}, values)
     for old, new in RENAMED.items():
         *tables, name = old.split(".")
@@ -219,7 +219,7 @@ def _fits(hint: Any, value: Any) -> bool:
 
 
 def to_toml(settings: Settings) -> str:
-    """The settings as TOML that serves as a preset: without the source and the preset's name, open entries left out."""
+    """The settings as TOML that serves as a preset: without the source and the preset's name, unset entries omitted."""
     values = settings.as_dict()
     del values["source"], values["preset"]
     return "\n".join(_toml_lines(values, "")) + "\n"

@@ -1,4 +1,4 @@
-"""What an avatar is trained on, whether it comes from a video, a photo or a public dataset."""
+"""The training data of an avatar, from a video, a photo or a public dataset."""
 
 from __future__ import annotations
 

@@ -41,8 +41,10 @@ def pitch_from_turn(problem: FitProblem, state: State) -> float | None:
 
 
 def constant_lean(slope: Tensor, heading: Tensor) -> tuple[Tensor, float]:
-    """The constant part (2,) of slopes (n, 2) that otherwise turn with the headings (n, 2), by least squares;
-    and the spread of what neither explains."""
+    """Split slopes (n, 2) into a constant part and one that rotates with the headings (n, 2), by least squares.
+
+    Returns the constant part (2,) and the standard deviation of the residual.
+    """
     cosine, sine = heading.unbind(-1)
     rotating = torch.stack([torch.stack([cosine, -sine], -1), torch.stack([sine, cosine], -1)], dim=1)
     constant = torch.eye(2, dtype=slope.dtype).expand(len(slope), 2, 2)

@@ -136,8 +136,8 @@ def fit(
         for stage in SCHEDULE:
             with_images = math.isfinite(stage.silhouette)
             matches = matcher.match(state) if with_images else None
-            # A person who turns on the spot is steadied by the constant pose. The light does not turn with them; it
-            # would drag the flow and tilt them by half a degree.
+            # A person who turns on the spot is constrained by the constant pose instead of the flow: the light does
+            # not turn with them, and its shading would bias the flow (half a degree of tilt).
             flow = flow_sampler.sample(state) if with_images and problem.pitch is None else None
             terms = partial(residual_terms, problem, stage, matches, flow)
             state, linearization = levenberg_marquardt(state, partial(ClipLinearization, terms), stage.steps)
@@ -154,7 +154,7 @@ def initial_rotations(start: BodyTrack, problem: FitProblem) -> Float[Tensor, "n
     """The rotations of a motion of the same clip, for the joints that both skeletons share.
 
     Raises:
-        UsageError: it has not as many poses as the clip has frames.
+        UsageError: the number of poses differs from the number of frames.
     """
     if len(start) != len(problem):
         raise UsageError(
@@ -195,7 +195,7 @@ def to_body_track(problem: FitProblem, state: State, observations: Observations)
 
 
 def joint_confidence(problem: FitProblem) -> Float[Tensor, "n j"]:
-    """Trust in each joint: that of the landmarks on its own bone and those beyond it."""
+    """Confidence of each joint, from the landmarks on its own bone and on the bones beyond it."""
     carried = problem.landmarks.weights
     total = torch.einsum("nl,lj->nj", problem.confidence, carried) / carried.sum(0).clamp_min(1e-6)
     observed = carried.sum(0) > 0

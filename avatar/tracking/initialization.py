@@ -89,7 +89,7 @@ def state_from_rotations(
 
 
 def mean_shape_state(body: Body, points: SkinnedPoints, rotations: Float[Tensor, "n j 3 3"], focal: float) -> State:
-    """A person of mean shape in these poses at the camera's own place, before a level camera at the usual height."""
+    """A state of mean shape in these poses, at the origin of a level camera at the usual height."""
     return State(
         position=torch.zeros(len(rotations), 3, dtype=torch.float64),
         rotations=rotations,
@@ -100,7 +100,7 @@ def mean_shape_state(body: Body, points: SkinnedPoints, rotations: Float[Tensor,
 
 
 def rotate_to_rays(guess: Float[Tensor, "n l 3"], centre: Float[Tensor, "n 2"], focal: float) -> Float[Tensor, "n l 3"]:
-    """Turn the detector's guess, made as if the person stood on the optical axis, to the ray it was seen along."""
+    """Rotate the detector's guess, which assumes a person on the optical axis, to the ray through the person."""
     ray = F.normalize(torch.cat([centre, torch.full_like(centre[:, :1], focal)], -1), dim=-1)
     axis = torch.tensor([0.0, 0.0, 1.0], dtype=guess.dtype).expand_as(ray)
     return guess @ _shortest_turn(axis, ray).mT
@@ -113,7 +113,7 @@ def smooth_rotations(R: Float[Tensor, "n 3 3"], times: Float[Tensor, " n"], spre
 
 
 def _shortest_turn(a: Float[Tensor, "n 3"], b: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3 3"]:
-    """The rotation by the least angle that brings unit vectors `a` to `b`."""
+    """The smallest rotation that takes unit vectors `a` to `b`."""
     axis = torch.linalg.cross(a, b)
     sine = axis.norm(dim=-1, keepdim=True)
     angle = torch.atan2(sine, (a * b).sum(-1, keepdim=True))
@@ -121,7 +121,7 @@ def _shortest_turn(a: Float[Tensor, "n 3"], b: Float[Tensor, "n 3"]) -> Float[Te
 
 
 def _place(x: Float[Tensor, "n l 3"], pixels: Float[Tensor, "n l 3"], focal: float) -> Float[Tensor, "n 3"]:
-    """Where the body must stand to be seen there: f (x + t) = u (z + t_z), linear in t, weighted by confidence."""
+    """The translation t that projects the body onto its pixels: f (x + t) = u (z + t_z), weighted least squares."""
     u, weight = pixels[..., :2] / focal, pixels[..., 2:].clamp_min(1e-3)
     rows = torch.zeros(*x.shape[:2], 2, 3, dtype=x.dtype)
     rows[..., 0, 0] = rows[..., 1, 1] = 1

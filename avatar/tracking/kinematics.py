@@ -1,9 +1,9 @@
-"""Where points of the body lie for a state of the whole clip, and how they move with every unknown.
+"""Positions of body points for a state of the whole clip, and their derivatives by every unknown.
 
-The fit works in the camera's frame (OpenCV axes, metres), since a single fixed camera sees nothing of the
-world but through it; the floor is a plane in that frame. `world.py` turns the result upright at the end.
-Derivatives are written out by hand: a point turns about each joint above it, so its derivative by that joint's
-rotation is a lever arm. That is a hundred times cheaper than differentiating through the chain of transforms.
+The fit works in the frame of the one fixed camera (OpenCV axes, metres), where the floor is a plane. `world_frame.py`
+turns the result upright at the end. Derivatives are analytic: a point rotates about each joint above it, so its
+derivative by that joint's rotation is a lever arm. This is a hundred times cheaper than automatic differentiation
+through the chain of transforms.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class KinematicChain:
 
 
 def joint_points(body: Body) -> SkinnedPoints:
-    """The joints themselves, as points that ride on their own joint."""
+    """The joints themselves, as points fixed to their own joint."""
     rest, dirs = _rest_joints(body)
     count = len(body.parents)
     return SkinnedPoints(rest, dirs, torch.eye(count, dtype=torch.float64), torch.full((count,), -1))

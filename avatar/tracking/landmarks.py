@@ -1,9 +1,9 @@
-"""Where a detector's landmarks lie on the body: on which bone, and where in the rest pose.
+"""Positions of a detector's landmarks on the body: bone and place in the rest pose.
 
 The detector's points are not joints: its shoulder lies on the acromion, its hip beside the hip joint. Each landmark
 is therefore a point of its own, constant in its bone's frame, which the fit solves over the whole clip within the
 spread given here. The prior places come from the body's own joints and surface. The spreads are tight on purpose:
-with loose ones the landmarks, not the body, take up what the views disagree on, and depth gets worse.
+loose ones let the landmarks instead of the body absorb disagreement between views, and depth gets worse.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The girth of the legs, found last: trousers hang all round a leg, so that they tell of it once its pose is known.
+"""The girth of the legs, fitted last, with the pose fixed.
 
-In the fit clothes are outside the body, which leaves legs thin inside their trousers. Were they to fill them there,
-cloth that hangs to one side would move the pose; here only the shape changes.
+The main fit keeps clothes outside the body, so legs come out too thin inside their trousers. Legs that filled the
+trousers in that fit would follow cloth that hangs to one side; here only the shape can change.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ JOINT_SHIFT = 0.002  # m, deviation of each joint at rest from where the fit has
 
 
 def fit_leg_girth(problem: FitProblem, matcher: SilhouetteMatcher, state: State) -> State:
-    """The state with legs that fill the found outlines: other shape coefficients, the same pose.
+    """The state with legs that fill the outlines of the masks: other shape coefficients, the same pose.
 
-    Gauss-Newton on the outline and on what the user said of the shape, with a unit prior on the change. No point of
-    an outline is taken for an outlier: cloth that hangs far out is a part of the girth as well.
+    Gauss-Newton on the outline and the user's shape constraint, with a unit prior on the change. Outline points are
+    not treated as outliers: cloth that hangs far out belongs to the girth.
     """
     fitted = state.betas
     for _ in range(ROUNDS):

@@ -1,8 +1,8 @@
-"""A rough 3D guess from 2D landmarks alone, for detectors that make none of their own.
+"""A rough 3D guess from 2D landmarks, for detectors without 3D output.
 
-Three cues give depth. The shoulders' and hips' width tells how far the person is turned, and nose and
-toes to which side; a limb that looks shorter than it is points towards or away from the camera by the rest of its
-length (Taylor 2000), and which of the two follows from how limbs bend. It only has to begin the fit on the right side.
+Three cues give depth. The apparent width of shoulders and hips gives the angle of the turn, nose and toes give its
+sign, and a foreshortened limb points towards or away from the camera by its missing length (Taylor 2000), with the sign
+from the way limbs bend. The guess only has to start the fit in the right basin.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _LIMBS = (
 # Landmarks that follow the end of a limb: their depth relative to it is that of the rest pose.
 _CARRIED = {"pinky": "wrist", "index": "wrist", "thumb": "wrist", "heel": "ankle", "foot_index": "ankle"}
 _FORWARD = (("ear", "nose"), ("heel", "foot_index"))  # lines that point where the body faces
-_LONGEST = 0.8  # quantile of apparent over true lengths that is taken for one seen at its full length
+_LONGEST = 0.8  # this quantile of apparent over true lengths counts as not foreshortened
 _SMOOTHING_S = 0.15
-_FACING = 2.0  # what the evidence of nose and toes counts against a turn of one radian between frames
+_FACING = 2.0  # weight of nose and toes, relative to a turn of one radian between frames
 
 
 def lift_to_3d(
@@ -67,7 +67,7 @@ def lift_to_3d(
 
 
 def _scale(pixels: Float[Tensor, "n l 2"], rest: Float[Tensor, "l 3"], at: dict[str, int]) -> Float[Tensor, " n"]:
-    """Pixels a metre at the person: apparent over true lengths, of those least foreshortened."""
+    """Pixels per metre at the person: apparent over true lengths of the least foreshortened bones."""
     pairs = [("shoulder", "hip"), *((a, b) for a, b, _, _ in _LIMBS)]
     ends = torch.tensor([[at[f"{side}_{name}"] for name in pair] for side in ("left", "right") for pair in pairs])
     apparent = (pixels[:, ends[:, 0]] - pixels[:, ends[:, 1]]).norm(dim=-1)
@@ -84,8 +84,8 @@ def _smooth(values: Float[Tensor, " n"], times: Float[Tensor, " n"]) -> Float[Te
 def _turns(flat: Float[Tensor, "n l 2"], rest: Float[Tensor, "l 3"], at: dict[str, int]) -> Float[Tensor, " n"]:
     """Angle by which the person is turned, 0 facing the camera, positive facing the right of the image.
 
-    The apparent width gives the angle but for its sign; of both signs in all frames the path is taken that turns
-    least and agrees most with nose and toes (Viterbi 1967).
+    The apparent width gives the angle up to its sign. The signs of all frames are chosen together: the path that turns
+    least and agrees best with nose and toes (Viterbi 1967).
     """
     left, right = ([at[f"{side}_{part}"] for part in ("shoulder", "hip")] for side in ("left", "right"))
     apparent = (flat[:, left, 0] - flat[:, right, 0]).sum(1)
@@ -108,7 +108,7 @@ def _turns(flat: Float[Tensor, "n l 2"], rest: Float[Tensor, "l 3"], at: dict[st
 
 
 def _forward(flat: Float[Tensor, "n l 2"], rest: Float[Tensor, "l 3"], at: dict[str, int]) -> Float[Tensor, " n"]:
-    """About the sine of the turn, from what sticks out in front: positive where it points to the right."""
+    """Approximate sine of the turn, from nose and toes: positive where they point to the right."""
     estimates = []
     for start, end in _FORWARD:
         starts, ends = ([i for name, i in at.items() if name.split("_", 1)[-1] == part] for part in (start, end))

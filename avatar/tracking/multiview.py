@@ -39,8 +39,8 @@ APART_S = 1000.0  # assumed time between the images: each is an instant of its o
 # Standard deviations in radians of the prior camera of a view, about the camera's axes: elevation, azimuth, roll.
 # Cameras are held level; the error of the photo's own pitch shows as roll from the side.
 VIEW_PRIOR = (0.1, 0.1, 0.015)
-TRUSTED = 0.5  # a view's landmarks against the photo's
-LEAST_IOU = 0.6  # agreement of a view's silhouette with the body below which it shows something else
+TRUSTED = 0.5  # weight of a view's landmarks, relative to the photo's
+LEAST_IOU = 0.6  # a view whose silhouette agrees less with the body shows something else
 ROOT = 6  # unknowns per image: the position and the orientation of the body
 
 
@@ -128,9 +128,9 @@ def _multiview_problem(
     first = photo.keypoints[0].clone()
     first[:, :2] = (first[:, :2] - centre) * focal / float(images[0].camera.K[0, 0, 0]) + centre
     marks, guesses, trust = [first], [photo.keypoints_3d[0]], [1.0]
-    # In a thread of its own, with which the network goes: left to the end of the program it complains on stderr.
+    # In a separate thread, which frees the network; freed at exit it prints an error.
     for people in map_in_threads(detector.detect, [image for image, _mask in resampled[1:]]):
-        # Where nobody is found the outline is left; what stands for the landmarks does not count.
+        # A view without a detection still has its outline; its placeholder landmarks have zero confidence.
         marks.append(torch.from_numpy(people[0].keypoints.astype(np.float32)) if people else first)
         guesses.append(torch.from_numpy(people[0].keypoints_3d.astype(np.float32)) if people else guesses[0])
         trust.append(TRUSTED if people else 0.0)

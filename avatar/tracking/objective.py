@@ -1,8 +1,8 @@
 """The fit on one page: the terms with their standard deviations, and the stages that use them.
 
-All deviations are in natural units (metres, seconds, radians; pixels as a part of the person's height in the
-image) and belong to a continuous clip: sums over frames are weighted by the time that a frame stands for, so that
-30 and 60 frames per second, or uneven ones, give the same result.
+All deviations are in natural units (metres, seconds, radians; pixels relative to the person's height in the image) and
+independent of the frame rate: sums over frames are weighted by the time that a frame stands for, so 30, 60 or unevenly
+spaced frames per second give the same result.
 """
 
 from __future__ import annotations
@@ -92,9 +92,9 @@ USUAL_PITCH = 0.07  # phones are held at chest height and look down a little
 PITCH = 0.08  # of the camera, radians
 ROLL = 0.02
 CAMERA_HEIGHT = 0.5
-SILHOUETTE_WEIGHT = 0.3  # of each point: neighbours on an outline err together
+SILHOUETTE_WEIGHT = 0.3  # of each point: errors of neighbours on an outline are correlated
 FLOW = 0.002  # motion of a surface point between instants, relative to the person's height in the image
-FLOW_WEIGHT = 0.4  # of each point: neighbours on the surface err together
+FLOW_WEIGHT = 0.4  # of each point: errors of neighbours on the surface are correlated
 TRUNK_LEAN = 1.0  # of the trunk at each instant, radians
 HEIGHT = 0.003  # of the person, metres: the images of one camera do not determine it
 SHAPE_CONSTRAINT = 0.02  # of the user's other shape attributes, relative to the range of each
@@ -160,7 +160,7 @@ def _temporal_terms(
     chain: KinematicChain,
     joints: PointsWithJacobian,
 ) -> list[Term]:
-    """The terms that one static camera adds: time, the floor and what is upright."""
+    """The terms that need one static camera: temporal terms, the floor and the upright trunk."""
     every = torch.arange(len(problem.joints))
     time_weight = problem.time_weight[:, None]
     later, between = time_weight[1:], time_weight[1:-1]
@@ -184,13 +184,13 @@ def _temporal_terms(
 
 
 def _pose_constancy_term(problem: FitProblem, state: State) -> Term:
-    """A person who turns round holds one pose."""
+    """A person who makes a full turn holds one pose."""
     away = pose_constancy(state, torch.arange(1, len(problem.joints)))
     return Term("constant pose", away.scaled(1 / POSE_CONSTANCY), problem.time_weight[:, None], 2.0)
 
 
 def _planted_feet_term(problem: FitProblem, soles: PointsWithJacobian) -> Term:
-    """Feet that stand do not slide. Not for those who turn on the spot: they shuffle and swivel."""
+    """Standing feet do not slide. Off for a person who turns on the spot, whose feet shuffle and swivel."""
     slides = point_positions(soles, torch.arange(len(problem.soles))).stencil(problem.velocity)
     return Term("planted", slides.scaled(1 / PLANTED), problem.time_weight[1:, None], PLANTED_ROBUST_SCALE)
 
@@ -239,7 +239,7 @@ def _priors(problem: FitProblem, state: State, stage: Stage) -> list[Term]:
 
 
 def shape_terms(problem: FitProblem, state: State) -> list[Term]:
-    """The stature of the shaped body and its other attributes against those that the user gave."""
+    """Stature and other shape attributes of the body, compared with those that the user gave."""
     height, slope = problem.stature
     parts = [("height", slope[None], slope.new_tensor([problem.height - height]), HEIGHT)]
     if problem.shape_constraint is not None:

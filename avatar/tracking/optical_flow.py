@@ -1,4 +1,4 @@
-"""Optical flow: how the person's surface moves from one frame to the next.
+"""Optical flow: motion of the person's surface from one frame to the next.
 
 Landmarks jitter; the texture of clothes and skin does not. The flow measures the motion of a surface point in the
 image to a fraction of a pixel. It ties neighbouring poses to each other, not to the camera.
@@ -25,14 +25,14 @@ from avatar.types import Observations
 
 POINTS = 100  # on the whole surface
 WORK_HEIGHT = 500  # of the person in the downscaled images, pixels
-FACING = 0.3  # least cosine between the normal and the direction to the camera
+FACING = 0.3  # minimum cosine between the normal and the direction to the camera
 MARGIN = 10  # downscaled pixels around the person
 LEAST_SIDE = 32  # pixels; smaller crops get no flow
 BEHIND = 0.05  # a point this many metres behind the nearest surface is hidden
 CELL = 4  # downscaled pixels per cell of the depth grid
 BACK_AND_FORTH = 0.003  # maximum forward-backward error, in heights of the person
-WINDOW = 9  # pixels in which a point must have texture
-TEXTURE = 1e-5  # least eigenvalue of the structure tensor there (Shi and Tomasi 1994), grey in [0, 1]
+WINDOW = 9  # pixels around a point that must have texture
+TEXTURE = 1e-5  # minimum eigenvalue of the structure tensor there (Shi and Tomasi 1994), grey in [0, 1]
 EXCLUDED_PARTS = ("hands",)  # too thin for the flow
 
 
@@ -66,7 +66,7 @@ class FlowPair:
 
 
 class FlowSampler:
-    """Reads the flow between the neighbouring frames of a clip, measured once, at the points of a fitted body."""
+    """Samples the flow between neighbouring frames, measured once, at the points of a fitted body."""
 
     def __init__(self, body: Body, observations: Observations, person_height: float) -> None:
         self.body = body
@@ -120,7 +120,7 @@ class FlowSampler:
     def _visible(
         self, mesh: Float[np.ndarray, "v 3"], focal: float
     ) -> tuple[Float[np.ndarray, "p 2"], Bool[np.ndarray, " p"]]:
-        """Reduced pixels of the points, and which of them face the camera with nothing in front."""
+        """Downscaled pixels of the points, and which points face the camera with nothing in front."""
         depth = np.maximum(mesh[:, 2], 0.1)
         pixels = (focal * mesh[:, :2] / depth[:, None] + self.centre) * self.reduce
         cells = (pixels / CELL).astype(int).clip(0, (np.array(self.size) - 1) // CELL)
@@ -155,7 +155,7 @@ def measure_flow(frames: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, 
 
 
 def farthest_vertices(body: Body, count: int) -> Int[Tensor, " p"]:
-    """Vertices far from each other on the body at rest, the fingers left out."""
+    """Vertices far from each other on the body at rest, without the fingers."""
     allowed = np.flatnonzero(~np.isin(body.parts.numpy(), [PARTS.index(name) for name in EXCLUDED_PARTS]))
     positions = body.template.numpy()[allowed]
     chosen = [0]

@@ -1,4 +1,4 @@
-"""What may be known of the person and the camera before the fit."""
+"""Prior knowledge of the person and the camera, given by the user."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrackOptions:
-    """What the user knows of the person and the camera; every entry may stay open.
+    """Prior knowledge of the person and the camera; every entry is optional.
 
     Attributes:
         height: height of the person in metres. Without it the size of everything is known only up to a scale.

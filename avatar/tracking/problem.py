@@ -35,7 +35,7 @@ class FitProblem:
         confidence: of each landmark in each frame.
         landmark_weight: weight of each landmark beside its confidence.
         pitch_bias: share of the camera's pitch that the detector ignores at each landmark.
-        hips: the landmarks about whose middle that bias turns the person.
+        hips: the two landmarks whose midpoint is the pivot of the pitch bias.
         guess: the detector's landmarks in metres along the camera's axes, or lifted from the 2D ones.
         person_height: of the person in the image at each instant, pixels.
         times: seconds.
@@ -46,8 +46,8 @@ class FitProblem:
         height: of the person standing, metres; sets the scale of everything.
         stature: the body's height without shape, and its derivative by the shape coefficients.
         trunk: the pair of joints that is upright in most clips.
-        shape_constraint: `slopes @ betas = values` from the user's shape attributes, in parts of each one's range.
-        pitch: the camera's pitch and its standard deviation, radians, once a turn of the person has shown it.
+        shape_constraint: `slopes @ betas = values` from the user's shape attributes, relative to the range of each.
+        pitch: the camera's pitch and its standard deviation, radians, if a full turn determines it; else None.
     """
 
     body: Body
@@ -94,7 +94,7 @@ class FitProblem:
 
     @property
     def angular_acceleration(self) -> Float[Tensor, "n2 2"]:
-        """Stencil that makes accelerations of the turns from each instant to the next, 1/s^2."""
+        """Stencil that turns rotation vectors between instants into angular accelerations, 1/s^2."""
         before, after = self.times.diff()[:-1], self.times.diff()[1:]
         return torch.stack([-1 / before, 1 / after], 1) / ((before + after) / 2)[:, None]
 
@@ -152,7 +152,7 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
 
 
 def interpolate_gaps(values: Float[Tensor, "n l c"], times: Float[Tensor, " n"]) -> Float[Tensor, "n l c"]:
-    """NaN replaced by straight lines in time."""
+    """NaN replaced by linear interpolation in time."""
     import numpy as np
 
     flat = values.flatten(1).clone().numpy()

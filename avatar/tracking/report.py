@@ -1,4 +1,4 @@
-"""What the user should know of a fit: plain sentences on what was assumed and what was never visible."""
+"""The report of a fit: warnings about assumed values and about body parts that were never visible."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def fit_warnings(
     assumed_height: float | None,
     assumed_focal: float | None,
 ) -> list[str]:
-    """The warnings on what was assumed (None where the user gave it) and what was hardly seen."""
+    """Warnings about assumed values (None: given by the user) and about poorly visible parts."""
     result = []
     if assumed_height is not None:
         result.append(f"the person's height is unknown: assumed {assumed_height:.2f} m, give --height")
@@ -55,14 +55,16 @@ def fit_warnings(
             hidden = (confidence[:, names.index(f"{side}_{landmark}")] < HIDDEN_BELOW).double().mean()
             if hidden > HIDDEN_OFTEN:
                 result.append(f"the {side} {part} is hidden in {100 * hidden:.0f} % of frames")
-    lost = int((confidence.mean(1) < LOST_BELOW).sum())
-    if lost:
-        result.append(f"{lost} of {len(confidence)} frames are hardly seen and were filled from their neighbours")
+    interpolated = int((confidence.mean(1) < LOST_BELOW).sum())
+    if interpolated:
+        result.append(
+            f"{interpolated} of {len(confidence)} frames are hardly seen and were filled from their neighbours"
+        )
     return result
 
 
 def facing_camera(state: State) -> Float[Tensor, " n"]:
-    """Cosine between the way the pelvis faces and the way to the camera: 1 in front view, -1 from behind."""
+    """Cosine between the pelvis' forward direction and that to the camera: 1 in front view, -1 from behind."""
     return -(state.rotations[:, 0, :, 2] * F.normalize(state.position, dim=-1)).sum(-1)
 
 

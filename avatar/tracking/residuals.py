@@ -1,7 +1,7 @@
-"""The residuals of the fit, each a pure function of few numbers, and how they are lifted over a clip.
+"""The residuals of the fit: pure functions of a few numbers, and the functions that lift them over a clip.
 
 A point residual has the signature `(points (k, 3), view (4,), data (c,)) -> (m,)`: points in the camera's frame in
-metres, the view as in `State.camera`, and whatever was observed. Every residual is in units of its own standard
+metres, the view as in `State.camera`, and the observed data. Every residual is in units of its own standard
 deviation, so that costs of different kinds can be compared.
 """
 
@@ -29,16 +29,16 @@ def pixel_of(point: Float[Tensor, "3"], camera: Float[Tensor, "4"]) -> Float[Ten
 def reprojection(
     points: Float[Tensor, "1 3"], camera: Float[Tensor, "4"], data: Float[Tensor, "3"]
 ) -> Float[Tensor, "2"]:
-    """Projection of a point against its observed place. Data: pixel from the principal point, and its deviation."""
+    """Projection of a point minus its observed position. Data: pixel from the principal point, and its deviation."""
     return (pixel_of(points[0], camera) - data[:2]) / data[2]
 
 
 def reprojection_with_pitch_bias(
     points: Float[Tensor, "3 3"], camera: Float[Tensor, "4"], data: Float[Tensor, "4"]
 ) -> Float[Tensor, "2"]:
-    """`reprojection` of the first point for a detector that partly takes the camera for level.
+    """`reprojection` of the first point for a detector that ignores a part of the camera's pitch.
 
-    It perceives the person turned about the middle of the other two points, as a level camera would see them.
+    Its landmarks are those of a person rotated about the midpoint of the other two points, as in a level camera.
     Data: as for `reprojection`, and the share of the pitch that the detector ignores.
     """
     centre = (points[1] + points[2]) / 2
@@ -59,7 +59,7 @@ def point_to_contour(
 def bone_direction(
     points: Float[Tensor, "2 3"], camera: Float[Tensor, "4"], data: Float[Tensor, "3"]
 ) -> Float[Tensor, "3"]:
-    """Direction from the first point to the second, against a unit vector; radians for small errors."""
+    """Direction from the first point to the second, minus a unit vector; radians for small errors."""
     bone = points[1] - points[0]
     error: Tensor = bone / bone.norm() - data
     return error
@@ -92,7 +92,7 @@ def trunk_upright(
     line = points[1] - points[0]
     up = up_of(camera)
     lean = line / line.norm() - up
-    # The two components across the upward direction; the third is of second order.
+    # The two components orthogonal to the upward direction; the third is of second order.
     side = torch.stack([up[1], -up[0], torch.zeros_like(up[0])])
     side = side / side.norm()
     return torch.stack([lean @ side, lean @ torch.linalg.cross(up, side)]) / data[0]
@@ -119,13 +119,13 @@ def point_positions(moved: PointsWithJacobian, points: Tensor) -> LinearizedResi
 
 
 def joint_rotvecs(state: State, joints: Tensor) -> LinearizedResidual:
-    """Rotation vectors of some joints against their parents."""
+    """Rotation vectors of some joints relative to their parents."""
     value = rotation_to_rotvec(state.rotations[:, joints])
     return LinearizedResidual(value, {0: _columns(state, joints, _by_right_turn(value))}, None)
 
 
 def pose_constancy(state: State, joints: Tensor) -> LinearizedResidual:
-    """Rotation vectors of some joints against their own means over the clip, which count as fixed in each step."""
+    """Rotation vectors of some joints relative to their means over the clip, which are constant within each step."""
     rotations = state.rotations[:, joints]
     mean = mean_rotation(rotations, rotations.new_ones(1, len(state)))
     value = rotation_to_rotvec(mean.mT @ rotations)

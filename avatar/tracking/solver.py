@@ -54,7 +54,7 @@ class LinearizedResidual:
         return LinearizedResidual(value, local, shared)
 
     def scaled(self, factor: float) -> LinearizedResidual:
-        """The residuals in other units."""
+        """The residuals times a factor."""
         local = {shift: slope * factor for shift, slope in self.jac_frame.items()}
         shared = None if self.jac_shared is None else self.jac_shared * factor
         return LinearizedResidual(self.value * factor, local, shared)
@@ -68,7 +68,7 @@ class Term:
         name: for the report.
         residual: in units of its standard deviation.
         weight: confidence in each group.
-        robust_scale: Geman-McClure's scale in standard deviations, beyond which a residual loses its pull; inf: none.
+        robust_scale: Geman-McClure scale in standard deviations, beyond which residuals lose weight; inf: quadratic.
     """
 
     name: str

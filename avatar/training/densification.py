@@ -1,4 +1,4 @@
-"""More Gaussians where the images pull at them, fewer where they are transparent; the optimiser stays in step."""
+"""Densification: split Gaussians with large gradients, remove transparent ones, and keep the optimiser in step."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def select_for_densification(
     """Indices of the Gaussians to keep as they are, and of those to split.
 
     Args:
-        error: how strongly the images pulled at each Gaussian.
+        error: summed gradient norm of each Gaussian.
         cap: maximum number of Gaussians; growth: share that may be split; min_opacity: fainter ones are dropped.
     """
     alive = opacities > min_opacity

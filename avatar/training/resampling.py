@@ -1,7 +1,7 @@
 """Resamples unobserved regions of the surface and pulls them inside the visual hull.
 
-What no image shows has no gradient but noise, and where the fitted body sticks out of the person's silhouette
-everything was pruned, so that one would see through it from the side. The silhouettes of all images bound the depth of
+Unobserved Gaussians have no gradient but noise, and where the fitted body sticks out of the person's silhouette all
+Gaussians were pruned, which leaves holes in side views. The silhouettes of all images bound the depth of
 the true surface (the visual hull, Laurentini 1994, here one point and its normal at a time).
 """
 
@@ -40,7 +40,7 @@ def resample_unobserved(
 
     Args:
         optimizer: of the avatar's Gaussians.
-        sample: makes a number of new Gaussians all over the body, of which those that are needed are used.
+        sample: makes a number of new Gaussians all over the body; only those in gaps are used.
         count: how many are sampled; fewer and larger ones if the avatar would have more than `cap`.
         views: images with the body's pose in each.
     """
@@ -68,7 +68,7 @@ def _uncovered(avatar: Avatar, fresh: TriangleGaussians) -> Int[Tensor, " bare"]
 
 
 def _depths(avatar: Avatar, new: Int[Tensor, " m"], views: Sequence[PosedView]) -> Float[Tensor, " m"]:
-    """The least depth below the body's surface, metres, at which each new Gaussian is inside all silhouettes."""
+    """The smallest depth below the body's surface, metres, at which each new Gaussian is inside all silhouettes."""
     from scipy.spatial import cKDTree
 
     depths = torch.linspace(0, MAX_DEPTH, DEPTHS, device=avatar.device)

@@ -1,4 +1,4 @@
-"""Where each frame was really taken from, and how it was exposed.
+"""Corrections of each frame's camera and exposure.
 
 The cameras of a video are known; views made by a generator never agree exactly, so theirs are learned.
 """

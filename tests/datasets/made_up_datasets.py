@@ -163,7 +163,7 @@ def write_zju(folder: Path, refined: bool, frames: int, cameras: int = 23) -> Sc
 
 
 def write_neuman(folder: Path, frames: int = 20, scale: float = 2.5) -> Scene:
-    """A moving camera in COLMAP's world, `scale` units a metre, in which up is some slanted direction."""
+    """A moving camera in COLMAP's world, `scale` units per metre, in which up is some slanted direction."""
     (folder / "sparse").mkdir(parents=True)
     (folder / "4d_humans").mkdir()
     slanted = rotation_from_rotvec(torch.tensor([2.9, 0.2, 0.1]))

@@ -118,7 +118,7 @@ def test_a_dataset_is_trained_on_with_its_own_poses_and_evaluated(
 
 
 @pytest.mark.parametrize(
-    ("protocol", "lost", "named"),
+    ("protocol", "removed", "named"),
     [
         ("instantavatar", ["masks.hdf5", "camera.pkl"], ["masks.hdf5", "camera.pkl"]),
         ("gauhuman", ["images/04/000005.jpg", "mask/03/000030.png", "smpl_params/10.npy"],
@@ -131,12 +131,12 @@ def test_a_dataset_is_trained_on_with_its_own_poses_and_evaluated(
     ],
 )  # fmt: skip
 def test_a_half_downloaded_folder_is_named_file_by_file(
-    made_up: Folders, tmp_path: Path, protocol: ProtocolName, lost: list[str], named: list[str]
+    made_up: Folders, tmp_path: Path, protocol: ProtocolName, removed: list[str], named: list[str]
 ) -> None:
     dataset, _ = made_up(protocol)
     copy = tmp_path / dataset.name
     shutil.copytree(dataset, copy)
-    for name in lost:
+    for name in removed:
         (copy / name).unlink()
     with pytest.raises(AvatarError) as error:
         PROTOCOLS[protocol].read(copy)

@@ -116,8 +116,8 @@ def test_commands_and_their_options_exist(page: str, line: str) -> None:
 def test_options_in_the_text_exist(page: Path) -> None:
     spans = [span for span in code_spans(page) if "python " not in span]
     named = {option for span in spans for option in re.findall(r"(?<!\S)--[a-z][\w.*-]*", span)}
-    known = OTHER_OPTIONS | {option for command in commands() for option in options(command)}
-    assert not named - known
+    available = OTHER_OPTIONS | {option for command in commands() for option in options(command)}
+    assert not named - available
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=name)

@@ -26,10 +26,10 @@ def test_a_body_reaches_its_own_joints() -> None:
     rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
     truth = _posed(rest.joints, body.parents)
     for true_rest, least in ((rest.joints, 0.004), (None, 0.005)):
-        found = joint_transforms(
+        estimate = joint_transforms(
             rest.joints, body.parents, retarget_ground_truth(body, rest, Skeleton(truth, true_rest))
         )[..., :3, 3]
-        assert (found - truth)[:, list(SCORED)].norm(dim=-1).mean() < least
+        assert (estimate - truth)[:, list(SCORED)].norm(dim=-1).mean() < least
 
 
 def test_a_t_pose_explains_a_rig_with_another_spine() -> None:
@@ -44,10 +44,10 @@ def test_a_t_pose_explains_a_rig_with_another_spine() -> None:
     given = truth + (Ts[..., :3, :3] @ moves[..., None]).squeeze(-1)
 
     def missed(true_rest: torch.Tensor | None) -> float:
-        found = joint_transforms(
+        estimate = joint_transforms(
             rest.joints, body.parents, retarget_ground_truth(body, rest, Skeleton(given, true_rest))
         )[..., :3, 3]
-        return float((found - truth)[:, list(SCORED)].norm(dim=-1).mean())
+        return float((estimate - truth)[:, list(SCORED)].norm(dim=-1).mean())
 
     with_t_pose = missed(rest.joints + moves)
     assert with_t_pose < 0.004
@@ -64,11 +64,11 @@ def test_a_t_pose_explains_narrower_hips() -> None:
     given = truth.clone()
     pelvis = joint_transforms(rest.joints, body.parents, _some_poses(12))[:, 0, :3, :3]
     given[:, list(HIPS)] += torch.einsum("tab,hb->tha", pelvis, (narrow - rest.joints)[list(HIPS)])
-    found = joint_transforms(rest.joints, body.parents, retarget_ground_truth(body, rest, Skeleton(given, narrow)))[
+    estimate = joint_transforms(rest.joints, body.parents, retarget_ground_truth(body, rest, Skeleton(given, narrow)))[
         ..., :3, 3
     ]
     limbs = [joint for joint in SCORED if joint not in HIPS]
-    assert (found - truth)[:, limbs].norm(dim=-1).mean() < 0.003
+    assert (estimate - truth)[:, limbs].norm(dim=-1).mean() < 0.003
 
 
 def test_the_head_s_rotation_is_taken_from_given_rotations() -> None:
@@ -78,8 +78,8 @@ def test_the_head_s_rotation_is_taken_from_given_rotations() -> None:
     poses, truth = _some_poses(12), _posed(rest.joints, body.parents)
 
     def missed(rotations: torch.Tensor | None) -> float:
-        found = retarget_ground_truth(body, rest, Skeleton(truth, rest.joints, rotations)).rotations
-        apart = rotation_to_rotvec(found.mT @ poses.rotations).norm(dim=-1)
+        estimate = retarget_ground_truth(body, rest, Skeleton(truth, rest.joints, rotations)).rotations
+        apart = rotation_to_rotvec(estimate.mT @ poses.rotations).norm(dim=-1)
         return float(apart[:, [SMPL_JOINTS.index(name) for name in ("head", "left_wrist", "left_hand")]].mean())
 
     assert missed(poses.rotations) < 0.04
@@ -95,9 +95,9 @@ def test_rotations_and_places_that_disagree_are_weighed() -> None:
     elbows = [SMPL_JOINTS.index(f"{side}_elbow") for side in ("left", "right")]
     rotations[:, elbows] @= rotation_from_rotvec(torch.tensor([0.0, 0.17, 0.0]))
     posed = retarget_ground_truth(body, rest, Skeleton(truth, rest.joints, rotations))
-    found = joint_transforms(rest.joints, body.parents, posed)[..., :3, 3]
+    estimate = joint_transforms(rest.joints, body.parents, posed)[..., :3, 3]
     wrists = [SMPL_JOINTS.index(f"{side}_wrist") for side in ("left", "right")]
-    assert (found - truth)[:, wrists].norm(dim=-1).mean() < 0.01
+    assert (estimate - truth)[:, wrists].norm(dim=-1).mean() < 0.01
 
 
 def test_places_are_calibrated_as_far_as_found_poses_can_be_trusted() -> None:
@@ -111,8 +111,8 @@ def test_places_are_calibrated_as_far_as_found_poses_can_be_trusted() -> None:
     given = Ts[..., :3, 3] + (Ts[..., :3, :3] @ moves[..., None]).squeeze(-1)
     noise = rotation_from_rotvec(0.17 * torch.randn(12, 24, 3, generator=torch.Generator().manual_seed(5)))
     missed = BodyPose(poses.root_position, poses.rotations @ noise)
-    known = Skeleton(given, rest.joints)
-    sure, unsure = (calibrated_offsets(body, rest, found, known) for found in (poses, missed))
+    skeleton = Skeleton(given, rest.joints)
+    sure, unsure = (calibrated_offsets(body, rest, estimate, skeleton) for estimate in (poses, missed))
     assert 0.01 < sure[knees[0], 0] < 0.02 and 0.01 < -sure[knees[1], 0] < 0.02
     assert unsure[knees].norm(dim=-1).max() < 0.006
     others = [joint for joint in range(24) if joint not in knees]
@@ -129,5 +129,5 @@ def test_joints_that_are_each_rig_s_own_are_calibrated_without_a_t_pose_too() ->
     given = Skeleton(Ts[..., :3, 3] + (Ts[..., :3, :3] @ moves[..., None]).squeeze(-1))
     places = calibrated_offsets(body, rest, poses, given)
     assert (places - moves).norm(dim=-1).max() < 0.005
-    found = joint_transforms(rest.joints, body.parents, retarget_ground_truth(body, rest, given, places))[..., :3, 3]
-    assert (found - Ts[..., :3, 3])[:, list(SCORED)].norm(dim=-1).mean() < 0.006
+    estimate = joint_transforms(rest.joints, body.parents, retarget_ground_truth(body, rest, given, places))[..., :3, 3]
+    assert (estimate - Ts[..., :3, 3])[:, list(SCORED)].norm(dim=-1).mean() < 0.006

@@ -116,6 +116,8 @@ def test_correctives_are_exact_up_to_their_rank(person: Avatar, moves: dict[str,
     assert weaker.explained < exact.explained <= 1 + 1e-4
     units = torch.tensor([0.02, 0.02, 0.02, 0.3])  # metres and log gain weigh as the network scales them
     fields = [deformation(person, clip[frame]) / units for frame in range(6)]
-    lost = sum(float((weaker.field(weaker.coefficients[0][f]) / units - fields[f]).square().sum()) for f in range(6))
+    residual = sum(
+        float((weaker.field(weaker.coefficients[0][f]) / units - fields[f]).square().sum()) for f in range(6)
+    )
     total = sum(float(field.square().sum()) for field in fields)
-    assert 1 - lost / total == pytest.approx(weaker.explained, abs=1e-3)
+    assert 1 - residual / total == pytest.approx(weaker.explained, abs=1e-3)

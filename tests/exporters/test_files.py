@@ -117,9 +117,9 @@ def test_glb_is_the_rest_body_for_trimesh(person: Avatar, tmp_path: Path) -> Non
     np.testing.assert_array_equal(mesh.faces, person.body.faces)
     # Colours come from the splats near by.
     nearest = torch.cdist(person.rest.vertices[::50], person.rest_means()).argmin(1)
-    wanted = linear_from_srgb(person.gaussians.colors[nearest]).detach().numpy()
-    found = mesh.visual.vertex_attributes["color"][::50, :3]
-    assert np.abs(found - wanted).mean() < 0.08
+    expected = linear_from_srgb(person.gaussians.colors[nearest]).detach().numpy()
+    colors = mesh.visual.vertex_attributes["color"][::50, :3]
+    assert np.abs(colors - expected).mean() < 0.08
 
 
 def test_glb_animation_poses_the_body_as_ours_does(person: Avatar, moves: dict[str, BodyTrack], tmp_path: Path) -> None:
@@ -157,9 +157,9 @@ def test_glb_animation_poses_the_body_as_ours_does(person: Avatar, moves: dict[s
     skinned = np.einsum("nk,nkij,nj->ni", weights, transforms[joints.astype(int)], points)[:, :3]
     body = person.body
     plain = body if body.pose_dirs is None else __import__("dataclasses").replace(body, pose_dirs=None)
-    wanted = plain.vertices(person.rest, track.poses[frame])
+    expected = plain.vertices(person.rest, track.poses[frame])
     # Weights in bytes, and only the four strongest joints of a vertex, cost some millimetres at the shoulders.
-    distances = np.linalg.norm(skinned - wanted.numpy(), axis=1)
+    distances = np.linalg.norm(skinned - expected.numpy(), axis=1)
     assert distances.max() < 0.015 and distances.mean() < 5e-4
 
 

@@ -179,9 +179,9 @@ def test_a_motion_file_dropped_on_the_page_plays(
     frame = 7
     given = tab.evaluate(f"Array.from(samplePose(player.clip, {frame} / player.clip.fps, player.skeleton.size).quats)")
     turns = torch.tensor(given).reshape(-1, 4)
-    wanted = quat_from_rotation(person.body.complete(track.poses[frame]).rotations)
+    expected = quat_from_rotation(person.body.complete(track.poses[frame]).rotations)
     shared = list(person.body.smpl_index)[:22]
-    degrees = 2 * torch.rad2deg(torch.acos((turns * wanted).sum(-1).abs().clamp(max=1)))
+    degrees = 2 * torch.rad2deg(torch.acos((turns * expected).sum(-1).abs().clamp(max=1)))
     assert degrees[shared].max() < 0.5
 
 
@@ -193,8 +193,8 @@ def test_the_page_reads_a_foreign_skeleton_as_our_importer_does(page_file: Path,
     drop(tab, path)
     until(tab, "player.clips.length === 3")
     theirs = torch.tensor(tab.evaluate("Array.from(player.clip.quats)")).reshape(len(ours), -1, 4)[:, :22]
-    wanted = quat_from_rotation(ours.rotations)[:, :22]
-    degrees = 2 * torch.rad2deg(torch.acos((theirs * wanted).sum(-1).abs().clamp(max=1)))
+    expected = quat_from_rotation(ours.rotations)[:, :22]
+    degrees = 2 * torch.rad2deg(torch.acos((theirs * expected).sum(-1).abs().clamp(max=1)))
     assert degrees.max() < 2
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from avatar.metrics.detail import blurred, detail, interior
+from avatar.metrics.detail import blurred, detail, detail_scores, interior
 
 EVERYWHERE = torch.ones(96, 96, dtype=torch.bool)
 
@@ -56,3 +56,13 @@ def test_the_interior_keeps_away_from_the_silhouette() -> None:
     inside = interior(coverage, border=8)
     assert inside[18:42, 18:42].all() and int(inside.sum()) == 24 * 24
     assert detail(torch.zeros(60, 60, 3), torch.zeros(60, 60, 3), interior(coverage, border=19)) is None
+
+
+def test_scores_are_named_by_octave_and_missing_for_a_tiny_person(texture: Tensor) -> None:
+    scores = detail_scores(texture, texture, torch.ones(96, 96))
+    assert scores["detail_contrast_0.7"] == pytest.approx(1.0) and scores["detail_correlation_2.8"] == pytest.approx(
+        1.0
+    )
+    tiny = torch.zeros(96, 96)
+    tiny[40:60, 40:60] = 1.0
+    assert detail_scores(texture, texture, tiny) == {}

@@ -50,11 +50,11 @@ def test_a_back_takes_the_broad_colour_of_the_front_and_not_its_pattern(avatar: 
     paint(avatar, torch.where(back, 0.95, front)[:, None].expand(-1, 3), ~back)
     inpaint_unobserved(avatar)
     deep = back & (normals[:, 2] < -0.7)
-    found = avatar.gaussians.colors.detach()[:, 0]
+    colors = avatar.gaussians.colors.detach()[:, 0]
     height = places[torso, 1]
     high, low = deep & (places[:, 1] > height.quantile(0.7)), deep & (places[:, 1] < height.quantile(0.3))
-    assert abs(found[high].mean() - 0.7) < 0.06 and abs(found[low].mean() - 0.3) < 0.06
-    assert found[high].std() < 0.5 * 0.15 and found[low].std() < 0.5 * 0.15
+    assert abs(colors[high].mean() - 0.7) < 0.06 and abs(colors[low].mean() - 0.3) < 0.06
+    assert colors[high].std() < 0.5 * 0.15 and colors[low].std() < 0.5 * 0.15
 
 
 def test_the_back_of_a_head_takes_hair_and_not_the_face(avatar: Avatar) -> None:
@@ -66,8 +66,8 @@ def test_the_back_of_a_head_takes_hair_and_not_the_face(avatar: Avatar) -> None:
     paint(avatar, torch.where((crown & head)[:, None], HAIR, SKIN), ~(head & (avatar.surface.normals[:, 2] < 0)))
     inpaint_unobserved(avatar)
     middle = behind & (places[:, 1] > (low + high) / 2)
-    found = avatar.gaussians.colors.detach()[middle].mean(0)
-    assert (found - HAIR).norm() < (found - SKIN).norm()
+    colors = avatar.gaussians.colors.detach()[middle].mean(0)
+    assert (colors - HAIR).norm() < (colors - SKIN).norm()
 
 
 def test_what_was_seen_keeps_its_colour_and_every_score_stays(avatar: Avatar) -> None:
@@ -76,9 +76,9 @@ def test_what_was_seen_keeps_its_colour_and_every_score_stays(avatar: Avatar) ->
     paint(avatar, torch.rand(len(avatar), 3), scores)
     before = avatar.gaussians.colors.detach().clone()
     inpaint_unobserved(avatar)
-    seen = scores >= 0.5
-    assert torch.equal(avatar.gaussians.colors[seen], before[seen])
-    assert not torch.allclose(avatar.gaussians.colors[~seen], before[~seen], atol=0.05)
+    observed = scores >= 0.5
+    assert torch.equal(avatar.gaussians.colors[observed], before[observed])
+    assert not torch.allclose(avatar.gaussians.colors[~observed], before[~observed], atol=0.05)
     assert torch.equal(avatar.observed, scores)
 
 

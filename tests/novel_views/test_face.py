@@ -53,9 +53,9 @@ def head(viewer: Cameras, photo: Cameras) -> tuple[np.ndarray, np.ndarray, Surfa
 @pytest.mark.parametrize("turned", [20.0, -35.0])
 def test_a_warped_face_is_the_face_seen_from_there(turned: float) -> None:
     photo, view = camera(0), camera(turned)
-    image, mask, seen_in_photo, _ = head(photo, photo)
-    truth, _mask, seen, azimuth = head(view, photo)
-    colors, visible = warped(seen.depth, view, PosedImage(image, mask, photo), seen_in_photo.depth)
+    image, mask, photo_surface, _ = head(photo, photo)
+    truth, _mask, view_surface, azimuth = head(view, photo)
+    colors, visible = warped(view_surface.depth, view, PosedImage(image, mask, photo), photo_surface.depth)
     # What lies well within sight of both cameras is carried over rightly, what the photo could not see is not.
     shared = azimuth.abs() < 60
     assert visible[shared].mean() > 0.97
@@ -66,11 +66,11 @@ def test_a_warped_face_is_the_face_seen_from_there(turned: float) -> None:
 
 def test_a_wrong_face_is_repaired_where_the_photo_knows_and_distrusted_elsewhere() -> None:
     photo, view = camera(0), camera(40)
-    image, mask, seen_in_photo, _ = head(photo, photo)
-    truth, _mask, seen, azimuth = head(view, photo)
+    image, mask, photo_surface, _ = head(photo, photo)
+    truth, _mask, view_surface, azimuth = head(view, photo)
     wrong = np.full_like(truth, 30)
-    mended, trust = repaired(wrong, view, seen, PosedImage(image, mask, photo), seen_in_photo.depth, 40.0)
-    front, side = (seen.facing > 0.85).numpy(), (azimuth > 85).numpy()
+    mended, trust = repaired(wrong, view, view_surface, PosedImage(image, mask, photo), photo_surface.depth, 40.0)
+    front, side = (view_surface.facing > 0.85).numpy(), (azimuth > 85).numpy()
     assert np.abs(mended[front].astype(int) - truth[front]).mean() < 4
     assert (mended[side] == 30).all()
     assert trust[front].min() > 0.95 * 255
@@ -82,9 +82,9 @@ def test_a_wrong_face_is_repaired_where_the_photo_knows_and_distrusted_elsewhere
 
 def test_a_face_turned_away_is_hardly_trusted_but_never_ignored() -> None:
     photo, view = camera(0), camera(120)
-    image, mask, seen_in_photo, _ = head(photo, photo)
-    truth, _mask, seen, azimuth = head(view, photo)
-    _mended, trust = repaired(truth, view, seen, PosedImage(image, mask, photo), seen_in_photo.depth, 120.0)
+    image, mask, photo_surface, _ = head(photo, photo)
+    truth, _mask, view_surface, azimuth = head(view, photo)
+    _mended, trust = repaired(truth, view, view_surface, PosedImage(image, mask, photo), photo_surface.depth, 120.0)
     assert trust[(azimuth > 100).numpy()].max() == round(255 * LEAST_TRUST)
 
 
@@ -94,18 +94,18 @@ def test_the_close_up_is_a_sharper_image_of_the_same_place(tmp_path: Path) -> No
     large = rng.integers(0, 255, (960, 640, 3)).astype(np.uint8)
     Image.fromarray(large).save(tmp_path / "photo.png")
     K = intrinsics(320, 480, 40.0)
-    taken = Cameras(K[None], look_at(torch.tensor([0.0, 0.0, 3.0]), torch.zeros(3))[None], 320, 480)
+    photo_camera = Cameras(K[None], look_at(torch.tensor([0.0, 0.0, 3.0]), torch.zeros(3))[None], 320, 480)
     small = np.asarray(Image.fromarray(large).resize((320, 480), Image.Resampling.BOX))
     points = torch.randn(200, 3, generator=torch.Generator().manual_seed(0)).clamp(-1, 1) * 0.1 + torch.tensor(
         [0.2, 0.4, 0]
     )
-    near = close_up(tmp_path / "photo.png", PosedImage(small, np.full((480, 320), 255, np.uint8), taken), points)
+    near = close_up(tmp_path / "photo.png", PosedImage(small, np.full((480, 320), 255, np.uint8), photo_camera), points)
     assert near is not None and near.image.shape == (480, 320, 3)
     pixels, _ = project(near.camera.K[0], near.camera.T_camera_world[0], points)
     assert (pixels > 0).all() and (pixels < torch.tensor([320.0, 480.0])).all()
     assert float(pixels[:, 1].max() - pixels[:, 1].min()) > 0.5 * 480
     # A pixel of the file, found through the photo's camera, lies where the close-up's camera says.
-    whole, _ = project(taken.K[0], taken.T_camera_world[0], points[:50])
+    whole, _ = project(photo_camera.K[0], photo_camera.T_camera_world[0], points[:50])
     close, _ = project(near.camera.K[0], near.camera.T_camera_world[0], points[:50])
     scale = (close[1:] - close[:1]).norm(dim=-1) / (whole[1:] - whole[:1]).norm(dim=-1)
     assert torch.allclose(scale, scale[0].expand_as(scale), rtol=0.01) and scale[0] > 2
@@ -119,8 +119,8 @@ def test_the_close_up_is_a_sharper_image_of_the_same_place(tmp_path: Path) -> No
 
 def test_a_tiny_or_cut_head_has_no_close_up(tmp_path: Path) -> None:
     Image.new("RGB", (320, 480)).save(tmp_path / "photo.png")
-    taken = Cameras(intrinsics(320, 480, 40.0)[None], torch.eye(4)[None], 320, 480)
-    sight = PosedImage(np.zeros((480, 320, 3), np.uint8), np.zeros((480, 320), np.uint8), taken)
+    photo_camera = Cameras(intrinsics(320, 480, 40.0)[None], torch.eye(4)[None], 320, 480)
+    sight = PosedImage(np.zeros((480, 320, 3), np.uint8), np.zeros((480, 320), np.uint8), photo_camera)
     points = torch.tensor([[-0.1, -0.1, 0.0], [0.1, 0.1, 0.0]])
     assert close_up(tmp_path / "photo.png", sight, points + torch.tensor([0, 0, 40.0])) is None
     assert close_up(tmp_path / "photo.png", sight, points + torch.tensor([0.6, 0, 2.0])) is None
@@ -129,9 +129,9 @@ def test_a_tiny_or_cut_head_has_no_close_up(tmp_path: Path) -> None:
 
 def test_a_point_behind_the_head_is_not_painted_with_the_face() -> None:
     photo = camera(0)
-    image, mask, seen, _ = head(photo, photo)
+    image, mask, view_surface, _ = head(photo, photo)
     view = camera(180)
     _truth, _mask, behind, _ = head(view, photo)
-    _colors, visible = warped(behind.depth, view, PosedImage(image, mask, photo), seen.depth)
+    _colors, visible = warped(behind.depth, view, PosedImage(image, mask, photo), view_surface.depth)
     assert visible.max() == 0
     assert transform(view.T_camera_world[0], torch.zeros(1, 3))[0, 2] == pytest.approx(FAR, abs=1e-5)

@@ -50,13 +50,13 @@ def photo(tmp_path: Path) -> Path:
 
 
 def test_a_photo_is_one_frame_of_one_instant(photo: Path) -> None:
-    seen = observe_photo(photo, detector=Sees([a_person()]))
-    assert len(seen) == len(seen.images) == len(seen.masks) == 1
-    assert seen.instant.tolist() == [0]
-    assert (seen.width, seen.height) == (WIDTH, HEIGHT)
+    observations = observe_photo(photo, detector=Sees([a_person()]))
+    assert len(observations) == len(observations.images) == len(observations.masks) == 1
+    assert observations.instant.tolist() == [0]
+    assert (observations.width, observations.height) == (WIDTH, HEIGHT)
     inside = np.zeros((HEIGHT, WIDTH), bool)
     inside[60:260, 95:145] = True
-    assert seen.masks[0][inside].min() > 200
+    assert observations.masks[0][inside].min() > 200
 
 
 def test_alpha_is_the_mask(photo: Path, tmp_path: Path) -> None:
@@ -65,16 +65,16 @@ def test_alpha_is_the_mask(photo: Path, tmp_path: Path) -> None:
     alpha[40:280, 90:150] = 180
     Image.fromarray(np.dstack([pixels, alpha])).save(tmp_path / "cut.png")
     detector = Sees([a_person()])
-    seen = observe_photo(tmp_path / "cut.png", detector=detector)
-    assert np.array_equal(seen.masks[0], alpha)
+    observations = observe_photo(tmp_path / "cut.png", detector=detector)
+    assert np.array_equal(observations.masks[0], alpha)
     # The hidden colours are not shown to the detector.
     assert (detector.image[0] == 255).all()
 
 
 def test_an_opaque_alpha_is_no_mask(photo: Path, tmp_path: Path) -> None:
     Image.open(photo).convert("RGBA").save(tmp_path / "opaque.png")
-    seen = observe_photo(tmp_path / "opaque.png", detector=Sees([a_person()]))
-    assert seen.masks[0].min() == 0
+    observations = observe_photo(tmp_path / "opaque.png", detector=Sees([a_person()]))
+    assert observations.masks[0].min() == 0
 
 
 def test_sixteen_bits_are_read(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int
     """Exit code and the one line that says why."""
     with pytest.raises(SystemExit) as end:
         main([str(argument) for argument in arguments])
-    said = capsys.readouterr().err
-    errors = [line for line in said.splitlines() if line.startswith("error: ")]
-    assert "Traceback" not in said and len(errors) == 1, said
+    message = capsys.readouterr().err
+    errors = [line for line in message.splitlines() if line.startswith("error: ")]
+    assert "Traceback" not in message and len(errors) == 1, message
     assert isinstance(end.value.code, int)
     return end.value.code, errors[0]
 
@@ -63,8 +63,8 @@ def test_photos_that_show_nobody_who_can_be_fitted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], image: Image.Image, name: str, sentence: str
 ) -> None:
     image.save(tmp_path / name)
-    code, said = refused(capsys, "create", tmp_path / name, "--out", tmp_path / "run", "--device", "cpu")
-    assert code == 1 and sentence in said and name in said
+    code, message = refused(capsys, "create", tmp_path / name, "--out", tmp_path / "run", "--device", "cpu")
+    assert code == 1 and sentence in message and name in message
     assert not (tmp_path / "run").exists()
 
 
@@ -77,8 +77,8 @@ def test_views_are_looked_at_before_the_photo_is_worked_on(tmp_path: Path, capsy
         ("photos", "--views must be none, folder:PATH"),
         ("orbit:", "--views must be none, folder:PATH"),
     ):
-        code, said = refused(capsys, "create", tmp_path / "photo.png", "--views", views, "--out", tmp_path / "run")
-        assert code == 2 and sentence in said
+        code, message = refused(capsys, "create", tmp_path / "photo.png", "--views", views, "--out", tmp_path / "run")
+        assert code == 2 and sentence in message
         assert not (tmp_path / "run").exists()
 
 
@@ -94,11 +94,11 @@ def test_half_a_body_and_several_people(
 ) -> None:
     height = somebody.shape[0]
     Image.fromarray(somebody[: height // 2]).save(tmp_path / "half.png")
-    code, said = refused(capsys, "create", tmp_path / "half.png", "--out", tmp_path / "run")
-    assert code == 1 and "half.png" in said and "body" in said
+    code, message = refused(capsys, "create", tmp_path / "half.png", "--out", tmp_path / "run")
+    assert code == 1 and "half.png" in message and "body" in message
     Image.fromarray(np.concatenate([somebody, somebody], 1)).save(tmp_path / "two.png")
-    code, said = refused(capsys, "create", tmp_path / "two.png", "--out", tmp_path / "run")
-    assert code == 1 and "shows 2 people: choose one with --person" in said
+    code, message = refused(capsys, "create", tmp_path / "two.png", "--out", tmp_path / "run")
+    assert code == 1 and "shows 2 people: choose one with --person" in message
     assert not (tmp_path / "run").exists()
 
 

@@ -50,17 +50,17 @@ def test_a_view_is_placed_where_its_silhouette_says(body: Body, azimuth: int, el
     pixels, _ = project(true.K[0], true.T_camera_world[0], vertices)
     mask = filled_mesh(pixels.numpy(), body.faces.numpy().astype(np.int32), (300, 400))
     view = View("side", np.zeros((400, 300, 3), np.uint8), mask, float(azimuth), float(elevation), 45.0)
-    found = place_view(view, vertices, photo.T_camera_world[0])
-    again, _ = project(found.K[0], found.T_camera_world[0], vertices)
+    estimate = place_view(view, vertices, photo.T_camera_world[0])
+    again, _ = project(estimate.K[0], estimate.T_camera_world[0], vertices)
     assert (again - pixels).norm(dim=-1).max() < 3
-    assert torch.allclose(found.T_camera_world, true.T_camera_world, atol=0.03)
+    assert torch.allclose(estimate.T_camera_world, true.T_camera_world, atol=0.03)
 
 
 def test_angles_of_a_camera() -> None:
     centre = torch.tensor([0.1, 0.9, -0.2])
     for azimuth, elevation in ((0, 0), (90, 10), (-120, 30)):
-        found = camera_angles(camera_at(azimuth, elevation, 2.0, 40, centre).T_camera_world[0], centre)
-        assert found == pytest.approx((azimuth, elevation), abs=1e-3)
+        estimate = camera_angles(camera_at(azimuth, elevation, 2.0, 40, centre).T_camera_world[0], centre)
+        assert estimate == pytest.approx((azimuth, elevation), abs=1e-3)
 
 
 def test_a_canvas_keeps_what_the_camera_sees(body: Body) -> None:

@@ -62,11 +62,11 @@ def test_landmarks_map_back_to_image_pixels(
     shares = ((0.17, 0.27), (0.82, 0.5), (0.5, 0.81))
     places = np.array([(left + a * (right - left), top + b * (bottom - top)) for a, b in shares])
     detector = SimCCDetector(spot_finder(tmp_path / "spots.onnx", size=size, split=split), Stands(*box))
-    (found,) = detector.detect(spots(places))
-    assert detector.layout == "coco17" and found.keypoints.shape == (17, 3)
+    (detection,) = detector.detect(spots(places))
+    assert detector.layout == "coco17" and detection.keypoints.shape == (17, 3)
     # The network works on a crop of which one pixel is two or more of the image's; red is not taken for blue.
-    assert np.abs(found.keypoints[:, :2] - places[np.arange(17) % 3]).max() < 0.5
-    assert found.keypoints[:, 2] == pytest.approx(np.full(17, 240 / 255), abs=0.06)
+    assert np.abs(detection.keypoints[:, :2] - places[np.arange(17) % 3]).max() < 0.5
+    assert detection.keypoints[:, 2] == pytest.approx(np.full(17, 240 / 255), abs=0.06)
 
 
 def test_confidence_is_the_lower_peak_and_at_most_one(tmp_path: Path) -> None:
@@ -82,24 +82,28 @@ def test_depth_comes_from_the_other_detector_where_both_see_the_same(tmp_path: P
     people = Stands(100, 60, 380, 600)
     near, far = (240, 330), (380, 600)
     detector = SimCCDetector(spot_finder(tmp_path / "spots.onnx"), people)
-    (found,) = detector.detect(spots([near, far, near]))
+    (detection,) = detector.detect(spots([near, far, near]))
     theirs = people.detect(np.zeros((640, 480, 3), np.uint8))[0]
     for index, name in enumerate(LAYOUTS["coco17"].names):
-        apart = np.linalg.norm(found.keypoints[index, :2] - theirs.keypoints[ALL.index(name), :2])
-        known = apart < 0.1 * 540
-        assert np.isnan(found.keypoints_3d[index]).all() if not known else (found.keypoints_3d[index] > -1).all()
-        if known:
-            assert found.keypoints_3d[index, 0] == ALL.index(name)
+        apart = np.linalg.norm(detection.keypoints[index, :2] - theirs.keypoints[ALL.index(name), :2])
+        reliable = apart < 0.1 * 540
+        assert (
+            np.isnan(detection.keypoints_3d[index]).all()
+            if not reliable
+            else (detection.keypoints_3d[index] > -1).all()
+        )
+        if reliable:
+            assert detection.keypoints_3d[index, 0] == ALL.index(name)
 
 
 @pytest.mark.parametrize(("points", "layout"), [(17, "coco17"), (26, "coco17_feet"), (133, "blazepose33")])
 def test_the_layout_follows_from_the_number_of_key_points(tmp_path: Path, points: int, layout: str) -> None:
     detector = SimCCDetector(spot_finder(tmp_path / "spots.onnx", points), Stands(100, 60, 380, 600))
     assert detector.layout == layout
-    (found,) = detector.detect(spots([(150, 300), (200, 300), (250, 300)]))
-    assert found.keypoints.shape == found.keypoints_3d.shape == (len(LAYOUTS[layout].names), 3)
+    (detection,) = detector.detect(spots([(150, 300), (200, 300), (250, 300)]))
+    assert detection.keypoints.shape == detection.keypoints_3d.shape == (len(LAYOUTS[layout].names), 3)
     chosen = np.array(KEY_POINTS[points][1])
-    assert found.keypoints[:, 0] == pytest.approx(150 + 50.0 * (chosen % 3), abs=0.5)
+    assert detection.keypoints[:, 0] == pytest.approx(150 + 50.0 * (chosen % 3), abs=0.5)
 
 
 def test_left_and_right_of_the_133_are_twins() -> None:
@@ -127,14 +131,14 @@ def test_a_video_is_observed_with_a_network_of_ones_own(tmp_path: Path) -> None:
         for frame in range(12):
             writer.add(spots(places + (2 * frame, 0), size=(240, 320)))
     detector = SimCCDetector(spot_finder(tmp_path / "spots.onnx"), Stands(60, 20, 200, 300))
-    seen = observe(tmp_path / "a.mp4", tmp_path / "out", detector=detector)
-    assert seen.layout == "coco17" and seen.keypoints.shape == (12, 17, 3)
-    drift = seen.keypoints[:, :3, :2] - torch.from_numpy(places)
+    observations = observe(tmp_path / "a.mp4", tmp_path / "out", detector=detector)
+    assert observations.layout == "coco17" and observations.keypoints.shape == (12, 17, 3)
+    drift = observations.keypoints[:, :3, :2] - torch.from_numpy(places)
     moved = 2 * torch.arange(12)[:, None, None] * torch.tensor([1, 0])
     assert (drift - moved).abs().max() < 1.5  # a video keeps colour in every other pixel
     again = load_observations(tmp_path / "out")
-    assert again.keypoints_3d.isnan().equal(seen.keypoints_3d.isnan())
-    assert again.keypoints.equal(seen.keypoints)
+    assert again.keypoints_3d.isnan().equal(observations.keypoints_3d.isnan())
+    assert again.keypoints.equal(observations.keypoints)
 
 
 @pytest.mark.parametrize(
@@ -162,9 +166,9 @@ def test_files_that_are_no_models_are_refused(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(UsageError, match=r"There is no file .*gone\.onnx"):
         choose_detector(f"onnx:{tmp_path / 'gone.onnx'}")
-    for wanted in ("openpose", "onnx", "onnx:", "mediapipe:x"):
+    for requested in ("openpose", "onnx", "onnx:", "mediapipe:x"):
         with pytest.raises(UsageError, match="auto, mediapipe or onnx:FILE"):
-            choose_detector(wanted)
+            choose_detector(requested)
 
 
 def test_without_onnxruntime_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,10 +215,10 @@ class SeesTheSpot:
 
     def __init__(self, trust: float = 0.9) -> None:
         self.trust = trust
-        self.asked: list[tuple[str, tuple[int, ...]]] = []
+        self.requests: list[tuple[str, tuple[int, ...]]] = []
 
     def detect(self, crop: np.ndarray, part: str) -> np.ndarray:
-        self.asked.append((part, crop.shape))
+        self.requests.append((part, crop.shape))
         row, column = np.unravel_index(crop[..., 0].argmax(), crop.shape[:2])
         return np.tile(np.array([column + 0.5, row + 0.5, self.trust], np.float32), (len(PARTS[part]), 1))
 
@@ -223,17 +227,21 @@ class SeesTheSpot:
 def test_a_part_is_cropped_around_its_landmarks_and_mapped_back_to_the_image(spot: tuple[float, float]) -> None:
     people = Stands(spot[0] - 2, spot[1] - 270, spot[0] + 2, spot[1] + 270)
     image = spots([spot, spot, spot])
-    seen = people.detect(image)[0]
+    body_detection = people.detect(image)[0]
     hand = [ALL.index(name) for name in PARTS["left_hand"]]
     network = SeesTheSpot(trust=1.0)
-    (found,) = HandsFaceDetector(people, {"left_hand": network}).detect(image)
-    (part, (height, width, _)) = network.asked[0]
+    (detection,) = HandsFaceDetector(people, {"left_hand": network}).detect(image)
+    (part, (height, width, _)) = network.requests[0]
     assert part == "left_hand" and 32 <= min(height, width) <= max(height, width) <= 0.25 * 541 + 2
-    before, after = (np.linalg.norm(person.keypoints[hand, :2] - spot, axis=1) for person in (seen, found))
+    before, after = (
+        np.linalg.norm(person.keypoints[hand, :2] - spot, axis=1) for person in (body_detection, detection)
+    )
     assert (after <= before).all() and after.sum() < 0.9 * before.sum()
     rest = np.setdiff1d(np.arange(33), hand)
-    assert np.array_equal(found.keypoints[rest], seen.keypoints[rest])
-    assert np.array_equal(found.mask, seen.mask) and np.array_equal(found.keypoints_3d, seen.keypoints_3d)
+    assert np.array_equal(detection.keypoints[rest], body_detection.keypoints[rest])
+    assert np.array_equal(detection.mask, body_detection.mask) and np.array_equal(
+        detection.keypoints_3d, body_detection.keypoints_3d
+    )
 
 
 def test_estimates_are_weighed_by_confidence() -> None:
@@ -266,7 +274,7 @@ def test_layouts_without_fingers_need_no_hands(tmp_path: Path) -> None:
     network = SeesTheSpot()
     inner = SimCCDetector(spot_finder(tmp_path / "spots.onnx"), Stands(100, 60, 380, 600))
     HandsFaceDetector(inner, dict.fromkeys(PARTS, network)).detect(spots([(200, 200), (300, 300), (240, 400)]))
-    assert [part for part, _ in network.asked] == ["face"]
+    assert [part for part, _ in network.requests] == ["face"]
 
 
 def test_the_doctor_names_what_is_missing_and_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,22 +63,22 @@ def test_the_turning_person_is_seen_from_all_sides(tmp_path: Path) -> None:
     thin = ["-vf", "select='not(mod(n,9))',scale=270:480", "-fps_mode", "vfr"]
     source = asset_path("clips", "turn.mp4")
     subprocess.run([_ffmpeg(), "-loglevel", "error", "-i", str(source), *thin, str(clip)], check=True)
-    seen = observe(clip, tmp_path / "out")
-    assert len(seen) == 10 and (seen.width, seen.height) == (270, 480)
-    assert seen.times[1] == pytest.approx(0.3, abs=1e-3)
+    observations = observe(clip, tmp_path / "out")
+    assert len(observations) == 10 and (observations.width, observations.height) == (270, 480)
+    assert observations.times[1] == pytest.approx(0.3, abs=1e-3)
     # Left is right of right in the image where the person faces the camera, and the other way round from behind.
     left, right = LAYOUT.indices("left_shoulder", "right_shoulder")
-    apart = seen.keypoints[:, left, 0] - seen.keypoints[:, right, 0]
+    apart = observations.keypoints[:, left, 0] - observations.keypoints[:, right, 0]
     assert apart[0] > 20 and apart.min() < -20
-    assert (seen.keypoints[..., 2] >= 0).all() and (seen.keypoints[..., 2] <= 1).all()
+    assert (observations.keypoints[..., 2] >= 0).all() and (observations.keypoints[..., 2] <= 1).all()
     for index in (0, 5):
-        assert seen.images[index].shape == (480, 270, 3)
-        mask = seen.masks[index] > 127
-        inside = seen.keypoints[index, LAYOUT.indices("nose", "left_hip", "right_knee"), :2].long()
+        assert observations.images[index].shape == (480, 270, 3)
+        mask = observations.masks[index] > 127
+        inside = observations.keypoints[index, LAYOUT.indices("nose", "left_hip", "right_knee"), :2].long()
         assert mask[inside[:, 1], inside[:, 0]].all()
         assert 0.1 < mask.mean() < 0.2
     again = load_observations(tmp_path / "out")
-    assert torch.equal(again.keypoints, seen.keypoints) and torch.equal(again.times, seen.times)
+    assert torch.equal(again.keypoints, observations.keypoints) and torch.equal(again.times, observations.times)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["frames", "masks", "observations.npz"]
 
 
@@ -89,30 +89,32 @@ def test_the_real_person_is_found_and_nothing_is_said(capfd: pytest.CaptureFixtu
     data = subprocess.run(command, check=True, capture_output=True).stdout
     image = np.frombuffer(data[-540 * 960 * 3 :], np.uint8).reshape(960, 540, 3)
     detector = MediaPipeDetector(asset_path("models", "pose_landmarker_heavy.task"))
-    found = detector.detect(image)
-    assert len(found) == 1
-    height = np.ptp(found[0].keypoints[:, 1])
+    detections = detector.detect(image)
+    assert len(detections) == 1
+    height = np.ptp(detections[0].keypoints[:, 1])
     assert 250 < height < 420
     assert capfd.readouterr().err == ""
 
 
 def test_saved_observations_come_back(tmp_path: Path) -> None:
-    seen = observe(bars(tmp_path / "a.mp4", 12), None, detector=Blobs())
-    save_observations(seen, tmp_path / "copy")
+    observations = observe(bars(tmp_path / "a.mp4", 12), None, detector=Blobs())
+    save_observations(observations, tmp_path / "copy")
     again = load_observations(tmp_path / "copy")
     for name in ("keypoints", "keypoints_3d", "instant", "times", "frame_weight"):
-        assert torch.equal(getattr(again, name), getattr(seen, name))
-    assert np.array_equal(again.images[3], seen.images[3]) and np.array_equal(again.masks[-1], seen.masks[-1])
-    assert (again.layout, again.source, again.notes) == (seen.layout, seen.source, seen.notes)
+        assert torch.equal(getattr(again, name), getattr(observations, name))
+    assert np.array_equal(again.images[3], observations.images[3]) and np.array_equal(
+        again.masks[-1], observations.masks[-1]
+    )
+    assert (again.layout, again.source, again.notes) == (observations.layout, observations.source, observations.notes)
 
 
 def test_a_temporary_folder_goes_with_the_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    seen = observe(bars(tmp_path / "a.mp4", 12), None, detector=Blobs())
+    observations = observe(bars(tmp_path / "a.mp4", 12), None, detector=Blobs())
     assert len(list(temporary.iterdir())) == 1
-    del seen
+    del observations
     assert list(temporary.iterdir()) == []
 
 
@@ -126,11 +128,11 @@ def test_the_largest_person_is_taken_and_another_can_be_asked_for(tmp_path: Path
 
 
 def test_a_long_clip_is_thinned_evenly(tmp_path: Path) -> None:
-    seen = observe(bars(tmp_path / "a.mp4", 60), None, max_frames=10, detector=Blobs())
-    assert len(seen) == 10
-    assert (seen.times.diff() > 0).all() and seen.times[-1] > 4
-    bar = [int(np.argmax(image[80, :, 0] > 128)) for image in (seen.images[0], seen.images[9])]
-    assert bar[1] - bar[0] == pytest.approx(10 * float(seen.times[-1] - seen.times[0]), abs=1.5)
+    observations = observe(bars(tmp_path / "a.mp4", 60), None, max_frames=10, detector=Blobs())
+    assert len(observations) == 10
+    assert (observations.times.diff() > 0).all() and observations.times[-1] > 4
+    bar = [int(np.argmax(image[80, :, 0] > 128)) for image in (observations.images[0], observations.images[9])]
+    assert bar[1] - bar[0] == pytest.approx(10 * float(observations.times[-1] - observations.times[0]), abs=1.5)
 
 
 @pytest.mark.parametrize(
@@ -160,9 +162,9 @@ def test_what_a_truncated_video_lost_is_said(tmp_path: Path) -> None:
         [_ffmpeg(), "-loglevel", "error", "-i", str(tmp_path / "a.mp4"), "-c:v", "ffv1", str(clip)], check=True
     )
     clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 2 // 3])
-    seen = observe(clip, None, detector=Blobs())
-    assert 10 <= len(seen) < 35
-    assert "of about 40 frames" in seen.notes[0]
+    observations = observe(clip, None, detector=Blobs())
+    assert 10 <= len(observations) < 35
+    assert "of about 40 frames" in observations.notes[0]
 
 
 @pytest.mark.parametrize("change", ["layout", "shape", "version", "missing"])

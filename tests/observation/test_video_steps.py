@@ -44,9 +44,12 @@ def test_mirroring_twice_changes_nothing(name: str) -> None:
 @pytest.mark.parametrize("wrong", [[], [7], [10, 11, 12, 13], [0, 1], [38, 39]])
 def test_a_flipped_body_is_put_right(wrong: list[int]) -> None:
     flat, world = turning_person()
-    seen, seen_world = flat.copy(), world.copy()
-    seen[wrong], seen_world[wrong] = flat[wrong][:, list(LAYOUT.mirror)], world[wrong][:, list(LAYOUT.mirror)]
-    mended, mended_world, swapped = fix_left_right_swaps(seen, seen_world, LAYOUT)
+    swapped_pixels, swapped_world = flat.copy(), world.copy()
+    swapped_pixels[wrong], swapped_world[wrong] = (
+        flat[wrong][:, list(LAYOUT.mirror)],
+        world[wrong][:, list(LAYOUT.mirror)],
+    )
+    mended, mended_world, swapped = fix_left_right_swaps(swapped_pixels, swapped_world, LAYOUT)
     assert np.array_equal(mended, flat) and np.array_equal(mended_world, world)
     assert np.flatnonzero(swapped.any(1)).tolist() == wrong
 
@@ -54,10 +57,10 @@ def test_a_flipped_body_is_put_right(wrong: list[int]) -> None:
 def test_flipped_legs_are_put_right_alone() -> None:
     flat, world = turning_person()
     legs = [i for i, name in enumerate(LAYOUT.names) if name.split("_")[-1] in ("knee", "ankle", "heel")]
-    seen, seen_world = flat.copy(), world.copy()
-    for points, truth in ((seen, flat), (seen_world, world)):
+    swapped_pixels, swapped_world = flat.copy(), world.copy()
+    for points, truth in ((swapped_pixels, flat), (swapped_world, world)):
         points[20:23, legs] = truth[20:23, [LAYOUT.mirror[i] for i in legs]]
-    mended, _, _ = fix_left_right_swaps(seen, seen_world, LAYOUT)
+    mended, _, _ = fix_left_right_swaps(swapped_pixels, swapped_world, LAYOUT)
     wrists = LAYOUT.indices("left_wrist", "right_wrist")
     assert np.array_equal(mended[:, wrists], flat[:, wrists])
     knees = LAYOUT.indices("left_knee", "right_knee")
@@ -109,9 +112,9 @@ class OneSided:
 def test_the_mirror_image_cancels_a_detectors_bias() -> None:
     image = np.zeros((200, 100, 3), np.uint8)
     image[20:180, 30:50] = 255
-    (found,) = FlipTestDetector(OneSided()).detect(image)
-    assert found.keypoints[:, 0] == pytest.approx(np.full(33, 40.0))
-    assert (found.keypoints[:, 2] < 0.8).all() and np.array_equal(found.mask, image[..., 0])
+    (detection,) = FlipTestDetector(OneSided()).detect(image)
+    assert detection.keypoints[:, 0] == pytest.approx(np.full(33, 40.0))
+    assert (detection.keypoints[:, 2] < 0.8).all() and np.array_equal(detection.mask, image[..., 0])
 
 
 def detection(x: float, size: float = 100) -> Detection:

@@ -76,12 +76,12 @@ def unnamed_encodings(tree: ast.AST) -> list[int]:
 def test_text_is_utf8_everywhere() -> None:
     folders = ("viewer", "scripts", "avatar")
     files = [file for folder in folders for file in sorted((ROOT / folder).rglob("*.py"))]
-    found = {
+    imports = {
         str(file.relative_to(ROOT)): lines
         for file in files
         if (lines := unnamed_encodings(ast.parse(file.read_text(encoding="utf-8"))))
     }
-    assert found == {}
+    assert imports == {}
 
 
 def test_an_unnamed_encoding_is_found() -> None:

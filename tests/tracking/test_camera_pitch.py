@@ -16,8 +16,8 @@ def test_a_lean_turns_with_the_person_and_a_tilted_camera_does_not() -> None:
     heading = headings(2 * math.pi)
     side = torch.stack([heading[:, 1], -heading[:, 0]], dim=-1)
     tilt = torch.tensor([0.01, 0.06], dtype=torch.float64)
-    found, unsteady = constant_lean(tilt + 0.05 * heading - 0.02 * side, heading)
-    assert torch.allclose(found, tilt, atol=1e-6) and unsteady < 1e-6
+    estimate, unsteady = constant_lean(tilt + 0.05 * heading - 0.02 * side, heading)
+    assert torch.allclose(estimate, tilt, atol=1e-6) and unsteady < 1e-6
 
 
 def test_an_unsteady_lean_is_noticed() -> None:

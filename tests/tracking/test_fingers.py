@@ -36,8 +36,8 @@ def test_landmarks_lie_where_they_lie_without_fingers(names: tuple[str, ...], la
     body = load_body("open")
     rich = with_more_joints(body, names)
     plain, spread = landmark_points(body, layout)
-    found, same_spread = landmark_points(rich, layout)
-    assert torch.allclose(found.rest, plain.rest) and torch.allclose(found.shape_dirs, plain.shape_dirs)
+    points, same_spread = landmark_points(rich, layout)
+    assert torch.allclose(points.rest, plain.rest) and torch.allclose(points.shape_dirs, plain.shape_dirs)
     assert torch.equal(spread, same_spread)
-    carried = [rich.joint_names[joint] for joint in found.weights.argmax(1)]
+    carried = [rich.joint_names[joint] for joint in points.weights.argmax(1)]
     assert carried == [body.joint_names[joint] for joint in plain.weights.argmax(1)]

@@ -36,10 +36,10 @@ def joints_of(body: Body, result: BodyTrack) -> torch.Tensor:
     return joint_transforms(rest.joints, body.parents, result.poses)[..., :3, 3]
 
 
-def aligned_error(found: torch.Tensor, true: torch.Tensor) -> float:
+def aligned_error(estimate: torch.Tensor, true: torch.Tensor) -> float:
     """Mean distance in metres after the best similarity of each instant."""
-    scale, R, t = procrustes(found, true)
-    return float((scale[:, None, None] * found @ R.mT + t[:, None] - true).norm(dim=-1).mean())
+    scale, R, t = procrustes(estimate, true)
+    return float((scale[:, None, None] * estimate @ R.mT + t[:, None] - true).norm(dim=-1).mean())
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +53,13 @@ def turned(body: Body) -> tuple[State, BodyTrack, TrackReport]:
 
 def test_recovers_a_known_motion(body: Body, turned: tuple[State, BodyTrack, TrackReport]) -> None:
     true, result, report = turned
-    found, wanted = joints_of(body, result)[:, LIMBS], pose_chain(body, true).position[:, LIMBS].float()
+    estimate, expected = joints_of(body, result)[:, LIMBS], pose_chain(body, true).position[:, LIMBS].float()
     # Arms that swing once in a turn look like a held pose seen wrongly from one side, and half a centimetre is lost.
-    assert aligned_error(found, wanted) < 0.014
+    assert aligned_error(estimate, expected) < 0.014
     assert report.reprojection < 1.5
     assert result.cameras is not None
-    in_camera = transform(result.cameras.T_camera_world, found)
-    assert (in_camera.mean(1) - wanted.mean(1)).norm(dim=-1).mean() < 0.03
+    in_camera = transform(result.cameras.T_camera_world, estimate)
+    assert (in_camera.mean(1) - expected.mean(1)).norm(dim=-1).mean() < 0.03
 
 
 def test_a_held_pose_is_not_bent_by_a_detector_that_errs_with_the_side(
@@ -67,16 +67,18 @@ def test_a_held_pose_is_not_bent_by_a_detector_that_errs_with_the_side(
 ) -> None:
     """Elbows and wrists are seen farther from the body when they are on the far side."""
     true = truth(body, 24, 2 * math.pi, moving=0.0)
-    seen = observed(body, true, 0.5)
-    arms = [index for index, name in enumerate(LAYOUTS[seen.layout].names) if "elbow" in name or "wrist" in name]
-    seen.keypoints[:, arms, 1] += 15 * seen.keypoints_3d[:, arms, 2]
+    observations = observed(body, true, 0.5)
+    arms = [
+        index for index, name in enumerate(LAYOUTS[observations.layout].names) if "elbow" in name or "wrist" in name
+    ]
+    observations.keypoints[:, arms, 1] += 15 * observations.keypoints_3d[:, arms, 2]
     joints = [body.joint_names.index(f"{side}_{name}") for side in ("left", "right") for name in ("elbow", "wrist")]
-    wanted = pose_chain(body, true).position.float()
+    expected = pose_chain(body, true).position.float()
     errors = []
     for held in (POSE_CONSTANCY, 1e3):
         monkeypatch.setattr("avatar.tracking.objective.POSE_CONSTANCY", held)
-        result, _ = track(seen, body, TrackOptions(focal=FOCAL))
-        errors.append(aligned_error(joints_of(body, result)[:, LIMBS + joints], wanted[:, LIMBS + joints]))
+        result, _ = track(observations, body, TrackOptions(focal=FOCAL))
+        errors.append(aligned_error(joints_of(body, result)[:, LIMBS + joints], expected[:, LIMBS + joints]))
     assert errors[0] < 0.8 * errors[1]
 
 
@@ -110,21 +112,23 @@ def test_stands_on_the_floor_facing_the_camera(body: Body, turned: tuple[State, 
 
 def test_a_turn_tells_of_the_focal_length(body: Body, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("avatar.tracking.fit.ASSUMED_FOCAL", 1.02)
-    seen = observed(body, truth(body, 24, 2 * math.pi), 0.5)
-    assumed = 1.02 * seen.height
-    _, report = track(seen, body)
+    observations = observed(body, truth(body, 24, 2 * math.pi), 0.5)
+    assumed = 1.02 * observations.height
+    _, report = track(observations, body)
     assert abs(report.focal / FOCAL - 1) < 0.8 * abs(assumed / FOCAL - 1)
     assert any("focal length is unknown" in warning for warning in report.warnings)
 
 
 def test_gaps_are_filled_from_neighbours(body: Body) -> None:
     true = truth(body, 14, 0.6)
-    seen = observed(body, true, 0.3)
-    keypoints, guess = seen.keypoints.clone(), seen.keypoints_3d.clone()
+    observations = observed(body, true, 0.3)
+    keypoints, guess = observations.keypoints.clone(), observations.keypoints_3d.clone()
     keypoints[6:8, :, :2], keypoints[6:8, :, 2], guess[6:8] = math.nan, 0.0, math.nan
-    result, report = track(replace(seen, keypoints=keypoints, keypoints_3d=guess), body, TrackOptions(focal=FOCAL))
-    found, wanted = joints_of(body, result)[:, LIMBS], pose_chain(body, true).position[:, LIMBS].float()
-    assert aligned_error(found[6:8], wanted[6:8]) < 0.03
+    result, report = track(
+        replace(observations, keypoints=keypoints, keypoints_3d=guess), body, TrackOptions(focal=FOCAL)
+    )
+    estimate, expected = joints_of(body, result)[:, LIMBS], pose_chain(body, true).position[:, LIMBS].float()
+    assert aligned_error(estimate[6:8], expected[6:8]) < 0.03
     assert result.confidence[6:8].max() < 0.3 < result.confidence[2].min()
     assert any("2 of 14 frames" in sentence for sentence in report.warnings)
     assert "the back was never in view" in report.warnings
@@ -139,20 +143,20 @@ def test_too_few_frames_are_refused(body: Body) -> None:
 def test_starts_from_the_result_of_another_program(body: Body) -> None:
     """The detector's 3D guess is spoilt (flattened in depth), the given start is not."""
     true = truth(body, 12, 0.5)
-    seen = observed(body, true, 0.3)
-    spoilt = replace(seen, keypoints_3d=seen.keypoints_3d * torch.tensor([1.0, 1.0, 0.3]))
+    observations = observed(body, true, 0.3)
+    spoilt = replace(observations, keypoints_3d=observations.keypoints_3d * torch.tensor([1.0, 1.0, 0.3]))
     poses = BodyPose(torch.zeros(12, 3), true.rotations.float())
-    start = BodyTrack("open", true.betas.float(), poses, seen.times, torch.ones(12, 24), seen.instant)
+    start = BodyTrack("open", true.betas.float(), poses, observations.times, torch.ones(12, 24), observations.instant)
     result, _ = track(spoilt, body, TrackOptions(focal=FOCAL), start)
-    found, wanted = joints_of(body, result)[:, LIMBS], pose_chain(body, true).position[:, LIMBS].float()
-    assert aligned_error(found, wanted) < 0.02
+    estimate, expected = joints_of(body, result)[:, LIMBS], pose_chain(body, true).position[:, LIMBS].float()
+    assert aligned_error(estimate, expected) < 0.02
     with pytest.raises(UsageError, match="12 poses, but 11 frames"):
         shorter = replace(
-            seen,
-            keypoints=seen.keypoints[1:],
-            keypoints_3d=seen.keypoints_3d[1:],
-            instant=seen.instant[:-1],
-            times=seen.times[1:],
+            observations,
+            keypoints=observations.keypoints[1:],
+            keypoints_3d=observations.keypoints_3d[1:],
+            instant=observations.instant[:-1],
+            times=observations.times[1:],
         )
         track(shorter, body, TrackOptions(focal=FOCAL), start)
 

@@ -34,11 +34,11 @@ def _mask(body: Body, state: State, index: int) -> np.ndarray:
 def _in_trousers(body: Body, cloth: int) -> tuple[State, FitProblem, SilhouetteMatcher, list[np.ndarray]]:
     """The truth, and what is made of masks in which `cloth` pixels of cloth hang round the legs."""
     true = truth(body, 8, 1.5)
-    seen = observed(body, true, 0.0)
-    masks = np.stack([seen.masks[index] for index in range(len(true))])
+    observations = observed(body, true, 0.0)
+    masks = np.stack([observations.masks[index] for index in range(len(true))])
     for mask in masks:
         mask[TROUSERS] = cv2.dilate(mask, np.ones((1, 2 * cloth + 1), np.uint8))[TROUSERS]
-    clip = build_problem(replace(seen, masks=Stack(masks)), body, FOCAL, 1.7)
+    clip = build_problem(replace(observations, masks=Stack(masks)), body, FOCAL, 1.7)
     return true, clip, SilhouetteMatcher(body, Stack(masks), WIDTH, HEIGHT, float(clip.person_height[0])), list(masks)
 
 

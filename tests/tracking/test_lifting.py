@@ -38,10 +38,10 @@ def flat(observations: Observations, layout: str) -> Observations:
     return replace(observations, keypoints=observations.keypoints[:, chosen], keypoints_3d=nothing, layout=layout)
 
 
-def errors(found: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+def errors(estimate: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
     """Mean distance of each instant in metres after the best similarity."""
-    scale, R, t = procrustes(found, true)
-    distances: torch.Tensor = (scale[:, None, None] * found @ R.mT + t[:, None] - true).norm(dim=-1).mean(1)
+    scale, R, t = procrustes(estimate, true)
+    distances: torch.Tensor = (scale[:, None, None] * estimate @ R.mT + t[:, None] - true).norm(dim=-1).mean(1)
     return distances
 
 
@@ -49,28 +49,28 @@ def errors(found: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("layout", ["coco17", "coco17_feet", "blazepose33"])
 def test_depth_follows_from_widths_lengths_and_noses(body: Body, turn: float, layout: str) -> None:
     true = truth(body, 24, turn)
-    seen = flat(observed(body, true, 0.5), layout)
+    observations = flat(observed(body, true, 0.5), layout)
     points, _ = landmark_points(body, layout)
     exact = move_points(pose_chain(body, true), true, points).x
-    pixels = seen.keypoints[..., :2].double()
-    guess = lift_to_3d(pixels, points.rest, LAYOUTS[layout].names, seen.times.double())
+    pixels = observations.keypoints[..., :2].double()
+    guess = lift_to_3d(pixels, points.rest, LAYOUTS[layout].names, observations.times.double())
     assert errors(guess, exact).mean() < 0.06 and errors(guess, exact).max() < 0.15
     # Turned by half a circle where the person is: the front was never taken for the back.
     wide = [LAYOUTS[layout].names.index(f"{side}_shoulder") for side in ("left", "right")]
-    across, wanted = (x[:, wide[0], [0, 2]] - x[:, wide[1], [0, 2]] for x in (guess, exact))
-    assert torch.cosine_similarity(across, wanted).min() > 0.7
+    across, expected = (x[:, wide[0], [0, 2]] - x[:, wide[1], [0, 2]] for x in (guess, exact))
+    assert torch.cosine_similarity(across, expected).min() > 0.7
 
 
 def test_only_what_was_never_guessed_is_lifted(body: Body) -> None:
     true = truth(body, 24, math.pi)
-    seen = observed(body, true, 0.5)
-    whole = build_problem(seen, body, FOCAL, 1.7)
-    holes = seen.keypoints_3d.clone()
+    observations = observed(body, true, 0.5)
+    whole = build_problem(observations, body, FOCAL, 1.7)
+    holes = observations.keypoints_3d.clone()
     elbow, wrist, knee = (ALL.index(name) for name in ("left_elbow", "left_wrist", "right_knee"))
     holes[:, wrist], holes[10, knee] = math.nan, math.nan
-    part = build_problem(replace(seen, keypoints_3d=holes), body, FOCAL, 1.7)
-    kept = [index for index in range(len(ALL)) if index not in (wrist, knee)]
-    assert part.guess[:, kept].equal(whole.guess[:, kept])
+    part = build_problem(replace(observations, keypoints_3d=holes), body, FOCAL, 1.7)
+    others = [index for index in range(len(ALL)) if index not in (wrist, knee)]
+    assert part.guess[:, others].equal(whole.guess[:, others])
     forearm, whole_forearm = (problem.guess[:, wrist] - problem.guess[:, elbow] for problem in (part, whole))
     alike = torch.cosine_similarity(forearm, whole_forearm, dim=-1)
     assert alike.mean() > 0.8 and alike.min() > 0
@@ -87,9 +87,9 @@ def test_only_what_was_never_guessed_is_lifted(body: Body) -> None:
 def test_recovers_a_known_motion_from_2d_alone(body: Body) -> None:
     true = truth(body, 16, 2 * math.pi)
     height = float(body.rest(true.betas.float()).vertices[:, 1].max())
-    seen = flat(observed(body, true, 0.5), "coco17")
-    result, report = track(seen, body, TrackOptions(focal=FOCAL, height=height))
+    observations = flat(observed(body, true, 0.5), "coco17")
+    result, report = track(observations, body, TrackOptions(focal=FOCAL, height=height))
     joints = joint_transforms(body.rest(result.betas).joints, body.parents, result.poses)[:, LIMBS, :3, 3]
-    wanted = pose_chain(body, true).position[:, LIMBS].float()
-    assert errors(joints, wanted).mean() < 0.02
+    expected = pose_chain(body, true).position[:, LIMBS].float()
+    assert errors(joints, expected).mean() < 0.02
     assert report.reprojection < 1.5

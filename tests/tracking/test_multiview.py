@@ -45,15 +45,15 @@ def camera(azimuth: float, elevation: float) -> Cameras:
     return Cameras(K[None], look_at(CENTRE + 2.6 * away, CENTRE)[None], WIDTH, HEIGHT)
 
 
-def image(body: Body, pose: BodyPose, seen_by: Cameras, number: int) -> PosedImage:
+def image(body: Body, pose: BodyPose, cam: Cameras, number: int) -> PosedImage:
     """The silhouette; the image itself only says which one it is."""
     vertices = body.vertices(body.rest(torch.zeros(body.shape_dirs.shape[-1])), body.complete(pose))
-    pixels, _depth = project(seen_by.K[0], seen_by.T_camera_world[0], vertices)
+    pixels, _depth = project(cam.K[0], cam.T_camera_world[0], vertices)
     mask = filled_mesh(pixels.numpy(), body.faces.numpy().astype(np.int32), (WIDTH, HEIGHT))
-    return PosedImage(np.full((HEIGHT, WIDTH, 3), number, np.uint8), mask, seen_by, name=str(number))
+    return PosedImage(np.full((HEIGHT, WIDTH, 3), number, np.uint8), mask, cam, name=str(number))
 
 
-def landmarks(body: Body, pose: BodyPose, seen_by: Cameras) -> tuple[np.ndarray, np.ndarray]:
+def landmarks(body: Body, pose: BodyPose, cam: Cameras) -> tuple[np.ndarray, np.ndarray]:
     """Where a perfect detector would see the landmarks, with confidence, and in metres along the camera's axes."""
     points, _spread = landmark_points(body, "blazepose33")
     full = body.complete(pose)
@@ -63,8 +63,8 @@ def landmarks(body: Body, pose: BodyPose, seen_by: Cameras) -> tuple[np.ndarray,
         torch.zeros(4, dtype=torch.float64),
     )  # fmt: skip
     x = move_points(pose_chain(body, state), state, points).x[0].float()
-    pixels, _depth = project(seen_by.K[0], seen_by.T_camera_world[0], x)
-    mine = transform(seen_by.T_camera_world[0], x)
+    pixels, _depth = project(cam.K[0], cam.T_camera_world[0], x)
+    mine = transform(cam.T_camera_world[0], x)
     sure = torch.cat([pixels, torch.full((len(x), 1), 0.9)], -1)
     return sure.numpy(), (mine - mine[[23, 24]].mean(0)).numpy()
 
@@ -77,8 +77,8 @@ class Knows:
     layout: str = "blazepose33"
 
     def detect(self, image: np.ndarray) -> list[Detection]:
-        found = self.marks.get(int(np.median(image[HEIGHT // 2 - 5 : HEIGHT // 2 + 5])))
-        return [] if found is None else [Detection(*found, np.zeros((HEIGHT, WIDTH), np.uint8))]
+        estimate = self.marks.get(int(np.median(image[HEIGHT // 2 - 5 : HEIGHT // 2 + 5])))
+        return [] if estimate is None else [Detection(*estimate, np.zeros((HEIGHT, WIDTH), np.uint8))]
 
 
 @pytest.fixture(scope="module")
@@ -95,26 +95,27 @@ def scene(
 ]:
     """The true cameras, the views with cameras that are said wrongly, the photo, and a body wrong in depth."""
     truth, guessed = a_pose(body, 0.5), a_pose(body, 0.0)
-    shown = image(body, truth, camera(0, 5), 1)
+    posed_photo = image(body, truth, camera(0, 5), 1)
     rng = np.random.default_rng(3)
     true = [camera(azimuth, 5) for azimuth in (80, 170, 260)]
-    said = [camera(azimuth + rng.normal(0, 5), 5 + rng.normal(0, 5)) for azimuth in (80, 170, 260)]
+    rough_cameras = [camera(azimuth + rng.normal(0, 5), 5 + rng.normal(0, 5)) for azimuth in (80, 170, 260)]
     views = [
-        replace(image(body, truth, c, 10 * (i + 1)), camera=s) for i, (c, s) in enumerate(zip(true, said, strict=True))
+        replace(image(body, truth, c, 10 * (i + 1)), camera=s)
+        for i, (c, s) in enumerate(zip(true, rough_cameras, strict=True))
     ]
     marks = {10 * (i + 1): landmarks(body, truth, c) for i, c in enumerate(true)}
-    pixels, metres = landmarks(body, truth, shown.camera)
+    pixels, metres = landmarks(body, truth, posed_photo.camera)
     photo = Observations(
-        images=[shown.image], masks=[shown.mask], keypoints=torch.from_numpy(pixels)[None],
+        images=[posed_photo.image], masks=[posed_photo.mask], keypoints=torch.from_numpy(pixels)[None],
         keypoints_3d=torch.from_numpy(metres)[None], layout="blazepose33", instant=torch.zeros(1, dtype=torch.int64),
         times=torch.zeros(1), width=WIDTH, height=HEIGHT,
     )  # fmt: skip
-    found = BodyTrack(
+    estimate = BodyTrack(
         body="open", betas=torch.zeros(body.shape_dirs.shape[-1]),
         poses=BodyPose(guessed.root_position[None], guessed.rotations[None]), times=torch.zeros(1),
-        confidence=torch.ones(1, 24), instant=torch.zeros(1, dtype=torch.int64), cameras=shown.camera,
+        confidence=torch.ones(1, 24), instant=torch.zeros(1, dtype=torch.int64), cameras=posed_photo.camera,
     )  # fmt: skip
-    return truth, true, shown, views, photo, found, marks
+    return truth, true, posed_photo, views, photo, estimate, marks
 
 
 def joints(body: Body, pose: BodyPose, betas: torch.Tensor) -> torch.Tensor:
@@ -148,11 +149,11 @@ def test_cameras_and_depth_of_limbs_are_found(
         dict[int, tuple[np.ndarray, np.ndarray]],
     ],
 ) -> None:
-    truth, true, shown, views, photo, found, marks = scene
-    fitted, placed = fit_views(photo, shown, views, found, body, Knows(marks))
+    truth, true, posed_photo, views, photo, estimate, marks = scene
+    fitted, placed = fit_views(photo, posed_photo, views, estimate, body, Knows(marks))
     assert max(degrees_off(views, true)) > 10 and max(degrees_off(placed, true)) < 2
     wrist = body.joint_names.index("left_wrist")
-    before, after = (errors(body, track, truth)[wrist] for track in (found, fitted))
+    before, after = (errors(body, track, truth)[wrist] for track in (estimate, fitted))
     assert before > 0.15 and after < 0.04
 
 
@@ -169,11 +170,11 @@ def test_a_fit_that_the_images_contradict_is_rejected(
     ],
 ) -> None:
     """Outlines alone, of a body in another pose, may mislead; then everything stays as it was said."""
-    _truth, _true, shown, views, photo, found, _marks = scene
-    fitted, placed = fit_views(photo, shown, views, found, body, Knows({}))
+    _truth, _true, posed_photo, views, photo, estimate, _marks = scene
+    fitted, placed = fit_views(photo, posed_photo, views, estimate, body, Knows({}))
     vertices = body.vertices(body.rest(fitted.betas), body.complete(fitted.poses[0]))
-    kept = fitted is found and all(a is b for a, b in zip(placed, views, strict=True))
-    assert kept or min(overlap(vertices, body, view) for view in placed) > LEAST_IOU
+    unchanged = fitted is estimate and all(a is b for a, b in zip(placed, views, strict=True))
+    assert unchanged or min(overlap(vertices, body, view) for view in placed) > LEAST_IOU
 
 
 def test_a_view_of_something_else_is_left_where_it_was(
@@ -188,11 +189,11 @@ def test_a_view_of_something_else_is_left_where_it_was(
         dict[int, tuple[np.ndarray, np.ndarray]],
     ],
 ) -> None:
-    truth, true, shown, views, photo, found, marks = scene
+    truth, true, posed_photo, views, photo, estimate, marks = scene
     block = np.zeros((HEIGHT, WIDTH), np.uint8)
     block[:60, :] = 255
     stranger = PosedImage(np.full((HEIGHT, WIDTH, 3), 99, np.uint8), block, camera(30, 0), name="a roof")
-    fitted, placed = fit_views(photo, shown, [stranger, *views], found, body, Knows(marks))
+    fitted, placed = fit_views(photo, posed_photo, [stranger, *views], estimate, body, Knows(marks))
     assert torch.equal(placed[0].camera.T_camera_world, stranger.camera.T_camera_world)
     assert max(degrees_off(placed[1:], true)) < 2
     assert errors(body, fitted, truth).max() < 0.05

@@ -59,37 +59,37 @@ def images_of(body: Body, state: State) -> np.ndarray:
 
 
 def test_measures_how_the_surface_moves(body: Body, clip: tuple[State, Observations]) -> None:
-    true, seen = clip
-    flow = FlowSampler(body, seen, 220.0).sample(true)
+    true, observations = clip
+    flow = FlowSampler(body, observations, 220.0).sample(true)
     pixels = [FOCAL * mesh[:, :2] / mesh[:, 2:] for mesh in posed_vertices(body, true)]
-    wanted = torch.from_numpy(np.stack(pixels))[:, flow.vertices].diff(dim=0)
-    known = flow.weight > 0
-    assert known.float().mean() > 0.25
-    error = (flow.displacement - wanted).norm(dim=-1)[known]
-    assert wanted.norm(dim=-1)[known].mean() > 1.0
+    expected = torch.from_numpy(np.stack(pixels))[:, flow.vertices].diff(dim=0)
+    measured = flow.weight > 0
+    assert measured.float().mean() > 0.25
+    error = (flow.displacement - expected).norm(dim=-1)[measured]
+    assert expected.norm(dim=-1)[measured].mean() > 1.0
     assert error.median() < 0.25
 
 
 def test_says_nothing_of_what_has_no_texture_or_cannot_be_seen(body: Body, clip: tuple[State, Observations]) -> None:
-    true, seen = clip
-    plain = replace(seen, images=Stack(np.full((len(seen), HEIGHT, WIDTH, 3), 90, np.uint8)))
+    true, observations = clip
+    plain = replace(observations, images=Stack(np.full((len(observations), HEIGHT, WIDTH, 3), 90, np.uint8)))
     assert FlowSampler(body, plain, 220.0).sample(true).weight.sum() == 0
-    flow = FlowSampler(body, seen, 220.0).sample(true)
+    flow = FlowSampler(body, observations, 220.0).sample(true)
     turned_away = vertex_normals(body.template, body.faces)[flow.vertices, 2] < -0.7
     assert turned_away.sum() > 5
     assert flow.weight[:, turned_away].sum() == 0
 
 
 def test_steadies_the_fit_of_jittering_landmarks(body: Body, clip: tuple[State, Observations]) -> None:
-    true, seen = clip
-    plain = replace(seen, images=Stack(np.full((len(seen), HEIGHT, WIDTH, 3), 90, np.uint8)))
-    wanted = pose_chain(body, true).position[:, LIMBS].float()
+    true, observations = clip
+    plain = replace(observations, images=Stack(np.full((len(observations), HEIGHT, WIDTH, 3), 90, np.uint8)))
+    expected = pose_chain(body, true).position[:, LIMBS].float()
     errors, jitters = [], []
-    for observations in (seen, plain):
-        result, _ = track(observations, body, TrackOptions(focal=FOCAL))
-        found = joints_of(body, result)[:, LIMBS]
-        errors.append(aligned_error(found, wanted))
-        jitters.append(float((found.diff(n=2, dim=0)).norm(dim=-1).mean()))
+    for variant in (observations, plain):
+        result, _ = track(variant, body, TrackOptions(focal=FOCAL))
+        estimate = joints_of(body, result)[:, LIMBS]
+        errors.append(aligned_error(estimate, expected))
+        jitters.append(float((estimate.diff(n=2, dim=0)).norm(dim=-1).mean()))
     assert jitters[0] < jitters[1]
     assert errors[0] < 1.05 * errors[1]
 

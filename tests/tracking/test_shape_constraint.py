@@ -19,9 +19,9 @@ def body() -> Body:
 
 
 def test_the_words_hold(body: Body) -> None:
-    seen = observed(body, truth(body, 6, 1.0), 0.5)
+    observations = observed(body, truth(body, 6, 1.0), 0.5)
     words = "height=1.9,weight=0.8"
-    result, report = track(seen, body, TrackOptions(focal=FOCAL, shape=words))
+    result, report = track(observations, body, TrackOptions(focal=FOCAL, shape=words))
     described = load_shape_attributes().describe(result.betas)
     assert described["height"][0] == pytest.approx(1.9, abs=0.02) and described["weight"][0] == pytest.approx(
         0.8, abs=0.05

@@ -50,7 +50,7 @@ def test_landmarks_that_miss_the_whole_pitch_are_those_of_a_level_camera() -> No
     pitched, level = (truth(body, 3, 1.0, pitch) for pitch in (0.3, 0.0))
     hips = [body.joint_names.index(f"{side}_hip") for side in ("left", "right")]
     groups = torch.tensor([[joint, *hips] for joint in range(24)])
-    seen = torch.tensor([0.0, 0.0, 1.0, 1.0], dtype=torch.float64).expand(3, 24, 4)
+    data = torch.tensor([0.0, 0.0, 1.0, 1.0], dtype=torch.float64).expand(3, 24, 4)
     values = []
     for state, residual, width in ((pitched, reprojection_with_pitch_bias, 4), (level, reprojection, 3)):
         # The same place before the camera: the pose is turned about the middle of the hips, not about the pelvis.
@@ -58,7 +58,7 @@ def test_landmarks_that_miss_the_whole_pitch_are_those_of_a_level_camera() -> No
         state = replace(state, position=state.position - middle + torch.tensor([0.0, 0.0, 2.6]))
         points = move_points(pose_chain(body, state), state, joint_points(body))
         index = groups if residual is reprojection_with_pitch_bias else groups[:, :1]
-        values.append(lift_point_residual(residual, points, index, state, seen[..., :width]).value)
+        values.append(lift_point_residual(residual, points, index, state, data[..., :width]).value)
     assert torch.allclose(values[0], values[1], atol=1e-6)
 
 
@@ -123,8 +123,8 @@ def test_the_band_is_solved_like_a_dense_matrix() -> None:
         gradient = torch.randn(size, generator=generator, dtype=torch.float64)
         normal.frame_gradient[:], normal.shared_gradient[:] = gradient[:-3].view(n, 4), gradient[-3:]
         local, shared = normal.step(0.0)
-        wanted = -torch.linalg.solve(dense, gradient)
-        assert torch.allclose(torch.cat([local.flatten(), shared]), wanted, rtol=1e-3, atol=1e-5)
+        expected = -torch.linalg.solve(dense, gradient)
+        assert torch.allclose(torch.cat([local.flatten(), shared]), expected, rtol=1e-3, atol=1e-5)
 
 
 def test_limits_are_the_same_on_both_sides() -> None:

@@ -55,11 +55,11 @@ def scene(body: Body) -> Scene:
     thinner = vertices - EXCESS * torch.nn.functional.normalize(normals, dim=-1)
     views: list[PosedView] = []
     for index, azimuth in enumerate((-25, 0, 25)):
-        taken = camera(azimuth)
-        pixels, _ = project(taken.K[0], taken.T_camera_world[0], thinner)
+        view_camera = camera(azimuth)
+        pixels, _ = project(view_camera.K[0], view_camera.T_camera_world[0], thinner)
         mask = filled_mesh(pixels.numpy(), body.faces.numpy().astype(np.int32), (WIDTH, HEIGHT))
         image = torch.ones(HEIGHT, WIDTH, 3)
-        views.append((TrainingView(image, to_float(mask), taken, index, 0, 1.0), pose))
+        views.append((TrainingView(image, to_float(mask), view_camera, index, 0, 1.0), pose))
     avatar.gaussians.observed = (avatar.posed_normals(pose)[:, 2] > 0.5).float()
     optimizer = torch.optim.Adam([{"params": [getattr(avatar.gaussians, n)], "lr": 1e-3} for n in PARAMETERS])
     torch.stack([getattr(avatar.gaussians, n).square().sum() for n in PARAMETERS]).sum().backward()
@@ -110,6 +110,6 @@ def test_every_bare_place_gets_a_neighbour_and_training_can_go_on(body: Body, sc
 
 def test_there_are_never_more_than_the_cap(body: Body, scene: Scene) -> None:
     avatar, optimizer, views, _pose = scene
-    kept = int((avatar.observed >= 0.5).sum())
-    resample_unobserved(avatar, optimizer, lambda count: sampled(body, count, 1), 6000, kept + 500, views)
-    assert kept + 250 < len(avatar) <= kept + 500
+    observed_count = int((avatar.observed >= 0.5).sum())
+    resample_unobserved(avatar, optimizer, lambda count: sampled(body, count, 1), 6000, observed_count + 500, views)
+    assert observed_count + 250 < len(avatar) <= observed_count + 500

@@ -26,9 +26,9 @@ CAMERA = {
 @pytest.fixture
 def preview(monkeypatch: pytest.MonkeyPatch) -> Iterator[LivePreview]:
     monkeypatch.setattr(live, "UPDATE_SECONDS", 0.0)
-    shown = LivePreview(8830)
-    yield shown
-    shown.close()
+    preview = LivePreview(8830)
+    yield preview
+    preview.close()
 
 
 def open_page(preview: LivePreview) -> ClientConnection:
@@ -40,9 +40,9 @@ def open_page(preview: LivePreview) -> ClientConnection:
     return page
 
 
-def wait_until(seen: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 15
-    while not seen():
+    while not condition():
         assert time.monotonic() < end, "it did not happen in good time"
         time.sleep(0.02)
 

@@ -43,8 +43,8 @@ def wrists(page: Page) -> torch.Tensor:
 def pixel(page: Page, point: torch.Tensor) -> tuple[float, float]:
     """Where in the tab a point of the world is seen."""
     camera = next(iter(page.viewer.server.get_clients().values())).camera
-    seen_by = client_camera(camera, max(camera.image_width, camera.image_height))
-    (at,), _ = project(seen_by.K[0], seen_by.T_camera_world[0], point[None])
+    tab_camera = client_camera(camera, max(camera.image_width, camera.image_height))
+    (at,), _ = project(tab_camera.K[0], tab_camera.T_camera_world[0], point[None])
     return float(at[0]), float(at[1])
 
 

@@ -33,11 +33,11 @@ class Page:
         shot = np.asarray(Image.open(io.BytesIO(self.tab.screenshot())).convert("RGB")).astype(np.float32) / 255
         return shot[:, : WIDTH - PANEL]
 
-    def until(self, seen: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+    def until(self, condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
         """Whether something becomes true in good time."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if seen():
+            if condition():
                 return True
             self.tab.wait_for_timeout(150)
         return False

@@ -1,4 +1,4 @@
-"""A pose phrases back in the words of `avatar.motion.text.parse`."""
+"""A pose in the words of `avatar.motion.text.parse`, the inverse of `parse_pose`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Flip test: run a detector on the image and on its mirror image, and compare.
 
-The mean of both answers trembles a fifth less than one, its mask is sharper, and where the two differ the landmark
-is not to be trusted: a measure of error that the detector's own visibility does not give.
+The mean of both jitters a fifth less than one result, and its mask is sharper. The difference measures the error of a
+landmark, which the detector's own visibility does not.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Hands and faces by detectors of their own, fused with those of the body's detector.
 
-A body network sees a hand of forty pixels shrunk to five; a hand network looks at a crop of it. Its points replace
-none of the layout: they are weighed against the body's estimates of the same points by both confidences, after an
-idea of DOPE (Weinzaepfel et al. 2020), where experts of the parts correct the whole body.
+A body network sees a hand of forty pixels scaled down to five; a hand network sees a crop at full resolution. Points
+of both networks are averaged by confidence, after an idea of DOPE (Weinzaepfel et al. 2020), where part experts correct
+the whole body.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ PARTS = {
     "face": FACE,
 }
 CROP = 0.25  # side of the crop, as a share of the person's size: twice a hand or a head
-LEAST_CROP = 32  # pixels; in smaller ones the networks guess
-LEAST_POINTS = 3  # that a layout must share with a part for it to be worth a look
+LEAST_CROP = 32  # pixels; the networks fail on smaller crops
+LEAST_POINTS = 3  # minimum number of landmarks that a layout must share with a part
 SAME_PART = 0.06  # mean distance from the body's estimate, as a share of the size, from which it is another's part
 DOUBTED = 0.02  # distance of a point from the body's estimate that halves the part's weight
 
@@ -39,7 +39,7 @@ class PartDetector(Protocol):
     """Finds the landmarks of one kind of part. `detect` may be called from several threads."""
 
     def detect(self, crop: UInt8[np.ndarray, "h w 3"], part: str) -> Float32[np.ndarray, "points 3"] | None:
-        """Pixels of the crop and confidence for each of `PARTS[part]`, or None where it is not seen."""
+        """Pixels of the crop and confidence for each of `PARTS[part]`, or None if the part is not detected."""
         ...
 
 
@@ -73,7 +73,7 @@ class HandsFaceDetector:
 def crop_around(
     image: UInt8[np.ndarray, "h w 3"], centre: Float32[np.ndarray, "2"], side: float
 ) -> tuple[UInt8[np.ndarray, "h2 w2 3"], tuple[int, int]]:
-    """The part of an image within a square, less what lies outside; and the (x, y) of its upper left corner."""
+    """The part of an image within a square, clipped at the border, and the (x, y) of its upper left corner."""
     height, width = image.shape[:2]
     left, top = (int(np.clip(np.floor(c - side / 2), 0, n)) for c, n in zip(centre, (width, height), strict=True))
     right, bottom = (int(np.clip(np.ceil(c + side / 2), 0, n)) for c, n in zip(centre, (width, height), strict=True))
@@ -83,9 +83,9 @@ def crop_around(
 def fuse(
     body: Float32[np.ndarray, "points 3"], part: Float32[np.ndarray, "points 3"], size: float
 ) -> Float32[np.ndarray, "points 3"]:
-    """The mean of two estimates of the same points by confidence, the part's being doubted where it lies far off.
+    """The mean of two estimates of the same points by confidence; points of the part far from the body's weigh less.
 
-    A part that lies far off as a whole is someone else's, or the other hand, and changes nothing.
+    A part that lies far off as a whole is another person's or the other hand, and is ignored.
     """
     apart = np.linalg.norm((part - body)[:, :2], axis=1) / size
     if apart.mean() > SAME_PART:

@@ -19,7 +19,7 @@ from avatar.types import Detection
 HAND_POINTS = (0, 17, 5)
 # Which of the face mesh's 478 are the names of `parts.FACE`; an eye is the middle of its corners.
 FACE_POINTS = ((1,), (362,), (362, 263), (263,), (133,), (133, 33), (33,), (291,), (61,))
-FACE_TRUST = 0.9  # the landmarker tells no score; it reports a face from a presence of one half
+FACE_TRUST = 0.9  # the landmarker has no score; it reports a face from a presence of one half
 
 
 class MediaPipeDetector:
@@ -55,7 +55,7 @@ class MediaPipeHands:
         self._network = _Network("Hand", model, num_hands=2)
 
     def detect(self, crop: UInt8[np.ndarray, "h w 3"], part: str) -> Float32[np.ndarray, "points 3"] | None:
-        """The hand of the side that `part` names, trusted as far as the network believes it to be of that side."""
+        """The hand of the side that `part` names; its confidence is the network's score of that side."""
         result = self._network.run(crop)
         side, best = part.removesuffix("_hand"), None
         for points, sides in zip(result.hand_landmarks, result.handedness, strict=True):
@@ -81,14 +81,14 @@ class MediaPipeFace:
 def _in_pixels(
     points: Any, chosen: tuple[tuple[int, ...], ...], image: UInt8[np.ndarray, "h w 3"], trust: float
 ) -> Float32[np.ndarray, "points 3"]:
-    """The mean places of groups of a network's normalised points in the image, all with one confidence."""
+    """Mean pixels of groups of a network's normalised points, all with one confidence."""
     height, width = image.shape[:2]
     places = [np.mean([(points[i].x * width, points[i].y * height) for i in group], axis=0) for group in chosen]
     return np.column_stack([places, np.full(len(places), trust)]).astype(np.float32)
 
 
 class _Network:
-    """One of MediaPipe's landmarkers, made anew for each thread that runs it."""
+    """One of MediaPipe's landmarkers, with one instance per thread."""
 
     def __init__(self, kind: Literal["Pose", "Hand", "Face"], model: Path, **options: Any) -> None:
         self._kind, self._model, self._options = kind, model, options
@@ -103,7 +103,7 @@ class _Network:
         try:
             if getattr(self._threads, "warm", False):
                 return self._run(image)
-            with _quiet_stderr():  # the network greets when it starts and again when it first finds someone
+            with _quiet_stderr():  # the network prints when it starts and again at its first detection
                 result = self._run(image)
             self._threads.warm = bool(getattr(result, f"{self._kind.lower()}_landmarks"))
             return result
@@ -137,7 +137,7 @@ _stderr_lock = threading.Lock()
 
 @contextlib.contextmanager
 def _quiet_stderr() -> Iterator[None]:
-    """Drop what native code writes to the error stream: MediaPipe greets at start-up and offers no switch."""
+    """Discard output of native code on stderr: MediaPipe prints messages at start-up and has no switch."""
     with _stderr_lock:  # two threads that saved and restored in turns would lose the stream for good
         saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)

@@ -69,10 +69,7 @@ def choose_detector(requested: str = "auto", most_people: int = MOST_PEOPLE) -> 
         UsageError: no such detector or file exists, or onnxruntime is missing.
         AvatarError: the file is not a usable model.
     """
-    name, _, argument = requested.partition(":")
-    registration = _registrations.get(name)
-    if registration is None or (":" in registration.usage) != bool(argument):
-        raise UsageError(f"--detector takes {_usages()}, not {requested!r}.")
+    registration, argument = _registration_of(requested)
     detector = registration.factory(argument, most_people)
     sentence = registration.description.format(argument=argument)
     if registration.refine_hands_face:
@@ -81,6 +78,20 @@ def choose_detector(requested: str = "auto", most_people: int = MOST_PEOPLE) -> 
             detector = HandsFaceDetector(detector, parts)
             sentence += f", refined by {' and '.join(models)}"
     return FlipTestDetector(detector), sentence
+
+
+def check_detector(requested: str) -> None:
+    """Raise UsageError unless `requested` names a registered detector; nothing is loaded."""
+    _registration_of(requested)
+
+
+def _registration_of(requested: str) -> tuple[_Registration, str]:
+    """The registration that `requested` names, and the argument after its colon."""
+    name, _, argument = requested.partition(":")
+    registration = _registrations.get(name)
+    if registration is None or (":" in registration.usage) != bool(argument):
+        raise UsageError(f"--detector takes {_usages()}, not {requested!r}.")
+    return registration, argument
 
 
 def _usages() -> str:

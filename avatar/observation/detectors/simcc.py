@@ -1,8 +1,8 @@
-"""RTMPose, RTMW and DWPose from an ONNX file of the user's: more exact 2D landmarks, top-down and without depth.
+"""RTMPose, RTMW and DWPose from a user's ONNX file: more accurate 2D landmarks, top-down and without depth.
 
-These networks look at a crop of one person and answer with two rows of numbers a landmark, one along x and one along
-y, whose peaks are its place (SimCC, Li et al. 2022; RTMPose, Jiang et al. 2023). Who stands where, the mask and the
-3D guess come from another detector, so one file is enough.
+These networks take a crop of one person and return two rows of scores per landmark, one along x and one along y, whose
+peaks give its position (SimCC, Li et al. 2022; RTMPose, Jiang et al. 2023). Persons, masks and the 3D guess come from
+another detector.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ MEAN, DEVIATION = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 PADDING = 1.25
 MARGIN = 0.15  # beyond the landmarks, as a share of the person's size, where the mask may still be this person's
 SAME_POINT = 0.1  # distance of the two detectors' landmarks from which the 3D guess is of something else
-PEAK = 2  # bins to each side of a peak that tell where between the bins it lies
+PEAK = 2  # bins on each side of a peak for interpolation
 
-# Number of the model's key points -> a layout, and which of them are its landmarks: those that ride on a bone of the
+# Number of the model's key points -> a layout, and which of them are its landmarks: those fixed to a bone of the
 # body. 17: COCO; 26: Halpe's body with feet; 133: COCO-WholeBody, feet from 17, face from 23, hands from 91 and 112.
 KEY_POINTS = {
     17: ("coco17", tuple(range(17))),
@@ -80,7 +80,7 @@ class SimCCDetector:
                 self._output_names, {self._input: crop.transpose(2, 0, 1)[None]}
             )
             return outputs
-        except Exception as error:  # onnxruntime has a dozen kinds of its own
+        except Exception as error:  # onnxruntime raises a dozen types of its own
             raise AvatarError(f"{self._model} does not run on an image: {short_message(error)}.") from error
 
     def _layout(self, bins: list[tuple[int, ...]]) -> tuple[str, tuple[int, ...]]:
@@ -104,7 +104,7 @@ class SimCCDetector:
 
 
 def person_box(person: Detection) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of a person: the mask, as far as it lies near the landmarks, and the landmarks."""
+    """Left, top, right and bottom of a person: of the landmarks and the part of the mask near them."""
     margin = MARGIN * float(person_size(person.keypoints))
     low, high = person.keypoints[:, :2].min(0), person.keypoints[:, :2].max(0)
     height, width = person.mask.shape
@@ -132,7 +132,7 @@ def crop_transform(box: tuple[float, float, float, float], size: tuple[int, int]
 def normalized_crop(
     image: UInt8[np.ndarray, "h w 3"], A_crop_image: Float32[np.ndarray, "2 3"], size: tuple[int, int]
 ) -> Float32[np.ndarray, "h2 w2 3"]:
-    """The crop as the network wants it; black where it lies outside the image."""
+    """The crop in the network's size and axes; black outside the image."""
     import cv2
 
     # OpenCV counts from the centre of the first pixel.
@@ -151,10 +151,9 @@ def decode_simcc(
 
 
 def _peaks(rows: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """Where each row has its peak, in pixels of a side of `length`, and how high it is.
+    """Position of each row's peak, in pixels of a side of `length`, and its height.
 
-    A parabola through the peak and its surroundings tells the place between the bins, which are some pixels of the
-    image wide.
+    A parabola through the peak and its neighbours gives the position between bins, which are several image pixels wide.
     """
     every, bins = np.arange(len(rows)), rows.shape[1]
     peak = rows.argmax(1)
@@ -162,7 +161,7 @@ def _peaks(rows: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
     before, top, after = (rows[every, middle + step].astype(np.float64) for step in (-PEAK, 0, PEAK))
     bend = before - 2 * top + after
     step = np.where((bend < 0) & (middle == peak), PEAK * 0.5 * (before - after) / np.minimum(bend, -1e-12), 0)
-    # Bin b is trained to stand for b / (bins a pixel) counted from the centre of the first pixel.
+    # Bin b stands for b / (bins per pixel), counted from the centre of the first pixel.
     return (peak + np.clip(step, -PEAK, PEAK)) * length / bins + 0.5, rows[every, peak]
 
 
@@ -182,7 +181,7 @@ def _session(model: Path) -> Any:
     providers = [name for name in ("CUDAExecutionProvider", "CPUExecutionProvider") if name in here]
     try:
         return onnxruntime.InferenceSession(str(model), options, providers=providers)
-    except Exception as error:  # onnxruntime has a dozen kinds of its own
+    except Exception as error:  # onnxruntime raises a dozen types of its own
         raise AvatarError(
             f"{model} is not a readable ONNX model (of a downloaded zip, give the end2end.onnx in it): "
             f"{short_message(error)}."
