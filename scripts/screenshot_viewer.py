@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,9 @@ import tyro
 from PIL import Image
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
+
+    from avatar.model.avatar import Avatar
 
 FLAGS = [
     "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
@@ -23,6 +26,7 @@ FLAGS = [
 PULSE = 2_500  # milliseconds between looks at whether software WebGL still draws
 LOOKS = 24
 PATIENCE = 90_000
+TRAINING_STEPS = 600  # after which the training is shown
 
 
 def main(
@@ -81,9 +85,44 @@ def main(
         viewer.store.set(drawing="images", clip=next(iter(session.clips)), frame=0.0)
         page.get_by_role("tab", name="Look").click(force=True)
         take(page, out / "viewer-server.webp")
+        viewer.stop()
+        take_training(browser, run, out / "viewer-training.webp", width, height)
         browser.close()
-    viewer.stop()
     print("\n".join(errors) or "the page met no errors")
+
+
+def take_training(browser: Browser, run: Path, path: Path, width: int, height: int) -> None:
+    """What `avatar create --viewer` shows: a training on the run's data, held at one step and then dropped."""
+    import avatar
+    from avatar.io.observations_file import load_observations
+    from avatar.io.track_file import load_track
+    from avatar.pipeline.settings import settings_for
+    from avatar.viewer.live import LivePreview
+
+    reached, taken = threading.Event(), threading.Event()
+
+    class HeldPreview(LivePreview):
+        def after_step(self, step: int, avatar: Avatar, loss: float, psnr: float | None) -> bool:
+            proceed = super().after_step(step, avatar, loss, psnr)
+            if step < TRAINING_STEPS:
+                return proceed
+            reached.set()
+            taken.wait()
+            return False
+
+    folder = avatar.RunFolder(run)
+    observations, track = load_observations(folder.observations), load_track(folder.estimated_track)
+    config, preview = settings_for("", "fast").train, HeldPreview(port=8660)
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.goto(f"http://127.0.0.1:{preview.port}")
+    page.get_by_text("Stop and keep").wait_for(timeout=PATIENCE)
+    training = threading.Thread(target=avatar.train, args=(observations, track, config), kwargs={"preview": preview})
+    training.start()
+    assert reached.wait(PATIENCE / 1000), "the training did not reach the step"
+    take(page, path)
+    taken.set()
+    training.join()
+    preview.close()
 
 
 def take(page: Page, path: Path) -> None:

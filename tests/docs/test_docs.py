@@ -145,11 +145,11 @@ def source() -> str:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_snippets_exist(page: Path) -> None:
     """What `--8<--` lines include: a file, or a section of one."""
-    for target in re.findall(r'--8 ?< ?-- ?"([^"]*)"', page.read_text(encoding="utf-8")):
+    for target in re.findall(r'^--8<-- "([^"]*)"$', page.read_text(encoding="utf-8"), flags=re.M):
         file, _, section = target.partition(":")
         text = (ROOT / file).read_text(encoding="utf-8")
         assert not section or all(f"# --8<-- [{edge}:{section}]" in text for edge in ("start", "end"))
-    assert "--8 <" not in page.read_text(encoding="utf-8"), "a formatter changed it; fence it with ```{.python}"
+    assert "\n--8 <" not in page.read_text(encoding="utf-8"), "a formatter changed it; fence it with ```{.python}"
 
 
 def test_every_example_is_in_the_manual() -> None:
