@@ -2,7 +2,7 @@
 #
 #   PYTHON  the interpreter, 3.11 to 3.13
 #   TORCH   more options for pip when it installs torch, for example the smaller build without CUDA:
-#           make demo TORCH="--index-url https://download.pytorch.org/whl/cpu"
+#           make demo TORCH="--index-url URL", with the URL that PyTorch's site gives for CPUs
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 TORCH ?=
 VENV := .venv
