@@ -84,13 +84,6 @@ def unposed(clusters: Clusters, avatar: Avatar, pose: BodyPose, gaussians: Gauss
     )
 
 
-def rigid_means(clusters: Clusters, avatar: Avatar, pose: BodyPose) -> Float[Tensor, "n 3"]:
-    """Where the groups put the splats' centres; for measuring what they lose."""
-    quats, shifts = rigid_motion(clusters, avatar, pose)
-    R = rotation_from_quat(quats)[clusters.group]
-    return (R @ avatar.rest_means()[..., None]).squeeze(-1) + shifts[clusters.group]
-
-
 def _far_apart(points: Float[Tensor, "n d"], count: int) -> Float[Tensor, "k d"]:
     """Farthest-point sampling: each new point is the one farthest from those chosen (Gonzalez 1985)."""
     chosen = [0]

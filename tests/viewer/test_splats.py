@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from avatar.geometry import quat_from_rotation, rotation_from_quat, rotation_from_rotvec
 from avatar.model.avatar import Avatar
 from avatar.types import BodyPose, Gaussians
 from avatar.viewer.posing import t_pose
-from avatar.viewer.rigid_clusters import cluster, rigid_means, rigid_motion, unposed
+from avatar.viewer.rigid_clusters import Clusters, cluster, rigid_motion, unposed
 from avatar.viewer.session import PosedState, Session, heat
 from avatar.viewer.splat_layer import splat_arrays
 from avatar.viewer.state import ViewState
@@ -23,6 +24,13 @@ from .sample import sample_avatar, sample_track
 @pytest.fixture(scope="module")
 def avatar() -> Avatar:
     return sample_avatar(1500)
+
+
+def rigid_means(clusters: Clusters, avatar: Avatar, pose: BodyPose) -> Tensor:
+    """Where the groups put the splats' centres."""
+    quats, shifts = rigid_motion(clusters, avatar, pose)
+    R = rotation_from_quat(quats)[clusters.group]
+    return (R @ avatar.rest_means()[..., None]).squeeze(-1) + shifts[clusters.group]
 
 
 @torch.no_grad()
