@@ -56,7 +56,7 @@ class Settings:
         protocol: train on a public dataset (PeopleSnapshot, ZJU-MoCap, NeuMan) with its own SMPL poses and the split
             of this publication; needs an SMPL file as --body. See docs/manual/evaluate.md.
         device: where to train; auto takes CUDA where it works.
-        backend: renderer; auto takes gsplat on CUDA and cpu elsewhere.
+        backend: renderer: auto (gsplat on CUDA, cpu elsewhere), gsplat, cpu, reference, or one that is registered.
         body: "open", the body that ships with the program, or the path of an SMPL, SMPL-H or SMPL-X file.
         observe: how the video becomes observations.
         track: prior knowledge of the person and the camera.
@@ -68,7 +68,7 @@ class Settings:
     preset: str = "balanced"
     protocol: ProtocolName | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    backend: Literal["auto", "gsplat", "cpu", "reference"] = "auto"
+    backend: str = "auto"
     body: str = "open"
     observe: ObserveOptions = field(default_factory=ObserveOptions)
     track: TrackOptions = field(default_factory=TrackOptions)
@@ -90,7 +90,7 @@ class Settings:
 
         device = resolve_device(self.device)
         backend = resolve_backend(self.backend, device)
-        return replace(self, device=device, backend=backend)  # type: ignore[arg-type]  # both return plain strings
+        return replace(self, device=device, backend=backend)  # type: ignore[arg-type]  # a plain string
 
 
 def settings_for(source: str | Path, preset: str = "balanced", options: dict[str, Any] | None = None) -> Settings:

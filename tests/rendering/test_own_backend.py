@@ -7,6 +7,7 @@ import torch
 
 from avatar.errors import UsageError
 from avatar.geometry import project
+from avatar.pipeline.settings import settings_for
 from avatar.rendering import renderer
 from avatar.rendering.renderer import Backend, register_backend, render
 from avatar.types import Cameras, Gaussians, RenderOutput
@@ -51,6 +52,12 @@ def test_a_registered_backend_is_named_and_kept_to_its_devices(points_backend: s
     assert points_backend in renderer.backend_names()
     with pytest.raises(UsageError, match="points backend cannot render tensors on cuda; use --device cpu"):
         renderer.resolve_backend(points_backend, "cuda")
+
+
+def test_settings_take_a_registered_backend(points_backend: str) -> None:
+    assert settings_for("me.mp4", options={"backend": points_backend, "device": "cpu"}).resolved().backend == "points"
+    with pytest.raises(UsageError, match="no render backend 'dots'"):
+        settings_for("me.mp4", options={"backend": "dots", "device": "cpu"}).resolved()
 
 
 def test_a_name_is_registered_once(points_backend: str) -> None:
