@@ -54,11 +54,13 @@ def press(page: Page, name: str) -> None:
 
 def test_a_hand_is_pulled_by_its_arrow_and_the_arm_follows(page: Page) -> None:
     page.open_tab("Pose")
-    page.choose("Handles", "Hands & feet")
     before = wrists(page)
     x, y = pixel(page, before[0] + torch.tensor([0.0, 0.75 * SIZE, 0.0]))
+    around = (slice(round(y) - 5, round(y) + 6), slice(round(x) - 5, round(x) + 6))
+    empty = page.screenshot()[around]
+    page.choose("Handles", "Hands & feet")
     # The browser shows the arrows some frames after the command.
-    page.tab.wait_for_timeout(1200)
+    assert page.until(lambda: bool(np.abs(page.screenshot()[around] - empty).max() > 0.2)), "no arrow appears"
     page.tab.mouse.move(x, y)
     page.tab.mouse.down()
     for step in range(1, 5):
