@@ -86,14 +86,13 @@ def _check(settings: Settings) -> None:
 
 
 def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -> dict[str, Any]:
-    """Make an avatar from `settings.source` in the folder of `run`, which the caller has locked and configured.
+    """Make an avatar in the folder of `run`, which the caller has locked, by settings that it has resolved.
 
     Stages whose files are complete are loaded and not computed again.
 
     Returns:
         The content of the report.
     """
-    settings = settings.resolved()
     source, config, body = Path(settings.source), settings.train, load_body(settings.body)
     height, _ = resolve_shape(body, settings.track)
     _limit_torch_threads(settings.device)

@@ -17,7 +17,7 @@ from avatar.body.shape_attributes import load_shape_attributes
 from avatar.io.images import to_float
 from avatar.metrics.detail import detail_scores
 from avatar.metrics.images import alpha_iou, person_box, psnr
-from avatar.metrics.perceptual import lpips, weights_path
+from avatar.metrics.perceptual import Measure, PerceptualUnavailable, load_lpips
 from avatar.model.avatar import Avatar
 from avatar.pipeline.previews import body_splats
 from avatar.pipeline.training_data import TrainingData
@@ -69,6 +69,7 @@ def held_out_scores(
     with AlexNet's features where its network is installed.
     """
     assert track.cameras is not None
+    lpips = lpips_or_none()
     scores: list[dict[str, float]] = []
     for index in held_out:
         mask, image = to_float(observations.masks[index]), to_float(observations.images[index])
@@ -80,12 +81,20 @@ def held_out_scores(
         region = person_box(mask)
         if region is not None:
             one["psnr_box"] = psnr(rgb[region], truth[region])
-        if weights_path().is_file():
+        if lpips is not None:
             one["lpips_alex"] = lpips(rgb, truth)
         scores.append(one | detail_scores(rgb, truth, mask))
     names = dict.fromkeys(name for one in scores for name in one)
     means = {name: fmean(one[name] for one in scores if name in one) for name in names}
     return {"frames": len(held_out)} | {name: round(value, 4) for name, value in means.items()}
+
+
+def lpips_or_none() -> Measure | None:
+    """LPIPS by AlexNet's features; None where it cannot be computed: a finished avatar keeps its report without it."""
+    try:
+        return load_lpips("alex")
+    except PerceptualUnavailable:
+        return None
 
 
 def shape_attributes(track: BodyTrack, known_height: float | None) -> dict[str, dict[str, float]] | None:
