@@ -207,9 +207,7 @@ def _knee_turn(
     return torch.where((reach - before).abs() < 1e-9, 0.0, turn)
 
 
-def _angle_about(
-    axis: Float[Tensor, "t 3"], a: Float[Tensor, "t 3"], b: Float[Tensor, "t 3"]
-) -> Float[Tensor, " t"]:
+def _angle_about(axis: Float[Tensor, "t 3"], a: Float[Tensor, "t 3"], b: Float[Tensor, "t 3"]) -> Float[Tensor, " t"]:
     """The angle from `a` to `b`, seen along the unit vector `axis`."""
     a, b = _off_line(a, axis), _off_line(b, axis)
     return torch.atan2((axis * torch.linalg.cross(a, b)).sum(-1), (a * b).sum(-1))
