@@ -28,9 +28,7 @@ def ancestors(parents: Sequence[int], joint: int) -> list[int]:
     return above
 
 
-def limbs_of_tree(
-    parents: Sequence[int], places: Float[Tensor, "j 3"], sides: Sequence[str | None]
-) -> dict[str, int]:
+def limbs_of_tree(parents: Sequence[int], places: Float[Tensor, "j 3"], sides: Sequence[str | None]) -> dict[str, int]:
     """SMPL joint name -> index, for the pelvis, legs, arms, neck and head that the tree shows; empty if it does not.
 
     Args:
@@ -145,4 +143,5 @@ def _left(tree: _Tree, pelvis: int, chest: int, legs: tuple[_Limb, _Limb]) -> Fl
     forward = forward - (forward @ up) * up
     if float(forward.norm()) < 0.05 * sum(legs[0].lengths):
         return None
-    return torch.linalg.cross(up, forward)
+    left: Tensor = torch.linalg.cross(up, forward)
+    return left

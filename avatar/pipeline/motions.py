@@ -15,10 +15,10 @@ from avatar.errors import AvatarError, UsageError
 from avatar.io.track_file import load_track
 from avatar.model.avatar import Avatar
 from avatar.motion import load_motion
+from avatar.motion.bone_lengths import leg_length, model_rest
 from avatar.motion.motion import Motion, ReadOptions, uniform_track
 from avatar.motion.procedural import BUILTIN, builtin_motion
 from avatar.motion.retarget import Retargeting, retarget
-from avatar.motion.skeletons import leg_length, model_rest
 from avatar.pipeline.run_folder import RunFolder
 from avatar.types import BodyPose, BodyTrack
 
