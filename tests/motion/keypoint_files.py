@@ -23,7 +23,7 @@ COCO = LAYOUTS["coco17"].names
 FACE = {"nose": (0.0, 0.1, 0.13), "eye": (0.03, 0.13, 0.1), "ear": (0.075, 0.1, 0.01)}  # from the head joint, metres
 
 
-def moving_person(frames: int = 16, turned: float = 0.5, motion: str = "jumping-jack") -> tuple[BodyTrack, np.ndarray]:
+def moving_person(frames: int = 16, turned: float = 0.5, motion: str = "walk") -> tuple[BodyTrack, np.ndarray]:
     """A built-in motion on the spot, turned by some radians, at 15 per second, and its joints (frames, 24, 3)."""
     track = resample(builtin_motion(motion).track, Retargeting(fps=15.0, loop=3))
     rotations = track.poses.rotations[:frames].clone()
