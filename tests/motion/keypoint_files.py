@@ -45,8 +45,8 @@ def coco_points(transforms: np.ndarray) -> np.ndarray:
         else:
             places.append(transforms[:, SMPL_JOINTS.index(name), :3, 3])
     world = np.stack(places, 1)
-    x, y, z = world[..., 0], 1.0 - world[..., 1], DISTANCE - world[..., 2]
-    return np.stack([FOCAL * x / z + WIDTH / 2, FOCAL * y / z + HEIGHT / 2], -1)
+    camera = world * [1.0, -1.0, -1.0] + [0.0, 1.0, DISTANCE]
+    return FOCAL * camera[..., :2] / camera[..., 2:] + [WIDTH / 2, HEIGHT / 2]
 
 
 def in_layout(points: np.ndarray, layout: str) -> np.ndarray:
