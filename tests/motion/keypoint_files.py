@@ -46,7 +46,8 @@ def coco_points(transforms: np.ndarray) -> np.ndarray:
             places.append(transforms[:, SMPL_JOINTS.index(name), :3, 3])
     world = np.stack(places, 1)
     camera = world * [1.0, -1.0, -1.0] + [0.0, 1.0, DISTANCE]
-    return FOCAL * camera[..., :2] / camera[..., 2:] + [WIDTH / 2, HEIGHT / 2]
+    pixels: np.ndarray = FOCAL * camera[..., :2] / camera[..., 2:] + [WIDTH / 2, HEIGHT / 2]
+    return pixels
 
 
 def in_layout(points: np.ndarray, layout: str) -> np.ndarray:
