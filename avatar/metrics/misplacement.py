@@ -22,8 +22,9 @@ def local_shift(
 
     In a window around each pixel a band of the image is fitted by `gain * truth + b . slope of the truth`, which is the
     truth shifted by `-b / gain` (Lucas and Kanade 1981, with a gain, so that blur is not taken for a shift). Two bands
-    are fitted by themselves. What is shifted is so in both, while errors of the fit have nothing to do with each
-    other: so the mean product of both bands' shifts is that of the shift alone.
+    are fitted by themselves. What is shifted is so in both, while errors of the fit have little to do with each other:
+    so the mean product of both bands' shifts is nearly that of the shift alone. Detail of the image's own, half as
+    strong as the truth's, still reads as 0.2 px.
     """
     if int(region.sum()) < FEWEST_PIXELS:
         return None
