@@ -10,7 +10,7 @@ from avatar.metrics.detail import FEWEST_PIXELS, LUMA, blurred
 
 BANDS = (1.4, 2.8)  # px, finer edges of the octaves that are compared: visible in a blurred image too
 WINDOW = 8.0  # px, standard deviation of the window that shares one shift
-LONGEST = 3.0  # px per axis; a longer shift cannot be told from another texture
+LONGEST = 3.0  # px per axis; a longer shift looks like another texture
 FAINTEST_CONTRAST = 0.3  # of the band; where less of it is left, there is nothing to follow
 FLAT_SHARE = 0.1  # of the interior, its flattest part, shows noise alone
 
