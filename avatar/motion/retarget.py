@@ -77,6 +77,14 @@ def resample(track: BodyTrack, how: Retargeting) -> BodyTrack:
         raise UsageError(f"The motion lasts {last:.2f} s: --start {how.start:g} and --end {end:g} leave nothing of it.")
     count = int((end - how.start) * fps / how.speed + 1e-4) + 1
     sample_times = (how.start + torch.arange(count, dtype=torch.float64) * how.speed / fps).clamp(max=last)
+    poses, confidence = at_times(track, sample_times)
+    return uniform_track(poses.rotations, poses.root_position, fps, confidence, track.body, track.betas)
+
+
+def at_times(
+    track: BodyTrack, sample_times: Float[Tensor, " samples"]
+) -> tuple[BodyPose, Float[Tensor, "samples joints"]]:
+    """Poses and confidences at any times: rotations by slerp, the others linearly; the ends are held."""
     times = track.times.double()
     after = torch.searchsorted(times.contiguous(), sample_times).clamp(1 if len(track) > 1 else 0, len(track) - 1)
     before = (after - 1).clamp(min=0)
@@ -84,8 +92,8 @@ def resample(track: BodyTrack, how: Retargeting) -> BodyTrack:
     quats = quat_from_rotation(track.poses.rotations)
     turned = slerp(quats[before], quats[after], share[:, None].expand(-1, quats.shape[1]))
     root = torch.lerp(track.poses.root_position[before], track.poses.root_position[after], share[:, None])
-    sure = torch.lerp(track.confidence[before], track.confidence[after], share[:, None])
-    return uniform_track(rotation_from_quat(turned), root, fps, sure, track.body, track.betas)
+    confidence = torch.lerp(track.confidence[before], track.confidence[after], share[:, None])
+    return BodyPose(root, rotation_from_quat(turned)), confidence
 
 
 def within_limits(rotations: Float[Tensor, "t 24 3 3"]) -> Float[Tensor, "t 24 3 3"]:
