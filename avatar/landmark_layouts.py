@@ -58,6 +58,14 @@ _ACROSS = (("left_shoulder", "right_shoulder"), ("left_hip", "right_hip"))
 _ARM_JOINTS = ("left_shoulder", "right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist")
 _LEG_JOINTS = ("left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle")
 _COCO = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", *_ARM_JOINTS, *_LEG_JOINTS)
+_COCO18 = (
+    "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist",
+    "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "right_eye", "left_eye",
+    "right_ear", "left_ear",
+)  # fmt: skip
+_HALPE26 = (*_COCO, "head_top", "neck", "pelvis", "left_foot_index", "right_foot_index", "", "", "left_heel",
+            "right_heel")  # fmt: skip
+_WHOLEBODY_FEET = ("left_foot_index", "", "left_heel", "right_foot_index", "", "right_heel")
 _FEET = _both(("ankle", "heel"), ("heel", "foot_index"))
 
 LAYOUTS: dict[str, Layout] = {
@@ -93,6 +101,17 @@ LAYOUTS: dict[str, Layout] = {
         "pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "right_eye",
         "left_eye", "right_ear", "left_ear", "left_foot_index", "", "left_heel", "right_foot_index", "", "right_heel",
     )),
+    # OpenPose's older COCO order of 18 points.
+    "coco18": Layout(_COCO18),
+    # Halpe (AlphaPose, RTMPose's body models): COCO's 17, head and feet; 136 with face and hands.
+    "halpe26": Layout(_HALPE26),
+    "halpe136": Layout((*_HALPE26, *[""] * 110)),
+    # COCO-WholeBody (Jin et al. 2020): COCO's 17, feet, face and hands.
+    "wholebody133": Layout((*_COCO, *_WHOLEBODY_FEET, *[""] * 110)),
+    # The same as DWPose stores it: its body in OpenPose's order of 18.
+    "dwpose134": Layout((*_COCO18, *_WHOLEBODY_FEET, *[""] * 110)),
+    # OpenPose's BODY_135: COCO's 17, neck, crown, feet, hands and face.
+    "body135": Layout((*_COCO, "neck", "head_top", *_WHOLEBODY_FEET, *[""] * 110)),
     # MPI-INF-3DHP (Mehta et al. 2017), all 28 joints.
     "mpi28": Layout((
         "", "", "", "", "pelvis", "neck", "", "head_top", "", "left_shoulder", "left_elbow", "left_wrist", "", "",

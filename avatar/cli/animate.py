@@ -28,6 +28,7 @@ def animate_avatar(
     layout: str | None = None,
     person: str | None = None,
     source_fps: float | None = None,
+    source_size: str | None = None,
     facing: Literal["front", "keep"] = "front",
     feet: Literal["plant", "keep"] = "plant",
     shape: str | None = None,
@@ -39,7 +40,8 @@ def animate_avatar(
     Args:
         run: run folder made by `avatar create`.
         motion: a built-in motion (`avatar motions` lists them), a motion file, a video of a person, or another run
-            folder.
+            folder, or 2D key points of OpenPose, DWPose, MMPose, AlphaPose, COCO or MediaPipe (a file, or a folder with
+            one file per image).
         pose: a pose instead of a motion: words, such as "left arm raised, right knee bent 90, looking left", or a JSON
             file of joint angles.
         camera: follow moves with the person, front stands still, orbit circles the person; or a camera file. The
@@ -58,6 +60,7 @@ def animate_avatar(
         layout: layout of an array of joints, if its size is ambiguous.
         person: which person, if the file contains several.
         source_fps: frames per second of the motion file, if the file does not contain it.
+        source_size: WIDTHxHEIGHT in pixels of the images that 2D key points lie in, if the file does not contain it.
         facing: front turns the motion to start facing the camera, keep leaves its direction and place.
         feet: plant holds standing feet on the floor, keep leaves them as they are.
         shape: another shape for the body, in words, such as height=1.82,weight=0.6. The words are height (metres), age
@@ -90,7 +93,8 @@ def animate_avatar(
     video = VideoOptions(camera or ("follow" if pose is None else "orbit"), width, height, background)
     if motion is not None:
         names = None if map is None else read_name_map(map)
-        moved = find_motion(motion, ReadOptions(up, source_fps, person, names, layout), format)
+        image_size = None if source_size is None else parse_size(source_size, "--source-size")
+        moved = find_motion(motion, ReadOptions(up, source_fps, person, names, layout, size=image_size), format)
     else:
         moved = motion_of_pose(pose_from_option(pose or ""))
         facing = "keep"

@@ -19,7 +19,7 @@ from torch import Tensor
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import rigid, rotation_from_rotvec
 from avatar.io.files import read_json, read_npz
-from avatar.io.images import read_image, read_mask, to_float
+from avatar.io.images import read_depth, read_image, read_mask, to_float
 from avatar.types import Cameras, ImageList
 
 # Rows: our x, y, z in the files' axes.
@@ -125,6 +125,20 @@ class HeldOut:
             )
         values = to_float(pixels)
         return values[..., :3], values[..., 3]
+
+    def read_depth(self) -> Float[Tensor, "h w"] | None:
+        """True depth along the optical axis, metres, 0 where nobody is; None where the capture has none.
+
+        Raises:
+            AvatarError: the file is broken or not of the camera's size.
+        """
+        path = self.image.parent / "depth" / self.image.name
+        if not path.is_file():
+            return None
+        depth = read_depth(path)
+        if depth.shape != (self.camera.height, self.camera.width):
+            raise AvatarError(f"{path} should be of {self.camera.width}x{self.camera.height} pixels.")
+        return torch.from_numpy(depth)
 
 
 @dataclass(frozen=True)

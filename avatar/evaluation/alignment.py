@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -56,23 +56,25 @@ def nearest_frame(clip: CaptureClip, time: float) -> int | None:
 
 @dataclass(frozen=True)
 class Placement:
-    """The transform from a capture's world to a run's world: the training camera and one scale.
+    """The transform from a capture's world to a run's world: the training camera, one scale, and at most one shift.
 
-    A point at x in the true training camera is at x / `scale` in the run's camera; nothing else is aligned.
+    A point at x in the true training camera is at (x - `shift`) / `scale` in the run's camera; nothing else is aligned.
 
     Attributes:
         T_true_camera: capture's world to the true training camera (OpenCV axes).
         T_run_camera: run's world to the run's training camera.
         scale: true metres per metre of the run.
+        shift: of the whole clip, in the axes of the true training camera, metres; see `avatar.evaluation.registration`.
     """
 
     T_true_camera: Float[Tensor, "4 4"]
     T_run_camera: Float[Tensor, "4 4"]
     scale: float
+    shift: Float[Tensor, " 3"] = field(default_factory=lambda: torch.zeros(3))
 
     def points(self, world: Float[Tensor, "t j 3"]) -> Float[Tensor, "t j 3"]:
         """Points of the capture's world in the run's."""
-        flat = transform(self.T_true_camera, world.flatten(0, 1)) / self.scale
+        flat = (transform(self.T_true_camera, world.flatten(0, 1)) - self.shift) / self.scale
         points: Tensor = transform(invert_rigid(self.T_run_camera), flat).unflatten(0, world.shape[:2])
         return points
 
@@ -87,7 +89,8 @@ class Placement:
     def camera(self, camera: Cameras) -> Cameras:
         """A camera of the capture for the run's world, which is smaller by the scale."""
         relative = camera.T_camera_world @ invert_rigid(self.T_true_camera)
-        relative = rigid(relative[:, :3, :3], relative[:, :3, 3] / self.scale)
+        R, t = relative[:, :3, :3], relative[:, :3, 3]
+        relative = rigid(R, (t + R @ self.shift) / self.scale)
         return Cameras(camera.K, relative @ self.T_run_camera, camera.width, camera.height)
 
 

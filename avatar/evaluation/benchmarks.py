@@ -12,6 +12,7 @@ from avatar.datasets.protocols import protocol_named
 from avatar.errors import AvatarError, UsageError
 from avatar.evaluation.evaluate import score_and_write
 from avatar.evaluation.pose_fitting import STEPS, fit_pose
+from avatar.evaluation.scores import Scoring
 from avatar.evaluation.targets import EvaluationTarget, Truth, view_angle
 from avatar.io.images import to_float
 from avatar.pipeline.finished_run import FinishedRun, open_run
@@ -58,9 +59,8 @@ def evaluate_dataset(
     }
     if fit_test_poses:
         settings["fitting"] = f"{STEPS} steps of Adam on each image's own pose"
-    return score_and_write(
-        opened, targets, skipped, settings, None, out or folder, backend, [rules.lpips], [rules.background]
-    )
+    scoring = Scoring([rules.lpips], [rules.background], vgg_images=None)
+    return score_and_write(opened, targets, skipped, settings, None, out or folder, backend, scoring)
 
 
 def targets_of(opened: FinishedRun, dataset: PosedDataset) -> list[EvaluationTarget]:

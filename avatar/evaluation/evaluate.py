@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from avatar import __version__
 from avatar.datasets.capture import Capture, CaptureClip, load_capture
 from avatar.datasets.multicamera import is_multicamera, read_stations
-from avatar.errors import AvatarError, UsageError
+from avatar.errors import UsageError
 from avatar.evaluation.alignment import align
+from avatar.evaluation.joint_scores import pose_scores
 from avatar.evaluation.multicamera import station_targets
+from avatar.evaluation.registration import registered, shift_in_pixels
 from avatar.evaluation.report import table, write_page
-from avatar.evaluation.scores import (
-    BACKGROUNDS,
-    NETS,
-    ScoredTarget,
-    group_means,
-    lpips_reasons,
-    pose_scores,
-    score_target,
+from avatar.evaluation.scores import ScoredTarget, Scoring, group_means, lpips_reasons, score_targets
+from avatar.evaluation.targets import (
+    EvaluationTarget,
+    capture_targets,
+    estimated_person,
+    held_out_targets,
+    training_targets,
 )
-from avatar.evaluation.targets import EvaluationTarget, capture_targets, estimated_person, held_out_targets
 from avatar.io.files import write_json
-from avatar.metrics.perceptual import LpipsNet
 from avatar.pipeline.finished_run import FinishedRun, open_run
 from avatar.runtime.progress import progress
 
@@ -61,18 +62,30 @@ def evaluate_run(
     truth = None if capture is None else load_capture(capture)
     trained_on = None if truth is None else trained_clip(opened, truth, clip)
     targets, skipped = held_out_targets(opened, trained_on)
+    targets += training_targets(opened, trained_on)
     joints: dict[str, Any] | None = None
+    alignment = "none"
     if truth is not None and trained_on is not None:
-        placement = align(estimated_person(opened), trained_on)
-        more, more_skipped = capture_targets(opened, truth, trained_on, placement, joints_alone)
-        targets, skipped = targets + more, skipped + more_skipped
-        joints = pose_scores(opened, trained_on, placement)
+        person = estimated_person(opened)
+        unaligned = align(person, trained_on)
+        aligned = registered(opened, person, trained_on, unaligned, backend)
+        for placement in (aligned, unaligned):
+            more, more_skipped = capture_targets(opened, truth, trained_on, placement, joints_alone)
+            targets, skipped = targets + more, [*dict.fromkeys(skipped + more_skipped)]
+        joints = pose_scores(opened, trained_on, aligned)
+        right, down = shift_in_pixels(aligned, person, trained_on.cameras[0]).tolist()
+        joints |= {"shift_x_px": right, "shift_y_px": down}
+        alignment = (
+            "one scale about the training camera, from the limb joints; in rows that say so also one shift of the "
+            f"whole clip onto the true silhouettes of the training camera, by {right:.1f} px to the right and "
+            f"{down:.1f} px down at the person's depth"
+        )
     masks = "the run's own" if trained_on is None else "ground truth"
     protocol = {
         "name": "own" if trained_on is None else f"capture, trained on {trained_on.name}",
         "test_poses_fitted": False,
         "masks_of_left_out_frames": masks,
-        "alignment": "none" if trained_on is None else "one scale about the training camera, from the limb joints",
+        "alignment": alignment,
         "driving": _retargeting(truth, joints_alone),
     }
     return score_and_write(opened, targets, skipped, protocol, joints, out or folder, backend)
@@ -123,19 +136,20 @@ def score_and_write(
     joints: dict[str, Any] | None,
     out: Path,
     backend: str,
-    lpips: Sequence[LpipsNet] = NETS,
-    backgrounds: Sequence[str] = tuple(BACKGROUNDS),
+    scoring: Scoring | None = None,
 ) -> tuple[dict[str, Any], str]:
-    """Score all targets with these LPIPS networks on these backgrounds and write the files; see `evaluate_run`."""
-    reasons = lpips_reasons(lpips)
-    nets = [net for net, reason in reasons.items() if reason is None]
+    """Score all targets and write the files; see `evaluate_run`."""
+    scoring = scoring or Scoring()
+    reasons = lpips_reasons(scoring.nets)
+    usable = replace(scoring, nets=[net for net, reason in reasons.items() if reason is None])
     scored: list[ScoredTarget] = []
     skipped = list(skipped)
-    for target in progress(targets, "comparing"):
-        try:
-            scored.append(score_target(target, opened, backend, nets, backgrounds))
-        except AvatarError as error:
-            skipped.append(f"{target.group}, {target.name}: {error}")
+    start, images = time.monotonic(), len({target.truth for target in targets})
+    for ones, reason in progress(score_targets(targets, opened, backend, usable), "comparing", images):
+        scored += ones
+        skipped += reason
+    order = {id(target): index for index, target in enumerate(targets)}
+    scored.sort(key=lambda one: order[id(one.target)])
     if not scored:
         raise UsageError(f"Nothing to compare with: {'; '.join(skipped[:3]) or 'the run has no held-out frame'}.")
     means = group_means(scored)
@@ -148,6 +162,7 @@ def score_and_write(
         "means": means,
         "joints": joints,
         "skipped": skipped,
+        "seconds": round(time.monotonic() - start, 1),
         # The keys keep the words of the first version of this file, since scripts read them.
         "pictures": [
             {"group": one.target.group, "name": one.target.name, "angle": one.target.angle, **one.scores}

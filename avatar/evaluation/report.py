@@ -8,12 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from avatar.evaluation.scores import BACKGROUNDS, ScoredTarget
+from avatar.evaluation.regions import REGIONS
+from avatar.evaluation.scores import BACKGROUNDS, VGG_IMAGES, ScoredTarget
+from avatar.evaluation.surface import SURFACES
+from avatar.evaluation.targets import ALIGNED, TRAINING_GROUP
 from avatar.io.files import atomic_write
 from avatar.metrics.detail import SIGMAS
 from avatar.metrics.images import BOX_MARGIN
 from avatar.metrics.perceptual import LpipsNet
 
+Column = tuple[str, str, float, str]  # title, score, factor, format
 LPIPS_FACTOR = 1000  # LPIPS is printed times a thousand, as in most papers, and says so
 
 
@@ -38,7 +42,7 @@ def table(rows: dict[str, dict[str, float]], reasons: Mapping[LpipsNet, str | No
     """The rows as text: on white and black, full image and the person's box."""
     nets = [net for net, reason in reasons.items() if reason is None]
     scores = {name for row in rows.values() for name in row}
-    columns = [("n", "pictures", 1.0, ".0f")]
+    columns: list[Column] = [("n", "pictures", 1.0, ".0f")]
     for background in BACKGROUNDS:
         if f"psnr_{background}" not in scores:
             continue
@@ -52,15 +56,7 @@ def table(rows: dict[str, dict[str, float]], reasons: Mapping[LpipsNet, str | No
         columns.append((f"contrast {sigma:g} px", f"detail_contrast_{sigma:g}", 1.0, ".2f"))
         columns.append((f"corr. {sigma:g} px", f"detail_correlation_{sigma:g}", 1.0, ".2f"))
     columns.append(("IoU", "iou", 1.0, ".3f"))
-    lines = [["", *(title for title, *_ in columns)]]
-    for name, row in rows.items():
-        cells = [f"{row[key] * factor:{form}}" if key in row else "-" for _, key, factor, form in columns]
-        lines.append([row_title(name), *cells])
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    text = []
-    for line in lines:
-        padded = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
-        text.append("  ".join([line[0].ljust(widths[0]), *padded[1:]]))
+    text = _lines(rows, [column for column in columns if column[1] in scores or column[1] == "iou"])
     notes = [
         f"SSIM: 11x11 Gaussian window, sigma 1.5, zero padding; box: the person + {BOX_MARGIN} px, on the "
         "background named to its left; IoU of soft coverage."
@@ -70,8 +66,62 @@ def table(rows: dict[str, dict[str, float]], reasons: Mapping[LpipsNet, str | No
         "Contrast and correlation of detail inside the person, in the octave from that many pixels to twice as many: "
         "1 and 1 are right, a contrast below 1 is blur."
     )
+    if any(TRAINING_GROUP in name or ALIGNED in name for name in rows):
+        notes.append(
+            f"LPIPS vgg and DISTS: on at most {VGG_IMAGES} images of a row; not on training frames, nor in rows "
+            "without the clip's one shift (which do not say aligned): these are there for comparison."
+        )
     notes += [reason + "." for reason in reasons.values() if reason]
-    return "\n".join([*text, *notes])
+    return "\n".join([*text, *notes, *_part_table(rows), *_surface_table(rows)])
+
+
+def _lines(rows: Mapping[str, Mapping[str, float]], columns: Sequence[Column]) -> list[str]:
+    lines = [["", *(title for title, *_ in columns)]]
+    for name, row in rows.items():
+        cells = [f"{row[key] * factor:{form}}" if key in row else "-" for _, key, factor, form in columns]
+        lines.append([row_title(name), *cells])
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    text = []
+    for line in lines:
+        padded = [cell.rjust(width) for cell, width in zip(line, widths, strict=True)]
+        text.append("  ".join([line[0].ljust(widths[0]), *padded[1:]]))
+    return text
+
+
+def _part_table(rows: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Face, hands and torso apart, in the rows that have them."""
+    columns: list[Column] = []
+    for region in REGIONS:
+        columns.append((f"{region}: LPIPS", f"lpips_alex_{region}", LPIPS_FACTOR, ".0f"))
+        columns.append(("DISTS", f"dists_{region}", 1.0, ".3f"))
+        for sigma in SIGMAS:
+            columns.append((f"contrast {sigma:g}", f"detail_contrast_{sigma:g}_{region}", 1.0, ".2f"))
+            columns.append(("corr.", f"detail_correlation_{sigma:g}_{region}", 1.0, ".2f"))
+    chosen = rows_with(rows, [key for _, key, *_ in columns])
+    if not chosen:
+        return []
+    scores = {name for row in chosen.values() for name in row}
+    columns = [column for column in columns if column[1] in scores]
+    return [
+        "",
+        "Parts of the body, on white: LPIPS alex and DISTS in the part's box, detail on its pixels. Images where a "
+        "part is out of view or too small to judge do not count; - stands where that is so in all of them.",
+        *_lines(chosen, columns),
+    ]
+
+
+def _surface_table(rows: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """How far the surface is from the true one, in the rows that have true depth."""
+    columns: list[Column] = [(part, f"surface_{part}_mm", 1.0, ".1f") for part in SURFACES]
+    chosen = rows_with(rows, [key for _, key, *_ in columns])
+    if not chosen:
+        return []
+    return ["", "Surface to the true depth along the view, median, mm.", *_lines(chosen, columns)]
+
+
+def rows_with(rows: Mapping[str, Mapping[str, float]], scores: Sequence[str]) -> dict[str, Mapping[str, float]]:
+    """The rows that have any of these scores, without those of one side alone."""
+    return {name: row for name, row in rows.items() if name[-1] != "°" and any(score in row for score in scores)}
 
 
 def write_page(path: Path, title: str, text: str, scored: Sequence[ScoredTarget]) -> None:

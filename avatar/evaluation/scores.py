@@ -1,34 +1,59 @@
-"""Scores of images and of poses, one record each, and their means."""
+"""Scores of images, one record each, and their means."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avatar.body.skeleton import SMPL_JOINTS
-from avatar.body.skinning import joint_transforms
-from avatar.datasets.capture import CaptureClip
-from avatar.evaluation.alignment import Placement
+from avatar.errors import AvatarError
 from avatar.evaluation.comparison_strip import comparison_jpeg
-from avatar.evaluation.ground_truth import HIPS, SCORED
-from avatar.evaluation.targets import SIDE_DEGREES, EvaluationTarget, estimated_person
-from avatar.geometry import procrustes
+from avatar.evaluation.regions import Labels, label_pixels, region_scores
+from avatar.evaluation.surface import surface_errors
+from avatar.evaluation.targets import SIDE_DEGREES, EvaluationTarget, Truth
 from avatar.metrics import images as metrics
 from avatar.metrics import perceptual
-from avatar.metrics import poses as pose_metrics
 from avatar.metrics.detail import detail_scores
 from avatar.pipeline.finished_run import FinishedRun
 from avatar.rendering.renderer import render
-from avatar.types import Cameras
+from avatar.runtime.thread_map import map_in_threads
+from avatar.types import RenderOutput
 
 BACKGROUNDS = {"white": 1.0, "black": 0.0}
 NETS: tuple[perceptual.LpipsNet, ...] = ("alex", "vgg")
-FEET = [SMPL_JOINTS.index("left_foot"), SMPL_JOINTS.index("right_foot")]
+# VGG takes seconds per image, so that a long row is judged by it (LPIPS and DISTS) on this many images, evenly spread.
+VGG_IMAGES = 8
+# One network at a time: each uses all processors by itself, and its features fill hundreds of megabytes.
+_networks = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What is computed: LPIPS by these networks on the first of these backgrounds, the rest on all of them."""
+
+    nets: Sequence[perceptual.LpipsNet] = NETS
+    backgrounds: Sequence[str] = tuple(BACKGROUNDS)
+    vgg_images: int | None = VGG_IMAGES
+
+
+@dataclass(frozen=True)
+class RenderedTarget:
+    """A target as the avatar shows it.
+
+    Attributes:
+        labels: the posed body's parts; None where they are not needed.
+        nets: LPIPS networks to compare it by; dists: whether DISTS is computed.
+    """
+
+    target: EvaluationTarget
+    output: RenderOutput
+    labels: Labels | None
+    nets: Sequence[perceptual.LpipsNet]
+    dists: bool
 
 
 @dataclass(frozen=True)
@@ -52,50 +77,126 @@ def lpips_reasons(nets: Sequence[perceptual.LpipsNet] = NETS) -> dict[perceptual
     return reasons
 
 
+def score_targets(
+    targets: Sequence[EvaluationTarget], opened: FinishedRun, backend: str, scoring: Scoring
+) -> Iterator[tuple[list[ScoredTarget], list[str]]]:
+    """The scores of all targets, one true image at a time: its features are computed once for all that show it.
+
+    Rendering runs ahead while a few threads score.
+
+    Yields:
+        The scored targets of one image, and why it was skipped, if it was.
+    """
+    jobs = rendered_by_image(targets, opened, backend, scoring)
+    yield from map_in_threads(lambda job: _score_or_reason(job, scoring.backgrounds), jobs)
+
+
 @torch.no_grad()
-def score_target(
-    target: EvaluationTarget,
-    opened: FinishedRun,
-    backend: str,
-    nets: Sequence[perceptual.LpipsNet],
-    backgrounds: Sequence[str] = tuple(BACKGROUNDS),
-) -> ScoredTarget:
-    """Render one target and score it, composited over each background with its own coverage.
+def rendered_by_image(
+    targets: Sequence[EvaluationTarget], opened: FinishedRun, backend: str, scoring: Scoring
+) -> Iterator[list[RenderedTarget]]:
+    """All targets rendered, those of one true image together."""
+    by_vgg = judged_by_vgg(targets, scoring.vgg_images)
+    images: dict[Truth, list[int]] = {}
+    for index, target in enumerate(targets):
+        images.setdefault(target.truth, []).append(index)
+    device = opened.avatar.device
+    for members in images.values():
+        job = []
+        for index in members:
+            target, thorough = targets[index], index in by_vgg
+            out = render(opened.avatar.pose(target.pose.to(device)), target.camera.to(device), backend)
+            output = RenderOutput(out.rgb.cpu(), out.alpha.cpu().clamp(0, 1), out.depth.cpu())
+            labels = None if target.brief else label_pixels(opened.avatar, target.pose, target.camera, backend)
+            nets = [net for net in scoring.nets if thorough or net != "vgg"]
+            dists = thorough and bool(scoring.nets) and perceptual.weights_path().is_file()
+            job.append(RenderedTarget(target, output, labels, nets, dists))
+        yield job
+
+
+def judged_by_vgg(targets: Sequence[EvaluationTarget], most: int | None) -> set[int]:
+    """Indices of at most `most` targets of each group, evenly spread, and none of the brief ones."""
+    groups: dict[str, list[int]] = {}
+    for index, target in enumerate(targets):
+        if not target.brief:
+            groups.setdefault(target.group, []).append(index)
+    chosen: set[int] = set()
+    for members in groups.values():
+        count = len(members) if most is None else min(most, len(members))
+        chosen |= {members[int((i + 0.5) * len(members) / count)] for i in range(count)}
+    return chosen
+
+
+def _score_or_reason(job: Sequence[RenderedTarget], backgrounds: Sequence[str]) -> tuple[list[ScoredTarget], list[str]]:
+    try:
+        return score_image(job, backgrounds), []
+    except AvatarError as error:
+        return [], [f"{job[0].target.group}, {job[0].target.name}: {error}"]
+
+
+@torch.no_grad()
+def score_image(rendered: Sequence[RenderedTarget], backgrounds: Sequence[str]) -> list[ScoredTarget]:
+    """Score targets that share one true image, composited over each background with their own coverage.
 
     Returns:
         Scores by name, such as `psnr_white` and `psnr_box_white`; those of the box are missing where the truth
         shows nobody.
+
+    Raises:
+        AvatarError: the true image or depth is broken.
     """
-    device = opened.avatar.device
-    rgb, alpha = target.truth()
-    out = render(opened.avatar.pose(target.pose.to(device)), target.camera.to(device), backend)
-    alpha_estimate = out.alpha[0].cpu().clamp(0, 1)
-    scores = {"iou": metrics.alpha_iou(alpha_estimate, alpha)}
+    rgb, alpha = rendered[0].target.truth()
+    depth = rendered[0].target.depth()
     box = metrics.person_box(alpha)
-    pair: dict[str, tuple[Tensor, Tensor]] = {}
+    scores = [{"iou": metrics.alpha_iou(one.output.alpha[0], alpha)} for one in rendered]
+    crops = {"": (slice(None), slice(None))} | ({} if box is None else {"box_": box})
+    on: dict[str, tuple[Tensor, Tensor]] = {}
     for name in backgrounds:
         value = BACKGROUNDS[name]
         truth = rgb * alpha[..., None] + value * (1 - alpha[..., None])
-        image = out.composite([value] * 3)[0].cpu().clamp(0, 1)
-        pair[name] = (image, truth)
-        # The networks take seconds per image; publications print LPIPS on one background.
-        used = nets if name == backgrounds[0] else ()
-        scores |= image_scores(image, truth, used, name)
-        if box is not None:
-            scores |= image_scores(image[box], truth[box], used, f"box_{name}")
-    image, truth = pair["white"] if "white" in pair else next(iter(pair.values()))
-    scores |= detail_scores(image, truth, alpha)
-    if nets and box is not None and perceptual.weights_path().is_file():
-        scores["dists_box"] = perceptual.dists(image[box], truth[box])
-    return ScoredTarget(target, scores, comparison_jpeg(truth, image))
+        images = torch.cat([one.output.composite([value] * 3).clamp(0, 1) for one in rendered])
+        on[name] = images, truth
+        for prefix, crop in crops.items():
+            for image, record in zip(images, scores, strict=True):
+                record[f"psnr_{prefix}{name}"] = metrics.psnr(image[crop], truth[crop])
+                record[f"ssim_{prefix}{name}"] = metrics.ssim(image[crop], truth[crop])
+    images, truth = on[backgrounds[0]]
+    for prefix, crop in crops.items():
+        for net in dict.fromkeys(net for one in rendered for net in one.nets):
+            chosen = [i for i, one in enumerate(rendered) if net in one.nets]
+            with _networks:
+                distances = perceptual.load_lpips(net)(images[chosen][:, *crop], truth[crop])
+            for index, distance in zip(chosen, distances, strict=True):
+                scores[index][f"lpips_{net}_{prefix}{backgrounds[0]}"] = distance
+    images, truth = on.get("white", (images, truth))
+    chosen = [i for i, one in enumerate(rendered) if one.dists and box is not None]
+    if chosen and box is not None:
+        with _networks:
+            distances = perceptual.dists_distances(images[chosen][:, *box], truth[box])
+        for index, distance in zip(chosen, distances, strict=True):
+            scores[index]["dists_box"] = distance
+    for one, image, record in zip(rendered, images, scores, strict=True):
+        record |= detail_scores(image, truth, alpha) | _part_scores(one, image, truth, alpha, depth)
+    strips = [comparison_jpeg(truth, image) for image in images]
+    return [ScoredTarget(*one) for one in zip((r.target for r in rendered), scores, strips, strict=True)]
 
 
-def image_scores(
-    image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], nets: Sequence[perceptual.LpipsNet], label: str
+def _part_scores(
+    one: RenderedTarget,
+    image: Float[Tensor, "h w 3"],
+    truth: Float[Tensor, "h w 3"],
+    alpha: Float[Tensor, "h w"],
+    true_depth: Float[Tensor, "h w"] | None,
 ) -> dict[str, float]:
-    """PSNR, SSIM and LPIPS of one pair, named `psnr_LABEL` and so on."""
-    scores = {f"psnr_{label}": metrics.psnr(image, truth), f"ssim_{label}": metrics.ssim(image, truth)}
-    return scores | {f"lpips_{net}_{label}": perceptual.lpips(image, truth, net) for net in nets}
+    if one.labels is None:
+        return {}
+    own_alpha = one.output.alpha[0]
+    with _networks:
+        scores = region_scores(image, truth, torch.minimum(alpha, own_alpha), one.labels, one.nets, one.dists)
+    if true_depth is not None:
+        depth = one.output.depth[0] / own_alpha.clamp_min(1e-6) * one.target.scale
+        scores |= surface_errors(depth, own_alpha, true_depth, alpha, one.labels)
+    return scores
 
 
 def group_means(scored: Sequence[ScoredTarget]) -> dict[str, dict[str, float]]:
@@ -124,62 +225,3 @@ def _means(scores: Sequence[dict[str, float]]) -> dict[str, float]:
         values = [record[name] for record in scores if name in record]
         means[name] = sum(values) / len(values)
     return means
-
-
-def pose_scores(opened: FinishedRun, clip: CaptureClip, placement: Placement) -> dict[str, Any]:
-    """The run's poses against the true joints, in true metres, on the limbs, shoulders and neck.
-
-    Distances are in millimetres, after aligning the middle of the hips (`mpjpe`) or after Procrustes
-    (`pa_mpjpe`), both also with one constant offset per joint removed (`_offsets`), since skeletons differ.
-    `size_after_scale` is the body's size relative to the true one once the depth is right: it differs from
-    1 where the assumed focal length is wrong, which one scale cannot correct (`focal_ratio`: assumed by true). The
-    principal point cannot be recovered from a video: other views are shifted by `principal_point_x_px` and `_y_px`
-    (assumed minus true, in pixels of the true camera).
-    """
-    pairs = estimated_person(opened).frames_of(clip)
-    frames, own = list(pairs), [int(opened.track.instant[i]) for i in pairs.values()]
-    avatar = opened.avatar
-    poses = avatar.body.complete(opened.track.poses[own])
-    Ts = joint_transforms(avatar.rest.joints, avatar.body.parents, poses)[:, list(avatar.body.smpl_index)].clone()
-    Ts[..., :3, 3] *= placement.scale
-    truth = placement.points(clip.joints[frames]) * placement.scale
-    estimated = Ts[..., :3, 3]
-    depth = placement.T_run_camera[2, :3]
-    hips_off = (estimated[:, list(HIPS)] - truth[:, list(HIPS)]).mean(1)
-    centred = Ts.clone()
-    centred[..., :3, 3] -= hips_off[:, None]
-    offset = pose_metrics.with_constant_offsets(centred, truth)
-    chosen, hips = list(SCORED), [SCORED.index(hip) for hip in HIPS]
-    fps = (len(frames) - 1) / max(float(clip.times[frames[-1]] - clip.times[frames[0]]), 1e-6)
-    contact = pose_metrics.standing(truth[:, FEET], fps)
-    sliding = pose_metrics.foot_sliding(estimated[:, FEET], contact, fps)
-    true_sliding = pose_metrics.foot_sliding(truth[:, FEET], contact, fps)
-    return {
-        "frames": len(frames),
-        "scale": placement.scale,
-        "size_after_scale": float(procrustes(truth[:, chosen], estimated[:, chosen])[0].mean()),
-        "focal_ratio": _relative_focal(opened.cameras) / _relative_focal(clip.cameras),
-        **{f"principal_point_{axis}_px": value for axis, value in _axis_off(opened.cameras, clip.cameras).items()},
-        "mpjpe_mm": 1e3 * float(pose_metrics.mpjpe(estimated[:, chosen], truth[:, chosen], hips).mean()),
-        "pa_mpjpe_mm": 1e3 * float(pose_metrics.pa_mpjpe(estimated[:, chosen], truth[:, chosen]).mean()),
-        "mpjpe_offsets_mm": 1e3 * float(pose_metrics.mpjpe(offset[:, chosen], truth[:, chosen], hips).mean()),
-        "pa_mpjpe_offsets_mm": 1e3 * float(pose_metrics.pa_mpjpe(offset[:, chosen], truth[:, chosen]).mean()),
-        "hips_depth_rms_mm": 1e3 * float((hips_off @ depth).square().mean().sqrt()),
-        "acceleration_error_m_s2": float(
-            pose_metrics.acceleration_error(estimated[:, chosen], truth[:, chosen], fps).mean()
-        ) if len(frames) > 2 else None,
-        "foot_sliding_mm_s": None if sliding is None else 1e3 * sliding,
-        "true_foot_sliding_mm_s": None if true_sliding is None else 1e3 * true_sliding,
-    }  # fmt: skip
-
-
-def _relative_focal(cameras: Cameras) -> float:
-    """Focal length of the first camera in widths of its image."""
-    return float(cameras.K[0, 0, 0] / cameras.width)
-
-
-def _axis_off(assumed: Cameras, true: Cameras) -> dict[str, float]:
-    """How far the assumed principal point is from the true one, in pixels of the true camera."""
-    scale = true.width / assumed.width
-    off = scale * assumed.K[0, :2, 2] - true.K[0, :2, 2]
-    return {"x": float(off[0]), "y": float(off[1])}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,6 +20,9 @@ from avatar.training.split import held_out_frames
 from avatar.types import BodyPose, Cameras, Observations
 
 SIDE_DEGREES = 90.0
+TRAINING_FRAMES = 8  # that training used, to be scored
+TRAINING_GROUP = "training frames"
+ALIGNED = ", aligned"  # ends the groups whose clip was shifted onto the true silhouettes
 
 Truth = Callable[[], tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]]
 
@@ -33,6 +36,9 @@ class EvaluationTarget:
         pose, camera: in the run's world.
         truth: reads straight colour and coverage.
         angle: degrees between this camera and the training camera, as seen from the person; None where it is the same.
+        depth: reads the true depth along the optical axis, true metres, 0 where nobody is; gives None without one.
+        scale: true metres per metre of the run.
+        brief: only scores that cost little: the row is there to be compared with another one.
     """
 
     group: str
@@ -41,6 +47,9 @@ class EvaluationTarget:
     camera: Cameras
     truth: Truth
     angle: float | None = None
+    depth: Callable[[], Float[Tensor, "h w"] | None] = lambda: None
+    scale: float = 1.0
+    brief: bool = False
 
 
 def estimated_person(opened: FinishedRun) -> EstimatedPerson:
@@ -60,9 +69,30 @@ def held_out_targets(opened: FinishedRun, clip: CaptureClip | None) -> tuple[lis
         clip: the truth about the training clip: its masks are then used instead of the run's own.
     """
     observations = opened.observations()
-    every = int(opened.config["train"]["hold_out"])
+    frames = held_out_frames(len(observations), int(opened.config["train"]["hold_out"]))
+    return _frame_targets(opened, clip, frames, "left-out frames")
+
+
+def training_targets(opened: FinishedRun, clip: CaptureClip | None) -> list[EvaluationTarget]:
+    """A few of the frames that the avatar was trained on, evenly spread, to be compared with the held-out ones.
+
+    Args:
+        clip: see `held_out_targets`.
+    """
+    count = len(opened.observations())
+    held_out = set(held_out_frames(count, int(opened.config["train"]["hold_out"])))
+    trained = [index for index in range(count) if index not in held_out]
+    step = max(1, len(trained) // TRAINING_FRAMES)
+    targets, _ = _frame_targets(opened, clip, trained[step // 2 :: step], TRAINING_GROUP)
+    return [replace(target, brief=True) for target in targets]
+
+
+def _frame_targets(
+    opened: FinishedRun, clip: CaptureClip | None, frames: Sequence[int], group: str
+) -> tuple[list[EvaluationTarget], list[str]]:
+    observations = opened.observations()
     targets, skipped = [], []
-    for index in held_out_frames(len(observations), every):
+    for index in frames:
         name = f"frame {index}"
         masks, row = observations.masks, index
         if clip is not None:
@@ -73,9 +103,7 @@ def held_out_targets(opened: FinishedRun, clip: CaptureClip | None) -> tuple[lis
             masks, row = clip.masks, frame
         instant = int(opened.track.instant[index])
         truth = _frame_truth(observations, index, masks, row)
-        targets.append(
-            EvaluationTarget("left-out frames", name, opened.track.poses[instant], opened.cameras[index], truth)
-        )
+        targets.append(EvaluationTarget(group, name, opened.track.poses[instant], opened.cameras[index], truth))
     return targets, skipped
 
 
@@ -93,6 +121,7 @@ def capture_targets(
     """All held-out images: training poses with the estimated pose, and all with the true skeleton retargeted.
 
     Args:
+        placement: where its shift is not zero, the groups' names end in `ALIGNED`; else their scores are brief.
         joints_alone: use only the positions of the true joints, even if the capture has rotations and a T-pose.
     """
     skipped = [f"{path.parent.name}/{path.name}: the file is missing" for path in capture.missing]
@@ -109,20 +138,30 @@ def capture_targets(
             group: retarget_ground_truth(person.body, person.rest, skeleton, places) for group, skeleton in true.items()
         }
     frames, estimated_poses = person.frames_of(clip), person.frame_poses
+    brief = not bool(placement.shift.any())
+    ending = "" if brief else ALIGNED
     targets = []
     for image in capture.held_out:
         camera = placement.camera(image.camera)
         angle = view_angle(camera, placement.T_run_camera, true[image.group].joints[image.pose, 0])
         retargeted_pose = retargeted[image.group][image.pose]
-        group = _group(image, clip)
+        group, depth = _group(image, clip), image.read_depth
         if image.clip == clip.name:
             frame = frames.get(image.frame if image.frame is not None else -1)
             if frame is None:
                 skipped.append(f"{image.name}: the run has no frame {image.frame} of {clip.name}")
             else:
                 pose = estimated_poses[frame]
-                targets.append(EvaluationTarget(f"{group}, found pose", image.name, pose, camera, image.read, angle))
-        targets.append(EvaluationTarget(f"{group}, driven", image.name, retargeted_pose, camera, image.read, angle))
+                name = f"{group}, found pose{ending}"
+                targets.append(
+                    EvaluationTarget(name, image.name, pose, camera, image.read, angle, depth, placement.scale, brief)
+                )
+        name = f"{group}, driven{ending}"
+        targets.append(
+            EvaluationTarget(
+                name, image.name, retargeted_pose, camera, image.read, angle, depth, placement.scale, brief
+            )
+        )
     return targets, skipped
 
 

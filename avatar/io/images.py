@@ -65,6 +65,27 @@ def read_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
     return read_image(path)[..., 0]
 
 
+def read_depth(path: Path) -> Float[np.ndarray, "h w"]:
+    """Depth along the optical axis in metres from a 16-bit grey png of millimetres; 0 where nothing is.
+
+    Raises:
+        UsageError: there is no such file.
+        AvatarError: the file is broken or of another kind.
+    """
+    require_file(path)
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=["PNG"]) as file:
+            if not file.mode.startswith("I") or file.width * file.height > MAX_PIXELS:
+                raise AvatarError(f"{path} should be a 16-bit grey png of millimetres.")
+            return np.asarray(file, dtype=np.float32) / 1000
+    except AvatarError:
+        raise
+    except Exception as error:  # Pillow's readers raise many kinds on broken files
+        raise AvatarError(f"{path} is not a readable png: {short_message(error)}.") from error
+
+
 def write_image(path: Path, image: UInt8[np.ndarray, "h w *c"]) -> None:
     """Write a (h, w), (h, w, 3) or (h, w, 4) image in one step, in the format of the suffix.
 

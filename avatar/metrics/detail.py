@@ -72,8 +72,33 @@ def detail_scores(
 
     Empty where the person is too small.
     """
+    return _named(detail(image, truth, interior(coverage)) or ())
+
+
+def region_detail_scores(
+    image: Float[Tensor, "h w 3"],
+    truth: Float[Tensor, "h w 3"],
+    coverage: Float[Tensor, "h w"],
+    region: Bool[Tensor, "h w"],
+    name: str,
+) -> dict[str, float]:
+    """The same over a region of the person alone, named `detail_contrast_0.7_NAME`.
+
+    A region may be as narrow as a hand. So each octave keeps only as far from the silhouette as its own window
+    reaches, and an octave for which too little of the region is left has no score.
+
+    Args:
+        coverage: the smaller one of both images' coverages, so that neither silhouette counts as detail.
+    """
+    bands: list[BandDetail] = []
+    for sigma in SIGMAS:
+        bands += detail(image, truth, region & interior(coverage, round(4 * sigma)), [sigma]) or ()
+    return {f"{key}_{name}": value for key, value in _named(bands).items()}
+
+
+def _named(bands: Sequence[BandDetail]) -> dict[str, float]:
     scores = {}
-    for band in detail(image, truth, interior(coverage)) or ():
+    for band in bands:
         scores[f"detail_contrast_{band.sigma:g}"] = band.contrast
         scores[f"detail_correlation_{band.sigma:g}"] = band.correlation
     return scores

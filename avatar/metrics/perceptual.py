@@ -40,8 +40,9 @@ DISTS_EPS = 1e-6
 TORCHVISION_BACKBONES = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth"}
 
 Weights = Mapping[str, Tensor]
-Measure = Callable[[Tensor, Tensor], float]
-Features = list[Float[Tensor, "1 _ _ _"]]
+# Distances of images (n h w 3) from one truth (h w 3), whose features are computed once for all.
+Measure = Callable[[Tensor, Tensor], list[float]]
+Features = list[Float[Tensor, "n _ _ _"]]
 
 
 class PerceptualUnavailable(AvatarError):
@@ -81,7 +82,7 @@ def lpips(image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], net: Lpi
     Raises:
         PerceptualUnavailable: neither the networks nor the package `lpips` can be used here.
     """
-    return load_lpips(net)(image, truth)
+    return load_lpips(net)(image[None], truth)[0]
 
 
 @functools.cache
@@ -92,21 +93,28 @@ def load_lpips(net: LpipsNet) -> Measure:
         PerceptualUnavailable: see `lpips`.
     """
     if weights_path().is_file():
-        return functools.partial(lpips_distance, load_weights(weights_path()), net)
+        return functools.partial(lpips_distances, load_weights(weights_path()), net)
     return packaged_lpips(net)
 
 
-@torch.no_grad()
 def lpips_distance(
     weights: Weights, net: LpipsNet, image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"]
 ) -> float:
     """LPIPS by the networks of `load_weights`."""
-    distance = 0.0
-    features = (lpips_features(weights, net, batched(x)) for x in (image, truth))
-    for layer, (a, b) in enumerate(zip(*features, strict=True)):
-        difference = (unit_length(a) - unit_length(b)).square()
-        distance += float((difference * weights[f"{net}.linear{layer}"].to(a)).sum(1).mean())
-    return distance
+    return lpips_distances(weights, net, image[None], truth)[0]
+
+
+@torch.no_grad()
+def lpips_distances(
+    weights: Weights, net: LpipsNet, images: Float[Tensor, "n h w 3"], truth: Float[Tensor, "h w 3"]
+) -> list[float]:
+    """LPIPS of several images from one truth, by the networks of `load_weights`."""
+    distances = images.new_zeros(len(images))
+    for layer, features in enumerate(lpips_features(weights, net, batched(images, truth))):
+        features = unit_length(features)
+        difference = (features[:-1] - features[-1:]).square()
+        distances += F.conv2d(difference, weights[f"{net}.linear{layer}"].to(features)[None]).mean((1, 2, 3))
+    return distances.tolist()
 
 
 def packaged_lpips(net: LpipsNet) -> Measure:
@@ -129,20 +137,20 @@ def packaged_lpips(net: LpipsNet) -> Measure:
         raise PerceptualUnavailable(f"LPIPS ({net}) not computed: {type(error).__name__}: {error}") from error
 
     @torch.no_grad()
-    def distance(image: Tensor, truth: Tensor) -> float:
-        return float(network.to(image.device)(batched(image), batched(truth), normalize=True))
+    def distances(images: Tensor, truth: Tensor) -> list[float]:
+        batch = batched(images, truth)
+        return network.to(images.device)(batch[:-1], batch[-1:], normalize=True).flatten().tolist()  # type: ignore[no-any-return]
 
-    return distance
+    return distances
 
 
-def lpips_features(weights: Weights, net: LpipsNet, x: Float[Tensor, "1 3 h w"]) -> Features:
+def lpips_features(weights: Weights, net: LpipsNet, x: Float[Tensor, "n 3 h w"]) -> Features:
     """The five layers of features that LPIPS compares."""
     shift, scale = (x.new_tensor(values)[:, None, None] for values in (LPIPS_SHIFT, LPIPS_SCALE))
     x = (2 * x - 1 - shift) / scale
     return vgg_features(weights, x, max_pool) if net == "vgg" else alex_features(weights, x)
 
 
-@torch.no_grad()
 def dists(image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], weights: Weights | None = None) -> float:
     """Deep image structure and texture similarity (Ding et al. 2020, equations 5 to 7); smaller is closer.
 
@@ -151,29 +159,38 @@ def dists(image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], weights:
     Raises:
         PerceptualUnavailable: the networks are not installed.
     """
+    return dists_distances(image[None], truth, weights)[0]
+
+
+@torch.no_grad()
+def dists_distances(
+    images: Float[Tensor, "n h w 3"], truth: Float[Tensor, "h w 3"], weights: Weights | None = None
+) -> list[float]:
+    """DISTS of several images from one truth; see `dists`."""
     weights = load_weights(weights_path()) if weights is None else weights
-    alpha, beta = (weights[f"dists.{name}"].to(image).flatten() for name in ("alpha", "beta"))
+    alpha, beta = (weights[f"dists.{name}"].to(images).flatten() for name in ("alpha", "beta"))
     total = alpha.sum() + beta.sum()
     structure, texture = (torch.split(x / total, list(DISTS_CHANNELS)) for x in (beta, alpha))
-    similarity = image.new_zeros(())
-    features = (dists_features(weights, batched(x)) for x in (image, truth))
-    for s, t, a, b in zip(structure, texture, *features, strict=True):
-        a, b = a[0].flatten(1), b[0].flatten(1)
-        mean_a, mean_b = a.mean(1), b.mean(1)
-        covariance = (a * b).mean(1) - mean_a * mean_b
-        spread = (a - mean_a[:, None]).square().mean(1) + (b - mean_b[:, None]).square().mean(1)
-        similarity += (t * (2 * mean_a * mean_b + DISTS_EPS) / (mean_a.square() + mean_b.square() + DISTS_EPS)).sum()
-        similarity += (s * (2 * covariance + DISTS_EPS) / (spread + DISTS_EPS)).sum()
-    return float(1 - similarity)
+    similarity = images.new_zeros(len(images))
+    for s, t, features in zip(structure, texture, dists_features(weights, batched(images, truth)), strict=True):
+        features = features.flatten(2)
+        mean = features.mean(2)
+        spread = (features - mean[..., None]).square().mean(2)
+        products = mean[:-1] * mean[-1]
+        covariance = (features[:-1] * features[-1]).mean(2) - products
+        squares = mean[:-1].square() + mean[-1].square()
+        similarity += (t * (2 * products + DISTS_EPS) / (squares + DISTS_EPS)).sum(1)
+        similarity += (s * (2 * covariance + DISTS_EPS) / (spread[:-1] + spread[-1] + DISTS_EPS)).sum(1)
+    return (1 - similarity).tolist()
 
 
-def dists_features(weights: Weights, x: Float[Tensor, "1 3 h w"]) -> Features:
+def dists_features(weights: Weights, x: Float[Tensor, "n 3 h w"]) -> Features:
     """The image itself and the five layers of features that DISTS compares."""
     mean, std = (x.new_tensor(values)[:, None, None] for values in (MEAN, STD))
     return [x, *vgg_features(weights, (x - mean) / std, l2_pool)]
 
 
-def vgg_features(weights: Weights, x: Float[Tensor, "1 3 h w"], pool: Callable[[Tensor], Tensor]) -> Features:
+def vgg_features(weights: Weights, x: Float[Tensor, "n 3 h w"], pool: Callable[[Tensor], Tensor]) -> Features:
     """VGG16 up to its last convolution: the features at the end of each block, with this pooling between blocks."""
     features, layer = [], 0
     for block, convolutions in enumerate(VGG_BLOCKS):
@@ -185,7 +202,7 @@ def vgg_features(weights: Weights, x: Float[Tensor, "1 3 h w"], pool: Callable[[
     return features
 
 
-def alex_features(weights: Weights, x: Float[Tensor, "1 3 h w"]) -> Features:
+def alex_features(weights: Weights, x: Float[Tensor, "n 3 h w"]) -> Features:
     """AlexNet's five layers of features."""
     features = []
     for layer, (stride, padding, pooled) in enumerate(ALEX):
@@ -201,23 +218,23 @@ def convolved(weights: Weights, name: str, x: Tensor, stride: int, padding: int)
     return F.relu(F.conv2d(x, kernel, bias, stride, padding))
 
 
-def max_pool(x: Float[Tensor, "1 c h w"]) -> Float[Tensor, "1 c h2 w2"]:
+def max_pool(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
     """The greatest of two by two."""
     return F.max_pool2d(x, 2, 2)
 
 
-def l2_pool(x: Float[Tensor, "1 c h w"]) -> Float[Tensor, "1 c h2 w2"]:
+def l2_pool(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
     """Root of the mean square under a Hann window of 3 x 3, every second pixel: pooling without aliasing."""
     hann = x.new_tensor([0.25, 0.5, 0.25])
     window = (hann[:, None] * hann).expand(x.shape[1], 1, 3, 3)
     return (F.conv2d(x.square(), window, stride=2, padding=1, groups=x.shape[1]) + 1e-12).sqrt()
 
 
-def unit_length(features: Float[Tensor, "1 c h w"]) -> Float[Tensor, "1 c h w"]:
+def unit_length(features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """Features scaled to unit length at each pixel."""
     return features / (features.square().sum(1, keepdim=True).sqrt() + 1e-10)
 
 
-def batched(image: Float[Tensor, "h w 3"]) -> Float[Tensor, "1 3 h w"]:
-    """The image as networks take it."""
-    return image.float().permute(2, 0, 1)[None]
+def batched(images: Float[Tensor, "n h w 3"], truth: Float[Tensor, "h w 3"]) -> Float[Tensor, "n+1 3 h w"]:
+    """The images and the truth, which comes last, as networks take them."""
+    return torch.cat([images, truth[None]]).float().permute(0, 3, 1, 2)

@@ -12,12 +12,15 @@ from torch import Tensor
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.geometry import rotation_from_rotvec
+from avatar.motion.ik import HINGES
 from avatar.motion.smoothing import smooth_path
 from avatar.types import BodyPose
 
 STANDING_HEIGHT = 0.05  # metres above the floor below which a sole may be in contact
 STANDING_SPEED = 0.45  # m/s below which it is
 LONGEST_REACH = 0.998  # of the straight leg; a knee that snaps straight is conspicuous
+HINGE_SHARE = 0.1  # weight of the thigh's own axis against the normal of the bent leg, as the knee's axis
+LONGEST_SLIDE = 0.06  # metres by which a leg holds back a sliding foot
 BLEND_SECONDS = 0.08  # over which a foot lock fades in and out
 
 SIDES = ("left", "right")
@@ -130,7 +133,10 @@ def _foot_correction(
         for first, last in _runs(contact[:, point] > 0.02):
             share = contact[first:last, point, None]
             anchor = (share * positions[first:last, point]).sum(0) / share.sum()
-            lock[first:last] = share * (anchor - positions[first:last, point])
+            back = anchor - positions[first:last, point]
+            # What slides far means to slide, or turns on the spot: holding it would twist the legs.
+            held = 1 / (1 + (back.norm(dim=-1, keepdim=True) / LONGEST_SLIDE) ** 4)
+            lock[first:last] = share * held * back
             lock[first:last, 1] = -contact[first:last, point] * positions[first:last, point, 1]
         target = target + lock
         weight = weight + contact[:, point]
@@ -147,63 +153,69 @@ def _runs(on: Tensor) -> list[tuple[int, int]]:
 
 
 def bend_legs(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, moves: Float[Tensor, "t 2 3"]) -> BodyPose:
-    """Move each ankle by `moves` (left, right) and keep the direction of the knee and the orientation of the foot.
+    """Move each ankle by `moves` (left, right, in metres) and keep the orientation of the foot.
 
-    The two-bone problem in closed form: the knee lies on the circle that both bone lengths allow, in the plane in
-    which it was. A target out of reach is brought just within it.
+    The two-bone problem in closed form: in the plane across the knee's own axis the leg bends until the ankle has the
+    right distance from the hip; then the leg swings to the target by the shortest rotation. Without moves nothing
+    turns; straight legs bend forwards. A target out of reach is brought just within it.
     """
-    rotations = pose.rotations.clone()
-    Ts = joint_transforms(rest_joints, SMPL_PARENTS, pose)
+    rotations = pose.rotations.double().clone()
+    Ts = joint_transforms(rest_joints.double(), SMPL_PARENTS, BodyPose(pose.root_position.double(), rotations))
     for side, name in enumerate(SIDES):
         hip, knee, ankle = (SMPL_JOINTS.index(f"{name}_{part}") for part in ("hip", "knee", "ankle"))
         H, K, A = (Ts[:, joint, :3, 3] for joint in (hip, knee, ankle))
-        thigh, shin = (K - H).norm(dim=-1), (A - K).norm(dim=-1)
-        target = A + moves[:, side] - H
-        reach = target.norm(dim=-1)
-        straight = thigh + shin
-        # Legs that were straighter than the limit already may stay so.
-        limit = torch.maximum(LONGEST_REACH * straight, (A - H).norm(dim=-1))
-        reach = torch.minimum(reach, limit).clamp_min(1e-4)
-        toward = F.normalize(target, dim=-1)
-        # Bend direction: the displacement of the knee from the straight leg, or else the front of the thigh.
-        line = F.normalize(A - H, dim=-1)
-        straight_knee = _off_line(rest_joints[knee] - rest_joints[hip], rest_joints[ankle] - rest_joints[hip])
-        bend = (K - H) - Ts[:, hip, :3, :3] @ straight_knee + 0.02 * Ts[:, hip, :3, 2]
-        aside = F.normalize(_off_line(bend, line), dim=-1)
-        across = torch.linalg.cross(line, aside)
-        swing = _swing(line, toward)
-        new_aside, new_across = ((swing @ v[..., None]).squeeze(-1) for v in (aside, across))
-        along = ((thigh**2 - shin**2 + reach**2) / (2 * reach)).clamp(-thigh, thigh)
-        out = (thigh**2 - along**2).clamp_min(0).sqrt()
-        new_K = H + along[:, None] * toward + out[:, None] * new_aside
-        new_A = H + reach[:, None] * toward
-        G_pelvis = Ts[:, SMPL_PARENTS[hip], :3, :3]
-        # Both bones rotate with the plane of the leg, so that the knee stays a hinge.
-        G_hip = _carry(K - H, across, new_K - H, new_across) @ Ts[:, hip, :3, :3]
-        G_knee = _carry(A - K, across, new_A - new_K, new_across) @ Ts[:, knee, :3, :3]
-        rotations[:, hip] = G_pelvis.mT @ G_hip
-        rotations[:, knee] = G_hip.mT @ G_knee
-        rotations[:, ankle] = G_knee.mT @ Ts[:, ankle, :3, :3]
-    return BodyPose(pose.root_position, rotations)
+        G_pelvis, G_hip, G_knee, G_ankle = (Ts[:, j, :3, :3] for j in (SMPL_PARENTS[hip], hip, knee, ankle))
+        target = A + moves[:, side].double() - H
+        axis = _knee_axis(K - H, A - K, G_hip @ torch.tensor(HINGES[f"{name}_knee"], dtype=torch.float64))
+        R_knee = rotation_from_rotvec(_knee_turn(K - H, A - K, axis, target.norm(dim=-1))[:, None] * axis)
+        bent = K - H + (R_knee @ (A - K)[..., None]).squeeze(-1)
+        R_hip = rotation_from_rotvec(_angle_about(axis, bent, A - H)[:, None] * axis)
+        R_hip = _swing((R_hip @ bent[..., None]).squeeze(-1), target) @ R_hip
+        rotations[:, hip] = G_pelvis.mT @ R_hip @ G_hip
+        rotations[:, knee] = G_hip.mT @ R_knee @ G_knee
+        rotations[:, ankle] = (R_hip @ R_knee @ G_knee).mT @ G_ankle
+    return BodyPose(pose.root_position, rotations.to(pose.rotations))
+
+
+def _knee_axis(
+    thigh: Float[Tensor, "t 3"], shin: Float[Tensor, "t 3"], hinge: Float[Tensor, "t 3"]
+) -> Float[Tensor, "t 3"]:
+    """The axis of the thigh where the leg is straight, the normal of the leg's plane where it is well bent."""
+    normal = torch.linalg.cross(F.normalize(thigh, dim=-1), F.normalize(shin, dim=-1))
+    return F.normalize(HINGE_SHARE * hinge + (normal * hinge).sum(-1, keepdim=True) * normal, dim=-1)
+
+
+def _knee_turn(
+    thigh: Float[Tensor, "t 3"], shin: Float[Tensor, "t 3"], axis: Float[Tensor, "t 3"], reach: Float[Tensor, " t"]
+) -> Float[Tensor, " t"]:
+    """The angle about `axis` by which the shin turns to bring the ankle to the distance `reach` from the hip.
+
+    |thigh + shin|^2 = constant + 2 r cos(flexion), where the flexion is the angle between both bones about the axis.
+    """
+    upper, lower = _off_line(thigh, axis), _off_line(shin, axis)
+    flexion = _angle_about(axis, thigh, shin)
+    r = upper.norm(dim=-1) * lower.norm(dim=-1)
+    before = (thigh + shin).norm(dim=-1)
+    constant = before.square() - 2 * r * flexion.cos()
+    # Legs that are straighter than the limit already may stay so.
+    reach = torch.minimum(reach, torch.maximum(LONGEST_REACH * (constant + 2 * r).sqrt(), before))
+    forward = ((reach.square() - constant) / (2 * r).clamp_min(1e-12)).clamp(-1, 1).acos()
+    # A knee bent backwards by some angle reaches as far as one bent forwards by it. While it bends, it goes over.
+    back = (-flexion).clamp_min(0)
+    over = 2 * back * torch.exp((back - forward).clamp_max(0) / (4 * back + 1e-9))
+    turn = torch.where(forward < back, -forward, forward - over) - flexion
+    return torch.where((reach - before).abs() < 1e-9, 0.0, turn)
+
+
+def _angle_about(axis: Float[Tensor, "t 3"], a: Float[Tensor, "t 3"], b: Float[Tensor, "t 3"]) -> Float[Tensor, " t"]:
+    """The angle from `a` to `b`, seen along the unit vector `axis`."""
+    a, b = _off_line(a, axis), _off_line(b, axis)
+    return torch.atan2((axis * torch.linalg.cross(a, b)).sum(-1), (a * b).sum(-1))
 
 
 def _off_line(v: Float[Tensor, "*t 3"], line: Float[Tensor, "*t 3"]) -> Float[Tensor, "*t 3"]:
-    """The part of `v` across `line`."""
-    along = F.normalize(line, dim=-1)
-    return v - (v * along).sum(-1, keepdim=True) * along
-
-
-def _carry(
-    a: Float[Tensor, "t 3"], normal_a: Float[Tensor, "t 3"], b: Float[Tensor, "t 3"], normal_b: Float[Tensor, "t 3"]
-) -> Float[Tensor, "t 3 3"]:
-    """The rotation that brings the direction `a` to `b` and, as far as that allows, one normal to the other."""
-
-    def frame(along: Tensor, normal: Tensor) -> Tensor:
-        along = F.normalize(along, dim=-1)
-        side = F.normalize(torch.linalg.cross(normal, along), dim=-1)
-        return torch.stack([along, side, torch.linalg.cross(along, side)], dim=-1)
-
-    return frame(b, normal_b) @ frame(a, normal_a).mT
+    """The part of `v` across the unit vector `line`."""
+    return v - (v * line).sum(-1, keepdim=True) * line
 
 
 def _swing(a: Float[Tensor, "t 3"], b: Float[Tensor, "t 3"]) -> Float[Tensor, "t 3 3"]:

@@ -54,6 +54,7 @@ class ReadOptions:
         layout: name of the layout of joint arrays; None to infer it from their number.
         rest_pelvis: position of the pelvis of the file's own shaped body at rest, from the origin that its
             translations refer to, metres; None for the mean of its body model.
+        size: width and height in pixels of the images that 2D key points lie in.
     """
 
     up: str | None = None
@@ -62,6 +63,7 @@ class ReadOptions:
     names: dict[str, str] | None = None
     layout: str | None = None
     rest_pelvis: tuple[float, float, float] | None = None
+    size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.up is not None and self.up not in UP_AXES:

@@ -64,8 +64,9 @@ class PersonTracker:
             last = person.keypoints[-1]
             for index, detection in enumerate(detections):
                 size = max(person_size(detection.keypoints), person_size(last))
-                apart = np.linalg.norm((detection.keypoints - last)[:, :2], axis=1).mean()
-                yield float(apart / size), who, index
+                steps = np.linalg.norm((detection.keypoints - last)[:, :2], axis=1)
+                if np.isfinite(steps).any():  # NaN marks a missing landmark
+                    yield float(np.nanmean(steps) / size), who, index
 
     def choose(self, requested: int | None, video: str, frames: int) -> tuple[int, str]:
         """Index of the requested person (1 is the largest and most persistent) and a sentence for the report.

@@ -125,8 +125,8 @@ def background_color(name: str) -> tuple[float, float, float] | None:
     raise UsageError(f"--background must be {', '.join(COLORS)}, #rrggbb or alpha, not {name!r}.")
 
 
-def parse_size(text: str) -> tuple[int, int]:
-    """Width and height from "540x960".
+def parse_size(text: str, option: str = "--size") -> tuple[int, int]:
+    """Width and height from "540x960", the value of an option.
 
     Raises:
         UsageError: it is not a size of 16 to 8192 pixels.
@@ -134,5 +134,5 @@ def parse_size(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d+)x(\d+)", text)
     width, height = (int(match[1]), int(match[2])) if match else (0, 0)
     if not (16 <= width <= 8192 and 16 <= height <= 8192):
-        raise UsageError(f"--size must be WIDTHxHEIGHT in pixels, such as 540x960, not {text!r}.")
+        raise UsageError(f"{option} must be WIDTHxHEIGHT in pixels, such as 540x960, not {text!r}.")
     return width, height

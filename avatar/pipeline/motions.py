@@ -10,18 +10,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avatar.body import smpl_pose
+from avatar.body import Body, smpl_pose
+from avatar.body.skeleton import smpl_joint_indices
 from avatar.errors import AvatarError, UsageError
 from avatar.io.track_file import load_track
+from avatar.io.videos import open_video
 from avatar.model.avatar import Avatar
-from avatar.motion import load_motion
+from avatar.motion.formats.keypoints2d import Keypoints2dFormat, read_keypoints
+from avatar.motion.formats.registry import find_format, refuse_malformed
 from avatar.motion.motion import Motion, ReadOptions, uniform_track
 from avatar.motion.procedural import BUILTIN, builtin_motion
 from avatar.motion.retarget import Retargeting, at_times, retarget
 from avatar.motion.skeletons import leg_length, model_rest
 from avatar.pipeline.run_folder import RunFolder
 from avatar.runtime.logging import logger
-from avatar.types import BodyPose, BodyTrack
+from avatar.types import BodyPose, BodyTrack, KeypointClip
 
 FILMED = "filmed"
 # What a page plays by default: the motion of the video first, then these.
@@ -42,13 +45,18 @@ def find_motion(name: str | Path, options: ReadOptions | None = None, format: st
     path = Path(name)
     if path.is_dir() and RunFolder(path).track.is_file():
         path = RunFolder(path).track
-    if not path.is_file():
+    if not path.exists():
         if "/" in str(name) or "." in str(name):
             raise UsageError(f"There is no file {name}.")
         return builtin_motion(str(name))
-    if format is None and _is_video(path):
+    if format is None and path.is_file() and _is_video(path):
         return motion_of_video(path)
-    return load_motion(path, options, format)
+    options = options or ReadOptions()
+    reader, content = find_format(path, format)
+    with refuse_malformed(reader, content):
+        if isinstance(reader, Keypoints2dFormat):
+            return motion_of_keypoints(read_keypoints(content, options), options.person)
+        return reader.read(content, options)
 
 
 def motion_of_video(path: Path) -> Motion:
@@ -70,6 +78,62 @@ def motion_of_video(path: Path) -> Motion:
     # The frames keep their own times: a phone's rate varies, and a screen recording has gaps.
     level = replace(level, times=estimated.times.cpu() - estimated.times[0].cpu())
     return Motion("video", level, leg_length(body.rest(estimated.betas).joints))
+
+
+def keypoints_of(path: Path, options: ReadOptions, video: Path | None = None) -> KeypointClip:
+    """The 2D key points in a file or folder.
+
+    Args:
+        options: what the file leaves open.
+        video: the video that they were estimated in, which gives the size and the times of its frames.
+
+    Raises:
+        UsageError, AvatarError: see `read_keypoints` and `open_video`.
+    """
+    times = None
+    if video is not None:
+        decoded = open_video(video)
+        options = replace(options, size=options.size or (decoded.width, decoded.height))
+        times = [time for time, _image in decoded.frames()]
+    reader, content = find_format(path, Keypoints2dFormat.name)
+    with refuse_malformed(reader, content):
+        return read_keypoints(content, options, times)
+
+
+def motion_of_keypoints(clip: KeypointClip, person: str | None = None) -> Motion:
+    """How a person moves whose 2D key points another program estimated; the fit takes a while.
+
+    Raises:
+        UsageError: there is no such person, or there are too few frames. AvatarError: only an upper body is in view.
+    """
+    from avatar.body import load_body
+    from avatar.observation.keypoints import observe_keypoints
+    from avatar.tracking.fit import LEAST_FRAMES, track
+    from avatar.tracking.options import TrackOptions
+
+    observations = observe_keypoints(clip, person)
+    if len(observations) < LEAST_FRAMES:
+        raise UsageError(
+            f"{clip.source} holds {len(observations)} frames of the person, and a motion needs {LEAST_FRAMES}; "
+            "--pose takes the key points of a single pose."
+        )
+    for note in observations.notes:
+        logger.warning(note)
+    body = load_body("open")
+    estimated, _ = track(observations, body, TrackOptions())
+    return motion_of_track("keypoints2d", estimated, body)
+
+
+def motion_of_track(name: str, estimated: BodyTrack, body: Body) -> Motion:
+    """The motion of a fitted track, at its own times."""
+    level = replace(
+        estimated,
+        poses=smpl_pose(estimated.poses).detach().to("cpu"),
+        confidence=estimated.confidence[:, smpl_joint_indices(estimated.confidence.shape[1])].cpu(),
+        cameras=None,
+        instant=torch.arange(len(estimated)),
+    )
+    return Motion(name, level, leg_length(body.rest(estimated.betas).joints))
 
 
 def motion_of_pose(rotations: Float[Tensor, "24 3 3"], seconds: float = POSE_SECONDS, fps: float = 30.0) -> Motion:

@@ -82,7 +82,7 @@ def held_out_scores(
         if region is not None:
             one["psnr_box"] = psnr(rgb[region], truth[region])
         if lpips is not None:
-            one["lpips_alex"] = lpips(rgb, truth)
+            one["lpips_alex"] = lpips(rgb[None], truth)[0]
         scores.append(one | detail_scores(rgb, truth, mask))
     names = dict.fromkeys(name for one in scores for name in one)
     means = {name: fmean(one[name] for one in scores if name in one) for name in names}

@@ -69,10 +69,11 @@ def track(
     focal = focal or ASSUMED_FOCAL * max(observations.width, observations.height)
     problem = build_problem(observations, body, focal, height or ASSUMED_HEIGHT_M)
     problem = replace(problem, shape_constraint=shape_constraint, focal_given=given)
-    matcher = SilhouetteMatcher(
-        body, observations.masks, observations.width, observations.height, float(problem.person_height[0])
-    )
-    flow_sampler = FlowSampler(body, observations, float(problem.person_height[0]))
+    matcher = flow_sampler = None
+    if len(observations.masks):
+        tall = float(problem.person_height[0])
+        matcher = SilhouetteMatcher(body, observations.masks, observations.width, observations.height, tall)
+        flow_sampler = FlowSampler(body, observations, tall)
     state = fit(problem, names, matcher, flow_sampler, start)
     marks = move_points(pose_chain(body, state), state, problem.landmarks).x
     focal_fitted = float(state.camera[0].exp())
@@ -120,11 +121,14 @@ def resolve_shape(
 def fit(
     problem: FitProblem,
     names: tuple[str, ...],
-    matcher: SilhouetteMatcher,
-    flow_sampler: FlowSampler,
+    matcher: SilhouetteMatcher | None,
+    flow_sampler: FlowSampler | None,
     start: BodyTrack | None = None,
 ) -> State:
-    """Run the schedule from the detector's own 3D guess, or from the joint rotations of `start`."""
+    """Run the schedule from the detector's own 3D guess, or from the joint rotations of `start`.
+
+    Without `matcher` and `flow_sampler` the fit goes by the landmarks alone.
+    """
     pixels = torch.cat([problem.pixels, problem.confidence[..., None]], -1)
     inputs = (problem.body, problem.landmarks, pixels, problem.guess, problem.times, problem.focal)
     if start is None:
@@ -135,17 +139,18 @@ def fit(
     with Progress("fit", len(SCHEDULE) + 1) as bar:
         for stage in SCHEDULE:
             with_images = math.isfinite(stage.silhouette)
-            matches = matcher.match(state) if with_images else None
+            matches = matcher.match(state) if matcher and with_images else None
             # A person who turns on the spot is constrained by the constant pose instead of the flow: the light does
             # not turn with them, and its shading would bias the flow (half a degree of tilt).
-            flow = flow_sampler.sample(state) if with_images and problem.pitch is None else None
+            flow = flow_sampler.sample(state) if flow_sampler and with_images and problem.pitch is None else None
             terms = partial(residual_terms, problem, stage, matches, flow)
             state, linearization = levenberg_marquardt(state, partial(ClipLinearization, terms), stage.steps)
             pitch = pitch_from_turn(problem, state)
             if pitch is not None:
                 problem = replace(problem, pitch=(pitch, PITCH_FROM_TURN))
             bar.step(f"{stage.name}, cost {linearization.cost:.0f}")
-        state = fit_leg_girth(problem, matcher, state)
+        if matcher:
+            state = fit_leg_girth(problem, matcher, state)
         bar.step("girth of the legs")
     return state
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body import Body
-from avatar.body.landmarks import DETECTOR_PLACES, DetectorPlace, side_and_kind
+from avatar.body.landmarks import DetectorPlace, detector_places, side_and_kind
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.landmark_layouts import LAYOUTS
 from avatar.tracking.kinematics import SkinnedPoints, joint_points
@@ -24,9 +24,8 @@ def landmark_points(body: Body, layout: str) -> tuple[SkinnedPoints, Float[Tenso
     joints = joint_points(body)
     nose = _nose(body)
     rest, dirs, bones, spreads = [], [], [], []
-    for name in LAYOUTS[layout].names:
-        side, kind = side_and_kind(name)
-        place = DETECTOR_PLACES[kind]
+    for name, place in zip(LAYOUTS[layout].names, _places(layout), strict=True):
+        side, _kind = side_and_kind(name)
         midline = place.bone in ("pelvis", "head")
         bone = _joint(body, place.bone if midline else f"{side}_{place.bone}")
         joint = bone if place.joint is None else _joint(body, f"{side}_{place.joint}")
@@ -52,7 +51,8 @@ def pitch_biases(layout: str) -> Float[Tensor, " l"]:
 
 
 def _places(layout: str) -> list[DetectorPlace]:
-    return [DETECTOR_PLACES[side_and_kind(name)[1]] for name in LAYOUTS[layout].names]
+    places = detector_places(layout)
+    return [places[side_and_kind(name)[1]] for name in LAYOUTS[layout].names]
 
 
 def _joint(body: Body, name: str) -> int:

@@ -18,13 +18,21 @@ from avatar.datasets.protocols import PROTOCOLS, ProtocolName
 from avatar.errors import AvatarError, UsageError
 from avatar.evaluation.benchmarks import evaluate_dataset, targets_of
 from avatar.evaluation.pose_fitting import fit_pose
-from avatar.evaluation.scores import score_target
+from avatar.evaluation.scores import Scoring, score_targets
+from avatar.evaluation.targets import EvaluationTarget
 from avatar.pipeline.dataset import dataset_training_data
-from avatar.pipeline.finished_run import open_run
+from avatar.pipeline.finished_run import FinishedRun, open_run
 from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.training_data import load_training_data, save_training_data
 
 from .made_up_datasets import BETAS, Folders, smpl_like_file
+
+
+def scores_of(target: EvaluationTarget, opened: FinishedRun, background: str) -> dict[str, float]:
+    """Scores of one target by no network."""
+    ((scored,), _) = next(score_targets([target], opened, "auto", Scoring((), (background,))))
+    return scored.scores
+
 
 COUNTS = {"instantavatar": (114, 55), "gauhuman": (100, 17 * 5), "humannerf": (61, 3 * 3), "hugs": (16, 2)}
 
@@ -38,7 +46,7 @@ def test_the_avatar_that_a_dataset_shows_is_where_its_cameras_see_it(made_up: Fo
     opened = open_run(run)
     targets = targets_of(opened, divided)
     for target in (targets[0], targets[-1]):
-        scores = score_target(target, opened, "auto", (), (PROTOCOLS[protocol].background,)).scores
+        scores = scores_of(target, opened, PROTOCOLS[protocol].background)
         assert scores["iou"] > 0.83, scores  # images are small and masks hard
         assert scores[f"psnr_{PROTOCOLS[protocol].background}"] > 20
     assert opened.track.poses.rotations[:, 0, 1, 1].mean() > 0.9  # people stand upright in our world
@@ -67,7 +75,7 @@ def test_fitting_mends_a_test_pose_and_nothing_else(made_up: Folders) -> None:
     before = {name: value.clone() for name, value in opened.avatar.state_dict().items()}
     moved = replace(target, pose=BodyPose(target.pose.root_position + 0.03, target.pose.rotations))
     fitted = fit_pose(opened, moved, "auto", steps=40)
-    wrong, mended = (score_target(one, opened, "auto", (), ("white",)).scores["psnr_white"] for one in (moved, fitted))
+    wrong, mended = (scores_of(one, opened, "white")["psnr_white"] for one in (moved, fitted))
     assert mended > wrong + 2
     assert torch.equal(fitted.camera.T_camera_world, target.camera.T_camera_world)
     assert all(torch.equal(before[name], value) for name, value in opened.avatar.state_dict().items())

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from avatar.body import load_body
 from avatar.body.skeleton import SMPL_JOINTS
@@ -145,3 +146,13 @@ def _write_held_out(
         for camera in range(len(cameras)):
             name = stem if names is None else f"{stem}_{names[camera]}"
             write_image(folder / f"{name}.png", _rendered(avatar, pose[index], cameras[camera]))
+            _write_depth(folder / "depth" / f"{name}.png", avatar, pose[index], cameras[camera])
+
+
+def _write_depth(path: Path, avatar: Avatar, pose: BodyPose, camera: Cameras) -> None:
+    """Depth in the capture's larger world, as a capture has it: 16 bits of millimetres."""
+    with torch.no_grad():
+        out = render(avatar.pose(pose), camera)
+    depth = 1000 * SCALE * out.depth[0] / out.alpha[0].clamp_min(1e-6) * (out.alpha[0] > 0.5)
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(depth.round().numpy().astype(np.uint16)).save(path)

@@ -41,6 +41,25 @@ def test_the_same_avatar_in_a_scaled_turned_and_moved_world_scores_like_itself(
     assert content["joints"]["principal_point_x_px"] == pytest.approx(0.0, abs=1e-3)
 
 
+def test_the_surface_of_the_same_avatar_is_the_true_one(evaluated: tuple[Path, dict[str, Any], str]) -> None:
+    _, content, text = evaluated
+    row = content["means"]["novel views, seen poses, found pose, aligned"]
+    for part in ("torso", "arms", "legs"):
+        assert row[f"surface_{part}_mm"] < 4
+    assert content["joints"]["joints_along_rms_mm"] < 1 and content["joints"]["joints_across_rms_mm"] < 1
+    assert "Surface to the true depth" in text
+
+
+def test_nothing_is_shifted_where_nothing_is_off(evaluated: tuple[Path, dict[str, Any], str]) -> None:
+    _, content, text = evaluated
+    assert abs(content["joints"]["shift_x_px"]) < 0.3 and abs(content["joints"]["shift_y_px"]) < 0.3
+    aligned, unaligned = (
+        content["means"][f"novel views, seen poses, found pose{end}"]["psnr_white"] for end in (", aligned", "")
+    )
+    assert aligned == pytest.approx(unaligned, abs=1.5)
+    assert "one shift of the whole clip" in text and "training frames" in text
+
+
 def test_retargeting_by_joints_alone_is_reported_and_is_worse(
     evaluated: tuple[Path, dict[str, Any], str], made_up: tuple[Path, Path], tmp_path: Path
 ) -> None:

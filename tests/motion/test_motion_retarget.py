@@ -10,7 +10,7 @@ from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle, rotation_from_rotvec
 from avatar.motion.foot_contact import bend_legs, soles_of
 from avatar.motion.motion import Motion, uniform_track
-from avatar.motion.procedural import builtin_motion
+from avatar.motion.procedural import BUILTIN, builtin_motion
 from avatar.motion.retarget import Retargeting, resample, retarget, within_limits
 from avatar.motion.skeletons import leg_length, model_rest
 from avatar.types import BodyPose
@@ -114,3 +114,83 @@ def test_legs_bend_until_the_ankles_are_in_place() -> None:
     ankles = [SMPL_JOINTS.index(f"{side}_ankle") for side in ("left", "right")]
     torch.testing.assert_close(after[:, ankles, :3, 3], before[:, ankles, :3, 3] + moves, atol=2e-3, rtol=0)
     torch.testing.assert_close(after[:, ankles, :3, :3], before[:, ankles, :3, :3], atol=1e-4, rtol=0)
+
+
+def joint_places(pose: BodyPose, *names: str) -> torch.Tensor:
+    """Places (t, names, 3) of joints of the mean body."""
+    Ts = joint_transforms(REST, SMPL_PARENTS, pose)
+    return Ts[:, [SMPL_JOINTS.index(name) for name in names], :3, 3]
+
+
+def leg_poses() -> BodyPose:
+    """T-pose; knees bent by 5, 30 and 90 degrees, and by 3 backwards; legs crossed and apart; turned thighs."""
+    rotvecs = torch.zeros(8, 24, 3)
+    rotvecs[:5, [4, 5], 0] = torch.tensor([0.0, 5, 30, 90, -3]).deg2rad()[:, None]
+    rotvecs[3, [1, 2], 0] = -0.8
+    rotvecs[5, [1, 2], 2] = torch.tensor([-0.3, 0.3])
+    rotvecs[6, [1, 2], 2] = torch.tensor([0.6, -0.6])
+    rotvecs[7, [1, 2], 1] = torch.tensor([1.2, -1.2])
+    return BodyPose(torch.randn(8, 3, generator=torch.Generator().manual_seed(1)), rotation_from_rotvec(rotvecs))
+
+
+def test_legs_that_nothing_moves_stay_as_they_are() -> None:
+    pose = leg_poses()
+    after = bend_legs(REST, pose, torch.zeros(8, 2, 3))
+    torch.testing.assert_close(after.rotations, pose.rotations, atol=1e-6, rtol=0)
+
+
+def test_straight_legs_bend_forwards_about_the_axis_of_the_knee() -> None:
+    places = REST[[SMPL_JOINTS.index(f"left_{n}") for n in ("hip", "knee", "ankle")]]
+    thigh, shin = (places[1] - places[0]).norm(), (places[2] - places[1]).norm()
+    # A body whose legs are exactly straight, as in most rigs.
+    straight = REST.clone()
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        hip, knee, ankle, foot = (SMPL_JOINTS.index(f"{side}_{n}") for n in ("hip", "knee", "ankle", "foot"))
+        toes = REST[foot] - REST[ankle]
+        straight[knee] = straight[hip] + torch.tensor([0.05 * sign, -1.0, 0.0]) * thigh
+        straight[ankle] = straight[knee] + torch.tensor([0.05 * sign, -1.0, 0.0]) * shin
+        straight[foot] = straight[ankle] + toes
+    up = torch.tensor([0.0, 0.03, 0.0]).expand(1, 2, 3)
+    pose = BodyPose(torch.zeros(1, 3), torch.eye(3).expand(1, 24, 3, 3))
+    bent = bend_legs(straight, pose, up)
+    before = joint_transforms(straight, SMPL_PARENTS, pose)[0]
+    after = joint_transforms(straight, SMPL_PARENTS, bent)[0]
+    for side in ("left", "right"):
+        hip, knee, ankle = (SMPL_JOINTS.index(f"{side}_{n}") for n in ("hip", "knee", "ankle"))
+        moved = after[knee, :3, 3] - before[knee, :3, 3]
+        assert float(moved[2]) > 0.05 and abs(float(moved[0])) < 0.004
+        # The knee is a hinge: its own axis stays in both bones.
+        axis = bent.rotations[0, knee] @ torch.tensor([1.0, 0.0, 0.0])
+        torch.testing.assert_close(axis, torch.tensor([1.0, 0.0, 0.0]), atol=1e-5, rtol=0)
+        torch.testing.assert_close(after[ankle, :3, 3], before[ankle, :3, 3] + up[0, 0], atol=1e-4, rtol=0)
+        torch.testing.assert_close(after[ankle, :3, :3], before[ankle, :3, :3], atol=1e-5, rtol=0)
+
+
+def test_knees_bend_smoothly_from_backwards_to_forwards() -> None:
+    steps = torch.linspace(0, 0.06, 121)
+    pose = leg_poses()[4]
+    poses = BodyPose(pose.root_position.expand(121, 3), pose.rotations.expand(121, 24, 3, 3))
+    moves = torch.zeros(121, 2, 3)
+    moves[..., 1] = steps[:, None]
+    bent = bend_legs(REST, poses, moves)
+    knees = joint_places(bent, "left_knee", "right_knee")
+    assert float((knees[1:] - knees[:-1]).norm(dim=-1).max()) < 0.02
+    assert float(knees[-1, 0, 2] - knees[0, 0, 2]) > 0.05
+    torch.testing.assert_close(bent.rotations[0], pose.rotations, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", sorted(BUILTIN))
+def test_planted_feet_leave_the_knees_where_they_were(body: Body, name: str) -> None:
+    rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
+    kept, planted = (
+        joint_transforms(rest.smpl_joints, SMPL_PARENTS, retarget(builtin_motion(name), rest, how).poses)[..., :3, 3]
+        for how in (Retargeting(facing="keep", feet="keep"), Retargeting(facing="keep"))
+    )
+    left, right = SMPL_JOINTS.index("left_knee"), SMPL_JOINTS.index("right_knee")
+    apart = [(joints[:, left] - joints[:, right]).norm(dim=-1).mean() for joints in (kept, planted)]
+    assert abs(float(apart[0] - apart[1])) < 0.003
+    for side in ("left", "right"):
+        for a, b, most in (("hip", "knee", 8.0), ("knee", "ankle", 8.0), ("ankle", "foot", 0.5)):
+            i, j = SMPL_JOINTS.index(f"{side}_{a}"), SMPL_JOINTS.index(f"{side}_{b}")
+            cosine = torch.nn.functional.cosine_similarity(kept[:, j] - kept[:, i], planted[:, j] - planted[:, i], -1)
+            assert float(cosine.clamp(max=1).acos().rad2deg().max()) < most, (side, a, b)

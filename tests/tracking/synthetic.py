@@ -60,15 +60,15 @@ def truth(body: Body, frames: int, turn: float, pitch: float = 0.1, moving: floa
     return State(position, rotations, betas, torch.zeros_like(points.rest), view)
 
 
-def observed(body: Body, state: State, noise: float, seed: int = 0) -> Observations:
-    """What a detector with `noise` pixels of error would see of it."""
+def observed(body: Body, state: State, noise: float, seed: int = 0, layout: str = "blazepose33") -> Observations:
+    """What a detector of this layout with `noise` pixels of error would see of it."""
     generator = torch.Generator().manual_seed(seed)
-    points, _ = landmark_points(body, "blazepose33")
+    points, _ = landmark_points(body, layout)
     x = move_points(pose_chain(body, state), state, points).x
     centre = torch.tensor([WIDTH / 2, HEIGHT / 2], dtype=torch.float64)
     pixels = FOCAL * x[..., :2] / x[..., 2:] + centre
     pixels = pixels + noise * torch.randn(pixels.shape, generator=generator, dtype=torch.float64)
-    names = LAYOUTS["blazepose33"].names
+    names = LAYOUTS[layout].names
     hips = x[:, [names.index("left_hip"), names.index("right_hip")]].mean(1, keepdim=True)
     guess = x - hips
     guess = guess + 0.02 * torch.randn(guess.shape, generator=generator, dtype=torch.float64)
@@ -82,7 +82,7 @@ def observed(body: Body, state: State, noise: float, seed: int = 0) -> Observati
         masks=Stack(np.stack(masks)),
         keypoints=torch.cat([pixels, torch.ones_like(pixels[..., :1])], -1).float(),
         keypoints_3d=guess.float(),
-        layout="blazepose33",
+        layout=layout,
         instant=torch.arange(frames),
         times=torch.arange(frames) / RATE,
         width=WIDTH,

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from avatar.errors import AvatarError, short_message
-from avatar.io.files import require_file
+from avatar.errors import AvatarError, UsageError, short_message
+from avatar.io.files import read_json, require_file
 from avatar.io.pickles import read_npy_header, read_pickle
 
 MOST_BYTES = 1_000_000_000  # the largest motions have some hundred megabytes, unpacked
@@ -26,7 +26,7 @@ class Content:
     Attributes:
         path: the file.
         kind: "arrays" (a mapping of names), "array" (one array), "object" (anything from a pickle), "text",
-            "json" or "gltf" (its bytes).
+            "json", "gltf" (its bytes), or "folder" (the content of each JSON file by its name).
         data: what was read, according to `kind`.
     """
 
@@ -54,6 +54,8 @@ def open_content(path: Path) -> Content:
         UsageError: there is no such file.
         AvatarError: the file is empty, broken, or of a kind that cannot hold motion.
     """
+    if path.is_dir():
+        return _open_folder(path)
     require_file(path)
     if path.stat().st_size > MOST_BYTES:
         raise AvatarError(f"{path} is too large for a motion file.")
@@ -74,6 +76,16 @@ def open_content(path: Path) -> Content:
             f"{path} is a binary FBX file, which cannot be read: open it in Blender and export BVH or GLB."
         )
     return _open_text(path, data)
+
+
+def _open_folder(path: Path) -> Content:
+    """A folder with one JSON file per image, as many pose programs write it."""
+    files = sorted(path.glob("*.json"))
+    if not files:
+        raise UsageError(f"The folder {path} holds no motion: neither a run nor JSON files, one per image.")
+    if sum(file.stat().st_size for file in files) > MOST_BYTES:
+        raise AvatarError(f"{path} is too large for a motion.")
+    return Content(path, "folder", {file.name: read_json(file) for file in files})
 
 
 def _open_text(path: Path, data: bytes) -> Content:

@@ -5,6 +5,8 @@ A new format is one class with the members of `MotionFormat` and one call of `re
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -16,6 +18,7 @@ from avatar.motion.formats.container import Content, open_content
 from avatar.motion.formats.glb import GlbFormat
 from avatar.motion.formats.gvhmr import GvhmrFormat
 from avatar.motion.formats.joint_positions import JointPositionsFormat
+from avatar.motion.formats.keypoints2d import Keypoints2dFormat
 from avatar.motion.formats.phalp import PhalpFormat
 from avatar.motion.formats.prompthmr import PromptHmrFormat
 from avatar.motion.formats.sam3d import Sam3dFormat
@@ -71,6 +74,7 @@ def motion_formats() -> dict[str, MotionFormat]:
 
 # Last comes what is tried first: the general formats at the top would take the files of the special ones below.
 register_format(JointPositionsFormat())
+register_format(Keypoints2dFormat())
 register_format(SmplFormat())
 register_format(GlbFormat())
 register_format(BvhFormat())
@@ -98,7 +102,18 @@ def load_motion(path: str | Path, options: ReadOptions | None = None, format: st
         UsageError: there is no such file, the format is unknown, or the file leaves open what `options` must state.
         AvatarError: the file is broken.
     """
-    path, formats = Path(path), motion_formats()
+    reader, content = find_format(Path(path), format)
+    with refuse_malformed(reader, content):
+        return reader.read(content, options or ReadOptions())
+
+
+def find_format(path: Path, format: str | None = None) -> tuple[MotionFormat, Content]:
+    """The format of a file, by its name or by the content, and the opened file.
+
+    Raises:
+        UsageError: there is no such file, or no such format. AvatarError: the file is broken.
+    """
+    formats = motion_formats()
     if format is not None and format not in formats:
         raise UsageError(f"There is no motion format {format!r}: choose one of {', '.join(formats)}.")
     content = open_content(path)
@@ -109,10 +124,21 @@ def load_motion(path: str | Path, options: ReadOptions | None = None, format: st
             f"{path} is not a motion file of a known format (it holds {holdings}): choose the format with --format, "
             f"one of {', '.join(formats)}."
         )
+    return reader, content
+
+
+@contextlib.contextmanager
+def refuse_malformed(reader: MotionFormat, content: Content) -> Iterator[None]:
+    """Turn what a reader stumbles over into one sentence.
+
+    A foreign file may hold anything under any name; readers check only what is likely to be wrong.
+
+    Raises:
+        AvatarError: the content is malformed.
+    """
     try:
-        return reader.read(content, options or ReadOptions())
+        yield
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
-        # A foreign file may hold anything under any name; readers check only what is likely to be wrong.
         raise AvatarError(
-            f"{path} looks like {reader.description}, but its content is malformed: {short_message(error)}."
+            f"{content.path} looks like {reader.description}, but its content is malformed: {short_message(error)}."
         ) from error

@@ -39,8 +39,10 @@ class FlipTestDetector:
 
 
 def person_size(keypoints: Float32[np.ndarray, "*b joints 3"]) -> Float32[np.ndarray, "*b"]:
-    """Diagonal of the box around the landmarks, pixels."""
-    return np.asarray(np.linalg.norm(np.ptp(keypoints[..., :2], axis=-2), axis=-1) + np.float32(1e-6))
+    """Diagonal of the box around the landmarks, pixels; NaN marks missing ones."""
+    places = keypoints[..., :2]
+    sides = np.nanmax(places, axis=-2) - np.nanmin(places, axis=-2)
+    return np.asarray(np.linalg.norm(sides, axis=-1) + np.float32(1e-6))
 
 
 def _merged(person: Detection, mirrored: list[Detection]) -> Detection:
