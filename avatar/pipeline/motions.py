@@ -72,12 +72,7 @@ def motion_of_video(path: Path) -> Motion:
     with tempfile.TemporaryDirectory() as folder:
         observations = observe(path, Path(folder), max_frames=MOST_FRAMES, thinning="even", warn=logger.warning)
         estimated, _ = track(observations, body, TrackOptions())
-    rotations = smpl_pose(estimated.poses).rotations.detach().cpu()
-    root = estimated.poses.root_position.detach().cpu()
-    level = uniform_track(rotations, root, estimated.fps, estimated.confidence.cpu())
-    # The frames keep their own times: a phone's rate varies, and a screen recording has gaps.
-    level = replace(level, times=estimated.times.cpu() - estimated.times[0].cpu())
-    return Motion("video", level, leg_length(body.rest(estimated.betas).joints))
+    return motion_of_track("video", estimated, body)
 
 
 def keypoints_of(path: Path, options: ReadOptions, video: Path | None = None) -> KeypointClip:
@@ -125,9 +120,10 @@ def motion_of_keypoints(clip: KeypointClip, person: str | None = None) -> Motion
 
 
 def motion_of_track(name: str, estimated: BodyTrack, body: Body) -> Motion:
-    """The motion of a fitted track, at its own times."""
+    """The motion of a fitted track, at its own times from zero: rates vary, and screen recordings have gaps."""
     level = replace(
         estimated,
+        times=estimated.times.cpu() - estimated.times[0].cpu(),
         poses=smpl_pose(estimated.poses).detach().to("cpu"),
         confidence=estimated.confidence[:, smpl_joint_indices(estimated.confidence.shape[1])].cpu(),
         cameras=None,
