@@ -23,8 +23,10 @@ def is_heic(path: Path) -> bool:
     """Whether the first bytes are those of an HEIC or HEIF image."""
     with path.open("rb") as file:
         start = file.read(64)
-    brands = (start[8:12], *(start[at : at + 4] for at in range(16, int.from_bytes(start[:4], "big"), 4)))
-    return start[4:8] == b"ftyp" and start[8:12] in BRANDS and b"avif" not in brands and b"avis" not in brands
+    if start[4:8] != b"ftyp" or start[8:12] not in BRANDS:
+        return False
+    box = start[: min(int.from_bytes(start[:4], "big"), len(start))]
+    return not any(box[at : at + 4] in (b"avif", b"avis") for at in range(8, len(box), 4))
 
 
 def read_heic(path: Path) -> UInt8[np.ndarray, "h w 3"]:

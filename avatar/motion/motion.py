@@ -55,6 +55,8 @@ class ReadOptions:
         rest_pelvis: position of the pelvis of the file's own shaped body at rest, from the origin that its
             translations refer to, metres; None for the mean of its body model.
         size: width and height in pixels of the images that 2D key points lie in.
+        clip: name of the clip in a file of several; None for the first one that moves.
+        body: path of the user's body file, which motions given as vertices of its surface need.
     """
 
     up: str | None = None
@@ -64,6 +66,8 @@ class ReadOptions:
     layout: str | None = None
     rest_pelvis: tuple[float, float, float] | None = None
     size: tuple[int, int] | None = None
+    clip: str | None = None
+    body: str | None = None
 
     def __post_init__(self) -> None:
         if self.up is not None and self.up not in UP_AXES:
