@@ -129,7 +129,7 @@ def test_a_buffer_beside_the_file_is_read_and_a_missing_one_named(tmp_path: Path
     (tmp_path / "a.gltf").write_text(model.gltf_to_json(), encoding="utf-8")
     assert_truth(load_motion(tmp_path / "a.gltf"))
     (tmp_path / "the data.bin").unlink()
-    with pytest.raises(AvatarError, match="keeps its data in another file, the%20data.bin, which is not beside it"):
+    with pytest.raises(AvatarError, match=r"keeps its data in another file, the%20data\.bin, which is not beside it"):
         load_motion(tmp_path / "a.gltf")
 
 
