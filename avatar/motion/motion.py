@@ -35,11 +35,14 @@ class Motion:
         format: name of the format it came from.
         track: the common 24 joints, away from SMPL's T-pose; Y up, metres, seconds. No cameras.
         leg_length: from hip to ankle of the person it was recorded from, metres: what the root's path fits to.
+        fingers: rotations of SMPL-X's 30 finger joints, left hand first, for bodies that have them; None where the
+            file has none.
     """
 
     format: str
     track: BodyTrack
     leg_length: float = MEAN_LEG
+    fingers: Float[Tensor, "t 30 3 3"] | None = None
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,26 @@ def retarget(motion: Motion, rest: RestBody, how: Retargeting | None = None) -> 
     if how.feet == "plant":
         floor = float(rest.vertices[:, 1].min())
         poses = lock_feet(joints, poses, track.fps, soles_of(joints, floor))
-    return replace(uniform_track(poses.rotations, poses.root_position, track.fps), body=track.body, betas=track.betas)
+    played = uniform_track(poses.rotations, poses.root_position, track.fps)
+    return replace(with_fingers(played, motion, how, len(rest.joints)), body=track.body, betas=track.betas)
+
+
+def with_fingers(played: BodyTrack, motion: Motion, how: Retargeting, joints: int) -> BodyTrack:
+    """The track with the motion's fingers, if both the motion and the body have them.
+
+    Args:
+        played: of SMPL's 24 joints, as `retarget` makes it.
+        joints: of the body: 52 of SMPL-H, 55 of SMPL-X with jaw and eyes, which stay at rest.
+    """
+    if motion.fingers is None or joints not in (52, 55):
+        return played
+    own = replace(motion.track, poses=replace(motion.track.poses, rotations=motion.fingers))
+    fingers = resample(replace(own, confidence=torch.ones(motion.fingers.shape[:2])), how).poses.rotations
+    fingers = fingers.repeat(how.loop, 1, 1, 1)
+    rotations = torch.eye(3).repeat(len(played), joints, 1, 1)
+    rotations[:, :22], rotations[:, -30:] = played.poses.rotations[:, :22], fingers
+    poses = replace(played.poses, rotations=rotations)
+    return replace(played, poses=poses, confidence=torch.ones(len(played), joints))
 
 
 def resample(track: BodyTrack, how: Retargeting) -> BodyTrack:
@@ -78,7 +97,8 @@ def resample(track: BodyTrack, how: Retargeting) -> BodyTrack:
     count = int((end - how.start) * fps / how.speed + 1e-4) + 1
     sample_times = (how.start + torch.arange(count, dtype=torch.float64) * how.speed / fps).clamp(max=last)
     poses, confidence = at_times(track, sample_times)
-    return uniform_track(poses.rotations, poses.root_position, fps, confidence, track.body, track.betas)
+    times = (torch.arange(count, dtype=torch.float64) / fps).float()
+    return replace(track, poses=poses, times=times, confidence=confidence, instant=torch.arange(count), cameras=None)
 
 
 def at_times(

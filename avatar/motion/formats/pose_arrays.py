@@ -21,6 +21,7 @@ from avatar.runtime.logging import logger
 
 BODY_JOINTS = (21, 23)  # of SMPL-X and SMPL, without the root
 WHOLE_JOINTS = (22, 24, 52, 55)
+ODD_JOINTS = range(22, 60)  # EasyMocap and others append what is no joint
 
 
 @dataclass(frozen=True)
@@ -57,20 +58,33 @@ def pose_array(path: Path, value: Any, name: str, joints: tuple[int, ...]) -> Po
     except (TypeError, ValueError) as error:
         raise AvatarError(f"{path}: {name} is not an array of numbers.") from error
     shape = array.shape
-    if shape[-2:] == (3, 3) and shape[-3:-2] and shape[-3] in joints:
-        return PoseArray(name, array, True)
-    if shape[-2:] == (3, 3) and 1 in joints:
-        return PoseArray(name, array[..., None, :, :], True)
+    if shape[-2:] == (3, 3) and _are_rotations(array):
+        if shape[-3:-2] and shape[-3] in joints:
+            return PoseArray(name, array, True)
+        if 1 in joints:
+            return PoseArray(name, array[..., None, :, :], True)
     if shape[-1:] == (3,) and shape[-2:-1] and shape[-2] in joints:
         return PoseArray(name, array, False)
-    for width, kind in ((3, "axis-angle"), (9, "matrices"), (4, "quaternions")):
+    for width in (3, 9, 4):
         if shape and shape[-1] % width == 0 and shape[-1] // width in joints:
             rows = array.reshape(*shape[:-1], shape[-1] // width, width)
-            if kind == "quaternions":
-                return PoseArray(name, rotation_from_quat(torch.from_numpy(rows)).numpy(), True)
-            return PoseArray(name, rows.reshape(*rows.shape[:-1], 3, 3) if width == 9 else rows, width == 9)
+            if width == 3:
+                return PoseArray(name, rows, False)
+            return PoseArray(name, rows.reshape(*rows.shape[:-1], 3, 3) if width == 9 else _from_quats(rows), True)
+    if 24 in joints and shape and shape[-1] % 3 == 0 and shape[-1] // 3 in ODD_JOINTS:
+        return PoseArray(name, array.reshape(*shape[:-1], -1, 3)[..., :22, :], False)
     expected = " or ".join(str(3 * number) for number in joints)
-    raise UsageError(f"{path}: {name} has the shape {shape}; a frame of it has {expected} numbers.")
+    raise UsageError(f"{path}: {name} has the shape {shape}, which fits no SMPL body: a frame has {expected} numbers.")
+
+
+def _are_rotations(array: np.ndarray) -> bool:
+    """Whether the last two axes are 3x3 rotations, rather than three vectors."""
+    return bool(np.abs(array @ np.swapaxes(array, -1, -2) - np.eye(3)).max(initial=0) < 0.05)
+
+
+def _from_quats(rows: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(rows, axis=-1, keepdims=True)
+    return rotation_from_quat(torch.from_numpy(rows / np.maximum(length, 1e-9))).numpy()
 
 
 @dataclass(frozen=True)
@@ -137,22 +151,15 @@ def person_rotations(path: Path, arrays: list[PoseArray], person: PersonAxis) ->
                 f"{path}: {array.name} is not finite in {len(bad)} of {len(rows)} frames, first in frame {bad[0]}: "
                 "cut these frames out or fill them."
             )
-        if array.matrices:
-            _check_matrices(path, array.name, rows)
-            parts.append(torch.from_numpy(rows))
-        else:
-            _check_radians(path, array, rows)
-            parts.append(rotation_from_rotvec(torch.from_numpy(rows)))
+        if not array.matrices:
+            _check_radians(path, rows)
+        turned = torch.from_numpy(rows)
+        parts.append(turned if array.matrices else rotation_from_rotvec(turned))
     return torch.cat(parts, dim=1)
 
 
-def _check_radians(path: Path, array: PoseArray, rows: np.ndarray) -> None:
+def _check_radians(path: Path, rows: np.ndarray) -> None:
     if rows.shape[1] > 1 and float(np.linalg.norm(rows[:, -21:], axis=-1).max()) > 4 * np.pi:
         raise UsageError(
             f"{path}: its joints rotate by hundreds of radians, so the values are in degrees: convert them."
         )
-
-
-def _check_matrices(path: Path, name: str, rows: np.ndarray) -> None:
-    if float(np.abs(rows @ np.swapaxes(rows, -1, -2) - np.eye(3)).max()) > 0.05:
-        raise AvatarError(f"{path}: {name} is not made of rotation matrices.")
