@@ -13,9 +13,9 @@ from avatar.body import RestBody
 from avatar.body.joint_limits import joint_ranges
 from avatar.errors import UsageError
 from avatar.geometry import quat_from_rotation, rotation_from_quat, rotation_from_rotvec, rotation_to_rotvec, slerp
+from avatar.motion.bone_lengths import leg_length
 from avatar.motion.foot_contact import lock_feet, soles_of
 from avatar.motion.motion import Motion, uniform_track
-from avatar.motion.skeletons import leg_length
 from avatar.types import BodyPose, BodyTrack
 
 # Ranges are guides: rotations up to this much beyond them are accepted.

@@ -16,12 +16,12 @@ from avatar.errors import AvatarError, UsageError
 from avatar.io.track_file import load_track
 from avatar.io.videos import open_video
 from avatar.model.avatar import Avatar
+from avatar.motion.bone_lengths import leg_length, model_rest
 from avatar.motion.formats.keypoints2d import Keypoints2dFormat, read_keypoints
 from avatar.motion.formats.registry import find_format, refuse_malformed
 from avatar.motion.motion import Motion, ReadOptions, uniform_track
 from avatar.motion.procedural import BUILTIN, builtin_motion
 from avatar.motion.retarget import Retargeting, at_times, retarget
-from avatar.motion.skeletons import leg_length, model_rest
 from avatar.pipeline.run_folder import RunFolder
 from avatar.runtime.logging import logger
 from avatar.types import BodyPose, BodyTrack, KeypointClip

@@ -10,7 +10,7 @@ import torch
 
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.geometry import quat_from_rotation, rotation_from_rotvec
-from avatar.motion.skeletons import model_rest
+from avatar.motion.bone_lengths import model_rest
 
 _TRUTH = np.load(Path(__file__).parent / "data" / "truth.npz")
 ROTATIONS, TRANS = rotation_from_rotvec(torch.from_numpy(_TRUTH["poses"])), _TRUTH["trans"]

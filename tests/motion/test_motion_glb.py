@@ -12,8 +12,8 @@ from avatar.body.skeleton import SMPL_JOINTS
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import geodesic_angle
 from avatar.motion import Motion, load_motion
+from avatar.motion.bone_lengths import leg_length, model_rest
 from avatar.motion.motion import MEAN_LEG, ReadOptions
-from avatar.motion.skeletons import leg_length, model_rest
 
 from .glb_files import FRAMES, ROTATIONS, TRANS, GlbForm, write_glb
 

@@ -13,10 +13,10 @@ from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle, rotation_from_rotvec
 from avatar.landmark_layouts import LAYOUTS, POINT_LAYOUTS
 from avatar.motion import load_motion
+from avatar.motion.bone_lengths import model_rest
 from avatar.motion.formats.joint_positions import landmarks
 from avatar.motion.ik import Landmarks, fit_landmarks
 from avatar.motion.motion import ReadOptions
-from avatar.motion.skeletons import model_rest
 from avatar.types import BodyPose
 
 from .test_motion_readers import POSES, ROTATIONS, TRANS

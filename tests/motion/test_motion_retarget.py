@@ -8,11 +8,11 @@ from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle, rotation_from_rotvec
+from avatar.motion.bone_lengths import leg_length, model_rest
 from avatar.motion.foot_contact import bend_legs, soles_of
 from avatar.motion.motion import Motion, uniform_track
 from avatar.motion.procedural import BUILTIN, builtin_motion
 from avatar.motion.retarget import Retargeting, resample, retarget, within_limits
-from avatar.motion.skeletons import leg_length, model_rest
 from avatar.types import BodyPose
 
 REST = model_rest().float()

@@ -17,9 +17,9 @@ from avatar.body.skinning import joint_transforms
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import geodesic_angle, quat_from_rotation, rotation_from_rotvec
 from avatar.motion import Motion, load_motion
+from avatar.motion.bone_lengths import model_rest
 from avatar.motion.motion import ReadOptions
 from avatar.motion.retarget import Retargeting, retarget
-from avatar.motion.skeletons import model_rest
 from avatar.types import BodyPose
 
 from .test_motion_joints import limb_angles

@@ -11,13 +11,12 @@ from avatar.body.landmarks import point_offset
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.errors import AvatarError, UsageError
 from avatar.landmark_layouts import LAYOUTS, POINT_LAYOUTS
-from avatar.motion.bone_lengths import bone_vectors, joints_from_bones
+from avatar.motion.bone_lengths import bone_length, leg_length, sized_rest
 from avatar.motion.foot_contact import root_path_from_feet
 from avatar.motion.formats.container import Content
 from avatar.motion.formats.smpl import frame_rate
 from avatar.motion.ik import Landmarks, fit_landmarks
 from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, uniform_track, up_rotation
-from avatar.motion.skeletons import leg_length, model_rest
 from avatar.types import BodyPose
 
 KEYS = ("joints", "joints3d", "joints_3d", "keypoints_3d", "keypoints3d", "pred_keypoints_3d", "positions",
@@ -75,10 +74,10 @@ def motion_from_points(
     filled, sure = _filled(content, places, confidence)
     at = {SMPL_JOINTS[j]: filled[:, m] for m, j in enumerate(attached.joints.tolist()) if not attached.offsets[m].any()}
     _check_body(content, at)
-    leg = _length(at, "hip", "knee") + _length(at, "knee", "ankle")
+    leg = bone_length(at, "hip", "knee") + bone_length(at, "knee", "ankle")
     R = up_rotation(options.up or up or _estimate_up(content, at)).double()
     targets = (filled * (MEAN_LEG / leg)) @ R.T
-    rest = _sized_rest({joint: place * (MEAN_LEG / leg) for joint, place in at.items()})
+    rest = sized_rest({joint: place * (MEAN_LEG / leg) for joint, place in at.items()})
     pose = fit_landmarks(rest, SMPL_PARENTS, attached, targets, sure * counts)
     if (
         float(
@@ -162,14 +161,8 @@ def _check_body(content: Content, at: dict[str, Tensor]) -> None:
     missing = [joint for joint in needed if joint not in at or not bool(at[joint].any())]
     if missing:
         raise AvatarError(f"{content.path} has no {', '.join(missing)}, which are needed to drive a body.")
-    if _length(at, "hip", "knee") < 1e-6 or _length(at, "knee", "ankle") < 1e-6:
+    if bone_length(at, "hip", "knee") < 1e-6 or bone_length(at, "knee", "ankle") < 1e-6:
         raise AvatarError(f"{content.path}: its legs have zero length, so these are not 3D joints.")
-
-
-def _length(at: dict[str, Tensor], a: str, b: str) -> float:
-    """Median distance of two parts of a limb, over both sides."""
-    sides = [(at[f"{s}_{a}"] - at[f"{s}_{b}"]).norm(dim=-1) for s in ("left", "right") if f"{s}_{b}" in at]
-    return float(torch.cat(sides).median())
 
 
 def _estimate_up(content: Content, at: dict[str, Tensor]) -> str:
@@ -181,41 +174,3 @@ def _estimate_up(content: Content, at: dict[str, Tensor]) -> str:
     if scores[best] < 0.6:
         raise UsageError(f"{content.path} does not show which way is up: state it with --up y, z, -y or x.")
     return best
-
-
-def _sized_rest(at: dict[str, Tensor]) -> Float[Tensor, "24 3"]:
-    """Our T-pose with the limbs, hips, torso and shoulders scaled to the points.
-
-    Otherwise the spine would bend to fit a torso that is longer or shorter than ours.
-    """
-    own = model_rest()
-    by_name = {name: own[index][None] for index, name in enumerate(SMPL_JOINTS)}
-    leg = MEAN_LEG / leg_length(own)
-
-    def middle(where: dict[str, Tensor], part: str) -> Tensor:
-        return (where[f"left_{part}"] + where[f"right_{part}"]) / 2
-
-    def width(where: dict[str, Tensor], part: str) -> float:
-        return float((where[f"left_{part}"] - where[f"right_{part}"]).norm(dim=-1).median())
-
-    def torso(where: dict[str, Tensor]) -> float:
-        # A bent back is shorter than the spine, so a high quantile is used.
-        return float((middle(where, "shoulder") - middle(where, "hip")).norm(dim=-1).quantile(0.9))
-
-    factors = dict.fromkeys(SMPL_JOINTS, leg)
-    for joint, a, b in (
-        ("knee", "hip", "knee"),
-        ("ankle", "knee", "ankle"),
-        ("elbow", "shoulder", "elbow"),
-        ("wrist", "elbow", "wrist"),
-    ):
-        for side in ("left", "right"):
-            if f"{side}_{b}" in at:
-                factors[f"{side}_{joint}"] = _length(at, a, b) / _length(by_name, a, b)
-    for side in ("left", "right"):
-        factors[f"{side}_hip"] = width(at, "hip") / width(by_name, "hip")
-        factors[f"{side}_collar"] = factors[f"{side}_shoulder"] = width(at, "shoulder") / width(by_name, "shoulder")
-    for name in ("spine1", "spine2", "spine3", "neck", "head"):
-        factors[name] = torso(at) / torso(by_name)
-    scale = torch.tensor([min(max(factors[name], 0.3), 3.0) for name in SMPL_JOINTS], dtype=own.dtype)
-    return joints_from_bones(bone_vectors(own, SMPL_PARENTS) * scale[:, None], SMPL_PARENTS)

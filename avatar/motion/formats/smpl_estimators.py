@@ -14,12 +14,12 @@ import numpy as np
 import torch
 
 from avatar.geometry import rotation_from_rotvec
+from avatar.motion.bone_lengths import leg_length, model_rest
 from avatar.motion.foot_contact import root_path_from_feet
 from avatar.motion.formats.container import Content
 from avatar.motion.formats.persons import at_frames, select_person
 from avatar.motion.formats.smpl import motion_from_fields, motion_from_rotations
 from avatar.motion.motion import Motion, ReadOptions, numbers
-from avatar.motion.skeletons import leg_length, model_rest
 from avatar.types import BodyPose
 
 

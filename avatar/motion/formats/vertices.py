@@ -1,4 +1,4 @@
-"""Vertices of SMPL or SMPL-X over time, with the user's own body file: each bone turns as the skin around it does."""
+"""Vertices of SMPL or SMPL-X over time, with the user's own body file: the bones are solved for from the skin."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from torch import Tensor
 from avatar.body import Body, load_body, smpl_pose
 from avatar.errors import UsageError
 from avatar.geometry import nearest_rotation
+from avatar.motion.bone_lengths import leg_length
 from avatar.motion.formats.container import Content
 from avatar.motion.formats.smpl import estimate_up, frame_rate
 from avatar.motion.motion import Motion, ReadOptions, check_path, numbers, uniform_track, up_rotation
-from avatar.motion.skeletons import leg_length
 from avatar.types import BodyPose
 
 VERTICES = {6890: "SMPL or SMPL-H", 10475: "SMPL-X"}
 KEYS = ("vertices", "verts", "smpl_vertices", "pred_vertices", "v")
-OWN_SKIN = 0.5  # weight of a joint from which a vertex belongs to it
 
 
 class VerticesFormat:
@@ -61,24 +60,17 @@ def pose_of_vertices(
 ) -> tuple[Float[Tensor, "t j 3 3"], Float[Tensor, "t j 3"]]:
     """Rotations of all joints and their places.
 
-    The skin that belongs to one bone alone is laid onto its place in the mean shape by the best rotation (Kabsch
-    1976); a person's own shape changes the fit of a whole limb little.
+    Skinning is linear in the bones' transforms, so that all frames are one least-squares problem with one matrix
+    (James and Twigg 2005). A person's own shape stretches the transforms, whose nearest rotations are taken.
     """
-    joints = torch.einsum("jv,tvc->tjc", body.joint_regressor.double(), vertices)
-    template = body.template.double()
-    rest = body.joint_regressor.double() @ template
-    world = []
-    for joint, parent in enumerate(body.parents):
-        weights = body.weights[:, joint].double()
-        weights = torch.where(weights >= OWN_SKIN, weights, torch.zeros_like(weights))
-        if float(weights.sum()) == 0:
-            world.append(world[parent])
-            continue
-        mine = weights > 0
-        there = vertices[:, mine] - joints[:, joint, None]
-        here = (template[mine] - rest[joint]) * weights[mine, None]
-        world.append(nearest_rotation(torch.einsum("tvi,vj->tij", there, here)))
-    local = [G if p < 0 else world[p].mT @ G for G, p in zip(world, body.parents, strict=True)]
+    template, weights = body.template.double(), body.weights.double()
+    homogeneous = torch.cat([template, torch.ones_like(template[:, :1])], dim=1)
+    X = (weights[:, :, None] * homogeneous[:, None]).flatten(1)
+    transforms = torch.einsum("nv,tvc->tnc", torch.linalg.pinv(X, rtol=1e-4), vertices).unflatten(1, (-1, 4))
+    world = nearest_rotation(transforms[:, :, :3].mT)
+    at_rest = body.joint_regressor.double() @ homogeneous
+    joints = torch.einsum("jk,tjkc->tjc", at_rest, transforms)
+    local = [world[:, j] if p < 0 else world[:, p].mT @ world[:, j] for j, p in enumerate(body.parents)]
     return torch.stack(local, 1), joints
 
 
