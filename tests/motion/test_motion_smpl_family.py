@@ -52,7 +52,7 @@ def other_person() -> tuple[np.ndarray, np.ndarray]:
     return np.zeros_like(POSES), TRANS * 0 + 5
 
 
-def people_first(order: str) -> dict[str, np.ndarray]:
+def people_first(order: str) -> dict[str, Any]:
     """SLAHMR's arrays: (people, frames, ...), the truth being person 1."""
     still, elsewhere = other_person()
     poses, trans = np.stack([still, POSES]), np.stack([elsewhere, TRANS])
@@ -88,7 +88,7 @@ def test_frames_that_slahmr_masks_are_blended(tmp_path: Path) -> None:
     assert float(geodesic_angle(motion.track.poses.rotations[5], ROTATIONS[5]).rad2deg().max()) < 20
 
 
-SHAPES: dict[str, dict[str, np.ndarray]] = {
+SHAPES: dict[str, dict[str, Any]] = {
     "one person, 72": {"poses": FLAT[None], "trans": TRANS[None]},
     "an empty axis after the frames": {"poses": FLAT[:, None], "trans": TRANS[:, None]},
     "joints in an axis": {"poses": POSES, "trans": TRANS},
@@ -178,7 +178,7 @@ def test_hybrik(tmp_path: Path, kind: str) -> None:
 
 def mdm_joints() -> np.ndarray:
     pose = BodyPose(torch.from_numpy(TRANS), ROTATIONS)
-    return joint_transforms(model_rest().float(), SMPL_PARENTS, pose)[:, :22, :3, 3].numpy()
+    return np.asarray(joint_transforms(model_rest().float(), SMPL_PARENTS, pose)[:, :22, :3, 3])
 
 
 def test_mdm_samples_are_chosen_by_number_or_text(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ class MdmFormat:
         if content.has("thetas", "root_translation"):
             return np.ndim(content.fields["thetas"]) == 3 and np.shape(content.fields["thetas"])[1] == 6
         motion = content.fields.get("motion")
-        return content.has("motion", "text", "lengths") and np.ndim(motion) == 4 and np.shape(motion)[2] == 3
+        return content.has("text", "lengths") and isinstance(motion, np.ndarray) and motion.shape[2:3] == (3,)
 
     def read(self, content: Content, options: ReadOptions) -> Motion:
         """A sample: by its number or its text with --clip (or --person), else the first."""

@@ -31,24 +31,23 @@ class SmplFolderFormat:
         return bool(people) and all(holds_smpl(person) for person in people)
 
     def read(self, content: Content, options: ReadOptions) -> Motion:
-        """The person with the most files. Camera-frame results stand on their heads in our axes: "-y" is up there."""
+        """The person with the most files, or the requested one; estimates from images lie in the camera's frame."""
         rows: dict[str, list[tuple[int, Mapping[str, Any]]]] = defaultdict(list)
         for name, value in content.data.items():
             frame, in_name = _numbers_of(name)
             for place, person in enumerate(_people(value)):
                 label = str(np.ravel(person.get("id", in_name if in_name is not None else place))[0])
                 rows[label].append((frame, person))
-        person = sorted(
-            select_person(content, rows, {key: len(frames) for key, frames in rows.items()}, options),
-            key=lambda row: row[0],
-        )
-        names = USED & set(person[0][1])
-        lacking = next((number for number, fields in person if not names <= fields.keys()), None)
+        chosen = select_person(content, rows, {key: len(frames) for key, frames in rows.items()}, options)
+        images: list[tuple[int, Mapping[str, Any]]] = sorted(chosen, key=lambda row: row[0])
+        names = USED & set(images[0][1])
+        lacking = next((number for number, fields in images if not names <= fields.keys()), None)
         if lacking is not None:
             raise AvatarError(f"{content.path}: the file of frame {lacking} lacks what the others hold.")
-        fields = {name: np.stack([_flat(name, values[name]) for _, values in person]) for name in names}
-        up = "-y" if first(fields, ROOT) != "Rh" and isinstance(next(iter(content.data.values())), Mapping) else None
-        return motion_from_fields(content, fields, options, up, self.name, [number for number, _ in person])
+        fields = {name: np.stack([_flat(name, values[name]) for _, values in images]) for name in names}
+        in_camera = first(fields, ROOT) != "Rh" and isinstance(next(iter(content.data.values())), Mapping)
+        frames = [number for number, _ in images]
+        return motion_from_fields(content, fields, options, "-y" if in_camera else None, self.name, frames)
 
 
 def _people(value: Any) -> list[Mapping[str, Any]]:

@@ -52,7 +52,9 @@ class VerticesFormat:
         turned[:, 0] = R @ turned[:, 0]
         check_path(content.path, joints[:, 0].numpy(), fps)
         fingers = rotations[:, -30:].float() if rotations.shape[1] in (52, 55) else None
-        return Motion("vertices", uniform_track(turned, joints[:, 0] @ R.T, fps), leg_length(joints[0]), fingers)
+        return Motion(
+            "vertices", uniform_track(turned, joints[:, 0] @ R.T, fps), leg_length(joints[0]), fingers=fingers
+        )
 
 
 def pose_of_vertices(
