@@ -178,7 +178,8 @@ def test_hybrik(tmp_path: Path, kind: str) -> None:
 
 def mdm_joints() -> np.ndarray:
     pose = BodyPose(torch.from_numpy(TRANS), ROTATIONS)
-    return np.asarray(joint_transforms(model_rest().float(), SMPL_PARENTS, pose)[:, :22, :3, 3])
+    joints: np.ndarray = joint_transforms(model_rest().float(), SMPL_PARENTS, pose)[:, :22, :3, 3].numpy()
+    return joints
 
 
 def test_mdm_samples_are_chosen_by_number_or_text(tmp_path: Path) -> None:

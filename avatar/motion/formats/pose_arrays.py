@@ -84,7 +84,8 @@ def _are_rotations(array: np.ndarray) -> bool:
 
 def _from_quats(rows: np.ndarray) -> np.ndarray:
     length = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return np.asarray(rotation_from_quat(torch.from_numpy(rows / np.maximum(length, 1e-9))))
+    matrices: np.ndarray = rotation_from_quat(torch.from_numpy(rows / np.maximum(length, 1e-9))).numpy()
+    return matrices
 
 
 @dataclass(frozen=True)
