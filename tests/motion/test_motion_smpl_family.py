@@ -205,7 +205,9 @@ def test_mdm_smpl_parameters(tmp_path: Path) -> None:
 
 
 def fingers() -> np.ndarray:
-    return (0.3 * np.sin(np.arange(FRAMES)[:, None, None] + np.arange(30)[:, None] + np.arange(3))).astype(np.float32)
+    angles = np.arange(FRAMES)[:, None, None] + np.arange(30)[:, None] + np.arange(3)
+    bent: np.ndarray = (0.3 * np.sin(angles)).astype(np.float32)
+    return bent
 
 
 def test_a_folder_of_smplerx(tmp_path: Path) -> None:

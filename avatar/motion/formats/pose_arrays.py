@@ -107,7 +107,8 @@ class PersonAxis:
         leading = value.shape[: value.ndim - width]
         if len(leading) == 2:
             axis = self.axis if self.axis is not None else (0 if leading[0] == 1 else 1)
-            return np.take(value, self.index if self.axis is not None else 0, axis=axis)
+            chosen: np.ndarray = np.take(value, self.index if self.axis is not None else 0, axis=axis)
+            return chosen
         return value if leading else value[None]
 
 
