@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from avatar.datasets.multicamera import is_multicamera, read_stations
 from avatar.errors import UsageError
 from avatar.evaluation.alignment import align
 from avatar.evaluation.joint_scores import pose_scores
+from avatar.evaluation.limits import limits
 from avatar.evaluation.multicamera import station_targets
 from avatar.evaluation.registration import registered, shift_in_pixels
 from avatar.evaluation.report import table, write_page
@@ -153,7 +154,9 @@ def score_and_write(
     if not scored:
         raise UsageError(f"Nothing to compare with: {'; '.join(skipped[:3]) or 'the run has no held-out frame'}.")
     means = group_means(scored)
-    text = "\n".join([_heading(protocol), table(means, reasons), *_poses(joints), *_skipped(skipped)])
+    limited = limits(means)
+    verdict = [] if limited is None else [limited.sentence()]
+    text = "\n".join([_heading(protocol), table(means, reasons), *_poses(joints), *_skipped(skipped), *verdict])
     content = {
         "made_with": __version__,
         "run": opened.run.folder.name,
@@ -161,6 +164,7 @@ def score_and_write(
         "lpips": {net: reason or "computed" for net, reason in reasons.items()},
         "means": means,
         "joints": joints,
+        "limits": None if limited is None else asdict(limited) | {"sentence": limited.sentence()},
         "skipped": skipped,
         "seconds": round(time.monotonic() - start, 1),
         # The keys keep the words of the first version of this file, since scripts read them.

@@ -14,10 +14,11 @@ from avatar.errors import AvatarError
 from avatar.evaluation.comparison_strip import comparison_jpeg
 from avatar.evaluation.regions import Labels, label_pixels, region_scores
 from avatar.evaluation.surface import surface_errors
-from avatar.evaluation.targets import SIDE_DEGREES, EvaluationTarget, Truth
+from avatar.evaluation.targets import SIDE_DEGREES, TRAINING_GROUP, EvaluationTarget, Truth
 from avatar.metrics import images as metrics
 from avatar.metrics import perceptual
-from avatar.metrics.detail import detail_scores
+from avatar.metrics.detail import SIGMAS, detail_scores, interior
+from avatar.metrics.misplacement import local_shift, noise_share
 from avatar.pipeline.finished_run import FinishedRun
 from avatar.rendering.renderer import render
 from avatar.runtime.thread_map import map_in_threads
@@ -177,6 +178,8 @@ def score_image(rendered: Sequence[RenderedTarget], backgrounds: Sequence[str]) 
             scores[index]["dists_box"] = distance
     for one, image, record in zip(rendered, images, scores, strict=True):
         record |= detail_scores(image, truth, alpha) | _part_scores(one, image, truth, alpha, depth)
+        if one.target.group == TRAINING_GROUP:
+            record |= _registration_scores(image, truth, torch.minimum(alpha, one.output.alpha[0]))
     strips = [comparison_jpeg(truth, image) for image in images]
     return [ScoredTarget(*one) for one in zip((r.target for r in rendered), scores, strips, strict=True)]
 
@@ -197,6 +200,17 @@ def _part_scores(
         depth = one.output.depth[0] / own_alpha.clamp_min(1e-6) * one.target.scale
         scores |= surface_errors(depth, own_alpha, true_depth, alpha, one.labels)
     return scores
+
+
+def _registration_scores(
+    image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], coverage: Float[Tensor, "h w"]
+) -> dict[str, float]:
+    region = interior(coverage)
+    scores = {
+        "local_shift_px": local_shift(image, truth, region),
+        "noise_share": noise_share(truth, region, SIGMAS[0]),
+    }
+    return {name: value for name, value in scores.items() if value is not None}
 
 
 def group_means(scored: Sequence[ScoredTarget]) -> dict[str, dict[str, float]]:
