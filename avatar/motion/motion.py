@@ -62,6 +62,8 @@ class Motion:
         format: name of the format it came from.
         track: the common 24 joints, away from SMPL's T-pose; Y up, metres, seconds. No cameras.
         leg_length: from hip to ankle of the person it was recorded from, metres: what the root's path fits to.
+        fingers: rotations of SMPL-X's 30 finger joints, left hand first, for bodies that have them; None where the
+            file has none.
         check: how well it agrees with the joints of its file; None where the file holds no other joints than ours.
     """
 
@@ -69,6 +71,7 @@ class Motion:
     track: BodyTrack
     leg_length: float = MEAN_LEG
     check: MotionCheck | None = None
+    fingers: Float[Tensor, "t 30 3 3"] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ class ReadOptions:
         rest_pelvis: position of the pelvis of the file's own shaped body at rest, from the origin that its
             translations refer to, metres; None for the mean of its body model.
         size: width and height in pixels of the images that 2D key points lie in.
+        clip: name of the clip in a file of several; None for the first one that moves.
+        body: path of the user's body file, which motions given as vertices of its surface need.
     """
 
     up: str | None = None
@@ -93,6 +98,8 @@ class ReadOptions:
     layout: str | None = None
     rest_pelvis: tuple[float, float, float] | None = None
     size: tuple[int, int] | None = None
+    clip: str | None = None
+    body: str | None = None
 
     def __post_init__(self) -> None:
         if self.up is not None and self.up not in UP_AXES:

@@ -63,7 +63,26 @@ def retarget(motion: Motion, rest: RestBody, how: Retargeting | None = None) -> 
     if how.feet == "plant":
         floor = float(rest.vertices[:, 1].min())
         poses = lock_feet(joints, poses, track.fps, soles_of(joints, floor))
-    return replace(uniform_track(poses.rotations, poses.root_position, track.fps), body=track.body, betas=track.betas)
+    played = uniform_track(poses.rotations, poses.root_position, track.fps)
+    return replace(with_fingers(played, motion, how, len(rest.joints)), body=track.body, betas=track.betas)
+
+
+def with_fingers(played: BodyTrack, motion: Motion, how: Retargeting, joints: int) -> BodyTrack:
+    """The track with the motion's fingers, if both the motion and the body have them.
+
+    Args:
+        played: of SMPL's 24 joints, as `retarget` makes it.
+        joints: of the body: 52 of SMPL-H, 55 of SMPL-X with jaw and eyes, which stay at rest.
+    """
+    if motion.fingers is None or joints not in (52, 55):
+        return played
+    own = replace(motion.track, poses=replace(motion.track.poses, rotations=motion.fingers))
+    fingers = resample(replace(own, confidence=torch.ones(motion.fingers.shape[:2])), how).poses.rotations
+    fingers = fingers.repeat(how.loop, 1, 1, 1)
+    rotations = torch.eye(3).repeat(len(played), joints, 1, 1)
+    rotations[:, :22], rotations[:, -30:] = played.poses.rotations[:, :22], fingers
+    poses = replace(played.poses, rotations=rotations)
+    return replace(played, poses=poses, confidence=torch.ones(len(played), joints))
 
 
 def resample(track: BodyTrack, how: Retargeting) -> BodyTrack:
@@ -77,6 +96,15 @@ def resample(track: BodyTrack, how: Retargeting) -> BodyTrack:
         raise UsageError(f"The motion lasts {last:.2f} s: --start {how.start:g} and --end {end:g} leave nothing of it.")
     count = int((end - how.start) * fps / how.speed + 1e-4) + 1
     sample_times = (how.start + torch.arange(count, dtype=torch.float64) * how.speed / fps).clamp(max=last)
+    poses, confidence = at_times(track, sample_times)
+    times = (torch.arange(count, dtype=torch.float64) / fps).float()
+    return replace(track, poses=poses, times=times, confidence=confidence, instant=torch.arange(count), cameras=None)
+
+
+def at_times(
+    track: BodyTrack, sample_times: Float[Tensor, " samples"]
+) -> tuple[BodyPose, Float[Tensor, "samples joints"]]:
+    """Poses and confidences at any times: rotations by slerp, the others linearly; the ends are held."""
     times = track.times.double()
     after = torch.searchsorted(times.contiguous(), sample_times).clamp(1 if len(track) > 1 else 0, len(track) - 1)
     before = (after - 1).clamp(min=0)
@@ -84,8 +112,8 @@ def resample(track: BodyTrack, how: Retargeting) -> BodyTrack:
     quats = quat_from_rotation(track.poses.rotations)
     turned = slerp(quats[before], quats[after], share[:, None].expand(-1, quats.shape[1]))
     root = torch.lerp(track.poses.root_position[before], track.poses.root_position[after], share[:, None])
-    sure = torch.lerp(track.confidence[before], track.confidence[after], share[:, None])
-    return uniform_track(rotation_from_quat(turned), root, fps, sure, track.body, track.betas)
+    confidence = torch.lerp(track.confidence[before], track.confidence[after], share[:, None])
+    return BodyPose(root, rotation_from_quat(turned)), confidence
 
 
 def within_limits(rotations: Float[Tensor, "t 24 3 3"]) -> Float[Tensor, "t 24 3 3"]:

@@ -47,7 +47,13 @@ class JointPositionsFormat:
 
 
 def motion_from_points(
-    content: Content, options: ReadOptions, points: np.ndarray, fps: float, name: str = "joints", up: str | None = None
+    content: Content,
+    options: ReadOptions,
+    points: np.ndarray,
+    fps: float,
+    name: str = "joints",
+    up: str | None = None,
+    layout: str | None = None,
 ) -> Motion:
     """Fit our skeleton, scaled to the points, to points (frames, joints, 3 and a confidence).
 
@@ -56,7 +62,7 @@ def motion_from_points(
     Raises:
         UsageError: the layout is unknown or the up axis cannot be estimated. AvatarError: joints are missing.
     """
-    layout = options.layout or _layout_of(content, points)
+    layout = options.layout or layout or _layout_of(content, points)
     if layout not in POINT_LAYOUTS or len(LAYOUTS[layout]) > points.shape[1]:
         raise UsageError(
             f"{content.path} has {points.shape[1]} points per frame, which does not fit the layout {layout!r}: "

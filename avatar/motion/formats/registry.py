@@ -19,13 +19,17 @@ from avatar.motion.formats.glb import GlbFormat
 from avatar.motion.formats.gvhmr import GvhmrFormat
 from avatar.motion.formats.joint_positions import JointPositionsFormat
 from avatar.motion.formats.keypoints2d import Keypoints2dFormat
+from avatar.motion.formats.mdm import MdmFormat
 from avatar.motion.formats.phalp import PhalpFormat
 from avatar.motion.formats.prompthmr import PromptHmrFormat
 from avatar.motion.formats.sam3d import Sam3dFormat
 from avatar.motion.formats.smpl import SmplFormat
+from avatar.motion.formats.smpl_estimators import HybrikFormat, RompFormat, VibeFormat
+from avatar.motion.formats.smpl_folder import SmplFolderFormat
 from avatar.motion.formats.smplcodec import SmplCodecFormat
 from avatar.motion.formats.track import TrackFormat
 from avatar.motion.formats.tram import TramFormat
+from avatar.motion.formats.vertices import VerticesFormat
 from avatar.motion.formats.wham import WhamFormat
 from avatar.motion.motion import Motion, ReadOptions
 
@@ -75,7 +79,13 @@ def motion_formats() -> dict[str, MotionFormat]:
 # Last comes what is tried first: the general formats at the top would take the files of the special ones below.
 register_format(JointPositionsFormat())
 register_format(Keypoints2dFormat())
+register_format(VerticesFormat())
 register_format(SmplFormat())
+register_format(SmplFolderFormat())
+register_format(MdmFormat())
+register_format(HybrikFormat())
+register_format(RompFormat())
+register_format(VibeFormat())
 register_format(GlbFormat())
 register_format(BvhFormat())
 register_format(Sam3dFormat())
