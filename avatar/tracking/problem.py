@@ -12,13 +12,21 @@ from torch import Tensor
 from avatar.body import Body
 from avatar.body.joint_limits import joint_prior
 from avatar.landmark_layouts import LAYOUTS, SMPL_JOINTS
+from avatar.tracking.detector_bias import direction_biases, facing, unbiased
 from avatar.tracking.initialization import rotate_to_rays
 from avatar.tracking.kinematics import SkinnedPoints, joint_points, surface_points
 from avatar.tracking.landmarks import landmark_points, landmark_weights, pitch_biases
 from avatar.tracking.lifting import lift_to_3d
+from avatar.tracking.vertical_lines import CameraTilt
 from avatar.types import Observations
 
 LIFTED_CONFIDENCE = 0.2  # in directions that follow from 2D alone; a quarter of it fits as well
+# Shares of the body's mass by the joint nearest to each segment's centre of mass, from Winter, "Biomechanics and
+# Motor Control of Human Movement" (2009), table 4.1; a limb's segment is divided between its two joints.
+MASS = {
+    "head": 0.08, "spine3": 0.25, "pelvis": 0.25, "shoulder": 0.016, "elbow": 0.02, "wrist": 0.014,
+    "hip": 0.057, "knee": 0.07, "ankle": 0.033,
+}  # fmt: skip
 REFERENCE_RATE = 30.0  # frames per second for which the deviations in the schedule are meant
 
 
@@ -46,8 +54,12 @@ class FitProblem:
         height: of the person standing, metres; sets the scale of everything.
         stature: the body's height without shape, and its derivative by the shape coefficients.
         trunk: the pair of joints that is upright in most clips.
+        knees: the two joints.
+        standing: weights of the joints in the centre of mass and in the middle of the feet.
+        bone_pitch_bias: share of the camera's pitch that the detector ignores in each bone's direction.
         shape_constraint: `slopes @ betas = values` from the user's shape attributes, relative to the range of each.
         pitch: the camera's pitch and its standard deviation, radians, if a full turn determines it; else None.
+        tilt: the camera's pitch and roll, if the user (`pitch_given`) or the lines of the scene tell them.
     """
 
     body: Body
@@ -72,9 +84,14 @@ class FitProblem:
     height: float
     stature: tuple[float, Float[Tensor, " s"]]
     trunk: Tensor
+    knees: Tensor
+    standing: Float[Tensor, "2 j"]
+    bone_pitch_bias: Float[Tensor, " b"]
     shape_constraint: tuple[Float[Tensor, "k s"], Float[Tensor, " k"]] | None = None
     focal_given: bool = True
     pitch: tuple[float, float] | None = None
+    tilt: CameraTilt | None = None
+    pitch_given: bool = False
 
     def __len__(self) -> int:
         return len(self.times)
@@ -124,6 +141,8 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
     (start, end), (start_trust, end_trust) = (
         (values[:, [a for a, _ in ends]], values[:, [b for _, b in ends]]) for values in (guess, confidence * trust)
     )
+    biases = direction_biases(observations.layout, pairs)
+    directions = unbiased(F.normalize(end - start, dim=-1), facing(guess, layout.names), biases)
     size = pixels.amax(1) - pixels.amin(1)
     return FitProblem(
         body=body,
@@ -142,12 +161,15 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
         times=times,
         time_weight=time_weight.clamp(max=2.0),
         bones=bones,
-        bone_directions=F.normalize(end - start, dim=-1),
+        bone_directions=directions,
         bone_confidence=torch.minimum(start_trust, end_trust),
         joint_prior=joint_prior(body),
         height=height,
         stature=body_stature(body),
         trunk=torch.tensor([[body.joint_names.index("pelvis"), body.joint_names.index("neck")]]),
+        knees=torch.tensor([body.joint_names.index(f"{side}_knee") for side in ("left", "right")]),
+        standing=standing_weights(body.joint_names),
+        bone_pitch_bias=torch.tensor([bias.share for bias in biases], dtype=torch.float64),
     )
 
 
@@ -181,3 +203,14 @@ def sole_vertices(body: Body) -> Tensor:
             near = (body.template[mine, 2] - (back + part * (front - back))).abs() < 0.15 * (front - back)
             chosen.append(mine[near][body.template[mine[near], 1].argmin()])
     return torch.stack(chosen)
+
+
+def standing_weights(joint_names: tuple[str, ...]) -> Float[Tensor, "2 j"]:
+    """The weights of the joints in the centre of mass and in the middle of the feet."""
+    weights = torch.zeros(2, len(joint_names), dtype=torch.float64)
+    for name in SMPL_JOINTS:
+        kind = name.removeprefix("left_").removeprefix("right_")
+        weights[0, joint_names.index(name)] = MASS.get(kind, 0.0) if name in joint_names else 0.0
+        if kind in ("ankle", "foot"):
+            weights[1, joint_names.index(name)] = 1.0
+    return weights / weights.sum(1, keepdim=True)

@@ -57,11 +57,18 @@ def point_to_contour(
 
 
 def bone_direction(
-    points: Float[Tensor, "2 3"], camera: Float[Tensor, "4"], data: Float[Tensor, "3"]
+    points: Float[Tensor, "2 3"], camera: Float[Tensor, "4"], data: Float[Tensor, "4"]
 ) -> Float[Tensor, "3"]:
-    """Direction from the first point to the second, minus a unit vector; radians for small errors."""
+    """Direction from the first point to the second, minus the detector's; radians for small errors.
+
+    Data: the detector's unit vector, and the share of the camera's pitch that the detector ignores in it.
+    """
     bone = points[1] - points[0]
-    error: Tensor = bone / bone.norm() - data
+    angle = data[3] * camera[1]
+    cosine, sine = angle.cos(), angle.sin()
+    x, y, z = bone / bone.norm()
+    expected = torch.stack([x, cosine * y + sine * z, cosine * z - sine * y])
+    error: Tensor = expected - data[:3]
     return error
 
 
@@ -85,17 +92,12 @@ def floor_distance(
     return (height_above_floor(points, camera) / data[0])[None]
 
 
-def trunk_upright(
-    points: Float[Tensor, "2 3"], camera: Float[Tensor, "4"], data: Float[Tensor, "1"]
-) -> Float[Tensor, "2"]:
-    """How far the line from the first point to the second leans. Data: the deviation in radians."""
-    line = points[1] - points[0]
+def away_from_camera(camera: Float[Tensor, "4"]) -> Float[Tensor, "3"]:
+    """The horizontal direction in which the camera looks, in its own frame."""
     up = up_of(camera)
-    lean = line / line.norm() - up
-    # The two components orthogonal to the upward direction; the third is of second order.
     side = torch.stack([up[1], -up[0], torch.zeros_like(up[0])])
-    side = side / side.norm()
-    return torch.stack([lean @ side, lean @ torch.linalg.cross(up, side)]) / data[0]
+    away: Tensor = torch.linalg.cross(side / side.norm(), up)
+    return away
 
 
 def lift_point_residual(
