@@ -16,6 +16,7 @@ from avatar.evaluation.alignment import align
 from avatar.evaluation.joint_scores import pose_scores
 from avatar.evaluation.limits import limits
 from avatar.evaluation.multicamera import station_targets
+from avatar.evaluation.plots import as_png, as_svg, plot_evaluation
 from avatar.evaluation.registration import registered, shift_in_pixels
 from avatar.evaluation.report import table, write_page
 from avatar.evaluation.scores import ScoredTarget, Scoring, group_means, lpips_reasons, score_targets
@@ -26,7 +27,7 @@ from avatar.evaluation.targets import (
     held_out_targets,
     training_targets,
 )
-from avatar.io.files import write_json
+from avatar.io.files import atomic_write, write_json
 from avatar.pipeline.finished_run import FinishedRun, open_run
 from avatar.runtime.progress import progress
 
@@ -41,7 +42,7 @@ def evaluate_run(
 ) -> tuple[dict[str, Any], str]:
     """Score a run on its held-out frames and, where a capture is given, on its ground truth.
 
-    Writes `evaluation.json` and `evaluation.html` into `out`, the run folder if not given.
+    Writes `evaluation.json`, `evaluation.html` and its plots as `evaluation.png` into `out`, by default the run folder.
 
     Args:
         capture: folder of a capture (`docs/formats/capture.md`); clip: which clip the run was trained on, needed only
@@ -174,7 +175,10 @@ def score_and_write(
         ],
     }
     write_json(out / "evaluation.json", content)
-    write_page(out / "evaluation.html", f"Evaluation of {opened.run.folder.name}", text, scored)
+    figure = plot_evaluation(scored, means, opened.avatar, backend)
+    with atomic_write(out / "evaluation.png") as temporary:
+        temporary.write_bytes(as_png(figure))
+    write_page(out / "evaluation.html", f"Evaluation of {opened.run.folder.name}", text, as_svg(figure), scored)
     return content, text
 
 

@@ -124,15 +124,19 @@ def rows_with(rows: Mapping[str, Mapping[str, float]], scores: Sequence[str]) ->
     return {name: row for name, row in rows.items() if name[-1] != "°" and any(score in row for score in scores)}
 
 
-def write_page(path: Path, title: str, text: str, scored: Sequence[ScoredTarget]) -> None:
-    """One HTML file with everything in it: the table, then truth, avatar and difference of each image."""
+def write_page(path: Path, title: str, text: str, plots: str, scored: Sequence[ScoredTarget]) -> None:
+    """One HTML file with everything in it: the table, plots, then truth, avatar and difference of each image.
+
+    Args:
+        plots: an svg element.
+    """
     ordered = sorted(scored, key=lambda one: _first(one, "psnr_box", "psnr") or 0.0)
     figures = "\n".join(_figure(one) for one in ordered)
     content = (
         f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title>"
         "<style>body{font:15px system-ui;margin:2em;background:#fff;color:#222}figure{display:inline-block;margin:8px}"
-        "figcaption{max-width:420px;font-size:13px}pre{overflow-x:auto}img{height:360px}</style>"
-        f"<h1>{html.escape(title)}</h1><pre>{html.escape(text)}</pre>"
+        "figcaption{max-width:420px;font-size:13px}pre{overflow-x:auto}img{height:360px}svg{max-width:100%;height:auto}</style>"
+        f"<h1>{html.escape(title)}</h1><pre>{html.escape(text)}</pre>{plots}"
         "<h2>Images, worst first: truth, avatar, difference</h2>"
         f"{figures}\n"
     )
