@@ -36,7 +36,8 @@ def fbx_of_truth(clips: tuple[str, ...] = ("Take 001",), z_up: bool = False, tur
     """
     world = Y_TO_Z if z_up else np.eye(3)
     frames = Rotation.random(24, random_state=3) if turned else Rotation.identity(24)
-    objects, links = [], []
+    objects: list[Node] = []
+    links: list[tuple[Any, ...]] = []
     for j, name in enumerate(SMPL_JOINTS):
         above = frames[SMPL_PARENTS[j]] if j else Rotation.identity()
         offset = 100 * world @ (REST[j] - REST[SMPL_PARENTS[j]] if j else REST[0])
@@ -50,7 +51,7 @@ def fbx_of_truth(clips: tuple[str, ...] = ("Take 001",), z_up: bool = False, tur
         more, more_links = _clip(20000 + 1000 * number, clip, world, frames, still)
         objects += more
         links += more_links
-    rows = [Node("C", [kind, child, parent, *prop]) for kind, child, parent, *prop in links]
+    rows = [Node("C", list(link)) for link in links]
     return Node("", [], [
         Node("FBXHeaderExtension", [], [Node("FBXHeaderVersion", [1003]), Node("FBXVersion", [7400])]),
         Node("GlobalSettings", [], [Node("Version", [1000]), Node("Properties70", [], [

@@ -45,7 +45,7 @@ def test_files_without_animation_and_broken_ones_are_refused(tmp_path: Path) -> 
         load_motion(tmp_path / "cut.fbx")
 
 
-def test_without_the_reader_the_way_to_convert_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_reader_the_way_to_convert_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_ascii(tmp_path / "a.fbx", fbx_of_truth())
     real = builtins.__import__
 

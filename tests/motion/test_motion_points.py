@@ -1,4 +1,4 @@
-"""Points of many programs: layouts told apart, people, roots elsewhere, TRC, C3D, CSV and MediaPipe's JSON."""
+"""Points of many programs: which layout it is, people, roots elsewhere, TRC, C3D, CSV and MediaPipe's JSON."""
 
 import csv
 import json
@@ -29,7 +29,7 @@ def assert_limbs(motion: Motion, mean: float = 0.5, worst: float = 3.0) -> None:
     assert float(angles.mean()) < mean and float(angles.max()) < worst, (float(angles.mean()), float(angles.max()))
 
 
-def test_layouts_of_one_size_are_told_apart_by_the_body() -> None:
+def test_layouts_of_one_size_differ_by_the_body() -> None:
     """In its own layout the truth looks like a person, in every other of the same size it does not."""
     for one, other in combinations(POINT_LAYOUTS, 2):
         if len(LAYOUTS[one]) == len(LAYOUTS[other]) and LAYOUTS[one].names != LAYOUTS[other].names:

@@ -176,7 +176,7 @@ def _names(content: Content, points: np.ndarray, layout: str | None) -> tuple[st
     """The landmark of each point, by the stated layout or by the one that fits.
 
     Raises:
-        UsageError: no layout of so many points is known, or the points do not look like a body in any of them.
+        UsageError: no layout of this number of points is known, or the points do not look like a body in any of them.
     """
     fits = [name for name in POINT_LAYOUTS if len(LAYOUTS[name]) == points.shape[1]]
     chosen = layout or best_layout(points, fits)

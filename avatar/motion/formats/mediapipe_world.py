@@ -29,7 +29,8 @@ class MediapipeWorldFormat:
 
     def read(self, content: Content, options: ReadOptions) -> Motion:
         """The first person of each frame; frames without one are filled by their neighbours."""
-        rows, person = [], int(options.person) if (options.person or "").isdigit() else 0
+        wanted = options.person or "0"
+        rows, person = [], int(wanted) if wanted.isdigit() else 0
         for number, frame in enumerate(_frames(content)):
             people = _landmarks(frame) or []
             one = people[person] if len(people) > person else None

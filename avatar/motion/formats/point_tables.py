@@ -101,7 +101,7 @@ def _long_form(content: Content, header: list[str], rows: list[list[str]]) -> tu
 
 
 def _numbers(words: Iterable[str]) -> list[float]:
-    """Numbers of a row; what is none is NaN."""
+    """Numbers of a row; other words become NaN."""
     numbers = []
     for word in words:
         try:
