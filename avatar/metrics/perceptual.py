@@ -233,7 +233,8 @@ def l2_pool(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
 
 def unit_length(features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """Features scaled to unit length at each pixel."""
-    return features / (torch.linalg.vector_norm(features, dim=1, keepdim=True) + 1e-10)
+    length: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+    return features / (length + 1e-10)
 
 
 def batched(images: Float[Tensor, "n h w 3"], truth: Float[Tensor, "h w 3"]) -> Float[Tensor, "n+1 3 h w"]:
