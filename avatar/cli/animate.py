@@ -101,6 +101,8 @@ def animate_avatar(
         body = None if source_body is None else str(source_body)
         reading = ReadOptions(up, source_fps, person, names, layout, size=image_size, clip=clip, body=body)
         moved = find_motion(motion, reading, format)
+        if moved.check is not None:
+            print(f"motion: {moved.check.summary}")
     else:
         moved = motion_of_pose(pose_from_option(pose or ""))
         facing = "keep"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from avatar.evaluation.targets import TRAINING_GROUP
+from avatar.evaluation.targets import HELD_OUT_GROUP, TRAINING_GROUP
 from avatar.metrics.detail import SIGMAS
 
 SIGMA = SIGMAS[0]
@@ -79,7 +79,7 @@ def limits(rows: Mapping[str, Mapping[str, float]]) -> Limits | None:
     Returns:
         None where there are no scores of held-out and of trained frames to tell.
     """
-    held_out, trained = rows.get("left-out frames", {}), rows.get(TRAINING_GROUP, {})
+    held_out, trained = rows.get(HELD_OUT_GROUP, {}), rows.get(TRAINING_GROUP, {})
     correlation = f"detail_correlation_{SIGMA:g}"
     if correlation not in held_out or correlation not in trained or "local_shift_px" not in trained:
         return None

@@ -39,7 +39,7 @@ PARTS = {
     "collar": ("collar", "clavicle", "collarbone", "scapula", "shoulder"),
     "shoulder": ("upperarm", "uparm", "uarm", "armupper", "humerus", "shldr", "arm", "shoulder"),
     "elbow": ("forearm", "lowerarm", "lowarm", "farm", "armlower", "radius", "elbow"),
-    "wrist": ("wrist", "hand"),
+    "wrist": ("wrist", "hand", "palm"),
     "hand": ("hand",),
 }
 VOCABULARY = {word for words in PARTS.values() for word in words} | {"buttock"}
@@ -80,8 +80,8 @@ def parse_names(names: Sequence[str]) -> list[JointName]:
         while True:
             counts = Counter(words[at].lower() for words in split if len(words) > 1)
             word, count = counts.most_common(1)[0] if counts else ("", 0)
-            known_part = word in SIDES or word in VOCABULARY or word in PELVIS + ROOTS + HEADS or word.isdigit()
-            if known_part or count < 0.9 * sum(len(words) > 1 for words in split) or count < 5:
+            is_part = word in SIDES or word in VOCABULARY or word in PELVIS + ROOTS + HEADS or word.isdigit()
+            if is_part or count < 0.9 * sum(len(words) > 1 for words in split) or count < 5:
                 break
             split = [words[1:] if at == 0 else words[:-1]
                      if len(words) > 1 and words[at].lower() == word else words for words in split]  # fmt: skip
@@ -94,7 +94,6 @@ def match_joints(
     parents: Sequence[int],
     given: dict[str, str] | None = None,
     places: Float[Tensor, "j 3"] | None = None,
-    roles: dict[str, int] | None = None,
 ) -> dict[str, int]:
     """SMPL joint name -> index in the foreign skeleton, for all joints that have a counterpart.
 
@@ -103,17 +102,15 @@ def match_joints(
         names, parents: the skeleton; -1 for roots.
         given: the user's own map, SMPL joint -> name in the file; it takes precedence over everything.
         places: of the joints in some pose of the motion. With them the tree tells what the names do not.
-        roles: SMPL joint -> index, from a map in the file itself; used instead of the names.
 
     Raises:
         UsageError: joints needed to drive a body are missing, or the map names unknown ones.
     """
     parsed = parse_names(names)
-    matches = dict(roles) if roles else _limbs(parsed, parents)
-    if not roles:
-        tree = limbs_of_tree(parents, places, [name.side for name in parsed]) if places is not None else {}
-        _complete(matches, tree)
-        matches |= _middle(parsed, parents, matches, tree)
+    matches = _limbs(parsed)
+    tree = limbs_of_tree(parents, places, [name.side for name in parsed]) if places is not None else {}
+    _complete(matches, tree)
+    matches |= _middle(parsed, parents, matches, tree)
     for ours, theirs in (given or {}).items():
         if ours not in SMPL_JOINTS or theirs not in names:
             wrong = ours if ours not in SMPL_JOINTS else theirs
@@ -165,7 +162,7 @@ def _parsed(words: Sequence[str]) -> JointName:
     return JointName(side, part, numbers, sided_twist or any(w in BESIDE for w in rest))
 
 
-def _limbs(parsed: Sequence[JointName], parents: Sequence[int]) -> dict[str, int]:
+def _limbs(parsed: Sequence[JointName]) -> dict[str, int]:
     """Arms and legs by their names alone."""
     candidates: dict[tuple[str | None, str], list[int]] = defaultdict(list)
     for index in sorted(range(len(parsed)), key=lambda i: (parsed[i].numbers, i)):

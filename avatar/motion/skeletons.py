@@ -6,7 +6,7 @@ check compares the result with the joints of the file.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -36,7 +36,7 @@ class JointAnimation:
         rest_rotations, rest_positions: each joint's frame in the rest pose.
         rotations, positions: each joint's frame at each moment.
         up: what points up where the format fixes it; None to infer it from the rest pose and the frames.
-        roles: SMPL joint -> index of the joint, where the file says so itself, as VRM does.
+        notes: what the user should know about how the file was read.
     """
 
     format: str
@@ -49,7 +49,7 @@ class JointAnimation:
     positions: Float[Tensor, "t j 3"]
     fps: float
     up: str | None = None
-    roles: dict[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def motion_from_animation(animation: JointAnimation, options: ReadOptions) -> Motion:
@@ -60,9 +60,7 @@ def motion_from_animation(animation: JointAnimation, options: ReadOptions) -> Mo
         AvatarError: its legs have no length, or its root moves in other units than its body.
     """
     path = animation.path
-    matches = match_joints(
-        path, animation.names, animation.parents, options.names, animation.positions[0], animation.roles
-    )
+    matches = match_joints(path, animation.names, animation.parents, options.names, animation.positions[0])
     rest = {name: animation.rest_positions[index].double() for name, index in matches.items()}
     at = {name: animation.positions[:, index].double() for name, index in matches.items()}
     rotations = {name: _proper(animation.rotations[:, index]) for name, index in matches.items()}
@@ -90,7 +88,9 @@ def motion_from_animation(animation: JointAnimation, options: ReadOptions) -> Mo
     own_middle = own[[1, 2]].mean(0) - own[0]
     root = middle(at, "hip") @ W.T * scale - local[:, 0] @ (own_middle * MEAN_LEG / leg_length(own))
     check_path(path, root.numpy(), animation.fps)
-    check = check_motion(local, root, {name: place @ W.T * scale for name, place in at.items()}, tuple(notes), turned)
+    check = check_motion(
+        local, root, {name: place @ W.T * scale for name, place in at.items()}, (*animation.notes, *notes), turned
+    )
     return Motion(animation.format, uniform_track(local, root, animation.fps), MEAN_LEG, check)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from avatar.evaluation.limits import limits
+from avatar.evaluation.targets import HELD_OUT_GROUP, TRAINING_GROUP
 
 
 def rows(trained: float, held_out: float, shift: float, noise: float) -> dict[str, dict[str, float]]:
     key = "detail_correlation_0.7"
     return {
-        "left-out frames": {key: held_out},
-        "training frames": {key: trained, "local_shift_px": shift, "noise_share": noise},
+        HELD_OUT_GROUP: {key: held_out},
+        TRAINING_GROUP: {key: trained, "local_shift_px": shift, "noise_share": noise},
     }
 
 
@@ -34,4 +35,4 @@ def test_the_largest_share_is_named(trained: float, held_out: float, shift: floa
 def test_an_avatar_with_all_detail_is_limited_by_nothing_and_no_frames_say_nothing() -> None:
     answer = limits(rows(0.97, 0.96, 0.1, 0.02))
     assert answer is not None and answer.sentence().startswith("Nothing much limits")
-    assert limits({"left-out frames": {"psnr_white": 30.0}}) is None
+    assert limits({HELD_OUT_GROUP: {"psnr_white": 30.0}}) is None

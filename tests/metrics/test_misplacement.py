@@ -41,9 +41,9 @@ def test_equal_images_are_not_shifted_and_different_ones_say_nothing_certain() -
     assert local_shift(flat, texture(1), EVERYWHERE) is None
 
 
-def test_detail_of_its_own_is_no_shift() -> None:
-    measured = local_shift(texture(1) + 0.7 * (texture(2) - 0.5), texture(1), EVERYWHERE)
-    assert measured is not None and measured < 0.25
+def test_detail_of_its_own_is_hardly_a_shift() -> None:
+    measured = [local_shift(texture(i) + 0.5 * (texture(i + 50) - 0.5), texture(i), EVERYWHERE) for i in range(1, 5)]
+    assert all(value is not None and value < 0.22 for value in measured)
 
 
 def test_noise_is_what_flat_places_show() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from avatar.errors import AvatarError, UsageError, short_message
-from avatar.io.files import read_json, require_file
+from avatar.io.files import decode_text, read_json, require_file
 from avatar.io.pickles import read_npy_header, read_pickle
 
 PER_IMAGE = (".json", ".npz", ".npy", ".pkl")  # what a folder of one file per image may hold
@@ -95,8 +95,8 @@ def _open_folder(path: Path) -> Content:
 
 def _open_text(path: Path, data: bytes) -> Content:
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
+        text = decode_text(data)
+    except ValueError:
         raise AvatarError(f"{path} is not a motion file of a known kind: its first bytes are {data[:8]!r}.") from None
     if text.lstrip()[:1] not in ("{", "["):
         return Content(path, "text", text)
