@@ -144,8 +144,8 @@ def test_the_feet_give_the_path_of_hip_centred_joints(tmp_path: Path) -> None:
 
 
 def test_an_unknown_layout_lists_the_registered_ones(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", np.zeros((4, 19, 3)))
-    with pytest.raises(UsageError, match=r"19 points.*coco17 \(17\)"):
+    np.save(tmp_path / "a.npy", np.zeros((4, 20, 3)))
+    with pytest.raises(UsageError, match=r"20 points.*coco17 \(17\)"):
         load_motion(tmp_path / "a.npy")
 
 
