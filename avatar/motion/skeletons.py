@@ -20,8 +20,9 @@ from avatar.motion.bone_lengths import bone_length
 from avatar.motion.bone_lengths import leg_length as leg_length
 from avatar.motion.bone_lengths import model_rest as model_rest
 from avatar.motion.joint_names import match_joints
+from avatar.motion.joint_tree import ancestors
 from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, check_path, uniform_track, up_rotation
-from avatar.motion.skeleton_axes import Places, middle, other_up, rest_axes, up_of_frames
+from avatar.motion.skeleton_axes import Places, middle, other_up, path_factor, rest_axes, up_of_frames
 from avatar.motion.skeleton_check import check_motion
 from avatar.motion.skeleton_frames import align_limbs, offsets_from_frames, offsets_from_rest, pelvis_of_body
 
@@ -70,6 +71,11 @@ def motion_from_animation(animation: JointAnimation, options: ReadOptions) -> Mo
         raise AvatarError(f"{path}: its legs have no length, so its joints show no body.")
     B = rest_axes(rest)
     W, notes = _world_axes(animation, options, at, B, leg)
+    root_joint = [matches["pelvis"], *ancestors(animation.parents, matches["pelvis"])][-1]
+    moved = animation.positions[:, root_joint].double()
+    if (factor := path_factor(at, moved, W[1])) != 1:
+        notes.append(f"the root moves in another unit than the body has, so the path was made {factor:g} times longer")
+        at = {name: place + (factor - 1) * moved for name, place in at.items()}
     offsets = offsets_from_frames(at, rotations, W) if B is None else offsets_from_rest(rest, rest_rotations, B)
     world, turned = _world_rotations(at, rotations, offsets, W)
     if B is not None and float(torch.stack(list(turned.values())).mean(0).median()) > DECEPTIVE_DEGREES:
