@@ -28,6 +28,8 @@ def animate_avatar(
     map: Path | None = None,
     layout: str | None = None,
     person: str | None = None,
+    clip: str | None = None,
+    source_body: Path | None = None,
     source_fps: float | None = None,
     source_size: str | None = None,
     facing: Literal["front", "keep"] = "front",
@@ -61,6 +63,8 @@ def animate_avatar(
         map: JSON file that maps our joint names to those of an unknown skeleton.
         layout: layout of an array of joints, if its size is ambiguous.
         person: which person, if the file contains several.
+        clip: name of the clip to play, if the file contains several.
+        source_body: body file in SMPL's format, if the motion is given as vertices of its surface.
         source_fps: frames per second of the motion file, if the file does not contain it.
         source_size: WIDTHxHEIGHT in pixels of the images that 2D key points lie in, if the file does not contain it.
         facing: front turns the motion to start facing the camera, keep leaves its direction and place.
@@ -94,9 +98,12 @@ def animate_avatar(
     video = VideoOptions(camera or ("follow" if pose is None else "orbit"), width, height, background)
     names = None if map is None else read_name_map(map)
     image_size = None if source_size is None else parse_size(source_size, "--source-size")
-    reading = ReadOptions(up, source_fps, person, names, layout, size=image_size)
+    body = None if source_body is None else str(source_body)
+    reading = ReadOptions(up, source_fps, person, names, layout, size=image_size, clip=clip, body=body)
     if motion is not None:
         moved = find_motion(motion, reading, format)
+        if moved.check is not None:
+            print(f"motion: {moved.check.summary}")
     else:
         moved = motion_of_pose(pose_of_option(pose or "", hypothesis, reading))
         facing = "keep"

@@ -17,11 +17,12 @@ from avatar.errors import AvatarError, UsageError
 from avatar.io.track_file import load_track
 from avatar.io.videos import open_video
 from avatar.model.avatar import Avatar
+from avatar.motion.bone_lengths import leg_length, model_rest
 from avatar.motion.formats.keypoints2d import Keypoints2dFormat, read_keypoints
 from avatar.motion.formats.registry import find_format, refuse_malformed
 from avatar.motion.motion import Motion, ReadOptions, uniform_track
 from avatar.motion.procedural import BUILTIN, builtin_motion
-from avatar.motion.retarget import Retargeting, retarget
+from avatar.motion.retarget import Retargeting, at_times, retarget
 from avatar.motion.skeletons import leg_length, model_rest
 from avatar.motion.text.pose_file import is_pose_file, pose_from_option
 from avatar.pipeline.run_folder import RunFolder
@@ -37,6 +38,7 @@ FOR_PAGES = ("wave", "walk", "squat", "dance", "jumping-jack")
 FPS = 30.0
 SHORTEST = 3.0  # seconds; a single step or jump is repeated up to this length
 POSE_SECONDS = 4.0
+MOST_FRAMES = 600  # of a video whose motion is taken: 20 s at 30 frames per second
 
 
 def find_motion(name: str | Path, options: ReadOptions | None = None, format: str | None = None) -> Motion:
@@ -74,11 +76,9 @@ def motion_of_video(path: Path) -> Motion:
 
     body = load_body("open")
     with tempfile.TemporaryDirectory() as folder:
-        estimated, _ = track(observe(path, Path(folder)), body, TrackOptions())
-    rotations = smpl_pose(estimated.poses).rotations.detach().cpu()
-    root = estimated.poses.root_position.detach().cpu()
-    level = uniform_track(rotations, root, estimated.fps, estimated.confidence.cpu())
-    return Motion("video", level, leg_length(body.rest(estimated.betas).joints))
+        observations = observe(path, Path(folder), max_frames=MOST_FRAMES, thinning="even", warn=logger.warning)
+        estimated, _ = track(observations, body, TrackOptions())
+    return motion_of_track("video", estimated, body)
 
 
 def keypoints_of(path: Path, options: ReadOptions, video: Path | None = None) -> KeypointClip:
@@ -126,9 +126,10 @@ def motion_of_keypoints(clip: KeypointClip, person: str | None = None) -> Motion
 
 
 def motion_of_track(name: str, estimated: BodyTrack, body: Body) -> Motion:
-    """The motion of a fitted track, at its own times."""
+    """The motion of a fitted track, at its own times from zero: rates vary, and screen recordings have gaps."""
     level = replace(
         estimated,
+        times=estimated.times.cpu() - estimated.times[0].cpu(),
         poses=smpl_pose(estimated.poses).detach().to("cpu"),
         confidence=estimated.confidence[:, smpl_joint_indices(estimated.confidence.shape[1])].cpu(),
         cameras=None,
@@ -192,13 +193,30 @@ def motion_track(run: RunFolder, avatar: Avatar, name: str) -> BodyTrack:
         AvatarError: the file is broken.
     """
     if name == FILMED:
-        track = load_track(run.track)
+        track = evenly_timed(load_track(run.track))
         # A body that was reshaped to longer legs stands higher and takes longer steps.
         legs = leg_length(avatar.rest.joints) / leg_length(avatar.body.rest(track.betas.to(avatar.device)).joints)
         return replace(track, cameras=None, poses=replace(track.poses, root_position=track.poses.root_position * legs))
     if name in BUILTIN:
         return builtin_track(avatar, name)
     return retarget(find_motion(name), avatar.rest, Retargeting(fps=FPS))
+
+
+def evenly_timed(track: BodyTrack) -> BodyTrack:
+    """The track itself if its instants are evenly spaced, otherwise one of `FPS`, for players that know only a rate.
+
+    The frames that a training keeps of a video are not evenly spaced.
+    """
+    start, end = float(track.times[0]), float(track.times[-1])
+    even = torch.linspace(start, end, len(track))
+    if float((track.times - even).abs().max()) < 0.5 / track.fps:
+        return track
+    times = start + torch.arange(int((end - start) * FPS + 1e-4) + 1, dtype=torch.float64) / FPS
+    poses, confidence = at_times(track, times)
+    instant = torch.arange(len(times))
+    return replace(
+        track, poses=poses, times=(times - start).float(), confidence=confidence, instant=instant, cameras=None
+    )
 
 
 def builtin_track(avatar: Avatar, name: str) -> BodyTrack:

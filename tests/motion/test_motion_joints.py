@@ -13,10 +13,10 @@ from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle, rotation_from_rotvec
 from avatar.landmark_layouts import LAYOUTS, POINT_LAYOUTS
 from avatar.motion import load_motion
+from avatar.motion.bone_lengths import model_rest
 from avatar.motion.formats.joint_positions import landmarks
 from avatar.motion.ik import Landmarks, fit_landmarks
 from avatar.motion.motion import ReadOptions
-from avatar.motion.skeletons import model_rest
 from avatar.types import BodyPose
 
 from .test_motion_readers import POSES, ROTATIONS, TRANS
@@ -144,8 +144,8 @@ def test_the_feet_give_the_path_of_hip_centred_joints(tmp_path: Path) -> None:
 
 
 def test_an_unknown_layout_lists_the_registered_ones(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", np.zeros((4, 19, 3)))
-    with pytest.raises(UsageError, match=r"19 points.*coco17 \(17\)"):
+    np.save(tmp_path / "a.npy", np.zeros((4, 20, 3)))
+    with pytest.raises(UsageError, match=r"20 points.*coco17 \(17\)"):
         load_motion(tmp_path / "a.npy")
 
 
