@@ -23,7 +23,6 @@ from avatar.motion.formats.registry import find_format, refuse_malformed
 from avatar.motion.motion import Motion, ReadOptions, uniform_track
 from avatar.motion.procedural import BUILTIN, builtin_motion
 from avatar.motion.retarget import Retargeting, at_times, retarget
-from avatar.motion.skeletons import leg_length, model_rest
 from avatar.motion.text.pose_file import is_pose_file, pose_from_option
 from avatar.pipeline.run_folder import RunFolder
 from avatar.runtime.logging import logger
