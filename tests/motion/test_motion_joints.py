@@ -150,7 +150,7 @@ def test_an_unknown_layout_lists_the_registered_ones(tmp_path: Path) -> None:
 
 
 def test_sam_3d_body_results(tmp_path: Path) -> None:
-    """A list of one dictionary per frame, in the camera's frame, as its demo saves it."""
+    """SAM 3D Body: a list of one dictionary per frame, in the camera's frame, as its demo saves it."""
     points = (points_of("mhr70") * np.array([1, -1, -1])).astype(np.float32)
     frames = [{"pred_keypoints_3d": p - p[9], "pred_cam_t": p[9], "focal_length": np.float32(900)} for p in points]
     np.save(tmp_path / "a.npy", np.array(frames, dtype=object), allow_pickle=True)

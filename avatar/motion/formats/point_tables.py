@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from avatar.errors import AvatarError
+from avatar.errors import AvatarError, short_message
 from avatar.motion.formats.container import Content
 from avatar.motion.formats.named_points import NamedPoints, check_table, motion_from_named_points
 from avatar.motion.motion import Motion, ReadOptions, check_fps
@@ -52,7 +51,10 @@ class PointsCsvFormat:
         return len(_columns(header)) > 4 or {"frame", "keypoint", "x", "y", "z"} <= set(header)
 
     def read(self, content: Content, options: ReadOptions) -> Motion:
-        rows = list(csv.reader(io.StringIO(content.data.lstrip())))
+        try:
+            rows = list(csv.reader(content.data.lstrip().splitlines()))
+        except csv.Error as error:
+            raise AvatarError(f"{content.path} is not a readable CSV file: {short_message(error)}.") from error
         header = [word.strip() for word in rows[0]]
         lower = [word.lower() for word in header]
         if {"frame", "keypoint", "x", "y", "z"} <= set(lower):
