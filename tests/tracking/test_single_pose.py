@@ -14,8 +14,8 @@ from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import AvatarError, UsageError
 from avatar.metrics.poses import pa_mpjpe
-from avatar.motion.motion import ReadOptions
 from avatar.motion.bone_lengths import model_rest
+from avatar.motion.motion import ReadOptions
 from avatar.motion.text.parse import parse_pose
 from avatar.pipeline.motions import keypoints_of, pose_of_option, poses_of_figure
 from avatar.types import BodyPose
