@@ -110,7 +110,8 @@ def _related(
     def one(subject: str, other: str) -> Tensor:
         way = _place(subject, places) - _place(other, places)
         if relation == "near":
-            return way.norm(dim=-1) < NEAR
+            close: Tensor = way.norm(dim=-1) < NEAR
+            return close
         cosine, sine = heading.cos(), heading.sin()
         turned = torch.stack([cosine * way[:, 0] - sine * way[:, 2], way[:, 1], sine * way[:, 0] + cosine * way[:, 2]])
         axis, sign = _FRAME[relation]
