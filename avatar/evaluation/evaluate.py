@@ -18,7 +18,7 @@ from avatar.evaluation.limits import limits
 from avatar.evaluation.multicamera import station_targets
 from avatar.evaluation.plots import as_png, as_svg, plot_evaluation
 from avatar.evaluation.registration import registered, shift_in_pixels
-from avatar.evaluation.report import table, write_page
+from avatar.evaluation.report import joint_table, table, write_page
 from avatar.evaluation.scores import ScoredTarget, Scoring, group_means, lpips_reasons, score_targets
 from avatar.evaluation.targets import (
     EvaluationTarget,
@@ -72,7 +72,9 @@ def evaluate_run(
         unaligned = align(person, trained_on)
         aligned = registered(opened, person, trained_on, unaligned, backend)
         for placement in (aligned, unaligned):
-            more, more_skipped = capture_targets(opened, truth, trained_on, placement, joints_alone)
+            more, more_skipped = capture_targets(
+                opened, truth, trained_on, placement, joints_alone, aligned=placement is aligned
+            )
             targets, skipped = targets + more, [*dict.fromkeys(skipped + more_skipped)]
         joints = pose_scores(opened, trained_on, aligned)
         right, down = shift_in_pixels(aligned, person, trained_on.cameras[0]).tolist()
@@ -219,7 +221,7 @@ def _poses(joints: dict[str, Any] | None) -> list[str]:
     values = ", ".join(
         f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}" for name, value in joints.items()
     )
-    return [f"poses of the clip against the true joints: {values}"]
+    return [f"poses of the clip against the true joints: {values}", *joint_table(joints)]
 
 
 def _skipped(skipped: Sequence[str]) -> list[str]:

@@ -119,6 +119,18 @@ def _surface_table(rows: Mapping[str, Mapping[str, float]]) -> list[str]:
     return ["", "Surface to the true depth along the view, median, mm.", *_lines(chosen, columns)]
 
 
+def joint_table(joints: Mapping[str, Any]) -> list[str]:
+    """Errors of the clip's limb joints along the view and across it, as lines."""
+    names = {"limb joints about their middle": "joints", "their middle": "middle"}
+    columns: list[Column] = [(where, where, 1.0, ".1f") for where in ("along", "across")]
+    rows = {title: {where: joints[f"{key}_{where}_rms_mm"] for where, *_ in columns} for title, key in names.items()}
+    return [
+        "",
+        "Joints of the clip against the true ones, along the view and across it (per axis), root mean square, mm.",
+        *_lines(rows, columns),
+    ]
+
+
 def rows_with(rows: Mapping[str, Mapping[str, float]], scores: Sequence[str]) -> dict[str, Mapping[str, float]]:
     """The rows that have any of these scores, without those of one side alone."""
     return {name: row for name, row in rows.items() if name[-1] != "°" and any(score in row for score in scores)}

@@ -122,13 +122,18 @@ def _frame_truth(observations: Observations, index: int, masks: Any, row: int) -
 
 
 def capture_targets(
-    opened: FinishedRun, capture: Capture, clip: CaptureClip, placement: Placement, joints_alone: bool = False
+    opened: FinishedRun,
+    capture: Capture,
+    clip: CaptureClip,
+    placement: Placement,
+    joints_alone: bool = False,
+    aligned: bool = False,
 ) -> tuple[list[EvaluationTarget], list[str]]:
     """All held-out images: training poses with the estimated pose, and all with the true skeleton retargeted.
 
     Args:
-        placement: where its shift is not zero, the groups' names end in `ALIGNED`; else their scores are brief.
         joints_alone: use only the positions of the true joints, even if the capture has rotations and a T-pose.
+        aligned: the placement has the clip's shift: names of groups end in `ALIGNED`. Without it, scores are brief.
     """
     skipped = [f"{path.parent.name}/{path.name}: the file is missing" for path in capture.missing]
     person = estimated_person(opened)
@@ -144,8 +149,7 @@ def capture_targets(
             group: retarget_ground_truth(person.body, person.rest, skeleton, places) for group, skeleton in true.items()
         }
     frames, estimated_poses = person.frames_of(clip), person.frame_poses
-    brief = not bool(placement.shift.any())
-    ending = "" if brief else ALIGNED
+    brief, ending = not aligned, ALIGNED if aligned else ""
     targets = []
     for image in capture.held_out:
         camera = placement.camera(image.camera)

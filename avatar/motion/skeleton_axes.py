@@ -5,6 +5,7 @@ The body's axes come from hips, shoulders, spine and legs, never from one bone.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -67,7 +68,7 @@ def rest_axes(rest: Places) -> Float[Tensor, "3 3"] | None:
     left = F.normalize(left - (left @ up) * up, dim=0)
     B = torch.stack([left, up, torch.linalg.cross(left, up)])
     snapped = B.round()
-    if torch.linalg.det(snapped) > 0.5 and bool((B - snapped).abs().max() < 0.5):
+    if bool((snapped.abs().sum(1) == 1).all()) and float(torch.linalg.det(snapped)) == 1:
         B = snapped
     for joint, end in LIMBS.items():
         if joint in rest and end in rest:
@@ -120,10 +121,32 @@ def other_up(path: Path, at: Places, rest_up: Float[Tensor, " 3"], leg: float) -
     lies = 0.05 < float(pelvis.median()) / leg < 0.6 and float((joints @ rest_up).amin(0).median()) / leg > -0.1
     if stands == lies:
         raise UsageError(
-            f"{path}: its rest pose stands along another axis than its frames. If the person lies, state --up "
-            f"{_name_of(rest_up)}, otherwise --up {best}."
+            f"{path}: its frames do not stand along the axis of its rest pose. If the person lies or stands on the "
+            f"hands, state --up {_name_of(rest_up)}, otherwise --up {best}."
         )
     return best if stands else None
+
+
+def path_factor(at: Places, root: Float[Tensor, "t 3"], up: Float[Tensor, " 3"]) -> float:
+    """The power of ten by which the path must grow so that the lower foot stands still: 1 where it does already.
+
+    Where a root moves in metres and a body is built in centimetres, the steps of the feet tell.
+
+    Args:
+        root: place of the joint that moves the whole skeleton.
+    """
+    feet = torch.stack([at["left_ankle"], at["right_ankle"]], 1)
+    lower = ((feet[1:] + feet[:-1]) @ up).argmin(1)
+    relative = (feet - root[:, None]).diff(dim=0)[torch.arange(len(lower)), lower]
+    steps, path = (v - (v @ up)[:, None] * up for v in (relative, root.diff(dim=0)))
+    leg = (middle(at, "hip") - middle(at, "ankle")).norm(dim=-1).median()
+    walked = float(steps.norm(dim=-1).sum()) > 0.5 * float(leg)
+    if not walked or not float(path.norm()) > 0:
+        return 1.0
+    against = -float((steps * path).sum())
+    size = math.log10(max(against / float(path.square().sum()), 1.0))
+    agrees = against > 0.7 * float(steps.norm() * path.norm()) and abs(size - round(size)) < 0.2
+    return 10.0 ** round(size) if agrees else 1.0
 
 
 def _name_of(up: Float[Tensor, " 3"]) -> str:

@@ -48,8 +48,9 @@ def check_motion(
         said.append(f"the rotations of {_list(off)} do not fit the joints below them, whose positions decide")
     if float(limbs[worst].max()) > MOST_DEGREES:
         said.append(f"the {worst.replace('_', ' ')} is off by up to {float(limbs[worst].max()):.0f} degrees")
-    if bones:
-        said.append("; ".join(bones))
+    if _toes_behind(ours, theirs):
+        said.append("its toes point backwards, so left and right are swapped or its axes are mirrored")
+    said += bones
     return MotionCheck(
         limb_degrees=float(torch.stack(list(limbs.values())).mean()),
         worst_degrees=float(limbs[worst].max()),
@@ -79,6 +80,13 @@ def _bone_percent(at: Places) -> list[str]:
             if not 0.5 < ratio < 2:
                 said.append(f"its bone at the {upper} has {ratio:.2g} times the length of that at the {lower}")
     return said
+
+
+def _toes_behind(ours: Places, theirs: Places) -> bool:
+    """Whether both feet of the file point away from ours in most frames."""
+    sides = [side for side in ("left", "right") if f"{side}_foot" in theirs and f"{side}_ankle" in theirs]
+    toes = [_degrees_between(*(at[f"{side}_foot"] - at[f"{side}_ankle"] for at in (ours, theirs))) for side in sides]
+    return bool(toes) and all(float(angle.median()) > 90 for angle in toes)
 
 
 def _path_percent(ours: Places, theirs: Places) -> float:

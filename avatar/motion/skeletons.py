@@ -16,12 +16,11 @@ from torch import Tensor
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.errors import AvatarError
 from avatar.geometry import nearest_rotation, quat_from_rotation, rotation_from_quat, slerp
-from avatar.motion.bone_lengths import bone_length
-from avatar.motion.bone_lengths import leg_length as leg_length
-from avatar.motion.bone_lengths import model_rest as model_rest
+from avatar.motion.bone_lengths import bone_length, leg_length, model_rest
 from avatar.motion.joint_names import match_joints
+from avatar.motion.joint_tree import ancestors
 from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, check_path, uniform_track, up_rotation
-from avatar.motion.skeleton_axes import Places, middle, other_up, rest_axes, up_of_frames
+from avatar.motion.skeleton_axes import Places, middle, other_up, path_factor, rest_axes, up_of_frames
 from avatar.motion.skeleton_check import check_motion
 from avatar.motion.skeleton_frames import align_limbs, offsets_from_frames, offsets_from_rest, pelvis_of_body
 
@@ -70,12 +69,19 @@ def motion_from_animation(animation: JointAnimation, options: ReadOptions) -> Mo
         raise AvatarError(f"{path}: its legs have no length, so its joints show no body.")
     B = rest_axes(rest)
     W, notes = _world_axes(animation, options, at, B, leg)
-    offsets = offsets_from_frames(at, rotations, W) if B is None else offsets_from_rest(rest, rest_rotations, B)
-    world, turned = _world_rotations(at, rotations, offsets, W)
+    root_joint = [matches["pelvis"], *ancestors(animation.parents, matches["pelvis"])][-1]
+    moved = animation.positions[:, root_joint].double()
+    if (factor := path_factor(at, moved, W[1])) != 1:
+        notes.append(f"the root moves in another unit than the body has, so the path was made {factor:g} times longer")
+        at = {name: place + (factor - 1) * moved for name, place in at.items()}
+    at = {name: place @ W.T for name, place in at.items()}
+    rotations = {name: W @ R for name, R in rotations.items()}
+    offsets = offsets_from_frames(at, rotations) if B is None else offsets_from_rest(rest, rest_rotations, B)
+    world, turned = _world_rotations(at, rotations, offsets)
     if B is not None and float(torch.stack(list(turned.values())).mean(0).median()) > DECEPTIVE_DEGREES:
         B = None
         notes.append("the rest pose does not belong to the moving joints")
-        world, turned = _world_rotations(at, rotations, offsets_from_frames(at, rotations, W), W)
+        world, turned = _world_rotations(at, rotations, offsets_from_frames(at, rotations))
     if B is None:
         notes.append("the rest pose is not a standing person, so joint positions decide")
     world["pelvis"], against = pelvis_of_body(world)
@@ -86,10 +92,10 @@ def motion_from_animation(animation: JointAnimation, options: ReadOptions) -> Mo
     # All skeletons define the hips alike, but not the pelvis: our hips are placed at theirs.
     own = model_rest()
     own_middle = own[[1, 2]].mean(0) - own[0]
-    root = middle(at, "hip") @ W.T * scale - local[:, 0] @ (own_middle * MEAN_LEG / leg_length(own))
+    root = middle(at, "hip") * scale - local[:, 0] @ (own_middle * MEAN_LEG / leg_length(own))
     check_path(path, root.numpy(), animation.fps)
     check = check_motion(
-        local, root, {name: place @ W.T * scale for name, place in at.items()}, (*animation.notes, *notes), turned
+        local, root, {name: place * scale for name, place in at.items()}, (*animation.notes, *notes), turned
     )
     return Motion(animation.format, uniform_track(local, root, animation.fps), MEAN_LEG, check)
 
@@ -110,11 +116,11 @@ def _world_axes(
 
 
 def _world_rotations(
-    at: Places, rotations: dict[str, Tensor], offsets: dict[str, Tensor], W: Float[Tensor, "3 3"]
+    at: Places, rotations: dict[str, Tensor], offsets: dict[str, Tensor]
 ) -> tuple[dict[str, Float[Tensor, "t 3 3"]], dict[str, Float[Tensor, " t"]]]:
-    """Our joints' frames in our world, and by how many degrees each limb was turned to fit its joints."""
-    world = {name: W @ R @ offsets[name] for name, R in rotations.items()}
-    return world, align_limbs(world, at, W)
+    """Our joints' frames, and by how many degrees each limb was turned to fit its joints."""
+    world = {name: R @ offsets[name] for name, R in rotations.items()}
+    return world, align_limbs(world, at)
 
 
 def _proper(R: Float[Tensor, "*t 3 3"]) -> Float[Tensor, "*t 3 3"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -22,9 +23,14 @@ from avatar.motion.formats.registry import find_format, refuse_malformed
 from avatar.motion.motion import Motion, ReadOptions, uniform_track
 from avatar.motion.procedural import BUILTIN, builtin_motion
 from avatar.motion.retarget import Retargeting, at_times, retarget
+from avatar.motion.text.key_poses import is_words_motion, motion_of_words
+from avatar.motion.text.pose_file import is_pose_file, pose_from_option
 from avatar.pipeline.run_folder import RunFolder
 from avatar.runtime.logging import logger
 from avatar.types import BodyPose, BodyTrack, KeypointClip
+
+if TYPE_CHECKING:
+    from avatar.tracking.single_pose import PoseHypothesis
 
 FILMED = "filmed"
 # What a page plays by default: the motion of the video first, then these.
@@ -45,6 +51,8 @@ def find_motion(name: str | Path, options: ReadOptions | None = None, format: st
     path = Path(name)
     if path.is_dir() and RunFolder(path).track.is_file():
         path = RunFolder(path).track
+    if is_words_motion(str(name)) and not path.exists():
+        return motion_of_words(str(name))
     if not path.exists():
         if "/" in str(name) or "." in str(name):
             raise UsageError(f"There is no file {name}.")
@@ -130,6 +138,44 @@ def motion_of_track(name: str, estimated: BodyTrack, body: Body) -> Motion:
         instant=torch.arange(len(estimated)),
     )
     return Motion(name, level, leg_length(body.rest(estimated.betas).joints))
+
+
+def pose_of_option(value: str, hypothesis: int = 1, options: ReadOptions | None = None) -> Float[Tensor, "24 3 3"]:
+    """A pose from words, a JSON file of joint angles, or a JSON file of the 2D key points of one person.
+
+    Args:
+        hypothesis: which of the poses that fit 2D key points, 1 being the likeliest.
+
+    Raises:
+        UsageError: there is no such file or hypothesis, or a word is unknown. AvatarError: the file is broken.
+    """
+    path = Path(value)
+    if path.suffix.lower() != ".json" or is_pose_file(path):
+        if hypothesis != 1:
+            raise UsageError("--hypothesis chooses between poses that fit 2D key points, and --pose has none.")
+        return pose_from_option(value)
+    reading = options or ReadOptions()
+    _, content = find_format(path, Keypoints2dFormat.name)
+    clip = read_keypoints(content, reading)
+    hypotheses = poses_of_figure(clip, reading.person)
+    if not 1 <= hypothesis <= len(hypotheses):
+        raise UsageError(f"{value} fits {len(hypotheses)} poses: there is no --hypothesis {hypothesis}.")
+    return hypotheses[hypothesis - 1].pose.rotations
+
+
+def poses_of_figure(clip: KeypointClip, person: str | None = None, count: int = 4) -> list[PoseHypothesis]:
+    """The likeliest poses of a person whose 2D key points are given, the likeliest first.
+
+    Raises:
+        UsageError: there are several frames, or there is no such person. AvatarError: only an upper body is given.
+    """
+    from avatar.body import load_body
+    from avatar.observation.keypoints import observe_keypoints
+    from avatar.tracking.single_pose import pose_hypotheses
+
+    if len(clip.people) > 1:
+        raise UsageError(f"{clip.source} holds {len(clip.people)} frames: pass it as --motion, not as --pose.")
+    return pose_hypotheses(observe_keypoints(clip, person), load_body("open"), count)
 
 
 def motion_of_pose(rotations: Float[Tensor, "24 3 3"], seconds: float = POSE_SECONDS, fps: float = 30.0) -> Motion:

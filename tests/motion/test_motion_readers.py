@@ -75,7 +75,7 @@ def write(name: str, path: Path) -> str:
     if name == "amass_x":
         amass(path, 55, "mocap_frame_rate")
         return "amass"
-    if name == "aist":
+    if name == "aist":  # AIST++
         content = {"smpl_poses": FLAT, "smpl_trans": 93.0 * TRANS, "smpl_scaling": np.array([93.0])}
         path.write_bytes(pickle.dumps(content))
         return "aist"

@@ -211,7 +211,7 @@ def fingers() -> np.ndarray:
 
 
 def test_a_folder_of_smplerx(tmp_path: Path) -> None:
-    """One npz per image and person; the second person is in view more often."""
+    """As SMPLer-X and OSX write: one npz per image and person; the second person is in view more often."""
     rotvecs, hands = rotvecs_in_camera(), fingers()
     for k in range(FRAMES):
         for person, rows in ((0, rotvecs * 0), (1, rotvecs)):

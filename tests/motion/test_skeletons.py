@@ -118,7 +118,8 @@ A_POSE = {joint: about("z", -45 if joint.startswith("left") else 45) for joint i
 RIGS = {
     "plain": Rig(), "metres": Rig(unit=1.0), "millimetres": Rig(unit=1000.0), "inches": Rig(unit=39.37),
     "z up": Rig(axes=Y_TO_Z), "x up": Rig(axes=about("z", -90)), "z up in the frames only": Rig(world=Y_TO_Z),
-    "y up in the frames only": Rig(axes=Y_TO_Z, world=Y_TO_Z.T), "turned by 90 degrees": Rig(axes=about("y", 90)),
+    "y up in the frames only": Rig(axes=Y_TO_Z, world=Y_TO_Z.T), "turned by 90 degrees": Rig(axes=about("y", 90)), 
+    "turned by 45 degrees": Rig(axes=about("y", 45)),
     "arms hang at rest": Rig().rest_pose(HANGING), "A-pose": Rig().rest_pose(A_POSE),
     "sits at rest": Rig().rest_pose(SITTING), "bones along x": lying_along(np.array([1.0, 0, 0])),
     "bones along y": lying_along(np.array([0.0, 1, 0])), "bones along z": lying_along(np.array([0.0, 0, 1])),
@@ -195,7 +196,7 @@ def test_a_control_bone_as_pelvis_does_not_turn_the_person(tmp_path: Path, degre
     assert limb_degrees(posed(track.poses, rest.smpl_joints), truth.places).max() < 1
 
 
-def test_a_person_who_lies_is_told_from_frames_with_other_axes(tmp_path: Path) -> None:
+def test_a_person_who_lies_differs_from_frames_with_other_axes(tmp_path: Path) -> None:
     t = np.linspace(0, 1, 20)
     face_down = {"pelvis": np.tile(about("x", 90), (20, 1, 1))}
     lying = truth_of(Rig(), face_down, np.stack([0 * t, 0.12 + 0 * t, 3 + t], -1))
@@ -205,7 +206,7 @@ def test_a_person_who_lies_is_told_from_frames_with_other_axes(tmp_path: Path) -
     # Where both are possible the user is asked.
     either = truth_of(Rig(), face_down, np.tile([0.0, 0.3, 0.95], (20, 1)))
     write_rig(tmp_path / "either.bvh", Rig(), either)
-    with pytest.raises(UsageError, match="If the person lies, state --up y, otherwise --up z"):
+    with pytest.raises(UsageError, match="state --up y, otherwise --up z"):
         load_motion(tmp_path / "either.bvh")
     for up, height in (("y", 0.0), ("z", 0.5)):
         ours = posed(load_motion(tmp_path / "either.bvh", ReadOptions(up=up)).track.poses, model_rest())
@@ -227,6 +228,25 @@ def test_bones_that_do_not_fit_are_named(tmp_path: Path) -> None:
     write_rig(tmp_path / "a.bvh", rig, walk(rig))
     check = load_motion(tmp_path / "a.bvh").check
     assert check is not None and "left and right knee differ by 24 %" in check.summary
+
+
+def test_swapped_sides_are_named(tmp_path: Path) -> None:
+    rig = Rig(places={joint: (-x, y, z) for joint, (x, y, z) in PLACES.items()})
+    write_rig(tmp_path / "a.bvh", rig, walk(rig))
+    check = load_motion(tmp_path / "a.bvh").check
+    assert check is not None and "left and right are swapped or its axes are mirrored" in check.summary
+
+
+def test_a_root_in_metres_and_a_body_in_centimetres_walk_as_far_as_their_steps(tmp_path: Path) -> None:
+    truth = walk()
+    write_rig(tmp_path / "a.bvh", Rig(), truth)
+    head, step, rows = (tmp_path / "a.bvh").read_text().partition("Frame Time: 0.03333333\n")
+    lines = [line.split() for line in rows.strip().split("\n")]
+    rows = "\n".join(" ".join([*(f"{float(x) / 100:.6f}" for x in line[:3]), *line[3:]]) for line in lines)
+    (tmp_path / "a.bvh").write_text(head + step + rows + "\n")
+    motion = load_motion(tmp_path / "a.bvh")
+    check_read(motion, truth)
+    assert motion.check is not None and "made 100 times longer" in motion.check.summary
 
 
 @pytest.fixture(scope="module")

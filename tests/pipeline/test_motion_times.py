@@ -19,7 +19,7 @@ SPEED = np.pi / 2  # radians per second
 
 
 def turning(times: np.ndarray) -> BodyTrack:
-    """A body that turns by 90 degrees a second, seen at these times."""
+    """A body that turns by 90 degrees per second, seen at these times."""
     rotvecs = torch.zeros(len(times), 24, 3)
     rotvecs[:, 0, 1] = SPEED * torch.from_numpy(times)
     track = uniform_track(rotation_from_rotvec(rotvecs), torch.zeros(len(times), 3), 30.0)

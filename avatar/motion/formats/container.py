@@ -27,7 +27,7 @@ class Content:
     Attributes:
         path: the file.
         kind: "arrays" (a mapping of names), "array" (one array), "object" (anything from a pickle), "text",
-            "json", "gltf" (its bytes), or "folder" (the content of each file by its name: JSON, or npz, npy or pkl).
+            "json", "gltf", "fbx" or "c3d" (its bytes), "folder" (the content of its JSON, npz, npy or pkl files).
         data: what was read, according to `kind`.
     """
 
@@ -72,10 +72,10 @@ def open_content(path: Path) -> Content:
         return Content(path, "gltf", data)
     if data[:1] == b"\x80" or path.suffix.lower() in (".pkl", ".pickle", ".joblib"):
         return Content(path, "object", read_pickle(data, str(path)))
-    if data[:18] == b"Kaydara FBX Binary":
-        raise AvatarError(
-            f"{path} is a binary FBX file, which cannot be read: open it in Blender and export BVH or GLB."
-        )
+    if len(data) > 512 and data[0] < 32 and data[1] == 0x50:
+        return Content(path, "c3d", data)
+    if data[:18] == b"Kaydara FBX Binary" or b"FBXHeaderExtension" in data[:4096] or data[:5] == b"; FBX":
+        return Content(path, "fbx", data)
     return _open_text(path, data)
 
 

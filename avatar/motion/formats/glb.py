@@ -14,6 +14,7 @@ from avatar.geometry import quat_from_rotation, rotation_from_quat
 from avatar.motion.formats.container import Content
 from avatar.motion.formats.gltf_clip import Tracks, read_clip
 from avatar.motion.formats.gltf_file import GltfFile, open_gltf
+from avatar.motion.formats.rigs import complete_bind_pose, nearest_chosen, same_unit
 from avatar.motion.motion import Motion, ReadOptions
 from avatar.motion.skeletons import JointAnimation, motion_from_animation
 
@@ -53,7 +54,7 @@ def _animation(file: GltfFile, options: ReadOptions) -> JointAnimation:
     rest = _bind_pose(file, still, parents)
     people = _humanoid_nodes(file.scene)
     chosen = _joints(file.scene, tracks, people)
-    nearest = [_nearest(parents, index, chosen) for index in chosen]
+    nearest = [nearest_chosen(parents, index, chosen) for index in chosen]
     rest_positions = rest[chosen, :3, 3]
     return JointAnimation(
         format="glb",
@@ -61,7 +62,7 @@ def _animation(file: GltfFile, options: ReadOptions) -> JointAnimation:
         names=tuple(people.get(index) or str(nodes[index].get("name", f"node{index}")) for index in chosen),
         parents=tuple(nearest),
         rest_rotations=_rotation(rest)[chosen],
-        rest_positions=rest_positions * _same_unit(rest_positions, moving[0, chosen, :3, 3], nearest),
+        rest_positions=rest_positions * same_unit(rest_positions, moving[0, chosen, :3, 3], nearest),
         rotations=_rotation(moving)[:, chosen],
         positions=moving[:, chosen, :3, 3],
         fps=fps,
@@ -78,10 +79,10 @@ def _parents(nodes: list[dict[str, Any]]) -> list[int]:
 
 
 def _humanoid_nodes(scene: dict[str, Any]) -> dict[int, str]:
-    """Node -> the bone of a person that it is, where VRM's own map says so."""
+    """Node -> the bone of a person that it is, where VRM's own map says so; those are names that are recognized."""
     for name in HUMANOIDS:
         bones = scene.get("extensions", {}).get(name, {}).get("humanoid", {}).get("humanBones")
-        if isinstance(bones, dict):
+        if isinstance(bones, dict):  # since VRM 1.0
             return {int(bone["node"]): str(part) for part, bone in bones.items() if "node" in bone}
         if isinstance(bones, list):
             return {int(bone["node"]): str(bone["bone"]) for bone in bones if "node" in bone}
@@ -97,8 +98,7 @@ def _joints(scene: dict[str, Any], tracks: Tracks, people: dict[int, str]) -> li
 def _bind_pose(file: GltfFile, still: Float[Tensor, "n 4 4"], parents: list[int]) -> Float[Tensor, "n 4 4"]:
     """The frames of all nodes in the pose in which the skin was bound, whatever pose the nodes hold.
 
-    Nodes outside the skin hang on the nearest one in it as they do in the nodes' own pose. The unit and the axes are
-    those of the mesh.
+    The unit and the axes are those of the mesh.
     """
     bound: dict[int, Tensor] = {}
     skins = sorted(file.scene.get("skins", []), key=lambda skin: -len(skin["joints"]))
@@ -110,17 +110,7 @@ def _bind_pose(file: GltfFile, still: Float[Tensor, "n 4 4"], parents: list[int]
         # Every mesh may be quantised in another way; a joint that two skins share brings both into one space.
         G = torch.eye(4, dtype=torch.float64) if shared is None else bound[shared] @ torch.linalg.inv(own[shared])
         bound = {node: G @ matrix for node, matrix in own.items()} | bound
-    if not bound:
-        return still
-    frames = still.clone()
-    regular = torch.linalg.det(still).abs() > 1e-18
-    for node in range(len(parents)):
-        at = _nearest_bound(parents, node, bound)
-        if at == node:
-            frames[node] = bound[node]
-        elif bool(regular[at]):
-            frames[node] = bound[at] @ torch.linalg.inv(still[at]) @ still[node]
-    return frames
+    return complete_bind_pose(bound, still, parents)
 
 
 def _bind_matrices(file: GltfFile, skin: dict[str, Any]) -> dict[int, Tensor]:
@@ -137,14 +127,6 @@ def _bind_matrices(file: GltfFile, skin: dict[str, Any]) -> dict[int, Tensor]:
     lengths = torch.stack([matrix[:3, :3].norm(dim=1) for matrix in frames.values()]).median(0).values
     stretch = torch.cat([lengths / lengths.mean(), torch.ones(1, dtype=lengths.dtype)])
     return {node: matrix / stretch[:, None] for node, matrix in frames.items()}
-
-
-def _same_unit(rest: Float[Tensor, "j 3"], moving: Float[Tensor, "j 3"], parents: list[int]) -> float:
-    """The factor that brings the bind pose to the unit of the moving joints: the median ratio of their bones."""
-    pairs = torch.tensor([(child, parent) for child, parent in enumerate(parents) if parent >= 0]).reshape(-1, 2)
-    at_rest, at_start = ((places[pairs[:, 0]] - places[pairs[:, 1]]).norm(dim=-1) for places in (rest, moving))
-    long = (at_rest > 1e-3 * at_rest.max()) & (at_start > 0) if len(pairs) else torch.zeros(0, dtype=torch.bool)
-    return float((at_start[long] / at_rest[long]).median()) if bool(long.any()) else 1.0
 
 
 def _node_parts(node: dict[str, Any]) -> tuple[list[float], list[float], list[float]]:
@@ -198,29 +180,3 @@ def _chained(file: GltfFile, local: Float[Tensor, "t n 4 4"], parents: list[int]
 def _rotation(M: Float[Tensor, "*b 4 4"]) -> Float[Tensor, "*b 3 3"]:
     R: Tensor = M[..., :3, :3] / M[..., :3, :3].norm(dim=-2, keepdim=True).clamp_min(1e-12)
     return R
-
-
-def _nearest_bound(parents: list[int], index: int, bound: dict[int, Tensor]) -> int:
-    """The nearest node at or above this one that is bound, else the first one below it, else any."""
-    above = index
-    while above >= 0 and above not in bound:
-        above = parents[above]
-    if above >= 0:
-        return above
-    return next((node for node in bound if index in _ancestors(parents, node)), next(iter(bound)))
-
-
-def _ancestors(parents: list[int], index: int) -> list[int]:
-    line = []
-    while parents[index] >= 0:
-        index = parents[index]
-        line.append(index)
-    return line
-
-
-def _nearest(parents: list[int], index: int, chosen: list[int]) -> int:
-    """Index in `chosen` of the nearest ancestor that is in it, or -1."""
-    above = parents[index]
-    while above >= 0 and above not in chosen:
-        above = parents[above]
-    return chosen.index(above) if above >= 0 else -1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -14,14 +17,18 @@ from avatar.landmark_layouts import LAYOUTS, POINT_LAYOUTS
 from avatar.motion.bone_lengths import bone_length, leg_length, sized_rest
 from avatar.motion.foot_contact import root_path_from_feet
 from avatar.motion.formats.container import Content
+from avatar.motion.formats.point_layouts import best_layout
+from avatar.motion.formats.pose_arrays import find_person
 from avatar.motion.formats.smpl import frame_rate
 from avatar.motion.ik import Landmarks, fit_landmarks
 from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, uniform_track, up_rotation
+from avatar.runtime.logging import logger
 from avatar.types import BodyPose
 
 KEYS = ("joints", "joints3d", "joints_3d", "keypoints_3d", "keypoints3d", "pred_keypoints_3d", "positions",
         "joint_positions", "poses_3d", "positions_3d", "skeleton", "skeleton_3d")  # fmt: skip
 MOST_POINTS = 1000
+CENTRES = ("pelvis", "spine1", "spine2", "spine3", "neck", "head")  # joints at which arrays without a path are centred
 BESIDE_WEIGHT = 0.3  # of points beside a joint, whose places on the body are rough
 
 
@@ -39,11 +46,21 @@ class JointPositionsFormat:
         value = _array(content)
         if value is None or value.ndim not in (3, 4) or value.shape[-1] not in (3, 4):
             raise AvatarError(f"{content.path} holds no array of joints (frames, joints, 3).")
-        if value.ndim == 4 and 1 in value.shape[:2]:  # one person among several, or one camera
-            value = value[:, 0] if value.shape[1] == 1 else value[0]
-        if value.ndim != 3 or not 1 <= value.shape[1] <= MOST_POINTS or not len(value):
+        if not 1 <= value.shape[-2] <= MOST_POINTS or 0 in value.shape:
             raise AvatarError(f"{content.path}: joints have the shape {value.shape}, expected frames x joints x 3.")
-        return motion_from_points(content, options, value, frame_rate(content, options))
+        points = one_person(content.path, value, options.person)
+        return motion_from_points(content, options, points, frame_rate(content, options))
+
+
+def one_person(path: Path, value: np.ndarray, requested: str | None) -> np.ndarray:
+    """The points (frames, joints, 3 or 4) of one person of several: the requested one, or who is in view most."""
+    person = find_person(path, value.shape[:-2], requested, tell=False)
+    if person.axis is not None and requested is None and value.shape[person.axis] > 1:
+        present = np.isfinite(value[..., :3]).all(-1) & (value[..., :3] != 0).any(-1)
+        counts = np.moveaxis(present, person.axis, 0).reshape(value.shape[person.axis], -1).sum(1)
+        person = replace(person, index=int(counts.argmax()))
+        logger.warning(f"{path} holds {len(counts)} people, {person.index} is used; --person chooses another.")
+    return person.take(value, 2)
 
 
 def motion_from_points(
@@ -53,22 +70,22 @@ def motion_from_points(
     fps: float,
     name: str = "joints",
     up: str | None = None,
-    layout: str | None = None,
+    names: tuple[str, ...] | None = None,
 ) -> Motion:
     """Fit our skeleton, scaled to the points, to points (frames, joints, 3 and a confidence).
 
     Any unit of length will do, since a motion fits to its avatar by the length of the legs.
 
+    Args:
+        up: what points up where the format fixes it.
+        names: the landmark that each point is, where the format fixes it; else `options.layout` or the layout that
+            fits the points.
+
     Raises:
         UsageError: the layout is unknown or the up axis cannot be estimated. AvatarError: joints are missing.
     """
-    layout = options.layout or layout or _layout_of(content, points)
-    if layout not in POINT_LAYOUTS or len(LAYOUTS[layout]) > points.shape[1]:
-        raise UsageError(
-            f"{content.path} has {points.shape[1]} points per frame, which does not fit the layout {layout!r}: "
-            f"--layout takes {', '.join(f'{name} ({len(LAYOUTS[name])})' for name in POINT_LAYOUTS)}."
-        )
-    chosen, attached, counts = landmarks(layout, 1.0)
+    names = names if names is not None and options.layout is None else _names(content, points, options.layout)
+    chosen, attached, counts = attached_landmarks(names, 1.0)
     confidence = points[:, chosen, 3] if points.shape[2] == 4 else np.isfinite(points[:, chosen]).all(-1) * 1.0
     places = np.where(confidence[..., None] > 0.05, points[:, chosen, :3], np.nan)
     filled, sure = _filled(content, places, confidence)
@@ -76,34 +93,55 @@ def motion_from_points(
     _check_body(content, at)
     leg = bone_length(at, "hip", "knee") + bone_length(at, "knee", "ankle")
     R = up_rotation(options.up or up or _estimate_up(content, at)).double()
-    targets = (filled * (MEAN_LEG / leg)) @ R.T
-    rest = sized_rest({joint: place * (MEAN_LEG / leg) for joint, place in at.items()})
-    pose = fit_landmarks(rest, SMPL_PARENTS, attached, targets, sure * counts)
-    if (
-        float(
-            targets[:, [landmark_index(attached, "left_hip"), landmark_index(attached, "right_hip")]]
-            .mean(1)
-            .std(0)
-            .max()
-        )
-        < 1e-3
-    ):
+    unit = MEAN_LEG / leg
+    if "pelvis" in at and not _pelvis_is_between_hips(at):
+        # Some files put their root elsewhere, at the neck or the head.
+        counts[landmark_index(attached, "pelvis")] = 0.0
+    pose = fit_landmarks(
+        rest := sized_rest({joint: place * unit for joint, place in at.items()}),
+        SMPL_PARENTS,
+        attached,
+        (filled * unit) @ R.T,
+        sure * counts,
+    )
+    if _moves_with_the_body(at, leg):
         pose = BodyPose(root_path_from_feet(rest, pose), pose.rotations)
     return Motion(name, uniform_track(pose.rotations, pose.root_position, fps), leg_length(rest))
 
 
+def _pelvis_is_between_hips(at: dict[str, Tensor]) -> bool:
+    """Whether the point that a layout calls the pelvis lies near the hips; SMPL's is a hand's width above them."""
+    left, right = at["left_hip"], at["right_hip"]
+    away = (at["pelvis"] - (left + right) / 2).norm(dim=-1).median()
+    return bool(away < 1.5 * (left - right).norm(dim=-1).median())
+
+
+def _moves_with_the_body(at: dict[str, Tensor], leg: float) -> bool:
+    """Whether the origin is a point of the torso or head, so that the array holds no path: no such point ever moves."""
+    torso = [place for joint, place in at.items() if joint in CENTRES]
+    torso.append((at["left_hip"] + at["right_hip"]) / 2)
+    return any(bool(place.norm(dim=-1).max() < 2e-3 * leg) for place in torso) or bool(
+        torso[-1].std(0).max() < 1e-3 * leg
+    )
+
+
 def landmarks(layout: str, size: float) -> tuple[list[int], Landmarks, Float[Tensor, " m"]]:
-    """The points of a layout that constrain the body's joints.
+    """`attached_landmarks` of one of `POINT_LAYOUTS`."""
+    return attached_landmarks(LAYOUTS[layout].names, size)
+
+
+def attached_landmarks(names: tuple[str, ...], size: float) -> tuple[list[int], Landmarks, Float[Tensor, " m"]]:
+    """The points that constrain the body's joints.
 
     Args:
-        layout: one of `POINT_LAYOUTS`.
+        names: the landmark that each point is; "" for one without use.
         size: of the body, relative to one of 1.7 m.
 
     Returns:
-        Their positions in the layout, the joints and offsets they are attached to, and their weights.
+        Their positions among the points, the joints and offsets they are attached to, and their weights.
     """
     chosen, joints, offsets, weights = [], [], [], []
-    for index, name in enumerate(LAYOUTS[layout].names):
+    for index, name in enumerate(names):
         if name in SMPL_JOINTS:
             joint, offset, weight = name, (0.0, 0.0, 0.0), 1.0
         elif (place := point_offset(name)) is not None:
@@ -134,14 +172,23 @@ def _array(content: Content) -> np.ndarray | None:
         return None
 
 
-def _layout_of(content: Content, points: np.ndarray) -> str:
-    """The layout by number of points; of the two with 17, Human3.6M starts between its points 1 and 4."""
+def _names(content: Content, points: np.ndarray, layout: str | None) -> tuple[str, ...]:
+    """The landmark of each point, by the stated layout or by the one that fits.
+
+    Raises:
+        UsageError: no layout of this number of points is known, or the points do not look like a body in any of them.
+    """
     fits = [name for name in POINT_LAYOUTS if len(LAYOUTS[name]) == points.shape[1]]
-    if len(fits) == 2:
-        middle = points[:, 0, :3] - (points[:, 1, :3] + points[:, 4, :3]) / 2
-        across = np.nanmedian(np.linalg.norm(points[:, 1, :3] - points[:, 4, :3], axis=-1))
-        fits = ["h36m17" if np.nanmedian(np.linalg.norm(middle, axis=-1)) < 0.3 * across else "coco17"]
-    return fits[0] if fits else "unknown"
+    chosen = layout or best_layout(points, fits)
+    if chosen in POINT_LAYOUTS and len(LAYOUTS[chosen]) <= points.shape[1]:
+        return LAYOUTS[chosen].names
+    problem = (
+        f"does not fit the layout {layout!r}" if layout else "is in no known layout: its limbs would be of no person"
+    )
+    raise UsageError(
+        f"{content.path} has {points.shape[1]} points per frame, which {problem}: "
+        f"--layout takes {', '.join(f'{name} ({len(LAYOUTS[name])})' for name in POINT_LAYOUTS)}."
+    )
 
 
 def _filled(content: Content, places: np.ndarray, confidence: np.ndarray) -> tuple[Tensor, Tensor]:

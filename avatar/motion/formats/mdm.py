@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from avatar.landmark_layouts import LAYOUTS
 from avatar.motion.formats.clips import choose_clip
 from avatar.motion.formats.container import Content
 from avatar.motion.formats.joint_positions import motion_from_points
@@ -53,7 +54,7 @@ class MdmFormat:
         chosen = choose_clip(path, texts, wanted, lambda _: True)
         frames = int(lengths[chosen]) if len(lengths) == len(motion) else motion.shape[3]
         points = motion[chosen].transpose(2, 0, 1)[: max(frames, 1)]
-        return motion_from_points(content, options, points, fps, "mdm", up="y", layout="smpl22")
+        return motion_from_points(content, options, points, fps, "mdm", up="y", names=LAYOUTS["smpl22"].names)
 
 
 def rotation_from_rows(rows: Float[Tensor, "*b 6"]) -> Float[Tensor, "*b 3 3"]:

@@ -112,8 +112,12 @@ class PersonAxis:
         return value if leading else value[None]
 
 
-def find_person(path: Path, leading: tuple[int, ...], requested: str | None) -> PersonAxis:
-    """The axis of people: the shorter of two, the first of equal ones; which person is said where there are several.
+def find_person(path: Path, leading: tuple[int, ...], requested: str | None, tell: bool = True) -> PersonAxis:
+    """The axis of people: the shorter of two, the first of equal ones.
+
+    Args:
+        leading: the axes before the joints.
+        tell: log which person is taken where there are several and none is requested.
 
     Raises:
         UsageError: there is no such person, or there are more axes.
@@ -130,7 +134,7 @@ def find_person(path: Path, leading: tuple[int, ...], requested: str | None) -> 
     people = [str(number) for number in range(leading[axis])]
     if requested is not None and requested not in people:
         raise UsageError(f"{path} has no person {requested!r}: it has {', '.join(people)}.")
-    if requested is None and len(people) > 1:
+    if tell and requested is None and len(people) > 1:
         logger.warning(f"{path} holds {len(people)} people, 0 to {people[-1]}: 0 is used; --person chooses another.")
     return PersonAxis(leading[1 - axis], axis, int(requested or 0))
 
