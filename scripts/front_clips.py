@@ -5,7 +5,7 @@
     python scripts/front_clips.py clips --again    # track the same observations again, after a change of the fit
 
 The open body with painted clothes stands in a made-up room, or before a backdrop without any line, and everything about
-it is known: the pose, the camera and where down is. Films of one side do not tell these, so priors must, and this
+it is known: the pose, the camera and where down is. Videos of one side do not tell these, so priors must, and this
 measures how well they do. Errors are in degrees and millimetres; `table.json` in the folder has one row for each clip.
 """
 
@@ -221,7 +221,7 @@ def _background(clip: Clip, random: np.random.Generator) -> Float[np.ndarray, "h
 def _surface(
     axis: int, place: float, u: np.ndarray, v: np.ndarray, paint: list[np.ndarray], doors: np.ndarray
 ) -> Float[np.ndarray, "h w 3"]:
-    """Floorboards, a plain ceiling, a wall with doors and a picture, side walls with shelves: colours at (u, v)."""
+    """Floorboards, a plain ceiling, a wall with doors, side walls with shelves: colours at (u, v)."""
     if axis == 1 and place == 0:
         boards = 0.5 + 0.08 * np.sin(37.0 * np.floor(u / 0.13)) - 0.15 * (np.mod(u, 0.13) < 0.008)
         floor: np.ndarray = boards[..., None] * np.array([1.1, 0.85, 0.6])

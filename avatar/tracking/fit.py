@@ -202,7 +202,12 @@ def with_fixed_directions(problem: FitProblem, state: State) -> FitProblem:
     """The clip with the bone directions of `state` in place of the detector's."""
     ends = pose_chain(problem.body, state).position[:, problem.bones]
     directions = F.normalize(ends[:, :, 1] - ends[:, :, 0], dim=-1)
-    return replace(problem, bone_directions=directions, bone_confidence=torch.ones_like(problem.bone_confidence))
+    return replace(
+        problem,
+        bone_directions=directions,
+        bone_confidence=torch.ones_like(problem.bone_confidence),
+        bone_pitch_bias=torch.zeros_like(problem.bone_pitch_bias),
+    )
 
 
 def to_body_track(problem: FitProblem, state: State, observations: Observations) -> BodyTrack:

@@ -17,16 +17,11 @@ from avatar.tracking.initialization import rotate_to_rays
 from avatar.tracking.kinematics import SkinnedPoints, joint_points, surface_points
 from avatar.tracking.landmarks import landmark_points, landmark_weights, pitch_biases
 from avatar.tracking.lifting import lift_to_3d
+from avatar.tracking.masses import standing_weights
 from avatar.tracking.vertical_lines import CameraTilt
 from avatar.types import Observations
 
 LIFTED_CONFIDENCE = 0.2  # in directions that follow from 2D alone; a quarter of it fits as well
-# Shares of the body's mass by the joint nearest to each segment's centre of mass, from Winter, "Biomechanics and
-# Motor Control of Human Movement" (2009), table 4.1; a limb's segment is divided between its two joints.
-MASS = {
-    "head": 0.08, "spine3": 0.25, "pelvis": 0.25, "shoulder": 0.016, "elbow": 0.02, "wrist": 0.014,
-    "hip": 0.057, "knee": 0.07, "ankle": 0.033,
-}  # fmt: skip
 REFERENCE_RATE = 30.0  # frames per second for which the deviations in the schedule are meant
 
 
@@ -141,7 +136,8 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
     (start, end), (start_trust, end_trust) = (
         (values[:, [a for a, _ in ends]], values[:, [b for _, b in ends]]) for values in (guess, confidence * trust)
     )
-    biases = direction_biases(observations.layout, pairs)
+    # The measured biases are those of a detector's own 3D guess.
+    biases = direction_biases("" if flat.any() else observations.layout, pairs)
     directions = unbiased(F.normalize(end - start, dim=-1), facing(guess, layout.names), biases)
     size = pixels.amax(1) - pixels.amin(1)
     return FitProblem(
@@ -203,14 +199,3 @@ def sole_vertices(body: Body) -> Tensor:
             near = (body.template[mine, 2] - (back + part * (front - back))).abs() < 0.15 * (front - back)
             chosen.append(mine[near][body.template[mine[near], 1].argmin()])
     return torch.stack(chosen)
-
-
-def standing_weights(joint_names: tuple[str, ...]) -> Float[Tensor, "2 j"]:
-    """The weights of the joints in the centre of mass and in the middle of the feet."""
-    weights = torch.zeros(2, len(joint_names), dtype=torch.float64)
-    for name in SMPL_JOINTS:
-        kind = name.removeprefix("left_").removeprefix("right_")
-        weights[0, joint_names.index(name)] = MASS.get(kind, 0.0) if name in joint_names else 0.0
-        if kind in ("ankle", "foot"):
-            weights[1, joint_names.index(name)] = 1.0
-    return weights / weights.sum(1, keepdim=True)

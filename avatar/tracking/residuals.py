@@ -100,6 +100,19 @@ def away_from_camera(camera: Float[Tensor, "4"]) -> Float[Tensor, "3"]:
     return away
 
 
+def trunk_upright(
+    points: Float[Tensor, "2 3"], camera: Float[Tensor, "4"], data: Float[Tensor, "1"]
+) -> Float[Tensor, "2"]:
+    """How far the line from the first point to the second leans. Data: the deviation in radians."""
+    line = points[1] - points[0]
+    up = up_of(camera)
+    lean = line / line.norm() - up
+    # The two components orthogonal to the upward direction; the third is of second order.
+    side = torch.stack([up[1], -up[0], torch.zeros_like(up[0])])
+    side = side / side.norm()
+    return torch.stack([lean @ side, lean @ torch.linalg.cross(up, side)]) / data[0]
+
+
 def lift_point_residual(
     function: PointResidual, points: PointsWithJacobian, groups: Tensor, state: State, data: Float[Tensor, "n g c"]
 ) -> LinearizedResidual:
