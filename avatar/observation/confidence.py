@@ -10,21 +10,30 @@ from avatar.landmark_layouts import Layout
 from avatar.observation.detectors.flip_test import person_size
 
 TRUSTED_JUMP = 0.05  # deviation from the neighbours' line, as a share of the person's size, that halves the trust
+USUAL_ACCELERATION = 3.0  # of a landmark, in sizes of the person per square second: frames far apart say less
 SWAPPED = 0.5  # factor for landmarks whose side had to be put right
 IN_VIEW = 0.25  # confidence from which a landmark counts as in view
 LEAST_WEIGHT = 0.3
 
 
 def reweight_confidence(
-    keypoints: Float32[np.ndarray, "frames joints 3"], swapped: Bool[np.ndarray, "frames joints"]
+    keypoints: Float32[np.ndarray, "frames joints 3"],
+    swapped: Bool[np.ndarray, "frames joints"],
+    times: Float[np.ndarray, " frames"],
 ) -> Float32[np.ndarray, "frames joints 3"]:
-    """The landmarks with confidences lowered where a side was corrected or a point jumps for one frame."""
+    """The landmarks with confidences lowered where a side was corrected or a point jumps for one frame.
+
+    Args:
+        times: of the frames, seconds.
+    """
     tempered = keypoints.copy()
     tempered[..., 2] *= np.where(swapped, SWAPPED, 1.0)
     if len(keypoints) >= 3:
         middle = (keypoints[:-2, :, :2] + keypoints[2:, :, :2]) / 2
         jump = np.linalg.norm(keypoints[1:-1, :, :2] - middle, axis=-1) / person_size(keypoints)[1:-1, None]
-        tempered[1:-1, :, 2] /= 1 + (jump / TRUSTED_JUMP) ** 2
+        before, after = np.diff(times)[:-1], np.diff(times)[1:]
+        trusted = np.maximum(TRUSTED_JUMP, USUAL_ACCELERATION / 2 * before * after)
+        tempered[1:-1, :, 2] /= 1 + (jump / trusted[:, None]) ** 2
     return tempered
 
 

@@ -50,7 +50,7 @@ def observe_keypoints(clip: KeypointClip, person: str | None = None) -> Observat
     filled = _filled(raw, layout, times)
     nowhere = np.full_like(filled, np.nan)
     keypoints, _, swapped = fix_left_right_swaps(filled, nowhere, layout)
-    keypoints = reweight_confidence(keypoints, swapped)
+    keypoints = reweight_confidence(keypoints, swapped, times)
     notes = [*clip.notes, *([note] if note else [])]
     notes += check_in_view(keypoints, layout, clip.width, clip.height, clip.source)
     if flips := int(swapped.any(1).sum()):
@@ -95,7 +95,7 @@ def _choose(clip: KeypointClip, requested: str | None) -> tuple[np.ndarray, Floa
         )
     present = np.array(sorted(track))
     gap = float(np.diff(clip.times[present]).max(initial=0.0))
-    if gap > LONGEST_GAP:
+    if gap > LONGEST_GAP and np.diff(present).max() > 1:
         note += f"{' ' if note else ''}The person is missing for {gap:.1f} s, which are filled by interpolation."
     return frames, points, note
 

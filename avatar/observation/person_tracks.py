@@ -14,7 +14,12 @@ from avatar.types import Detection
 
 LEAST_FRAMES = 10
 SAME_TRACK = 0.35  # mean landmark distance between neighbouring frames, as a share of the person's size
-LONGEST_GAP = 1.0  # seconds after which a person who was out of view counts as new
+WALKING_SPEED = 0.4  # by how much that distance grows for each second beyond the first between the frames
+FARTHEST = 1.5
+# A person who was out of view for longer, in seconds and in frames that were looked at, counts as new. Of a long clip
+# the frames that are looked at can lie seconds apart.
+LONGEST_GAP = 1.0
+MISSED_FRAMES = 2
 
 
 @dataclass
@@ -42,8 +47,8 @@ class PersonTracker:
     def add(self, frame: int, time: float, detections: list[Detection], sharpness: list[float]) -> list[int]:
         """Take one frame's detections, each with its sharpness, and say for each which person it is."""
         chosen: dict[int, int] = {}
-        for apart, who, index in sorted(self._distances(time, detections)):
-            if apart < SAME_TRACK and index not in chosen and who not in chosen.values():
+        for apart, who, index in sorted(self._distances(frame, time, detections)):
+            if apart < self._reach(who, time) and index not in chosen and who not in chosen.values():
                 chosen[index] = who
         for index, detection in enumerate(detections):
             if index not in chosen:
@@ -57,9 +62,14 @@ class PersonTracker:
             person.last_seen = time
         return [chosen[index] for index in range(len(detections))]
 
-    def _distances(self, time: float, detections: list[Detection]) -> Iterator[tuple[float, int, int]]:
+    def _reach(self, who: int, time: float) -> float:
+        """How far a person can have moved since they were last in view, as a share of their size."""
+        moved = WALKING_SPEED * max(0.0, time - self.tracks[who].last_seen - LONGEST_GAP)
+        return min(SAME_TRACK + moved, FARTHEST)
+
+    def _distances(self, frame: int, time: float, detections: list[Detection]) -> Iterator[tuple[float, int, int]]:
         for who, person in enumerate(self.tracks):
-            if time - person.last_seen > LONGEST_GAP:
+            if time - person.last_seen > LONGEST_GAP and frame - person.frames[-1] > MISSED_FRAMES + 1:
                 continue
             last = person.keypoints[-1]
             for index, detection in enumerate(detections):

@@ -113,13 +113,13 @@ def _observe(
     keypoints, keypoints_3d, swapped = fix_left_right_swaps(
         np.stack(person.keypoints), np.stack(person.keypoints_3d), layout
     )
-    keypoints = reweight_confidence(keypoints, swapped)
+    person_times = np.array([times[index] for index in person.frames])
+    keypoints = reweight_confidence(keypoints, swapped, person_times)
     notes += [note] if note else []
     notes += check_in_view(keypoints, layout, source.width, source.height, str(source.path))
     if flips := int(swapped.any(1).sum()):
         notes.append(f"Left and right were put right in {flips} frames.")
     weights = frame_weights(np.array(person.sharpness))
-    person_times = np.array([times[index] for index in person.frames])
     if thinning == "even":
         keyframes = evenly_in_time(person_times, max_frames)
     else:

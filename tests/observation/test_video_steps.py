@@ -70,7 +70,7 @@ def test_flipped_legs_are_put_right_alone() -> None:
 def test_a_jumping_landmark_loses_confidence() -> None:
     flat, _ = turning_person()
     flat[20, 16, 0] += 120
-    tempered = reweight_confidence(flat, np.zeros(flat.shape[:2], bool))
+    tempered = reweight_confidence(flat, np.zeros(flat.shape[:2], bool), np.arange(len(flat)) / 30)
     assert tempered[20, 16, 2] < 0.3
     assert tempered[5:15, :, 2].min() > 0.85
     assert np.array_equal(tempered[..., :2], flat[..., :2])
@@ -131,6 +131,28 @@ def test_people_keep_their_identity_whatever_the_order() -> None:
     assert len(people.tracks) == 2
     for person in people.tracks:
         assert np.abs(np.diff([keypoints[0, 0] for keypoints in person.keypoints])).max() == 1
+
+
+@pytest.mark.parametrize("minutes", [1, 5, 20])
+def test_a_person_of_a_long_clip_stays_one_person(minutes: int) -> None:
+    """The frames that are looked at lie up to seconds apart, and the person moves and is missed now and then."""
+    random = np.random.default_rng(minutes)
+    people, times = PersonTracker(), np.linspace(0, 60 * minutes, 180)
+    for frame, time in enumerate(times):
+        place = 200 + 40 * np.sin(time) + random.normal(0, 3)
+        missed = minutes > 1 and frame % 20 in (7, 8)
+        people.add(frame, time, [] if missed else [detection(place, size=150)], [1.0])
+    assert len(people.tracks) == 1
+    assert people.choose(None, "long.mp4", len(times)) == (0, "")
+
+
+def test_landmarks_of_frames_far_apart_may_move() -> None:
+    random = np.random.default_rng(0)
+    flat, _ = turning_person()
+    flat[..., :2] += random.normal(0, 60, (len(flat), 1, 2)).astype(np.float32)
+    swapped = np.zeros(flat.shape[:2], bool)
+    near, far = (reweight_confidence(flat, swapped, seconds * np.arange(len(flat)))[..., 2] for seconds in (0.03, 2.0))
+    assert np.median(near) < 0.5 and np.median(far) > 0.85
 
 
 def test_presence_is_size_times_time() -> None:
