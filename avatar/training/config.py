@@ -82,6 +82,8 @@ class TrainConfig:
     """Correct the tracked poses during training."""
     refine_start: float = 0.03
     """Share of the steps after which the poses are corrected."""
+    register: bool = True
+    """Register poses and surface to the images by optical flow, several times during training."""
     light: bool = True
     """Learn the light of the room apart from the colours."""
     offset_sigma: float = 0.01

@@ -28,17 +28,19 @@ from avatar.training.densification import densify
 from avatar.training.initialization import initial_avatar, new_optimizer, sample_gaussians
 from avatar.training.inpainting import inpaint_unobserved
 from avatar.training.pose_refinement import PoseRefinement
+from avatar.training.registration import register
 from avatar.training.resampling import resample_unobserved
-from avatar.training.schedule import DENSIFY, MEASURE, RESAMPLE, SAVE, set_learning_rates
+from avatar.training.schedule import DENSIFY, MEASURE, REGISTER, RESAMPLE, SAVE, set_learning_rates
 from avatar.training.split import held_out_frames
 from avatar.training.state import TrainingState
-from avatar.training.view_alignment import KnownViews
+from avatar.training.view_alignment import KnownViews, LearnedViews
 from avatar.training.views import TrainingView, TrainingViews
 from avatar.training.visibility import PosedView, initialize_colors, measure_visibility
 from avatar.types import BodyTrack, Gaussians, Observations, RenderOutput
 
 REPORT_STEPS = 10  # steps between two readings of the loss
 MEASURED_FRAMES = 4
+LEAST_REGISTERED = 3  # frames
 COLOR_VIEWS, VISIBILITY_VIEWS = 24, 32  # frames from which colours and visibility are taken
 
 
@@ -138,7 +140,7 @@ class Trainer:
         """
         config, state = self.config, self.state
         share = state.step / config.steps
-        view = self.views.get(self._next_frame(), level=1 if share < config.coarse else 0)
+        view = self.views.get(self._next_frame(), self._level)
         set_learning_rates(state.optimizer, config, share)
         if state.avatar.deform is not None:
             state.avatar.deform.enabled = share >= config.deform_start
@@ -165,6 +167,8 @@ class Trainer:
                     loss = float(step_loss)
                 if DENSIFY.is_due(state.step, steps):
                     self._densify()
+                if self._registers and REGISTER.is_due(state.step, steps):
+                    self._register()
                 if self.config.resample_unobserved and RESAMPLE.is_due(state.step, steps):
                     self._resample()
                 measured = self._measure() if MEASURE.is_due(state.step, steps) else None
@@ -213,6 +217,26 @@ class Trainer:
         if offsets.learned is not None:
             total = total + weights.deform * (offsets.learned / config.offset_sigma).square().mean()
         return total
+
+    @property
+    def _level(self) -> int:
+        """Resolution of the images at this step, see `TrainingViews.get`."""
+        return 1 if self.state.step < self.config.coarse * self.config.steps else 0
+
+    @property
+    def _registers(self) -> bool:
+        """Whether poses and surface are registered: the cameras are known, and frames can disagree."""
+        known = not isinstance(self.alignment, LearnedViews)
+        return self.config.register and self.config.refine_poses and known and len(self.trained) >= LEAST_REGISTERED
+
+    def _register(self) -> None:
+        state = self.state
+        view_of = partial(self.views.get, level=self._level)
+        register(state.avatar, state.poses, self.trained, view_of, self._render, seed=state.step)
+        # What moved must not be carried on by the momentum it had before.
+        for moved in (state.avatar.gaussians.offset, *state.poses.parameters()):
+            if moved in state.optimizer.state:
+                state.optimizer.state[moved]["exp_avg"].zero_()
 
     def _densify(self) -> None:
         state = self.state
