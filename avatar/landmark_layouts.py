@@ -65,6 +65,10 @@ _COCO18 = (
 )  # fmt: skip
 _HALPE26 = (*_COCO, "head_top", "neck", "pelvis", "left_foot_index", "right_foot_index", "", "", "left_heel",
             "right_heel")  # fmt: skip
+_ITOP15 = (
+    "head", "neck", "right_shoulder", "left_shoulder", "right_elbow", "left_elbow", "right_wrist", "left_wrist", "",
+    "right_hip", "left_hip", "right_knee", "left_knee", "right_ankle", "left_ankle",
+)  # fmt: skip
 _WHOLEBODY_FEET = ("left_foot_index", "", "left_heel", "right_foot_index", "", "right_heel")
 _FEET = _both(("ankle", "heel"), ("heel", "foot_index"))
 
@@ -112,6 +116,19 @@ LAYOUTS: dict[str, Layout] = {
     "dwpose134": Layout((*_COCO18, *_WHOLEBODY_FEET, *[""] * 110)),
     # OpenPose's BODY_135: COCO's 17, neck, crown, feet, hands and face.
     "body135": Layout((*_COCO, "neck", "head_top", *_WHOLEBODY_FEET, *[""] * 110)),
+    # ITOP (Haque et al. 2016) and MP-3DHP (Guo et al. 2022): depth cameras; hands and feet are wrists and ankles.
+    "itop15": Layout(_ITOP15),
+    "mp3dhp15": Layout(_ITOP15),
+    # CMU Panoptic Studio (Joo et al. 2017).
+    "panoptic19": Layout((
+        "neck", "nose", "pelvis", "left_shoulder", "left_elbow", "left_wrist", "left_hip", "left_knee", "left_ankle",
+        "right_shoulder", "right_elbow", "right_wrist", "right_hip", "right_knee", "right_ankle", "left_eye",
+        "left_ear", "right_eye", "right_ear",
+    )),
+    # UnrealEgo (Akada et al. 2022): joints of Unreal's mannequin.
+    "unrealego16": Layout((
+        "head", "neck", *_ARM_JOINTS, *_LEG_JOINTS, "left_foot", "right_foot",
+    )),
     # MPI-INF-3DHP (Mehta et al. 2017), all 28 joints.
     "mpi28": Layout((
         "", "", "", "", "pelvis", "neck", "", "head_top", "", "left_shoulder", "left_elbow", "left_wrist", "", "",
@@ -126,7 +143,15 @@ LAYOUTS: dict[str, Layout] = {
     )),
 }  # fmt: skip
 
+# MediaPipe's holistic model as freemocap stores it: BlazePose's points, then hands and face.
+LAYOUTS["holistic543"] = Layout((*LAYOUTS["blazepose33"].names, *[""] * 510))
+LAYOUTS["holistic553"] = Layout((*LAYOUTS["blazepose33"].names, *[""] * 520))
+
 DETECTOR_LAYOUTS: tuple[str, ...] = ("blazepose33", "coco17", "coco17_feet")
 """Layouts of 2D detectors, whose landmarks `avatar.body.landmarks` places on the body."""
-POINT_LAYOUTS: tuple[str, ...] = ("smpl24", "smpl22", "coco17", "h36m17", "body25", "mpi28", "blazepose33", "mhr70")
+POINT_LAYOUTS: tuple[str, ...] = (
+    "smpl24", "smpl22", "coco17", "h36m17", "body25", "mpi28", "blazepose33", "mhr70", "itop15", "mp3dhp15",
+    "panoptic19", "unrealego16", "coco18", "halpe26", "wholebody133", "dwpose134", "body135", "halpe136", "holistic543",
+    "holistic553",
+)  # fmt: skip
 """Layouts in which files of 3D points are read. "coco17_feet" is none of them: 21 points mean other layouts there."""

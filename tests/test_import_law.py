@@ -30,7 +30,19 @@ STEPS = (
     ("cli",),
     ("__main__",),
 )
-HEAVY = ("gsplat", "mediapipe", "smplx", "diffusers", "lpips", "viser", "onnxruntime", "ray", "h5py", "gaussforge")
+HEAVY = (
+    "gsplat",
+    "mediapipe",
+    "smplx",
+    "diffusers",
+    "lpips",
+    "viser",
+    "onnxruntime",
+    "ray",
+    "h5py",
+    "gaussforge",
+    "matplotlib",
+)
 # A room of its own is the one place of viser: the viewer is an app of it.
 HEAVY_ROOMS = {"viser": "viewer"}
 

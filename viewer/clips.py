@@ -32,12 +32,14 @@ class Clip:
         poses: one per frame.
         fps: frames per second.
         confidence: how far each frame is trusted, in [0, 1]; None where the motion was not estimated.
+        check: how well it agrees with the joints of its file, in one line; empty where the file has none of its own.
     """
 
     name: str
     poses: BodyPose
     fps: float
     confidence: Float[torch.Tensor, " frames"] | None = None
+    check: str = ""
 
     def __len__(self) -> int:
         return len(self.poses)
@@ -77,7 +79,9 @@ def clip_of_file(path: Path, avatar: Avatar) -> Clip:
     from avatar.motion import load_motion
     from avatar.motion.retarget import retarget
 
-    return clip_of_track(path.name, retarget(load_motion(path), avatar.rest))
+    motion = load_motion(path)
+    clip = clip_of_track(path.name, retarget(motion, avatar.rest))
+    return clip if motion.check is None else replace(clip, check=motion.check.summary)
 
 
 def clip_of_own_file(path: Path) -> Clip:

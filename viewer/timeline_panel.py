@@ -130,6 +130,8 @@ def _caption(state: ViewState, clip: Clip) -> str:
     text = "pose made by hand" if state.edited is not None else f"{len(clip)} frames, {seconds:.1f} s"
     if state.edited is None and clip.confidence is not None:
         text += f", confidence {float(clip.confidence[min(round(state.frame), len(clip) - 1)]):.0%}"
+    if state.edited is None and clip.check:
+        text += f" · {clip.check}"
     return f"<sub>{text}{' · ' + state.message if state.message else ''}</sub>"
 
 

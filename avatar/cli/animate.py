@@ -13,6 +13,7 @@ def animate_avatar(
     run: Run,
     motion: str | None = None,
     pose: str | None = None,
+    hypothesis: int = 1,
     camera: str | None = None,
     out: Path | None = None,
     size: str = "540x960",
@@ -27,6 +28,8 @@ def animate_avatar(
     map: Path | None = None,
     layout: str | None = None,
     person: str | None = None,
+    clip: str | None = None,
+    source_body: Path | None = None,
     source_fps: float | None = None,
     source_size: str | None = None,
     facing: Literal["front", "keep"] = "front",
@@ -43,7 +46,8 @@ def animate_avatar(
             folder, or 2D key points of OpenPose, DWPose, MMPose, AlphaPose, COCO or MediaPipe (a file, or a folder with
             one file per image).
         pose: a pose instead of a motion: words, such as "left arm raised, right knee bent 90, looking left", or a JSON
-            file of joint angles.
+            file of joint angles or of the 2D key points of one person.
+        hypothesis: which of the poses that fit the 2D key points of --pose; 1 is the likeliest.
         camera: follow moves with the person, front stands still, orbit circles the person; or a camera file. The
             default is orbit for a pose and follow for a motion.
         out: video to write (.mp4, .webm, .gif), one image (.png), or a folder for the frames.
@@ -59,6 +63,8 @@ def animate_avatar(
         map: JSON file that maps our joint names to those of an unknown skeleton.
         layout: layout of an array of joints, if its size is ambiguous.
         person: which person, if the file contains several.
+        clip: name of the clip to play, if the file contains several.
+        source_body: body file in SMPL's format, if the motion is given as vertices of its surface.
         source_fps: frames per second of the motion file, if the file does not contain it.
         source_size: WIDTHxHEIGHT in pixels of the images that 2D key points lie in, if the file does not contain it.
         facing: front turns the motion to start facing the camera, keep leaves its direction and place.
@@ -79,10 +85,9 @@ def animate_avatar(
     from avatar.motion.joint_names import read_name_map
     from avatar.motion.motion import ReadOptions
     from avatar.motion.retarget import Retargeting, retarget
-    from avatar.motion.text.pose_file import pose_from_option
     from avatar.pipeline.animation import VideoOptions, parse_size
     from avatar.pipeline.animation import animate as render_video
-    from avatar.pipeline.motions import find_motion, motion_of_pose
+    from avatar.pipeline.motions import find_motion, motion_of_pose, pose_of_option
     from avatar.pipeline.run_folder import RunFolder
     from avatar.rendering.devices import resolve_device
 
@@ -91,12 +96,16 @@ def animate_avatar(
     place.require_avatar()
     width, height = parse_size(size)
     video = VideoOptions(camera or ("follow" if pose is None else "orbit"), width, height, background)
+    names = None if map is None else read_name_map(map)
+    image_size = None if source_size is None else parse_size(source_size, "--source-size")
+    body = None if source_body is None else str(source_body)
+    reading = ReadOptions(up, source_fps, person, names, layout, size=image_size, clip=clip, body=body)
     if motion is not None:
-        names = None if map is None else read_name_map(map)
-        image_size = None if source_size is None else parse_size(source_size, "--source-size")
-        moved = find_motion(motion, ReadOptions(up, source_fps, person, names, layout, size=image_size), format)
+        moved = find_motion(motion, reading, format)
+        if moved.check is not None:
+            print(f"motion: {moved.check.summary}")
     else:
-        moved = motion_of_pose(pose_from_option(pose or ""))
+        moved = motion_of_pose(pose_of_option(pose or "", hypothesis, reading))
         facing = "keep"
     subject = Avatar.load(place.avatar).to(resolve_device(device)).reshape_by(words)
     track = retarget(moved, subject.rest, Retargeting(fps, start, end, speed, loop, facing, feet))

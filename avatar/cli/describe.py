@@ -15,6 +15,8 @@ def describe_motion(
     time: float | None = None,
     format: str | None = None,
     up: str | None = None,
+    clip: str | None = None,
+    person: str | None = None,
     json: Switch = False,
 ) -> None:
     """Describe a pose, or the poses of a motion, in the words that `avatar animate --pose` understands.
@@ -24,6 +26,8 @@ def describe_motion(
         time: time to describe, in seconds; otherwise one line per second.
         format: format of the file, if it is not recognised.
         up: up axis of the file, if it is not recognised: y, z, -y or x.
+        clip: name of the clip, if the file contains several.
+        person: which person, if the file contains several.
         json: print the joint angles of the pose (at --time, or the first) as JSON instead.
     """
     from avatar.motion.motion import ReadOptions
@@ -35,7 +39,7 @@ def describe_motion(
     if is_pose_file(Path(motion)):
         source = motion_of_pose(pose_from_option(motion), seconds=0.0)
     else:
-        source = find_motion(motion, ReadOptions(up=up), format)
+        source = find_motion(motion, ReadOptions(up=up, person=person, clip=clip), format)
     last = float(source.track.times[-1])
     start = 0.0 if time is None else time
     track = resample(source.track, Retargeting(fps=1.0, start=start, end=last if time is None else start))

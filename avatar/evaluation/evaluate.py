@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ from avatar.datasets.multicamera import is_multicamera, read_stations
 from avatar.errors import UsageError
 from avatar.evaluation.alignment import align
 from avatar.evaluation.joint_scores import pose_scores
+from avatar.evaluation.limits import limits
 from avatar.evaluation.multicamera import station_targets
+from avatar.evaluation.plots import as_png, as_svg, plot_evaluation
 from avatar.evaluation.registration import registered, shift_in_pixels
-from avatar.evaluation.report import table, write_page
+from avatar.evaluation.report import joint_table, table, write_page
 from avatar.evaluation.scores import ScoredTarget, Scoring, group_means, lpips_reasons, score_targets
 from avatar.evaluation.targets import (
     EvaluationTarget,
@@ -25,7 +27,7 @@ from avatar.evaluation.targets import (
     held_out_targets,
     training_targets,
 )
-from avatar.io.files import write_json
+from avatar.io.files import atomic_write, write_json
 from avatar.pipeline.finished_run import FinishedRun, open_run
 from avatar.runtime.progress import progress
 
@@ -40,7 +42,7 @@ def evaluate_run(
 ) -> tuple[dict[str, Any], str]:
     """Score a run on its held-out frames and, where a capture is given, on its ground truth.
 
-    Writes `evaluation.json` and `evaluation.html` into `out`, the run folder if not given.
+    Writes `evaluation.json`, `evaluation.html` and its plots as `evaluation.png` into `out`, by default the run folder.
 
     Args:
         capture: folder of a capture (`docs/formats/capture.md`); clip: which clip the run was trained on, needed only
@@ -70,7 +72,9 @@ def evaluate_run(
         unaligned = align(person, trained_on)
         aligned = registered(opened, person, trained_on, unaligned, backend)
         for placement in (aligned, unaligned):
-            more, more_skipped = capture_targets(opened, truth, trained_on, placement, joints_alone)
+            more, more_skipped = capture_targets(
+                opened, truth, trained_on, placement, joints_alone, aligned=placement is aligned
+            )
             targets, skipped = targets + more, [*dict.fromkeys(skipped + more_skipped)]
         joints = pose_scores(opened, trained_on, aligned)
         right, down = shift_in_pixels(aligned, person, trained_on.cameras[0]).tolist()
@@ -153,7 +157,9 @@ def score_and_write(
     if not scored:
         raise UsageError(f"Nothing to compare with: {'; '.join(skipped[:3]) or 'the run has no held-out frame'}.")
     means = group_means(scored)
-    text = "\n".join([_heading(protocol), table(means, reasons), *_poses(joints), *_skipped(skipped)])
+    limited = limits(means)
+    verdict = [] if limited is None else [limited.sentence()]
+    text = "\n".join([_heading(protocol), table(means, reasons), *_poses(joints), *_skipped(skipped), *verdict])
     content = {
         "made_with": __version__,
         "run": opened.run.folder.name,
@@ -161,6 +167,7 @@ def score_and_write(
         "lpips": {net: reason or "computed" for net, reason in reasons.items()},
         "means": means,
         "joints": joints,
+        "limits": None if limited is None else asdict(limited) | {"sentence": limited.sentence()},
         "skipped": skipped,
         "seconds": round(time.monotonic() - start, 1),
         # The keys keep the words of the first version of this file, since scripts read them.
@@ -170,7 +177,10 @@ def score_and_write(
         ],
     }
     write_json(out / "evaluation.json", content)
-    write_page(out / "evaluation.html", f"Evaluation of {opened.run.folder.name}", text, scored)
+    figure = plot_evaluation(scored, means, opened.avatar, backend)
+    with atomic_write(out / "evaluation.png") as temporary:
+        temporary.write_bytes(as_png(figure))
+    write_page(out / "evaluation.html", f"Evaluation of {opened.run.folder.name}", text, as_svg(figure), scored)
     return content, text
 
 
@@ -211,7 +221,7 @@ def _poses(joints: dict[str, Any] | None) -> list[str]:
     values = ", ".join(
         f"{name} {value:.3f}" if isinstance(value, float) else f"{name} {value}" for name, value in joints.items()
     )
-    return [f"poses of the clip against the true joints: {values}"]
+    return [f"poses of the clip against the true joints: {values}", *joint_table(joints)]
 
 
 def _skipped(skipped: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from avatar.body import Body
 from avatar.body.parts import PARTS
+from avatar.geometry import project
 from avatar.metrics import perceptual
 from avatar.metrics.detail import region_detail_scores
 from avatar.metrics.images import person_box
@@ -27,9 +28,25 @@ NOBODY = -1
 REGIONS = {"face": ("face",), "hands": ("left hand", "right hand"), "torso": ("torso",)}
 FEWEST_VISIBLE = 300  # px of a label in view; fewer show a sliver, of which nothing can be said
 SMALLEST_BOX = 32  # px per side, which AlexNet's last layer needs to see anything
+THICKNESS = 0.01  # m; a triangle that lies deeper below what a pixel shows is hidden
 MARGIN = 4  # px around a label in its box
 
 Labels = Int[Tensor, "h w"]
+
+
+@dataclass(frozen=True)
+class BodyView:
+    """What an image shows of the body.
+
+    Attributes:
+        labels: of each pixel, an index into `LABELS`; `NOBODY` outside the body.
+        pixels: column and row of the middle of each triangle of the body, also of those out of view.
+        visible: which of them are in view.
+    """
+
+    labels: Labels
+    pixels: Int[Tensor, "f 2"]
+    visible: Bool[Tensor, " f"]
 
 
 @dataclass(frozen=True)
@@ -55,20 +72,27 @@ def face_labels(body: Body) -> Int[Tensor, " f"]:
 
 
 @torch.no_grad()
-def label_pixels(avatar: Avatar, pose: BodyPose, camera: Cameras, backend: str) -> Labels:
-    """Which part of the posed body each pixel shows, as an index into `LABELS`; `NOBODY` outside the body.
+def body_view(avatar: Avatar, pose: BodyPose, camera: Cameras, backend: str) -> BodyView:
+    """The posed body as a camera sees it.
 
     The body is rendered with the bits of its labels as colours. Where two parts meet, each bit that differs changes
     at equal shares of both, so that no third label appears between them.
     """
+    camera = camera.to(avatar.device)
     labels = face_labels(avatar.body)
     bits = torch.stack([(labels >> bit) & 1 for bit in range(3)], -1)
     splats = body_splats(avatar, pose)
-    out = render(replace(splats, colors=bits.to(splats.colors)), camera.to(avatar.device), backend)
+    out = render(replace(splats, colors=bits.to(splats.colors)), camera, backend)
     alpha = out.alpha[0].cpu()
-    shown = (out.rgb[0].cpu() > 0.5 * alpha[..., None]).long()
-    codes = shown @ torch.tensor([1, 2, 4])
-    return torch.where(alpha > 0.5, codes, NOBODY)
+    codes = (out.rgb[0].cpu() > 0.5 * alpha[..., None]).long() @ torch.tensor([1, 2, 4])
+    # The splats lie on the middles of the triangles.
+    middles, depths = (x.cpu() for x in project(camera.K[0], camera.T_camera_world[0], splats.means))
+    x, y = pixels = middles.floor().long().unbind(-1)
+    inside = (depths > 0) & (x >= 0) & (x < camera.width) & (y >= 0) & (y < camera.height)
+    shown = torch.zeros_like(depths)
+    shown[inside] = (out.depth[0].cpu() / alpha.clamp_min(1e-6))[y[inside], x[inside]]
+    visible = inside & (depths < shown + THICKNESS)
+    return BodyView(torch.where(alpha > 0.5, codes, NOBODY), torch.stack(pixels, -1), visible)
 
 
 def regions_in(labels: Labels, names: Sequence[str]) -> Iterator[Region]:

@@ -119,20 +119,36 @@ def _surface_table(rows: Mapping[str, Mapping[str, float]]) -> list[str]:
     return ["", "Surface to the true depth along the view, median, mm.", *_lines(chosen, columns)]
 
 
+def joint_table(joints: Mapping[str, Any]) -> list[str]:
+    """Errors of the clip's limb joints along the view and across it, as lines."""
+    names = {"limb joints about their middle": "joints", "their middle": "middle"}
+    columns: list[Column] = [(where, where, 1.0, ".1f") for where in ("along", "across")]
+    rows = {title: {where: joints[f"{key}_{where}_rms_mm"] for where, *_ in columns} for title, key in names.items()}
+    return [
+        "",
+        "Joints of the clip against the true ones, along the view and across it (per axis), root mean square, mm.",
+        *_lines(rows, columns),
+    ]
+
+
 def rows_with(rows: Mapping[str, Mapping[str, float]], scores: Sequence[str]) -> dict[str, Mapping[str, float]]:
     """The rows that have any of these scores, without those of one side alone."""
     return {name: row for name, row in rows.items() if name[-1] != "°" and any(score in row for score in scores)}
 
 
-def write_page(path: Path, title: str, text: str, scored: Sequence[ScoredTarget]) -> None:
-    """One HTML file with everything in it: the table, then truth, avatar and difference of each image."""
+def write_page(path: Path, title: str, text: str, plots: str, scored: Sequence[ScoredTarget]) -> None:
+    """One HTML file with everything in it: the table, plots, then truth, avatar and difference of each image.
+
+    Args:
+        plots: an svg element.
+    """
     ordered = sorted(scored, key=lambda one: _first(one, "psnr_box", "psnr") or 0.0)
     figures = "\n".join(_figure(one) for one in ordered)
     content = (
         f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title>"
         "<style>body{font:15px system-ui;margin:2em;background:#fff;color:#222}figure{display:inline-block;margin:8px}"
-        "figcaption{max-width:420px;font-size:13px}pre{overflow-x:auto}img{height:360px}</style>"
-        f"<h1>{html.escape(title)}</h1><pre>{html.escape(text)}</pre>"
+        "figcaption{max-width:420px;font-size:13px}pre{overflow-x:auto}img{height:360px}svg{max-width:100%;height:auto}</style>"
+        f"<h1>{html.escape(title)}</h1><pre>{html.escape(text)}</pre>{plots}"
         "<h2>Images, worst first: truth, avatar, difference</h2>"
         f"{figures}\n"
     )

@@ -11,13 +11,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.errors import AvatarError
+from avatar.evaluation.body_error import errors_on_body
 from avatar.evaluation.comparison_strip import comparison_jpeg
-from avatar.evaluation.regions import Labels, label_pixels, region_scores
+from avatar.evaluation.regions import BodyView, body_view, region_scores
 from avatar.evaluation.surface import surface_errors
-from avatar.evaluation.targets import SIDE_DEGREES, EvaluationTarget, Truth
+from avatar.evaluation.targets import SIDE_DEGREES, TRAINING_GROUP, EvaluationTarget, Truth
 from avatar.metrics import images as metrics
 from avatar.metrics import perceptual
-from avatar.metrics.detail import detail_scores
+from avatar.metrics.detail import SIGMAS, detail_scores, interior
+from avatar.metrics.misplacement import local_shift, noise_share
 from avatar.pipeline.finished_run import FinishedRun
 from avatar.rendering.renderer import render
 from avatar.runtime.thread_map import map_in_threads
@@ -45,24 +47,30 @@ class RenderedTarget:
     """A target as the avatar shows it.
 
     Attributes:
-        labels: the posed body's parts; None where they are not needed.
+        view: what the image shows of the body; None where that is not needed.
         nets: LPIPS networks to compare it by; dists: whether DISTS is computed.
     """
 
     target: EvaluationTarget
     output: RenderOutput
-    labels: Labels | None
+    view: BodyView | None
     nets: Sequence[perceptual.LpipsNet]
     dists: bool
 
 
 @dataclass(frozen=True)
 class ScoredTarget:
-    """A target with its scores, and a JPEG that compares it with the avatar (`strip`)."""
+    """A target with its scores.
+
+    Attributes:
+        strip: a JPEG that compares the truth with the avatar.
+        errors: colour error at each triangle of the body, NaN where it is not in view; None for brief targets.
+    """
 
     target: EvaluationTarget
     scores: dict[str, float]
     strip: bytes
+    errors: Float[Tensor, " f"] | None = None
 
 
 def lpips_reasons(nets: Sequence[perceptual.LpipsNet] = NETS) -> dict[perceptual.LpipsNet, str | None]:
@@ -107,10 +115,10 @@ def rendered_by_image(
             target, thorough = targets[index], index in by_vgg
             out = render(opened.avatar.pose(target.pose.to(device)), target.camera.to(device), backend)
             output = RenderOutput(out.rgb.cpu(), out.alpha.cpu().clamp(0, 1), out.depth.cpu())
-            labels = None if target.brief else label_pixels(opened.avatar, target.pose, target.camera, backend)
+            view = None if target.brief else body_view(opened.avatar, target.pose, target.camera, backend)
             nets = [net for net in scoring.nets if thorough or net != "vgg"]
             dists = thorough and bool(scoring.nets) and perceptual.weights_path().is_file()
-            job.append(RenderedTarget(target, output, labels, nets, dists))
+            job.append(RenderedTarget(target, output, view, nets, dists))
         yield job
 
 
@@ -177,8 +185,17 @@ def score_image(rendered: Sequence[RenderedTarget], backgrounds: Sequence[str]) 
             scores[index]["dists_box"] = distance
     for one, image, record in zip(rendered, images, scores, strict=True):
         record |= detail_scores(image, truth, alpha) | _part_scores(one, image, truth, alpha, depth)
-    strips = [comparison_jpeg(truth, image) for image in images]
-    return [ScoredTarget(*one) for one in zip((r.target for r in rendered), scores, strips, strict=True)]
+        if one.target.group == TRAINING_GROUP:
+            record |= _registration_scores(image, truth, torch.minimum(alpha, one.output.alpha[0]))
+    return [
+        ScoredTarget(
+            one.target,
+            record,
+            comparison_jpeg(truth, image),
+            None if one.view is None else errors_on_body(image, truth, one.view),
+        )
+        for one, image, record in zip(rendered, images, scores, strict=True)
+    ]
 
 
 def _part_scores(
@@ -188,15 +205,26 @@ def _part_scores(
     alpha: Float[Tensor, "h w"],
     true_depth: Float[Tensor, "h w"] | None,
 ) -> dict[str, float]:
-    if one.labels is None:
+    if one.view is None:
         return {}
     own_alpha = one.output.alpha[0]
     with _networks:
-        scores = region_scores(image, truth, torch.minimum(alpha, own_alpha), one.labels, one.nets, one.dists)
+        scores = region_scores(image, truth, torch.minimum(alpha, own_alpha), one.view.labels, one.nets, one.dists)
     if true_depth is not None:
         depth = one.output.depth[0] / own_alpha.clamp_min(1e-6) * one.target.scale
-        scores |= surface_errors(depth, own_alpha, true_depth, alpha, one.labels)
+        scores |= surface_errors(depth, own_alpha, true_depth, alpha, one.view.labels)
     return scores
+
+
+def _registration_scores(
+    image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"], coverage: Float[Tensor, "h w"]
+) -> dict[str, float]:
+    region = interior(coverage)
+    scores = {
+        "local_shift_px": local_shift(image, truth, region),
+        "noise_share": noise_share(truth, region, SIGMAS[0]),
+    }
+    return {name: value for name, value in scores.items() if value is not None}
 
 
 def group_means(scored: Sequence[ScoredTarget]) -> dict[str, dict[str, float]]:

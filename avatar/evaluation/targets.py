@@ -21,6 +21,8 @@ from avatar.types import BodyPose, Cameras, Observations
 
 SIDE_DEGREES = 90.0
 TRAINING_FRAMES = 8  # that training used, to be scored
+# The key keeps its first name, since scripts read it from evaluation.json.
+HELD_OUT_GROUP = "left-out frames"
 TRAINING_GROUP = "training frames"
 ALIGNED = ", aligned"  # ends the groups whose clip was shifted onto the true silhouettes
 
@@ -38,6 +40,7 @@ class EvaluationTarget:
         angle: degrees between this camera and the training camera, as seen from the person; None where it is the same.
         depth: reads the true depth along the optical axis, true metres, 0 where nobody is; gives None without one.
         scale: true metres per metre of the run.
+        frame: which frame of the video it is; None for other images.
         brief: only scores that cost little: the row is there to be compared with another one.
     """
 
@@ -49,6 +52,7 @@ class EvaluationTarget:
     angle: float | None = None
     depth: Callable[[], Float[Tensor, "h w"] | None] = lambda: None
     scale: float = 1.0
+    frame: int | None = None
     brief: bool = False
 
 
@@ -70,7 +74,7 @@ def held_out_targets(opened: FinishedRun, clip: CaptureClip | None) -> tuple[lis
     """
     observations = opened.observations()
     frames = held_out_frames(len(observations), int(opened.config["train"]["hold_out"]))
-    return _frame_targets(opened, clip, frames, "left-out frames")
+    return _frame_targets(opened, clip, frames, HELD_OUT_GROUP)
 
 
 def training_targets(opened: FinishedRun, clip: CaptureClip | None) -> list[EvaluationTarget]:
@@ -103,7 +107,9 @@ def _frame_targets(
             masks, row = clip.masks, frame
         instant = int(opened.track.instant[index])
         truth = _frame_truth(observations, index, masks, row)
-        targets.append(EvaluationTarget(group, name, opened.track.poses[instant], opened.cameras[index], truth))
+        targets.append(
+            EvaluationTarget(group, name, opened.track.poses[instant], opened.cameras[index], truth, frame=index)
+        )
     return targets, skipped
 
 
@@ -116,13 +122,18 @@ def _frame_truth(observations: Observations, index: int, masks: Any, row: int) -
 
 
 def capture_targets(
-    opened: FinishedRun, capture: Capture, clip: CaptureClip, placement: Placement, joints_alone: bool = False
+    opened: FinishedRun,
+    capture: Capture,
+    clip: CaptureClip,
+    placement: Placement,
+    joints_alone: bool = False,
+    aligned: bool = False,
 ) -> tuple[list[EvaluationTarget], list[str]]:
     """All held-out images: training poses with the estimated pose, and all with the true skeleton retargeted.
 
     Args:
-        placement: where its shift is not zero, the groups' names end in `ALIGNED`; else their scores are brief.
         joints_alone: use only the positions of the true joints, even if the capture has rotations and a T-pose.
+        aligned: the placement has the clip's shift: names of groups end in `ALIGNED`. Without it, scores are brief.
     """
     skipped = [f"{path.parent.name}/{path.name}: the file is missing" for path in capture.missing]
     person = estimated_person(opened)
@@ -138,8 +149,7 @@ def capture_targets(
             group: retarget_ground_truth(person.body, person.rest, skeleton, places) for group, skeleton in true.items()
         }
     frames, estimated_poses = person.frames_of(clip), person.frame_poses
-    brief = not bool(placement.shift.any())
-    ending = "" if brief else ALIGNED
+    brief, ending = not aligned, ALIGNED if aligned else ""
     targets = []
     for image in capture.held_out:
         camera = placement.camera(image.camera)
@@ -154,12 +164,14 @@ def capture_targets(
                 pose = estimated_poses[frame]
                 name = f"{group}, found pose{ending}"
                 targets.append(
-                    EvaluationTarget(name, image.name, pose, camera, image.read, angle, depth, placement.scale, brief)
+                    EvaluationTarget(
+                        name, image.name, pose, camera, image.read, angle, depth, placement.scale, brief=brief
+                    )
                 )
         name = f"{group}, driven{ending}"
         targets.append(
             EvaluationTarget(
-                name, image.name, retargeted_pose, camera, image.read, angle, depth, placement.scale, brief
+                name, image.name, retargeted_pose, camera, image.read, angle, depth, placement.scale, brief=brief
             )
         )
     return targets, skipped

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import os
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -66,6 +68,47 @@ def write_json(path: Path, content: Any) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
+def decode_text(data: bytes) -> str:
+    """The text of a file in whichever encoding its program wrote it: UTF-8, UTF-16, or an older one of Windows.
+
+    Notepad and PowerShell put a byte order mark first, which is no part of the text. Old programs write Shift-JIS in
+    Japan and Latin letters elsewhere.
+
+    Raises:
+        ValueError: it is no text, since it holds control characters.
+    """
+    for mark, encoding in ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"),
+                           (codecs.BOM_UTF16_BE, "utf-16-be")):  # fmt: skip
+        if data.startswith(mark):
+            return data[len(mark) :].decode(encoding)
+    start = data[:1000]
+    if len(start) > 3 and start.count(0) > 0.4 * len(start):  # every other byte of UTF-16 is zero in Latin text
+        return data.decode("utf-16-be" if start[0] == 0 else "utf-16-le")
+    if any(byte < 9 or 13 < byte < 32 for byte in start):
+        raise ValueError("it holds control characters, so it is no text")
+    with contextlib.suppress(UnicodeDecodeError):
+        return data.decode("utf-8")
+    with contextlib.suppress(UnicodeDecodeError):
+        text = data.decode("cp932")
+        # Accented Latin letters decode to scattered signs, Japanese words to kana or several kanji in a row.
+        if re.search("[\u3040-\u30ff]|[\u4e00-\u9fff]{2}", text):
+            return text
+    return data.decode("cp1252", errors="replace")
+
+
+def read_text(path: Path) -> str:
+    """Read a text file that a user wrote, in whichever encoding (see `decode_text`).
+
+    Raises:
+        UsageError: there is no such file. AvatarError: it cannot be read or is no text.
+    """
+    require_file(path)
+    try:
+        return decode_text(path.read_bytes())
+    except (ValueError, OSError) as error:
+        raise AvatarError(f"{path} is not a readable text file: {short_message(error)}.") from error
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file.
 
@@ -77,7 +120,7 @@ def read_json(path: Path) -> Any:
     if path.stat().st_size > MOST_JSON_BYTES:
         raise AvatarError(f"{path} is not a readable JSON file: it has {path.stat().st_size / 1e9:.3g} GB.")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(decode_text(path.read_bytes()))
     except (ValueError, RecursionError, OSError) as error:
         raise AvatarError(f"{path} is not a readable JSON file: {short_message(error)}.") from error
 

@@ -12,22 +12,22 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from avatar.errors import AvatarError, short_message
+from avatar.io.ffmpeg import MAX_PIXELS
 from avatar.io.files import atomic_write, require_file
-
-MAX_PIXELS = 50_000_000  # a frame of 8K has 33 million
+from avatar.io.heic import is_heic, read_heic
 
 # Images are written through imageio but read through Pillow itself, because imageio has no list of allowed formats
 # and no limit of size: Pillow knows dozens of formats, and the readers of odd ones are where its security bugs were.
-READABLE_FORMATS = ("PNG", "JPEG", "WEBP")
+READABLE_FORMATS = ("PNG", "JPEG", "WEBP", "AVIF")
 JPEG_QUALITY = 98  # with colour at full resolution: about 50 dB, far above what a phone's video keeps
 PNG_COMPRESSION = 1  # zlib's fastest: a third of the time of the default and files a tenth larger
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "h w c"]:
-    """Read a png, jpg or webp image, upright, as (h, w, 3) uint8 sRGB, or (h, w, 4) if it has alpha.
+    """Read a png, jpg, webp, heic or avif image, upright, as (h, w, 3) uint8 sRGB, or (h, w, 4) if it has alpha.
 
-    The camera's orientation tag (EXIF) is applied. Grey images become RGB, 16-bit ones keep their upper eight bits,
-    and alpha stays straight (not premultiplied).
+    The format is recognized by the content, whatever the suffix. The camera's orientation tag (EXIF) is applied. Grey
+    images become RGB, 16-bit ones keep their upper eight bits, and alpha stays straight (not premultiplied).
 
     Raises:
         UsageError: there is no such file.
@@ -35,6 +35,8 @@ def read_image(path: Path) -> UInt8[np.ndarray, "h w c"]:
             or larger than `MAX_PIXELS`.
     """
     require_file(path)
+    if is_heic(path):
+        return read_heic(path)
     from PIL import Image, ImageOps
 
     try:
@@ -53,7 +55,9 @@ def read_image(path: Path) -> UInt8[np.ndarray, "h w c"]:
     except AvatarError:
         raise
     except Exception as error:  # Pillow's readers raise many kinds on broken files
-        raise AvatarError(f"{path} is not a readable png, jpg or webp image: {short_message(error)}.") from error
+        raise AvatarError(
+            f"{path} is not a readable png, jpg, webp, heic or avif image: {short_message(error)}."
+        ) from error
 
 
 def read_mask(path: Path) -> UInt8[np.ndarray, "h w"]:

@@ -14,7 +14,7 @@ import re
 import subprocess
 import threading
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Literal
@@ -23,13 +23,13 @@ import numpy as np
 from jaxtyping import UInt8
 
 from avatar.errors import AvatarError
+from avatar.io.ffmpeg import STALL_SECONDS, ffmpeg_program, messages, opened_safely
 from avatar.io.files import atomic_write, require_file
-from avatar.io.images import MAX_PIXELS, write_image
+from avatar.io.images import write_image
+from avatar.io.video_header import VideoStream, duration, has_other_tracks, main_stream, video_streams
 
-STALL_SECONDS = 60.0
-# Containers of recorded video only. Playlists and scripts (hls, concat, dash) can point ffmpeg at other files.
-CONTAINERS = "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,gif,ogg,asf,h264,hevc,m4v,yuv4mpegpipe,apng"
-HDR_TRANSFERS = ("smpte2084", "arib-std-b67")
+COMPLETE = 0.95  # of the frames that a file states; its mean rate and its duration are rounded
+DEINTERLACE = "bwdif=mode=send_frame:deint=interlaced,"
 TO_SDR = (
     "zscale=transfer=linear:npl=203,format=gbrpf32le,zscale=primaries=bt709,"
     "tonemap=mobius:desat=0,zscale=transfer=bt709:matrix=bt709:range=limited,format=yuv420p,"
@@ -42,88 +42,106 @@ class Video:
 
     Attributes:
         width, height: of the upright frames, pixels.
-        fps: mean frames per second as the file states it.
-        duration: seconds as the file states it, or None.
-        hdr: whether its colours are tone-mapped from high dynamic range.
+        stream: the track that is read.
+        duration: seconds of its longest track as the file states it, or None.
         longest: the longer side that larger frames are scaled down to, or None.
+        notes: sentences about how the file is read: which of several tracks, and deinterlacing.
     """
 
     path: Path
     width: int
     height: int
-    fps: float
+    stream: VideoStream
     duration: float | None
-    hdr: bool
     longest: int | None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def fps(self) -> float:
+        """Mean frames per second as the file states it."""
+        return self.stream.fps
+
+    @property
+    def hdr(self) -> bool:
+        """Whether its colours are tone-mapped from high dynamic range."""
+        return self.stream.hdr
 
     @property
     def expected_frames(self) -> int | None:
-        """How many frames the file promises; a truncated one holds fewer."""
+        """How many frames the file promises; one that is cut off or whose sound is longer holds fewer."""
         return None if self.duration is None else max(1, round(self.duration * self.fps))
 
     def frames(self) -> Iterator[tuple[float, UInt8[np.ndarray, "h w 3"]]]:
         """Every frame in order: its true time in seconds from the first one, and the upright image.
 
         Times are those written in the file, so a variable frame rate is kept. Decoding stops where the data
-        ends; compare the count with `expected_frames`.
+        ends; `damage` says whether that is too early.
 
         Raises:
             AvatarError: the decoder gives no frame for a minute, or a frame is cut off.
         """
         start = None
-        for index, (stamp, image) in enumerate(_decode(self.path, self.hdr, self.longest)):
-            time = index / self.fps if stamp is None else stamp
+        for index, (frame, image) in enumerate(_decode(self.path, self.stream, self.longest)):
+            time = index / self.fps if frame.seconds is None else frame.seconds
             start = time if start is None else start
             yield time - start, image
+
+    def damage(self, decoded: int) -> str | None:
+        """A sentence about what is missing when only `decoded` frames could be read, or None for a whole file."""
+        expected = self.expected_frames
+        if expected is None or decoded >= COMPLETE * expected - 2 or _other_tracks_are_complete(self):
+            return None
+        return f"The file is damaged or cut off: {decoded} of about {expected} frames could be read and were used."
 
 
 def open_video(path: Path, longest: int | None = None) -> Video:
     """Open a video, reading its header and first frame; frames with a side above `longest` are scaled down.
+
+    Of several video tracks it takes the one that the file marks as default, else the one with the most pixels.
+    Interlaced frames are deinterlaced.
 
     Raises:
         UsageError: there is no such file.
         AvatarError: it is not a video, is cut off before any frame, has sound only, or its colours cannot be read.
     """
     require_file(path)
-    header = _header(path)
-    stream = next((line for line in header.splitlines() if re.search(r"Stream #.*: Video:", line)), "")
-    if not stream or "attached pic" in stream:
+    header = messages(path)
+    streams = video_streams(header)
+    if not streams:
         raise AvatarError(_why_unreadable(path, header))
-    if match := re.search(r"DOVI configuration.*profile: 5", header):
+    if re.search(r"DOVI configuration.*profile: 5", header):
         raise AvatarError(f"{path} is in Dolby Vision profile 5: export it as HDR10, HLG or standard video.")
-    match = re.search(r"Duration: (\d+):(\d+):([\d.]+)", header)
-    duration = None if match is None else int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
-    match = re.search(r"([\d.]+) fps", stream) or re.search(r"([\d.]+) tbr", stream)
-    fps = float(match[1]) if match and float(match[1]) > 0 else 30.0
-    hdr = any(name in stream for name in HDR_TRANSFERS)
-    with contextlib.closing(_decode(path, hdr, longest)) as decoder:
-        _, first = next(decoder, (None, None))
-    if first is None:
+    stream = main_stream(streams)
+    with contextlib.closing(_decode(path, stream, longest)) as decoder:
+        frame, image = next(decoder, (None, None))
+    if frame is None or image is None:
         raise AvatarError(f"{path} holds no frame that can be decoded: it is empty or broken.")
-    return Video(path, first.shape[1], first.shape[0], fps, duration, hdr, longest)
+    # Some containers state the order of the fields only in the frames.
+    stream = replace(stream, interlaced=stream.interlaced or frame.interlaced)
+    notes = []
+    if len(streams) > 1:
+        notes.append(
+            f"The file has {len(streams)} video tracks; the one with {stream.width}x{stream.height} pixels is used, "
+            + ("which it marks as default." if stream.default else "the largest.")
+        )
+    if stream.interlaced:
+        notes.append("The video is interlaced and was deinterlaced.")
+    return Video(path, image.shape[1], image.shape[0], stream, duration(header), longest, tuple(notes))
 
 
-def _ffmpeg() -> str:
-    import imageio_ffmpeg
-
-    return str(imageio_ffmpeg.get_ffmpeg_exe())
-
-
-def _input(path: Path) -> list[str]:
-    """Options that open `path` as a local file of a known container, whatever its name or content suggests."""
-    return [
-        _ffmpeg(), "-hide_banner", "-nostdin", "-protocol_whitelist", "file,pipe", "-format_whitelist", CONTAINERS,
-        "-max_pixels", str(MAX_PIXELS), "-i", f"file:{path.resolve()}",
-    ]  # fmt: skip
-
-
-def _header(path: Path) -> str:
-    """The messages of ffmpeg about a file."""
-    try:
-        run = subprocess.run(_input(path), capture_output=True, timeout=STALL_SECONDS, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise AvatarError(f"{path} cannot be read: no data came in {STALL_SECONDS:.0f} s.") from error
-    return run.stderr.decode(errors="replace")
+def _other_tracks_are_complete(video: Video) -> bool:
+    """Whether sound or data last for as long as the file states: then its video is merely shorter."""
+    if video.duration is None or not has_other_tracks(messages(video.path)):
+        return False
+    # Copying reads the packets without decoding them, in a fraction of the time.
+    report = messages(
+        video.path, "-map", "0", "-map", "-0:v", "-c", "copy", "-f", "null", "-", seconds=10 * STALL_SECONDS
+    )
+    times = re.findall(r"time=(\d+):(\d+):([\d.]+)", report)
+    if not times:
+        return False
+    hours, minutes, seconds = times[-1]
+    return int(hours) * 3600 + int(minutes) * 60 + float(seconds) >= COMPLETE * video.duration - 0.1
 
 
 def _why_unreadable(path: Path, header: str) -> str:
@@ -138,27 +156,35 @@ def _why_unreadable(path: Path, header: str) -> str:
     return f"{path} is not a video that can be read."
 
 
+@dataclass(frozen=True)
+class _FrameInfo:
+    """What ffmpeg prints about a frame: seconds (None where the file has no time), and whether it holds two fields."""
+
+    seconds: float | None
+    interlaced: bool
+
+
 def _decode(
-    path: Path, hdr: bool, longest: int | None
-) -> Generator[tuple[float | None, UInt8[np.ndarray, "h w 3"]], None, None]:
-    """Time stamps (seconds, or None where the file has none) and upright square-pixelled RGB frames."""
+    path: Path, stream: VideoStream, longest: int | None
+) -> Generator[tuple[_FrameInfo, UInt8[np.ndarray, "h w 3"]], None, None]:
+    """Upright square-pixelled RGB frames of one track."""
     factor = "1" if longest is None else f"min(1,{longest}/max(iw*sar,ih))"
     size = f"w='iw*sar*{factor}':h='ih*{factor}'"
     scale = f"scale={size}:flags=bicubic+accurate_rnd,setsar=1,showinfo=checksum=0"
-    chain = (TO_SDR if hdr else "") + scale
+    chain = (DEINTERLACE if stream.interlaced else "") + (TO_SDR if stream.hdr else "") + scale
     command = [
-        *_input(path), "-map", "0:v:0", "-fps_mode", "passthrough", "-vf", chain,
+        *opened_safely(path), "-map", f"0:{stream.index}", "-fps_mode", "passthrough", "-vf", chain,
         "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "pipe:1",
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None and process.stderr is not None
-    stamps: queue.SimpleQueue[float | None] = queue.SimpleQueue()
+    infos: queue.SimpleQueue[_FrameInfo] = queue.SimpleQueue()
     # ffmpeg prints one line per frame; if nothing read them, the full pipe would block it.
-    reader = threading.Thread(target=_collect_stamps, args=(process.stderr, stamps), daemon=True)
+    reader = threading.Thread(target=_collect_infos, args=(process.stderr, infos), daemon=True)
     reader.start()
     try:
         while (image := _read_ppm(process, path)) is not None:
-            yield stamps.get(timeout=STALL_SECONDS), image
+            yield infos.get(timeout=STALL_SECONDS), image
     finally:
         process.kill()
         process.stdout.close()
@@ -167,10 +193,12 @@ def _decode(
         process.stderr.close()
 
 
-def _collect_stamps(lines: IO[bytes], stamps: queue.SimpleQueue[float | None]) -> None:
+def _collect_infos(lines: IO[bytes], infos: queue.SimpleQueue[_FrameInfo]) -> None:
     for line in lines:
         if match := re.search(rb"Parsed_showinfo.* n: *\d+ .*pts_time:(\S+)", line):
-            stamps.put(None if match[1] == b"NOPTS" else float(match[1]))
+            fields = re.search(rb" i:([PTB])", line)
+            seconds = None if match[1] == b"NOPTS" else float(match[1])
+            infos.put(_FrameInfo(seconds, fields is not None and fields[1] != b"P"))
 
 
 def _read_ppm(process: subprocess.Popen[bytes], path: Path) -> UInt8[np.ndarray, "h w 3"] | None:
@@ -262,7 +290,8 @@ class VideoWriter:
         self._shape = frame.shape
         height, width, channels = frame.shape
         command = [
-            _ffmpeg(), "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", {3: "rgb24", 4: "rgba"}[channels],
+            ffmpeg_program(), "-y", "-loglevel", "error", "-f", "rawvideo",
+            "-pix_fmt", {3: "rgb24", 4: "rgba"}[channels],
             "-s", f"{width}x{height}", "-r", f"{self.fps}", "-i", "pipe:0", *CODECS[self.path.suffix],
             str(self._temporary),
         ]  # fmt: skip

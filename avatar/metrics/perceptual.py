@@ -112,7 +112,7 @@ def lpips_distances(
     distances = images.new_zeros(len(images))
     for layer, features in enumerate(lpips_features(weights, net, batched(images, truth))):
         features = unit_length(features)
-        difference = (features[:-1] - features[-1:]).square()
+        difference = (features[:-1] - features[-1:]).square_()
         distances += F.conv2d(difference, weights[f"{net}.linear{layer}"].to(features)[None]).mean((1, 2, 3))
     return distances.tolist()
 
@@ -175,7 +175,7 @@ def dists_distances(
     for s, t, features in zip(structure, texture, dists_features(weights, batched(images, truth)), strict=True):
         features = features.flatten(2)
         mean = features.mean(2)
-        spread = (features - mean[..., None]).square().mean(2)
+        spread = features.var(2, correction=0)
         products = mean[:-1] * mean[-1]
         covariance = (features[:-1] * features[-1]).mean(2) - products
         squares = mean[:-1].square() + mean[-1].square()
@@ -215,7 +215,8 @@ def alex_features(weights: Weights, x: Float[Tensor, "n 3 h w"]) -> Features:
 def convolved(weights: Weights, name: str, x: Tensor, stride: int, padding: int) -> Tensor:
     """One convolution and its rectifier."""
     kernel, bias = (weights[f"{name}.{part}"].to(x) for part in ("weight", "bias"))
-    return F.relu(F.conv2d(x, kernel, bias, stride, padding))
+    # In place, since features fill hundreds of megabytes.
+    return F.relu(F.conv2d(x, kernel, bias, stride, padding), inplace=True)
 
 
 def max_pool(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
@@ -232,7 +233,8 @@ def l2_pool(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
 
 def unit_length(features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """Features scaled to unit length at each pixel."""
-    return features / (features.square().sum(1, keepdim=True).sqrt() + 1e-10)
+    length: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+    return features / (length + 1e-10)
 
 
 def batched(images: Float[Tensor, "n h w 3"], truth: Float[Tensor, "h w 3"]) -> Float[Tensor, "n+1 3 h w"]:

@@ -17,11 +17,14 @@ from avatar.motion.smoothing import smooth_path
 from avatar.types import BodyPose
 
 STANDING_HEIGHT = 0.05  # metres above the floor below which a sole may be in contact
+LIFTED = 0.03  # metres above the other foot from which on a foot does not stand
 STANDING_SPEED = 0.45  # m/s below which it is
 LONGEST_REACH = 0.998  # of the straight leg; a knee that snaps straight is conspicuous
 HINGE_SHARE = 0.1  # weight of the thigh's own axis against the normal of the bent leg, as the knee's axis
 LONGEST_SLIDE = 0.06  # metres by which a leg holds back a sliding foot
 BLEND_SECONDS = 0.08  # over which a foot lock fades in and out
+
+BEARING_HEIGHT = 0.005  # metres above the lowest sole point at which another bears a third of its weight
 
 SIDES = ("left", "right")
 
@@ -58,13 +61,20 @@ def soles_of(rest_joints: Float[Tensor, "j 3"], floor: float | None = None) -> S
 
 def contact_weights(positions: Float[Tensor, "t 4 3"], fps: float) -> Float[Tensor, "t 4"]:
     """Contact weight of each sole point, in [0, 1]: near the floor and slow for more than a moment."""
+    height = positions[..., 1]
+    # A foot that is held still a little above the other one does not stand.
+    feet = height.unflatten(-1, (2, 2)).amin(-1)
+    lifted = (feet - feet.amin(-1, keepdim=True) > LIFTED).repeat_interleave(2, -1)
+    low: Tensor = (height < STANDING_HEIGHT) & ~lifted
     if len(positions) < 3:
-        return (positions[..., 1] < STANDING_HEIGHT).to(positions)
+        return low.to(positions)
     speed = torch.gradient(positions, spacing=1 / fps, dim=0)[0].norm(dim=-1)
-    stands = ((positions[..., 1] < STANDING_HEIGHT) & (speed < STANDING_SPEED)).to(positions)
+    stands = (low & (speed < STANDING_SPEED)).to(positions)
     # A majority over a tenth of a second removes single frames, and the average after it makes soft edges.
     steady = (smooth_path(stands, 0.05 * fps) > 0.5).to(positions)
-    return smooth_path(steady, BLEND_SECONDS * fps / 2)
+    # A foot that leaves fast is not dragged while its contact fades out.
+    slow: Tensor = (2 - speed / STANDING_SPEED).clamp(0, 1)
+    return smooth_path(steady, BLEND_SECONDS * fps / 2) * slow
 
 
 def lock_feet(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, fps: float, soles: Soles) -> BodyPose:
@@ -116,7 +126,10 @@ def _root_correction(
     step = positions[1:] - positions[:-1]
     slide = -(share[1:, :, None] * step).sum(1)
     path = torch.cat([torch.zeros_like(slide[:1]), slide.cumsum(0)])
-    height = smooth_path((share * positions[..., 1]).sum(-1), 0.15 * fps)
+    # The lower points bear the weight: a raised heel does not press the ball of the foot through the floor.
+    bearing = contact * torch.exp(-positions[..., 1] / BEARING_HEIGHT)
+    bearing = bearing / bearing.sum(-1, keepdim=True).clamp_min(1e-6) * share.sum(-1, keepdim=True)
+    height = smooth_path((bearing * positions[..., 1]).sum(-1), 0.15 * fps)
     # The lowest point may dip a little while weight is taken up, but not through the floor.
     path[:, 1] = -height
     return path

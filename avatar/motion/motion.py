@@ -28,6 +28,33 @@ UP_AXES: dict[str, tuple[tuple[float, float, float], ...]] = {
 
 
 @dataclass(frozen=True)
+class MotionCheck:
+    """How well a motion that was read agrees with the joints of its file.
+
+    Attributes:
+        limb_degrees: mean angle between the limbs of our body and those of the file, over limbs and frames.
+        worst_degrees, worst_limb: the largest, and the joint at which that limb begins.
+        path_percent: by how much the path is longer or shorter than in the file, against the length of the legs.
+        notes: what the user should know: how it was read where that was not plain, and what does not fit.
+    """
+
+    limb_degrees: float
+    worst_degrees: float
+    worst_limb: str
+    path_percent: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """One line with the figures and the notes."""
+        figures = (
+            f"limbs within {self.limb_degrees:.1f} degrees of the file's (at most {self.worst_degrees:.1f}, "
+            f"{self.worst_limb.replace('_', ' ')}), path within {abs(self.path_percent):.1f} %"
+        )
+        return "; ".join((figures, *self.notes))
+
+
+@dataclass(frozen=True)
 class Motion:
     """A motion as read from a file.
 
@@ -35,11 +62,16 @@ class Motion:
         format: name of the format it came from.
         track: the common 24 joints, away from SMPL's T-pose; Y up, metres, seconds. No cameras.
         leg_length: from hip to ankle of the person it was recorded from, metres: what the root's path fits to.
+        fingers: rotations of SMPL-X's 30 finger joints, left hand first, for bodies that have them; None where the
+            file has none.
+        check: how well it agrees with the joints of its file; None where the file holds no other joints than ours.
     """
 
     format: str
     track: BodyTrack
     leg_length: float = MEAN_LEG
+    check: MotionCheck | None = None
+    fingers: Float[Tensor, "t 30 3 3"] | None = None
 
 
 @dataclass(frozen=True)
@@ -55,6 +87,8 @@ class ReadOptions:
         rest_pelvis: position of the pelvis of the file's own shaped body at rest, from the origin that its
             translations refer to, metres; None for the mean of its body model.
         size: width and height in pixels of the images that 2D key points lie in.
+        clip: name of the clip in a file of several; None for the first one that moves.
+        body: path of the user's body file, which motions given as vertices of its surface need.
     """
 
     up: str | None = None
@@ -64,6 +98,8 @@ class ReadOptions:
     layout: str | None = None
     rest_pelvis: tuple[float, float, float] | None = None
     size: tuple[int, int] | None = None
+    clip: str | None = None
+    body: str | None = None
 
     def __post_init__(self) -> None:
         if self.up is not None and self.up not in UP_AXES:

@@ -17,9 +17,9 @@ from torch import Tensor
 from avatar.body.skeleton import SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
+from avatar.motion.bone_lengths import leg_length, model_rest
 from avatar.motion.foot_contact import bend_legs, lock_feet, root_path_from_feet, soles_of
 from avatar.motion.motion import Motion, uniform_track
-from avatar.motion.skeletons import leg_length, model_rest
 from avatar.motion.smoothing import smooth_path
 from avatar.motion.text.anatomy import JointRotations, about, arm, assemble, back, gaze, hand, leg
 from avatar.types import BodyPose
@@ -247,12 +247,12 @@ def _dance(phase: Phase) -> BodyPose:
     )  # fmt: skip
     root = about("y", -9 * side) @ about("z", 7 * side) @ about("x", 3 + 0 * side)
     shift = torch.stack([0.13 * side, -0.075 + 0.028 * beat, 0.02 * beat], -1)
-    # Each foot taps beside the other while the weight is on the far side.
-    lift = [torch.sin(TAU * (phase - start)).clamp(min=0) ** 2 for start in (0.75, 0.25)]
-    feet = torch.stack([
-        torch.stack([0.10 * side - 0.03, 0.055 * lift[0] * (side.abs() < 0.95), 0.05 * lift[0]], -1),
-        torch.stack([0.10 * side + 0.03, 0.055 * lift[1] * (side.abs() < 0.95), 0.05 * lift[1]], -1),
-    ], 1)  # fmt: skip
+    # Each foot taps beside the other while the weight is on the far side; it moves only while it is lifted.
+    taps = [torch.sin(TAU * (phase - start)).clamp(min=0) ** 2 for start in (0.75, 0.25)]
+    feet = torch.stack(
+        [torch.stack([across * tap, 0.06 * (1 - (1 - tap) ** 4), 0.05 * tap], -1)
+         for across, tap in zip((-0.13, 0.13), taps, strict=True)], 1,
+    )  # fmt: skip
     return _on_feet(assemble(*parts, root=root), shift, feet, width=0.16, turned_out=14.0)
 
 

@@ -6,20 +6,32 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body import RestBody
 from avatar.body.joint_limits import joint_ranges
+from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
+from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
-from avatar.geometry import quat_from_rotation, rotation_from_quat, rotation_from_rotvec, rotation_to_rotvec, slerp
+from avatar.geometry import (
+    geodesic_angle,
+    quat_from_rotation,
+    rotation_from_quat,
+    rotation_from_rotvec,
+    rotation_to_rotvec,
+    slerp,
+)
+from avatar.motion.bone_lengths import leg_length
 from avatar.motion.foot_contact import lock_feet, soles_of
 from avatar.motion.motion import Motion, uniform_track
-from avatar.motion.skeletons import leg_length
+from avatar.runtime.logging import logger
 from avatar.types import BodyPose, BodyTrack
 
 # Ranges are guides: rotations up to this much beyond them are accepted.
 LENIENCE = torch.tensor(20.0).deg2rad()
+VISIBLE_DEGREES = 10.0  # changes of a limb's direction beyond this are said
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,7 @@ def retarget(motion: Motion, rest: RestBody, how: Retargeting | None = None) -> 
     joints = rest.smpl_joints.detach().cpu().float()
     scale = leg_length(joints) / motion.leg_length
     poses = BodyPose(track.poses.root_position * scale, within_limits(track.poses.rotations))
+    _report_limits(track.poses.rotations, poses.rotations)
     if how.facing == "front":
         poses = face_front(poses, track.fps)
     if how.loop > 1:
@@ -62,8 +75,29 @@ def retarget(motion: Motion, rest: RestBody, how: Retargeting | None = None) -> 
     # After the repetition, so that a foot that stands across the seam is held across it.
     if how.feet == "plant":
         floor = float(rest.vertices[:, 1].min())
-        poses = lock_feet(joints, poses, track.fps, soles_of(joints, floor))
-    return replace(uniform_track(poses.rotations, poses.root_position, track.fps), body=track.body, betas=track.betas)
+        planted = lock_feet(joints, poses, track.fps, soles_of(joints, floor))
+        _report_feet(joints, poses, planted)
+        poses = planted
+    played = uniform_track(poses.rotations, poses.root_position, track.fps)
+    return replace(with_fingers(played, motion, how, len(rest.joints)), body=track.body, betas=track.betas)
+
+
+def with_fingers(played: BodyTrack, motion: Motion, how: Retargeting, joints: int) -> BodyTrack:
+    """The track with the motion's fingers, if both the motion and the body have them.
+
+    Args:
+        played: of SMPL's 24 joints, as `retarget` makes it.
+        joints: of the body: 52 of SMPL-H, 55 of SMPL-X with jaw and eyes, which stay at rest.
+    """
+    if motion.fingers is None or joints not in (52, 55):
+        return played
+    own = replace(motion.track, poses=replace(motion.track.poses, rotations=motion.fingers))
+    fingers = resample(replace(own, confidence=torch.ones(motion.fingers.shape[:2])), how).poses.rotations
+    fingers = fingers.repeat(how.loop, 1, 1, 1)
+    rotations = torch.eye(3).repeat(len(played), joints, 1, 1)
+    rotations[:, :22], rotations[:, -30:] = played.poses.rotations[:, :22], fingers
+    poses = replace(played.poses, rotations=rotations)
+    return replace(played, poses=poses, confidence=torch.ones(len(played), joints))
 
 
 def resample(track: BodyTrack, how: Retargeting) -> BodyTrack:
@@ -77,6 +111,15 @@ def resample(track: BodyTrack, how: Retargeting) -> BodyTrack:
         raise UsageError(f"The motion lasts {last:.2f} s: --start {how.start:g} and --end {end:g} leave nothing of it.")
     count = int((end - how.start) * fps / how.speed + 1e-4) + 1
     sample_times = (how.start + torch.arange(count, dtype=torch.float64) * how.speed / fps).clamp(max=last)
+    poses, confidence = at_times(track, sample_times)
+    times = (torch.arange(count, dtype=torch.float64) / fps).float()
+    return replace(track, poses=poses, times=times, confidence=confidence, instant=torch.arange(count), cameras=None)
+
+
+def at_times(
+    track: BodyTrack, sample_times: Float[Tensor, " samples"]
+) -> tuple[BodyPose, Float[Tensor, "samples joints"]]:
+    """Poses and confidences at any times: rotations by slerp, the others linearly; the ends are held."""
     times = track.times.double()
     after = torch.searchsorted(times.contiguous(), sample_times).clamp(1 if len(track) > 1 else 0, len(track) - 1)
     before = (after - 1).clamp(min=0)
@@ -84,8 +127,8 @@ def resample(track: BodyTrack, how: Retargeting) -> BodyTrack:
     quats = quat_from_rotation(track.poses.rotations)
     turned = slerp(quats[before], quats[after], share[:, None].expand(-1, quats.shape[1]))
     root = torch.lerp(track.poses.root_position[before], track.poses.root_position[after], share[:, None])
-    sure = torch.lerp(track.confidence[before], track.confidence[after], share[:, None])
-    return uniform_track(rotation_from_quat(turned), root, fps, sure, track.body, track.betas)
+    confidence = torch.lerp(track.confidence[before], track.confidence[after], share[:, None])
+    return BodyPose(root, rotation_from_quat(turned)), confidence
 
 
 def within_limits(rotations: Float[Tensor, "t 24 3 3"]) -> Float[Tensor, "t 24 3 3"]:
@@ -95,6 +138,31 @@ def within_limits(rotations: Float[Tensor, "t 24 3 3"]) -> Float[Tensor, "t 24 3
     allowed = turn.clamp(low - LENIENCE, high + LENIENCE)
     beyond = (turn != allowed).any(-1)
     return torch.where(beyond[..., None, None], rotation_from_rotvec(allowed), rotations)
+
+
+def _report_limits(asked: Float[Tensor, "t 24 3 3"], allowed: Float[Tensor, "t 24 3 3"]) -> None:
+    """Say which joints were turned back by a visible angle."""
+    back = geodesic_angle(asked, allowed).rad2deg().amax(0).tolist()
+    joints = [f"{name.replace('_', ' ')} by up to {angle:.0f}" for name, angle in zip(SMPL_JOINTS, back, strict=True)
+              if angle > VISIBLE_DEGREES]  # fmt: skip
+    if joints:
+        logger.warning(f"Joints beyond what a body can do are turned back: {', '.join(joints)} degrees.")
+
+
+def _report_feet(joints: Float[Tensor, "24 3"], before: BodyPose, after: BodyPose) -> None:
+    """Say where planting the feet turned a leg by a visible angle."""
+    places = [joint_transforms(joints, SMPL_PARENTS, poses)[..., :3, 3] for poses in (before, after)]
+    for side in ("left", "right"):
+        hip, knee, ankle = (SMPL_JOINTS.index(f"{side}_{part}") for part in ("hip", "knee", "ankle"))
+        for upper, lower in ((hip, knee), (knee, ankle)):
+            a, b = (F.normalize(at[:, lower] - at[:, upper], dim=-1) for at in places)
+            turned = (2 * ((a - b).norm(dim=-1) / 2).clamp(max=1).asin()).rad2deg()
+            if float(turned.max()) > VISIBLE_DEGREES:
+                limb = SMPL_JOINTS[upper].replace("_", " ")
+                logger.warning(
+                    f"Planting the feet turns the leg below the {limb} by up to {float(turned.max()):.0f} degrees, "
+                    f"most in frame {int(turned.argmax())}; --feet keep leaves it."
+                )
 
 
 def face_front(poses: BodyPose, fps: float) -> BodyPose:

@@ -1,33 +1,32 @@
-"""Motion of any skeleton -> rotations of SMPL's joints, through its rest pose.
+"""Motion of any skeleton -> rotations of SMPL's joints.
 
-The world rotation of each bone from the rest pose is transferred. Where the rest pose is not a T-pose, the limbs of
-the source are first aligned with those of our T-pose.
+The rotation of each bone is transferred; where rotations and the places of the joints disagree, the places decide. A
+check compares the result with the joints of the file.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from avatar.body import load_body
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.errors import AvatarError
-from avatar.geometry import quat_from_rotation, rotation_from_quat, rotation_from_rotvec, slerp
+from avatar.geometry import nearest_rotation, quat_from_rotation, rotation_from_quat, slerp
+from avatar.motion.bone_lengths import bone_length
+from avatar.motion.bone_lengths import leg_length as leg_length
+from avatar.motion.bone_lengths import model_rest as model_rest
 from avatar.motion.joint_names import match_joints
+from avatar.motion.joint_tree import ancestors
 from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, check_path, uniform_track, up_rotation
+from avatar.motion.skeleton_axes import Places, middle, other_up, path_factor, rest_axes, up_of_frames
+from avatar.motion.skeleton_check import check_motion
+from avatar.motion.skeleton_frames import align_limbs, offsets_from_frames, offsets_from_rest, pelvis_of_body
 
-# Joint -> the joint its limb points at. Hands follow the forearm; feet stand flat in every rest pose.
-LIMBS = {
-    f"{side}_{a}": f"{side}_{b}"
-    for side in ("left", "right")
-    for a, b in (("shoulder", "elbow"), ("elbow", "wrist"), ("hip", "knee"), ("knee", "ankle"))
-}
+DECEPTIVE_DEGREES = 45.0  # a rest pose whose limbs are off by more in most frames belongs to another skeleton
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,8 @@ class JointAnimation:
     Attributes:
         rest_rotations, rest_positions: each joint's frame in the rest pose.
         rotations, positions: each joint's frame at each moment.
-        up: what points up where the format fixes it; None to infer it from the rest pose.
+        up: what points up where the format fixes it; None to infer it from the rest pose and the frames.
+        notes: what the user should know about how the file was read.
     """
 
     format: str
@@ -50,91 +50,87 @@ class JointAnimation:
     positions: Float[Tensor, "t j 3"]
     fps: float
     up: str | None = None
-
-
-@cache
-def model_rest() -> Float[Tensor, "24 3"]:
-    """The joints of our T-pose: those of the open body's mean shape, metres."""
-    body = load_body("open")
-    return body.rest(torch.zeros(body.shape_dirs.shape[-1])).smpl_joints.double()
+    notes: tuple[str, ...] = ()
 
 
 def motion_from_animation(animation: JointAnimation, options: ReadOptions) -> Motion:
     """Transfer an animation to SMPL's joints.
 
     Raises:
-        UsageError: the skeleton is unknown and no name map helps.
-        AvatarError: its rest pose is not a standing person, or its root moves in other units than its body.
+        UsageError: the skeleton is unknown and no name map helps, or what points up is open.
+        AvatarError: its legs have no length, or its root moves in other units than its body.
     """
-    matches = match_joints(animation.path, animation.names, animation.parents, options.names)
-    rest = {name: animation.rest_positions[index] for name, index in matches.items()}
-    B = _rest_axes(animation.path, rest)
-    up = options.up or animation.up
-    W = B if up is None else up_rotation(up).to(B)
-    corrections = _limb_corrections(rest, B)
-    world_rotations = {}
-    for name, index in matches.items():
-        delta = animation.rotations[:, index] @ animation.rest_rotations[index].T
-        world_rotations[name] = W @ delta @ B.T @ corrections.get(name, torch.eye(3, dtype=B.dtype)).T
-    rotations = _local_rotations(world_rotations)
-    leg = torch.stack(
-        [(rest[f"{s}_knee"] - rest[f"{s}_{e}"]).norm() for s in ("left", "right") for e in ("hip", "ankle")]
-    )
-    scale = MEAN_LEG / float(leg.sum() / 2)
+    path = animation.path
+    matches = match_joints(path, animation.names, animation.parents, options.names, animation.positions[0])
+    rest = {name: animation.rest_positions[index].double() for name, index in matches.items()}
+    at = {name: animation.positions[:, index].double() for name, index in matches.items()}
+    rotations = {name: _proper(animation.rotations[:, index]) for name, index in matches.items()}
+    rest_rotations = {name: _proper(animation.rest_rotations[index]) for name, index in matches.items()}
+    leg = bone_length(at, "hip", "knee") + bone_length(at, "knee", "ankle")
+    if not leg > 1e-9:
+        raise AvatarError(f"{path}: its legs have no length, so its joints show no body.")
+    B = rest_axes(rest)
+    W, notes = _world_axes(animation, options, at, B, leg)
+    root_joint = [matches["pelvis"], *ancestors(animation.parents, matches["pelvis"])][-1]
+    moved = animation.positions[:, root_joint].double()
+    if (factor := path_factor(at, moved, W[1])) != 1:
+        notes.append(f"the root moves in another unit than the body has, so the path was made {factor:g} times longer")
+        at = {name: place + (factor - 1) * moved for name, place in at.items()}
+    at = {name: place @ W.T for name, place in at.items()}
+    rotations = {name: W @ R for name, R in rotations.items()}
+    offsets = offsets_from_frames(at, rotations) if B is None else offsets_from_rest(rest, rest_rotations, B)
+    world, turned = _world_rotations(at, rotations, offsets)
+    if B is not None and float(torch.stack(list(turned.values())).mean(0).median()) > DECEPTIVE_DEGREES:
+        B = None
+        notes.append("the rest pose does not belong to the moving joints")
+        world, turned = _world_rotations(at, rotations, offsets_from_frames(at, rotations))
+    if B is None:
+        notes.append("the rest pose is not a standing person, so joint positions decide")
+    world["pelvis"], against = pelvis_of_body(world)
+    if against:
+        notes.append(f"legs and spine turn the pelvis back by {against:.0f} degrees, so it was taken from them")
+    local = _local_rotations(world)
+    scale = MEAN_LEG / leg
     # All skeletons define the hips alike, but not the pelvis: our hips are placed at theirs.
-    hips = animation.positions[:, [matches["left_hip"], matches["right_hip"]]].mean(1) @ W.T * scale
     own = model_rest()
-    middle = own[[1, 2]].mean(0) - own[0]
-    root = hips - rotations[:, 0] @ (middle * MEAN_LEG / leg_length(own))
-    check_path(animation.path, root.numpy(), animation.fps)
-    return Motion(animation.format, uniform_track(rotations, root, animation.fps), MEAN_LEG)
-
-
-def leg_length(rest_joints: Float[Tensor, "j 3"]) -> float:
-    """Mean length from hip over knee to ankle, metres."""
-    hip, knee, ankle = (
-        rest_joints[[SMPL_JOINTS.index(f"{s}_{n}") for s in ("left", "right")]] for n in ("hip", "knee", "ankle")
+    own_middle = own[[1, 2]].mean(0) - own[0]
+    root = middle(at, "hip") * scale - local[:, 0] @ (own_middle * MEAN_LEG / leg_length(own))
+    check_path(path, root.numpy(), animation.fps)
+    check = check_motion(
+        local, root, {name: place * scale for name, place in at.items()}, (*animation.notes, *notes), turned
     )
-    return float(((hip - knee).norm(dim=-1) + (knee - ankle).norm(dim=-1)).mean())
+    return Motion(animation.format, uniform_track(local, root, animation.fps), MEAN_LEG, check)
 
 
-def _rest_axes(path: Path, rest: dict[str, Tensor]) -> Float[Tensor, "3 3"]:
-    """The rotation from the file's axes to ours in the rest pose: left hip to +X, head to +Y.
-
-    Rest poses stand along the axes of their world, so a small lean is the skeleton's and not the world's.
-    """
-    top = rest.get("head", rest.get("neck", (rest["left_shoulder"] + rest["right_shoulder"]) / 2))
-    left = F.normalize(rest["left_hip"] - rest["right_hip"], dim=0)
-    legs = (rest["left_ankle"] + rest["right_ankle"]) / 2
-    hips = (rest["left_hip"] + rest["right_hip"]) / 2
-    up = F.normalize(top - legs, dim=0)
-    straight = float((F.normalize(top - hips, dim=0) * F.normalize(hips - legs, dim=0)).sum())
-    if not straight > 0.7 or abs(float((left * up).sum())) > 0.5:
-        raise AvatarError(
-            f"{path}: its rest pose (all rotations zero) is not a standing person, so its rotations cannot be "
-            "transferred: export it again with a T-pose as the rest pose."
-        )
-    left = F.normalize(left - (left * up).sum() * up, dim=0)
-    B = torch.stack([left, up, torch.linalg.cross(left, up)])
-    snapped = B.round()
-    return snapped if torch.linalg.det(snapped) > 0.5 and bool((B - snapped).abs().max() < 0.5) else B
+def _world_axes(
+    animation: JointAnimation, options: ReadOptions, at: Places, B: Float[Tensor, "3 3"] | None, leg: float
+) -> tuple[Float[Tensor, "3 3"], list[str]]:
+    """The rotation from the file's world to ours, and what to say about it."""
+    up = options.up or animation.up
+    if up is not None:
+        return up_rotation(up).double(), []
+    if B is None:
+        return up_rotation(up_of_frames(animation.path, at)).double(), []
+    other = other_up(animation.path, at, B[1], leg)
+    if other is None:
+        return B, []
+    return up_rotation(other).double(), [f"the frames have {other} up, unlike the rest pose"]
 
 
-def _limb_corrections(rest: dict[str, Tensor], B: Float[Tensor, "3 3"]) -> dict[str, Float[Tensor, "3 3"]]:
-    """For each limb joint the shortest rotation that aligns its bone at rest with that of our T-pose."""
-    own = model_rest()
-    corrections = {}
-    for joint, end in LIMBS.items():
-        if joint in rest and end in rest:
-            theirs = F.normalize(B @ (rest[end] - rest[joint]), dim=0)
-            ours = F.normalize(own[SMPL_JOINTS.index(end)] - own[SMPL_JOINTS.index(joint)], dim=0)
-            axis = torch.linalg.cross(theirs, ours)
-            angle = torch.atan2(axis.norm(), (theirs * ours).sum())
-            corrections[joint] = rotation_from_rotvec(F.normalize(axis, dim=0) * angle)
-    for side in ("left", "right"):
-        if f"{side}_elbow" in corrections:
-            corrections[f"{side}_wrist"] = corrections[f"{side}_elbow"]
-    return corrections
+def _world_rotations(
+    at: Places, rotations: dict[str, Tensor], offsets: dict[str, Tensor]
+) -> tuple[dict[str, Float[Tensor, "t 3 3"]], dict[str, Float[Tensor, " t"]]]:
+    """Our joints' frames, and by how many degrees each limb was turned to fit its joints."""
+    world = {name: R @ offsets[name] for name, R in rotations.items()}
+    return world, align_limbs(world, at)
+
+
+def _proper(R: Float[Tensor, "*t 3 3"]) -> Float[Tensor, "*t 3 3"]:
+    """Rotations without the mirroring and shear that scaled nodes may leave in them."""
+    R = R.double()
+    R = R * torch.linalg.det(R).sign()[..., None, None]
+    sheared = (R.mT @ R - torch.eye(3, dtype=R.dtype)).abs().amax() > 1e-3
+    return nearest_rotation(R) if bool(sheared) else R
 
 
 def _local_rotations(world_rotations: dict[str, Float[Tensor, "t 3 3"]]) -> Float[Tensor, "t 24 3 3"]:

@@ -32,6 +32,19 @@ def sharpest_per_segment(sharp: Float[np.ndarray, " frames"], most: int) -> Int[
     return np.array([a + int(np.argmax(sharp[a:b])) for a, b in itertools.pairwise(borders)])
 
 
+def evenly_in_time(times: Float[np.ndarray, " frames"], most: int) -> Int[np.ndarray, " chosen"]:
+    """Up to `most` frames whose times lie evenly: those nearest to an even grid, each once.
+
+    Args:
+        times: seconds, increasing; gaps stay gaps.
+    """
+    if len(times) <= most:
+        return np.arange(len(times))
+    grid = np.linspace(times[0], times[-1], most)
+    after = np.clip(np.searchsorted(times, grid), 1, len(times) - 1)
+    return np.unique(np.where(grid - times[after - 1] <= times[after] - grid, after - 1, after))
+
+
 def select_keyframes(
     views: Float[np.ndarray, "frames features"], quality: Float[np.ndarray, " frames"], most: int
 ) -> Int[np.ndarray, " chosen"]:

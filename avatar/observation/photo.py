@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, UInt8
 
 from avatar.errors import AvatarError, UsageError
+from avatar.io.heic import is_heic
 from avatar.io.images import read_image
 from avatar.landmark_layouts import LAYOUTS
 from avatar.observation.confidence import check_in_view
@@ -19,7 +20,7 @@ from avatar.observation.matting import refine_mask
 from avatar.runtime.thread_map import map_in_threads
 from avatar.types import Detection, ImageList, LandmarkDetector, Observations
 
-PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+PHOTO_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".heic", ".heif", ".avif")
 LONGEST_SIDE = 1920
 SMALLEST_SIDE = 128
 SMALLEST_PERSON = 96  # px, diagonal of the landmarks
@@ -29,8 +30,8 @@ STILL_FRAMES = 5
 
 
 def is_photo(path: Path) -> bool:
-    """Whether `path` names an image rather than a video."""
-    return path.suffix.lower() in PHOTO_SUFFIXES
+    """Whether `path` names or holds an image rather than a video."""
+    return path.suffix.lower() in PHOTO_SUFFIXES or (path.is_file() and is_heic(path))
 
 
 def observe_photo(
@@ -39,7 +40,7 @@ def observe_photo(
     """Find the person in a photo: landmarks, their 3D guess and a sharp mask.
 
     Args:
-        path: png, jpg or webp; where it is transparent, its alpha is the mask.
+        path: png, jpg, webp, heic or avif; where it is transparent, its alpha is the mask.
         person: which person, 1 being the largest; needed where there are several.
 
     Raises:

@@ -6,8 +6,9 @@ import itertools
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -27,13 +28,15 @@ from avatar.io.videos import Video, open_video
 from avatar.landmark_layouts import LAYOUTS
 from avatar.observation.confidence import check_in_view, frame_weights, reweight_confidence
 from avatar.observation.detectors.registry import choose_detector
-from avatar.observation.keyframes import CANDIDATES, select_keyframes, sharpest_per_segment, sharpness
+from avatar.observation.keyframes import CANDIDATES, evenly_in_time, select_keyframes, sharpest_per_segment, sharpness
 from avatar.observation.left_right import fix_left_right_swaps
 from avatar.observation.matting import background_plate, refine_mask
 from avatar.observation.person_tracks import PersonTrack, PersonTracker
 from avatar.runtime.progress import Progress
 from avatar.runtime.thread_map import map_in_threads
 from avatar.types import Detection, LandmarkDetector, Observations
+
+Thinning = Literal["telling", "even"]
 
 SMALLEST_SIDE = 128
 LONGEST_SIDE = 1920
@@ -45,7 +48,9 @@ def observe(
     *,
     person: int | None = None,
     max_frames: int = 300,
+    thinning: Thinning = "telling",
     detector: LandmarkDetector | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> Observations:
     """Find one person in every frame of a video: landmarks, their 3D guess, sharp masks and confidences.
 
@@ -54,8 +59,11 @@ def observe(
         out: folder for the frames, masks and `observations.npz`; None keeps them in a temporary folder that is
             removed with the last reference to the images.
         person: which person, 1 being the largest and most persistent, or None for that one.
-        max_frames: a longer video is thinned to this many sharp frames that differ in pose and view.
+        max_frames: a longer video is thinned to this many frames.
+        thinning: which frames of a longer video: "telling" takes sharp ones that differ in pose and view, as a
+            training needs them, "even" takes them evenly in time, as a motion needs them.
         detector: finds the landmarks; None: what `choose_detector` takes by default.
+        warn: called with each of the observations' notes.
 
     Raises:
         UsageError: the file or the person does not exist.
@@ -75,22 +83,31 @@ def observe(
     (folder / "observations.npz").unlink(missing_ok=True)
     work = folder / "unfinished"
     try:
-        observations = _observe(source, detector, work, folder, person, max_frames)
+        observations = _observe(source, detector, work, folder, person, max_frames, thinning)
     except BaseException:
         if out is None:
             shutil.rmtree(folder, ignore_errors=True)
         raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
+    if warn is not None:
+        for note in observations.notes:
+            warn(note)
     if out is None:
         weakref.finalize(observations.images, shutil.rmtree, folder, ignore_errors=True)
     return observations
 
 
 def _observe(
-    source: Video, detector: LandmarkDetector, work: Path, folder: Path, requested: int | None, max_frames: int
+    source: Video,
+    detector: LandmarkDetector,
+    work: Path,
+    folder: Path,
+    requested: int | None,
+    max_frames: int,
+    thinning: Thinning,
 ) -> Observations:
-    people, times, notes = _survey(source, detector, work, max_frames)
+    people, times, notes = _survey(source, detector, work, max_frames, thinning)
     who, note = people.choose(requested, str(source.path), len(times))
     person, layout = people.tracks[who], LAYOUTS[detector.layout]
     keypoints, keypoints_3d, swapped = fix_left_right_swaps(
@@ -102,7 +119,11 @@ def _observe(
     if flips := int(swapped.any(1).sum()):
         notes.append(f"Left and right were put right in {flips} frames.")
     weights = frame_weights(np.array(person.sharpness))
-    keyframes = select_keyframes(_views(keypoints, keypoints_3d), weights * keypoints[..., 2].mean(1), max_frames)
+    person_times = np.array([times[index] for index in person.frames])
+    if thinning == "even":
+        keyframes = evenly_in_time(person_times, max_frames)
+    else:
+        keyframes = select_keyframes(_views(keypoints, keypoints_3d), weights * keypoints[..., 2].mean(1), max_frames)
     _write_final_images(person, keyframes, work, work / "people" / str(who), folder)
     observations = Observations(
         images=stored_frames(folder, len(keyframes)),
@@ -111,7 +132,7 @@ def _observe(
         keypoints_3d=torch.from_numpy(keypoints_3d[keyframes]),
         layout=detector.layout,
         instant=torch.arange(len(keyframes)),
-        times=torch.tensor([times[person.frames[index]] for index in keyframes], dtype=torch.float32),
+        times=torch.from_numpy(person_times[keyframes].astype(np.float32)),
         width=source.width,
         height=source.height,
         frame_weight=torch.from_numpy(weights[keyframes]),
@@ -123,11 +144,11 @@ def _observe(
 
 
 def _survey(
-    source: Video, detector: LandmarkDetector, work: Path, max_frames: int
+    source: Video, detector: LandmarkDetector, work: Path, max_frames: int, thinning: Thinning
 ) -> tuple[PersonTracker, list[float], list[str]]:
     """Detect everyone in the candidate frames, storing frames and coarse masks under `work` as it goes."""
     most = CANDIDATES * max_frames
-    candidates = None if (source.expected_frames or most + 1) <= most else _candidates(source, most)
+    candidates = None if (source.expected_frames or most + 1) <= most else _candidates(source, most, thinning)
     people, times, decoded = PersonTracker(), [], 0
 
     def look(
@@ -152,24 +173,21 @@ def _survey(
             for who, detection in zip(people.add(index, time, detections, sharp), detections, strict=True):
                 write_image(image_path(work / "people" / str(who), index), detection.mask)
             bar.step()
-    return people, times, _lost(source, decoded)
+    damage = source.damage(decoded)
+    return people, times, [*source.notes, *([damage] if damage else [])]
 
 
-def _candidates(source: Video, most: int) -> set[int]:
-    """Indices of the sharpest frame of each of `most` stretches of a long clip."""
+def _candidates(source: Video, most: int, thinning: Thinning) -> set[int]:
+    """Indices of `most` frames of a long clip: evenly in time, or the sharpest frame of each stretch."""
     with Progress("looking for sharp frames", source.expected_frames) as bar:
-        sharp = []
-        for _, image in source.frames():
-            sharp.append(sharpness(image))
+        sharp, times = [], []
+        for time, image in source.frames():
+            sharp.append(0.0 if thinning == "even" else sharpness(image))
+            times.append(time)
             bar.step()
+    if thinning == "even":
+        return set(evenly_in_time(np.array(times), most).tolist())
     return set(sharpest_per_segment(np.array(sharp), most).tolist())
-
-
-def _lost(source: Video, decoded: int) -> list[str]:
-    expected = source.expected_frames
-    if expected is None or decoded >= 0.95 * expected - 2:
-        return []
-    return [f"The file is damaged or cut off: {decoded} of about {expected} frames could be read and were used."]
 
 
 def _views(keypoints: np.ndarray, keypoints_3d: np.ndarray) -> np.ndarray:

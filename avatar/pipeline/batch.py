@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from avatar.errors import AvatarError, UsageError, short_message
-from avatar.io.files import atomic_write, read_json, write_json
+from avatar.io.files import atomic_write, read_json, read_text, write_json
 from avatar.pipeline.run_folder import RunFolder
 from avatar.runtime.progress import Progress
 
@@ -42,8 +42,8 @@ def find_videos(source: Path) -> list[Path]:
         videos = sorted(path for path in source.iterdir() if path.suffix.lower() in VIDEOS)
     elif source.is_file():
         try:
-            lines = [line.strip() for line in source.read_text(encoding="utf-8").splitlines()]
-        except UnicodeDecodeError as error:
+            lines = [line.strip() for line in read_text(source).splitlines()]
+        except AvatarError as error:
             raise UsageError(f"{source} is not a list of videos: it is not a text file.") from error
         videos = [source.parent / line for line in lines if line and not line.startswith("#")]
     else:

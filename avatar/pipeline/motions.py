@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
@@ -16,15 +17,19 @@ from avatar.errors import AvatarError, UsageError
 from avatar.io.track_file import load_track
 from avatar.io.videos import open_video
 from avatar.model.avatar import Avatar
+from avatar.motion.bone_lengths import leg_length, model_rest
 from avatar.motion.formats.keypoints2d import Keypoints2dFormat, read_keypoints
 from avatar.motion.formats.registry import find_format, refuse_malformed
 from avatar.motion.motion import Motion, ReadOptions, uniform_track
 from avatar.motion.procedural import BUILTIN, builtin_motion
-from avatar.motion.retarget import Retargeting, retarget
-from avatar.motion.skeletons import leg_length, model_rest
+from avatar.motion.retarget import Retargeting, at_times, retarget
+from avatar.motion.text.pose_file import is_pose_file, pose_from_option
 from avatar.pipeline.run_folder import RunFolder
 from avatar.runtime.logging import logger
 from avatar.types import BodyPose, BodyTrack, KeypointClip
+
+if TYPE_CHECKING:
+    from avatar.tracking.single_pose import PoseHypothesis
 
 FILMED = "filmed"
 # What a page plays by default: the motion of the video first, then these.
@@ -32,6 +37,7 @@ FOR_PAGES = ("wave", "walk", "squat", "dance", "jumping-jack")
 FPS = 30.0
 SHORTEST = 3.0  # seconds; a single step or jump is repeated up to this length
 POSE_SECONDS = 4.0
+MOST_FRAMES = 600  # of a video whose motion is taken: 20 s at 30 frames per second
 
 
 def find_motion(name: str | Path, options: ReadOptions | None = None, format: str | None = None) -> Motion:
@@ -69,11 +75,9 @@ def motion_of_video(path: Path) -> Motion:
 
     body = load_body("open")
     with tempfile.TemporaryDirectory() as folder:
-        estimated, _ = track(observe(path, Path(folder)), body, TrackOptions())
-    rotations = smpl_pose(estimated.poses).rotations.detach().cpu()
-    root = estimated.poses.root_position.detach().cpu()
-    level = uniform_track(rotations, root, estimated.fps, estimated.confidence.cpu())
-    return Motion("video", level, leg_length(body.rest(estimated.betas).joints))
+        observations = observe(path, Path(folder), max_frames=MOST_FRAMES, thinning="even", warn=logger.warning)
+        estimated, _ = track(observations, body, TrackOptions())
+    return motion_of_track("video", estimated, body)
 
 
 def keypoints_of(path: Path, options: ReadOptions, video: Path | None = None) -> KeypointClip:
@@ -121,15 +125,54 @@ def motion_of_keypoints(clip: KeypointClip, person: str | None = None) -> Motion
 
 
 def motion_of_track(name: str, estimated: BodyTrack, body: Body) -> Motion:
-    """The motion of a fitted track, at its own times."""
+    """The motion of a fitted track, at its own times from zero: rates vary, and screen recordings have gaps."""
     level = replace(
         estimated,
+        times=estimated.times.cpu() - estimated.times[0].cpu(),
         poses=smpl_pose(estimated.poses).detach().to("cpu"),
         confidence=estimated.confidence[:, smpl_joint_indices(estimated.confidence.shape[1])].cpu(),
         cameras=None,
         instant=torch.arange(len(estimated)),
     )
     return Motion(name, level, leg_length(body.rest(estimated.betas).joints))
+
+
+def pose_of_option(value: str, hypothesis: int = 1, options: ReadOptions | None = None) -> Float[Tensor, "24 3 3"]:
+    """A pose from words, a JSON file of joint angles, or a JSON file of the 2D key points of one person.
+
+    Args:
+        hypothesis: which of the poses that fit 2D key points, 1 being the likeliest.
+
+    Raises:
+        UsageError: there is no such file or hypothesis, or a word is unknown. AvatarError: the file is broken.
+    """
+    path = Path(value)
+    if path.suffix.lower() != ".json" or is_pose_file(path):
+        if hypothesis != 1:
+            raise UsageError("--hypothesis chooses between poses that fit 2D key points, and --pose has none.")
+        return pose_from_option(value)
+    reading = options or ReadOptions()
+    _, content = find_format(path, Keypoints2dFormat.name)
+    clip = read_keypoints(content, reading)
+    hypotheses = poses_of_figure(clip, reading.person)
+    if not 1 <= hypothesis <= len(hypotheses):
+        raise UsageError(f"{value} fits {len(hypotheses)} poses: there is no --hypothesis {hypothesis}.")
+    return hypotheses[hypothesis - 1].pose.rotations
+
+
+def poses_of_figure(clip: KeypointClip, person: str | None = None, count: int = 4) -> list[PoseHypothesis]:
+    """The likeliest poses of a person whose 2D key points are given, the likeliest first.
+
+    Raises:
+        UsageError: there are several frames, or there is no such person. AvatarError: only an upper body is given.
+    """
+    from avatar.body import load_body
+    from avatar.observation.keypoints import observe_keypoints
+    from avatar.tracking.single_pose import pose_hypotheses
+
+    if len(clip.people) > 1:
+        raise UsageError(f"{clip.source} holds {len(clip.people)} frames: pass it as --motion, not as --pose.")
+    return pose_hypotheses(observe_keypoints(clip, person), load_body("open"), count)
 
 
 def motion_of_pose(rotations: Float[Tensor, "24 3 3"], seconds: float = POSE_SECONDS, fps: float = 30.0) -> Motion:
@@ -149,13 +192,30 @@ def motion_track(run: RunFolder, avatar: Avatar, name: str) -> BodyTrack:
         AvatarError: the file is broken.
     """
     if name == FILMED:
-        track = load_track(run.track)
+        track = evenly_timed(load_track(run.track))
         # A body that was reshaped to longer legs stands higher and takes longer steps.
         legs = leg_length(avatar.rest.joints) / leg_length(avatar.body.rest(track.betas.to(avatar.device)).joints)
         return replace(track, cameras=None, poses=replace(track.poses, root_position=track.poses.root_position * legs))
     if name in BUILTIN:
         return builtin_track(avatar, name)
     return retarget(find_motion(name), avatar.rest, Retargeting(fps=FPS))
+
+
+def evenly_timed(track: BodyTrack) -> BodyTrack:
+    """The track itself if its instants are evenly spaced, otherwise one of `FPS`, for players that know only a rate.
+
+    The frames that a training keeps of a video are not evenly spaced.
+    """
+    start, end = float(track.times[0]), float(track.times[-1])
+    even = torch.linspace(start, end, len(track))
+    if float((track.times - even).abs().max()) < 0.5 / track.fps:
+        return track
+    times = start + torch.arange(int((end - start) * FPS + 1e-4) + 1, dtype=torch.float64) / FPS
+    poses, confidence = at_times(track, times)
+    instant = torch.arange(len(times))
+    return replace(
+        track, poses=poses, times=(times - start).float(), confidence=confidence, instant=instant, cameras=None
+    )
 
 
 def builtin_track(avatar: Avatar, name: str) -> BodyTrack:

@@ -12,6 +12,7 @@ from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from avatar.errors import UsageError
+from avatar.io.files import read_text
 from avatar.novel_views.options import ViewOptions
 from avatar.observation.options import ObserveOptions
 from avatar.tracking.options import TrackOptions
@@ -140,12 +141,12 @@ def read_preset(preset: str) -> dict[str, Any]:
     if preset in PRESETS:
         text = resources.files("avatar.configs").joinpath(f"{preset}.toml").read_text(encoding="utf-8")
     elif Path(preset).is_file():
-        text = Path(preset).read_text(encoding="utf-8")
+        text = read_text(Path(preset))
     else:
         raise UsageError(f"There is no preset {preset!r}: use {', '.join(PRESETS)}, or the path of a TOML file.")
     try:
         return renamed(tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise UsageError(f"The preset {preset} is not a TOML file: {error}.") from error
 
 

@@ -116,7 +116,7 @@ def residual_terms(
     ]
 
 
-def per_image_terms(problem: FitProblem, stage: Stage, matches: SilhouetteMatches, state: State) -> list[Term]:
+def per_image_terms(problem: FitProblem, stage: Stage, matches: SilhouetteMatches | None, state: State) -> list[Term]:
     """The terms that also hold for images from different cameras: no temporal terms, no floor, no upright trunk."""
     chain = pose_chain(problem.body, state)
     return _image_terms(problem, stage, matches, state, chain, move_points(chain, state, problem.joints))

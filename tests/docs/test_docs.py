@@ -152,6 +152,26 @@ def test_snippets_exist(page: Path) -> None:
     assert "\n--8 <" not in page.read_text(encoding="utf-8"), "a formatter changed it; fence it with ```{.python}"
 
 
+def motion_table() -> list[list[str]]:
+    """The rows of the table of motion formats: format, files, programs, what is used."""
+    text = (ROOT / "docs" / "manual" / "animate.md").read_text(encoding="utf-8")
+    table = text.partition("| `--format` |")[2].partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in table]
+
+
+def test_every_motion_format_is_in_the_manual() -> None:
+    from avatar.motion import motion_formats
+
+    assert sorted(row[0] for row in motion_table()) == sorted(motion_formats())
+
+
+def test_every_program_in_the_table_of_motion_formats_has_a_fixture() -> None:
+    """The tests write or hold a file as each of these programs does."""
+    tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "motion").glob("*.py")).lower()
+    programs = {program.strip() for row in motion_table() for program in row[2].split(",") if program.strip()}
+    assert [program for program in sorted(programs) if program.lower() not in tests] == []
+
+
 def test_every_example_is_in_the_manual() -> None:
     manual = (ROOT / "docs/manual/python.md").read_text(encoding="utf-8")
     assert not [

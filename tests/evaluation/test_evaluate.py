@@ -94,6 +94,7 @@ def test_it_leaves_numbers_and_a_page_with_the_worst_first(evaluated: tuple[Path
     assert json.loads((out / "evaluation.json").read_text())["means"] == content["means"]
     page = (out / "evaluation.html").read_text()
     assert page.count("<img") == len(content["pictures"])
+    assert read_image(out / "evaluation.png").shape[0] > 500 and page.count("<svg") == 1
     worst = min(content["pictures"], key=lambda one: one["psnr_box_white"])
     assert worst["name"] in page.split("<figcaption>")[1].split("</figcaption>")[0]
     assert "test poses: not fitted" in text and "LPIPS" in text

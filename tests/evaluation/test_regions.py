@@ -8,7 +8,7 @@ from torch import Tensor
 
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.body.skinning import joint_transforms
-from avatar.evaluation.regions import LABELS, NOBODY, label_pixels, region_scores, regions_in
+from avatar.evaluation.regions import LABELS, NOBODY, body_view, region_scores, regions_in
 from avatar.evaluation.surface import surface_errors
 from avatar.geometry import project
 from avatar.model.avatar import Avatar
@@ -30,7 +30,7 @@ def cameras(width: int) -> Cameras:
 
 
 def labels(person: tuple[Avatar, BodyPose], camera: Cameras) -> Tensor:
-    return label_pixels(*person, camera, "auto")
+    return body_view(*person, camera, "auto").labels
 
 
 def test_joints_lie_in_the_parts_that_they_move(person: tuple[Avatar, BodyPose]) -> None:

@@ -8,12 +8,15 @@ import pytest
 from PIL import Image
 
 from avatar.errors import AvatarError, UsageError
+from avatar.io.ffmpeg import ffmpeg_program
 from avatar.io.images import read_image, write_image
-from avatar.io.videos import VideoWriter, _ffmpeg, open_video
+from avatar.io.videos import VideoWriter, open_video
+
+DATA = Path(__file__).parent / "data"
 
 
 def make(path: Path, *options: str, source: str = "testsrc=size=160x128:rate=10:duration=1") -> Path:
-    command = [_ffmpeg(), "-y", "-loglevel", "error", "-f", "lavfi", "-i", source, *options, str(path)]
+    command = [ffmpeg_program(), "-y", "-loglevel", "error", "-f", "lavfi", "-i", source, *options, str(path)]
     subprocess.run(command, check=True)
     return path
 
@@ -49,6 +52,29 @@ def test_the_cameras_orientation_tag_is_applied(tmp_path: Path) -> None:
     assert read_image(tmp_path / "turned.jpg").shape == (32, 24, 3)
 
 
+@pytest.mark.parametrize("name", ["plain.heic", "tiled.heic"])
+def test_heic_photos_are_read_under_any_name(tmp_path: Path, name: str) -> None:
+    """Written by libheif: one image, and one in tiles as phones store them."""
+    rows, columns = np.mgrid[:192, :128]
+    path = tmp_path / "photo.jpg"
+    path.write_bytes((DATA / name).read_bytes())
+    image = read_image(path)
+    assert image.shape == (192, 128, 3)
+    assert np.abs(image[..., 0].astype(int) - columns * 255 // 128).mean() < 6
+    assert np.abs(image[..., 1].astype(int) - rows * 255 // 192).mean() < 6
+
+
+def test_a_broken_heic_photo_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes((DATA / "plain.heic").read_bytes()[:400])
+    with pytest.raises(AvatarError, match=r"a\.heic is an HEIC photo that cannot be read: export it as JPEG"):
+        read_image(tmp_path / "a.heic")
+
+
+def test_avif_photos_are_read(tmp_path: Path) -> None:
+    Image.fromarray(ramp(96, 128)).save(tmp_path / "a.avif", quality=90, subsampling="4:4:4")
+    assert np.abs(read_image(tmp_path / "a.avif").astype(int) - ramp(96, 128)).mean() < 4
+
+
 @pytest.mark.parametrize("kind", ["cmyk", "broken", "text", "bmp"])
 def test_a_bad_image_gives_one_sentence(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "a.png"
@@ -73,10 +99,72 @@ def test_frames_have_the_files_own_times(tmp_path: Path) -> None:
     assert times == pytest.approx([0, 0.1, 0.3, 0.4, 0.6, 0.7], abs=1e-3)
 
 
+def two_tracks(path: Path, *dispositions: str) -> Path:
+    """A small track first, a large one second."""
+    command = [ffmpeg_program(), "-y", "-loglevel", "error"]
+    for source in ("testsrc=size=80x64:rate=5:duration=1", "testsrc2=size=160x128:rate=10:duration=1"):
+        command += ["-f", "lavfi", "-i", source]
+    subprocess.run([*command, "-map", "0:v", "-map", "1:v", *dispositions, str(path)], check=True)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("dispositions", "width"),
+    [
+        (["-disposition:v:0", "0", "-disposition:v:1", "default"], 160),
+        (["-disposition:v:0", "default", "-disposition:v:1", "0"], 80),
+        (["-disposition:v:0", "default", "-disposition:v:1", "default"], 160),
+        (["-disposition:v:0", "0", "-disposition:v:1", "0"], 160),
+    ],
+)
+def test_of_several_tracks_the_default_or_the_largest_is_read(
+    tmp_path: Path, dispositions: list[str], width: int
+) -> None:
+    video = open_video(two_tracks(tmp_path / "a.mkv", *dispositions))
+    assert video.width == width and "2 video tracks" in video.notes[0]
+    assert sum(1 for _ in video.frames()) == (10 if width == 160 else 5)
+
+
+def test_sound_that_is_longer_than_the_video_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    command = [ffmpeg_program(), "-y", "-loglevel", "error", "-f", "lavfi",
+               "-i", "testsrc=size=160x128:rate=10:duration=1",
+               "-f", "lavfi", "-i", "sine=duration=4", str(path)]  # fmt: skip
+    subprocess.run(command, check=True)
+    video = open_video(path)
+    decoded = sum(1 for _ in video.frames())
+    assert decoded == 10 and video.damage(decoded) is None
+
+
+def test_a_video_with_sound_that_is_cut_off_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    command = [ffmpeg_program(), "-y", "-loglevel", "error", "-f", "lavfi",
+               "-i", "testsrc=size=160x128:rate=10:duration=4",
+               "-f", "lavfi", "-i", "sine=duration=4", "-c:v", "ffv1", str(path)]  # fmt: skip
+    subprocess.run(command, check=True)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    video = open_video(path)
+    decoded = sum(1 for _ in video.frames())
+    assert "damaged or cut off" in (video.damage(decoded) or "")
+
+
+def test_interlaced_video_is_deinterlaced(tmp_path: Path) -> None:
+    """A bar that moves by 8 pixels per field: woven fields show it twice, comb by comb."""
+    bar = ("color=white:size=40x128:rate=20:duration=1[bar];color=black:size=160x128:rate=20:duration=1[black];"
+           "[black][bar]overlay=x=5*n:y=0")  # fmt: skip
+    path = make(tmp_path / "a.mp4", "-vf", "tinterlace=mode=interleave_top,setfield=tff",
+                "-flags", "+ilme+ildct", "-c:v", "mpeg2video", "-q:v", "2", source=bar)  # fmt: skip
+    video = open_video(path)
+    assert any("deinterlaced" in note for note in video.notes)
+    _, image = list(video.frames())[5]
+    combs = np.abs(np.diff(image[..., 0].astype(int), axis=0)).mean()
+    assert combs < 2, combs
+
+
 def test_a_phones_rotation_is_applied(tmp_path: Path) -> None:
     flat = make(tmp_path / "flat.mp4")
     turned = tmp_path / "turned.mp4"
-    command = [_ffmpeg(), "-y", "-loglevel", "error", "-display_rotation", "90", "-i", str(flat), "-c", "copy"]
+    command = [ffmpeg_program(), "-y", "-loglevel", "error", "-display_rotation", "90", "-i", str(flat), "-c", "copy"]
     subprocess.run([*command, str(turned)], check=True)
     video = open_video(turned)
     assert (video.width, video.height) == (128, 160)
@@ -187,7 +275,7 @@ def test_webm_keeps_alpha(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "out.webm", fps=10) as writer:
         writer.add(image)
     command = [
-        _ffmpeg(),
+        ffmpeg_program(),
         "-loglevel",
         "error",
         "-c:v",

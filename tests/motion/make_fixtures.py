@@ -121,6 +121,7 @@ def main() -> None:
     DATA.mkdir(exist_ok=True)
     poses, trans = truth()
     np.savez_compressed(DATA / "truth.npz", poses=poses, trans=trans)
+    # Meshcapade.
     SMPLCodec(
         smpl_version=SMPLVersion.SMPLX, frame_count=FRAMES, frame_rate=30.0, body_translation=trans,
         body_pose=poses[:, :22], shape_parameters=np.zeros(10, np.float32),

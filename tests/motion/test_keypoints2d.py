@@ -18,9 +18,9 @@ from avatar.io.track_file import load_track
 from avatar.landmark_layouts import LAYOUTS
 from avatar.metrics.poses import pa_mpjpe
 from avatar.motion import load_motion
+from avatar.motion.bone_lengths import model_rest
 from avatar.motion.formats.keypoints2d_people import landmark_name
 from avatar.motion.motion import ReadOptions
-from avatar.motion.skeletons import model_rest
 from avatar.observation.keypoints import observe_keypoints
 from avatar.pipeline.motions import find_motion, keypoints_of
 from avatar.types import KeypointClip

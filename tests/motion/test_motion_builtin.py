@@ -75,7 +75,7 @@ def test_runners_leave_the_ground_and_walkers_never_do(tall: RestBody) -> None:
 
 def test_arms_swing_against_the_legs() -> None:
     poses = builtin_motion("walk").track.poses
-    from avatar.motion.skeletons import model_rest
+    from avatar.motion.bone_lengths import model_rest
 
     joints = joint_transforms(model_rest().float(), SMPL_PARENTS, poses)[..., :3, 3] - poses.root_position[:, None]
     hand, foot = (joints[:, SMPL_JOINTS.index(f"left_{part}"), 2] for part in ("wrist", "ankle"))

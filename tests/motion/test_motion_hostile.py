@@ -115,7 +115,7 @@ def test_a_person_of_180_metres(tmp_path: Path) -> None:
         (("MOTION", "EMOTION!"), "Frames|frames"),
         (("OFFSET 27.000000", "OFFSET banana"), "HIERARCHY"),
         (("Xposition", "Wposition"), "wposition"),
-        (("mixamorig:LeftUpLeg", "tentacle"), "unknown skeleton"),
+        (("mixamorig:LeftLeg\n    {\n      OFFSET 0.000000 -42", "tentacle\n    {\n      OFFSET 0 -420"), "unknown"),
     ],
 )  # fmt: skip
 def test_broken_bvh(tmp_path: Path, change: tuple[str, str], message: str) -> None:

@@ -13,10 +13,10 @@ from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle, rotation_from_rotvec
 from avatar.landmark_layouts import LAYOUTS, POINT_LAYOUTS
 from avatar.motion import load_motion
+from avatar.motion.bone_lengths import model_rest
 from avatar.motion.formats.joint_positions import landmarks
 from avatar.motion.ik import Landmarks, fit_landmarks
 from avatar.motion.motion import ReadOptions
-from avatar.motion.skeletons import model_rest
 from avatar.types import BodyPose
 
 from .test_motion_readers import POSES, ROTATIONS, TRANS
@@ -144,13 +144,13 @@ def test_the_feet_give_the_path_of_hip_centred_joints(tmp_path: Path) -> None:
 
 
 def test_an_unknown_layout_lists_the_registered_ones(tmp_path: Path) -> None:
-    np.save(tmp_path / "a.npy", np.zeros((4, 19, 3)))
-    with pytest.raises(UsageError, match=r"19 points.*coco17 \(17\)"):
+    np.save(tmp_path / "a.npy", np.zeros((4, 20, 3)))
+    with pytest.raises(UsageError, match=r"20 points.*coco17 \(17\)"):
         load_motion(tmp_path / "a.npy")
 
 
 def test_sam_3d_body_results(tmp_path: Path) -> None:
-    """A list of one dictionary per frame, in the camera's frame, as its demo saves it."""
+    """SAM 3D Body: a list of one dictionary per frame, in the camera's frame, as its demo saves it."""
     points = (points_of("mhr70") * np.array([1, -1, -1])).astype(np.float32)
     frames = [{"pred_keypoints_3d": p - p[9], "pred_cam_t": p[9], "focal_length": np.float32(900)} for p in points]
     np.save(tmp_path / "a.npy", np.array(frames, dtype=object), allow_pickle=True)

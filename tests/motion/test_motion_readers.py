@@ -19,12 +19,12 @@ from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle, rotation_from_rotvec
 from avatar.motion import load_motion
+from avatar.motion.bone_lengths import model_rest
 from avatar.motion.formats.bvh import parse_bvh, write_bvh
 from avatar.motion.formats.container import open_content
 from avatar.motion.formats.player_json import write_player_motion
 from avatar.motion.joint_names import match_joints
 from avatar.motion.motion import Motion, ReadOptions
-from avatar.motion.skeletons import model_rest
 from avatar.types import BodyPose
 
 DATA = Path(__file__).parent / "data"
@@ -75,7 +75,7 @@ def write(name: str, path: Path) -> str:
     if name == "amass_x":
         amass(path, 55, "mocap_frame_rate")
         return "amass"
-    if name == "aist":
+    if name == "aist":  # AIST++
         content = {"smpl_poses": FLAT, "smpl_trans": 93.0 * TRANS, "smpl_scaling": np.array([93.0])}
         path.write_bytes(pickle.dumps(content))
         return "aist"
@@ -225,7 +225,10 @@ def test_bvh_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_an_unknown_skeleton_lists_its_names_and_takes_a_map(tmp_path: Path) -> None:
-    write_bvh(tmp_path / "a.bvh", BodyPose(torch.from_numpy(TRANS), ROTATIONS), 30.0, model_rest().float())
+    rest = model_rest().float()
+    knee, ankle = (SMPL_JOINTS.index(f"left_{part}") for part in ("knee", "ankle"))
+    rest[ankle] += 1.5 * (rest[ankle] - rest[knee])  # so that no two legs are alike
+    write_bvh(tmp_path / "a.bvh", BodyPose(torch.from_numpy(TRANS), ROTATIONS), 30.0, rest)
     text = (tmp_path / "a.bvh").read_text()
     codes = {name: f"b{k:02d}x" for k, name in enumerate(SMPL_JOINTS)}
     for name in sorted(SMPL_JOINTS, key=len, reverse=True):

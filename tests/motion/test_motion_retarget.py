@@ -1,5 +1,7 @@
 """Fitting a motion to a body: proportions, path, rate, joint ranges, feet."""
 
+import logging
+
 import pytest
 import torch
 
@@ -8,11 +10,11 @@ from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle, rotation_from_rotvec
+from avatar.motion.bone_lengths import leg_length, model_rest
 from avatar.motion.foot_contact import bend_legs, soles_of
 from avatar.motion.motion import Motion, uniform_track
 from avatar.motion.procedural import BUILTIN, builtin_motion
 from avatar.motion.retarget import Retargeting, resample, retarget, within_limits
-from avatar.motion.skeletons import leg_length, model_rest
 from avatar.types import BodyPose
 
 REST = model_rest().float()
@@ -194,3 +196,19 @@ def test_planted_feet_leave_the_knees_where_they_were(body: Body, name: str) -> 
             i, j = SMPL_JOINTS.index(f"{side}_{a}"), SMPL_JOINTS.index(f"{side}_{b}")
             cosine = torch.nn.functional.cosine_similarity(kept[:, j] - kept[:, i], planted[:, j] - planted[:, i], -1)
             assert float(cosine.clamp(max=1).acos().rad2deg().max()) < most, (side, a, b)
+
+
+def test_limbs_that_turn_visibly_are_named(body: Body, caplog: pytest.LogCaptureFixture) -> None:
+    """A knee bent backwards is clamped; feet that are driven apart and together are held."""
+    rest = body.rest(torch.zeros(body.shape_dirs.shape[-1]))
+    rotvecs = torch.zeros(30, 24, 3)
+    rotvecs[:, 4, 0] = -1.2
+    still = Motion("test", uniform_track(rotation_from_rotvec(rotvecs), torch.zeros(30, 3), 30.0), leg_length(REST))
+    with caplog.at_level(logging.WARNING, logger="avatar"):
+        logging.getLogger("avatar").propagate = True
+        retarget(still, rest, Retargeting(feet="keep"))
+    assert "turned back: left knee by up to 47 degrees" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, logger="avatar"):
+        retarget(builtin_motion("walk"), rest)
+    assert not caplog.text

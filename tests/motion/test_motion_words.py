@@ -13,7 +13,7 @@ from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import geodesic_angle
-from avatar.motion.skeletons import model_rest
+from avatar.motion.bone_lengths import model_rest
 from avatar.motion.text.describe import describe_pose
 from avatar.motion.text.parse import VOCABULARY, parse_pose
 from avatar.motion.text.pose_file import pose_from_json, pose_from_option, pose_to_json

@@ -9,9 +9,10 @@ import torch
 
 from avatar.errors import AvatarError, UsageError
 from avatar.io.assets import asset_path
+from avatar.io.ffmpeg import ffmpeg_program
 from avatar.io.images import read_image
 from avatar.io.observations_file import load_observations, save_observations
-from avatar.io.videos import VideoWriter, _ffmpeg
+from avatar.io.videos import VideoWriter
 from avatar.landmark_layouts import LAYOUTS
 from avatar.observation.detectors.mediapipe import MediaPipeDetector
 from avatar.observation.video import observe
@@ -62,7 +63,7 @@ def test_the_turning_person_is_seen_from_all_sides(tmp_path: Path) -> None:
     clip = tmp_path / "turn.mp4"
     thin = ["-vf", "select='not(mod(n,9))',scale=270:480", "-fps_mode", "vfr"]
     source = asset_path("clips", "turn.mp4")
-    subprocess.run([_ffmpeg(), "-loglevel", "error", "-i", str(source), *thin, str(clip)], check=True)
+    subprocess.run([ffmpeg_program(), "-loglevel", "error", "-i", str(source), *thin, str(clip)], check=True)
     observations = observe(clip, tmp_path / "out")
     assert len(observations) == 10 and (observations.width, observations.height) == (270, 480)
     assert observations.times[1] == pytest.approx(0.3, abs=1e-3)
@@ -84,7 +85,7 @@ def test_the_turning_person_is_seen_from_all_sides(tmp_path: Path) -> None:
 
 def test_the_real_person_is_found_and_nothing_is_said(capfd: pytest.CaptureFixture[str]) -> None:
     video = asset_path("clips", "balance.mp4")
-    command = [_ffmpeg(), "-loglevel", "error", "-i", str(video), "-frames:v", "1", "-vf", "scale=540:-1",
+    command = [ffmpeg_program(), "-loglevel", "error", "-i", str(video), "-frames:v", "1", "-vf", "scale=540:-1",
                "-f", "image2pipe", "-c:v", "ppm", "-"]  # fmt: skip
     data = subprocess.run(command, check=True, capture_output=True).stdout
     image = np.frombuffer(data[-540 * 960 * 3 :], np.uint8).reshape(960, 540, 3)
@@ -159,7 +160,7 @@ def test_what_a_truncated_video_lost_is_said(tmp_path: Path) -> None:
     clip = tmp_path / "cut.mkv"
     bars(tmp_path / "a.mp4", 40)
     subprocess.run(
-        [_ffmpeg(), "-loglevel", "error", "-i", str(tmp_path / "a.mp4"), "-c:v", "ffv1", str(clip)], check=True
+        [ffmpeg_program(), "-loglevel", "error", "-i", str(tmp_path / "a.mp4"), "-c:v", "ffv1", str(clip)], check=True
     )
     clip.write_bytes(clip.read_bytes()[: clip.stat().st_size * 2 // 3])
     observations = observe(clip, None, detector=Blobs())

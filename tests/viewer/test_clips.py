@@ -13,7 +13,8 @@ from avatar.model.avatar import Avatar
 from avatar.viewer import clips
 from avatar.viewer.clips import builtin_clips, clip_from_upload, clip_of_track
 from avatar.viewer.session import open_session
-from avatar.viewer.timeline_panel import confidence_strip
+from avatar.viewer.state import ViewState
+from avatar.viewer.timeline_panel import _caption, confidence_strip
 
 from .sample import sample_avatar, sample_track
 
@@ -58,6 +59,13 @@ def test_the_name_of_an_upload_is_only_a_name(avatar: Avatar, tmp_path: Path, na
     clip = clip_from_upload(name, (tmp_path / "track.npz").read_bytes(), avatar)
     assert not set("/\\<>") & set(clip.name)
     assert not clip.name.startswith(".")
+
+
+def test_the_caption_tells_how_well_a_file_was_read(avatar: Avatar) -> None:
+    content = (Path(__file__).parents[1] / "motion/data/mixamo.bvh").read_bytes()
+    clip = clip_from_upload("mixamo.bvh", content, avatar)
+    assert clip.check.startswith("limbs within 0.0 degrees")
+    assert clip.check in _caption(ViewState(clip=clip.name, betas=()), clip)
 
 
 @pytest.mark.parametrize("content", [b"", b"HIERARCHY", b"\x80\x04cos\nsystem\n(S'true'\ntR.", bytes(1000)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
-from avatar.errors import AvatarError
+from avatar.errors import AvatarError, short_message
 from avatar.io.files import atomic_write
 from avatar.motion.formats.container import Content
 from avatar.motion.motion import Motion, ReadOptions, check_fps
@@ -21,59 +22,100 @@ from avatar.motion.skeletons import JointAnimation, motion_from_animation
 from avatar.types import BodyPose
 
 MOST_JOINTS = 2000
+COMMENT = r"(?<!\S)(?:#|//|;)[^\n]*"
 
 
 @dataclass
 class _Joint:
-    name: str
+    name: str  # empty for the end of a chain
     parent: int
     offset: tuple[float, float, float] = (0.0, 0.0, 0.0)
     channels: list[str] = field(default_factory=list)
 
 
 class BvhFormat:
-    """Reads BVH files of any skeleton whose joint names are recognized or mapped."""
+    """Reads BVH files of any skeleton whose joint names or tree are recognized, or mapped."""
 
     name = "bvh"
     description = "BVH (Mixamo, CMU, MotionBuilder, Rokoko, Unreal, SMPL names, or any with a name map)"
 
     def recognizes(self, content: Content) -> bool:
-        return content.kind == "text" and content.data.lstrip()[:9].upper() == "HIERARCHY"
+        return content.kind == "text" and re.match(rf"(?:\s|{COMMENT})*HIERARCHY", content.data, re.I) is not None
 
     def read(self, content: Content, options: ReadOptions) -> Motion:
         return motion_from_animation(parse_bvh(content.path, content.data, options.fps), options)
 
 
 def parse_bvh(path: Path, text: str, fps: float | None = None) -> JointAnimation:
-    """Read a BVH text.
+    """Read a BVH text, with the liberties that programs take: comments, keywords in any case, decimal commas.
 
     Raises:
         AvatarError: it is not a BVH, is cut off, or holds values that are not numbers.
     """
-    head, separator, tail = text.partition("MOTION")
-    if not separator:
-        raise AvatarError(f"{path} is cut off: it has no MOTION section.")
-    joints = _hierarchy(path, head)
-    match = re.match(r"\s*Frames:\s*(\d+)\s*Frame\s*Time:\s*(\S+)", tail)
+    if re.search(COMMENT, text):
+        text = re.sub(COMMENT, "", text)
+    # The keyword stands before the number of frames; joints may be called MOTION as well.
+    start = re.search(r"(?<!\S)MOTION\s+(?=Frames?\s*:)", text, re.IGNORECASE)
+    if start is None:
+        raise AvatarError(f"{path} is cut off: it has no MOTION section with frames.")
+    joints = _hierarchy(path, _with_points(text[: start.start()]))
+    match = re.compile(r"Frames?\s*:\s*(\d+)\s*Frame\s*Time\s*:\s*(\S+)", re.IGNORECASE).match(text, start.end())
     try:
-        frames, step = (int(match[1]), float(match[2])) if match else (0, 0.0)
-        values = np.array(tail[match.end() :].split(), dtype=np.float64) if match else np.zeros(0)
+        frames, step = (int(match[1]), float(_with_points(match[2]))) if match else (0, 0.0)
+        values = _numbers(_with_points(text[match.end() :])) if match else np.zeros(0)
     except ValueError as error:
         raise AvatarError(f"{path}: its motion holds a value that is not a number ({error}).") from error
     if frames < 1 or not step > 0:
         raise AvatarError(f"{path}: its MOTION section does not state the number of frames and how long they last.")
-    width = sum(len(joint.channels) for joint in joints)
+    table, notes = _table(path, values, frames, sum(len(joint.channels) for joint in joints))
+    return _animation(path, joints, torch.from_numpy(table), fps or check_fps(path, 1 / step), notes)
+
+
+def _with_points(text: str) -> str:
+    """The text with points as decimal marks; commas beside points separate values."""
+    if "," not in text:
+        return text
+    return text.replace(",", " " if "." in text else ".")
+
+
+def _numbers(text: str) -> np.ndarray:
+    """All numbers of a text, without a list of its words, which takes ten times the memory."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # what numpy says of a word that is not a number
+        try:
+            values: np.ndarray = np.fromstring(text, dtype=np.float64, sep=" ")
+            return values
+        except (DeprecationWarning, ValueError):
+            word = next((w for w in text.split() if not _is_number(w)), "")
+            raise ValueError(short_message(ValueError(repr(word)))) from None
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _table(path: Path, values: np.ndarray, frames: int, width: int) -> tuple[Float[np.ndarray, "t c"], tuple[str, ...]]:
+    """The channels of each frame, and what to say about frames that were not announced."""
     if values.size < frames * width:
         raise AvatarError(
             f"{path} is cut off: it announces {frames} frames of {width} channels and holds "
-            f"{values.size // max(width, 1)}."
+            f"{values.size / max(width, 1):.4g}."
+        )
+    if width and values.size % width:
+        raise AvatarError(
+            f"{path}: its joints have {width} channels, but its {frames} frames hold {values.size / frames:.6g} values "
+            "each: the hierarchy and the motion do not belong together."
         )
     table = values[: frames * width].reshape(frames, width)
     bad = np.flatnonzero(~np.isfinite(table).all(1))
     if len(bad):
         raise AvatarError(f"{path}: {len(bad)} of {frames} frames are not finite, first frame {bad[0]}: cut them out.")
-    local, positions_local = _posed(joints, torch.from_numpy(table))
-    return _animation(path, joints, local, positions_local, fps or check_fps(path, 1 / step))
+    more = values.size // width - frames if width else 0
+    return table, (f"its header announces {frames} frames, so {more} more were left out",) if more else ()
 
 
 def _hierarchy(path: Path, head: str) -> list[_Joint]:
@@ -115,24 +157,60 @@ def _hierarchy(path: Path, head: str) -> list[_Joint]:
     return joints
 
 
-def _posed(
-    joints: list[_Joint], table: Float[Tensor, "t c"]
-) -> tuple[Float[Tensor, "t j 3 3"], Float[Tensor, "t j 3"]]:
-    """Local rotations and translations of every joint at every frame."""
-    frames = len(table)
-    local = torch.eye(3, dtype=table.dtype).repeat(frames, len(joints), 1, 1)
-    positions_local = torch.tensor([joint.offset for joint in joints], dtype=table.dtype).repeat(frames, 1, 1)
+def _animation(
+    path: Path, joints: list[_Joint], table: Float[Tensor, "t c"], fps: float, notes: tuple[str, ...]
+) -> JointAnimation:
+    """Chain the joints to world frames, without the ends of chains."""
+    named = [index for index, joint in enumerate(joints) if joint.name]
+    at = {index: place for place, index in enumerate(named)}
+    rotations = torch.empty(len(table), len(named), 3, 3, dtype=table.dtype)
+    positions = torch.empty(len(table), len(named), 3, dtype=table.dtype)
+    rest = torch.zeros(len(named), 3, dtype=table.dtype)
     column = 0
     for index, joint in enumerate(joints):
-        for channel in joint.channels:
-            axis, value = "xyz".index(channel[0]), table[:, column]
-            if channel.endswith("position"):
-                positions_local[:, index, axis] = value
-            else:
-                # Channels are listed from the outermost rotation to the innermost.
-                local[:, index] = local[:, index] @ _axis_rotation(axis, value.deg2rad())
-            column += 1
-    return local, positions_local
+        columns = table[:, column : column + len(joint.channels)]
+        column += len(joint.channels)
+        if not joint.name:
+            continue
+        R, place = _local(joint, columns)
+        here, offset = at[index], torch.tensor(joint.offset, dtype=table.dtype)
+        if joint.parent < 0:
+            rotations[:, here], positions[:, here], rest[here] = R, place, offset
+        else:
+            above = at[joint.parent]
+            rotations[:, here] = rotations[:, above] @ R
+            positions[:, here] = positions[:, above] + (rotations[:, above] @ place[..., None]).squeeze(-1)
+            rest[here] = rest[above] + offset
+    return JointAnimation(
+        format="bvh",
+        path=path,
+        names=tuple(joints[index].name for index in named),
+        parents=tuple(at[joints[index].parent] if joints[index].parent >= 0 else -1 for index in named),
+        rest_rotations=torch.eye(3, dtype=table.dtype).expand(len(named), 3, 3),
+        rest_positions=rest,
+        rotations=rotations,
+        positions=positions,
+        fps=fps,
+        notes=notes,
+    )
+
+
+def _local(joint: _Joint, columns: Float[Tensor, "t c"]) -> tuple[Float[Tensor, "t 3 3"], Float[Tensor, "t 3"]]:
+    """Rotation and translation of a joint relative to its parent at every frame."""
+    R = torch.eye(3, dtype=columns.dtype).repeat(len(columns), 1, 1)
+    offset = torch.tensor(joint.offset, dtype=columns.dtype)
+    place = offset.repeat(len(columns), 1)
+    moved = [k for k, channel in enumerate(joint.channels) if channel.endswith("position")]
+    # Below the root most programs write the whole translation, some what comes on top of the offset.
+    on_top = joint.parent >= 0 and float(columns[:, moved].abs().sum(-1).median()) < 0.1 * float(offset.norm())
+    for k, channel in enumerate(joint.channels):
+        axis = "xyz".index(channel[0])
+        if k in moved:
+            place[:, axis] = columns[:, k] + (offset[axis] if on_top else 0)
+        else:
+            # Channels are listed from the outermost rotation to the innermost.
+            R = R @ _axis_rotation(axis, columns[:, k].deg2rad())
+    return R, place
 
 
 def _axis_rotation(axis: int, angle: Float[Tensor, " t"]) -> Float[Tensor, "t 3 3"]:
@@ -142,34 +220,6 @@ def _axis_rotation(axis: int, angle: Float[Tensor, " t"]) -> Float[Tensor, "t 3 
     R[:, b, a] = angle.sin()
     R[:, a, b] = -angle.sin()
     return R
-
-
-def _animation(path: Path, joints: list[_Joint], local: Tensor, positions_local: Tensor, fps: float) -> JointAnimation:
-    """Chain the joints to world frames, without the end sites."""
-    rotations, positions, rest = [], [], []
-    for index, joint in enumerate(joints):
-        offset = torch.tensor(joint.offset, dtype=local.dtype)
-        if joint.parent < 0:
-            rotations.append(local[:, index])
-            positions.append(positions_local[:, index])
-            rest.append(offset)
-        else:
-            above = rotations[joint.parent]
-            rotations.append(above @ local[:, index])
-            positions.append(positions[joint.parent] + (above @ positions_local[:, index, :, None]).squeeze(-1))
-            rest.append(rest[joint.parent] + offset)
-    named = [index for index, joint in enumerate(joints) if joint.name]
-    return JointAnimation(
-        format="bvh",
-        path=path,
-        names=tuple(joints[index].name for index in named),
-        parents=tuple(named.index(joints[i].parent) if joints[i].parent >= 0 else -1 for i in named),
-        rest_rotations=torch.eye(3, dtype=local.dtype).expand(len(named), 3, 3),
-        rest_positions=torch.stack([rest[index] for index in named]),
-        rotations=torch.stack([rotations[index] for index in named], 1),
-        positions=torch.stack([positions[index] for index in named], 1),
-        fps=fps,
-    )
 
 
 def write_bvh(path: Path, poses: BodyPose, fps: float, rest_joints: Float[Tensor, "24 3"]) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from avatar.errors import AvatarError, UsageError, short_message
-from avatar.io.files import read_json, require_file
+from avatar.io.files import decode_text, read_json, require_file
 from avatar.io.pickles import read_npy_header, read_pickle
 
+PER_IMAGE = (".json", ".npz", ".npy", ".pkl")  # what a folder of one file per image may hold
 MOST_BYTES = 1_000_000_000  # the largest motions have some hundred megabytes, unpacked
 
 
@@ -26,7 +27,7 @@ class Content:
     Attributes:
         path: the file.
         kind: "arrays" (a mapping of names), "array" (one array), "object" (anything from a pickle), "text",
-            "json", "gltf" (its bytes), or "folder" (the content of each JSON file by its name).
+            "json", "gltf", "fbx" or "c3d" (its bytes), "folder" (the content of its JSON, npz, npy or pkl files).
         data: what was read, according to `kind`.
     """
 
@@ -71,27 +72,31 @@ def open_content(path: Path) -> Content:
         return Content(path, "gltf", data)
     if data[:1] == b"\x80" or path.suffix.lower() in (".pkl", ".pickle", ".joblib"):
         return Content(path, "object", read_pickle(data, str(path)))
-    if data[:18] == b"Kaydara FBX Binary":
-        raise AvatarError(
-            f"{path} is a binary FBX file, which cannot be read: open it in Blender and export BVH or GLB."
-        )
+    if len(data) > 512 and data[0] < 32 and data[1] == 0x50:
+        return Content(path, "c3d", data)
+    if data[:18] == b"Kaydara FBX Binary" or b"FBXHeaderExtension" in data[:4096] or data[:5] == b"; FBX":
+        return Content(path, "fbx", data)
     return _open_text(path, data)
 
 
 def _open_folder(path: Path) -> Content:
-    """A folder with one JSON file per image, as many pose programs write it."""
-    files = sorted(path.glob("*.json"))
+    """A folder with one file per image, as many pose programs write it."""
+    files = next((files for kind in PER_IMAGE if (files := sorted(path.glob(f"*{kind}")))), [])
     if not files:
-        raise UsageError(f"The folder {path} holds no motion: neither a run nor JSON files, one per image.")
+        raise UsageError(
+            f"The folder {path} holds no motion: neither a run nor files of one image each ({', '.join(PER_IMAGE)})."
+        )
     if sum(file.stat().st_size for file in files) > MOST_BYTES:
         raise AvatarError(f"{path} is too large for a motion.")
-    return Content(path, "folder", {file.name: read_json(file) for file in files})
+    if files[0].suffix == ".json":
+        return Content(path, "folder", {file.name: read_json(file) for file in files})
+    return Content(path, "folder", {file.name: open_content(file).data for file in files})
 
 
 def _open_text(path: Path, data: bytes) -> Content:
     try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
+        text = decode_text(data)
+    except ValueError:
         raise AvatarError(f"{path} is not a motion file of a known kind: its first bytes are {data[:8]!r}.") from None
     if text.lstrip()[:1] not in ("{", "["):
         return Content(path, "text", text)

@@ -1,35 +1,32 @@
-"""Animation clips of glTF 2.0 files: GLB, or glTF with its buffer inside. Any rig whose joint names are recognized."""
+"""Animation clips of glTF 2.0 files: GLB, VRM, VRMA, or glTF with its buffers. Any rig whose joints are recognized."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import struct
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avatar.errors import AvatarError
-from avatar.geometry import quat_from_rotation, rotation_from_quat, slerp
+from avatar.errors import AvatarError, short_message
+from avatar.geometry import quat_from_rotation, rotation_from_quat
 from avatar.motion.formats.container import Content
+from avatar.motion.formats.gltf_clip import Tracks, read_clip
+from avatar.motion.formats.gltf_file import GltfFile, open_gltf
+from avatar.motion.formats.rigs import complete_bind_pose, nearest_chosen, same_unit
 from avatar.motion.motion import Motion, ReadOptions
 from avatar.motion.skeletons import JointAnimation, motion_from_animation
 
-KINDS = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
-WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
-LONGEST_SECONDS = 3600.0
+# Extensions whose `humanoid` maps the bones of a person to nodes: VRM 1.0, VRM 0.x and VRM animations.
+HUMANOIDS = ("VRMC_vrm_animation", "VRMC_vrm", "VRM")
 
 
 class GlbFormat:
     """Reads an animation clip of a glTF or GLB file."""
 
     name = "glb"
-    description = "glTF / GLB animation clip (Mixamo, VRM, Rokoko, Blender exports)"
+    description = "glTF / GLB / VRMA animation clip (Mixamo, VRM, Rokoko, Blender exports)"
 
     def recognizes(self, content: Content) -> bool:
         return content.kind == "gltf"
@@ -37,94 +34,99 @@ class GlbFormat:
     def read(self, content: Content, options: ReadOptions) -> Motion:
         path = content.path
         try:
-            scene, buffers = _opened(path, content.data)
-            return motion_from_animation(_animation(path, scene, buffers, options.fps or 30.0), options)
+            file = open_gltf(path, content.data)
+            return motion_from_animation(_animation(file, options), options)
         except AvatarError:
             raise
         # A broken file can fail anywhere in its nested tables.
-        except (KeyError, IndexError, TypeError, ValueError, RecursionError, struct.error) as error:
-            raise AvatarError(f"{path} is a broken glTF file: {type(error).__name__} {error}.") from error
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError, struct.error) as error:
+            raise AvatarError(f"{path} is a broken glTF file: {short_message(error)}.") from error
 
 
-def _opened(path: Path, data: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    """The JSON part and the buffers."""
-    chunk = b""
-    if data[:4] == b"glTF":
-        length = struct.unpack_from("<I", data, 12)[0]
-        scene = json.loads(data[20 : 20 + length])
-        start = 20 + length
-        if start + 8 <= len(data):
-            chunk = data[start + 8 : start + 8 + struct.unpack_from("<I", data, start)[0]]
-    else:
-        scene = json.loads(data)
-    buffers = []
-    for buffer in scene.get("buffers", []):
-        uri = buffer.get("uri")
-        if uri is not None and not uri.startswith("data:"):
-            raise AvatarError(f"{path} keeps its data in another file, {uri}: export it as one GLB file.")
-        try:
-            content = chunk if uri is None else base64.b64decode(uri.partition(",")[2])
-        except binascii.Error as error:
-            raise AvatarError(f"{path} is a broken glTF file: {error}.") from error
-        if len(content) < buffer["byteLength"]:
-            raise AvatarError(f"{path} is cut off: {buffer['byteLength']} bytes are announced, {len(content)} exist.")
-        buffers.append(content)
-    return scene, buffers
-
-
-def _accessor(scene: dict[str, Any], buffers: list[bytes], index: int) -> np.ndarray:
-    """The numbers of an accessor, (count, width), with normalised integers brought to [-1, 1]."""
-    accessor = scene["accessors"][index]
-    view = scene["bufferViews"][accessor["bufferView"]]
-    kind, width = np.dtype(KINDS[accessor["componentType"]]), WIDTHS[accessor["type"]]
-    start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
-    size = kind.itemsize * width
-    stride = view.get("byteStride") or size
-    used = buffers[view["buffer"]][start : start + stride * (accessor["count"] - 1) + size]
-    if accessor["count"] < 1 or start < 0 or stride < size or len(used) < stride * (accessor["count"] - 1) + size:
-        raise ValueError("an accessor reaches beyond its buffer")
-    raw = np.frombuffer(used + bytes(stride - size), np.uint8)
-    rows = raw.reshape(accessor["count"], stride)[:, :size]
-    values = np.ascontiguousarray(rows).view(kind).reshape(accessor["count"], width).astype(np.float64)
-    return np.clip(values / np.iinfo(str(kind)).max, -1, 1) if accessor.get("normalized") else values
-
-
-def _animation(path: Path, scene: dict[str, Any], buffers: list[bytes], fps: float) -> JointAnimation:
-    if not scene.get("animations"):
-        raise AvatarError(f"{path} holds no animation.")
-    nodes = scene["nodes"]
-    parents = [-1] * len(nodes)
-    for index, node in enumerate(nodes):
-        for child in node.get("children", []):
-            parents[child] = index
-    rest = [_node_parts(node) for node in nodes]
-    times, tracks = _tracks(path, scene, buffers, fps)
-    parts = []
-    for index, (T, R, S) in enumerate(rest):
-        own = tracks.get(index, {})
-        parts.append(tuple(own.get(kind, torch.as_tensor(value, dtype=torch.float64).expand(len(times), -1))
-                           for kind, value in (("translation", T), ("rotation", R), ("scale", S))))  # fmt: skip
-    local = torch.stack([_matrix(*part) for part in parts], 1)
-    bound = _bind_matrices(scene, buffers)
-    still = _chained(
-        path, torch.stack([_matrix(*(torch.tensor([x], dtype=torch.float64) for x in r)) for r in rest], 1), parents
-    )[0]
-    for index, matrix in bound.items():
-        still[index] = matrix
-    moving = _chained(path, local, parents)
-    chosen = sorted(bound) or list(range(len(nodes)))
+def _animation(file: GltfFile, options: ReadOptions) -> JointAnimation:
+    fps = options.fps or 30.0
+    nodes = file.scene["nodes"]
+    parents = _parents(nodes)
+    times, tracks = read_clip(file, options.clip, fps)
+    at_rest = [_node_parts(node) for node in nodes]
+    still = _chained(file, torch.stack([_matrix(*(_row(x) for x in parts)) for parts in at_rest], 1), parents)[0]
+    moving = _chained(file, _local(at_rest, tracks, len(times)), parents)
+    rest = _bind_pose(file, still, parents)
+    people = _humanoid_nodes(file.scene)
+    chosen = _joints(file.scene, tracks, people)
+    nearest = [nearest_chosen(parents, index, chosen) for index in chosen]
+    rest_positions = rest[chosen, :3, 3]
     return JointAnimation(
         format="glb",
-        path=path,
-        names=tuple(str(nodes[index].get("name", f"node{index}")) for index in chosen),
-        parents=tuple(_nearest(parents, index, chosen) for index in chosen),
-        rest_rotations=_rotation(still)[chosen],
-        rest_positions=still[chosen, :3, 3],
+        path=file.path,
+        names=tuple(people.get(index) or str(nodes[index].get("name", f"node{index}")) for index in chosen),
+        parents=tuple(nearest),
+        rest_rotations=_rotation(rest)[chosen],
+        rest_positions=rest_positions * same_unit(rest_positions, moving[0, chosen, :3, 3], nearest),
         rotations=_rotation(moving)[:, chosen],
         positions=moving[:, chosen, :3, 3],
         fps=fps,
         up="y",
     )
+
+
+def _parents(nodes: list[dict[str, Any]]) -> list[int]:
+    parents = [-1] * len(nodes)
+    for index, node in enumerate(nodes):
+        for child in node.get("children", []):
+            parents[child] = index
+    return parents
+
+
+def _humanoid_nodes(scene: dict[str, Any]) -> dict[int, str]:
+    """Node -> the bone of a person that it is, where VRM's own map says so."""
+    for name in HUMANOIDS:
+        bones = scene.get("extensions", {}).get(name, {}).get("humanoid", {}).get("humanBones")
+        if isinstance(bones, dict):
+            return {int(bone["node"]): str(part) for part, bone in bones.items() if "node" in bone}
+        if isinstance(bones, list):
+            return {int(bone["node"]): str(bone["bone"]) for bone in bones if "node" in bone}
+    return {}
+
+
+def _joints(scene: dict[str, Any], tracks: Tracks, people: dict[int, str]) -> list[int]:
+    """The nodes that can be joints: those of the skins, of the clip and of VRM's map; without skins all."""
+    bound = {int(node) for skin in scene.get("skins", []) for node in skin["joints"]}
+    return sorted(bound | set(tracks) | set(people)) if bound or people else list(range(len(scene["nodes"])))
+
+
+def _bind_pose(file: GltfFile, still: Float[Tensor, "n 4 4"], parents: list[int]) -> Float[Tensor, "n 4 4"]:
+    """The frames of all nodes in the pose in which the skin was bound, whatever pose the nodes hold.
+
+    The unit and the axes are those of the mesh.
+    """
+    bound: dict[int, Tensor] = {}
+    skins = sorted(file.scene.get("skins", []), key=lambda skin: -len(skin["joints"]))
+    for skin in (skin for skin in skins if "inverseBindMatrices" in skin):
+        own = _bind_matrices(file, skin)
+        shared = next((node for node in own if node in bound), None)
+        if bound and shared is None:
+            continue  # in a space of its own; its joints hang on those of the larger skin
+        # Every mesh may be quantised in another way; a joint that two skins share brings both into one space.
+        G = torch.eye(4, dtype=torch.float64) if shared is None else bound[shared] @ torch.linalg.inv(own[shared])
+        bound = {node: G @ matrix for node, matrix in own.items()} | bound
+    return complete_bind_pose(bound, still, parents)
+
+
+def _bind_matrices(file: GltfFile, skin: dict[str, Any]) -> dict[int, Tensor]:
+    """Joint node -> its frame when this skin was bound."""
+    inverse = torch.from_numpy(file.accessor(skin["inverseBindMatrices"]).reshape(-1, 4, 4)).mT
+    frames = {
+        int(node): torch.linalg.inv(matrix)
+        for node, matrix in zip(skin["joints"], inverse, strict=False)
+        if float(torch.linalg.det(matrix).abs()) > 1e-24
+    }
+    if not frames:
+        return {}
+    # A quantised mesh stretches its axes; without that, the rows of every frame have one length.
+    lengths = torch.stack([matrix[:3, :3].norm(dim=1) for matrix in frames.values()]).median(0).values
+    stretch = torch.cat([lengths / lengths.mean(), torch.ones(1, dtype=lengths.dtype)])
+    return {node: matrix / stretch[:, None] for node, matrix in frames.items()}
 
 
 def _node_parts(node: dict[str, Any]) -> tuple[list[float], list[float], list[float]]:
@@ -138,36 +140,19 @@ def _node_parts(node: dict[str, Any]) -> tuple[list[float], list[float], list[fl
     return M[:3, 3].tolist(), [x, y, z, w], M[:3, :3].norm(dim=0).tolist()
 
 
-def _tracks(
-    path: Path, scene: dict[str, Any], buffers: list[bytes], fps: float
-) -> tuple[np.ndarray, dict[int, dict[str, Tensor]]]:
-    """The first animation's channels, resampled to common times."""
-    animation = scene["animations"][0]
-    curves: list[tuple[int, str, np.ndarray, Tensor]] = []
-    for channel in animation["channels"]:
-        kind, node = channel["target"]["path"], channel["target"].get("node")
-        if kind in ("translation", "rotation", "scale") and node is not None:
-            sampler = animation["samplers"][channel["sampler"]]
-            keys = _accessor(scene, buffers, sampler["input"])[:, 0]
-            values = _accessor(scene, buffers, sampler["output"])
-            if sampler.get("interpolation") == "CUBICSPLINE":
-                values = values[1::3]  # the tangents before and after each value matter little at dense keys
-            if len(values) != len(keys) or not np.isfinite(values).all() or not np.isfinite(keys).all():
-                raise AvatarError(f"{path}: an animation channel of {kind} is broken or not finite.")
-            curves.append((node, kind, keys, torch.from_numpy(values)))
-    last = max((float(keys[-1]) for _, _, keys, _ in curves), default=-1.0)
-    if not 0 <= last <= LONGEST_SECONDS:
-        raise AvatarError(f"{path}: its animation lasts {last:g} s.")
-    times = np.arange(int(last * fps + 1e-6) + 1) / fps
-    tracks: dict[int, dict[str, Tensor]] = {}
-    for node, kind, keys, points in curves:
-        after = np.clip(np.searchsorted(keys, times), min(1, len(keys) - 1), len(keys) - 1)
-        before = np.maximum(after - 1, 0)
-        share = torch.from_numpy(np.clip((times - keys[before]) / np.maximum(keys[after] - keys[before], 1e-9), 0, 1))
-        one, two = points[before], points[after]
-        mixed = slerp(one, two, share) if kind == "rotation" else torch.lerp(one, two, share[:, None])
-        tracks.setdefault(node, {})[kind] = mixed
-    return times, tracks
+def _row(values: list[float]) -> Float[Tensor, "1 d"]:
+    return torch.tensor([values], dtype=torch.float64)
+
+
+def _local(
+    at_rest: list[tuple[list[float], list[float], list[float]]], tracks: Tracks, frames: int
+) -> Float[Tensor, "t n 4 4"]:
+    """Each node's matrix relative to its parent; what the clip does not move stays at rest."""
+    local = []
+    for index, (T, R, S) in enumerate(at_rest):
+        own, usual = tracks.get(index, {}), {"translation": T, "rotation": R, "scale": S}
+        local.append(_matrix(*(own.get(kind, _row(value).expand(frames, -1)) for kind, value in usual.items())))
+    return torch.stack(local, 1)
 
 
 def _matrix(T: Float[Tensor, "t 3"], q: Float[Tensor, "t 4"], S: Float[Tensor, "t 3"]) -> Float[Tensor, "t 4 4"]:
@@ -178,39 +163,20 @@ def _matrix(T: Float[Tensor, "t 3"], q: Float[Tensor, "t 4"], S: Float[Tensor, "
     return M
 
 
-def _chained(path: Path, local: Float[Tensor, "t n 4 4"], parents: list[int]) -> Float[Tensor, "t n 4 4"]:
+def _chained(file: GltfFile, local: Float[Tensor, "t n 4 4"], parents: list[int]) -> Float[Tensor, "t n 4 4"]:
     """World matrices of all nodes; a node may be listed before its parent."""
     done: dict[int, Tensor] = {}
     waiting = list(range(len(parents)))
     while waiting:
         ready = [n for n in waiting if parents[n] < 0 or parents[n] in done]
         if not ready:
-            raise AvatarError(f"{path} is a broken glTF file: its node hierarchy has a cycle.")
+            raise AvatarError(f"{file.path} is a broken glTF file: its node hierarchy has a cycle.")
         for n in ready:
             done[n] = local[:, n] if parents[n] < 0 else done[parents[n]] @ local[:, n]
         waiting = [n for n in waiting if n not in done]
     return torch.stack([done[n] for n in range(len(parents))], 1)
 
 
-def _bind_matrices(scene: dict[str, Any], buffers: list[bytes]) -> dict[int, Tensor]:
-    """Joint node -> its matrix when the skin was bound, which is the rest pose whatever the nodes hold."""
-    bound: dict[int, Tensor] = {}
-    for skin in scene.get("skins", []):
-        if "inverseBindMatrices" in skin:
-            inverse = _accessor(scene, buffers, skin["inverseBindMatrices"]).reshape(-1, 4, 4)
-            for node, matrix in zip(skin["joints"], inverse, strict=False):
-                bound[node] = torch.linalg.inv(torch.from_numpy(matrix.T.copy()))
-    return bound
-
-
 def _rotation(M: Float[Tensor, "*b 4 4"]) -> Float[Tensor, "*b 3 3"]:
     R: Tensor = M[..., :3, :3] / M[..., :3, :3].norm(dim=-2, keepdim=True).clamp_min(1e-12)
     return R
-
-
-def _nearest(parents: list[int], index: int, chosen: list[int]) -> int:
-    """Index in `chosen` of the nearest ancestor that is in it, or -1."""
-    above = parents[index]
-    while above >= 0 and above not in chosen:
-        above = parents[above]
-    return chosen.index(above) if above >= 0 else -1

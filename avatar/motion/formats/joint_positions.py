@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -11,18 +14,21 @@ from avatar.body.landmarks import point_offset
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.errors import AvatarError, UsageError
 from avatar.landmark_layouts import LAYOUTS, POINT_LAYOUTS
-from avatar.motion.bone_lengths import bone_vectors, joints_from_bones
+from avatar.motion.bone_lengths import bone_length, leg_length, sized_rest
 from avatar.motion.foot_contact import root_path_from_feet
 from avatar.motion.formats.container import Content
+from avatar.motion.formats.point_layouts import best_layout
+from avatar.motion.formats.pose_arrays import find_person
 from avatar.motion.formats.smpl import frame_rate
 from avatar.motion.ik import Landmarks, fit_landmarks
 from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, uniform_track, up_rotation
-from avatar.motion.skeletons import leg_length, model_rest
+from avatar.runtime.logging import logger
 from avatar.types import BodyPose
 
 KEYS = ("joints", "joints3d", "joints_3d", "keypoints_3d", "keypoints3d", "pred_keypoints_3d", "positions",
         "joint_positions", "poses_3d", "positions_3d", "skeleton", "skeleton_3d")  # fmt: skip
 MOST_POINTS = 1000
+CENTRES = ("pelvis", "spine1", "spine2", "spine3", "neck", "head")  # joints at which arrays without a path are centred
 BESIDE_WEIGHT = 0.3  # of points beside a joint, whose places on the body are rough
 
 
@@ -40,65 +46,102 @@ class JointPositionsFormat:
         value = _array(content)
         if value is None or value.ndim not in (3, 4) or value.shape[-1] not in (3, 4):
             raise AvatarError(f"{content.path} holds no array of joints (frames, joints, 3).")
-        if value.ndim == 4 and 1 in value.shape[:2]:  # one person among several, or one camera
-            value = value[:, 0] if value.shape[1] == 1 else value[0]
-        if value.ndim != 3 or not 1 <= value.shape[1] <= MOST_POINTS or not len(value):
+        if not 1 <= value.shape[-2] <= MOST_POINTS or 0 in value.shape:
             raise AvatarError(f"{content.path}: joints have the shape {value.shape}, expected frames x joints x 3.")
-        return motion_from_points(content, options, value, frame_rate(content, options))
+        points = one_person(content.path, value, options.person)
+        return motion_from_points(content, options, points, frame_rate(content, options))
+
+
+def one_person(path: Path, value: np.ndarray, requested: str | None) -> np.ndarray:
+    """The points (frames, joints, 3 or 4) of one person of several: the requested one, or who is in view most."""
+    person = find_person(path, value.shape[:-2], requested, tell=False)
+    if person.axis is not None and requested is None and value.shape[person.axis] > 1:
+        present = np.isfinite(value[..., :3]).all(-1) & (value[..., :3] != 0).any(-1)
+        counts = np.moveaxis(present, person.axis, 0).reshape(value.shape[person.axis], -1).sum(1)
+        person = replace(person, index=int(counts.argmax()))
+        logger.warning(f"{path} holds {len(counts)} people, {person.index} is used; --person chooses another.")
+    return person.take(value, 2)
 
 
 def motion_from_points(
-    content: Content, options: ReadOptions, points: np.ndarray, fps: float, name: str = "joints", up: str | None = None
+    content: Content,
+    options: ReadOptions,
+    points: np.ndarray,
+    fps: float,
+    name: str = "joints",
+    up: str | None = None,
+    names: tuple[str, ...] | None = None,
 ) -> Motion:
     """Fit our skeleton, scaled to the points, to points (frames, joints, 3 and a confidence).
 
     Any unit of length will do, since a motion fits to its avatar by the length of the legs.
 
+    Args:
+        up: what points up where the format fixes it.
+        names: the landmark that each point is, where the format fixes it; else `options.layout` or the layout that
+            fits the points.
+
     Raises:
         UsageError: the layout is unknown or the up axis cannot be estimated. AvatarError: joints are missing.
     """
-    layout = options.layout or _layout_of(content, points)
-    if layout not in POINT_LAYOUTS or len(LAYOUTS[layout]) > points.shape[1]:
-        raise UsageError(
-            f"{content.path} has {points.shape[1]} points per frame, which does not fit the layout {layout!r}: "
-            f"--layout takes {', '.join(f'{name} ({len(LAYOUTS[name])})' for name in POINT_LAYOUTS)}."
-        )
-    chosen, attached, counts = landmarks(layout, 1.0)
+    names = names if names is not None and options.layout is None else _names(content, points, options.layout)
+    chosen, attached, counts = attached_landmarks(names, 1.0)
     confidence = points[:, chosen, 3] if points.shape[2] == 4 else np.isfinite(points[:, chosen]).all(-1) * 1.0
     places = np.where(confidence[..., None] > 0.05, points[:, chosen, :3], np.nan)
     filled, sure = _filled(content, places, confidence)
     at = {SMPL_JOINTS[j]: filled[:, m] for m, j in enumerate(attached.joints.tolist()) if not attached.offsets[m].any()}
     _check_body(content, at)
-    leg = _length(at, "hip", "knee") + _length(at, "knee", "ankle")
+    leg = bone_length(at, "hip", "knee") + bone_length(at, "knee", "ankle")
     R = up_rotation(options.up or up or _estimate_up(content, at)).double()
-    targets = (filled * (MEAN_LEG / leg)) @ R.T
-    rest = _sized_rest({joint: place * (MEAN_LEG / leg) for joint, place in at.items()})
-    pose = fit_landmarks(rest, SMPL_PARENTS, attached, targets, sure * counts)
-    if (
-        float(
-            targets[:, [landmark_index(attached, "left_hip"), landmark_index(attached, "right_hip")]]
-            .mean(1)
-            .std(0)
-            .max()
-        )
-        < 1e-3
-    ):
+    unit = MEAN_LEG / leg
+    if "pelvis" in at and not _pelvis_is_between_hips(at):
+        # Some files put their root elsewhere, at the neck or the head.
+        counts[landmark_index(attached, "pelvis")] = 0.0
+    pose = fit_landmarks(
+        rest := sized_rest({joint: place * unit for joint, place in at.items()}),
+        SMPL_PARENTS,
+        attached,
+        (filled * unit) @ R.T,
+        sure * counts,
+    )
+    if _moves_with_the_body(at, leg):
         pose = BodyPose(root_path_from_feet(rest, pose), pose.rotations)
     return Motion(name, uniform_track(pose.rotations, pose.root_position, fps), leg_length(rest))
 
 
+def _pelvis_is_between_hips(at: dict[str, Tensor]) -> bool:
+    """Whether the point that a layout calls the pelvis lies near the hips; SMPL's is a hand's width above them."""
+    left, right = at["left_hip"], at["right_hip"]
+    away = (at["pelvis"] - (left + right) / 2).norm(dim=-1).median()
+    return bool(away < 1.5 * (left - right).norm(dim=-1).median())
+
+
+def _moves_with_the_body(at: dict[str, Tensor], leg: float) -> bool:
+    """Whether the origin is a point of the torso or head, so that the array holds no path: no such point ever moves."""
+    torso = [place for joint, place in at.items() if joint in CENTRES]
+    torso.append((at["left_hip"] + at["right_hip"]) / 2)
+    return any(bool(place.norm(dim=-1).max() < 2e-3 * leg) for place in torso) or bool(
+        torso[-1].std(0).max() < 1e-3 * leg
+    )
+
+
 def landmarks(layout: str, size: float) -> tuple[list[int], Landmarks, Float[Tensor, " m"]]:
-    """The points of a layout that constrain the body's joints.
+    """`attached_landmarks` of one of `POINT_LAYOUTS`."""
+    return attached_landmarks(LAYOUTS[layout].names, size)
+
+
+def attached_landmarks(names: tuple[str, ...], size: float) -> tuple[list[int], Landmarks, Float[Tensor, " m"]]:
+    """The points that constrain the body's joints.
 
     Args:
-        layout: one of `POINT_LAYOUTS`.
+        names: the landmark that each point is; "" for one without use.
         size: of the body, relative to one of 1.7 m.
 
     Returns:
-        Their positions in the layout, the joints and offsets they are attached to, and their weights.
+        Their positions among the points, the joints and offsets they are attached to, and their weights.
     """
     chosen, joints, offsets, weights = [], [], [], []
-    for index, name in enumerate(LAYOUTS[layout].names):
+    for index, name in enumerate(names):
         if name in SMPL_JOINTS:
             joint, offset, weight = name, (0.0, 0.0, 0.0), 1.0
         elif (place := point_offset(name)) is not None:
@@ -129,14 +172,23 @@ def _array(content: Content) -> np.ndarray | None:
         return None
 
 
-def _layout_of(content: Content, points: np.ndarray) -> str:
-    """The layout by number of points; of the two with 17, Human3.6M starts between its points 1 and 4."""
+def _names(content: Content, points: np.ndarray, layout: str | None) -> tuple[str, ...]:
+    """The landmark of each point, by the stated layout or by the one that fits.
+
+    Raises:
+        UsageError: no layout of this number of points is known, or the points do not look like a body in any of them.
+    """
     fits = [name for name in POINT_LAYOUTS if len(LAYOUTS[name]) == points.shape[1]]
-    if len(fits) == 2:
-        middle = points[:, 0, :3] - (points[:, 1, :3] + points[:, 4, :3]) / 2
-        across = np.nanmedian(np.linalg.norm(points[:, 1, :3] - points[:, 4, :3], axis=-1))
-        fits = ["h36m17" if np.nanmedian(np.linalg.norm(middle, axis=-1)) < 0.3 * across else "coco17"]
-    return fits[0] if fits else "unknown"
+    chosen = layout or best_layout(points, fits)
+    if chosen in POINT_LAYOUTS and len(LAYOUTS[chosen]) <= points.shape[1]:
+        return LAYOUTS[chosen].names
+    problem = (
+        f"does not fit the layout {layout!r}" if layout else "is in no known layout: its limbs would be of no person"
+    )
+    raise UsageError(
+        f"{content.path} has {points.shape[1]} points per frame, which {problem}: "
+        f"--layout takes {', '.join(f'{name} ({len(LAYOUTS[name])})' for name in POINT_LAYOUTS)}."
+    )
 
 
 def _filled(content: Content, places: np.ndarray, confidence: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -156,14 +208,8 @@ def _check_body(content: Content, at: dict[str, Tensor]) -> None:
     missing = [joint for joint in needed if joint not in at or not bool(at[joint].any())]
     if missing:
         raise AvatarError(f"{content.path} has no {', '.join(missing)}, which are needed to drive a body.")
-    if _length(at, "hip", "knee") < 1e-6 or _length(at, "knee", "ankle") < 1e-6:
+    if bone_length(at, "hip", "knee") < 1e-6 or bone_length(at, "knee", "ankle") < 1e-6:
         raise AvatarError(f"{content.path}: its legs have zero length, so these are not 3D joints.")
-
-
-def _length(at: dict[str, Tensor], a: str, b: str) -> float:
-    """Median distance of two parts of a limb, over both sides."""
-    sides = [(at[f"{s}_{a}"] - at[f"{s}_{b}"]).norm(dim=-1) for s in ("left", "right") if f"{s}_{b}" in at]
-    return float(torch.cat(sides).median())
 
 
 def _estimate_up(content: Content, at: dict[str, Tensor]) -> str:
@@ -175,41 +221,3 @@ def _estimate_up(content: Content, at: dict[str, Tensor]) -> str:
     if scores[best] < 0.6:
         raise UsageError(f"{content.path} does not show which way is up: state it with --up y, z, -y or x.")
     return best
-
-
-def _sized_rest(at: dict[str, Tensor]) -> Float[Tensor, "24 3"]:
-    """Our T-pose with the limbs, hips, torso and shoulders scaled to the points.
-
-    Otherwise the spine would bend to fit a torso that is longer or shorter than ours.
-    """
-    own = model_rest()
-    by_name = {name: own[index][None] for index, name in enumerate(SMPL_JOINTS)}
-    leg = MEAN_LEG / leg_length(own)
-
-    def middle(where: dict[str, Tensor], part: str) -> Tensor:
-        return (where[f"left_{part}"] + where[f"right_{part}"]) / 2
-
-    def width(where: dict[str, Tensor], part: str) -> float:
-        return float((where[f"left_{part}"] - where[f"right_{part}"]).norm(dim=-1).median())
-
-    def torso(where: dict[str, Tensor]) -> float:
-        # A bent back is shorter than the spine, so a high quantile is used.
-        return float((middle(where, "shoulder") - middle(where, "hip")).norm(dim=-1).quantile(0.9))
-
-    factors = dict.fromkeys(SMPL_JOINTS, leg)
-    for joint, a, b in (
-        ("knee", "hip", "knee"),
-        ("ankle", "knee", "ankle"),
-        ("elbow", "shoulder", "elbow"),
-        ("wrist", "elbow", "wrist"),
-    ):
-        for side in ("left", "right"):
-            if f"{side}_{b}" in at:
-                factors[f"{side}_{joint}"] = _length(at, a, b) / _length(by_name, a, b)
-    for side in ("left", "right"):
-        factors[f"{side}_hip"] = width(at, "hip") / width(by_name, "hip")
-        factors[f"{side}_collar"] = factors[f"{side}_shoulder"] = width(at, "shoulder") / width(by_name, "shoulder")
-    for name in ("spine1", "spine2", "spine3", "neck", "head"):
-        factors[name] = torso(at) / torso(by_name)
-    scale = torch.tensor([min(max(factors[name], 0.3), 3.0) for name in SMPL_JOINTS], dtype=own.dtype)
-    return joints_from_bones(bone_vectors(own, SMPL_PARENTS) * scale[:, None], SMPL_PARENTS)

@@ -8,6 +8,7 @@
 | AlphaPose, COCO results | a list of `{"image_id": ..., "keypoints": [...]}`; `--format cmu` and `open` by image |
 | COCO annotations | `{"images": [...], "annotations": [...], "categories": [...]}` |
 | EasyMocap | `{"annots": [{"keypoints": ..., "personID": ...}]}`, one file per image |
+| a drawing of ours | `{"points": {"left_wrist": [x, y], ...}, "width": ..., "height": ...}` |
 | MediaPipe | `landmarks`, `poseLandmarks` or `pose_landmarks`: mappings of x and y, alone or per frame |
 """
 
@@ -64,6 +65,8 @@ def _clip(path: Path, data: Any) -> ImportedPeople | None:
             return _mmpose(path, data)
         if {"annotations", "images"} <= data.keys():
             return _coco(path, data)
+        if isinstance(data.get("points"), Mapping):
+            return _figure(path, data)
         if _is_frame(data):
             return _from_frames(path, [(0, data)])
         if data and all(isinstance(value, Mapping) and {"people", "bodies"} & value.keys() for value in data.values()):
@@ -131,6 +134,14 @@ def _mmpose(path: Path, data: Mapping[str, Any]) -> ImportedPeople:
     by_id = (data.get("meta_info") or {}).get("keypoint_id2name") or {}
     names = tuple(str(by_id[key]) for key in sorted(by_id, key=int))
     return replace(imported, point_names=names or None)
+
+
+def _figure(path: Path, data: Mapping[str, Any]) -> ImportedPeople:
+    """One person whose points are named."""
+    points = as_points(path, [[*value, 1.0][:3] for value in data["points"].values()])
+    people = [] if points is None else [points]
+    frame = FramePeople(0, people, [None] * len(people))
+    return ImportedPeople([frame], _size(data), tuple(map(str, data["points"])))
 
 
 def _results(path: Path, data: list[Mapping[str, Any]]) -> ImportedPeople:

@@ -14,18 +14,26 @@ from avatar.errors import AvatarError, UsageError, short_message
 from avatar.motion.formats.aist import AistFormat
 from avatar.motion.formats.amass import AmassFormat
 from avatar.motion.formats.bvh import BvhFormat
+from avatar.motion.formats.c3d import C3dFormat
 from avatar.motion.formats.container import Content, open_content
+from avatar.motion.formats.fbx import FbxFormat
 from avatar.motion.formats.glb import GlbFormat
 from avatar.motion.formats.gvhmr import GvhmrFormat
 from avatar.motion.formats.joint_positions import JointPositionsFormat
 from avatar.motion.formats.keypoints2d import Keypoints2dFormat
+from avatar.motion.formats.mdm import MdmFormat
+from avatar.motion.formats.mediapipe_world import MediapipeWorldFormat
 from avatar.motion.formats.phalp import PhalpFormat
+from avatar.motion.formats.point_tables import PointsCsvFormat, TrcFormat
 from avatar.motion.formats.prompthmr import PromptHmrFormat
 from avatar.motion.formats.sam3d import Sam3dFormat
 from avatar.motion.formats.smpl import SmplFormat
+from avatar.motion.formats.smpl_estimators import HybrikFormat, RompFormat, VibeFormat
+from avatar.motion.formats.smpl_folder import SmplFolderFormat
 from avatar.motion.formats.smplcodec import SmplCodecFormat
 from avatar.motion.formats.track import TrackFormat
 from avatar.motion.formats.tram import TramFormat
+from avatar.motion.formats.vertices import VerticesFormat
 from avatar.motion.formats.wham import WhamFormat
 from avatar.motion.motion import Motion, ReadOptions
 
@@ -75,7 +83,18 @@ def motion_formats() -> dict[str, MotionFormat]:
 # Last comes what is tried first: the general formats at the top would take the files of the special ones below.
 register_format(JointPositionsFormat())
 register_format(Keypoints2dFormat())
+register_format(MediapipeWorldFormat())
+register_format(PointsCsvFormat())
+register_format(TrcFormat())
+register_format(C3dFormat())
+register_format(VerticesFormat())
 register_format(SmplFormat())
+register_format(SmplFolderFormat())
+register_format(MdmFormat())
+register_format(HybrikFormat())
+register_format(RompFormat())
+register_format(VibeFormat())
+register_format(FbxFormat())
 register_format(GlbFormat())
 register_format(BvhFormat())
 register_format(Sam3dFormat())

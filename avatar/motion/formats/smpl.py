@@ -6,6 +6,8 @@ about the pelvis, and `transl` is not the position of the pelvis but its displac
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,63 +15,119 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avatar.errors import UsageError
+from avatar.errors import AvatarError, UsageError
 from avatar.geometry import rotation_from_rotvec
 from avatar.motion.formats.container import Content
+from avatar.motion.formats.persons import at_frames
+from avatar.motion.formats.pose_arrays import (
+    BODY_JOINTS,
+    WHOLE_JOINTS,
+    PersonAxis,
+    find_person,
+    person_rotations,
+    pose_array,
+)
 from avatar.motion.motion import Motion, ReadOptions, check_fps, check_path, numbers, uniform_track, up_rotation
 
 # The pelvis of the mean shape from the origin of the model's own axes, metres.
 REST_PELVIS = {"smpl": (-0.002, -0.223, 0.028), "smplx": (0.003, -0.351, 0.012)}
 
-WHOLE = ("poses", "pose", "smpl_poses", "thetas", "theta", "fullpose", "full_pose")
+WHOLE = ("poses", "pose", "smpl_poses", "smpl_thetas", "thetas", "theta", "fullpose", "full_pose", "pred_thetas",
+         "pred_rotmat", "rotmat")  # fmt: skip
 ROOT = ("global_orient", "root_orient", "root_pose", "Rh")
 BODY = ("body_pose", "pose_body")
-PLACE = ("transl", "trans", "smpl_trans", "translation", "Th")
+HANDS = (("left_hand_pose", "right_hand_pose"), ("pose_hand",), ("hand_pose",))
+PLACE = ("transl", "trans", "smpl_trans", "translation", "Th", "global_t", "cam_trans", "root_translation")
 RATE = ("fps", "mocap_framerate", "mocap_frame_rate", "framerate", "frame_rate", "frameRate")
+MASKS = ("track_mask", "vis_mask")
 
 
 class SmplFormat:
-    """Reads SMPL, SMPL-H and SMPL-X poses stored under the usual names."""
+    """Reads SMPL, SMPL-H and SMPL-X poses stored under the usual names, of one person or, as SLAHMR's, of several."""
 
     name = "smpl"
-    description = "SMPL, SMPL-H or SMPL-X poses in an npz or pkl, under the usual names"
+    description = "SMPL, SMPL-H or SMPL-X poses in an npz or pkl, under the usual names (SLAHMR, EasyMocap, ...)"
 
     def recognizes(self, content: Content) -> bool:
-        return first(content.fields, WHOLE) is not None or (
-            first(content.fields, ROOT) is not None and first(content.fields, BODY) is not None
-        )
+        return holds_smpl(content.fields)
 
     def read(self, content: Content, options: ReadOptions) -> Motion:
-        fields, path = content.fields, content.path
-        whole, root, body = first(fields, WHOLE), first(fields, ROOT), first(fields, BODY)
-        if whole is not None:
-            value = np.asarray(fields[whole])
-            frames, width = (value.shape[0], value[0].size) if value.ndim > 1 and len(value) else (1, value.size)
-            rotvecs = numbers(path, value.reshape(frames, -1), whole, None, width)
-        elif root is not None and body is not None:
-            parts = [np.asarray(fields[name]) for name in (root, body)]
-            frames = len(parts[0]) if parts[0].ndim > 1 else 1
-            flat = [
-                numbers(path, part.reshape(frames, -1), name, None, None)
-                for part, name in zip(parts, (root, body), strict=True)
-            ]
-            rotvecs = np.concatenate(flat, axis=1)
-        else:
-            raise UsageError(f"{path} holds no SMPL poses: it has {', '.join(fields) or 'no named arrays'}.")
-        rotvecs = rotvecs.reshape(frames, -1, 3) if rotvecs.shape[1] % 3 == 0 else rotvecs
-        # EasyMocap stores the root's rotation separately, applied about the origin, and zeros among the poses.
-        about_origin = "Rh" in fields
-        if about_origin and whole is not None:
-            rotvecs = rotvecs.copy()
-            rotvecs[:, 0] = numbers(path, np.asarray(fields["Rh"]).reshape(frames, 3), "Rh", frames, 3)
-        return motion_from_rotvecs(
-            content,
-            options,
-            rotvecs,
-            translation(content, frames),
-            frame_rate(content, options),
-            about_origin=about_origin,
-        )
+        return motion_from_fields(content, content.fields, options)
+
+
+def holds_smpl(fields: Mapping[str, Any]) -> bool:
+    """Whether SMPL poses are among these fields."""
+    return first(fields, WHOLE) is not None or (first(fields, ROOT) is not None and first(fields, BODY) is not None)
+
+
+def motion_from_fields(
+    content: Content,
+    fields: Mapping[str, Any],
+    options: ReadOptions,
+    up: str | None = None,
+    name: str = "smpl",
+    frames: Sequence[int] | None = None,
+) -> Motion:
+    """The motion in named arrays: whole poses, or root, body and hands apart.
+
+    Args:
+        fields: the arrays; frames first, or people and frames.
+        up: what points up where the format fixes it.
+        frames: the number of each frame, where some may be missing.
+    """
+    path = content.path
+    whole, root, body = first(fields, WHOLE), first(fields, ROOT), first(fields, BODY)
+    hands = next((names for names in HANDS if all(part in fields for part in names)), ())
+    if whole is not None:
+        arrays = [pose_array(path, fields[whole], whole, WHOLE_JOINTS)]
+    elif root is not None and body is not None:
+        arrays = [pose_array(path, fields[root], root, (1,)), pose_array(path, fields[body], body, BODY_JOINTS)]
+    else:
+        raise UsageError(f"{path} holds no SMPL poses: it has {', '.join(fields) or 'no named arrays'}.")
+    person = find_person(path, arrays[-1].leading, options.person)
+    rotations = person_rotations(path, arrays, person)
+    fingers = hands_of_arrays(path, fields, hands, person) if whole is None else None
+    # EasyMocap stores the root's rotation separately, applied about the origin, and zeros among the poses.
+    about_origin = "Rh" in fields
+    if about_origin and whole is not None:
+        apart = person_rotations(path, [pose_array(path, fields["Rh"], "Rh", (1,))], person)
+        rotations = torch.cat([apart, rotations[:, 1:]], dim=1)
+    transl = translation(content, person.frames, fields, person)
+    if frames is None and (mask := next((np.asarray(fields[key]) for key in MASKS if key in fields), None)) is not None:
+        frames = np.flatnonzero(person.take(mask, 0) > 0.5).tolist()
+        if not frames:
+            raise AvatarError(f"{path}: this person is in view in no frame.")
+        rotations, transl = rotations[frames], transl[frames]
+        fingers = None if fingers is None else fingers[frames]
+    if frames is not None:
+        # Frames in which the person was not in view hold no pose: their neighbours are blended.
+        if fingers is not None:
+            fingers, _ = at_frames(content, frames, fingers, transl)
+        rotations, transl = at_frames(content, frames, rotations, transl)
+    family = "smplx" if rotations.shape[1] == 55 or "pose_jaw" in fields or "jaw_pose" in fields else "smpl"
+    return motion_from_rotations(
+        content,
+        options,
+        rotations,
+        transl,
+        frame_rate(content, options),
+        up=up,
+        name=name,
+        family=family,
+        about_origin=about_origin,
+        fingers=fingers,
+    )
+
+
+def hands_of_arrays(
+    path: Path, fields: Mapping[str, Any], names: tuple[str, ...], person: PersonAxis
+) -> Float[Tensor, "t 30 3 3"] | None:
+    """The joints of both hands, or None where the file has none or their principal components only."""
+    joints = 30 // max(len(names), 1)
+    if not names or any(np.asarray(fields[part]).size % (person.frames * 3 * joints) for part in names):
+        return None
+    arrays = [pose_array(path, fields[part], part, (joints,)) for part in names]
+    return person_rotations(path, arrays, person)
 
 
 def motion_from_rotvecs(
@@ -91,8 +149,7 @@ def motion_from_rotvecs(
         raise UsageError(
             f"{content.path}: its joints rotate by hundreds of radians, so the values are in degrees: convert them."
         )
-    # Beyond the body's 22 joints, only SMPL itself continues with hands; the others have fingers or a jaw there.
-    rotations = rotation_from_rotvec(torch.from_numpy(rotvecs[:, : 24 if rotvecs.shape[1] == 24 else 22]))
+    rotations = rotation_from_rotvec(torch.from_numpy(rotvecs))
     family = family or ("smplx" if rotvecs.shape[1] == 55 or content.has("pose_jaw") else "smpl")
     return motion_from_rotations(content, options, rotations, transl, fps, up, name, family, about_origin)
 
@@ -107,16 +164,21 @@ def motion_from_rotations(
     name: str = "smpl",
     family: str = "smpl",
     about_origin: bool = False,
+    fingers: Float[Tensor, "t 30 3 3"] | None = None,
 ) -> Motion:
     """A motion from SMPL rotations, the root's in the file's world.
 
     Args:
-        rotations: at least the 22 joints of the body; only a file of exactly 24 holds SMPL's hands.
+        rotations: the 22 joints of the body or more. Beyond them only SMPL itself, of exactly 24, continues with hands;
+            the 52 of SMPL-H end with fingers, the 55 of SMPL-X with jaw, eyes and fingers.
         transl: SMPL's translation per frame, metres.
         up: what points up in the file's world where the format fixes it; `options.up` comes first.
         family: "smpl" or "smplx", whose mean pelvis stands in where `options.rest_pelvis` is not given.
         about_origin: the root rotates about the origin instead of the pelvis.
+        fingers: where they are not among the rotations.
     """
+    if rotations.shape[1] in (52, 55):
+        fingers = rotations[:, -30:]
     eye = torch.eye(3, dtype=rotations.dtype)
     full = eye.repeat(len(rotations), 24, 1, 1)
     joints = 24 if rotations.shape[1] == 24 else min(rotations.shape[1], 22)
@@ -126,7 +188,7 @@ def motion_from_rotations(
     check_path(content.path, root.numpy(), fps)
     R = up_rotation(options.up or up or estimate_up(content, full[:, 0])).to(full)
     full[:, 0] = R @ full[:, 0]
-    return Motion(name, uniform_track(full, root @ R.T, fps))
+    return Motion(name, uniform_track(full, root @ R.T, fps), fingers=None if fingers is None else fingers.float())
 
 
 def estimate_up(content: Content, root: Float[Tensor, "t 3 3"]) -> str:
@@ -143,17 +205,22 @@ def estimate_up(content: Content, root: Float[Tensor, "t 3 3"]) -> str:
     return best
 
 
-def translation(content: Content, frames: int) -> np.ndarray:
+def translation(
+    content: Content, frames: int, fields: Mapping[str, Any] | None = None, person: PersonAxis | None = None
+) -> np.ndarray:
     """The root's translation (frames, 3), zeros where the file has none; `smpl_scaling` brings it to metres."""
-    name = first(content.fields, PLACE)
+    fields = content.fields if fields is None else fields
+    name = first(fields, PLACE)
     if name is None:
         return np.zeros((frames, 3))
-    value = np.asarray(content.fields[name])
-    if value.shape == (frames, 1, 3) or (frames == 1 and value.size == 3):
+    value = np.asarray(fields[name])
+    if value.size == 3 * frames:
         value = value.reshape(frames, 3)
+    elif person is not None and value.shape[-1:] == (3,) and value.ndim <= 3:
+        value = person.take(value, 1)
     transl = numbers(content.path, value, name, frames, 3)
-    if "smpl_scaling" in content.fields:
-        transl = transl / numbers(content.path, np.ravel(content.fields["smpl_scaling"]), "smpl_scaling", 1)
+    if "smpl_scaling" in fields:
+        transl = transl / numbers(content.path, np.ravel(fields["smpl_scaling"]), "smpl_scaling", 1)
     return transl
 
 

@@ -9,10 +9,10 @@ import torch
 from avatar.body import load_body, smpl_pose
 from avatar.body.skeleton import smpl_joint_indices
 from avatar.errors import AvatarError
+from avatar.motion.bone_lengths import leg_length
 from avatar.motion.formats.container import Content
 from avatar.motion.formats.player_json import is_player_motion, parse_player_motion
 from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, uniform_track
-from avatar.motion.skeletons import leg_length
 
 TRACK_FORMAT = "avatar-track"
 
