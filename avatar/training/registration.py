@@ -33,7 +33,7 @@ from avatar.training.visibility import RenderView
 
 ViewOf = Callable[[int], TrainingView]
 
-POINTS = 2500  # Gaussians that are looked for in every frame
+POINTS = 2000  # Gaussians that are looked for in every frame
 STEPS = 3  # of Gauss and Newton, for one measurement of the flow
 
 # Standard deviations. The correction of each joint is small and smooth in time; the clip's usual rate is meant.

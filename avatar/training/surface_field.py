@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-CONTROLS = 300
+CONTROLS = 200
 NEAREST = 12  # control points that move a point of the surface
 AREA = 1.8  # m^2, of a body: the spacing of the control points follows from it
 SMOOTHNESS = 0.002  # m, standard deviation of a height from the mean of its neighbours'

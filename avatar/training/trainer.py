@@ -30,7 +30,7 @@ from avatar.training.inpainting import inpaint_unobserved
 from avatar.training.pose_refinement import PoseRefinement
 from avatar.training.registration import register
 from avatar.training.resampling import resample_unobserved
-from avatar.training.schedule import DENSIFY, MEASURE, REGISTER, RESAMPLE, SAVE, set_learning_rates
+from avatar.training.schedule import DENSIFY, MEASURE, REGISTER_UNTIL, RESAMPLE, SAVE, Event, set_learning_rates
 from avatar.training.split import held_out_frames
 from avatar.training.state import TrainingState
 from avatar.training.view_alignment import KnownViews, LearnedViews
@@ -159,6 +159,7 @@ class Trainer:
     def _loop(self, preview: Preview | None) -> None:
         state, steps = self.state, self.config.steps
         loss: float | None = None
+        register_event = Event(self.config.registrations, end=REGISTER_UNTIL)
         with Progress("training", steps) as bar:
             bar.step(count=state.step)
             while state.step < steps:
@@ -167,7 +168,7 @@ class Trainer:
                     loss = float(step_loss)
                 if DENSIFY.is_due(state.step, steps):
                     self._densify()
-                if self._registers and REGISTER.is_due(state.step, steps):
+                if self._registers and register_event.is_due(state.step, steps):
                     self._register()
                 if self.config.resample_unobserved and RESAMPLE.is_due(state.step, steps):
                     self._resample()
@@ -227,7 +228,8 @@ class Trainer:
     def _registers(self) -> bool:
         """Whether poses and surface are registered: the cameras are known, and frames can disagree."""
         known = not isinstance(self.alignment, LearnedViews)
-        return self.config.register and self.config.refine_poses and known and len(self.trained) >= LEAST_REGISTERED
+        configured = self.config.registrations > 0 and self.config.refine_poses
+        return configured and known and len(self.trained) >= LEAST_REGISTERED
 
     def _register(self) -> None:
         state = self.state
