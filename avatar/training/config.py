@@ -62,7 +62,7 @@ class LearningRates:
 class TrainConfig:
     """How an avatar is trained. Shares are fractions of all steps, in [0, 1]."""
 
-    steps: int = 1500
+    steps: int = 1400
     """Number of training steps; each renders one image."""
     gaussians: int = 45000
     """Number of Gaussians at the start."""
@@ -76,13 +76,13 @@ class TrainConfig:
     """Every n-th frame is held out of training and measured; 0 trains on all frames."""
     deform: Literal["mlp", "none"] = "mlp"
     """Learn pose-dependent offsets with an MLP, or not at all."""
-    deform_start: float = 0.75
+    deform_start: float = 0.8
     """Share of the steps after which the pose-dependent MLP is trained."""
     refine_poses: bool = True
     """Correct the tracked poses during training."""
     refine_start: float = 0.03
     """Share of the steps after which the poses are corrected."""
-    registrations: int = 8
+    registrations: int = 6
     """How many times during training poses and surface are registered to the video by optical flow; 0: never."""
     light: bool = True
     """Learn the light of the room apart from the colours."""
