@@ -13,17 +13,19 @@ import viser
 from viser._messages import RemoveNotificationMessage
 
 from avatar.errors import AvatarError
-from avatar.types import Gaussians
+from avatar.types import BodyPose, Gaussians
 from avatar.viewer.auth import LOOPBACK, Auth, authenticated_server
 from avatar.viewer.body_layer import BodyLayer
 from avatar.viewer.camera_layer import CameraLayer
 from avatar.viewer.clips import TRAINING
 from avatar.viewer.compare_panel import compare_panel
+from avatar.viewer.drawing import DrawingSolver
+from avatar.viewer.drawing_panel import drawing_panel
 from avatar.viewer.export_panel import export_panel
 from avatar.viewer.gizmos import Gizmos
 from avatar.viewer.look_panel import look_panel
 from avatar.viewer.pose_panel import pose_panel
-from avatar.viewer.posing import pulled
+from avatar.viewer.posing import on_the_floor, pulled
 from avatar.viewer.server_images import ServerImageLayer
 from avatar.viewer.session import PosedState, Session
 from avatar.viewer.splat_layer import SplatLayer
@@ -78,6 +80,7 @@ class Viewer:
         ]
         self.server_images = ServerImageLayer(self.server, session)
         self.panels = [timeline_panel(gui, self.store, session)]
+        self.solver = DrawingSolver(session.avatar.body, self._show_drawn_pose)
         tabs = gui.add_tab_group()
         for label, icon, panel in (
             ("Look", viser.Icon.EYE, look_panel),
@@ -87,6 +90,8 @@ class Viewer:
         ):
             with tabs.add_tab(label, icon):
                 self.panels.append(panel(gui, self.store, session))
+        with tabs.add_tab("Draw", viser.Icon.PENCIL):
+            self.panels.append(drawing_panel(self.server, self.store, self.solver))
         add_keys(gui, self.store, session)
         self.thread = threading.Thread(target=self._loop, name="viewer", daemon=True)
 
@@ -102,6 +107,7 @@ class Viewer:
     def stop(self) -> None:
         """Stop drawing and serving."""
         self._stop.set()
+        self.solver.stop()
         self.thread.join(timeout=5)
         self.server.stop()
 
@@ -170,6 +176,13 @@ class Viewer:
         self._pulled = drag
         self.store.change(lambda current: replace(current, edited=pose))
         return self.store.state
+
+    def _show_drawn_pose(self, pose: BodyPose) -> None:
+        """Show the pose of a drawing, on the floor where the avatar stands."""
+        avatar = self.session.avatar
+        here = self.session.pose(self.store.state).root_position
+        standing = on_the_floor(avatar.body, avatar.rest, BodyPose(here, pose.rotations))
+        self.store.set(edited=standing, playing=False, message="")
 
     def _fill_background(self, state: ViewState) -> None:
         if state.drawing == "splats":

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from avatar.cli.options import Backend, Device, Run
+import tyro
+
+from avatar.cli.options import Backend, Device, Switch
 from avatar.errors import UsageError
 
 
 def animate_avatar(
-    run: Run,
+    run: Annotated[
+        Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help_behavior_hint="(required)")
+    ] = None,
     motion: str | None = None,
     pose: str | None = None,
     hypothesis: int = 1,
+    pose_schema: Switch = False,
     camera: str | None = None,
     out: Path | None = None,
     size: str = "540x960",
@@ -42,12 +47,14 @@ def animate_avatar(
 
     Args:
         run: run folder made by `avatar create`.
-        motion: a built-in motion (`avatar motions` lists them), a motion file, a video of a person, or another run
-            folder, or 2D key points of OpenPose, DWPose, MMPose, AlphaPose, COCO or MediaPipe (a file, or a folder with
-            one file per image).
+        motion: a built-in motion (`avatar motions` lists them), poses in words joined by "then", a motion file, a video
+            of a person, another run folder, or 2D key points of OpenPose, DWPose, MMPose, AlphaPose, COCO or MediaPipe
+            (a file, or a folder with one file per image).
         pose: a pose instead of a motion: words, such as "left arm raised, right knee bent 90, looking left", or a JSON
             file of joint angles or of the 2D key points of one person.
         hypothesis: which of the poses that fit the 2D key points of --pose; 1 is the likeliest.
+        pose_schema: print the JSON schema of a pose and a prompt by which a language model writes poses, and nothing
+            else; RUN is not needed.
         camera: follow moves with the person, front stands still, orbit circles the person; or a camera file. The
             default is orbit for a pose and follow for a motion.
         out: video to write (.mp4, .webm, .gif), one image (.png), or a folder for the frames.
@@ -75,6 +82,13 @@ def animate_avatar(
         device: where to render; auto takes CUDA where it works.
         backend: renderer; auto takes gsplat on CUDA and cpu elsewhere.
     """
+    if pose_schema:
+        from avatar.motion.text.schema import pose_prompt
+
+        print(pose_prompt())
+        return
+    if run is None:
+        raise UsageError("Pass the run folder of an avatar, such as runs/me.")
     if (motion is None) == (pose is None):
         raise UsageError("Pass either --motion or --pose.")
     for option, value in (("--fps", fps), ("--speed", speed), ("--loop", loop)):
@@ -85,6 +99,7 @@ def animate_avatar(
     from avatar.motion.joint_names import read_name_map
     from avatar.motion.motion import ReadOptions
     from avatar.motion.retarget import Retargeting, retarget
+    from avatar.motion.text.key_poses import is_words_motion
     from avatar.pipeline.animation import VideoOptions, parse_size
     from avatar.pipeline.animation import animate as render_video
     from avatar.pipeline.motions import find_motion, motion_of_pose, pose_of_option
@@ -100,6 +115,8 @@ def animate_avatar(
     image_size = None if source_size is None else parse_size(source_size, "--source-size")
     body = None if source_body is None else str(source_body)
     reading = ReadOptions(up, source_fps, person, names, layout, size=image_size, clip=clip, body=body)
+    if pose is not None and is_words_motion(pose):
+        motion, pose = pose, None
     if motion is not None:
         moved = find_motion(motion, reading, format)
         if moved.check is not None:

@@ -13,6 +13,7 @@ from avatar.cli.options import Switch
 def describe_motion(
     motion: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MOTION")],
     time: float | None = None,
+    find: str | None = None,
     format: str | None = None,
     up: str | None = None,
     clip: str | None = None,
@@ -24,6 +25,8 @@ def describe_motion(
     Args:
         motion: a motion file, a JSON file of joint angles, or a built-in motion.
         time: time to describe, in seconds; otherwise one line per second.
+        find: print when this holds instead, such as "left hand above the head", "feet apart" or "both knees bent 90";
+            conditions between commas must all hold.
         format: format of the file, if it is not recognised.
         up: up axis of the file, if it is not recognised: y, z, -y or x.
         clip: name of the clip, if the file contains several.
@@ -33,6 +36,7 @@ def describe_motion(
     from avatar.motion.motion import ReadOptions
     from avatar.motion.retarget import Retargeting, resample
     from avatar.motion.text.describe import describe_pose
+    from avatar.motion.text.find import find_moments, intervals
     from avatar.motion.text.pose_file import is_pose_file, pose_from_option, pose_to_json
     from avatar.pipeline.motions import find_motion, motion_of_pose
 
@@ -41,6 +45,14 @@ def describe_motion(
     else:
         source = find_motion(motion, ReadOptions(up=up, person=person, clip=clip), format)
     last = float(source.track.times[-1])
+    if find is not None:
+        frames = resample(source.track, Retargeting(fps=30.0))
+        moments = intervals(find_moments(frames.poses, find), frames.times)
+        for first, end in moments:
+            print(f"{first:6.2f} s to {end:6.2f} s")
+        if not moments:
+            print(f"no moment of {motion}: {find}")
+        return
     start = 0.0 if time is None else time
     track = resample(source.track, Retargeting(fps=1.0, start=start, end=last if time is None else start))
     if json:

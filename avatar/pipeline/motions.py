@@ -23,6 +23,7 @@ from avatar.motion.formats.registry import find_format, refuse_malformed
 from avatar.motion.motion import Motion, ReadOptions, uniform_track
 from avatar.motion.procedural import BUILTIN, builtin_motion
 from avatar.motion.retarget import Retargeting, at_times, retarget
+from avatar.motion.text.key_poses import is_words_motion, motion_of_words
 from avatar.motion.text.pose_file import is_pose_file, pose_from_option
 from avatar.pipeline.run_folder import RunFolder
 from avatar.runtime.logging import logger
@@ -50,6 +51,8 @@ def find_motion(name: str | Path, options: ReadOptions | None = None, format: st
     path = Path(name)
     if path.is_dir() and RunFolder(path).track.is_file():
         path = RunFolder(path).track
+    if is_words_motion(str(name)) and not path.exists():
+        return motion_of_words(str(name))
     if not path.exists():
         if "/" in str(name) or "." in str(name):
             raise UsageError(f"There is no file {name}.")

@@ -36,6 +36,8 @@ from avatar.types import BodyPose, Observations
 
 COARSE = Stage("limbs", 10, 0.02, math.inf, 0.6, math.inf, math.inf, 0.5, 0.3)
 FINE = Stage("whole", 12, 0.010, 4.0, 0.3, math.inf, math.inf, 1.0, 0.5)
+# A dragged point is no outlier.
+LIVE = Stage("live", 6, 0.010, math.inf, 0.3, math.inf, math.inf, 1.0, 0.5)
 APART_S = 1000.0  # assumed time between the hypotheses: each is an instant of its own
 COMBINED = 16  # combinations of limbs that are fitted as a whole
 ALIKE = 0.15  # trunks, limbs and hypotheses of which no joint differs by more than this are one, metres
@@ -66,11 +68,13 @@ class PoseHypothesis:
         pose: of SMPL's 24 joints, in a world with Y up whose camera looks along -Z.
         cost: half the weighted sum of squares of the fit; less is likelier.
         joints: places of the 24 joints, metres.
+        state: what was fitted, to go on from.
     """
 
     pose: BodyPose
     cost: float
     joints: Float[Tensor, "24 3"]
+    state: State
 
 
 def pose_hypotheses(observations: Observations, body: Body, count: int = 4) -> list[PoseHypothesis]:
@@ -104,6 +108,17 @@ def pose_hypotheses(observations: Observations, body: Body, count: int = 4) -> l
     fine = _fit(with_fixed_directions(problem, together), together, FINE)
     costs = sum(_group_costs(term).sum(1) for term in _instant_terms(problem, FINE, fine))
     return _hypotheses(body, fine, torch.as_tensor(costs), count)
+
+
+def refined_pose(observations: Observations, body: Body, start: PoseHypothesis) -> PoseHypothesis:
+    """A pose that follows landmarks that have moved a little, fast enough for dragging.
+
+    Args:
+        observations: of one frame; start: the pose before, whose choices of depth stay.
+    """
+    problem = _problem(observations, body, 1)
+    state = _fit(with_fixed_directions(problem, start.state), start.state, LIVE)
+    return _hypotheses(body, state, torch.zeros(1), 1)[0]
 
 
 def _scales(pixels: Float[Tensor, "l 2"], rest: Float[Tensor, "l 3"], at: dict[str, int]) -> list[float]:
@@ -326,4 +341,12 @@ def _hypotheses(body: Body, state: State, costs: Float[Tensor, " n"], count: int
     poses = smpl_pose(to_world_frame(state)[0])
     rest = body.rest(state.betas.float()).joints[list(body.smpl_index)]
     joints = joint_transforms(rest, SMPL_PARENTS, poses)[..., :3, 3]
-    return [PoseHypothesis(poses[index], float(costs[index]), joints[index]) for index in chosen]
+    return [
+        PoseHypothesis(
+            poses[index],
+            float(costs[index]),
+            joints[index],
+            replace(state, rotations=state.rotations[[index]], position=state.position[[index]]),
+        )
+        for index in chosen
+    ]

@@ -26,12 +26,15 @@ class Node:
     inner: list["Node"] = field(default_factory=list)
 
 
-def fbx_of_truth(clips: tuple[str, ...] = ("Take 001",), z_up: bool = False, turned: bool = False) -> Node:
+def fbx_of_truth(
+    clips: tuple[str, ...] = ("Take 001",), z_up: bool = False, turned: bool = False, bind: bool = False
+) -> Node:
     """A skeleton in centimetres.
 
     Args:
         clips: all but the last hold still.
         z_up: whether the world is that of 3ds Max.
+        bind: whether a bind pose holds the rest pose, and the nodes themselves hold the first frame.
         turned: whether each joint's frame lies anywhere at rest, by a rotation before the animated one, as Mixamo's do.
     """
     world = Y_TO_Z if z_up else np.eye(3)
@@ -42,7 +45,11 @@ def fbx_of_truth(clips: tuple[str, ...] = ("Take 001",), z_up: bool = False, tur
         above = frames[SMPL_PARENTS[j]] if j else Rotation.identity()
         offset = 100 * world @ (REST[j] - REST[SMPL_PARENTS[j]] if j else REST[0])
         before = above.inv() * frames[j]
-        objects.append(_model(1000 + j, name, above.inv().apply(offset), before.as_euler("xyz", degrees=True)))
+        place, at_rest = above.inv().apply(offset), np.zeros(3)
+        if bind:
+            local = Rotation.from_matrix(world @ ROTATIONS[0, j].double().numpy() @ world.T)
+            at_rest = (frames[j].inv() * local * frames[j]).as_euler("xyz", degrees=True)
+        objects.append(_model(1000 + j, name, place, before.as_euler("xyz", degrees=True), at_rest))
         objects.append(Node("NodeAttribute", [5000 + j, f"{name}\x00\x01NodeAttribute", "LimbNode"],
                             [Node("TypeFlags", ["Skeleton"])]))  # fmt: skip
         links += [("OO", 5000 + j, 1000 + j), ("OO", 1000 + j, 1000 + SMPL_PARENTS[j] if j else 0)]
@@ -51,6 +58,8 @@ def fbx_of_truth(clips: tuple[str, ...] = ("Take 001",), z_up: bool = False, tur
         more, more_links = _clip(20000 + 1000 * number, clip, world, frames, still)
         objects += more
         links += more_links
+    if bind:
+        objects.append(_bind_pose(world, frames))
     rows = [Node("C", list(link)) for link in links]
     return Node("", [], [
         Node("FBXHeaderExtension", [], [Node("FBXHeaderVersion", [1003]), Node("FBXVersion", [7400])]),
@@ -65,11 +74,22 @@ def fbx_of_truth(clips: tuple[str, ...] = ("Take 001",), z_up: bool = False, tur
     ])  # fmt: skip
 
 
-def _model(number: int, name: str, place: np.ndarray, before: np.ndarray) -> Node:
+def _bind_pose(world: np.ndarray, frames: Rotation) -> Node:
+    rows = []
+    for j in range(24):
+        M = np.eye(4)
+        M[:3, :3], M[:3, 3] = frames[j].as_matrix(), 100 * world @ REST[j]
+        rows.append(Node("PoseNode", [], [Node("Node", [1000 + j]), Node("Matrix", [M.T.ravel()])]))
+    inner = [Node("Type", ["BindPose"]), Node("Version", [100]), Node("NbPoseNodes", [24]), *rows]
+    return Node("Pose", [9000, "Rest\x00\x01Pose", "BindPose"], inner)
+
+
+def _model(number: int, name: str, place: np.ndarray, before: np.ndarray, at_rest: np.ndarray) -> Node:
     properties = [
         _property("RotationActive", "bool", "", 1),
         _property("PreRotation", "Vector3D", "Vector", *map(float, before)),
         _property("Lcl Translation", "Lcl Translation", "", *map(float, place)),
+        _property("Lcl Rotation", "Lcl Rotation", "", *map(float, at_rest)),
     ]
     inner = [Node("Version", [232]), Node("Properties70", [], properties)]
     return Node("Model", [number, f"{name}\x00\x01Model", "LimbNode"], inner)

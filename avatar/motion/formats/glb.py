@@ -79,10 +79,10 @@ def _parents(nodes: list[dict[str, Any]]) -> list[int]:
 
 
 def _humanoid_nodes(scene: dict[str, Any]) -> dict[int, str]:
-    """Node -> the bone of a person that it is, where VRM's own map says so."""
+    """Node -> the bone of a person that it is, where VRM's own map says so; those are names that are recognized."""
     for name in HUMANOIDS:
         bones = scene.get("extensions", {}).get(name, {}).get("humanoid", {}).get("humanBones")
-        if isinstance(bones, dict):
+        if isinstance(bones, dict):  # since VRM 1.0
             return {int(bone["node"]): str(part) for part, bone in bones.items() if "node" in bone}
         if isinstance(bones, list):
             return {int(bone["node"]): str(bone["bone"]) for bone in bones if "node" in bone}

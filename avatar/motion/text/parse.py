@@ -1,12 +1,13 @@
 """Poses in words, both ways: "left arm raised, right knee bent 90, looking left" (posecodes of PoseScript, Delmas et
 al. 2022, turned round).
 
-The pose starts as a person standing at ease. Clauses stand between commas or `and`; each names a body part (with
+The pose starts as a person standing at ease. Clauses stand between commas or `and`, or end where the next body part
+begins; each names a body part (with
 `left`, `right` or `both`), what it does, and optionally the degrees:
 
 | part | what it does |
 |---|---|
-| arm | raised, up, down, level, straight, bent, twisted; towards: forward, sideways, back, across |
+| arm | crossed, raised, up, down, level, straight, bent, twisted; towards: forward, sideways, back, across |
 | elbow | bent, straight |
 | hand | on hip, up, down |
 | leg | raised, forward, back, sideways, straight |
@@ -14,18 +15,20 @@ The pose starts as a person standing at ease. Clauses stand between commas or `a
 | foot | pointed, flexed |
 | head | turned, tilted, nodding: left, right, up, down; also `looking left` |
 | back (torso, body) | leaning, bent, turned, twisted: forward, back, left, right |
-| (none) | standing, t-pose, a-pose, sitting, squatting, facing left, right, back |
+| (none) | standing, t-pose, a-pose, sitting, squatting, kneeling (left, right), facing left, right, back |
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
 from jaxtyping import Float
 from torch import Tensor
 
 from avatar.errors import UsageError
+from avatar.motion.text.clauses import NUMBER, split_clauses
 from avatar.motion.text.pose_angles import Arm, Leg, PoseAngles
 
 # Word -> the word that the grammar below uses for it.
@@ -38,19 +41,25 @@ SAME = {
     "turning": "turned", "twisting": "twisted", "lean": "leaning", "look": "looking", "tilt": "tilted",
     "tilting": "tilted", "overhead": "up", "straightened": "straight", "tpose": "t-pose", "apose": "a-pose",
     "squat": "squatting", "sit": "sitting", "stand": "standing", "face": "facing", "hips": "hip", "spread":
-    "sideways", "apart": "sideways", "upwards": "up", "downwards": "down",
+    "sideways", "apart": "sideways", "kneel": "kneeling", "kneels": "kneeling", "sits": "sitting", "seated":
+    "sitting", "crouch": "squatting", "crouching": "squatting", "crossing": "crossed", "cross": "crossed", "folded":
+    "crossed", "stands": "standing", "raises": "raised", "raising": "raised", "looks": "looking", "leans": "leaning",
+    "bends": "bent", "turn": "turned", "turns": "turned", "lift": "raised", "lifts": "raised", "upwards": "up",
+    "downwards": "down",
 }  # fmt: skip
 # Words that change nothing.
 FILLING = frozenset(
     ("upper", "degrees", "degree", "the", "a", "to", "is", "are", "at", "in", "of", "by", "with", "on", "his", "her",
-     "their", "my", "your")
+     "their", "my", "your", "one", "person", "he", "she", "they")
 )  # fmt: skip
 PARTS = ("arm", "elbow", "hand", "leg", "knee", "foot", "head", "back")
 ACTIONS = (
     "raised", "up", "down", "level", "straight", "bent", "twisted", "towards", "forward", "sideways", "behind",
-    "across", "hip", "pointed", "flexed", "turned", "tilted", "nodding", "looking", "leaning", "standing", "t-pose",
-    "a-pose", "sitting", "squatting", "facing", "left", "right", "both",
+    "across", "crossed", "hip", "pointed", "flexed", "turned", "tilted", "nodding", "looking", "leaning", "standing",
+    "t-pose", "a-pose", "sitting", "squatting", "kneeling", "facing", "left", "right", "both",
 )  # fmt: skip
+WHOLE = ("standing", "t-pose", "a-pose", "sitting", "squatting", "kneeling", "looking", "facing", "leaning")
+ON_ONE_KNEE = re.compile(r"kneel(?:s|ing)?(?: down)? on (?:the |his |her |their |my |your )?(left|right|one) knee")
 VOCABULARY = (*PARTS, *ACTIONS)
 
 
@@ -61,20 +70,38 @@ def parse_pose(text: str) -> Float[Tensor, "24 3 3"]:
         UsageError: it holds a word outside the vocabulary; the message names it.
     """
     angles = PoseAngles()
-    clauses = [clause.strip() for clause in re.split(r",|;|\.(?!\d)|\band\b", text.lower()) if clause.strip()]
-    if not clauses:
-        raise UsageError("The pose has no words: write for example 'left arm raised, right knee bent 90'.")
-    for clause in clauses:
-        _apply(angles, clause)
+    for clause in pose_clauses(text):
+        apply_clause(angles, clause)
     return angles.rotations()
 
 
-def _apply(angles: PoseAngles, clause: str) -> None:
-    tokens = re.findall(r"-?\d+(?:\.\d+)?|[a-z]+(?:-[a-z]+)?", clause)
+def pose_clauses(text: str) -> list[list[str]]:
+    """The clauses of a pose in words, each as words of the vocabulary and numbers.
+
+    Raises:
+        UsageError: there are none.
+    """
+    plain = ON_ONE_KNEE.sub(lambda match: f"kneeling {match[1] if match[1] != 'one' else 'left'}", text.lower())
+    clauses = split_clauses(plain, _normal, PARTS, WHOLE)
+    if not clauses:
+        raise UsageError("The pose has no words: write for example 'left arm raised, right knee bent 90'.")
+    return clauses
+
+
+def _normal(word: str) -> str | None:
+    return None if word in FILLING else SAME.get(word, word)
+
+
+def apply_clause(angles: PoseAngles, tokens: list[str]) -> None:
+    """Change a pose as a clause says.
+
+    Raises:
+        UsageError: a word is unknown, or the clause does not say what to do; the message names it.
+    """
+    clause = " ".join(tokens)
     # "back" is a part where nothing else is named, and a direction beside another part or after "facing".
-    tokens = [SAME.get(word, word) for word in tokens if word not in FILLING]
-    amount = next((float(word) for word in tokens if re.fullmatch(r"-?\d+(?:\.\d+)?", word)), None)
-    words = [word for word in tokens if not re.fullmatch(r"-?\d+(?:\.\d+)?", word)]
+    amount = next((float(word) for word in tokens if NUMBER.fullmatch(word)), None)
+    words = [word for word in tokens if not NUMBER.fullmatch(word)]
     unknown = next((word for word in words if word not in VOCABULARY), None)
     if unknown is not None:
         raise UsageError(
@@ -100,25 +127,34 @@ def _sides(words: list[str]) -> list[str]:
 
 
 def _arm(angles: PoseAngles, words: list[str], amount: float | None) -> bool:
+    if "crossed" in words:
+        angles.arms = {side: replace(CROSSED_ARM, raised=raised) for side, raised in (("left", 28.0), ("right", 34.0))}
+        return True
+    changed = [_one_arm(angles.arms[side], words, amount) for side in _sides(words)]
+    return all(changed)
+
+
+def _one_arm(limb: Arm, words: list[str], amount: float | None) -> bool:
     done = False
-    for side in _sides(words):
-        limb = angles.arms[side]
-        for word, ahead in (("forward", 90.0), ("sideways", 0.0), ("behind", -90.0), ("across", 125.0)):
-            if word in words:
-                limb.ahead, done = ahead, True
-                limb.raised = {"behind": 40.0, "across": 70.0}.get(word, 90.0) if amount is None else amount
-        for word, raised in (("raised", 155.0), ("up", 175.0), ("level", 90.0), ("down", 8.0)):
-            if word in words and not (done and word == "raised"):
-                limb.raised, done = raised if amount is None or word != "raised" else amount, True
-        if "towards" in words and amount is not None:
-            limb.ahead, done = amount, True
-        if "straight" in words:
-            limb.bend, done = 0.0, True
-        if "bent" in words:
-            limb.bend, done = 90.0 if amount is None else amount, True
-        if "twisted" in words:
-            limb.twist, done = 45.0 if amount is None else amount, True
+    for word, ahead in (("forward", 90.0), ("sideways", 0.0), ("behind", -90.0), ("across", 125.0)):
+        if word in words:
+            limb.ahead, done = ahead, True
+            limb.raised = {"behind": 40.0, "across": 70.0}.get(word, 90.0) if amount is None else amount
+    for word, raised in (("raised", 155.0), ("up", 175.0), ("level", 90.0), ("down", 8.0)):
+        if word in words and not (done and word == "raised"):
+            limb.raised, done = raised if amount is None or word != "raised" else amount, True
+    if "towards" in words and amount is not None:
+        limb.ahead, done = amount, True
+    if "straight" in words:
+        limb.bend, done = 0.0, True
+    if "bent" in words:
+        limb.bend, done = 90.0 if amount is None else amount, True
+    if "twisted" in words:
+        limb.twist, done = 45.0 if amount is None else amount, True
     return done
+
+
+CROSSED_ARM = Arm(raised=28.0, ahead=120.0, bend=80.0, twist=-45.0)
 
 
 def _elbow(angles: PoseAngles, words: list[str], amount: float | None) -> bool:
@@ -222,6 +258,13 @@ def _whole(angles: PoseAngles, words: list[str], amount: float | None) -> bool:
             for side in ("left", "right")
         }
         angles.lean = 32.0 if deep else 0.0
+    elif "kneeling" in words:
+        # With a side, that knee is on the floor and the other foot in front.
+        down = _sides(words) if {"left", "right"} & set(words) else ["left", "right"]
+        for side in ("left", "right"):
+            angles.legs[side] = Leg(-4.0, 6.0, 92.0, 35.0) if side in down else Leg(88.0, 6.0, 90.0, 2.0)
+    elif "crossed" in words:
+        return _arm(angles, words, amount)
     elif "standing" in words:
         angles.legs = {"left": Leg(), "right": Leg()}
     else:

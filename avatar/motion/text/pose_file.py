@@ -2,7 +2,8 @@
 
     {"format": "avatar-pose", "degrees": {"left_elbow": [0, -90, 0], ...}}
 
-For each SMPL joint its rotation vector away from the T-pose in degrees; missing joints stay as in the T-pose.
+For each SMPL joint its rotation vector away from the T-pose in degrees; missing joints stay as in the T-pose, or as
+"words" describes the pose, where they are given: {"format": "avatar-pose", "words": "left arm raised"}.
 """
 
 from __future__ import annotations
@@ -49,14 +50,16 @@ def pose_from_json(path: Path, content: Any) -> Float[Tensor, "24 3 3"]:
     Raises:
         AvatarError: it is of another format, names an unknown joint, or an angle is not three numbers.
     """
-    if not is_pose_json(content) or not isinstance(content.get("degrees"), dict):
-        raise AvatarError(f'{path} is not a pose: it needs "format": "{POSE_FORMAT}" and "degrees".')
-    rotvecs = torch.zeros(24, 3)
-    for name, value in content["degrees"].items():
+    words, degrees = (content.get(key) for key in ("words", "degrees")) if is_pose_json(content) else (None, None)
+    if not (isinstance(words, str) or isinstance(degrees, dict)):
+        raise AvatarError(f'{path} is not a pose: it needs "format": "{POSE_FORMAT}", and "degrees" or "words".')
+    rotations = parse_pose(words) if isinstance(words, str) else torch.eye(3).repeat(24, 1, 1)
+    for name, value in (degrees if isinstance(degrees, dict) else {}).items():
         if name not in SMPL_JOINTS:
             raise AvatarError(f"{path} has the unknown joint {name!r}; the joints are {', '.join(SMPL_JOINTS)}.")
-        rotvecs[SMPL_JOINTS.index(name)] = torch.from_numpy(numbers(path, value, name, 3)).float()
-    return rotation_from_rotvec(rotvecs.deg2rad())
+        rotvec = torch.from_numpy(numbers(path, value, name, 3)).float().deg2rad()
+        rotations[SMPL_JOINTS.index(name)] = rotation_from_rotvec(rotvec)
+    return rotations
 
 
 def pose_to_json(rotations: Float[Tensor, "24 3 3"]) -> str:
