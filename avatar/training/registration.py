@@ -38,6 +38,7 @@ STEPS = 3  # of Gauss and Newton, for one measurement of the flow
 
 # Standard deviations. The correction of each joint is small and smooth in time; the clip's usual rate is meant.
 MATCH = 0.0008  # of a measured point, relative to the long side of the cropped image
+LEAST_MATCH = 0.35  # pixels
 MATCH_ROBUST_SCALE = 3.0
 MATCH_WEIGHT = 0.3  # of each point: errors of neighbours on the surface are correlated
 OUTLINE_WEIGHT = 0.3
@@ -97,6 +98,7 @@ def register(
     avatar.gaussians.offset.add_(torch.einsum("nyx,ny->nx", avatar.surface.frames, move))
 
 
+@torch.no_grad()
 def registration_problem(
     avatar: Avatar, poses: PoseRefinement, frames: Sequence[int], view_of: ViewOf, render_view: RenderView, seed: int
 ) -> tuple[RegistrationProblem, Correction]:
@@ -173,7 +175,7 @@ class RegistrationLinearization:
         count = len(matches.points)
         points = torch.cat([matches.points, matches.outline_points])
         pixels, by_pose, by_height = self._projected(frame, points, with_slopes)
-        deviation = MATCH * max(matches.camera.height, matches.camera.width)
+        deviation = max(MATCH * max(matches.camera.height, matches.camera.width), LEAST_MATCH)
         row = self.problem.rows[matches.instant]
 
         def term(
@@ -184,11 +186,12 @@ class RegistrationLinearization:
             residual = LinearizedResidual(error[None] / deviation, local, shared)
             return Term(name, residual, weight[None], MATCH_ROBUST_SCALE)
 
-        both, across = torch.eye(2).to(pixels).expand(count, 2, 2), matches.outline_normals[:, None]
+        across = matches.outline_normals[:, None]
+        error = (matches.axes @ (pixels[:count] - matches.pixels)[..., None])[..., 0]
         gap = (across @ (pixels[count:] - matches.outline_pixels)[..., None])[..., 0]
         weight = torch.full_like(gap[:, 0], OUTLINE_WEIGHT)
         return [
-            term("match", pixels[:count] - matches.pixels, both, slice(count), MATCH_WEIGHT * matches.weight),
+            term("match", error, matches.axes, slice(count), MATCH_WEIGHT * matches.weight),
             term("outline", gap, across, slice(count, None), weight),
         ]
 

@@ -29,10 +29,14 @@ MIN_OPACITY = 0.3
 BACK_AND_FORTH = 0.7  # maximum forward-backward error, pixels
 FARTHEST = 0.015  # longest displacement that counts, relative to the long side of the cropped image
 WINDOW = 9  # pixels around a point that must have texture
-TEXTURE = 2e-5  # minimum eigenvalue of the structure tensor there (Shi and Tomasi 1994), grey in [0, 1]
-LEAST_SIDE = 32  # pixels; smaller images get no flow
-OUTLINE_BLUR = 3.0  # pixels, of the coverage whose values tell the distance from the outline
-OUTLINE_REACH = 1.5  # times OUTLINE_BLUR, from the rendered outline
+TEXTURE = 2e-5  # eigenvalue of the structure tensor there (Shi and Tomasi 1994) that counts half, grey in [0, 1]
+STRIPES = 0.1  # the same relative to the larger eigenvalue: along a stripe the flow is a guess
+LEAST_SIDE = 64  # pixels; smaller images get no flow, whose patches are eight pixels wide
+# Blur of the coverage whose values tell the distance from the outline, relative to the long side of the cropped image:
+# thinner than a finger, since both sides of a thin limb would blur into each other.
+OUTLINE_BLUR = 0.0035
+LEAST_OUTLINE_BLUR = 0.8  # pixels
+OUTLINE_REACH = 1.5  # blurs from the rendered outline
 INSIDE = 0.9  # coverage of the person that the mask must have where a point goes
 
 
@@ -42,6 +46,7 @@ class SurfaceMatches:
 
     Attributes:
         points: which of the sampled Gaussians were found; pixels: where their centres appear in the image.
+        axes: take an error in pixels to its parts across and along the texture, each times its reliability in [0, 1].
         weight: cosine between the normal and the direction to the camera: grazing views tell little.
         outline_points, outline_pixels, outline_normals: the same at the outline, where only the distance along the
             outward unit normal is known.
@@ -50,6 +55,7 @@ class SurfaceMatches:
 
     points: Int[Tensor, " m"]
     pixels: Float[Tensor, "m 2"]
+    axes: Float[Tensor, "m 2 2"]
     weight: Float[Tensor, " m"]
     outline_points: Int[Tensor, " o"]
     outline_pixels: Float[Tensor, "o 2"]
@@ -70,7 +76,7 @@ def match_surface(
     visible = depth < _sampled_depth(out, pixels) + BEHIND
     rendered, real = _grey_pair(out, view)
     at = pixels.cpu().numpy()
-    moved, reliable = measured_displacement(rendered, real, at)
+    moved, axes, reliable = measured_displacement(rendered, real, at)
     inside = sample(view.mask.cpu().numpy(), at + moved)[:, 0] > INSIDE
     good = (visible & (facing > FACING)).cpu().numpy() & reliable & inside
     good &= np.linalg.norm(moved, axis=1) < FARTHEST * max(view.camera.height, view.camera.width)
@@ -81,7 +87,7 @@ def match_surface(
     near = np.isfinite(outward)
     on_rim = torch.from_numpy(at[rim] + outward[:, None] * normals)[near].double()
     return SurfaceMatches(
-        rows, places, facing.cpu()[rows].double(),
+        rows, places, torch.from_numpy(axes[good]).double(), facing.cpu()[rows].double(),
         torch.from_numpy(rim[near]), on_rim, torch.from_numpy(normals[near]).double(),
         view.camera.to("cpu"), view.instant,
     )  # fmt: skip
@@ -89,20 +95,35 @@ def match_surface(
 
 def measured_displacement(
     rendered: UInt8[np.ndarray, "h w"], real: UInt8[np.ndarray, "h w"], pixels: Float[np.ndarray, "n 2"]
-) -> tuple[Float[np.ndarray, "n 2"], Bool[np.ndarray, " n"]]:
-    """Displacement from the rendered to the real image at some pixels, and where texture and a check support it."""
+) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, "n 2 2"], Bool[np.ndarray, " n"]]:
+    """Displacement from the rendered to the real image at some pixels, in which directions texture supports it (see
+    `SurfaceMatches.axes`), and where texture and a check by the flow back support it at all."""
     import cv2
 
     if min(rendered.shape) < LEAST_SIDE:
-        return np.zeros((len(pixels), 2)), np.zeros(len(pixels), bool)
+        return np.zeros((len(pixels), 2)), np.zeros((len(pixels), 2, 2)), np.zeros(len(pixels), bool)
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    dis.setFinestScale(1 if min(rendered.shape) > 8 * LEAST_SIDE else 0)
+    dis.setFinestScale(1 if min(rendered.shape) > 4 * LEAST_SIDE else 0)
     still = np.zeros((*rendered.shape, 2), np.float32)
     forward, backward = dis.calc(rendered, real, still.copy()), dis.calc(real, rendered, still)
-    texture = cv2.cornerMinEigenVal(rendered.astype(np.float32) / 255, WINDOW)
     moved = sample(forward, pixels)
     missed = np.linalg.norm(moved + sample(backward, pixels + moved), axis=1)
-    return moved, (missed < BACK_AND_FORTH) & (sample(texture, pixels)[:, 0] > TEXTURE)
+    axes, textured = _texture_axes(rendered, pixels)
+    return moved, axes, (missed < BACK_AND_FORTH) & textured
+
+
+def _texture_axes(
+    grey: UInt8[np.ndarray, "h w"], pixels: Float[np.ndarray, "n 2"]
+) -> tuple[Float[np.ndarray, "n 2 2"], Bool[np.ndarray, " n"]]:
+    """See `SurfaceMatches.axes`, from the structure tensor; and where there is texture at all."""
+    import cv2
+
+    tensor = cv2.cornerEigenValsAndVecs(grey.astype(np.float32) / 255, WINDOW, 3)
+    x, y = (np.floor(pixels).astype(int).clip(0, np.array(grey.shape[::-1]) - 1)).T
+    values, axes = tensor[y, x, :2].astype(float), tensor[y, x, 2:].reshape(-1, 2, 2).astype(float)
+    largest = values.max(1, keepdims=True)
+    reliability = values / (values + TEXTURE + STRIPES * largest)
+    return reliability[..., None] * axes, largest[:, 0] > TEXTURE
 
 
 def outline_displacement(
@@ -116,13 +137,14 @@ def outline_displacement(
     import cv2
     from scipy.special import ndtri
 
+    blur = max(OUTLINE_BLUR * max(real.shape), LEAST_OUTLINE_BLUR)
     depths, slope = [], np.zeros((len(pixels), 2))
     for coverage in (rendered, real):
-        soft = cv2.GaussianBlur(coverage, (0, 0), OUTLINE_BLUR)
-        depths.append(OUTLINE_BLUR * ndtri(sample(soft, pixels)[:, 0].clip(1e-6, 1 - 1e-6)))
+        soft = cv2.GaussianBlur(coverage, (0, 0), blur)
+        depths.append(blur * ndtri(sample(soft, pixels)[:, 0].clip(1e-6, 1 - 1e-6)))
         slope = np.stack([sample(cv2.Sobel(soft, -1, *axis), pixels)[:, 0] for axis in ((1, 0), (0, 1))], 1)
     length = np.linalg.norm(slope, axis=1, keepdims=True)
-    near = (np.abs(depths) < OUTLINE_REACH * OUTLINE_BLUR).all(0) & (length[:, 0] > 1e-3)
+    near = (np.abs(depths) < OUTLINE_REACH * blur).all(0) & (length[:, 0] > 1e-3)
     return np.where(near, depths[1] - depths[0], np.nan), -slope / np.maximum(length, 1e-3)
 
 

@@ -6,6 +6,7 @@ compares it with the image, and lets Adam move the Gaussians, the light and, a l
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,8 @@ from avatar.metrics.images import psnr
 from avatar.metrics.ssim import ssim
 from avatar.model.avatar import Avatar, PoseOffsets
 from avatar.rendering.renderer import render
-from avatar.runtime.progress import Progress
+from avatar.runtime.logging import logger
+from avatar.runtime.progress import Progress, duration
 from avatar.training import losses
 from avatar.training.checkpoint import read_checkpoint, write_checkpoint
 from avatar.training.config import TrainConfig
@@ -41,6 +43,10 @@ from avatar.types import BodyTrack, Gaussians, Observations, RenderOutput
 REPORT_STEPS = 10  # steps between two readings of the loss
 MEASURED_FRAMES = 4
 LEAST_REGISTERED = 3  # frames
+TIMED_IMAGES = 3
+# A step takes this power of the number of splats, and on average this much longer once the deformation is trained.
+SPLAT_COST, DEFORM_COST = 0.6, 1.3
+LEAST_COARSE = 250  # long side of a cropped image at half resolution, pixels, to be registered
 COLOR_VIEWS, VISIBILITY_VIEWS = 24, 32  # frames from which colours and visibility are taken
 
 
@@ -158,6 +164,8 @@ class Trainer:
 
     def _loop(self, preview: Preview | None) -> None:
         state, steps = self.state, self.config.steps
+        if state.step < steps:
+            logger.info(f"training takes about {duration(self.estimated_seconds())}: {self._plan()}")
         loss: float | None = None
         register_event = Event(self.config.registrations, end=REGISTER_UNTIL)
         with Progress("training", steps) as bar:
@@ -181,6 +189,39 @@ class Trainer:
                 bar.step(note)
                 if preview is not None and not preview.after_step(state.step, state.avatar, loss, measured):
                     break
+
+    def _plan(self) -> str:
+        """The size of the run in words."""
+        view, config = self.views.get(0), self.config
+        size = f"{view.camera.width}x{view.camera.height} pixels around the person"
+        return f"{config.steps - self.state.step} steps, up to {config.max_gaussians} splats, {size}"
+
+    def estimated_seconds(self) -> float:
+        """How long the remaining steps will take on this machine, from one image at each resolution; rough.
+
+        Renders and backpropagates, but changes nothing: not even the random numbers of the run.
+        """
+        state, config = self.state, self.config
+        rng = state.rng.get_state()
+        seconds = [min(self._timed_image(level) for _ in range(TIMED_IMAGES)) for level in (0, 1)]
+        state.rng.set_state(rng)
+        growth = (config.max_gaussians / max(len(state.avatar), 1)) ** SPLAT_COST
+        share = state.step / config.steps
+        coarse = max(config.coarse - share, 0.0)
+        per_step = coarse * seconds[1] + (1 - share - coarse) * seconds[0] * growth * DEFORM_COST
+        registrations = config.registrations * (1 - share) * len(self.trained) * seconds[0] if self._registers else 0.0
+        return float(config.steps * per_step + registrations)
+
+    def _timed_image(self, level: int) -> float:
+        """Seconds of one step without the change that it makes."""
+        view = self.views.get(self.trained[0], level)
+        begin = time.perf_counter()
+        gaussians, offsets = self.state.avatar.pose_with_offsets(self.state.poses.pose(view.instant))
+        (self._image_loss(gaussians, view) + self._priors(offsets)).backward()
+        self.state.optimizer.zero_grad(set_to_none=True)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter() - begin
 
     def _next_frame(self) -> int:
         """A frame of the current shuffled epoch; each frame is used once per epoch."""
@@ -233,7 +274,9 @@ class Trainer:
 
     def _register(self) -> None:
         state = self.state
-        view_of = partial(self.views.get, level=self._level)
+        # Half of a small image is too coarse for the flow.
+        level = self._level if max(self.views.get(0, 1).mask.shape) >= LEAST_COARSE else 0
+        view_of = partial(self.views.get, level=level)
         register(state.avatar, state.poses, self.trained, view_of, self._render, seed=state.step)
         # What moved must not be carried on by the momentum it had before.
         for moved in (state.avatar.gaussians.offset, *state.poses.parameters()):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from avatar.body import load_body
@@ -142,37 +141,50 @@ def test_derivatives_agree_with_differences(scene: Scene) -> None:
 
 def disc(x: float, radius: float) -> Float[np.ndarray, "h w"]:
     """Coverage of a disc, one pixel soft."""
-    rows, columns = np.mgrid[:80, :80] + 0.5
-    return np.clip(radius - np.hypot(columns - x, rows - 40) + 0.5, 0, 1).astype(np.float32)
+    rows, columns = np.mgrid[:480, :480] + 0.5
+    coverage: Float[np.ndarray, "h w"] = np.clip(radius - np.hypot(columns - x, rows - 240) + 0.5, 0, 1)
+    return coverage.astype(np.float32)
 
 
 @pytest.mark.parametrize("shift", [-2.0, 0.0, 1.3])
 def test_the_outline_tells_by_how_much_it_moved(shift: float) -> None:
-    right = np.array([[60.0, 40.0], [61.0, 41.0]])
-    outward, normals = outline_displacement(disc(40, 20), disc(40 + shift, 20), right)
+    right = np.array([[359.5, 240.0], [359.5, 242.0]])
+    outward, normals = outline_displacement(disc(240, 120), disc(240 + shift, 120), right)
     assert outward == pytest.approx(shift, abs=0.15)
     assert normals[:, 0] == pytest.approx(1, abs=0.01)
-    far, _ = outline_displacement(disc(40, 20), disc(40 + shift, 20), np.array([[40.0, 40.0]]))
+    far, _ = outline_displacement(disc(240, 120), disc(240 + shift, 120), np.array([[240.0, 240.0]]))
     assert np.isnan(far).all()
 
 
-def shifted_texture(shift: float) -> Callable[[], np.ndarray]:
+def shifted_texture(shift: float) -> UInt8[np.ndarray, "h w"]:
     import cv2
 
     rng = np.random.default_rng(0)
     texture = cv2.GaussianBlur(rng.uniform(0, 255, (120, 120)).astype(np.float32), (0, 0), 1.5) * 3 - 255
     matrix = np.array([[1, 0, shift], [0, 1, 0]], np.float32)
-    return lambda: cv2.warpAffine(texture, matrix, (120, 120), borderMode=cv2.BORDER_REFLECT).clip(0, 255)
+    moved = cv2.warpAffine(texture, matrix, (120, 120), borderMode=cv2.BORDER_REFLECT)
+    grey: UInt8[np.ndarray, "h w"] = np.clip(moved, 0, 255).astype(np.uint8)
+    return grey
 
 
 def test_the_flow_finds_a_shift_on_texture_alone() -> None:
-    still, moved = shifted_texture(0)().astype(np.uint8), shifted_texture(1.6)().astype(np.uint8)
+    still, moved = shifted_texture(0), shifted_texture(1.6)
     pixels = np.random.default_rng(1).uniform(30, 90, (50, 2))
-    flow, reliable = measured_displacement(still, moved, pixels)
+    flow, axes, reliable = measured_displacement(still, moved, pixels)
     assert reliable.mean() > 0.8
     assert np.median(flow[reliable], axis=0) == pytest.approx([1.6, 0], abs=0.2)
-    _, plain = measured_displacement(np.full_like(still, 90), np.full_like(still, 90), pixels)
+    assert np.abs(np.linalg.det(axes)).mean() > 0.5  # reliable in both directions
+    _, _, plain = measured_displacement(np.full_like(still, 90), np.full_like(still, 90), pixels)
     assert not plain.any()
+
+
+def test_along_a_stripe_the_flow_counts_little() -> None:
+    rows = np.mgrid[:120, :120][0]
+    stripes = (127 + 100 * np.sin(rows / 4)).astype(np.uint8)
+    pixels = np.random.default_rng(1).uniform(30, 90, (50, 2))
+    _, axes, _ = measured_displacement(stripes, stripes, pixels)
+    along, across = (np.linalg.norm(axes @ direction, axis=1) for direction in ([1.0, 0.0], [0.0, 1.0]))
+    assert across.min() > 0.8 and along.max() < 0.1
 
 
 def test_equal_heights_move_the_whole_surface_equally(scene: Scene) -> None:
