@@ -21,6 +21,7 @@ def track_video(
     out: Path | None = None,
     body: str = "open",
     focal: float | None = None,
+    pitch: float | None = None,
     height: float | None = None,
     shape: str | None = None,
     person: str | None = None,
@@ -41,6 +42,7 @@ def track_video(
         out: folder for the track and the observations; by default tracks/NAME OF THE VIDEO.
         body: "open", or the path of a body file in SMPL's format.
         focal: focal length of the camera in pixels.
+        pitch: how far the camera looks down, in degrees; negative where it looks up.
         height: height of the person in metres; without it every length is known only up to a scale.
         shape: shape of the person in words, such as height=1.82,weight=0.6; the body keeps to it. The words are height
             (metres, the same as --height), age (years), weight, gender (0 male to 1 female), muscle and proportions
@@ -78,7 +80,7 @@ def track_video(
         from avatar.motion import load_motion
 
         start = load_motion(init).track
-    model, options = load_body(body), TrackOptions(height, shape, focal)
+    model, options = load_body(body), TrackOptions(height, shape, focal, pitch)
     known_height, _ = resolve_shape(model, options)
     out = out or Path("tracks") / (video or source).stem
     if keypoints is not None:

@@ -22,16 +22,22 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar import __version__
+from avatar.body.skeleton import SMPL_JOINTS
 from avatar.exporters.linear_correctives import RANK, Correctives, fit_correctives
 from avatar.exporters.skin_weights import strongest_joints
 from avatar.geometry import quat_from_rotation
 from avatar.io.files import atomic_write
 from avatar.model.avatar import Avatar
+from avatar.motion.formats.smpl import BODY, PLACE, RATE, REST_PELVIS, ROOT, WHOLE
+from avatar.motion.ik import HINGES
+from avatar.motion.joint_names import name_tables
+from avatar.motion.motion import MEAN_LEG
 from avatar.types import BodyPose, BodyTrack
 
 CREDITS = f"Made with avatar {__version__}, open source"
 SCRIPTS = (
-    "rotations.js", "payload.js", "skeleton.js", "clips.js", "bvh.js", "correctives.js", "splats.js", "camera.js",
+    "rotations.js", "payload.js", "skeleton.js", "clips.js", "text.js", "joint_names.js", "foreign.js", "bvh.js",
+    "glb.js", "npz.js", "motion_files.js", "correctives.js", "splats.js", "camera.js",
     "controls.js", "player.js",
 )  # fmt: skip
 SHADERS = ("splat.vert", "splat.frag", "shadow.vert", "shadow.frag")
@@ -113,7 +119,7 @@ def write_page(
         credits=html.escape(credits),
         about=html.escape(about),
         style=_source("player.css"),
-        script="\n".join(_source(name) for name in SCRIPTS),
+        script="\n".join((_motion_words(), *(_source(name) for name in SCRIPTS))),
         shaders=_embedded_json({name: _source(name) for name in SHADERS}),
         header=_embedded_json(header),
         payload=packed,
@@ -121,6 +127,19 @@ def write_page(
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return PageReport(len(text.encode()), len(avatar), correctives.explained)
+
+
+def _motion_words() -> str:
+    """The tables by which motion files are read, so that the page and the program share one of each."""
+    words = {
+        **name_tables(),
+        "hinges": HINGES,
+        "joints": SMPL_JOINTS,
+        "smpl": {"whole": WHOLE, "root": ROOT, "body": BODY, "place": PLACE, "rate": RATE},
+        "rest_pelvis": REST_PELVIS,
+        "leg": MEAN_LEG,
+    }
+    return f"const MOTION_WORDS = {_embedded_json(words)};"
 
 
 def _pack_splats(avatar: Avatar, correctives: Correctives, payload: Payload) -> dict[str, Any]:

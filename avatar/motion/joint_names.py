@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -138,6 +139,14 @@ def read_name_map(path: Path) -> dict[str, str]:
     if not isinstance(content, dict) or not all(isinstance(value, str) for value in content.values()):
         raise AvatarError(f'{path} is not a name map: it must be a JSON object such as {{"pelvis": "Hips", ...}}.')
     return content
+
+
+def name_tables() -> dict[str, Any]:
+    """The words by which names are recognized, for the page, whose player/joint_names.js follows the same rules."""
+    return {
+        "sides": SIDES, "noise": sorted(NOISE), "beside": sorted(BESIDE), "japanese": JAPANESE, "parts": PARTS,
+        "vocabulary": sorted(VOCABULARY), "pelvis": PELVIS, "roots": ROOTS, "heads": HEADS,
+    }  # fmt: skip
 
 
 def _words(name: str) -> list[str]:

@@ -16,9 +16,7 @@ from torch import Tensor
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.errors import AvatarError
 from avatar.geometry import nearest_rotation, quat_from_rotation, rotation_from_quat, slerp
-from avatar.motion.bone_lengths import bone_length
-from avatar.motion.bone_lengths import leg_length as leg_length
-from avatar.motion.bone_lengths import model_rest as model_rest
+from avatar.motion.bone_lengths import bone_length, leg_length, model_rest
 from avatar.motion.joint_names import match_joints
 from avatar.motion.joint_tree import ancestors
 from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, check_path, uniform_track, up_rotation

@@ -111,12 +111,14 @@ def track(
     height: float | None = None,
     shape: str | None = None,
     focal: float | None = None,
+    pitch: float | None = None,
 ) -> BodyTrack:
     """The body's shape and its pose in every frame, and the camera. Warnings go to the logger "avatar".
 
     Args:
         body: "open", the path of an SMPL, SMPL-H or SMPL-X file, or a loaded body.
         height: of the person, metres; shape: in words, such as "weight=0.6"; focal: of the camera, pixels.
+        pitch: how far the camera looks down, degrees; negative: up.
 
     Raises:
         UsageError: a value is out of range. AvatarError: there are too few frames.
@@ -125,7 +127,7 @@ def track(
     from avatar.tracking.fit import track as fit_track
     from avatar.tracking.options import TrackOptions
 
-    options = TrackOptions(height=height, shape=shape, focal=focal)
+    options = TrackOptions(height=height, shape=shape, focal=focal, pitch=pitch)
     estimated, report = fit_track(observations, _body(body), options)
     for warning in report.warnings:
         logger.warning(warning)

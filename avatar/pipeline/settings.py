@@ -15,7 +15,7 @@ from avatar.errors import UsageError
 from avatar.io.files import read_text
 from avatar.novel_views.options import ViewOptions
 from avatar.observation.options import ObserveOptions
-from avatar.tracking.options import TrackOptions
+from avatar.tracking.options import TrackOptions, check_pitch
 from avatar.training.config import TrainConfig
 
 PRESETS = ("fast", "balanced", "quality")
@@ -29,6 +29,7 @@ RENAMED = {
     "detector": "observe.detector",
     "focal": "track.focal",
     "height": "track.height",
+    "pitch": "track.pitch",
     "shape": "track.shape",
     "views": "novel_views.generator",
     "view_frames": "novel_views.frames",
@@ -130,6 +131,7 @@ def require_sensible(settings: Settings) -> None:
         raise UsageError(f"--train.hold-out must be 0 or more, not {train.hold_out}.")
     if track.focal is not None and not track.focal > 0:
         raise UsageError(f"--focal must be above 0 pixels, not {track.focal:g}.")
+    check_pitch(track.pitch)
 
 
 def read_preset(preset: str) -> dict[str, Any]:

@@ -22,13 +22,14 @@ from avatar.tracking.camera_pitch import PITCH_FROM_TURN, pitch_from_turn
 from avatar.tracking.initialization import initial_state, state_from_rotations
 from avatar.tracking.kinematics import State, move_points, pose_chain
 from avatar.tracking.leg_girth import fit_leg_girth
-from avatar.tracking.objective import SCHEDULE, residual_terms
+from avatar.tracking.objective import ROLL, SCHEDULE, residual_terms
 from avatar.tracking.optical_flow import FlowSampler
-from avatar.tracking.options import TrackOptions
+from avatar.tracking.options import TrackOptions, check_pitch
 from avatar.tracking.problem import FitProblem, build_problem
 from avatar.tracking.report import TrackReport, fit_warnings, median_distance
 from avatar.tracking.silhouette import SilhouetteMatcher
 from avatar.tracking.solver import ClipLinearization, levenberg_marquardt
+from avatar.tracking.vertical_lines import CameraTilt, tilt_from_lines
 from avatar.tracking.world_frame import to_world_frame
 from avatar.types import BodyTrack, Cameras, Observations
 
@@ -37,6 +38,8 @@ LEAST_HEIGHT_M, MOST_HEIGHT_M = 0.5, 2.6
 # Focal length over the image's longer side: a phone's main camera in video mode, 26 mm equivalent with the crop
 # of about a quarter that its stabiliser takes (33 mm equivalent).
 ASSUMED_FOCAL = 0.92
+FOCAL_SPREAD = 0.1  # of the assumed focal length, relative
+GIVEN_PITCH = math.radians(0.5)  # standard deviation of a pitch that the user gives
 LEAST_FRAMES = 5
 
 
@@ -56,9 +59,10 @@ def track(
             place and camera are not used. None: the detector's 3D estimate.
 
     Raises:
-        UsageError: see `resolve_shape`. AvatarError: there are too few frames.
+        UsageError: see `resolve_shape`, `check_pitch`. AvatarError: there are too few frames.
     """
     options = options or TrackOptions()
+    check_pitch(options.pitch)
     body = body if isinstance(body, Body) else load_body(body)
     height, shape_constraint = resolve_shape(body, options)
     if len(observations) < LEAST_FRAMES:
@@ -68,7 +72,10 @@ def track(
     given = focal is not None
     focal = focal or ASSUMED_FOCAL * max(observations.width, observations.height)
     problem = build_problem(observations, body, focal, height or ASSUMED_HEIGHT_M)
-    problem = replace(problem, shape_constraint=shape_constraint, focal_given=given)
+    tilt = resolve_tilt(observations, options, focal, given)
+    problem = replace(
+        problem, shape_constraint=shape_constraint, focal_given=given, tilt=tilt, pitch_given=options.pitch is not None
+    )
     matcher = flow_sampler = None
     if len(observations.masks):
         tall = float(problem.person_height[0])
@@ -92,6 +99,18 @@ def resolve_focal(observations: Observations, options: TrackOptions) -> float | 
     if options.focal is None and observations.cameras is not None:
         return float(observations.cameras.K[0, 0, 0])
     return options.focal
+
+
+def resolve_tilt(
+    observations: Observations, options: TrackOptions, focal: float, focal_given: bool
+) -> CameraTilt | None:
+    """The camera's tilt that the user gave, or else that of the vertical lines of the scene, if there are any."""
+    spread = 0.0 if focal_given else FOCAL_SPREAD
+    lines = tilt_from_lines(observations, focal, spread) if len(observations.masks) else None
+    if options.pitch is None:
+        return lines
+    roll, roll_spread = (0.0, ROLL) if lines is None else (lines.roll, lines.roll_spread)
+    return CameraTilt(math.radians(options.pitch), GIVEN_PITCH, roll, roll_spread)
 
 
 def resolve_shape(
@@ -147,12 +166,18 @@ def fit(
             state, linearization = levenberg_marquardt(state, partial(ClipLinearization, terms), stage.steps)
             pitch = pitch_from_turn(problem, state)
             if pitch is not None:
-                problem = replace(problem, pitch=(pitch, PITCH_FROM_TURN))
+                problem = replace(problem, pitch=given_pitch(problem) or (pitch, PITCH_FROM_TURN))
             bar.step(f"{stage.name}, cost {linearization.cost:.0f}")
         if matcher:
             state = fit_leg_girth(problem, matcher, state)
         bar.step("girth of the legs")
     return state
+
+
+def given_pitch(problem: FitProblem) -> tuple[float, float] | None:
+    """The pitch that the user gave, and its standard deviation."""
+    tilt = problem.tilt
+    return (tilt.pitch, tilt.pitch_spread) if tilt is not None and problem.pitch_given else None
 
 
 def initial_rotations(start: BodyTrack, problem: FitProblem) -> Float[Tensor, "n j 3 3"]:
@@ -177,7 +202,12 @@ def with_fixed_directions(problem: FitProblem, state: State) -> FitProblem:
     """The clip with the bone directions of `state` in place of the detector's."""
     ends = pose_chain(problem.body, state).position[:, problem.bones]
     directions = F.normalize(ends[:, :, 1] - ends[:, :, 0], dim=-1)
-    return replace(problem, bone_directions=directions, bone_confidence=torch.ones_like(problem.bone_confidence))
+    return replace(
+        problem,
+        bone_directions=directions,
+        bone_confidence=torch.ones_like(problem.bone_confidence),
+        bone_pitch_bias=torch.zeros_like(problem.bone_pitch_bias),
+    )
 
 
 def to_body_track(problem: FitProblem, state: State, observations: Observations) -> BodyTrack:

@@ -26,6 +26,7 @@ from avatar.tracking.kinematics import (
     surface_points,
 )
 from avatar.tracking.optical_flow import Flow
+from avatar.tracking.posture import posture_terms
 from avatar.tracking.problem import FitProblem
 from avatar.tracking.residuals import (
     angular_velocity,
@@ -38,10 +39,10 @@ from avatar.tracking.residuals import (
     reprojection,
     reprojection_with_pitch_bias,
     shared_unknowns,
-    trunk_upright,
 )
 from avatar.tracking.silhouette import SilhouetteMatches
 from avatar.tracking.solver import LinearizedResidual, Term
+from avatar.tracking.vertical_lines import CameraTilt
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,12 @@ FOCAL_IN_TURN = 0.02
 # Otherwise detector errors that depend on the viewing side bend the joints once per turn.
 POSE_CONSTANCY = math.radians(5.0)
 USUAL_PITCH = 0.07  # phones are held at chest height and look down a little
-PITCH = 0.08  # of the camera, radians
+PITCH = 0.08  # of the camera, radians, where nothing tells it
 ROLL = 0.02
 CAMERA_HEIGHT = 0.5
 SILHOUETTE_WEIGHT = 0.3  # of each point: errors of neighbours on an outline are correlated
 FLOW = 0.002  # motion of a surface point between instants, relative to the person's height in the image
 FLOW_WEIGHT = 0.4  # of each point: errors of neighbours on the surface are correlated
-TRUNK_LEAN = 1.0  # of the trunk at each instant, radians
 HEIGHT = 0.003  # of the person, metres: the images of one camera do not determine it
 SHAPE_CONSTRAINT = 0.02  # of the user's other shape attributes, relative to the range of each
 FLOOR = 0.02  # metres between sole and floor
@@ -135,7 +135,10 @@ def _image_terms(
     reprojections = lift_point_residual(
         reprojection_with_pitch_bias, marks, _about_hips(problem), state, _pixels(problem, stage.pixel)
     )
-    directions = lift_point_residual(bone_direction, joints, problem.bones, state, problem.bone_directions)
+    shares = problem.bone_pitch_bias[:, None].expand(len(problem), -1, 1)
+    directions = lift_point_residual(
+        bone_direction, joints, problem.bones, state, torch.cat([problem.bone_directions, shares], -1)
+    )
     return [
         Term(
             "landmarks",
@@ -160,7 +163,7 @@ def _temporal_terms(
     chain: KinematicChain,
     joints: PointsWithJacobian,
 ) -> list[Term]:
-    """The terms that need one static camera: temporal terms, the floor and the upright trunk."""
+    """The terms that need one static camera: temporal terms, the floor and the posture."""
     every = torch.arange(len(problem.joints))
     time_weight = problem.time_weight[:, None]
     later, between = time_weight[1:], time_weight[1:-1]
@@ -171,14 +174,16 @@ def _temporal_terms(
     heights = lift_point_residual(
         floor_distance, soles, _alone(problem.soles), state, _constant(problem, len(problem.soles), FLOOR)
     )
-    leans = lift_point_residual(trunk_upright, joints, problem.trunk, state, _constant(problem, 1, TRUNK_LEAN))
     return [
         Term("angular velocity", speeds.scaled(1 / stage.angular_velocity), later, 3.0),
         Term("acceleration", moves.scaled(1 / stage.acceleration), between),
         Term("turn", whole_turn.scaled(1 / ANGULAR_ACCELERATION), between),
         Term("floor", heights, time_weight, 2.0),
-        Term("upright", leans, time_weight),
-        _planted_feet_term(problem, soles) if problem.pitch is None else _pose_constancy_term(problem, state),
+        *(
+            [*posture_terms(problem, state, joints), _planted_feet_term(problem, soles)]
+            if problem.pitch is None
+            else [_pose_constancy_term(problem, state)]
+        ),
         *([] if flow is None else [_flow_term(problem, state, chain, flow)]),
     ]
 
@@ -220,10 +225,14 @@ def silhouette_term(
 def _priors(problem: FitProblem, state: State, stage: Stage) -> list[Term]:
     """Priors of the shared unknowns."""
     spread = stage.offset * problem.spread.repeat_interleave(3)
-    pitch, pitch_deviation = problem.pitch or (USUAL_PITCH, PITCH)
+    tilt = problem.tilt or CameraTilt(USUAL_PITCH, PITCH, 0.0, ROLL)
+    if problem.tilt is not None:
+        # The person tells of the tilt anew in every frame, with the same errors; what tells it once must weigh as much.
+        tilt = tilt.sharpened(float(problem.time_weight.sum()))
+    pitch, pitch_deviation = problem.pitch or (tilt.pitch, tilt.pitch_spread)
     focal_deviation = FOCAL if problem.focal_given or problem.pitch is None else FOCAL_IN_TURN
-    camera = state.camera.new_tensor([focal_deviation, pitch_deviation, ROLL, CAMERA_HEIGHT])
-    start = state.camera.new_tensor([math.log(problem.focal), pitch, 0.0, CAMERA_HEIGHT_M])
+    camera = state.camera.new_tensor([focal_deviation, pitch_deviation, tilt.roll_spread, CAMERA_HEIGHT])
+    start = state.camera.new_tensor([math.log(problem.focal), pitch, tilt.roll, CAMERA_HEIGHT_M])
     parts = (
         ("shape", state.betas, torch.zeros_like(state.betas), torch.full_like(state.betas, stage.shape)),
         ("offsets", state.offsets.flatten(), torch.zeros_like(spread), spread),

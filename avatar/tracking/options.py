@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from avatar.errors import UsageError
+
+STEEPEST_PITCH = 60.0  # degrees
+
 
 @dataclass(frozen=True)
 class TrackOptions:
@@ -15,8 +19,22 @@ class TrackOptions:
             (metres, the same as --height), age (years), weight, gender (0 male to 1 female), muscle and proportions
             (0 to 1). Not available for SMPL files.
         focal: focal length of the camera in pixels.
+        pitch: how far the camera looks down, degrees; negative: up.
     """
 
     height: float | None = None
     shape: str | None = None
     focal: float | None = None
+    pitch: float | None = None
+
+
+def check_pitch(pitch: float | None) -> None:
+    """Refuse a pitch at which no whole person is in view.
+
+    Raises:
+        UsageError: it is out of range.
+    """
+    if pitch is not None and not -STEEPEST_PITCH <= pitch <= STEEPEST_PITCH:
+        raise UsageError(
+            f"--pitch is in degrees, from {-STEEPEST_PITCH:g} (looking up) to {STEEPEST_PITCH:g} (down), not {pitch:g}."
+        )

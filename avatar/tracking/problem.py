@@ -12,10 +12,13 @@ from torch import Tensor
 from avatar.body import Body
 from avatar.body.joint_limits import joint_prior
 from avatar.landmark_layouts import LAYOUTS, SMPL_JOINTS
+from avatar.tracking.detector_bias import direction_biases, facing, unbiased
 from avatar.tracking.initialization import rotate_to_rays
 from avatar.tracking.kinematics import SkinnedPoints, joint_points, surface_points
 from avatar.tracking.landmarks import landmark_points, landmark_weights, pitch_biases
 from avatar.tracking.lifting import lift_to_3d
+from avatar.tracking.masses import standing_weights
+from avatar.tracking.vertical_lines import CameraTilt
 from avatar.types import Observations
 
 LIFTED_CONFIDENCE = 0.2  # in directions that follow from 2D alone; a quarter of it fits as well
@@ -46,8 +49,12 @@ class FitProblem:
         height: of the person standing, metres; sets the scale of everything.
         stature: the body's height without shape, and its derivative by the shape coefficients.
         trunk: the pair of joints that is upright in most clips.
+        knees: the two joints.
+        standing: weights of the joints in the centre of mass and in the middle of the feet.
+        bone_pitch_bias: share of the camera's pitch that the detector ignores in each bone's direction.
         shape_constraint: `slopes @ betas = values` from the user's shape attributes, relative to the range of each.
         pitch: the camera's pitch and its standard deviation, radians, if a full turn determines it; else None.
+        tilt: the camera's pitch and roll, if the user (`pitch_given`) or the lines of the scene tell them.
     """
 
     body: Body
@@ -72,9 +79,14 @@ class FitProblem:
     height: float
     stature: tuple[float, Float[Tensor, " s"]]
     trunk: Tensor
+    knees: Tensor
+    standing: Float[Tensor, "2 j"]
+    bone_pitch_bias: Float[Tensor, " b"]
     shape_constraint: tuple[Float[Tensor, "k s"], Float[Tensor, " k"]] | None = None
     focal_given: bool = True
     pitch: tuple[float, float] | None = None
+    tilt: CameraTilt | None = None
+    pitch_given: bool = False
 
     def __len__(self) -> int:
         return len(self.times)
@@ -124,6 +136,9 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
     (start, end), (start_trust, end_trust) = (
         (values[:, [a for a, _ in ends]], values[:, [b for _, b in ends]]) for values in (guess, confidence * trust)
     )
+    # The measured biases are those of a detector's own 3D guess.
+    biases = direction_biases("" if flat.any() else observations.layout, pairs)
+    directions = unbiased(F.normalize(end - start, dim=-1), facing(guess, layout.names), biases)
     size = pixels.amax(1) - pixels.amin(1)
     return FitProblem(
         body=body,
@@ -142,12 +157,15 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
         times=times,
         time_weight=time_weight.clamp(max=2.0),
         bones=bones,
-        bone_directions=F.normalize(end - start, dim=-1),
+        bone_directions=directions,
         bone_confidence=torch.minimum(start_trust, end_trust),
         joint_prior=joint_prior(body),
         height=height,
         stature=body_stature(body),
         trunk=torch.tensor([[body.joint_names.index("pelvis"), body.joint_names.index("neck")]]),
+        knees=torch.tensor([body.joint_names.index(f"{side}_knee") for side in ("left", "right")]),
+        standing=standing_weights(body.joint_names),
+        bone_pitch_bias=torch.tensor([bias.share for bias in biases], dtype=torch.float64),
     )
 
 

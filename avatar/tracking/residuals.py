@@ -57,11 +57,18 @@ def point_to_contour(
 
 
 def bone_direction(
-    points: Float[Tensor, "2 3"], camera: Float[Tensor, "4"], data: Float[Tensor, "3"]
+    points: Float[Tensor, "2 3"], camera: Float[Tensor, "4"], data: Float[Tensor, "4"]
 ) -> Float[Tensor, "3"]:
-    """Direction from the first point to the second, minus a unit vector; radians for small errors."""
+    """Direction from the first point to the second, minus the detector's; radians for small errors.
+
+    Data: the detector's unit vector, and the share of the camera's pitch that the detector ignores in it.
+    """
     bone = points[1] - points[0]
-    error: Tensor = bone / bone.norm() - data
+    angle = data[3] * camera[1]
+    cosine, sine = angle.cos(), angle.sin()
+    x, y, z = bone / bone.norm()
+    expected = torch.stack([x, cosine * y + sine * z, cosine * z - sine * y])
+    error: Tensor = expected - data[:3]
     return error
 
 
@@ -83,6 +90,14 @@ def floor_distance(
 ) -> Float[Tensor, "1"]:
     """Height above the floor. Data: the deviation in metres."""
     return (height_above_floor(points, camera) / data[0])[None]
+
+
+def away_from_camera(camera: Float[Tensor, "4"]) -> Float[Tensor, "3"]:
+    """The horizontal direction in which the camera looks, in its own frame."""
+    up = up_of(camera)
+    side = torch.stack([up[1], -up[0], torch.zeros_like(up[0])])
+    away: Tensor = torch.linalg.cross(side / side.norm(), up)
+    return away
 
 
 def trunk_upright(

@@ -27,6 +27,7 @@ from avatar.landmark_layouts import LAYOUTS
 from avatar.tracking.fit import ASSUMED_FOCAL, ASSUMED_HEIGHT_M, with_fixed_directions
 from avatar.tracking.initialization import initial_state
 from avatar.tracking.kinematics import KinematicChain, State, move_points, pose_chain
+from avatar.tracking.masses import MASSES
 from avatar.tracking.objective import Stage, per_image_terms
 from avatar.tracking.problem import FitProblem, build_problem
 from avatar.tracking.residuals import floor_distance, lift_point_residual, trunk_upright, up_of
@@ -41,12 +42,6 @@ LIVE = Stage("live", 6, 0.010, math.inf, 0.3, math.inf, math.inf, 1.0, 0.5)
 APART_S = 1000.0  # assumed time between the hypotheses: each is an instant of its own
 COMBINED = 16  # combinations of limbs that are fitted as a whole
 ALIKE = 0.15  # trunks, limbs and hypotheses of which no joint differs by more than this are one, metres
-# Masses of body parts, each at a joint (after Winter 2009, halved at both ends of a bone); feet come last.
-MASSES = {
-    "head": 0.08, "left_shoulder": 0.14, "right_shoulder": 0.14, "left_elbow": 0.03, "right_elbow": 0.03,
-    "left_wrist": 0.015, "right_wrist": 0.015, "left_hip": 0.175, "right_hip": 0.175, "left_knee": 0.075,
-    "right_knee": 0.075, "left_ankle": 0.03, "right_ankle": 0.03, "left_foot": 0.005, "right_foot": 0.005,
-}  # fmt: skip
 BALANCE = 0.1  # standard deviation of the centre of mass from the middle of the feet, metres
 FLOOR = 0.05
 LEAST_DEPTH = 0.3  # of a bone that does not look short, as a share of its length: each choice starts on its own side

@@ -65,6 +65,7 @@ def test_a_mistyped_option_gets_a_suggestion(video: Path, ends: Ends) -> None:
         (("--steps", "-5"), "--steps must be at least 1, not -5."),
         (("--max-frames", "0"), "--max-frames must be at least 1, not 0."),
         (("--focal", "-1"), "--focal must be above 0 pixels, not -1."),
+        (("--pitch", "80"), "--pitch is in degrees, from -60 (looking up) to 60 (down), not 80."),
         (("--preset", "superb"), "There is no preset 'superb'"),
         (("--views", "folder:x"), "--views is for photos"),
         (("--height", "abc"), "'abc'"),
@@ -147,7 +148,7 @@ def test_runs_of_the_older_layout_are_resumed(video: Path, tmp_path: Path, monke
     (run / "config.json").write_text(json.dumps(flat))
     main(["create", "--resume", str(run)])
     settings = calls[0][1]
-    assert asdict(settings.track) == {"focal": 900.0, "height": 1.8, "shape": "weight=0.6"}
+    assert asdict(settings.track) == {"focal": 900.0, "height": 1.8, "shape": "weight=0.6", "pitch": None}
     assert asdict(settings.observe) == {"max_frames": 40, "person": 2, "detector": "mediapipe"}
     assert asdict(settings.novel_views) == {"generator": "none", "frames": 11, "offload": True}
     assert build(Settings, json.loads((run / "config.json").read_text())) == settings

@@ -205,7 +205,7 @@ def test_the_page_reads_a_foreign_skeleton_as_our_importer_does(page_file: Path,
          "MOTION\nFrames: 2\nFrame Time: 0.03\n0 0 0\n",
          "walk.bvh breaks off: its header announces 2 frames of 3 numbers."),
         ("walk.json", "{}", "walk.json is not a motion file of this program."),
-        ("walk.fbx", "", "walk.fbx is neither a .bvh nor a motion .json file."),
+        ("walk.fbx", "", "walk.fbx is no motion that this page reads: BVH, GLB, VRMA, npz or motion JSON."),
     ],
 )  # fmt: skip
 def test_a_broken_motion_gives_one_sentence(

@@ -13,9 +13,9 @@ import torch
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.landmark_layouts import LAYOUTS
+from avatar.motion.bone_lengths import model_rest
 from avatar.motion.procedural import builtin_motion
 from avatar.motion.retarget import Retargeting, resample
-from avatar.motion.skeletons import model_rest
 from avatar.types import BodyTrack
 
 WIDTH, HEIGHT, FOCAL, DISTANCE = 540, 960, 883.0, 3.5

@@ -186,3 +186,14 @@ def walk(rig: Rig | None = None, frames: int = 40, fps: float = 30.0) -> Truth:
         local[f"{side}_wrist"] = about("z", 8 * np.sin(phase))
     path = np.stack([0.02 * np.sin(swing), 0.93 + 0.02 * np.cos(2 * swing), t], -1)
     return truth_of(rig, local, path)
+
+
+def rotated(quats: Array) -> Array:
+    """Rotation matrices (t, 3, 3) of unit quaternions w, x, y, z."""
+    w, x, y, z = (quats / np.linalg.norm(quats, axis=-1, keepdims=True)).T
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return np.moveaxis(np.array(rows), -1, 0)

@@ -196,7 +196,7 @@ def test_a_control_bone_as_pelvis_does_not_turn_the_person(tmp_path: Path, degre
     assert limb_degrees(posed(track.poses, rest.smpl_joints), truth.places).max() < 1
 
 
-def test_a_person_who_lies_is_told_from_frames_with_other_axes(tmp_path: Path) -> None:
+def test_a_person_who_lies_differs_from_frames_with_other_axes(tmp_path: Path) -> None:
     t = np.linspace(0, 1, 20)
     face_down = {"pelvis": np.tile(about("x", 90), (20, 1, 1))}
     lying = truth_of(Rig(), face_down, np.stack([0 * t, 0.12 + 0 * t, 3 + t], -1))

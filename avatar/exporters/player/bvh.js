@@ -1,194 +1,109 @@
-// BVH motion capture files: parsing, and retargeting to the avatar's skeleton.
+// BVH motion capture files, with the liberties that programs take (see avatar/motion/formats/bvh.py).
 
-// Names of our joints in other programs, without prefix, case and punctuation.
-const BVH_NAMES = {
-  pelvis: ["hips", "hip", "pelvis", "root"],
-  neck: ["neck", "neck1"],
-  head: ["head"],
-};
-for (const [side, short] of [["left", "l"], ["right", "r"]]) {
-  const parts = {
-    hip: ["upleg", "upperleg", "thigh", "hip"],
-    knee: ["leg", "lowerleg", "knee", "shin", "calf"],
-    ankle: ["ankle", "foot"],
-    foot: ["toebase", "toe", "toes", "ball", "foot"],
-    collar: ["collar", "clavicle", "shoulder"],
-    shoulder: ["arm", "upperarm", "uparm", "shoulder"],
-    elbow: ["forearm", "lowerarm", "elbow"],
-    wrist: ["wrist", "hand"],
-  };
-  for (const [part, names] of Object.entries(parts)) {
-    BVH_NAMES[`${side}_${part}`] = names.flatMap((n) => [side + n, short + n, n + side, n + short]);
-  }
-}
-
-// Limbs whose direction at rest is taken over, so that a skeleton resting with lowered arms fits ours.
-const LIMBS = ["hip knee", "knee ankle", "shoulder elbow", "elbow wrist"].flatMap((pair) =>
-  ["left", "right"].map((side) => pair.split(" ").map((part) => `${side}_${part}`)));
+const BVH_COMMENT = /(?<!\S)(?:#|\/\/|;)[^\r\n]*/g;
 
 function clipFromBvh(name, text, skeleton) {
-  const bvh = parseBvh(name, text);
-  const map = matchJoints(name, bvh.joints);
-  const align = alignment(bvh.joints, map);
-  const limbs = limbAlignment(bvh.joints, map, align, skeleton);
-  const source = (joint) => bvh.joints[map[joint]];
-  const length = (a, b) => Math.hypot(...subtract(source(a).place, source(b).place));
-  const factor = skeleton.restDistance("left_hip", "left_knee", "left_ankle") /
-    (length("left_hip", "left_knee") + length("left_knee", "left_ankle"));
-  const start = rotate(align, bvhPlace(bvh, map.pelvis, 0, bvhTurns(bvh, 0)));
-  const poses = Array.from({ length: bvh.frames }, (_, frame) => {
-    const turns = bvhTurns(bvh, frame);
-    const place = rotate(align, bvhPlace(bvh, map.pelvis, frame, turns));
-    return {
-      root: [(place[0] - start[0]) * factor, place[1] * factor, (place[2] - start[2]) * factor],
-      turns: localTurns(turns, map, align, limbs, skeleton),
-    };
-  });
-  return onFloor(clipFromPoses(name.replace(/\.bvh$/i, ""), bvh.fps, poses, skeleton), skeleton);
+  return clipFromAnimation(name, parseBvh(name, text), skeleton);
 }
 
 function parseBvh(name, text) {
-  const [head, body] = text.split(/\bMOTION\b/);
-  if (body === undefined || !/^\s*HIERARCHY/.test(head)) throw new Error(`${name} is not a BVH file.`);
-  const joints = [], stack = [];
-  let channels = 0, current = null;
-  for (const line of head.split("\n")) {
-    const words = line.trim().split(/\s+/);
-    if (words[0] === "ROOT" || words[0] === "JOINT") {
-      current = { name: words.slice(1).join(" "), parent: stack.length ? stack[stack.length - 1] : -1, channels: [] };
-      joints.push(current);
-    } else if (words[0] === "End") current = null;
-    else if (words[0] === "{") stack.push(current ? joints.indexOf(current) : -1);
-    else if (words[0] === "}") stack.pop();
-    else if (words[0] === "OFFSET" && current) current.offset = words.slice(1, 4).map(Number);
-    else if (words[0] === "CHANNELS" && current) {
-      current.first = channels;
-      current.channels = words.slice(2);
-      channels += current.channels.length;
-    }
-  }
-  for (const joint of joints) {
-    joint.place = joint.parent < 0 ? joint.offset : add(joints[joint.parent].place, joint.offset);
-  }
-  const frames = Number((body.match(/Frames:\s*(\d+)/) || [])[1]);
-  const seconds = Number((body.match(/Frame Time:\s*(\S+)/) || [])[1]);
-  const values = Float32Array.from((body.split(/Frame Time:.*\n/)[1] || "").trim().split(/\s+/), Number);
+  text = text.replace(BVH_COMMENT, "");
+  if (!/^\s*HIERARCHY/i.test(text)) throw new Error(`${name} is not a BVH file.`);
+  // The keyword stands before the number of frames; joints may be called MOTION as well.
+  const start = text.match(/(?<!\S)MOTION\s+(?=Frames?\s*:)/i);
+  if (!start) throw new Error(`${name} breaks off: it has no MOTION section with frames.`);
+  const joints = bvhJoints(name, withPoints(text.slice(0, start.index)));
+  const body = text.slice(start.index + start[0].length);
+  const stated = body.match(/^Frames?\s*:\s*(\d+)\s*Frame\s*Time\s*:\s*(\S+)/i);
+  const frames = stated ? Number(stated[1]) : 0, seconds = stated ? Number(withPoints(stated[2])) : 0;
+  const channels = joints.reduce((sum, joint) => sum + joint.channels.length, 0);
+  const words = stated ? withPoints(body.slice(stated[0].length)).trim().split(/\s+/) : [];
+  const values = Float64Array.from(words, Number);
   if (!(frames > 0 && frames <= MAX_FRAMES && seconds > 0) || values.length < frames * channels) {
     throw new Error(`${name} breaks off: its header announces ${frames} frames of ${channels} numbers.`);
   }
+  if (values.length % channels) {
+    const each = +(values.length / frames).toFixed(2);
+    throw new Error(`${name}: its joints have ${channels} channels, its frames ${each} numbers.`);
+  }
   if (!values.every(Number.isFinite)) throw new Error(`${name} contains a value that is not a number.`);
-  return { joints, channels, frames, fps: 1 / seconds, values };
+  return bvhAnimation(joints, values, frames, channels, 1 / seconds);
 }
 
-// Index of the source joint for each of our joints that the source has.
-function matchJoints(name, joints) {
-  const plain = joints.map((joint) =>
-    joint.name.toLowerCase().replace(/^.*:|^mixamorig\d*|^bip\d+/, "").replace(/[^a-z0-9]/g, ""));
-  const map = {};
-  const taken = new Set();
-  // Wrists to the trunk: "shoulder" is the collar bone only where something else is the upper arm.
-  const order = ["elbow", "wrist", "shoulder", "collar", "knee", "ankle", "foot", "hip"].flatMap((part) =>
-    [`left_${part}`, `right_${part}`]);
-  for (const joint of ["pelvis", "neck", "head", ...order]) {
-    const index = BVH_NAMES[joint].map((alias) => plain.indexOf(alias)).find((i) => i >= 0 && !taken.has(i));
-    if (index === undefined) continue;
-    map[joint] = index;
-    taken.add(index);
-  }
-  const needed = ["pelvis", ...LIMBS.flat()].filter((joint) => map[joint] === undefined);
-  if (needed.length) throw new Error(`${name} has no joint that could be the ${needed[0].replace("_", " ")}.`);
-  const trunk = [];
-  for (let i = joints[map.neck ?? map.left_shoulder].parent; i >= 0 && i !== map.pelvis; i = joints[i].parent) {
-    trunk.unshift(i);
-  }
-  if (trunk.length) {
-    ["spine1", "spine2", "spine3"].forEach((joint, k) => {
-      map[joint] = trunk[Math.max(0, Math.round(((k + 1) / 3) * trunk.length) - 1)];
-    });
-  }
-  return map;
+// Points as decimal marks; commas beside points separate values.
+function withPoints(text) {
+  return text.replaceAll(",", text.includes(".") ? " " : ".");
 }
 
-// The rotation that brings the source at rest upright and facing +Z with its left at +X. It goes by the axes of the
-// file that come nearest: a rest pose that leans, or hips of two heights, must not tilt the world.
-function alignment(joints, map) {
-  const at = (joint) => joints[map[joint]].place;
-  const hips = add(at("left_hip"), at("right_hip")), feet = add(at("left_ankle"), at("right_ankle"));
-  const up = nearestAxis(subtract(hips, feet));
-  const across = subtract(at("left_hip"), at("right_hip"));
-  const left = nearestAxis(subtract(across, scaled(up, dot(across, up))));
-  return quatFromMatrix([...left, ...up, ...cross(left, up)]);
-}
-
-function nearestAxis(v) {
-  const longest = Math.max(...v.map(Math.abs));
-  return v.map((x) => (Math.abs(x) === longest ? Math.sign(x) : 0));
-}
-
-// For each limb the turn from our rest direction to the source's, in our axes.
-function limbAlignment(joints, map, align, skeleton) {
-  const turns = {};
-  for (const [joint, child] of LIMBS) {
-    const theirs = rotate(align, subtract(joints[map[child]].place, joints[map[joint]].place));
-    const [a, b] = [joint, child].map((n) => skeleton.joints[skeleton.index[n]].position);
-    turns[joint] = quatBetween(subtract(b, a), theirs);
-  }
-  // A hand goes on in the direction of its forearm.
-  for (const side of ["left", "right"]) turns[`${side}_wrist`] = turns[`${side}_elbow`];
-  return turns;
-}
-
-// World turns of all source joints away from their rest.
-function bvhTurns(bvh, frame) {
-  const turns = [];
-  for (const joint of bvh.joints) {
-    let turn = joint.parent < 0 ? [1, 0, 0, 0] : turns[joint.parent];
-    joint.channels.forEach((channel, i) => {
-      const axis = "XYZ".indexOf(channel[0].toUpperCase());
-      if (!/rotation$/i.test(channel)) return;
-      const angle = (bvh.values[frame * bvh.channels + joint.first + i] * Math.PI) / 180;
-      turn = quatMultiply(turn, quatAboutAxis([0, 1, 2].map((k) => (k === axis ? 1 : 0)), angle));
-    });
-    turns.push(turn);
-  }
-  return turns;
-}
-
-// World place of one joint, in the file's units, given the turns of all.
-function bvhPlace(bvh, index, frame, turns) {
-  let place = [0, 0, 0];
-  for (let i = index; i >= 0; i = bvh.joints[i].parent) {
-    const joint = bvh.joints[i];
-    const offset = [...joint.offset];
-    joint.channels.forEach((channel, k) => {
-      if (!/position$/i.test(channel)) return;
-      offset["XYZ".indexOf(channel[0].toUpperCase())] = bvh.values[frame * bvh.channels + joint.first + k];
-    });
-    place = add(place, joint.parent < 0 ? offset : rotate(turns[joint.parent], offset));
-  }
-  return place;
-}
-
-// Our joints' rotations relative to their parents. Joints that the source lacks go along with their parents.
-function localTurns(turns, map, align, limbs, skeleton) {
-  const back = quatConjugate(align);
-  const world = [], local = {};
-  skeleton.joints.forEach(({ name, parent }, i) => {
-    const above = parent < 0 ? [1, 0, 0, 0] : world[parent];
-    if (map[name] === undefined) {
-      world[i] = above;
+function bvhJoints(name, head) {
+  const words = head.trim().split(/\s+/), joints = [], open = [];
+  for (let i = 1; i < words.length;) {
+    const word = words[i].toUpperCase();
+    if (["ROOT", "JOINT", "END"].includes(word)) {
+      const stop = words.indexOf("{", i);
+      if (stop < 0) throw new Error(`${name}: its HIERARCHY cannot be read.`);
+      // The end of a chain is a joint without a name.
+      joints.push({
+        name: word === "END" ? "" : words.slice(i + 1, stop).join(" "),
+        parent: open.at(-1) ?? -1, channels: [], offset: [0, 0, 0],
+      });
+      open.push(joints.length - 1);
+      i = stop + 1;
+    } else if (word === "OFFSET" && open.length) {
+      joints[open.at(-1)].offset = words.slice(i + 1, i + 4).map(Number);
+      i += 4;
+    } else if (word === "CHANNELS" && open.length) {
+      const count = Number(words[i + 1]);
+      joints[open.at(-1)].channels = words.slice(i + 2, i + 2 + count).map((channel) => channel.toLowerCase());
+      i += 2 + count;
+    } else if (word === "}") {
+      open.pop();
+      i += 1;
     } else {
-      const turn = quatMultiply(quatMultiply(align, turns[map[name]]), back);
-      world[i] = limbs[name] ? quatMultiply(turn, limbs[name]) : turn;
+      throw new Error(`${name}: its HIERARCHY cannot be read near ${words[i].slice(0, 40)}.`);
     }
-    local[name] = quatMultiply(quatConjugate(above), world[i]);
-  });
-  return local;
+  }
+  const broken = joints.some(({ channels, offset }) =>
+    !offset.every(Number.isFinite) || channels.some((channel) => !/^[xyz](rotation|position)$/.test(channel)));
+  if (broken || open.length || !joints.length) throw new Error(`${name}: its HIERARCHY cannot be read.`);
+  return joints;
 }
 
-// The clip lowered or raised so that it stands on the floor.
-function onFloor(clip, skeleton) {
-  prepareClip(clip, skeleton);
-  for (let i = 1; i < clip.roots.length; i += 3) clip.roots[i] -= clip.floor;
-  return clip;
+function bvhAnimation(joints, values, frames, width, fps) {
+  let first = 0;
+  const named = joints.filter((joint) => {
+    joint.first = first;
+    first += joint.channels.length;
+    return joint.name;
+  });
+  const indexOf = new Map(named.map((joint, i) => [joint, i]));
+  const parents = named.map(({ parent }) => (parent < 0 ? -1 : indexOf.get(joints[parent])));
+  const restPlaces = [];
+  named.forEach(({ offset }, i) => restPlaces.push(parents[i] < 0 ? offset : add(restPlaces[parents[i]], offset)));
+  const onTop = named.map(({ channels, first: start, offset }, i) => {
+    const moved = channels.map((channel, k) => (channel.endsWith("position") ? start + k : -1)).filter((k) => k >= 0);
+    const sizes = Array.from({ length: frames }, (_, k) =>
+      moved.reduce((sum, column) => sum + Math.abs(values[k * width + column]), 0));
+    // Below the root most programs write the whole translation, some what comes on top of the offset.
+    return parents[i] >= 0 && median(sizes) < 0.1 * Math.hypot(...offset);
+  });
+  const pose = (frame) => {
+    const places = [], turns = [];
+    named.forEach(({ channels, first: start, offset }, i) => {
+      let turn = [1, 0, 0, 0];
+      const place = [...offset];
+      channels.forEach((channel, k) => {
+        const axis = "xyz".indexOf(channel[0]), value = values[frame * width + start + k];
+        if (channel.endsWith("position")) place[axis] = value + (onTop[i] ? offset[axis] : 0);
+        // Channels are listed from the outermost rotation to the innermost.
+        else turn = quatMultiply(turn, quatAboutAxis([0, 1, 2].map((a) => (a === axis ? 1 : 0)), (value * Math.PI) / 180));
+      });
+      const above = parents[i];
+      places.push(above < 0 ? place : add(places[above], rotate(turns[above], place)));
+      turns.push(above < 0 ? turn : quatMultiply(turns[above], turn));
+    });
+    return { places, turns };
+  };
+  const rest = { places: restPlaces, turns: named.map(() => [1, 0, 0, 0]) };
+  return { names: named.map(({ name }) => name), parents, rest, frames, fps, pose, up: null };
 }

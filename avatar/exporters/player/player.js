@@ -139,10 +139,9 @@ class Player {
   async openFile(file) {
     try {
       if (file.size > BYTES_OF_MOTION) throw new Error(`${file.name} is larger than 64 MB.`);
-      const read = /\.bvh$/i.test(file.name) ? clipFromBvh : /\.json$/i.test(file.name) ? clipFromJson : null;
-      if (!read) throw new Error(`${file.name} is neither a .bvh nor a motion .json file.`);
-      this.addClip(read(file.name, await file.text(), this.skeleton));
-      showMessage("");
+      const clip = await clipFromFile(file.name, new Uint8Array(await file.arrayBuffer()), this.skeleton);
+      this.addClip(clip);
+      showMessage(clip.notes?.length ? `${clip.name}: ${clip.notes.join("; ")}.` : "");
     } catch (error) {
       showMessage(error.message);
     }

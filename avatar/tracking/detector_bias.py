@@ -1,0 +1,71 @@
+"""How far BlazePose's 3D directions of the limbs are off, measured on renders of the open body."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.body.landmarks import side_and_kind
+
+
+@dataclass(frozen=True)
+class DirectionBias:
+    """Error of a bone's direction in the plane of the camera's y and z axes.
+
+    Attributes:
+        camera: degrees, the same from all sides.
+        body: degrees, in front view; from behind the opposite.
+        share: of the camera's pitch that is ignored.
+        spread: degrees, of what remains.
+    """
+
+    camera: float = 0.0
+    body: float = 0.0
+    share: float = 0.0
+    spread: float = 8.0
+
+
+BIASES = {
+    ("hip", "knee"): DirectionBias(0.0, 3.0, 0.6),
+    ("knee", "ankle"): DirectionBias(19.0, -6.0, 0.2),
+    ("shoulder", "hip"): DirectionBias(-2.0, 7.0, 0.45),
+    ("shoulder", "elbow"): DirectionBias(0.0, 6.0, 0.45),
+    ("elbow", "wrist"): DirectionBias(0.0, 6.0, 0.2),
+}
+
+
+def direction_biases(layout: str, bones: list[tuple[str, str]]) -> list[DirectionBias]:
+    """The bias of each bone of a layout, given by the names of its ends."""
+    if layout != "blazepose33":
+        return [DirectionBias()] * len(bones)
+    return [BIASES.get((side_and_kind(a)[1], side_and_kind(b)[1]), DirectionBias()) for a, b in bones]
+
+
+def facing(guess: Float[Tensor, "n l 3"], names: tuple[str, ...]) -> Float[Tensor, " n"]:
+    """Cosine between the direction in which the person faces and that to the camera, by the detector's own guess."""
+    left, right, up, down = (
+        guess[:, [names.index(name) for name in pair]].mean(1)
+        for pair in (
+            ("left_shoulder", "left_hip"),
+            ("right_shoulder", "right_hip"),
+            ("left_shoulder", "right_shoulder"),
+            ("left_hip", "right_hip"),
+        )
+    )
+    forward = torch.linalg.cross(left - right, up - down)
+    cosine: Tensor = -forward[:, 2] / forward.norm(dim=-1).clamp_min(1e-9)
+    return cosine
+
+
+def unbiased(
+    directions: Float[Tensor, "n b 3"], facing: Float[Tensor, " n"], biases: list[DirectionBias]
+) -> Float[Tensor, "n b 3"]:
+    """The detector's directions without the part of their bias that does not depend on the camera's pitch."""
+    camera, body = (directions.new_tensor([getattr(bias, name) for bias in biases]) for name in ("camera", "body"))
+    angle = torch.deg2rad(camera + facing[:, None] * body)
+    x, y, z = directions.unbind(-1)
+    cosine, sine = angle.cos(), angle.sin()
+    return torch.stack([x, cosine * y + sine * z, cosine * z - sine * y], -1)

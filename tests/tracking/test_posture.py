@@ -1,0 +1,44 @@
+"""How people stand: priors in the direction that one camera does not see."""
+
+import math
+
+import pytest
+import torch
+
+from avatar.body import Body, load_body
+from avatar.tracking.fit import track
+from avatar.tracking.options import TrackOptions
+from avatar.tracking.posture import lean_in_depth, overhang_in_depth
+from avatar.types import BodyTrack
+
+from .synthetic import FOCAL, observed, truth
+
+
+@pytest.fixture(scope="module")
+def body() -> Body:
+    return load_body("open")
+
+
+def pitch_of(result: BodyTrack) -> float:
+    assert result.cameras is not None
+    return -math.degrees(math.asin(float(result.cameras.T_camera_world[0, 2, 1])))
+
+
+def test_only_a_lean_along_the_view_counts() -> None:
+    camera = torch.tensor([6.0, 0.2, 0.05, 1.2], dtype=torch.float64)
+    up = torch.tensor([0.0, -math.cos(0.2), -math.sin(0.2)], dtype=torch.float64)
+    R = torch.tensor([[math.cos(0.05), -math.sin(0.05), 0], [math.sin(0.05), math.cos(0.05), 0], [0, 0, 1]]).double()
+    up, side = R @ up, R @ torch.tensor([1.0, 0, 0]).double()
+    away = torch.linalg.cross(up, side)
+    one = torch.ones(1, dtype=torch.float64)
+    origin = torch.zeros(3, dtype=torch.float64)
+    for lean, expected in ((0.3 * side, 0.0), (0.3 * away, 0.3)):
+        line = torch.stack([origin, up + lean])
+        assert float(lean_in_depth(line, camera, one) * line[1].norm()) == pytest.approx(expected, abs=1e-6)
+        assert float(overhang_in_depth(line.flip(0), camera, one)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_given_pitch_is_kept(body: Body) -> None:
+    observations = observed(body, truth(body, 16, 0.3, pitch=0.3), 0.5)
+    result, _ = track(observations, body, TrackOptions(focal=FOCAL, pitch=math.degrees(0.3)))
+    assert abs(pitch_of(result) - math.degrees(0.3)) < 1
