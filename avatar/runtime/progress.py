@@ -52,6 +52,13 @@ class Progress:
         print(text + (f", {self.note}" if self.note else ""), file=sys.stderr, flush=True)
 
 
+def duration(seconds: float) -> str:
+    """A rough duration in words: "40 s", "3 min", "1.5 h"."""
+    if seconds < 100:
+        return f"{max(round(seconds, -1), 10):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def progress(items: Iterable[T], label: str, total: int | None = None) -> Iterator[T]:
     """Yield `items` and show the progress."""
     if total is None and isinstance(items, Sized):

@@ -175,8 +175,12 @@ def _block_tridiagonal(
     return torch.stack(solution[::-1])
 
 
+Unknowns = TypeVar("Unknowns")
+Unknowns_co = TypeVar("Unknowns_co", covariant=True)
+
+
 @runtime_checkable
-class Linearization(Protocol):
+class Linearization(Protocol[Unknowns_co]):
     """A least-squares problem linearized at one state."""
 
     @property
@@ -184,12 +188,9 @@ class Linearization(Protocol):
         """Half the weighted sum of squares at the state."""
         ...
 
-    def step(self, damping: float) -> State:
+    def step(self, damping: float) -> Unknowns_co:
         """The state after one damped Newton step."""
         ...
-
-
-AnyLinearization = TypeVar("AnyLinearization", bound=Linearization)
 
 
 class ClipLinearization:
@@ -213,8 +214,8 @@ class ClipLinearization:
 
 
 def levenberg_marquardt(
-    state: State, linearize: Callable[[State], AnyLinearization], steps: int, tolerance: float = 1e-4
-) -> tuple[State, AnyLinearization]:
+    state: Unknowns, linearize: Callable[[Unknowns], Linearization[Unknowns]], steps: int, tolerance: float = 1e-4
+) -> tuple[Unknowns, Linearization[Unknowns]]:
     """Lower the cost by at most `steps` damped Newton steps (Levenberg 1944, Marquardt 1963).
 
     Stops early when an accepted step lowers the cost by less than the fraction `tolerance` of it.

@@ -10,9 +10,9 @@ from typing import Literal
 class LossWeights:
     """Weights of the loss terms, relative to the absolute colour error (weight 1)."""
 
-    ssim: float = 0.2
+    ssim: float = 0.6
     """Structural dissimilarity, 1 - SSIM, of the rendered image."""
-    mask: float = 0.3
+    mask: float = 2.0
     """Absolute difference between the rendered coverage and the person mask."""
     offset_l2: float = 0.005
     """Squared offset of each Gaussian from the body surface, in units of `offset_sigma`."""
@@ -38,23 +38,23 @@ class LossWeights:
 class LearningRates:
     """Initial step sizes of Adam; all decay to a tenth over the run."""
 
-    offset: float = 2e-4
+    offset: float = 5e-4
     """Offsets of the Gaussians from the body surface, metres per step."""
-    log_scales: float = 1e-2
+    log_scales: float = 2e-2
     """Logarithms of the Gaussians' scales."""
-    quats: float = 4e-3
+    quats: float = 8e-3
     """Orientations of the Gaussians, as quaternions."""
     logit_opacities: float = 3e-2
     """Logits of the opacities."""
-    raw_colors: float = 2e-2
+    raw_colors: float = 4e-2
     """Logits of the colours."""
     light: float = 1e-2
     """Coefficients of the light."""
     deform: float = 2e-3
     """Weights of the pose-dependent MLP."""
-    delta_rotvec: float = 1.5e-3
+    delta_rotvec: float = 2e-4
     """Corrections of the joint rotations, radians per step."""
-    delta_translation: float = 1e-3
+    delta_translation: float = 1e-4
     """Corrections of the root position, metres per step."""
 
 
@@ -62,26 +62,28 @@ class LearningRates:
 class TrainConfig:
     """How an avatar is trained. Shares are fractions of all steps, in [0, 1]."""
 
-    steps: int = 3600
+    steps: int = 1400
     """Number of training steps; each renders one image."""
-    gaussians: int = 12000
+    gaussians: int = 45000
     """Number of Gaussians at the start."""
-    max_gaussians: int = 20000
+    max_gaussians: int = 65000
     """Maximum number of Gaussians after densification."""
-    long_side: int = 960
+    long_side: int = 1920
     """Longer side of the training images in pixels; larger images are scaled down."""
-    coarse: float = 0.6
+    coarse: float = 0.4
     """Share of the steps at half resolution."""
     hold_out: int = 8
     """Every n-th frame is held out of training and measured; 0 trains on all frames."""
     deform: Literal["mlp", "none"] = "mlp"
     """Learn pose-dependent offsets with an MLP, or not at all."""
-    deform_start: float = 0.5
+    deform_start: float = 0.8
     """Share of the steps after which the pose-dependent MLP is trained."""
     refine_poses: bool = True
     """Correct the tracked poses during training."""
     refine_start: float = 0.03
     """Share of the steps after which the poses are corrected."""
+    registrations: int = 6
+    """How many times during training poses and surface are registered to the video by optical flow; 0: never."""
     light: bool = True
     """Learn the light of the room apart from the colours."""
     offset_sigma: float = 0.01

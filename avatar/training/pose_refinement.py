@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from avatar.geometry import rotation_from_rotvec
+from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
 from avatar.types import BodyPose, BodyTrack
 
 
@@ -21,6 +21,7 @@ class PoseRefinement(nn.Module):
 
     Attributes:
         delta_rotvec: rotation vectors in each joint's own frame, radians; delta_translation: metres in the world.
+        trained_instants: indices of the instants that have corrections of their own.
         interpolation: weights of the trained instants' corrections at every instant.
         root_positions, rotations: the tracked poses, on the device of the corrections.
     """
@@ -32,6 +33,7 @@ class PoseRefinement(nn.Module):
     def __init__(self, track: BodyTrack, trained: Bool[Tensor, " instants"]) -> None:
         super().__init__()
         self.track = track
+        self.trained_instants: list[int] = trained.nonzero().squeeze(1).tolist()
         joints = track.poses.rotations.shape[-3]
         count = int(trained.sum())
         self.delta_rotvec = nn.Parameter(torch.zeros(count, joints, 3))
@@ -49,7 +51,25 @@ class PoseRefinement(nn.Module):
         """The whole track with the corrections applied, on the track's own device."""
         return replace(self.track, poses=self._corrected(slice(None)).to(self.track.times.device))
 
-    def _corrected(self, instants: slice) -> BodyPose:
+    @torch.no_grad()
+    def trained_poses(self) -> BodyPose:
+        """The corrected poses of the trained instants."""
+        return self._corrected(torch.tensor(self.trained_instants))
+
+    @torch.no_grad()
+    def correct(self, steps: Float[Tensor, "trained j 3 3"], moves: Float[Tensor, "trained 3"]) -> None:
+        """Correct the trained instants further.
+
+        Args:
+            steps: rotations in the frames of the corrected joints, perhaps of more joints than the track has.
+            moves: translations of the root in the world, metres.
+        """
+        joints = self.delta_rotvec.shape[1]
+        rotation = rotation_from_rotvec(self.delta_rotvec) @ steps[:, :joints].to(self.delta_rotvec.device)
+        self.delta_rotvec.copy_(rotation_to_rotvec(rotation))
+        self.delta_translation.add_(moves.to(self.delta_translation.device))
+
+    def _corrected(self, instants: slice | Tensor) -> BodyPose:
         weights = self.interpolation[instants]
         rotvec = torch.einsum("it,tjk->ijk", weights, self.delta_rotvec)
         return BodyPose(

@@ -6,6 +6,7 @@ compares it with the image, and lets Adam move the Gaussians, the light and, a l
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,8 @@ from avatar.metrics.images import psnr
 from avatar.metrics.ssim import ssim
 from avatar.model.avatar import Avatar, PoseOffsets
 from avatar.rendering.renderer import render
-from avatar.runtime.progress import Progress
+from avatar.runtime.logging import logger
+from avatar.runtime.progress import Progress, duration
 from avatar.training import losses
 from avatar.training.checkpoint import read_checkpoint, write_checkpoint
 from avatar.training.config import TrainConfig
@@ -28,17 +30,23 @@ from avatar.training.densification import densify
 from avatar.training.initialization import initial_avatar, new_optimizer, sample_gaussians
 from avatar.training.inpainting import inpaint_unobserved
 from avatar.training.pose_refinement import PoseRefinement
+from avatar.training.registration import register
 from avatar.training.resampling import resample_unobserved
-from avatar.training.schedule import DENSIFY, MEASURE, RESAMPLE, SAVE, set_learning_rates
+from avatar.training.schedule import DENSIFY, MEASURE, REGISTER_UNTIL, RESAMPLE, SAVE, Event, set_learning_rates
 from avatar.training.split import held_out_frames
 from avatar.training.state import TrainingState
-from avatar.training.view_alignment import KnownViews
+from avatar.training.view_alignment import KnownViews, LearnedViews
 from avatar.training.views import TrainingView, TrainingViews
 from avatar.training.visibility import PosedView, initialize_colors, measure_visibility
 from avatar.types import BodyTrack, Gaussians, Observations, RenderOutput
 
 REPORT_STEPS = 10  # steps between two readings of the loss
 MEASURED_FRAMES = 4
+LEAST_REGISTERED = 3  # frames
+TIMED_IMAGES = 3
+# A step takes this power of the number of splats, and on average this much longer once the deformation is trained.
+SPLAT_COST, DEFORM_COST = 0.6, 1.3
+LEAST_COARSE = 250  # long side of a cropped image at half resolution, pixels, to be registered
 COLOR_VIEWS, VISIBILITY_VIEWS = 24, 32  # frames from which colours and visibility are taken
 
 
@@ -138,7 +146,7 @@ class Trainer:
         """
         config, state = self.config, self.state
         share = state.step / config.steps
-        view = self.views.get(self._next_frame(), level=1 if share < config.coarse else 0)
+        view = self.views.get(self._next_frame(), self._level)
         set_learning_rates(state.optimizer, config, share)
         if state.avatar.deform is not None:
             state.avatar.deform.enabled = share >= config.deform_start
@@ -156,7 +164,10 @@ class Trainer:
 
     def _loop(self, preview: Preview | None) -> None:
         state, steps = self.state, self.config.steps
+        if state.step < steps:
+            logger.info(f"training takes about {duration(self.estimated_seconds())}: {self._plan()}")
         loss: float | None = None
+        register_event = Event(self.config.registrations, end=REGISTER_UNTIL)
         with Progress("training", steps) as bar:
             bar.step(count=state.step)
             while state.step < steps:
@@ -165,6 +176,8 @@ class Trainer:
                     loss = float(step_loss)
                 if DENSIFY.is_due(state.step, steps):
                     self._densify()
+                if self._registers and register_event.is_due(state.step, steps):
+                    self._register()
                 if self.config.resample_unobserved and RESAMPLE.is_due(state.step, steps):
                     self._resample()
                 measured = self._measure() if MEASURE.is_due(state.step, steps) else None
@@ -176,6 +189,39 @@ class Trainer:
                 bar.step(note)
                 if preview is not None and not preview.after_step(state.step, state.avatar, loss, measured):
                     break
+
+    def _plan(self) -> str:
+        """The size of the run in words."""
+        view, config = self.views.get(0), self.config
+        size = f"{view.camera.width}x{view.camera.height} pixels around the person"
+        return f"{config.steps - self.state.step} steps, up to {config.max_gaussians} splats, {size}"
+
+    def estimated_seconds(self) -> float:
+        """How long the remaining steps will take on this machine, from one image at each resolution; rough.
+
+        Renders and backpropagates, but changes nothing: not even the random numbers of the run.
+        """
+        state, config = self.state, self.config
+        rng = state.rng.get_state()
+        seconds = [min(self._timed_image(level) for _ in range(TIMED_IMAGES)) for level in (0, 1)]
+        state.rng.set_state(rng)
+        growth = (config.max_gaussians / max(len(state.avatar), 1)) ** SPLAT_COST
+        share = state.step / config.steps
+        coarse = max(config.coarse - share, 0.0)
+        per_step = coarse * seconds[1] + (1 - share - coarse) * seconds[0] * growth * DEFORM_COST
+        registrations = config.registrations * (1 - share) * len(self.trained) * seconds[0] if self._registers else 0.0
+        return float(config.steps * per_step + registrations)
+
+    def _timed_image(self, level: int) -> float:
+        """Seconds of one step without the change that it makes."""
+        view = self.views.get(self.trained[0], level)
+        begin = time.perf_counter()
+        gaussians, offsets = self.state.avatar.pose_with_offsets(self.state.poses.pose(view.instant))
+        (self._image_loss(gaussians, view) + self._priors(offsets)).backward()
+        self.state.optimizer.zero_grad(set_to_none=True)
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter() - begin
 
     def _next_frame(self) -> int:
         """A frame of the current shuffled epoch; each frame is used once per epoch."""
@@ -213,6 +259,29 @@ class Trainer:
         if offsets.learned is not None:
             total = total + weights.deform * (offsets.learned / config.offset_sigma).square().mean()
         return total
+
+    @property
+    def _level(self) -> int:
+        """Resolution of the images at this step, see `TrainingViews.get`."""
+        return 1 if self.state.step < self.config.coarse * self.config.steps else 0
+
+    @property
+    def _registers(self) -> bool:
+        """Whether poses and surface are registered: the cameras are known, and frames can disagree."""
+        known = not isinstance(self.alignment, LearnedViews)
+        configured = self.config.registrations > 0 and self.config.refine_poses
+        return configured and known and len(self.trained) >= LEAST_REGISTERED
+
+    def _register(self) -> None:
+        state = self.state
+        # Half of a small image is too coarse for the flow.
+        level = self._level if max(self.views.get(0, 1).mask.shape) >= LEAST_COARSE else 0
+        view_of = partial(self.views.get, level=level)
+        register(state.avatar, state.poses, self.trained, view_of, self._render, seed=state.step)
+        # What moved must not be carried on by the momentum it had before.
+        for moved in (state.avatar.gaussians.offset, *state.poses.parameters()):
+            if moved in state.optimizer.state:
+                state.optimizer.state[moved]["exp_avg"].zero_()
 
     def _densify(self) -> None:
         state = self.state
