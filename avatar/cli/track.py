@@ -31,6 +31,7 @@ def track_video(
     source_fps: float | None = None,
     source_size: str | None = None,
     show_shape: Switch = False,
+    keep_going: Switch = False,
 ) -> None:
     """Estimate the motion of the person in VIDEO: a body with its shape and its pose in every frame.
 
@@ -58,6 +59,7 @@ def track_video(
         source_fps: frames per second of the key points, if the file does not contain it.
         source_size: WIDTHxHEIGHT in pixels of the images that the key points lie in, if the file does not contain it.
         show_shape: print the whole estimated shape of the body, not only the height.
+        keep_going: write the track even if the fit has clearly failed.
     """
     source = keypoints or video
     if source is None:
@@ -80,7 +82,7 @@ def track_video(
         from avatar.motion import load_motion
 
         start = load_motion(init).track
-    model, options = load_body(body), TrackOptions(height, shape, focal, pitch)
+    model, options = load_body(body), TrackOptions(height, shape, focal, pitch, keep_going)
     known_height, _ = resolve_shape(model, options)
     out = out or Path("tracks") / (video or source).stem
     if keypoints is not None:

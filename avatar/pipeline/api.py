@@ -112,6 +112,7 @@ def track(
     shape: str | None = None,
     focal: float | None = None,
     pitch: float | None = None,
+    keep_going: bool = False,
 ) -> BodyTrack:
     """The body's shape and its pose in every frame, and the camera. Warnings go to the logger "avatar".
 
@@ -119,15 +120,16 @@ def track(
         body: "open", the path of an SMPL, SMPL-H or SMPL-X file, or a loaded body.
         height: of the person, metres; shape: in words, such as "weight=0.6"; focal: of the camera, pixels.
         pitch: how far the camera looks down, degrees; negative: up.
+        keep_going: return the track even if the fit has clearly failed.
 
     Raises:
-        UsageError: a value is out of range. AvatarError: there are too few frames.
+        UsageError: a value is out of range. AvatarError: there are too few frames, or the fit has clearly failed.
     """
     from avatar.runtime.logging import logger
     from avatar.tracking.fit import track as fit_track
     from avatar.tracking.options import TrackOptions
 
-    options = TrackOptions(height=height, shape=shape, focal=focal, pitch=pitch)
+    options = TrackOptions(height=height, shape=shape, focal=focal, pitch=pitch, keep_going=keep_going)
     estimated, report = fit_track(observations, _body(body), options)
     for warning in report.warnings:
         logger.warning(warning)

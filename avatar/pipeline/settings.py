@@ -30,6 +30,7 @@ RENAMED = {
     "focal": "track.focal",
     "height": "track.height",
     "pitch": "track.pitch",
+    "keep_going": "track.keep_going",
     "shape": "track.shape",
     "views": "novel_views.generator",
     "view_frames": "novel_views.frames",

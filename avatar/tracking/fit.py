@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -26,9 +26,10 @@ from avatar.tracking.objective import ROLL, SCHEDULE, residual_terms
 from avatar.tracking.optical_flow import FlowSampler
 from avatar.tracking.options import TrackOptions, check_pitch
 from avatar.tracking.problem import FitProblem, build_problem
-from avatar.tracking.report import TrackReport, fit_warnings, median_distance
+from avatar.tracking.report import TrackReport, fit_warnings, guess_warnings, median_distance, unknown_pitch
 from avatar.tracking.silhouette import SilhouetteMatcher
 from avatar.tracking.solver import ClipLinearization, levenberg_marquardt
+from avatar.tracking.verdict import depth_spread, failure, is_doubtful, silhouette_overlap
 from avatar.tracking.vertical_lines import CameraTilt, tilt_from_lines
 from avatar.tracking.world_frame import to_world_frame
 from avatar.types import BodyTrack, Cameras, Observations
@@ -40,6 +41,9 @@ LEAST_HEIGHT_M, MOST_HEIGHT_M = 0.5, 2.6
 ASSUMED_FOCAL = 0.92
 FOCAL_SPREAD = 0.1  # of the assumed focal length, relative
 GIVEN_PITCH = math.radians(0.5)  # standard deviation of a pitch that the user gives
+FREE_ACCELERATION = 20.0  # m/s^2
+DOUBTFUL_DEPTH = 0.1  # standard deviation of a joint's depth that halves its confidence, metres
+OTHER_FOCALS = (1.4, 0.7)
 LEAST_FRAMES = 5
 
 
@@ -59,7 +63,8 @@ def track(
             place and camera are not used. None: the detector's 3D estimate.
 
     Raises:
-        UsageError: see `resolve_shape`, `check_pitch`. AvatarError: there are too few frames.
+        UsageError: see `resolve_shape`, `check_pitch`. AvatarError: there are too few frames, or the fit is no
+            result (`options.keep_going` makes it a warning).
     """
     options = options or TrackOptions()
     check_pitch(options.pitch)
@@ -81,17 +86,71 @@ def track(
         tall = float(problem.person_height[0])
         matcher = SilhouetteMatcher(body, observations.masks, observations.width, observations.height, tall)
         flow_sampler = FlowSampler(body, observations, tall)
-    state = fit(problem, names, matcher, flow_sampler, start)
-    marks = move_points(pose_chain(body, state), state, problem.landmarks).x
-    focal_fitted = float(state.camera[0].exp())
-    report = TrackReport(
-        focal=focal_fitted,
-        reprojection=median_distance(focal_fitted * marks[..., :2] / marks[..., 2:], problem.pixels),
-        warnings=fit_warnings(
-            state, problem.confidence, names, None if height else ASSUMED_HEIGHT_M, None if given else focal_fitted
-        ),
+
+    def attempt(variant: FitProblem) -> FittedClip:
+        state = fit(variant, names, matcher, flow_sampler, start)
+        return FittedClip(
+            variant, state, reprojection_error(variant, state), silhouette_overlap(variant, state, observations)
+        )
+
+    best = attempt(problem)
+    if best.is_doubtful:
+        best = min([best, *map(attempt, other_starts(problem))], key=lambda clip: clip.error)
+    report = report_of(best, names, height, given)
+    if report.failure is not None:
+        if not options.keep_going:
+            raise AvatarError(
+                f"{observations.source or 'The video'}: {report.failure}; --keep-going takes it as it is."
+            )
+        report.warnings.insert(0, report.failure)
+    return to_body_track(best.problem, best.state, observations), report
+
+
+@dataclass(frozen=True)
+class FittedClip:
+    """A fitted state, its error relative to the person's height, and the silhouettes' overlap (None without masks)."""
+
+    problem: FitProblem
+    state: State
+    error: float
+    overlap: float | None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether another start may give a better fit."""
+        return is_doubtful(self.overlap, self.error)
+
+
+def reprojection_error(problem: FitProblem, state: State) -> float:
+    """Median distance of the fitted from the detected landmarks, relative to the person's height in the image."""
+    marks = move_points(pose_chain(problem.body, state), state, problem.landmarks).x
+    pixels = state.camera[0].exp() * marks[..., :2] / marks[..., 2:]
+    return median_distance(pixels, problem.pixels) / float(problem.person_height[0])
+
+
+def other_starts(problem: FitProblem) -> list[FitProblem]:
+    """The problem with any acceleration allowed, and then with a longer and a shorter lens if it is not given."""
+    free = replace(problem, joint_acceleration=problem.joint_acceleration + FREE_ACCELERATION)
+    factors = () if problem.focal_given else OTHER_FOCALS
+    return [free, *(replace(free, focal=factor * problem.focal) for factor in factors)]
+
+
+def report_of(clip: FittedClip, names: tuple[str, ...], height: float | None, focal_given: bool) -> TrackReport:
+    """The report of a fit of a person of this height, if it is given."""
+    state, focal = clip.state, float(clip.state.camera[0].exp())
+    warnings = fit_warnings(
+        state, clip.problem.confidence, names, None if height else ASSUMED_HEIGHT_M, None if focal_given else focal
     )
-    return to_body_track(problem, state, observations), report
+    if clip.problem.pitch is None:
+        warnings += guess_warnings(depth_spread(clip.problem, state), clip.problem.body.joint_names)
+    if clip.problem.pitch is None and clip.problem.tilt is None:
+        warnings.append(unknown_pitch(float(state.camera[1])))
+    return TrackReport(
+        focal=focal,
+        reprojection=clip.error * float(clip.problem.person_height[0]),
+        warnings=warnings,
+        failure=failure(clip.overlap, clip.error),
+    )
 
 
 def resolve_focal(observations: Observations, options: TrackOptions) -> float | None:
@@ -223,16 +282,19 @@ def to_body_track(problem: FitProblem, state: State, observations: Observations)
         betas=state.betas.float(),
         poses=poses,
         times=problem.times.float(),
-        confidence=joint_confidence(problem),
+        confidence=joint_confidence(problem, state),
         instant=observations.instant,
         cameras=cameras,
     )
 
 
-def joint_confidence(problem: FitProblem) -> Float[Tensor, "n j"]:
-    """Confidence of each joint, from the landmarks on its own bone and on the bones beyond it."""
+def joint_confidence(problem: FitProblem, state: State) -> Float[Tensor, "n j"]:
+    """Confidence of each joint: that of the landmarks on its bone and beyond, lowered where its depth is a guess."""
     carried = problem.landmarks.weights
     total = torch.einsum("nl,lj->nj", problem.confidence, carried) / carried.sum(0).clamp_min(1e-6)
     observed = carried.sum(0) > 0
     overall = problem.confidence.mean(1, keepdim=True)
-    return torch.where(observed, total, overall).clamp(0, 1).float()
+    visible = torch.where(observed, total, overall).clamp(0, 1)
+    if problem.pitch is None:  # a full turn shows every limb from the side
+        visible = visible / (1 + (depth_spread(problem, state) / DOUBTFUL_DEPTH).square())
+    return visible.float()

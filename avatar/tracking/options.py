@@ -20,12 +20,14 @@ class TrackOptions:
             (0 to 1). Not available for SMPL files.
         focal: focal length of the camera in pixels.
         pitch: how far the camera looks down, degrees; negative: up.
+        keep_going: take the result even if the fit has clearly failed.
     """
 
     height: float | None = None
     shape: str | None = None
     focal: float | None = None
     pitch: float | None = None
+    keep_going: bool = False
 
 
 def check_pitch(pitch: float | None) -> None:

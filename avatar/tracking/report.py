@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -14,6 +15,7 @@ from avatar.tracking.kinematics import State
 HIDDEN_BELOW = 0.5  # landmark confidence
 HIDDEN_OFTEN = 0.5  # part of the frames from which the report mentions it
 LOST_BELOW = 0.3  # mean confidence of a frame that is not trusted
+GUESSED_DEPTH = 0.07  # standard deviation of a joint's depth, metres
 _PARTS = {"wrist": "hand", "elbow": "elbow", "knee": "knee", "ankle": "foot"}
 
 
@@ -25,11 +27,13 @@ class TrackReport:
         warnings: sentences for the user.
         focal: focal length that was used, pixels.
         reprojection: median distance of the fitted from the detected landmarks, pixels.
+        failure: the sentence that says why this is no result; None for a good fit.
     """
 
     focal: float
     reprojection: float
     warnings: list[str] = field(default_factory=list)
+    failure: str | None = None
 
 
 def fit_warnings(
@@ -61,6 +65,29 @@ def fit_warnings(
             f"{interpolated} of {len(confidence)} frames are hardly seen and were filled from their neighbours"
         )
     return result
+
+
+def guess_warnings(depth_spread: Float[Tensor, "n j"], joint_names: tuple[str, ...]) -> list[str]:
+    """One sentence on the limbs whose depth was not determined in half of the frames; none where all were."""
+    usual = depth_spread.median(0).values
+    limbs = [
+        limb
+        for limb, joint in (("arms", "wrist"), ("legs", "ankle"))
+        if max(usual[joint_names.index(f"{side}_{joint}")] for side in ("left", "right")) > GUESSED_DEPTH
+    ]
+    if not limbs:
+        return []
+    return [
+        f"only one side was filmed: the other sides and the depth of the {' and '.join(limbs)} are guesses; a slow "
+        "full turn at the start of the video shows them"
+    ]
+
+
+def unknown_pitch(pitch: float) -> str:
+    """The sentence that says that only the person shows where down is. `pitch` is the estimate, radians."""
+    degrees = round(math.degrees(pitch))
+    looks = f"{abs(degrees)} degrees {'down' if degrees >= 0 else 'up'}"
+    return f"nothing but the person shows where down is: the camera was taken to look {looks}, give --pitch"
 
 
 def facing_camera(state: State) -> Float[Tensor, " n"]:

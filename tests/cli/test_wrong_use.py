@@ -148,7 +148,13 @@ def test_runs_of_the_older_layout_are_resumed(video: Path, tmp_path: Path, monke
     (run / "config.json").write_text(json.dumps(flat))
     main(["create", "--resume", str(run)])
     settings = calls[0][1]
-    assert asdict(settings.track) == {"focal": 900.0, "height": 1.8, "shape": "weight=0.6", "pitch": None}
+    assert asdict(settings.track) == {
+        "focal": 900.0,
+        "height": 1.8,
+        "shape": "weight=0.6",
+        "pitch": None,
+        "keep_going": False,
+    }
     assert asdict(settings.observe) == {"max_frames": 40, "person": 2, "detector": "mediapipe"}
     assert asdict(settings.novel_views) == {"generator": "none", "frames": 11, "offload": True}
     assert build(Settings, json.loads((run / "config.json").read_text())) == settings

@@ -42,3 +42,12 @@ def test_a_given_pitch_is_kept(body: Body) -> None:
     observations = observed(body, truth(body, 16, 0.3, pitch=0.3), 0.5)
     result, _ = track(observations, body, TrackOptions(focal=FOCAL, pitch=math.degrees(0.3)))
     assert abs(pitch_of(result) - math.degrees(0.3)) < 1
+
+
+def test_the_report_says_what_one_side_does_not_show(body: Body) -> None:
+    _, report = track(observed(body, truth(body, 12, 0.3), 0.5), body, TrackOptions(focal=FOCAL))
+    text = " ".join(report.warnings)
+    assert "only one side was filmed" in text and "a slow full turn at the start" in text
+    assert "nothing but the person shows where down is" in text and report.failure is None
+    _, report = track(observed(body, truth(body, 12, 0.3), 0.5), body, TrackOptions(focal=FOCAL, pitch=6.0))
+    assert "where down is" not in " ".join(report.warnings)
