@@ -55,7 +55,7 @@ class Stage:
         pixel_robust_scale: deviations beyond which a landmark counts as an outlier.
         direction: the detector's own 3D bone directions, radians.
         angular_velocity: of a joint relative to its parent, radians per second.
-        acceleration: of every joint in space, metres per second squared.
+        acceleration: of every joint in space, metres per second squared, beyond what is visible in the image.
         offset: factor on the spread of the landmarks' places on the body.
         shape: of each shape coefficient.
         silhouette: distance of the body's outline from the mask's contour, relative to the person's height in the
@@ -174,9 +174,11 @@ def _temporal_terms(
     heights = lift_point_residual(
         floor_distance, soles, _alone(problem.soles), state, _constant(problem, len(problem.soles), FLOOR)
     )
+    # As if the deviation were the root of the sum of both squares.
+    calm = 1 / (1 + (problem.joint_acceleration[1:-1] / stage.acceleration).square())
     return [
         Term("angular velocity", speeds.scaled(1 / stage.angular_velocity), later, 3.0),
-        Term("acceleration", moves.scaled(1 / stage.acceleration), between),
+        Term("acceleration", moves.scaled(1 / stage.acceleration), between * calm),
         Term("turn", whole_turn.scaled(1 / ANGULAR_ACCELERATION), between),
         Term("floor", heights, time_weight, 2.0),
         *(

@@ -12,6 +12,7 @@ from torch import Tensor
 from avatar.body import Body
 from avatar.body.joint_limits import joint_prior
 from avatar.landmark_layouts import LAYOUTS, SMPL_JOINTS
+from avatar.tracking.acceleration import nearest_landmarks, visible_accelerations
 from avatar.tracking.detector_bias import direction_biases, facing, unbiased
 from avatar.tracking.initialization import rotate_to_rays
 from avatar.tracking.kinematics import SkinnedPoints, joint_points, surface_points
@@ -51,6 +52,7 @@ class FitProblem:
         trunk: the pair of joints that is upright in most clips.
         knees: the two joints.
         standing: weights of the joints in the centre of mass and in the middle of the feet.
+        joint_acceleration: of each joint in the image, m/s^2, as far as it is visible.
         bone_pitch_bias: share of the camera's pitch that the detector ignores in each bone's direction.
         shape_constraint: `slopes @ betas = values` from the user's shape attributes, relative to the range of each.
         pitch: the camera's pitch and its standard deviation, radians, if a full turn determines it; else None.
@@ -82,6 +84,7 @@ class FitProblem:
     knees: Tensor
     standing: Float[Tensor, "2 j"]
     bone_pitch_bias: Float[Tensor, " b"]
+    joint_acceleration: Float[Tensor, "n j"]
     shape_constraint: tuple[Float[Tensor, "k s"], Float[Tensor, " k"]] | None = None
     focal_given: bool = True
     pitch: tuple[float, float] | None = None
@@ -140,6 +143,8 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
     biases = direction_biases("" if flat.any() else observations.layout, pairs)
     directions = unbiased(F.normalize(end - start, dim=-1), facing(guess, layout.names), biases)
     size = pixels.amax(1) - pixels.amin(1)
+    person_height = size[:, 1].median()
+    accelerations = visible_accelerations(pixels * height / person_height, confidence, times)
     return FitProblem(
         body=body,
         landmarks=landmarks,
@@ -153,7 +158,7 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
         pitch_bias=pitch_biases(observations.layout),
         hips=torch.tensor([layout.names.index(f"{side}_hip") for side in ("left", "right")]),
         guess=guess,
-        person_height=size[:, 1].median().expand(len(times)),
+        person_height=person_height.expand(len(times)),
         times=times,
         time_weight=time_weight.clamp(max=2.0),
         bones=bones,
@@ -165,6 +170,7 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
         trunk=torch.tensor([[body.joint_names.index("pelvis"), body.joint_names.index("neck")]]),
         knees=torch.tensor([body.joint_names.index(f"{side}_knee") for side in ("left", "right")]),
         standing=standing_weights(body.joint_names),
+        joint_acceleration=accelerations[:, nearest_landmarks(joint_points(body).rest, landmarks.rest)],
         bone_pitch_bias=torch.tensor([bias.share for bias in biases], dtype=torch.float64),
     )
 

@@ -185,6 +185,7 @@ def _problem(observations: Observations, body: Body, count: int) -> FitProblem:
         guess=problem.guess[:count],
         times=problem.times[:count],
         bone_directions=problem.bone_directions[:count],
+        joint_acceleration=problem.joint_acceleration[:count],
         bone_confidence=torch.ones_like(problem.bone_confidence[:count]),
         time_weight=torch.ones(count, dtype=torch.float64),
         person_height=tall.expand(count),

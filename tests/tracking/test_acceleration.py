@@ -1,0 +1,42 @@
+"""The prior against accelerations gives way to those that the image shows."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from avatar.body import load_body
+from avatar.tracking.acceleration import STEP, visible_accelerations
+from avatar.tracking.fit import track
+from avatar.tracking.kinematics import pose_chain
+from avatar.tracking.options import TrackOptions
+
+from .synthetic import FOCAL, RATE, observed, truth
+from .test_fit import LIMBS, aligned_error, joints_of
+
+
+@pytest.mark.parametrize("rate", [4.0, 15.0, 60.0])
+def test_free_fall_is_measured_at_any_rate_and_noise_hardly(rate: float) -> None:
+    times = torch.arange(0, 3, 1 / rate, dtype=torch.float64)
+    falling = torch.stack([0 * times, 4.9 * times**2], 1)[:, None]
+    trust = torch.ones(len(times), 1, dtype=torch.float64)
+    assert visible_accelerations(falling, trust, times) == pytest.approx(9.8, rel=1e-6)
+    random = torch.Generator().manual_seed(0)
+    noise = 0.01 * torch.randn(len(times), 1, 2, generator=random, dtype=torch.float64)
+    assert visible_accelerations(noise, trust, times).median() < 3 * 0.01 * 6**0.5 / STEP**2
+    assert visible_accelerations(falling, 0 * trust, times).max() == 0
+
+
+def test_a_jumping_person_is_followed() -> None:
+    """0.3 m up and down once per second: 12 m/s^2."""
+    body = load_body("open")
+    true = truth(body, 24, 0.3)
+    height = 0.3 * torch.sin(2 * torch.pi * torch.arange(24) / RATE)
+    position = true.position.clone()
+    position[:, 1] -= height - 0.3
+    true = replace(true, position=position)
+    result, report = track(observed(body, true, 0.5), body, TrackOptions(focal=FOCAL))
+    estimate, expected = joints_of(body, result)[:, LIMBS], pose_chain(body, true).position[:, LIMBS].float()
+    assert aligned_error(estimate, expected) < 0.035 and report.reprojection < 1.5
+    root = result.poses.root_position[:, 1] - result.poses.root_position[:, 1].mean()
+    assert (root - height + height.mean()).abs().max() < 0.06
