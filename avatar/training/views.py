@@ -13,6 +13,7 @@ from avatar.errors import AvatarError
 from avatar.io.images import to_float
 from avatar.metrics.images import person_box
 from avatar.runtime.progress import progress
+from avatar.training.rim_colors import replace_rim_colors
 from avatar.types import Cameras, Observations
 
 # Free border around the person, as a share of the image's long side, so that splats that stick out of the mask
@@ -89,7 +90,8 @@ class TrainingViews:
         rows, columns = box
         camera = cameras[index].cropped(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
         trust = self.observations.trust
-        return image[box], mask[box], None if trust is None else trust[index][box], camera
+        colors = replace_rim_colors(image[box], mask[box])
+        return colors, mask[box], None if trust is None else trust[index][box], camera
 
 
 def _scaled(
