@@ -10,11 +10,12 @@ from avatar.evaluation.targets import EvaluationTarget
 from avatar.pipeline.finished_run import FinishedRun
 from avatar.rendering.renderer import render
 from avatar.training import losses
-from avatar.training.config import LearningRates
 from avatar.training.pose_refinement import PoseRefinement
 from avatar.types import BodyPose, BodyTrack
 
 STEPS = 50  # per image, as in GART
+# Radians and metres per step of Adam. Training moves poses more slowly: there registration places them.
+ROTATION_RATE, TRANSLATION_RATE = 1.5e-3, 1e-3
 
 
 def fit_pose(opened: FinishedRun, target: EvaluationTarget, backend: str, steps: int = STEPS) -> EvaluationTarget:
@@ -37,11 +38,10 @@ def fit_pose(opened: FinishedRun, target: EvaluationTarget, backend: str, steps:
     refinement = PoseRefinement(alone, torch.ones(1, dtype=torch.bool))
     refinement.to(device)
     opened.avatar.requires_grad_(False)
-    rates = LearningRates()
     optimizer = torch.optim.Adam(
         [
-            {"params": [refinement.delta_rotvec], "lr": rates.delta_rotvec},
-            {"params": [refinement.delta_translation], "lr": rates.delta_translation},
+            {"params": [refinement.delta_rotvec], "lr": ROTATION_RATE},
+            {"params": [refinement.delta_translation], "lr": TRANSLATION_RATE},
         ]
     )
     for _ in range(steps):
