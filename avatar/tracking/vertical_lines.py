@@ -102,7 +102,7 @@ def steep_segments(image: UInt8[np.ndarray, "h w 3"], mask: UInt8[np.ndarray, "h
 
 
 def tilt_from_segments(
-    frames: list[tuple[Float[np.ndarray, "k 4"], Float[np.ndarray, " k"]]],
+    frames: list[tuple[Float[np.ndarray, "_ 4"], Float[np.ndarray, " _"]]],
 ) -> CameraTilt | None:
     """The tilt on which segments agree.
 
