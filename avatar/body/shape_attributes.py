@@ -29,6 +29,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "proportions": (0.0, 1.0),
 }
 """Least and greatest value of each word: height in metres, age in years, gender 0 male to 1 female."""
+# Clothes and hair decide what a fit says of these, with far too small a deviation: they are reported only if given.
+FROM_CLOTHES = ("age", "gender")
 UNITS = {"height": " metres", "age": " years", "gender": " (male to female)"}
 
 
@@ -126,6 +128,13 @@ def parse_shape(text: str | None) -> dict[str, float]:
             raise UsageError(f"--shape {name} is {expected}, not {number!r}; {_the_words()}.")
         words[name] = value
     return words
+
+
+def reported_attributes(
+    described: Mapping[str, tuple[float, float]], given: Mapping[str, float]
+) -> dict[str, tuple[float, float]]:
+    """The attributes of `ShapeAttributes.describe` that a fit tells, or that the user gave."""
+    return {name: value for name, value in described.items() if name in given or name not in FROM_CLOTHES}
 
 
 def format_shape(described: Mapping[str, tuple[float, float]]) -> str:

@@ -65,7 +65,7 @@ def track_video(
     if source is None:
         raise UsageError("Pass a VIDEO, or the key points of one with --keypoints.")
     from avatar.body import load_body
-    from avatar.body.shape_attributes import format_shape, load_shape_attributes
+    from avatar.body.shape_attributes import format_shape, load_shape_attributes, parse_shape, reported_attributes
     from avatar.io.track_file import save_track
     from avatar.motion.motion import ReadOptions
     from avatar.observation.detectors.registry import choose_detector
@@ -99,6 +99,7 @@ def track_video(
         print(f"warning: {warning}")
     if model.name == "open":
         attributes = load_shape_attributes().describe(result.betas, known_height is not None)
+        attributes = reported_attributes(attributes, parse_shape(shape))
         print(f"shape: {format_shape(attributes if show_shape else {'height': attributes['height']})}")
     place = out / "track.npz"
     print(f"track: {place}")

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from avatar.body import Body, load_body
+from avatar.body.shape_attributes import parse_shape
 from avatar.errors import UsageError
 from avatar.io.files import read_json, write_json
 from avatar.io.observations_file import load_observations
@@ -129,7 +130,8 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
 
     with timed("previews", seconds):
         write_previews(run, result.avatar, result.track, data.observations, settings.backend)
-    report = make_report(settings.source, data, result, height, settings.backend, seconds)
+    given = parse_shape(settings.track.shape)
+    report = make_report(settings.source, data, result, height, given, settings.backend, seconds)
     write_json(run.report, report)
     return report
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from avatar import __version__
-from avatar.body.shape_attributes import load_shape_attributes
+from avatar.body.shape_attributes import load_shape_attributes, reported_attributes
 from avatar.io.images import to_float
 from avatar.metrics.detail import detail_scores
 from avatar.metrics.images import alpha_iou, person_box, psnr
@@ -32,6 +32,7 @@ def make_report(
     data: TrainingData,
     result: TrainResult,
     known_height: float | None,
+    shape: Mapping[str, float],
     backend: str,
     seconds: dict[str, float],
 ) -> dict[str, Any]:
@@ -39,6 +40,7 @@ def make_report(
 
     Args:
         source: the video, photo or dataset that the avatar was made from; known_height: of the person, metres.
+        shape: the shape attributes that the user gave.
         seconds: of each stage of this run.
     """
     avatar, track, observations = result.avatar, result.track, data.observations
@@ -48,7 +50,7 @@ def make_report(
         "frames": len(observations),
         "size": [observations.width, observations.height],
         "splats": len(avatar),
-        "shape": shape_attributes(track, known_height),
+        "shape": shape_attributes(track, known_height, shape),
         "held_out": held_out_scores(avatar, track, observations, result.held_out, backend),
         "body_mask_iou": body_mask_iou(avatar, track, observations, backend),
         "observed_share": float((avatar.observed > 0.5).float().mean()),
@@ -97,11 +99,14 @@ def lpips_or_none() -> Measure | None:
         return None
 
 
-def shape_attributes(track: BodyTrack, known_height: float | None) -> dict[str, dict[str, float]] | None:
+def shape_attributes(
+    track: BodyTrack, known_height: float | None, given: Mapping[str, float]
+) -> dict[str, dict[str, float]] | None:
     """The fitted shape of the open body in words, each with its standard deviation; None for other bodies."""
     if track.body != "open":
         return None
     described = load_shape_attributes().describe(track.betas, known_height is not None)
+    described = reported_attributes(described, given)
     return {name: {"value": round(value, 3), "spread": round(spread, 3)} for name, (value, spread) in described.items()}
 
 

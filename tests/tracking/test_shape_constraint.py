@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from avatar.body import Body, load_body
-from avatar.body.shape_attributes import load_shape_attributes
+from avatar.body.shape_attributes import load_shape_attributes, reported_attributes
 from avatar.errors import UsageError
 from avatar.tracking.fit import resolve_shape, track
 from avatar.tracking.options import TrackOptions
@@ -39,3 +39,9 @@ def test_the_words_hold(body: Body) -> None:
 def test_impossible_heights_are_refused(body: Body, options: TrackOptions, sentence: str) -> None:
     with pytest.raises(UsageError, match=sentence):
         resolve_shape(body, options)
+
+
+def test_age_and_gender_are_reported_only_if_given() -> None:
+    described = {"height": (1.7, 0.01), "age": (80.0, 5.0), "gender": (1.0, 0.1), "weight": (0.5, 0.1)}
+    assert set(reported_attributes(described, {})) == {"height", "weight"}
+    assert set(reported_attributes(described, {"gender": 0.0})) == {"height", "weight", "gender"}
