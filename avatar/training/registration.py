@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar.body import Body
+from avatar.body.skinning import skin, skinning_transforms
 from avatar.geometry import project
 from avatar.model.avatar import Avatar
 from avatar.runtime.thread_map import map_in_threads
@@ -30,6 +31,7 @@ from avatar.training.surface_field import SurfaceField
 from avatar.training.surface_flow import MIN_OPACITY, SurfaceMatches, match_surface
 from avatar.training.views import TrainingView
 from avatar.training.visibility import RenderView
+from avatar.types import BodyPose
 
 ViewOf = Callable[[int], TrainingView]
 
@@ -66,7 +68,7 @@ class RegistrationProblem:
     Attributes:
         rest: centres of the sampled Gaussians on the body at rest, with what each instant's pose changes about them.
         normals, weights: of the sampled Gaussians on the body at rest.
-        field: displacement of the surface at the sampled Gaussians.
+        field: displacement of the surface at all Gaussians; sampled: which of them are looked for.
         matches: of every frame; rows: which of the n poses belongs to an instant.
     """
 
@@ -75,6 +77,7 @@ class RegistrationProblem:
     normals: Float[Tensor, "p 3"]
     weights: Float[Tensor, "p j"]
     field: SurfaceField
+    sampled: Int[Tensor, " p"]
     matches: Sequence[SurfaceMatches]
     rows: Mapping[int, int]
 
@@ -93,8 +96,8 @@ def register(
     result, _ = levenberg_marquardt(start, lambda state: RegistrationLinearization(problem, state), STEPS)
     steps = start.poses.rotations.mT @ result.poses.rotations
     poses.correct(steps.float(), (result.poses.position - start.poses.position).float())
-    displacement = SurfaceField.of(avatar.rest_means(), avatar.surface.normals).displacement(result.heights)
-    move = displacement[:, None].to(avatar.surface.normals) * avatar.surface.normals
+    displacement = problem.field.displacement(result.heights).to(avatar.surface.normals)
+    move = displacement[:, None] * avatar.surface.normals
     avatar.gaussians.offset.add_(torch.einsum("nyx,ny->nx", avatar.surface.frames, move))
 
 
@@ -120,17 +123,18 @@ def registration_problem(
         torch.zeros(4, dtype=torch.float64),
     )
     rest = torch.stack([avatar.deformed_means(full[row])[0][chosen].double().cpu() for row in range(len(state))])
-    every_field = SurfaceField.of(avatar.rest_means(), avatar.surface.normals)
+    field = SurfaceField.of(avatar.rest_means(), avatar.surface.normals)
     problem = RegistrationProblem(
         body=avatar.body.to("cpu"),
         rest=rest,
         normals=avatar.surface.normals[chosen].double().cpu(),
         weights=avatar.weights[chosen].double().cpu(),
-        field=every_field[chosen.cpu()],
+        field=field,
+        sampled=chosen.cpu(),
         matches=list(map_in_threads(match, frames)),
         rows={instant: row for row, instant in enumerate(poses.trained_instants)},
     )
-    heights = torch.zeros(every_field.controls, dtype=torch.float64)
+    heights = torch.zeros(field.controls, dtype=torch.float64)
     return problem, Correction(state, heights, torch.zeros(len(state), state.frame_size, dtype=torch.float64))
 
 
@@ -147,6 +151,8 @@ class RegistrationLinearization:
     def __init__(self, problem: RegistrationProblem, state: Correction) -> None:
         self.problem, self.state = problem, state
         self.chain = pose_chain(problem.body, state.poses)
+        posed = BodyPose(state.poses.position, state.poses.rotations)
+        self._Ts_world_rest = skinning_transforms(self.chain.rest, problem.body.parents, posed)
         self._priors = _priors(problem, state)
         measured = (term for frame in range(len(problem.matches)) for term in self._terms(frame))
         self.cost = float(sum(term.robust()[0] for term in (*self._priors, *measured)))
@@ -201,13 +207,17 @@ class RegistrationLinearization:
         """Pixels of sampled Gaussians in one frame; derivatives by its pose and by the heights (or no columns)."""
         problem, camera = self.problem, self.problem.matches[frame].camera
         row = problem.rows[problem.matches[frame].instant]
-        weights, normals, field = problem.weights[points], problem.normals[points], problem.field[points]
+        weights, normals, field = (
+            problem.weights[points],
+            problem.normals[points],
+            problem.field[problem.sampled[points]],
+        )
         rest = problem.rest[row, points] + field.displacement(self.state.heights)[:, None] * normals
-        chain = _one_instant(self.chain, row)
         K, T = camera.K[0].double(), camera.T_camera_world[0].double()
         if not with_slopes:
             none = rest.new_zeros(len(points), 2, 0)
-            return project(K, T, _positions(chain, rest, weights))[0], none, none
+            return project(K, T, skin(rest, weights, self._Ts_world_rest[row]))[0], none, none
+        chain = _one_instant(self.chain, row)
         dirs, nowhere = rest.new_zeros(1, *rest.shape, len(self.state.poses.betas)), torch.full((len(points),), -1)
         moved = move_points(
             chain, _one_state(self.state.poses, row), SkinnedPoints(rest[None], dirs, weights[None], nowhere)
@@ -241,15 +251,6 @@ def _divided(residual: LinearizedResidual, deviation: Float[Tensor, " m"]) -> Li
     """Residuals in units of their deviations."""
     local = {ahead: slope / deviation[:, None] for ahead, slope in residual.jac_frame.items()}
     return LinearizedResidual(residual.value / deviation, local, None)
-
-
-def _positions(
-    chain: KinematicChain, rest: Float[Tensor, "p 3"], weights: Float[Tensor, "p j"]
-) -> Float[Tensor, "p 3"]:
-    """What `move_points` gives for one instant, without the derivatives."""
-    origin = chain.position[0] - torch.einsum("jab,jb->ja", chain.orientation[0], chain.rest)
-    blended = torch.einsum("pj,jab->pab", weights, chain.orientation[0])
-    return torch.einsum("pab,pb->pa", blended, rest) + weights @ origin
 
 
 def _projection_slope(

@@ -11,16 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from avatar.geometry import invert_rigid, project
+from avatar.geometry import project
 from avatar.io.images import to_uint8
 from avatar.model.avatar import Avatar
 from avatar.training.views import TrainingView
-from avatar.training.visibility import RenderView
-from avatar.types import BodyPose, Cameras, Gaussians, RenderOutput
+from avatar.training.visibility import RenderView, facing_cosine
+from avatar.types import BodyPose, Cameras, RenderOutput
 
 BACKDROP = 0.5  # grey behind the person in both images
 FACING = 0.3  # minimum cosine between the normal and the direction to the camera
@@ -72,7 +71,7 @@ def match_surface(
     posed = avatar.pose(pose)
     out = render_view(posed, view)
     pixels, depth = project(view.camera.K[0], view.camera.T_camera_world[0], posed.means[chosen])
-    facing = _facing(avatar, pose, posed, view)[chosen]
+    facing = facing_cosine(avatar, pose, posed, view)[chosen]
     visible = depth < _sampled_depth(out, pixels) + BEHIND
     rendered, real = _grey_pair(out, view)
     at = pixels.cpu().numpy()
@@ -138,11 +137,9 @@ def outline_displacement(
     from scipy.special import ndtri
 
     blur = max(OUTLINE_BLUR * max(real.shape), LEAST_OUTLINE_BLUR)
-    depths, slope = [], np.zeros((len(pixels), 2))
-    for coverage in (rendered, real):
-        soft = cv2.GaussianBlur(coverage, (0, 0), blur)
-        depths.append(blur * ndtri(sample(soft, pixels)[:, 0].clip(1e-6, 1 - 1e-6)))
-        slope = np.stack([sample(cv2.Sobel(soft, -1, *axis), pixels)[:, 0] for axis in ((1, 0), (0, 1))], 1)
+    soft = [cv2.GaussianBlur(coverage, (0, 0), blur) for coverage in (rendered, real)]
+    depths = [blur * ndtri(sample(one, pixels)[:, 0].clip(1e-6, 1 - 1e-6)) for one in soft]
+    slope = np.stack([sample(cv2.Sobel(soft[1], -1, *axis), pixels)[:, 0] for axis in ((1, 0), (0, 1))], 1)
     length = np.linalg.norm(slope, axis=1, keepdims=True)
     near = (np.abs(depths) < OUTLINE_REACH * blur).all(0) & (length[:, 0] > 1e-3)
     return np.where(near, depths[1] - depths[0], np.nan), -slope / np.maximum(length, 1e-3)
@@ -154,12 +151,6 @@ def sample(values: Float[np.ndarray, "h w *c"], pixels: Float[np.ndarray, "n 2"]
 
     x, y = (pixels.astype(np.float32) - 0.5).T[:, None]
     return cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE).reshape(len(pixels), -1)
-
-
-def _facing(avatar: Avatar, pose: BodyPose, posed: Gaussians, view: TrainingView) -> Float[Tensor, " n"]:
-    """Cosine between each Gaussian's normal and its direction to the camera."""
-    eye = invert_rigid(view.camera.T_camera_world[0])[:3, 3]
-    return (F.normalize(eye - posed.means, dim=-1) * avatar.posed_normals(pose)).sum(-1)
 
 
 def _sampled_depth(out: RenderOutput, pixels: Float[Tensor, "n 2"]) -> Float[Tensor, " n"]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -57,8 +58,7 @@ def covered_pixels(
     for view, pose in views:
         with torch.no_grad():
             posed = avatar.pose(pose, lit=False)
-            eye = invert_rigid(view.camera.T_camera_world[0])[:3, 3]
-            facing = ((eye - posed.means) * avatar.posed_normals(pose)).sum(-1) > 0
+            facing = facing_cosine(avatar, pose, posed, view) > 0
         probe = posed.colors.clone().requires_grad_()
         rgb = render_view(replace(posed, colors=probe), view).rgb[0]
         mask = (view.mask > 0.9)[..., None]
@@ -67,3 +67,9 @@ def covered_pixels(
         coverage += covered[:, 0] * facing
         colors += summed * facing[:, None]
     return coverage, colors
+
+
+def facing_cosine(avatar: Avatar, pose: BodyPose, posed: Gaussians, view: TrainingView) -> Float[Tensor, " n"]:
+    """Cosine between the normal under each Gaussian, as `posed` by the pose, and its direction to the camera."""
+    eye = invert_rigid(view.camera.T_camera_world[0])[:3, 3]
+    return (F.normalize(eye - posed.means, dim=-1) * avatar.posed_normals(pose)).sum(-1)

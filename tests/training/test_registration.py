@@ -22,6 +22,7 @@ from avatar.training.surface_field import SurfaceField, farthest_points
 from avatar.training.surface_flow import measured_displacement, outline_displacement
 from avatar.training.views import TrainingView
 from avatar.types import BodyPose, BodyTrack, Gaussians, RenderOutput
+from tests.training.people import turning
 
 FRAMES, WIDTH, HEIGHT = 8, 200, 320
 JOINTS = 24
@@ -65,10 +66,7 @@ def scene() -> Scene:
     avatar = Avatar(body, betas, sample_on_surface(frames, torch.ones(len(frames.area)), 12000, rng), deform=False)
     with torch.no_grad():
         avatar.gaussians.raw_colors.copy_(1.5 * torch.randn(len(avatar), 1, generator=rng).expand(-1, 3))
-        rotvec = torch.zeros(FRAMES, JOINTS, 3)
-        rotvec[:, 0, 1] = torch.linspace(0, 2 * torch.pi, FRAMES + 1)[:-1]
-        rotvec[:, 16, 2], rotvec[:, 17, 2] = -0.8, 0.8
-        truth = BodyPose(torch.zeros(FRAMES, 3), rotation_from_rotvec(rotvec))
+        truth = turning(FRAMES)
         means = avatar.pose(truth[0]).means
         cameras = front(means.amin(0) - 0.05, means.amax(0) + 0.05, FRAMES, WIDTH, HEIGHT)
         views = []

@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 
 from avatar.body import load_body
-from avatar.geometry import rotation_from_rotvec
 from avatar.io.images import to_uint8
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import sample_on_surface, triangle_frames
@@ -20,6 +19,7 @@ from avatar.training.config import TrainConfig
 from avatar.training.split import held_out_frames
 from avatar.training.trainer import Trainer
 from avatar.types import BodyPose, BodyTrack, Observations
+from tests.training.people import turning
 
 FRAMES, WIDTH, HEIGHT = 12, 96, 160
 Scene = tuple[Observations, BodyTrack]
@@ -36,13 +36,6 @@ class MemoryImages:
 
     def __getitem__(self, index: int, /) -> NDArray[Any]:
         return self.images[index]
-
-
-def turning(count: int) -> BodyPose:
-    rotvec = torch.zeros(count, 24, 3)
-    rotvec[:, 0, 1] = torch.linspace(0, 2 * torch.pi, count + 1)[:-1]
-    rotvec[:, 16, 2], rotvec[:, 17, 2] = -0.8, 0.8
-    return BodyPose(torch.zeros(count, 3), rotation_from_rotvec(rotvec))
 
 
 @pytest.fixture(scope="module")
