@@ -88,9 +88,9 @@ def track(
         flow_sampler = FlowSampler(body, observations, tall)
 
     def attempt(variant: FitProblem) -> FittedClip:
-        state = fit(variant, names, matcher, flow_sampler, start)
+        fitted, state = fit(variant, names, matcher, flow_sampler, start)
         return FittedClip(
-            variant, state, reprojection_error(variant, state), silhouette_overlap(variant, state, observations)
+            fitted, state, reprojection_error(fitted, state), silhouette_overlap(fitted, state, observations)
         )
 
     best = attempt(problem)
@@ -202,10 +202,13 @@ def fit(
     matcher: SilhouetteMatcher | None,
     flow_sampler: FlowSampler | None,
     start: BodyTrack | None = None,
-) -> State:
+) -> tuple[FitProblem, State]:
     """Run the schedule from the detector's own 3D guess, or from the joint rotations of `start`.
 
     Without `matcher` and `flow_sampler` the fit goes by the landmarks alone.
+
+    Returns:
+        The problem with what the fit itself showed, such as the camera's pitch from a full turn; and its solution.
     """
     pixels = torch.cat([problem.pixels, problem.confidence[..., None]], -1)
     inputs = (problem.body, problem.landmarks, pixels, problem.guess, problem.times, problem.focal)
@@ -230,7 +233,7 @@ def fit(
         if matcher:
             state = fit_leg_girth(problem, matcher, state)
         bar.step("girth of the legs")
-    return state
+    return problem, state
 
 
 def given_pitch(problem: FitProblem) -> tuple[float, float] | None:

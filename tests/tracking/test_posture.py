@@ -51,3 +51,12 @@ def test_the_report_says_what_one_side_does_not_show(body: Body) -> None:
     assert "nothing but the person shows where down is" in text and report.failure is None
     _, report = track(observed(body, truth(body, 12, 0.3), 0.5), body, TrackOptions(focal=FOCAL, pitch=6.0))
     assert "where down is" not in " ".join(report.warnings)
+
+
+def test_a_full_turn_leaves_nothing_to_guess(body: Body) -> None:
+    turned = observed(body, truth(body, 24, 2 * math.pi, moving=0.05), 0.5)
+    result, report = track(turned, body, TrackOptions(focal=FOCAL))
+    text = " ".join(report.warnings)
+    assert "only one side" not in text and "where down is" not in text
+    # Nothing takes from the landmarks' own confidence.
+    assert result.confidence.min() > 0.8 * turned.keypoints[..., 2].min()
