@@ -92,7 +92,7 @@ def limits(rows: Mapping[str, Mapping[str, float]]) -> Limits | None:
     noise, registration = noise * within, registration * within
     shares = {
         "registration": registration,
-        "splats and steps": lacking_trained - noise - registration,
+        "splats and steps": max(0.0, lacking_trained - noise - registration),
         "poses between trained frames": lacking - lacking_trained,
         NOISE: noise,
     }

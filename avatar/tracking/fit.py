@@ -142,7 +142,7 @@ def report_of(clip: FittedClip, names: tuple[str, ...], height: float | None, fo
         state, clip.problem.confidence, names, None if height else ASSUMED_HEIGHT_M, None if focal_given else focal
     )
     if clip.problem.pitch is None:
-        warnings += guess_warnings(depth_spread(clip.problem, state), clip.problem.body.joint_names)
+        warnings += guess_warnings(state, depth_spread(clip.problem, state), clip.problem.body.joint_names)
     if clip.problem.pitch is None and clip.problem.tilt is None:
         warnings.append(unknown_pitch(float(state.camera[1])))
     return TrackReport(

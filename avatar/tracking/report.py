@@ -15,6 +15,7 @@ from avatar.tracking.kinematics import State
 HIDDEN_BELOW = 0.5  # landmark confidence
 HIDDEN_OFTEN = 0.5  # part of the frames from which the report mentions it
 LOST_BELOW = 0.3  # mean confidence of a frame that is not trusted
+FROM_THE_FRONT, FROM_BEHIND = 0.5, -0.5  # see `facing_camera`
 GUESSED_DEPTH = 0.07  # standard deviation of a joint's depth, metres
 _PARTS = {"wrist": "hand", "elbow": "elbow", "knee": "knee", "ankle": "foot"}
 
@@ -50,9 +51,9 @@ def fit_warnings(
     if assumed_focal is not None:
         result.append(f"the focal length is unknown: assumed {assumed_focal:.0f} px, give --focal")
     facing = facing_camera(state)
-    if facing.min() > -0.5:
+    if facing.min() > FROM_BEHIND:
         result.append("the back was never in view")
-    if facing.max() < 0.5:
+    if facing.max() < FROM_THE_FRONT:
         result.append("the front was never in view")
     for landmark, part in _PARTS.items():
         for side in ("left", "right"):
@@ -67,7 +68,7 @@ def fit_warnings(
     return result
 
 
-def guess_warnings(depth_spread: Float[Tensor, "n j"], joint_names: tuple[str, ...]) -> list[str]:
+def guess_warnings(state: State, depth_spread: Float[Tensor, "n j"], joint_names: tuple[str, ...]) -> list[str]:
     """One sentence on the limbs whose depth was not determined in half of the frames; none where all were."""
     usual = depth_spread.median(0).values
     limbs = [
@@ -77,10 +78,13 @@ def guess_warnings(depth_spread: Float[Tensor, "n j"], joint_names: tuple[str, .
     ]
     if not limbs:
         return []
-    return [
-        f"only one side was filmed: the other sides and the depth of the {' and '.join(limbs)} are guesses; a slow "
-        "full turn at the start of the video shows them"
-    ]
+    depth = f"the depth of the {' and '.join(limbs)}"
+    facing = facing_camera(state)
+    if facing.min() > FROM_BEHIND or facing.max() < FROM_THE_FRONT:
+        guesses = f"only one side was filmed: the other sides and {depth} are guesses"
+    else:
+        guesses = f"{depth} is a guess in most frames"
+    return [f"{guesses}; a slow full turn at the start of the video shows them"]
 
 
 def unknown_pitch(pitch: float) -> str:

@@ -9,6 +9,7 @@ from avatar.body import Body, load_body
 from avatar.tracking.fit import track
 from avatar.tracking.options import TrackOptions
 from avatar.tracking.posture import lean_in_depth, overhang_in_depth
+from avatar.tracking.report import guess_warnings
 from avatar.types import BodyTrack
 
 from .synthetic import FOCAL, observed, truth
@@ -60,3 +61,13 @@ def test_a_full_turn_leaves_nothing_to_guess(body: Body) -> None:
     assert "only one side" not in text and "where down is" not in text
     # Nothing takes from the landmarks' own confidence.
     assert result.confidence.min() > 0.8 * turned.keypoints[..., 2].min()
+
+
+def test_a_dancer_seen_from_both_sides_is_not_called_one_sided(body: Body) -> None:
+    joints, ankle = ("pelvis", "left_wrist", "right_wrist", "left_ankle", "right_ankle"), 0.01
+    spread = torch.tensor([[0.0, 0.2, 0.2, ankle, ankle]]).repeat(12, 1)
+    sentences = {}
+    for turn in (0.3, 2.8):
+        sentences[turn] = guess_warnings(truth(body, 12, turn), spread, joints)[0]
+    assert sentences[0.3].startswith("only one side was filmed") and "the arms" in sentences[0.3]
+    assert sentences[2.8].startswith("the depth of the arms is a guess in most frames")
