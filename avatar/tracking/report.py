@@ -78,12 +78,12 @@ def guess_warnings(state: State, depth_spread: Float[Tensor, "n j"], joint_names
     ]
     if not limbs:
         return []
-    depth = f"the depth of the {' and '.join(limbs)}"
+    uncertain = " and ".join(limbs)
     facing = facing_camera(state)
     if facing.min() > FROM_BEHIND or facing.max() < FROM_THE_FRONT:
-        guesses = f"only one side was filmed: the other sides and {depth} are guesses"
+        guesses = f"only one side was filmed: the other sides and the depth of the {uncertain} are guesses"
     else:
-        guesses = f"{depth} is a guess in most frames"
+        guesses = f"the depth of the {uncertain} is a guess in most frames"
     return [f"{guesses}; a slow full turn at the start of the video shows them"]
 
 
