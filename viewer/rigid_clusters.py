@@ -87,7 +87,7 @@ def unposed(clusters: Clusters, avatar: Avatar, pose: BodyPose, gaussians: Gauss
 def _far_apart(points: Float[Tensor, "n d"], count: int) -> Float[Tensor, "k d"]:
     """Farthest-point sampling: each new point is the one farthest from those chosen (Gonzalez 1985)."""
     chosen = [0]
-    nearest = torch.full((len(points),), torch.inf)
+    nearest = points.new_full((len(points),), torch.inf)
     for _ in range(count - 1):
         nearest = torch.minimum(nearest, (points - points[chosen[-1]]).square().sum(1))
         chosen.append(int(nearest.argmax()))

@@ -91,18 +91,22 @@ class Body:
         return RestBody(vertices, self.joint_regressor @ vertices)
 
     def complete(self, pose: BodyPose) -> BodyPose:
-        """A pose of all the body's joints from one of SMPL's 24; a pose of all joints is returned unchanged.
+        """A pose of all the body's joints, on the body's device, from one of SMPL's 24 joints or of all joints.
 
         The four fingers follow the rotation of SMPL's hand joint on top of the relaxed hand; jaw and eyes rest.
         """
+        pose = pose.to(self.template.device)  # poses come from files, on the CPU
         if pose.rotations.shape[-3] == len(self.parents):
             return pose
-        rotations = self.rest_rotations.to(pose.rotations).expand(*pose.rotations.shape[:-3], -1, 3, 3).clone()
+        rest = self.rest_rotations.to(pose.rotations)
+        rotations = rest.expand(*pose.rotations.shape[:-3], -1, 3, 3).clone()
         rotations[..., :22, :, :] = pose.rotations[..., :22, :, :]
         for smpl_joint, side in ((22, "left"), (23, "right")):
-            fingers = [self.joint_names.index(f"{side}_{finger}") for finger in _FINGERS_ON_HAND_JOINT]
-            curl = pose.rotations[..., smpl_joint : smpl_joint + 1, :, :]
-            rotations[..., fingers, :, :] = curl @ rotations[..., fingers, :, :]
+            curl = pose.rotations[..., smpl_joint, :, :]
+            # One by one: an index made of a list would make a GPU wait.
+            for finger in _FINGERS_ON_HAND_JOINT:
+                joint = self.joint_names.index(f"{side}_{finger}")
+                rotations[..., joint, :, :] = curl @ rest[joint]
         return BodyPose(pose.root_position, rotations)
 
     def vertices(self, rest: RestBody, pose: BodyPose) -> Float[Tensor, "*b v 3"]:

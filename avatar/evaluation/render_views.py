@@ -93,7 +93,7 @@ def _poses(opened: FinishedRun, path: Path, placement: Placement | None) -> Body
         return load_track(path).poses
     truth = read_capture_skeleton(path)
     return retarget_ground_truth(
-        opened.avatar.body, opened.avatar.rest, truth if placement is None else placement.skeleton(truth)
+        opened.body, opened.rest, truth if placement is None else placement.skeleton(truth)
     )
 
 

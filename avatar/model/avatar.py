@@ -87,7 +87,7 @@ class Avatar(nn.Module):
         self.positional_encoding = positional_encoding(self.surface.anchors)
         self.correctives = None
         if body.pose_dirs is not None:
-            self.correctives = PoseCorrectives.at_points(body.pose_dirs, corners, gaussians.bary)
+            self.correctives = PoseCorrectives(body.pose_dirs, corners, gaussians.bary)
 
     @property
     def device(self) -> torch.device:

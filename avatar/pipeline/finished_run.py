@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from avatar.body import load_body
+from avatar.body import Body, RestBody, load_body
 from avatar.errors import UsageError
 from avatar.io.files import read_json
 from avatar.io.observations_file import load_observations
@@ -23,6 +23,16 @@ class FinishedRun:
 
     run: RunFolder
     avatar: Avatar
+
+    @cached_property
+    def body(self) -> Body:
+        """The avatar's body on the CPU, where tracks and captures are."""
+        return self.avatar.body.to("cpu")
+
+    @cached_property
+    def rest(self) -> RestBody:
+        """The body at rest in the avatar's shape, on the CPU."""
+        return self.body.rest(self.avatar.betas.detach().cpu())
 
     @property
     def has_track(self) -> bool:

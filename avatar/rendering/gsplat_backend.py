@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+import torch
+
 from avatar.errors import AvatarError, short_message
 from avatar.kernels.constants import BLUR, NEAR
 from avatar.types import Cameras, Gaussians, RenderOutput
@@ -19,14 +21,25 @@ def render_gsplat(gaussians: Gaussians, cameras: Cameras) -> RenderOutput:
     """
     rasterization = _rasterization()
     cameras = cameras.to(gaussians.means.device)
+    if not len(gaussians):
+        return _empty_images(gaussians, cameras)
     # "D" is the sum of weight times depth, that is, depth premultiplied by alpha.
     image, alpha, _ = rasterization(
-        gaussians.means, gaussians.quats, gaussians.scales, gaussians.opacities,
+        gaussians.means, gaussians.quats, gaussians.scales,
+        # Of a broken opacity gsplat would draw the strongest; the other backends draw nothing.
+        gaussians.opacities.nan_to_num(0.0),
         gaussians.colors.expand(len(cameras), -1, -1),
         cameras.T_camera_world, cameras.K, cameras.width, cameras.height,
         near_plane=NEAR, eps2d=BLUR, packed=False, render_mode="RGB+D",
     )  # fmt: skip
     return RenderOutput(rgb=image[..., :3], alpha=alpha[..., 0], depth=image[..., -1])
+
+
+def _empty_images(gaussians: Gaussians, cameras: Cameras) -> RenderOutput:
+    """Images of no Gaussians, by whose number gsplat would divide, which ends the process."""
+    nothing = torch.stack([getattr(gaussians, name).sum() for name in gaussians.__dataclass_fields__]).sum()
+    alpha = nothing.expand(len(cameras), cameras.height, cameras.width)
+    return RenderOutput(rgb=alpha[..., None].expand(-1, -1, -1, 3), alpha=alpha, depth=alpha)
 
 
 @cache

@@ -12,6 +12,7 @@ import viser
 from websockets.sync.client import ClientConnection, connect
 
 from avatar.viewer import live
+from avatar.viewer.app import Viewer
 from avatar.viewer.live import LivePreview
 
 from .sample import sample_avatar
@@ -31,8 +32,8 @@ def preview(monkeypatch: pytest.MonkeyPatch) -> Iterator[LivePreview]:
     preview.close()
 
 
-def open_page(preview: LivePreview) -> ClientConnection:
-    """A tab that never reads what it is sent."""
+def open_page(preview: LivePreview | Viewer) -> ClientConnection:
+    """A tab of a preview or of the viewer that never reads what it is sent."""
     subprotocols = [f"viser-v{viser.__version__}"]
     page = connect(f"ws://127.0.0.1:{preview.port}", subprotocols=subprotocols)  # type: ignore[arg-type]
     page.send(msgspec.msgpack.encode(CAMERA))
