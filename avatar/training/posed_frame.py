@@ -52,6 +52,7 @@ class FramePoser:
     """Poses the avatar in training: operation by operation, or on a GPU as a graph that is captured when needed.
 
     Attributes:
+        graphs: whether a GPU runs graphs; off as soon as capturing one fails.
         captures: how often a graph was captured; anew whenever Gaussians were added, removed or bound elsewhere, and
             when the deformation sets in.
     """
@@ -61,12 +62,12 @@ class FramePoser:
         self.frame = PosedFrame(avatar, poses, config)
         self.captures = 0
         self._captured: tuple[list[Any], Callable[..., PosedTensors]] | None = None
-        self._graphs = True
+        self.graphs = True
 
     def __call__(self, instant: int) -> tuple[Gaussians, Float[Tensor, ""]]:
         """The Gaussians at an instant and the loss terms that do not depend on the image."""
         row = self.poses.row(instant)
-        run = self._graph(row) if self._graphs and self.avatar.device.type == "cuda" else self.frame
+        run = self._graph(row) if self.graphs and self.avatar.device.type == "cuda" else self.frame
         *fields, priors = run(*row)
         return Gaussians(*fields), priors
 
@@ -82,7 +83,7 @@ class FramePoser:
             run = torch.cuda.make_graphed_callables(frame, tuple(row), allow_unused_input=True)
         except RuntimeError as error:
             logger.info(f"Training runs without CUDA graphs and so more slowly: {short_message(error)}")
-            self._graphs, self._captured = False, None
+            self.graphs, self._captured = False, None
             return self.frame
         self.captures += 1
         self._captured = now, run

@@ -155,7 +155,10 @@ class Trainer:
             state.avatar.deform.enabled = share >= config.deform_start
         gaussians, priors = self.poser(view.instant)
         gaussians.means.retain_grad()
-        loss = self._image_loss(gaussians, view) * view.weight + self._with_view_prior(priors)
+        loss = self._image_loss(gaussians, view)
+        if view.weight != 1:  # two launches on a GPU
+            loss = loss * view.weight
+        loss = loss + self._with_view_prior(priors)
         optimizer = self.alignment.select_optimizer(state.step, state.optimizer)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

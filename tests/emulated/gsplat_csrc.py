@@ -46,7 +46,8 @@ class Kernels:
         to_device: Callable[[Tensor], Tensor],
         launched: Callable[[str], None],
     ) -> None:
-        self.library = ctypes.CDLL(str(library))
+        # The interpreter's lock is kept, since the kernels have one set of fibers.
+        self.library = ctypes.PyDLL(str(library))
         self.to_host, self.to_device, self.launched = to_host, to_device, launched
 
     def call(self, name: str, *arguments: Tensor | float | None) -> None:

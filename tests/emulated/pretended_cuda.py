@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -26,20 +27,27 @@ ROOT = Path(__file__).resolve().parents[2]
 _FACTORIES = (torch.tensor, torch.as_tensor, torch.asarray)
 
 # Operations that launch nothing: views, and memory without content.
-_FREE = frozenset(
-    "_reshape_alias _unsafe_view alias as_strided detach diagonal empty empty_like empty_strided expand lift_fresh "
-    "new_empty new_empty_strided permute real_view resolve_conj resolve_neg select slice split split_with_sizes "
-    "squeeze t transpose unbind unfold unsqueeze view view_as_real".split()
-)
+_FREE = frozenset((
+    "_reshape_alias", "_unsafe_view", "alias", "as_strided", "detach", "diagonal", "empty", "empty_like",
+    "empty_strided", "expand", "lift_fresh", "new_empty", "new_empty_strided", "permute", "real_view",
+    "resolve_conj", "resolve_neg", "select", "slice", "split", "split_with_sizes", "squeeze", "t", "transpose",
+    "unbind", "unfold", "unsqueeze", "view", "view_as_real",
+))  # fmt: skip
 # Operations whose result the host needs before it can go on.
-_WAITS = frozenset(
-    "_linalg_check_errors _linalg_solve_ex _local_scalar_dense _unique2 bincount equal histc is_nonzero "
-    "linalg_inv_ex masked_select nonzero repeat_interleave unique_consecutive unique_dim".split()
-)
+_WAITS = frozenset((
+    "_linalg_check_errors", "_linalg_solve_ex", "_local_scalar_dense", "_unique2", "bincount", "equal", "histc",
+    "is_nonzero", "linalg_inv_ex", "masked_select", "nonzero", "repeat_interleave", "unique_consecutive",
+    "unique_dim",
+))  # fmt: skip
 # Operations with indices, which torch copies to the device where they lie on the host.
-_INDEXED = frozenset("index index_put index_put_ _index_put_impl_ _unsafe_index".split())
+_INDEXED = frozenset((
+    "index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index",
+))  # fmt: skip
 # Operations that take a scalar tensor of the host for a number beside a tensor of the device; others refuse it.
-_NO_SCALARS = frozenset("addmm addmv bmm cat convolution dot gather index_add index_select mm mv scatter stack".split())
+_NO_SCALARS = frozenset((
+    "addmm", "addmv", "bmm", "cat", "convolution", "dot", "gather", "index_add", "index_select", "mm", "mv",
+    "scatter", "stack",
+))  # fmt: skip
 
 
 class PretendedTensor(Tensor):
@@ -165,7 +173,9 @@ class Record:
         name, first = _name(func), args[0] if args else None
         if name in ("_to_copy", "copy_"):
             source = args[1] if name == "copy_" else first
-            if isinstance(source, PretendedTensor) != to_cuda and not (kwargs.get("non_blocking") or args[2:3] == (True,)):
+            if isinstance(source, PretendedTensor) != to_cuda and not (
+                kwargs.get("non_blocking") or args[2:3] == (True,)
+            ):
                 self.waited(f"copy {'to' if to_cuda else 'from'} the device at {_place()}")
         elif name in _WAITS:
             self.waited(f"{name} at {_place()}")
@@ -298,12 +308,24 @@ def pretended_cuda() -> Iterator[Record]:
         "torch.Tensor.pin_memory": lambda tensor, *_: tensor,
         "torch.load": loaded,
     }
+    submit = ThreadPoolExecutor.submit
+
+    def submitted(pool: ThreadPoolExecutor, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+        """Torch keeps modes for each thread, so that workers must enter their own."""
+
+        def call() -> Any:
+            with _Functions(), _Dispatch(record):
+                return function(*args, **kwargs)
+
+        return submit(pool, call)
+
     swapping = torch.__future__.get_swap_module_params_on_conversion()
     torch.__future__.set_swap_module_params_on_conversion(True)
     with ExitStack() as stack:
         for name, function in replaced.items():
             stack.enter_context(mock.patch(name, function))
         stack.callback(torch.__future__.set_swap_module_params_on_conversion, swapping)
+        stack.enter_context(mock.patch.object(ThreadPoolExecutor, "submit", submitted))
         stack.enter_context(_Functions())
         stack.enter_context(_Dispatch(record))
         yield record

@@ -13,7 +13,6 @@ from avatar.body import Body, load_body
 from avatar.io.files import write_npz
 from avatar.training.trainer import Trainer
 from avatar.training.view_alignment import LearnedViews
-from avatar.types import BodyTrack, Observations
 from tests.body.made_up_bodies import made_up_person
 from tests.training.test_trainer import Scene, scene, small  # noqa: F401  (the fixture)
 
@@ -159,5 +158,3 @@ def made_up_body(folder: Path) -> Body:
     path = folder / "SMPLX_NEUTRAL.npz"
     write_npz(path, **made_up_person("smplx"))
     return load_body(str(path))
-
-
