@@ -5,8 +5,8 @@
 
 Packed are a finished run with its observations, in whose frames all but the surroundings of the person is made grey
 (what the mask leaves out counts nowhere in training), and the wheels that the machine lacks: it is taken to have torch,
-NumPy, Numba, SciPy, OpenCV and pytest. With `--kernels`, gsplat's kernels compiled for that machine's torch, Python and GPU
-(`csrc.cpython-*.so`, as `pip wheel gsplat` makes it where a CUDA toolkit is) spare it a minute of compilation.
+NumPy, Numba, SciPy, OpenCV and pytest. With `--kernels`, gsplat's kernels compiled for that machine's torch, Python and
+GPU (`csrc.cpython-*.so`, as `pip wheel gsplat` makes it where a CUDA toolkit is) spare it a minute of compilation.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from avatar.rendering.camera_paths import orbit
 from avatar.rendering.renderer import render
 from avatar.training.config import TrainConfig
 from avatar.training.trainer import Trainer, TrainResult
-from avatar.types import BodyTrack, Gaussians, Observations
+from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians, Observations
 
 FIELDS = tuple(Gaussians.__dataclass_fields__)
 WORST_PIXEL, WORST_GRADIENT = 1 / 255, 1e-2
@@ -135,7 +135,7 @@ def agreement(material: Material) -> dict[str, Any]:
     return {"worst_pixel": worst, "gradients": errors}
 
 
-def _differentiated(posed: Gaussians, camera: Any, device: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _differentiated(posed: Gaussians, camera: Cameras, device: str) -> tuple[dict[str, Any], dict[str, Any]]:
     leaves = [getattr(posed, name).detach().to(device).requires_grad_() for name in FIELDS]
     out = render(Gaussians(*leaves), camera.to(device))
     generator = torch.Generator().manual_seed(1)
@@ -209,7 +209,7 @@ def rendering(material: Material) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _rates(avatar: Avatar, poses: list[Any], camera: Any, repeats: int) -> dict[str, float]:
+def _rates(avatar: Avatar, poses: list[BodyPose], camera: Cameras, repeats: int) -> dict[str, float]:
     still = avatar.pose(poses[0])
     turn = iter(range(10**9))
 
@@ -255,25 +255,25 @@ def viewer(material: Material) -> dict[str, Any]:
     """Images per second that the viewer could send, with their depth."""
     if importlib.util.find_spec("viser") is None:
         return {"state": "left out", "reason": "viser is not installed"}
-    from avatar.viewer.server_images import render_image_and_depth
-
     avatar, pose = material.avatar().to("cuda"), material.track.poses[0]
     numbers = {}
     for side in (96,) if material.tiny else (960, 1920):
         camera = orbit(*previews.bounding_box(avatar, pose), 1, round(side * 0.5625), side)
-        repeats = 2 if material.tiny else 30
-        numbers[f"{side} px"] = round(
-            per_second(
-                lambda c=camera: render_image_and_depth(avatar.pose(pose).detach(), c, (244, 244, 246)), repeats
-            ),
-            1,
-        )
+        image = partial(_viewer_image, avatar, pose, camera)
+        numbers[f"{side} px"] = round(per_second(image, 2 if material.tiny else 30), 1)
     return numbers
+
+
+def _viewer_image(avatar: Avatar, pose: BodyPose, camera: Cameras) -> None:
+    from avatar.viewer.server_images import render_image_and_depth
+
+    render_image_and_depth(avatar.pose(pose).detach(), camera, (244, 244, 246))
 
 
 def cpu_stages(material: Material) -> dict[str, Any]:
     """Tracking beside a GPU, with one of torch's threads and with all."""
-    from avatar.tracking.fit import TrackOptions, track
+    from avatar.tracking.fit import track
+    from avatar.tracking.options import TrackOptions
 
     if material.tiny:
         return {"rehearsed": True}

@@ -48,7 +48,8 @@ def ssim(a: Float[Tensor, "h w c"], b: Float[Tensor, "h w c"]) -> Float[Tensor, 
     product_of_means, squares_of_means = mean_a * mean_b, torch.addcmul(mean_a * mean_a, mean_b, mean_b)
     covariance, variances = product - product_of_means, squares - squares_of_means
     similar = (product_of_means + SSIM_C1 / 2) * (covariance + SSIM_C2 / 2)
-    return 4 * (similar / ((squares_of_means + SSIM_C1) * (variances + SSIM_C2))).mean()
+    similarity: Tensor = 4 * (similar / ((squares_of_means + SSIM_C1) * (variances + SSIM_C2))).mean()
+    return similarity
 
 
 def _blurred(maps: Float[Tensor, "maps h w c"]) -> Float[Tensor, "maps h w c"]:
@@ -61,7 +62,7 @@ def _blurred(maps: Float[Tensor, "maps h w c"]) -> Float[Tensor, "maps h w c"]:
     count, taps = planes.shape[1], _taps(maps.dtype, maps.device)
     planes = F.conv2d(planes, taps[:, None].expand(count, 1, -1, -1), padding=(SSIM_RADIUS, 0), groups=count)
     planes = F.conv2d(planes, taps.expand(count, 1, 1, -1), padding=(0, SSIM_RADIUS), groups=count)
-    return planes[0].unflatten(0, (len(maps), -1)).movedim(1, -1)
+    return torch.unflatten(planes[0], 0, (len(maps), -1)).movedim(1, -1)
 
 
 @cache

@@ -79,6 +79,6 @@ def _displacements_compiled(correctives: PoseCorrectives, feature: Float[Tensor,
 @compiled_by(_displacements_compiled)
 def displacements(correctives: PoseCorrectives, feature: Float[Tensor, " p"]) -> Float[Tensor, "n 3"]:
     """Displacements in the rest frame, metres, for the pose features; differentiable in the features."""
-    of_vertices = (correctives.directions.flatten(0, 1).to(feature) @ feature).unflatten(0, (-1, 3))
-    of_corners = of_vertices.index_select(0, correctives.corners.flatten()).unflatten(0, (-1, 3))
+    of_vertices = (correctives.directions.flatten(0, 1).to(feature) @ feature).view(-1, 3)
+    of_corners = of_vertices.index_select(0, correctives.corners.flatten()).view(-1, 3, 3)
     return (correctives.bary[..., None].to(feature) * of_corners).sum(1)

@@ -80,14 +80,15 @@ class FramePoser:
             return self._captured[1]
         frame = PosedFrame(self.avatar, self.poses, self.config)  # its `forward` becomes the graph
         try:
-            run = torch.cuda.make_graphed_callables(frame, tuple(row), allow_unused_input=True)
+            run: Any = torch.cuda.make_graphed_callables(frame, tuple(row), allow_unused_input=True)
         except RuntimeError as error:
             logger.info(f"Training runs without CUDA graphs and so more slowly: {short_message(error)}")
             self.graphs, self._captured = False, None
             return self.frame
+        graph: Callable[..., PosedTensors] = run
         self.captures += 1
-        self._captured = now, run
-        return run
+        self._captured = now, graph
+        return graph
 
 
 def _tensors(module: nn.Module) -> Iterator[Tensor]:

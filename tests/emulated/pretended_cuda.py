@@ -54,27 +54,27 @@ class PretendedTensor(Tensor):
     """A tensor of `cuda:0`. For torch's core it is of `meta`, whose backward pass needs no streams."""
 
     on_host: Tensor
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
     def __new__(cls, on_host: Tensor) -> PretendedTensor:
-        return torch.Tensor._make_wrapper_subclass(  # type: ignore[no-any-return, attr-defined]
+        return torch.Tensor._make_wrapper_subclass(
             cls,
             on_host.size(),
             strides=on_host.stride(),
             storage_offset=on_host.storage_offset(),
             dtype=on_host.dtype,
-            device="meta",
+            device=torch.device("meta"),
         )
 
     def __init__(self, on_host: Tensor) -> None:
         assert not isinstance(on_host, PretendedTensor)
         self.on_host = on_host
 
-    device = property(lambda self: CUDA)  # type: ignore[assignment]
-    is_cuda = property(lambda self: True)  # type: ignore[assignment]
-    is_cpu = property(lambda self: False)  # type: ignore[assignment]
-    is_meta = property(lambda self: False)  # type: ignore[assignment]
+    device = property(lambda self: CUDA)
+    is_cuda = property(lambda self: True)
+    is_cpu = property(lambda self: False)
+    is_meta = property(lambda self: False)
 
     def get_device(self) -> int:
         return 0
@@ -88,13 +88,13 @@ class PretendedTensor(Tensor):
     def tolist(self) -> Any:
         return self.cpu().tolist()
 
-    def numpy(self, **_: Any) -> Any:  # type: ignore[override]
+    def numpy(self, **_: Any) -> Any:
         raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() first.")
 
     def __array__(self, *_: Any) -> Any:
         return self.numpy()
 
-    def __repr__(self, **_: Any) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:
         return f"PretendedTensor({self.on_host!r})"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
@@ -108,7 +108,7 @@ class PretendedTensor(Tensor):
         return _restored, (self.on_host.detach(), isinstance(self, torch.nn.Parameter), self.requires_grad)
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]
         cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         return run_operation(func, args, kwargs or {}, Record())
@@ -247,7 +247,7 @@ def _place() -> str:
 
 
 class _Functions(TorchFunctionMode):
-    """Names the device in full, for which torch's core would ask CUDA, and copies what a factory takes from the host."""
+    """Names the device in full, for which torch's core would ask CUDA, and copies a factory's numbers from the host."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -345,7 +345,7 @@ def _graphed(
     class Graph(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, *_: Tensor) -> tuple[Tensor, ...]:
-            with record.replay(), torch.enable_grad():  # type: ignore[no-untyped-call]
+            with record.replay(), torch.enable_grad():
                 ctx.outputs = module(*inputs)
             return tuple(output.detach() for output in ctx.outputs)
 
