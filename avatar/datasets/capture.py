@@ -202,8 +202,8 @@ def _clip(folder: Path) -> CaptureClip:
         raise AvatarError(f"{folder / 'cameras.json'} does not give the frames per second of the clip (fps).")
     if len(truth.cameras) not in (1, count):
         raise AvatarError(
-            f"{folder / 'gt.npz'} has {len(truth.cameras)} cameras for {count} frames; a clip has one that stands still, "
-            "or one per frame."
+            f"{folder / 'gt.npz'} has {len(truth.cameras)} cameras for {count} frames; a clip has one that stands "
+            "still, or one per frame."
         )
     cameras = truth.cameras if len(truth.cameras) == count else truth.cameras[[0] * count]
     exposure = None
