@@ -61,13 +61,13 @@ class Timeline {
   }
 
   makeStrip() {
-    this.picture = element("canvas");
+    this.columns = element("canvas");
     this.head = element("div", { className: "avatar-head" });
     this.outside = [0, 1].map(() => element("div", { className: "avatar-outside" }));
     this.limits = [0, 1].map((end) => this.makeLimit(end));
     const strip = element("div", { className: "avatar-strip", role: "slider", tabIndex: 0, ariaLabel: "Position in the motion",
       title: "Confidence of the pose of each frame: high and green is reliable" },
-      this.picture, ...this.outside, ...this.limits, this.head);
+      this.columns, ...this.outside, ...this.limits, this.head);
     this.drag(strip, (frame) => this.page.tell("seek", { frame }));
     strip.addEventListener("keydown", (event) => {
       const by = { ArrowLeft: -1, ArrowRight: 1, PageUp: 10, PageDown: -10 }[event.key];
@@ -170,7 +170,7 @@ class Timeline {
     });
     Object.assign(this.outside[0].style, { left: "0", width: place(state.range[0]) });
     Object.assign(this.outside[1].style, { right: "0", width: `calc(100% - ${place(state.range[1])})` });
-    if (changes.confidence) drawConfidence(this.picture, changes.confidence);
+    if (changes.confidence) drawConfidence(this.columns, changes.confidence);
     if (changes.keyframes || changes.views) this.showKeys(state);
   }
 
