@@ -263,13 +263,15 @@ class BodyPose:
         Raises:
             ValueError: some have fingers or a face and others not.
         """
-        parts = {}
-        for name in ("root_position", "rotations", "fingers", "face"):
-            tensors = [getattr(pose, name) for pose in poses]
-            if any(tensor is None for tensor in tensors) and any(tensor is not None for tensor in tensors):
+
+        def joined(name: str) -> Tensor | None:
+            tensors = [tensor for pose in poses if (tensor := getattr(pose, name)) is not None]
+            if 0 < len(tensors) < len(poses):
                 raise ValueError(f"Poses with and without {name} cannot be concatenated.")
-            parts[name] = None if tensors[0] is None else torch.cat(tensors)
-        return BodyPose(**parts)
+            return torch.cat(tensors) if tensors else None
+
+        roots, rotations = ([getattr(pose, name) for pose in poses] for name in ("root_position", "rotations"))
+        return BodyPose(torch.cat(roots), torch.cat(rotations), joined("fingers"), joined("face"))
 
     def to(self, device: torch.device | str) -> BodyPose:
         """The same poses on another device."""

@@ -6,13 +6,17 @@ import warnings
 
 import numpy as np
 import torch
-from anny_people import AnnyRig, anny
+from anny_people import AnnyRig
 from torch import Tensor
 
 from avatar.body.face import FACE_UNITS, unit_turns
 from avatar.body.open_file import kintree, smpl_joint_of_finger
 from avatar.body.skeleton import FINGER_JOINTS, FINGER_PARENTS, SMPL_JOINTS, SMPL_PARENTS
 from avatar.geometry import rotation_from_rotvec
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import anny
 
 # The open body's former file, with 24 joints. Its arrays live on in this one, so that its avatars keep their images.
 EARLIER_DIGESTS = ("8806d0a0f8ee5f8f",)

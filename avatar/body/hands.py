@@ -63,20 +63,14 @@ def shortest_turn(one: Float[Tensor, "*b 3"], two: Float[Tensor, "*b 3"]) -> Flo
     return rotation_from_rotvec(axis / sine.clamp_min(1e-9) * angle)
 
 
-def as_rested(
-    fingers: Float[Tensor, "*b 30 3 3"], turns: Float[Tensor, "30 3 3"]
-) -> Float[Tensor, "*b 30 3 3"]:
+def as_rested(fingers: Float[Tensor, "*b 30 3 3"], turns: Float[Tensor, "30 3 3"]) -> Float[Tensor, "*b 30 3 3"]:
     """Finger rotations away from the straight hand -> away from a hand at whose rest each bone still has to turn by
     `turns` to be straight."""
     above = torch.stack([torch.eye(3).to(turns) if parent < 0 else turns[parent] for parent in FINGER_PARENTS])
     return above.mT @ fingers @ turns
 
 
-def as_straight(
-    fingers: Float[Tensor, "*b 30 3 3"], turns: Float[Tensor, "30 3 3"]
-) -> Float[Tensor, "*b 30 3 3"]:
+def as_straight(fingers: Float[Tensor, "*b 30 3 3"], turns: Float[Tensor, "30 3 3"]) -> Float[Tensor, "*b 30 3 3"]:
     """The inverse of `as_rested`."""
     above = torch.stack([torch.eye(3).to(turns) if parent < 0 else turns[parent] for parent in FINGER_PARENTS])
     return above @ fingers @ turns.mT
-
-

@@ -58,8 +58,8 @@ class Body:
         rest_rotations: rotations that joints outside SMPL's 24 take when nothing drives them (relaxed hands).
         parts: index into `avatar.body.parts.PARTS` of each vertex.
         face_units: how the surface moves with the units of the face; None for bodies without.
-        with_hands_and_face: the same body with joints for fingers, jaw and eyes, which plays poses that move those; None
-            where this body has them itself, or has none.
+        with_hands_and_face: the same body with joints for fingers, jaw and eyes, which plays poses that move those;
+            None where this body has them itself, or has none.
         earlier_digests: of the files that this one replaces, on whose avatars it fits.
     """
 

@@ -64,7 +64,8 @@ def test_smplx_loads_the_open_body_and_poses_it_as_we_do() -> None:
     betas, transl = torch.randn(10, generator=gen), torch.randn(POSES, 3, generator=gen)
     rotvecs = torch.randn(POSES, 52, 3, generator=gen) * 0.5
     expected = model(
-        betas=betas.expand(POSES, 10), transl=transl, global_orient=rotvecs[:, 0], body_pose=rotvecs[:, 1:22].flatten(1),
+        betas=betas.expand(POSES, 10), transl=transl,
+        global_orient=rotvecs[:, 0], body_pose=rotvecs[:, 1:22].flatten(1),
         left_hand_pose=rotvecs[:, 22:37].flatten(1), right_hand_pose=rotvecs[:, 37:].flatten(1),
     ).vertices  # fmt: skip
     rest = body.rest(betas)
