@@ -74,7 +74,7 @@ def test_undo_takes_back_one_edit_and_a_whole_drag_at_once() -> None:
     store.redo()
     assert store.state.edited is poses[3], "a new edit ends what could be made again"
     for pose in poses[:3]:
-        store.change(lambda state, pose=pose: replace(state, edited=pose), "slider")  # type: ignore[misc]
+        store.change(lambda state, pose=pose: replace(state, edited=pose), "slider")
     store.undo()
     assert store.state.edited is poses[3], "a slider that is dragged is one edit"
 
