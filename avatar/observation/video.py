@@ -28,6 +28,7 @@ from avatar.io.videos import Video, open_video
 from avatar.landmark_layouts import LAYOUTS
 from avatar.observation.confidence import check_in_view, frame_weights, reweight_confidence
 from avatar.observation.detectors.registry import choose_detector
+from avatar.observation.hands_face import observe_hands_face
 from avatar.observation.keyframes import CANDIDATES, evenly_in_time, select_keyframes, sharpest_per_segment, sharpness
 from avatar.observation.left_right import fix_left_right_swaps
 from avatar.observation.matting import background_plate, refine_mask
@@ -125,8 +126,9 @@ def _observe(
     else:
         keyframes = select_keyframes(_views(keypoints, keypoints_3d), weights * keypoints[..., 2].mean(1), max_frames)
     _write_final_images(person, keyframes, work, work / "people" / str(who), folder)
+    images = stored_frames(folder, len(keyframes))
     observations = Observations(
-        images=stored_frames(folder, len(keyframes)),
+        images=images,
         masks=stored_masks(folder, len(keyframes)),
         keypoints=torch.from_numpy(keypoints[keyframes]),
         keypoints_3d=torch.from_numpy(keypoints_3d[keyframes]),
@@ -138,6 +140,7 @@ def _observe(
         frame_weight=torch.from_numpy(weights[keyframes]),
         source=str(source.path),
         notes=tuple(notes),
+        **observe_hands_face(images, keypoints[keyframes], detector.layout)._asdict(),
     )
     save_arrays(observations, folder)
     return observations
