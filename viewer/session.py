@@ -115,6 +115,11 @@ class Session:
             self._posed = (posed, self.thinned(gaussians, posed.detail))
             return self._posed[1]
 
+    def box(self, state: ViewState) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
+        """Opposite corners of the person as a state shows it, world, metres."""
+        means = self.gaussians(self.posed_state(state)).means.cpu()
+        return means.amin(0), means.amax(0)
+
     def _drawn(self, detail: float) -> Int[Tensor, " drawn"]:
         """Indices of a fixed random subset of the splats, so that every part thins out alike.
 

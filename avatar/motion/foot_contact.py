@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -87,10 +87,10 @@ def lock_feet(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, fps: float, so
     First the root moves smoothly, so that feet in contact keep their position on average; then inverse kinematics of
     each leg removes the remaining error. Poses in the air stay in the air.
     """
-    pose = BodyPose(pose.root_position + _down_to_floor(rest_joints, pose, soles), pose.rotations)
+    pose = replace(pose, root_position=pose.root_position + _down_to_floor(rest_joints, pose, soles))
     positions = soles.positions(joint_transforms(rest_joints, SMPL_PARENTS, pose))
     contact = contact_weights(positions, fps)
-    pose = BodyPose(pose.root_position + _root_correction(positions, contact, fps), pose.rotations)
+    pose = replace(pose, root_position=pose.root_position + _root_correction(positions, contact, fps))
     Ts = joint_transforms(rest_joints, SMPL_PARENTS, pose)
     positions = soles.positions(Ts)
     moves = []
@@ -197,7 +197,7 @@ def bend_legs(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, moves: Float[T
         rotations[:, hip] = G_pelvis.mT @ R_hip @ G_hip
         rotations[:, knee] = G_hip.mT @ R_knee @ G_knee
         rotations[:, ankle] = (R_hip @ R_knee @ G_knee).mT @ G_ankle
-    return BodyPose(pose.root_position, rotations.to(pose.rotations))
+    return replace(pose, rotations=rotations.to(pose.rotations))
 
 
 def _knee_axis(
