@@ -55,7 +55,7 @@ def drawn(person: Detection, thing: str) -> np.ndarray:
         cv2.line(mask, point(foot), point(foot + [90, 0]), 255, 20)
     elif thing == "skirt":
         right, knee = landmark(person, "right_hip"), landmark(person, "left_knee")
-        corners = [right, hip, [hip[0] + 60, knee[1]], [right[0] - 60, knee[1]]]
+        corners = np.array([right, hip, [hip[0] + 60, knee[1]], [right[0] - 60, knee[1]]])
         cv2.fillConvexPoly(mask, np.rint(corners).astype(np.int32), 255)
     elif thing == "hair":
         nose = landmark(person, "nose")
