@@ -102,7 +102,7 @@ def _fit(problem: _Problem) -> Float[Tensor, "n 2 5 4"]:
     with torch.enable_grad():
         for _ in range(STEPS):
             optimizer.zero_grad()
-            _cost(problem, angles, turns).backward()  # type: ignore[no-untyped-call]  # torch's
+            _cost(problem, angles, turns).backward()
             optimizer.step()
             schedule.step()
     low, _, high = angle_ranges()
@@ -129,7 +129,8 @@ def _prior_cost(angles: Float[Tensor, "n 2 5 4"]) -> Float[Tensor, "n 2 5 4"]:
     beyond = (low - angles).clamp_min(0) + (angles - high).clamp_min(0)
     cost = ((angles - rest) / REST_SPREAD).square() + (beyond / LIMIT_SPREAD).square()
     tendon = ((angles[..., :4, 3] - TIP_SHARE * angles[..., :4, 2]) / TIP_SPREAD).square()
-    return cost + F.pad(tendon[..., None], (3, 0, 0, 1))
+    with_tendon: Tensor = cost + F.pad(tendon[..., None], (3, 0, 0, 1))
+    return with_tendon
 
 
 def _motion_cost(times: Float[Tensor, " n"], angles: Tensor, turns: Float[Tensor, "n 2 3"]) -> Tensor:
@@ -137,7 +138,8 @@ def _motion_cost(times: Float[Tensor, " n"], angles: Tensor, turns: Float[Tensor
     gaps = times.diff().clamp_min(1e-3)
     change = (angles.diff(dim=0).flatten(1) / (SPEED * gaps[:, None])).square().sum()
     drift = (turns.diff(dim=0).flatten(1) / (SPEED * gaps[:, None])).square().sum()
-    return change + drift + (turns / WRIST_SPREAD).square().sum()
+    near: Tensor = (turns / WRIST_SPREAD).square().sum()
+    return change + drift + near
 
 
 def _robust(squares: Tensor) -> Tensor:

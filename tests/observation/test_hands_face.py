@@ -50,8 +50,8 @@ def test_hands_and_face_are_stored_and_files_without_them_load(tmp_path: Path) -
     assert load_observations(tmp_path).hands is None
     points_3d = torch.rand(3, 2, 21, 3)
     points_3d[1] = torch.nan
-    face = {"face": torch.rand(3, 478, 3), "face_units": torch.rand(3, 52)}
-    rich = replace(plain, hands=torch.rand(3, 2, 21, 3), hands_3d=points_3d, **face)
+    points, face, units = torch.rand(3, 2, 21, 3), torch.rand(3, 478, 3), torch.rand(3, 52)
+    rich = replace(plain, hands=points, hands_3d=points_3d, face=face, face_units=units)
     save_arrays(rich, tmp_path)
     again = load_observations(tmp_path)
     for name in ("hands", "hands_3d", "face", "face_units"):

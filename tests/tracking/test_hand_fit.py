@@ -29,7 +29,7 @@ def moving_angles() -> torch.Tensor:
     share = 0.5 - 0.5 * torch.cos(phase)
     low, _, high = angle_ranges()
     angles = (high * torch.tensor([0.0, 0.8, 0.8, 0.6])) * share[..., None]
-    return angles.clamp(low, high)
+    return torch.minimum(torch.maximum(angles, low), high)
 
 
 def clip(body: Body, angles: torch.Tensor, noise: float) -> tuple[BodyTrack, Observations]:
