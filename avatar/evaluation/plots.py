@@ -99,7 +99,7 @@ def _body(figure: Figure, axes: Axes, errors: Sequence[Float[Tensor, " f"]], ava
     visible = mean.isfinite()
     if not visible.any():
         return
-    scale = color_scale(0, float(mean[visible].quantile(BRIGHTEST)), "inferno")
+    scale = color_scale(0.0, float(mean[visible].quantile(BRIGHTEST)), "inferno")
     colors = torch.from_numpy(scale.to_rgba(mean.nan_to_num(0.0).numpy())[:, :3]).float()
     colors[~visible] = NOT_IN_VIEW
     axes.imshow(draw_on_body(avatar, colors, backend))

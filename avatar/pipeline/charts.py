@@ -80,7 +80,7 @@ def svg(figure: Figure) -> str:
     return text[text.index("<svg") :]
 
 
-def new_figure(width: float, height: float, dpi: float = 100) -> Figure:
+def new_figure(width: float, height: float, dpi: int = 100) -> Figure:
     """An empty figure of a size in inches whose parts find their places."""
     from matplotlib.figure import Figure
 
