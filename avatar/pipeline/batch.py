@@ -155,7 +155,8 @@ def _row(outcome: Outcome, out: Path) -> str:
         report: dict[str, Any] = read_json(run.report)
         psnr = f"{report['held_out'].get('psnr', float('nan')):.1f} dB"
         minutes = f"{sum(report['seconds'].values()) / 60:.1f}"
-        level, warnings = verdict(report).level, "<br>".join(html.escape(line) for line in report.get("warnings", ()))
+        level: str = verdict(report).level
+        warnings = "<br>".join(html.escape(line) for line in report.get("warnings", ()))
     except (AvatarError, KeyError, TypeError, ValueError, AttributeError) as error:
         psnr, minutes, level, warnings = "", "", "unknown", html.escape(short_message(error))
     thumbnail = f"{place}/{run.report_images.name}/thumbnail.jpg"

@@ -227,7 +227,7 @@ def _tracking(track: BodyTrack | None) -> str:
         T_world_camera = invert_rigid(track.cameras.T_camera_world)
         roots = track.poses.root_position[track.instant.long()]
         places, directions = T_world_camera[:, :3, 3], T_world_camera[:, :3, 2]
-        charts.append(top_view(*(_array(part) for part in (places, directions, roots)), "seen from above"))
+        charts.append(top_view(_array(places), _array(directions), _array(roots), "seen from above"))
     weakest = "".join(
         f"<tr><td>{name}</td><td>{value:.0%}</td></tr>"
         for value, name in sorted(zip(confidence.mean(1).tolist(), names, strict=False))[:5]
