@@ -52,8 +52,7 @@ def test_fingers_are_recognized_by_name(style: str) -> None:
         names.append(f"{side}_index_metacarpal")
         parents.append(hand)
         for finger in NUMBERS:
-            above = len(names) - 1 if finger == "thumb" and style == "Unreal" else hand
-            above = hand if above == len(names) - 1 else above
+            above = hand
             for k in (1, 2, 3, 4):
                 expected.setdefault(f"{side}_{finger}", []).append(len(names))
                 names.append(STYLES[style](side, finger, k))
