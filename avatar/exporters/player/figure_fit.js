@@ -152,6 +152,14 @@ class FigureFit {
 
 const TOWARDS = [0, -UPWARDS[2], UPWARDS[1]]; // the viewer, level
 
+// The pose of a fitted state in the world of the page, where up is y.
+function poseOfFigure({ turn, rotvecs }, skeleton) {
+  const joints = skeleton.joints.map(({ name }) => name).filter((name) => FIGURE_WORDS.joints.includes(name));
+  const turns = Object.fromEntries(joints.map((name, i) => [name, quatOfRotvec(rotvecs, 3 * i)]));
+  turns.pelvis = quatMultiply(quatAboutAxis([1, 0, 0], -CAMERA_PITCH), turn);
+  return { root: skeleton.joints[skeleton.index.pelvis].position, turns };
+}
+
 // Far residuals weigh less: their square r^2 becomes r^2 / (1 + r^2 / scale^2).
 function robust(values, scale) {
   const factor = 1 / Math.sqrt(1 + squareSum(values) / scale ** 2);
