@@ -82,6 +82,8 @@ def _check(settings: Settings) -> None:
         raise UsageError(f"{source} is a folder: give a video or a photo, or --protocol for a public dataset.")
     if settings.novel_views.generator != "none" and not is_photo(source):
         raise UsageError(f"--views is for photos, and {source} is not a photo.")
+    if is_photo(source) and (settings.observe.start, settings.observe.end) != (None, None):
+        raise UsageError(f"--start and --end choose a part of a video, and {source} is a photo.")
     check_detector(settings.observe.detector)
     resolve_shape(load_body(settings.body), settings.track)
 
@@ -139,7 +141,15 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
 def _observe(video: Path, folder: Path, options: ObserveOptions) -> Observations:
     detector, sentence = choose_detector(options.detector)
     logger.info(sentence)
-    return observe(video, folder, person=options.person, max_frames=options.max_frames, detector=detector)
+    return observe(
+        video,
+        folder,
+        person=options.person,
+        start=options.start,
+        end=options.end,
+        max_frames=options.max_frames,
+        detector=detector,
+    )
 
 
 def _track(observations: Observations, body: Body, options: TrackOptions) -> TrainingData:
