@@ -74,9 +74,11 @@ def read_motion(path: Path) -> JointAnimation:
     scale = metres(skeleton)
     values = _frames(path, bones)
     frames = len(values["root"])
-    turn, end = {}, {}
+    turn: dict[str, Tensor] = {}
+    end: dict[str, Tensor] = {}
     rest_end = {"root": torch.zeros(3).double()}
-    begin, rest_begin = {}, {}
+    begin: dict[str, Tensor] = {}
+    rest_begin: dict[str, Tensor] = {}
     for name, bone in bones.items():
         moved = torch.zeros(frames, 3).double()
         for column, channel in enumerate(bone.channels):

@@ -117,4 +117,5 @@ def directions(
     left = left / (left.norm() + 1e-6)
     axes = torch.stack([left, up, torch.linalg.cross(left, up)], 1)
     bones = points[ENDS] - points[STARTS]
-    return ((bones / bones.norm(dim=-1, keepdim=True)) @ axes).flatten()
+    features: Tensor = ((bones / bones.norm(dim=-1, keepdim=True)) @ axes).flatten()
+    return features
