@@ -24,6 +24,8 @@ from avatar.pipeline.dataset import dataset_training_data
 from avatar.pipeline.photo import PhotoTraining, photo_training_data
 from avatar.pipeline.previews import write_previews
 from avatar.pipeline.report import make_report
+from avatar.pipeline.report_images import write_report_images
+from avatar.pipeline.report_page import load_history, write_report_page
 from avatar.pipeline.run_folder import RunFolder, locked_run
 from avatar.pipeline.settings import Settings, build
 from avatar.pipeline.stages import Stage, cached, saved_by_compute, timed
@@ -132,9 +134,11 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
 
     with timed("previews", seconds):
         write_previews(run, result.avatar, result.track, data.observations, settings.backend)
+        write_report_images(run, result.avatar, result.track, data.observations, settings.backend)
     given = parse_shape(settings.track.shape)
     report = make_report(settings.source, data, result, height, given, settings.backend, seconds)
     write_json(run.report, report)
+    write_report_page(run)
     return report
 
 
@@ -171,11 +175,13 @@ def _train(
 
 
 def _load_result(run: RunFolder, body: Body, device: str, held_out: list[int]) -> TrainResult:
-    """The result that `_save_result` wrote, without the history of training."""
-    return TrainResult(Avatar.load(run.avatar, body).to(device), load_track(run.track), held_out, history=[])
+    """The result that `_save_result` wrote."""
+    avatar = Avatar.load(run.avatar, body).to(device)
+    return TrainResult(avatar, load_track(run.track), held_out, **load_history(run))
 
 
 def _save_result(run: RunFolder, result: TrainResult) -> None:
+    write_json(run.history, {"history": result.history, "losses": result.losses})
     save_track(result.track, run.track)
     result.avatar.save(run.avatar)
 
