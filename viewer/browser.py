@@ -121,7 +121,7 @@ class Browser:
         self.inbox.on_update(self._heard)
         limit_uploads(server, max_bytes)
         server.on_client_connect(self._connected)
-        server.on_client_disconnect(lambda client: self._shown.pop(client.client_id, None))
+        server.on_client_disconnect(self._gone)
 
     def show(self, values: dict[str, Any]) -> None:
         """Bring the page's own parts in all tabs to `values` (as JSON has them). Only what changed is sent."""
@@ -140,6 +140,9 @@ class Browser:
         _run(client, self._start)
         self._shown[client.client_id] = {}
         self.show(self._values)
+
+    def _gone(self, client: viser.ClientHandle) -> None:
+        self._shown.pop(client.client_id, None)
 
     async def _heard(self, event: viser.GuiEvent[Any]) -> None:
         if event.client is None or self.listener is None:
