@@ -66,6 +66,7 @@ class CaptureClip:
         skeleton: the true pose of each frame.
         cameras: the true camera of each frame.
         masks: the true soft masks.
+        exposure: factor of each frame's automatic exposure on linear light; None: not given.
     """
 
     name: str
@@ -74,6 +75,7 @@ class CaptureClip:
     skeleton: Skeleton
     cameras: Cameras
     masks: ImageList
+    exposure: Float[Tensor, " frames"] | None = None
 
     def __len__(self) -> int:
         return len(self.skeleton)
@@ -198,9 +200,15 @@ def _clip(folder: Path) -> CaptureClip:
     fps = truth.cameras_json.get("fps")
     if not isinstance(fps, int | float) or not fps > 0:
         raise AvatarError(f"{folder / 'cameras.json'} does not give the frames per second of the clip (fps).")
-    if len(truth.cameras) != 1:
-        raise AvatarError(f"{folder / 'gt.npz'} has {len(truth.cameras)} cameras; a clip has one, which stands still.")
-    cameras = truth.cameras[[0] * count]
+    if len(truth.cameras) not in (1, count):
+        raise AvatarError(
+            f"{folder / 'gt.npz'} has {len(truth.cameras)} cameras for {count} frames; a clip has one that stands "
+            "still, or one per frame."
+        )
+    cameras = truth.cameras if len(truth.cameras) == count else truth.cameras[[0] * count]
+    exposure = None
+    if "exposure_gain" in truth.arrays:
+        exposure = _numbers(folder / "gt.npz", truth.arrays, "exposure_gain", (count,))
     return CaptureClip(
         folder.name,
         folder / "video.mp4",
@@ -208,6 +216,7 @@ def _clip(folder: Path) -> CaptureClip:
         truth.skeleton,
         cameras,
         ImageList(count, lambda index: read_mask(masks[index])),
+        exposure,
     )
 
 
@@ -257,7 +266,7 @@ def read_capture_cameras(path: Path) -> tuple[Cameras, tuple[str, ...]]:
         return cameras, tuple(str(name) for name in names)
     content = read_json(path)
     try:
-        entries: dict[str, Any] = content["cameras"]
+        entries = _one_per_camera(content["cameras"])
         K = torch.tensor([entry["K"] for entry in entries.values()], dtype=torch.float32)
         R = torch.tensor([entry["R"] for entry in entries.values()], dtype=torch.float32)
         t = torch.tensor([entry["t"] for entry in entries.values()], dtype=torch.float32)
@@ -271,6 +280,18 @@ def read_capture_cameras(path: Path) -> tuple[Cameras, tuple[str, ...]]:
     if others:
         raise AvatarError(f"{path} has cameras of different image sizes; give one file for each size.")
     return Cameras(K, T, width, height), tuple(entries)
+
+
+def _one_per_camera(entries: dict[str, Any]) -> dict[str, Any]:
+    """Cameras that move (`per_frame`) as one entry per frame, named by its number."""
+    result: dict[str, Any] = {}
+    for name, entry in entries.items():
+        if entry.get("per_frame"):
+            poses = enumerate(zip(entry["R"], entry["t"], strict=True))
+            result |= {f"{name}{frame:04d}": entry | {"R": R, "t": t} for frame, (R, t) in poses}
+        else:
+            result[name] = entry
+    return result
 
 
 def read_capture_skeleton(path: Path) -> Skeleton:

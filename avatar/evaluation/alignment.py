@@ -14,7 +14,7 @@ from avatar.body.skinning import joint_transforms
 from avatar.datasets.capture import CaptureClip, Skeleton
 from avatar.errors import UsageError
 from avatar.evaluation.ground_truth import LIMBS, calibrated_offsets
-from avatar.geometry import invert_rigid, rigid, transform
+from avatar.geometry import invert_rigid, mean_rotation, rigid, transform
 from avatar.types import BodyPose, BodyTrack, Cameras
 
 
@@ -59,6 +59,8 @@ class Placement:
     """The transform from a capture's world to a run's world: the training camera, one scale, and at most one shift.
 
     A point at x in the true training camera is at (x - `shift`) / `scale` in the run's camera; nothing else is aligned.
+    Of a training camera that moves, the true one is that of the first frame, and the run's is where the whole path
+    puts it (`place_by_cameras`).
 
     Attributes:
         T_true_camera: capture's world to the true training camera (OpenCV axes).
@@ -95,7 +97,9 @@ class Placement:
 
 
 def align(person: EstimatedPerson, clip: CaptureClip) -> Placement:
-    """Align a capture to a run: the one scale, by least squares over the limb joints before the training camera.
+    """Align a capture to a run through the training camera of every frame, and one scale.
+
+    The scale is the least-squares one over the limb joints before the training camera.
 
     Raises:
         UsageError: the run and the clip have no frame in common.
@@ -109,7 +113,32 @@ def align(person: EstimatedPerson, clip: CaptureClip) -> Placement:
     ours = transform(person.cameras.T_camera_world[own], person.joints()[own])[:, limbs]
     measured = true.isfinite().all(-1)
     scale = float((true * ours)[measured].sum() / ours[measured].square().sum())
-    return Placement(clip.cameras.T_camera_world[0], person.cameras.T_camera_world[own[0]], scale)
+    return place_by_cameras(clip.cameras[true_frames], person.cameras[own], scale)
+
+
+def place_by_cameras(true: Cameras, run: Cameras, scale: float) -> Placement:
+    """The placement that brings the true cameras of some frames onto the run's, at a given scale.
+
+    Cameras that stand still coincide. Of a path, the mean rotation between the two and the mean of the centres are
+    aligned.
+
+    Args:
+        true, run: the cameras of the same frames; scale: true metres per metre of the run.
+    """
+    first = true.T_camera_world[0]
+    if not (moves(true) or moves(run)):
+        return Placement(first, run.T_camera_world[0], scale)
+    R_run_true = run.T_camera_world[:, :3, :3].mT @ true.T_camera_world[:, :3, :3]
+    R = mean_rotation(R_run_true, R_run_true.new_ones(1, len(run)))[0]
+    true_centres, run_centres = (invert_rigid(cameras.T_camera_world)[:, :3, 3] for cameras in (true, run))
+    offset = (run_centres - true_centres @ R.mT / scale).mean(0)
+    R_camera_run, centre = first[:3, :3] @ R.mT, R @ true_centres[0] / scale + offset
+    return Placement(first, rigid(R_camera_run, -R_camera_run @ centre), scale)
+
+
+def moves(cameras: Cameras) -> bool:
+    """Whether any camera differs from the first one."""
+    return not torch.allclose(cameras.T_camera_world, cameras.T_camera_world[:1], rtol=0, atol=1e-4)
 
 
 def calibrate_offsets(person: EstimatedPerson, clip: CaptureClip, placement: Placement) -> Float[Tensor, "24 3"]:

@@ -12,11 +12,12 @@ from avatar import __version__
 from avatar.datasets.capture import Capture, CaptureClip, load_capture
 from avatar.datasets.multicamera import is_multicamera, read_stations
 from avatar.errors import UsageError
-from avatar.evaluation.alignment import align
+from avatar.evaluation.alignment import align, moves
+from avatar.evaluation.exposure import usual_exposure
 from avatar.evaluation.joint_scores import pose_scores
 from avatar.evaluation.limits import limits
 from avatar.evaluation.multicamera import station_targets
-from avatar.evaluation.plots import as_png, as_svg, plot_evaluation
+from avatar.evaluation.plots import as_png, plot_evaluation
 from avatar.evaluation.registration import registered, shift_in_pixels
 from avatar.evaluation.report import joint_table, table, write_page
 from avatar.evaluation.scores import ScoredTarget, Scoring, group_means, lpips_reasons, score_targets
@@ -28,7 +29,9 @@ from avatar.evaluation.targets import (
     training_targets,
 )
 from avatar.io.files import atomic_write, write_json
+from avatar.pipeline.charts import svg
 from avatar.pipeline.finished_run import FinishedRun, open_run
+from avatar.pipeline.report_page import write_report_page
 from avatar.runtime.progress import progress
 
 
@@ -81,11 +84,18 @@ def evaluate_run(
         joints = pose_scores(opened, trained_on, aligned)
         right, down = shift_in_pixels(aligned, person, trained_on.cameras[0]).tolist()
         joints |= {"shift_x_px": right, "shift_y_px": down}
+        about = "the training camera"
+        if moves(trained_on.cameras) or moves(person.cameras):
+            about = "the training cameras of all frames (their mean rotation and the mean of their centres)"
         alignment = (
-            "one scale about the training camera, from the limb joints; in rows that say so also one shift of the "
+            f"one scale about {about}, from the limb joints; in rows that say so also one shift of the "
             f"whole clip onto the true silhouettes of the training camera, by {right:.1f} px to the right and "
             f"{down:.1f} px down at the person's depth"
         )
+        if aligned.shift[2] != 0:
+            alignment += f", and {1e3 * float(aligned.shift[2]):.0f} mm away from the first camera"
+        if trained_on.exposure is not None:
+            alignment += f"; true images brought to the clip's usual exposure ({usual_exposure(trained_on):.2f})"
     masks = "the run's own" if trained_on is None else "ground truth"
     protocol = {
         "name": "own" if trained_on is None else f"capture, trained on {trained_on.name}",
@@ -182,7 +192,10 @@ def score_and_write(
     figure = plot_evaluation(scored, means, opened.avatar, backend)
     with atomic_write(out / "evaluation.png") as temporary:
         temporary.write_bytes(as_png(figure))
-    write_page(out / "evaluation.html", f"Evaluation of {opened.run.folder.name}", text, as_svg(figure), scored)
+    title, sentence = f"Evaluation of {opened.run.folder.name}", " ".join(verdict)
+    write_page(out / "evaluation.html", title, text, svg(figure), scored, sentence)
+    if opened.run.report.is_file() and opened.run.evaluation_page.is_file():
+        write_report_page(opened.run)  # which now has this page as its last tab
     return content, text
 
 

@@ -11,6 +11,7 @@ from avatar.body.skeleton import SMPL_JOINTS
 from avatar.body.skinning import joint_transforms
 from avatar.datasets.capture import CaptureClip
 from avatar.evaluation.alignment import Placement
+from avatar.evaluation.camera_scores import camera_scores
 from avatar.evaluation.ground_truth import HIPS, LIMBS, SCORED
 from avatar.evaluation.targets import estimated_person
 from avatar.geometry import procrustes
@@ -34,7 +35,8 @@ def pose_scores(opened: FinishedRun, clip: CaptureClip, placement: Placement) ->
     principal point cannot be recovered from a video: other views are shifted by `principal_point_x_px` and `_y_px`
     (assumed minus true, in pixels of the true camera).
     """
-    pairs = estimated_person(opened).frames_of(clip)
+    person = estimated_person(opened)
+    pairs = person.frames_of(clip)
     frames, own = list(pairs), [int(opened.track.instant[i]) for i in pairs.values()]
     body = opened.body
     poses = body.complete(opened.track.poses[own])
@@ -42,8 +44,8 @@ def pose_scores(opened: FinishedRun, clip: CaptureClip, placement: Placement) ->
     Ts[..., :3, 3] *= placement.scale
     truth = placement.points(clip.joints[frames]) * placement.scale
     estimated = Ts[..., :3, 3]
-    R_run_camera = placement.T_run_camera[:3, :3]
-    limbs = (estimated[:, list(LIMBS)] - truth[:, list(LIMBS)]) @ R_run_camera.mT
+    R_camera_run = opened.cameras.T_camera_world[list(pairs.values()), :3, :3]
+    limbs = (estimated[:, list(LIMBS)] - truth[:, list(LIMBS)]) @ R_camera_run.mT
     middle = limbs.mean(1)
     hips_off = (estimated[:, list(HIPS)] - truth[:, list(HIPS)]).mean(1)
     centred = Ts.clone()
@@ -66,12 +68,13 @@ def pose_scores(opened: FinishedRun, clip: CaptureClip, placement: Placement) ->
         "pa_mpjpe_offsets_mm": 1e3 * float(pose_metrics.pa_mpjpe(offset[:, chosen], truth[:, chosen]).mean()),
         **_along_and_across("joints", limbs - middle[:, None]),
         **_along_and_across("middle", middle),
-        "hips_depth_rms_mm": 1e3 * float((hips_off @ R_run_camera[2]).square().mean().sqrt()),
+        "hips_depth_rms_mm": 1e3 * float((hips_off * R_camera_run[:, 2]).sum(-1).square().mean().sqrt()),
         "acceleration_error_m_s2": float(
             pose_metrics.acceleration_error(estimated[:, chosen], truth[:, chosen], fps).mean()
         ) if len(frames) > 2 else None,
         "foot_sliding_mm_s": None if sliding is None else 1e3 * sliding,
         "true_foot_sliding_mm_s": None if true_sliding is None else 1e3 * true_sliding,
+        **camera_scores(person, clip, placement),
     }  # fmt: skip
 
 

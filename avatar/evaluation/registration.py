@@ -20,6 +20,8 @@ from avatar.types import BodyPose, Cameras
 FRAMES = 8  # of the clip, evenly spread, whose silhouettes are compared
 # Silhouettes are blurred this far, px, in each step: first to reach the other one, then to be precise.
 SIGMAS = (8.0, 4.0, 2.0, 2.0)
+# A direction about which the silhouettes say less than this share of what they say about the clearest one stays.
+LEAST_INFORMATION = 0.05
 
 
 @torch.no_grad()
@@ -34,7 +36,8 @@ def registered(
     give them (`avatar.evaluation.alignment.align`). No held-out image is used, and none gets a shift of its own.
 
     The shift is found by Gauss-Newton on the blurred silhouettes: their difference is the gradient of the silhouette
-    times the shift in the image, which is the shift in metres times the focal length over the depth.
+    times the shift in the image, which is the shift in metres times the focal length over the depth. Where the
+    training camera goes round, the silhouettes determine the third direction too; where they do not, it stays.
     """
     pairs = person.frames_of(clip)
     frames = list(pairs)
@@ -43,16 +46,24 @@ def registered(
     splats = [opened.avatar.pose(pose.to(opened.avatar.device)) for pose in poses]
     masks = [to_float(clip.masks[frame]) for frame in chosen]
     for sigma in SIGMAS:
-        hessian, gradient = torch.zeros(2, 2), torch.zeros(2)
+        hessian, gradient = torch.zeros(3, 3), torch.zeros(3)
         for frame, pose, posed, mask in zip(chosen, poses, splats, masks, strict=True):
             camera = placement.camera(clip.cameras[frame])
             alpha = render(posed, camera.to(posed.means.device), backend).alpha[0].cpu()
             J, residual = _linearized(alpha, mask, sigma, _pixels_per_metre(pose, camera, placement.scale))
+            J = J @ (clip.cameras.T_camera_world[frame, :2, :3] @ placement.T_true_camera[:3, :3].mT)
             hessian += J.mT @ J
             gradient += J.mT @ residual
-        step = torch.linalg.solve(hessian + 1e-6 * torch.eye(2), gradient)
-        placement = replace(placement, shift=placement.shift + torch.cat([step, step.new_zeros(1)]))
+        placement = replace(placement, shift=placement.shift + _determined(hessian) @ gradient)
     return placement
+
+
+def _determined(hessian: Float[Tensor, "3 3"]) -> Float[Tensor, "3 3"]:
+    """The inverse along the directions that the silhouettes determine, and zero along the others."""
+    values, vectors = torch.linalg.eigh(hessian)
+    inverse = torch.where(values > LEAST_INFORMATION * values.max(), 1 / values.clamp_min(1e-6), 0.0)
+    result: Tensor = vectors @ torch.diag(inverse) @ vectors.mT
+    return result
 
 
 def _linearized(

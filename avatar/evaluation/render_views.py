@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 
 from avatar.datasets.capture import read_capture_cameras, read_capture_skeleton
 from avatar.errors import AvatarError, UsageError
-from avatar.evaluation.alignment import Placement
+from avatar.evaluation.alignment import Placement, place_by_cameras
 from avatar.evaluation.ground_truth import retarget_ground_truth
 from avatar.io.camera_file import load_cameras
 from avatar.io.files import read_json, read_npz
@@ -65,7 +65,19 @@ def _placement(opened: FinishedRun, path: Path | None, scale: float) -> Placemen
             )
         return None
     cameras, _ = read_capture_cameras(path)
-    return Placement(cameras.T_camera_world[0], opened.cameras.T_camera_world[0], scale)
+    own = opened.cameras
+    if len(cameras) == 1:
+        return Placement(cameras.T_camera_world[0], own.T_camera_world[0], scale)
+    fps = read_json(path.parent / "cameras.json").get("fps")
+    if not isinstance(fps, int | float) or not fps > 0:
+        raise AvatarError(f"{path.parent / 'cameras.json'} does not give the frames per second of the clip (fps).")
+    times = opened.track.times[opened.track.instant]
+    pairs = [(round(float(time) * fps), index) for index, time in enumerate(times)]
+    pairs = [(frame, index) for frame, index in pairs if 0 <= frame < len(cameras)]
+    if not pairs:
+        raise UsageError(f"The run has no frame in common with {path}: was it made from another video?")
+    frames, indices = zip(*pairs, strict=True)
+    return place_by_cameras(cameras[list(frames)], own[list(indices)], scale)
 
 
 def _cameras(path: Path) -> tuple[Cameras, tuple[str, ...], bool]:

@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.datasets.capture import Capture, CaptureClip, HeldOut
-from avatar.evaluation.alignment import EstimatedPerson, Placement, calibrate_offsets, nearest_frame
+from avatar.evaluation.alignment import EstimatedPerson, Placement, calibrate_offsets, moves, nearest_frame
+from avatar.evaluation.exposure import at_exposure, usual_exposure
 from avatar.evaluation.ground_truth import retarget_ground_truth
 from avatar.geometry import invert_rigid
 from avatar.io.images import to_float
@@ -37,7 +38,8 @@ class EvaluationTarget:
         group: row of the table that it belongs to; name: of the image.
         pose, camera: in the run's world.
         truth: reads straight colour and coverage.
-        angle: degrees between this camera and the training camera, as seen from the person; None where it is the same.
+        angle: degrees between this camera and the nearest training camera, as seen from the person; None where it is
+            the same.
         depth: reads the true depth along the optical axis, true metres, 0 where nobody is; gives None without one.
         scale: true metres per metre of the run.
         frame: which frame of the video it is; None for other images.
@@ -98,24 +100,26 @@ def _frame_targets(
     targets, skipped = [], []
     for index in frames:
         name = f"frame {index}"
-        masks, row = observations.masks, index
+        masks, row, gain = observations.masks, index, 1.0
         if clip is not None:
             frame = nearest_frame(clip, float(observations.times[index]))
             if frame is None:
                 skipped.append(f"{name}: the clip has no such frame")
                 continue
             masks, row = clip.masks, frame
+            if clip.exposure is not None:
+                gain = usual_exposure(clip) / float(clip.exposure[frame])
         instant = int(opened.track.instant[index])
-        truth = _frame_truth(observations, index, masks, row)
+        truth = _frame_truth(observations, index, masks, row, gain)
         targets.append(
             EvaluationTarget(group, name, opened.track.poses[instant], opened.cameras[index], truth, frame=index)
         )
     return targets, skipped
 
 
-def _frame_truth(observations: Observations, index: int, masks: Any, row: int) -> Truth:
+def _frame_truth(observations: Observations, index: int, masks: Any, row: int, gain: float) -> Truth:
     def read() -> tuple[Tensor, Tensor]:
-        image = to_float(observations.images[index])
+        image = at_exposure(to_float(observations.images[index]), gain)
         return image, to_float(masks[row])
 
     return read
@@ -149,13 +153,17 @@ def capture_targets(
             group: retarget_ground_truth(person.body, person.rest, skeleton, places) for group, skeleton in true.items()
         }
     frames, estimated_poses = person.frames_of(clip), person.frame_poses
+    run_cameras = person.cameras
+    training_cameras = run_cameras.T_camera_world if moves(run_cameras) else placement.T_run_camera[None]
     brief, ending = not aligned, ALIGNED if aligned else ""
     targets = []
     for image in capture.held_out:
         camera = placement.camera(image.camera)
-        angle = view_angle(camera, placement.T_run_camera, true[image.group].joints[image.pose, 0])
+        root = true[image.group].joints[image.pose, 0]
+        angle = min(view_angle(camera, T, root) for T in training_cameras)
         retargeted_pose = retargeted[image.group][image.pose]
         group, depth = _group(image, clip), image.read_depth
+        truth = _HeldOutTruth(image, usual_exposure(clip))
         if image.clip == clip.name:
             frame = frames.get(image.frame if image.frame is not None else -1)
             if frame is None:
@@ -164,17 +172,27 @@ def capture_targets(
                 pose = estimated_poses[frame]
                 name = f"{group}, found pose{ending}"
                 targets.append(
-                    EvaluationTarget(
-                        name, image.name, pose, camera, image.read, angle, depth, placement.scale, brief=brief
-                    )
+                    EvaluationTarget(name, image.name, pose, camera, truth, angle, depth, placement.scale, brief=brief)
                 )
         name = f"{group}, driven{ending}"
         targets.append(
             EvaluationTarget(
-                name, image.name, retargeted_pose, camera, image.read, angle, depth, placement.scale, brief=brief
+                name, image.name, retargeted_pose, camera, truth, angle, depth, placement.scale, brief=brief
             )
         )
     return targets, skipped
+
+
+@dataclass(frozen=True)
+class _HeldOutTruth:
+    """Reads a held-out image at the exposure of the training clip; equal for equal images, so that one is read once."""
+
+    image: HeldOut
+    gain: float
+
+    def __call__(self) -> tuple[Float[Tensor, "h w 3"], Float[Tensor, "h w"]]:
+        colors, coverage = self.image.read()
+        return at_exposure(colors, self.gain), coverage
 
 
 def _group(image: HeldOut, clip: CaptureClip) -> str:

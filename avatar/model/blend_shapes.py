@@ -33,7 +33,7 @@ class SparseDirections(NamedTuple):
 class PoseCorrectives:
     """A linear map from a pose's rotations to displacements of points at rest (Loper et al. 2015, eq. 9).
 
-    The pose's features are the entries of `R - I` of every joint but the root, row by row.
+    The pose's features are the entries of `R - I` of the first joints but the root, row by row.
 
     Attributes:
         directions: displacement of each vertex of the body, metres, per unit of each pose feature.
@@ -79,6 +79,8 @@ def _displacements_compiled(correctives: PoseCorrectives, feature: Float[Tensor,
 @compiled_by(_displacements_compiled)
 def displacements(correctives: PoseCorrectives, feature: Float[Tensor, " p"]) -> Float[Tensor, "n 3"]:
     """Displacements in the rest frame, metres, for the pose features; differentiable in the features."""
-    of_vertices = (correctives.directions.flatten(0, 1).to(feature) @ feature).view(-1, 3)
+    directions = correctives.directions.to(feature)
+    # A body may have joints after those whose rotations displace anything.
+    of_vertices = (directions.flatten(0, 1) @ feature[: directions.shape[-1]]).view(-1, 3)
     of_corners = of_vertices.index_select(0, correctives.corners.flatten()).view(-1, 3, 3)
     return (correctives.bary[..., None].to(feature) * of_corners).sum(1)
