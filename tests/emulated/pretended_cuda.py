@@ -94,7 +94,7 @@ class PretendedTensor(Tensor):
     def __array__(self, *_: Any) -> Any:
         return self.numpy()
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
         return f"PretendedTensor({self.on_host!r})"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
