@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from avatar.viewer import files_panel, record, server_images
+from avatar.viewer import files_panel, record
 from avatar.viewer.app import Viewer
 from avatar.viewer.compare_panel import compared
 from avatar.viewer.live import LivePreview
+from avatar.viewer.picking import joint_at_ray
 from avatar.viewer.session import open_session
 from avatar.viewer.state import Drag
 from tests.viewer.sample import sample_avatar, sample_run
@@ -61,8 +63,7 @@ def test_every_look_is_drawn(viewer: Viewer) -> None:
     viewer._draw(replace(first, betas=tuple(beta + 0.1 for beta in first.betas)), first)
 
 
-def test_a_tab_is_sent_images(viewer: Viewer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(server_images.COARSE_SIDE, "gsplat", 60)
+def test_a_tab_is_sent_images(viewer: Viewer) -> None:
     open_page(viewer)
     viewer._draw(viewer.store.state, None)
     assert len(viewer.server_images.sent) == 1
@@ -76,16 +77,25 @@ def test_a_hand_is_pulled(viewer: Viewer) -> None:
     assert pulled.edited is not None
 
 
+def test_a_limb_is_clicked(viewer: Viewer) -> None:
+    """On a ray that meets a splat."""
+    posed = viewer.session.posed_state(viewer.store.state)
+    origin = viewer.session.gaussians(posed).means[0].cpu() + torch.tensor([0.0, 0.0, 3.0])
+    assert joint_at_ray(viewer.session.avatar, posed.pose, origin, torch.tensor([0.0, 0.0, -1.0])) is not None
+
+
 def test_a_frame_is_compared(viewer: Viewer) -> None:
     state = replace(viewer.store.state, compare="all three", playing=False)
     session = viewer.session
-    assert compared(state, session, session.posed_state(state))[1] > 20
+    assert compared(state, session, session.posed_state(state))[-1] > 20
 
 
 def test_videos_are_recorded(viewer: Viewer) -> None:
     session, state = viewer.session, viewer.store.state
-    assert next(record.turntable(session, state, (48, 64))).shape == (64, 48, 3)
-    assert len(list(record.clip_frames(session, state, session.clip(state.clip), (48, 64)))) == 4
+    blurred, clear = record.Finish((255, 255, 255), blur=True), record.Finish((255, 255, 255), transparent=True)
+    assert next(record.turntable(session, state, (48, 64), blurred)).shape == (64, 48, 3)
+    frames = list(record.clip_frames(session, state, session.clip(state.clip), (48, 64), None, clear))
+    assert len(frames) == 4 and frames[0].shape == (64, 48, 4)
 
 
 @pytest.mark.parametrize(
