@@ -79,8 +79,8 @@ def _outcome(stage: Stage, material: Material) -> dict[str, Any]:
 
 
 def _line(name: str, result: dict[str, Any]) -> str:
-    shown = {key: value for key, value in result.items() if key not in ("state", "marks", "kernels_by_time")}
-    return f"{name}: {result['state']} {json.dumps(shown, default=str)[:1500]}"
+    entries = {key: value for key, value in result.items() if key not in ("state", "marks", "kernels_by_time")}
+    return f"{name}: {result['state']} {json.dumps(entries, default=str)[:1500]}"
 
 
 def check(run: Path, out: Path, seconds: float = 420.0, only: Sequence[str] = (), tiny: bool = False) -> bool:

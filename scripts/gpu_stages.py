@@ -171,7 +171,7 @@ def trained(material: Material, preset: str, graphs: bool = True) -> tuple[Train
 
 
 def train_balanced(material: Material) -> dict[str, Any]:
-    """The default preset; its avatar is kept and shown."""
+    """The default preset; its avatar is saved and drawn."""
     result, numbers = trained(material, "balanced")
     result.avatar.save(material.out / "avatar.safetensors")
     previews.write_contact_sheet(

@@ -23,7 +23,7 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def gpu(kernels: Path) -> Iterator[Record]:
-    """A machine with a GPU, and what it was asked for."""
+    """A machine with a GPU, and the record of what it does."""
     from avatar.rendering.gsplat_backend import missing_kernels
 
     with pretended_cuda() as record, installed(Kernels(kernels, on_host, PretendedTensor, record.launched)):

@@ -36,7 +36,7 @@ class Kernels:
     Args:
         library: what `compile_kernels` made.
         to_host, to_device: between the tensors of gsplat's Python and tensors of the CPU.
-        launched: told the name of each kernel, and "wait" where the host waits for the device.
+        launched: called with the name of each kernel, and "wait" where the host waits for the device.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Kernels:
         to_device: Callable[[Tensor], Tensor],
         launched: Callable[[str], None],
     ) -> None:
-        # The interpreter's lock is kept, since the kernels have one set of fibers.
+        # The interpreter keeps its lock, since the kernels have one set of fibers.
         self.library = ctypes.PyDLL(str(library))
         self.to_host, self.to_device, self.launched = to_host, to_device, launched
 

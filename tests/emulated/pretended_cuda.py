@@ -120,7 +120,7 @@ def _restored(on_host: Tensor, parameter: bool, requires_grad: bool) -> Tensor:
 
 
 class Record:
-    """What the device was asked for.
+    """What the device is given to do.
 
     Attributes:
         launches: operations that launch something, by name.
