@@ -189,6 +189,11 @@ class Observations:
         width, height: image size in pixels.
         frame_weight: how far each whole frame is trusted, in [0, 1] (generated views and blurred frames less).
         trust: how far each pixel is trusted, 0 to 255, read lazily; None: all wholly (repaired faces).
+        hands: the 21 points of the left and the right hand (wrist, then thumb to little finger, from root to tip):
+            x, y in pixels and a confidence in [0, 1], 0 where the hand was not detected; None without a hand network.
+        hands_3d: the network's estimate of the same points, metres, axes as the camera's; NaN where not detected.
+        face: the 478 points of the face mesh likewise; face_units: the network's estimate of the 52 coefficients of
+            `avatar.body.face.FACE_UNITS`, NaN where no face was detected; None without a face network.
         source: where it came from, for people.
         notes: what the user should know about it, one sentence each: lost frames, other persons.
     """
@@ -205,6 +210,10 @@ class Observations:
     cameras: Cameras | None = None
     frame_weight: Float[Tensor, " frames"] | None = None
     trust: Masks | None = None
+    hands: Float[Tensor, "frames 2 21 3"] | None = None
+    hands_3d: Float[Tensor, "frames 2 21 3"] | None = None
+    face: Float[Tensor, "frames 478 3"] | None = None
+    face_units: Float[Tensor, "frames 52"] | None = None
     source: str = ""
     notes: tuple[str, ...] = ()
 

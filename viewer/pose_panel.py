@@ -139,16 +139,16 @@ def _preset(state: ViewState, name: str, session: Session) -> ViewState:
 
 def _posed_by_words(state: ViewState, text: str, session: Session) -> ViewState:
     """The state with the pose that `text` describes, or with the reason why it cannot be parsed."""
-    from avatar.motion.text.parse import parse_pose
+    from avatar.motion.text.pose_file import pose_from_words
 
     if not text.strip():
         return state
     try:
-        rotations = parse_pose(text)
+        described = pose_from_words(text)
     except AvatarError as error:
         return replace(state, message=str(error))
     avatar = session.avatar
-    pose = BodyPose(session.pose(state).root_position, rotations)
+    pose = replace(described, root_position=session.pose(state).root_position)
     return _edit(state, on_the_floor(avatar.body, avatar.rest, pose))
 
 
