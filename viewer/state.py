@@ -16,7 +16,7 @@ from avatar.types import BodyPose
 
 Handles = Literal["off", "joint", "hands and feet"]
 Colors = Literal["lit", "neutral", "observed"]
-Compare = Literal["off", "all three", "source", "avatar", "difference"]
+Compare = Literal["off", "wipe", "overlay", "side by side", "difference"]
 Drawing = Literal["splats", "images"]
 
 

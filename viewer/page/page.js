@@ -16,7 +16,10 @@ class AvatarPage {
   connect({ inbox, maxBytes, parts }) {
     this.inbox = inbox;
     this.uploads ??= new Uploads(this.viser, maxBytes);
-    if (parts.includes("timeline")) this.timeline ??= new Timeline(this);
+    if (parts.includes("timeline")) {
+      this.timeline ??= new Timeline(this);
+      this.comparison ??= new Comparison(this);
+    }
     if (this.viser.cameraControl) this.viser.cameraControl.dollyToCursor = true;
     this.tell("ready", { software: drawsInSoftware() });
   }
@@ -31,6 +34,7 @@ class AvatarPage {
   show(changes) {
     Object.assign(this.state, changes);
     this.timeline?.show(this.state, changes);
+    if (changes.comparison) this.comparison?.show(changes.comparison);
   }
 }
 
