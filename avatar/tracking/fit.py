@@ -19,6 +19,7 @@ from avatar.errors import AvatarError, UsageError
 from avatar.landmark_layouts import LAYOUTS
 from avatar.runtime.progress import Progress
 from avatar.tracking.camera_pitch import PITCH_FROM_TURN, pitch_from_turn
+from avatar.tracking.face import with_face
 from avatar.tracking.hands import with_fingers
 from avatar.tracking.initialization import initial_state, state_from_rotations
 from avatar.tracking.kinematics import State, move_points, pose_chain
@@ -104,7 +105,8 @@ def track(
                 f"{observations.source or 'The video'}: {report.failure}; --keep-going takes it as it is."
             )
         report.warnings.insert(0, report.failure)
-    return with_fingers(to_body_track(best.problem, best.state, observations), observations, body), report
+    fitted = with_fingers(to_body_track(best.problem, best.state, observations), observations, body)
+    return with_face(fitted, observations), report
 
 
 @dataclass(frozen=True)
