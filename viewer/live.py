@@ -17,7 +17,7 @@ from avatar.types import BodyPose, Gaussians
 from avatar.viewer.app import configure_theme, frame_subject
 from avatar.viewer.auth import Auth, authenticated_server
 from avatar.viewer.posing import a_pose, on_the_floor
-from avatar.viewer.splat_layer import splat_arrays
+from avatar.viewer.splat_layer import add_splats, packed
 from avatar.viewer.widgets import on_press, set_if_changed
 
 UPDATE_SECONDS = 0.7
@@ -131,12 +131,11 @@ class LivePreview:
         self.plot.visible = len(steps) > 2
         # The page gives the memory of a whole parcel with splats away to its sorter; a plot in the same parcel is lost.
         self.server.flush()
-        arrays = splat_arrays(gaussians)
         if self.splats is None:
             frame_subject(self.server, gaussians)
-            self.splats = self.server.scene.add_gaussian_splats("/avatar", **vars(arrays))
+            self.splats = add_splats(self.server.scene, "/avatar", gaussians)
         else:
-            self.splats.set_gaussians(**vars(arrays))
+            self.splats.buffer = packed(gaussians)
         self.server.flush()
 
 

@@ -1,10 +1,11 @@
-"""Images rendered on the server that follow the camera of each tab: coarse while anything moves, full when it rests."""
+"""Images rendered on the server that follow the camera of each tab: as large as the machine keeps up with while
+anything moves, as large as the tab when it rests."""
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -12,15 +13,19 @@ import viser
 from jaxtyping import Float, UInt8
 
 from avatar.geometry import invert_rigid, rigid, rotation_from_quat
-from avatar.rendering.renderer import render, resolve_backend
+from avatar.rendering.renderer import render
 from avatar.types import Cameras, Gaussians
 from avatar.viewer.session import PosedState, Session
 from avatar.viewer.state import ViewState
 
 FAR = 160.0  # metres; viser packs depths below 167 m
 REST_SECONDS = 0.3  # a camera at rest for this long gets the full image
-COARSE_SIDE = {"gsplat": 960, "cpu": 320, "reference": 160}  # long side of images in motion, pixels
-FULL_SIDE = {"gsplat": 1920, "cpu": 960, "reference": 320}
+FULL_SIDE = 2560  # longest side of any image, pixels
+SMALLEST_SIDE = 320
+MOVING_QUALITY, FULL_QUALITY = 88, 95  # of JPEG
+MOVING_SECONDS = 1 / 32  # what the images of one update may take, so that 24 updates per second have room to spare
+FIRST_PIXELS = 400_000  # of an image in motion before anything was measured
+SMOOTHING = 0.15  # weight of the newest measurement
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,38 @@ class Sent:
     changed_at: float
 
 
+@dataclass
+class PixelBudget:
+    """The size of images in motion, from what the last ones cost.
+
+    Attributes:
+        pixels: of one image, so that one update takes `MOVING_SECONDS`.
+    """
+
+    pixels: float = FIRST_PIXELS
+
+    def learn(self, pixels: int, seconds: float) -> None:
+        """Note the time that an image took."""
+        affordable = pixels * MOVING_SECONDS / max(seconds, 1e-4)
+        # At most twice or half as many at once: one measurement may have been disturbed.
+        affordable = min(max(affordable, self.pixels / 2), self.pixels * 2)
+        self.pixels += SMOOTHING * (affordable - self.pixels)
+
+    def side(self, aspect: float, largest: int, tabs: int = 1) -> int:
+        """The long side of an image of this shape, when as many tabs want one each."""
+        shape = max(aspect, 1 / aspect)
+        affordable = math.sqrt(self.pixels / max(tabs, 1) * shape)
+        return int(min(max(affordable, SMALLEST_SIDE), largest))
+
+
+@dataclass
 class ServerImageLayer:
     """Sends each tab the image of its camera, as the background of its scene."""
 
-    def __init__(self, server: viser.ViserServer, session: Session) -> None:
-        self.server, self.session = server, session
-        self.backend = resolve_backend("auto", session.avatar.device)
-        self.sent: dict[int, Sent] = {}
+    server: viser.ViserServer
+    session: Session
+    sent: dict[int, Sent] = field(default_factory=dict)
+    budget: PixelBudget = field(default_factory=PixelBudget)
 
     def show(self, state: ViewState, posed: PosedState) -> None:
         """Bring every tab up to date; call this repeatedly, since cameras move without a change of state."""
@@ -60,11 +90,13 @@ class ServerImageLayer:
                 del self.sent[key]
             return
         for key, client in clients.items():
-            self._update(key, client, state, posed)
+            self._update(key, client, state, posed, len(clients))
 
-    def _update(self, key: int, client: viser.ClientHandle, state: ViewState, posed: PosedState) -> None:
+    def _update(self, key: int, client: viser.ClientHandle, state: ViewState, posed: PosedState, tabs: int) -> None:
         camera, now, last = client.camera, time.monotonic(), self.sent.get(key)
-        view_key = np.concatenate([camera.wxyz, camera.position, [camera.fov, camera.aspect]]).tobytes()
+        view_key = np.concatenate(
+            [camera.wxyz, camera.position, [camera.fov, camera.aspect, camera.image_height]]
+        ).tobytes()
         same = (
             last is not None
             and last.posed is posed
@@ -73,12 +105,21 @@ class ServerImageLayer:
         )
         if last is not None and same and (last.full or now - last.changed_at < REST_SECONDS):
             return
-        side = (FULL_SIDE if same else COARSE_SIDE)[self.backend]
-        image, depth = render_image_and_depth(
-            self.session.gaussians(posed), client_camera(camera, side), state.background
+        largest = min(max(camera.image_width, camera.image_height, SMALLEST_SIDE), FULL_SIDE)
+        side = largest if same else self.budget.side(camera.aspect, largest, tabs)
+        gaussians = self.session.gaussians(posed)  # posed before the clock starts: that part has no size
+        began = time.perf_counter()
+        image, depth = render_image_and_depth(gaussians, client_camera(camera, side), state.background)
+        # The depth lets the browser hide what lies behind the person: ground, cameras, gizmos. It is the costlier
+        # half of the encoding, and nobody sees it, so in motion every second pixel of it is enough.
+        client.scene.set_background_image(
+            image,
+            format="jpeg",
+            jpeg_quality=FULL_QUALITY if same else MOVING_QUALITY,
+            depth=depth if same else depth[::2, ::2],
         )
-        # The depth lets the browser hide what lies behind the person: ground, cameras, gizmos.
-        client.scene.set_background_image(image, format="jpeg", jpeg_quality=90 if same else 75, depth=depth)
+        if not same:
+            self.budget.learn(image.shape[0] * image.shape[1], time.perf_counter() - began)
         self.sent[key] = Sent(posed, state.background, view_key, same, now)
 
 

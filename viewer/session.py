@@ -115,14 +115,12 @@ class Session:
             self._posed = (posed, self.thinned(gaussians, posed.detail))
             return self._posed[1]
 
-    def drawn(self, detail: float) -> Int[Tensor, " drawn"]:
+    def _drawn(self, detail: float) -> Int[Tensor, " drawn"]:
         """Indices of a fixed random subset of the splats, so that every part thins out alike.
 
         The largest ones would leave the face and the hands bare, where splats are small.
         """
         count = len(self.avatar)
-        if detail >= 1:
-            return torch.arange(count, device=self.avatar.device)
         order = torch.randperm(count, generator=torch.Generator().manual_seed(0))
         return order[: max(1, round(detail * count))].sort().values.to(self.avatar.device)
 
@@ -130,7 +128,7 @@ class Session:
         """The subset of the splats that is drawn, enlarged so that no holes open."""
         if detail >= 1:
             return gaussians
-        subset = self.drawn(detail)
+        subset = self._drawn(detail)
         growth = min(detail**-0.5, MAX_GROWTH)
         return Gaussians(
             gaussians.means[subset], gaussians.quats[subset], gaussians.scales[subset] * growth,

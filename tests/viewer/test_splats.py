@@ -1,21 +1,23 @@
-"""What reaches the browser of the splats: rigid groups while moving, covariances when still."""
+"""What reaches the browser: packed splats, exact in every frame, and images of the size that the machine affords."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+import viser
+from jaxtyping import UInt32
 
 from avatar.geometry import quat_from_rotation, rotation_from_quat, rotation_from_rotvec
 from avatar.model.avatar import Avatar
-from avatar.types import BodyPose, Gaussians
+from avatar.types import Gaussians
 from avatar.viewer.posing import t_pose
-from avatar.viewer.rigid_clusters import Clusters, cluster, rigid_motion, unposed
+from avatar.viewer.server_images import MOVING_SECONDS, PixelBudget
 from avatar.viewer.session import PosedState, Session, heat
-from avatar.viewer.splat_layer import splat_arrays
+from avatar.viewer.splat_layer import THINNEST, SplatLayer, add_splats, packed
 from avatar.viewer.state import ViewState
 
 from .sample import sample_avatar, sample_track
@@ -26,55 +28,71 @@ def avatar() -> Avatar:
     return sample_avatar(1500)
 
 
-def rigid_means(clusters: Clusters, avatar: Avatar, pose: BodyPose) -> Tensor:
-    """Where the groups put the splats' centres."""
-    quats, shifts = rigid_motion(clusters, avatar, pose)
-    R = rotation_from_quat(quats)[clusters.group]
-    return (R @ avatar.rest_means()[..., None]).squeeze(-1) + shifts[clusters.group]
+def unpacked(buffer: UInt32[np.ndarray, "n 8"]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Centres, covariances and colours with opacities (bytes), read as the browser's shader reads them."""
+    triangle = buffer[:, 4:7].copy().view(np.float16).astype(np.float32)
+    covariances = np.zeros((len(buffer), 3, 3), np.float32)
+    for value, (row, column) in zip(triangle.T, ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)), strict=True):
+        covariances[:, row, column] = covariances[:, column, row] = value
+    return buffer[:, :3].copy().view(np.float32), covariances, buffer[:, 7:].copy().view(np.uint8)
 
 
-@torch.no_grad()
-def moved_rigidly(pose: BodyPose) -> BodyPose:
-    turn = rotation_from_rotvec(torch.tensor([0.3, 1.1, -0.4]))
-    rotations = torch.cat([(turn @ pose.rotations[0])[None], pose.rotations[1:]])
-    return BodyPose(pose.root_position + torch.tensor([0.5, -0.2, 1.0]), rotations)
-
-
-@torch.no_grad()
-def test_moving_the_whole_body_is_exact(avatar: Avatar) -> None:
-    pose = moved_rigidly(t_pose(torch.tensor([0.0, 0.9, 0.0])))
-    exact = avatar.pose(pose).means
-    assert (rigid_means(cluster(avatar, 20), avatar, pose) - exact).abs().max() < 1e-4
-
-
-@torch.no_grad()
-def test_more_groups_come_nearer_to_skinning(avatar: Avatar) -> None:
-    pose = sample_track(avatar, 3).poses[0]
-    exact = avatar.pose(pose).means
-    few, many = ((rigid_means(cluster(avatar, n), avatar, pose) - exact).norm(dim=1) for n in (24, 160))
-    assert many.mean() < 0.8 * few.mean()
-    assert many.mean() < 0.002
-
-
-@torch.no_grad()
-def test_groups_show_the_pose_they_were_made_in_exactly(avatar: Avatar) -> None:
-    pose = sample_track(avatar, 3).poses[0]
-    groups, posed = cluster(avatar, 40), avatar.pose(pose)
-    carried = unposed(groups, avatar, pose, posed)
-    quats, shifts = rigid_motion(groups, avatar, pose)
-    R = rotation_from_quat(quats)[groups.group]
-    assert torch.allclose((R @ carried.means[..., None]).squeeze(-1) + shifts[groups.group], posed.means, atol=1e-5)
-    turned = R @ rotation_from_quat(carried.quats)
-    assert torch.allclose(turned, rotation_from_quat(posed.quats), atol=1e-4)
-
-
-def test_covariances_have_the_splats_axes() -> None:
+def test_the_browser_reads_centres_axes_and_colours() -> None:
     R = rotation_from_rotvec(torch.tensor([[0.2, -0.5, 1.0]]))
     scales = torch.tensor([[0.03, 0.01, 0.002]])
-    splat = Gaussians(torch.zeros(1, 3), quat_from_rotation(R), scales, torch.ones(1), torch.ones(1, 3))
-    values, vectors = np.linalg.eigh(splat_arrays(splat).covariances[0])
-    assert np.allclose(np.sqrt(values[::-1]), scales[0].numpy(), rtol=1e-3)
+    colors = torch.tensor([[0.2, 0.4, 1.2]])
+    splat = Gaussians(torch.tensor([[1.0, -2.0, 3.0]]), quat_from_rotation(R), scales, torch.tensor([0.8]), colors)
+    centers, covariances, rgba = unpacked(packed(splat))
+    values, vectors = np.linalg.eigh(covariances[0])
+    assert np.allclose(np.sqrt(values[::-1]), scales[0].numpy(), rtol=2e-2)
     assert abs(vectors[:, 2] @ R[0, :, 0].numpy()) > 0.999
+    assert centers.tolist() == [[1.0, -2.0, 3.0]] and rgba.tolist() == [[51, 102, 255, 204]]
+
+
+def test_viser_packs_the_same(avatar: Avatar) -> None:
+    """The layout is viser's own: what its slower setter makes of the same splats."""
+    server = viser.ViserServer("127.0.0.1", port=8798, verbose=False)
+    gaussians = avatar.pose(t_pose(torch.tensor([0.0, 0.9, 0.0]))).detach()
+    spread = rotation_from_quat(gaussians.quats) * gaussians.scales.clamp_min(THINNEST)[:, None]
+    handle = add_splats(server.scene, "/splats", gaussians)
+    ours = handle.buffer.copy()
+    handle.set_gaussians(
+        gaussians.means.numpy(),
+        (spread @ spread.mT).numpy(),
+        gaussians.colors.numpy(),
+        gaussians.opacities[:, None].numpy(),
+    )
+    for mine, theirs in zip(unpacked(ours), unpacked(handle.buffer), strict=True):
+        assert np.abs(mine.astype(np.float32) - theirs.astype(np.float32)).max() <= 1.0  # a byte of colour
+    assert np.array_equal(ours[:, :3], handle.buffer[:, :3])
+    server.stop()
+
+
+def test_a_motion_that_plays_is_exact_in_every_frame(avatar: Avatar) -> None:
+    from avatar.viewer.clips import clip_of_track
+
+    server = viser.ViserServer("127.0.0.1", port=8799, verbose=False)
+    clip = clip_of_track("as filmed", sample_track(avatar, 5))
+    session = Session(avatar, {clip.name: clip})
+    layer = SplatLayer(server, session)
+    for frame in range(5):
+        state = ViewState(clip.name, (0.0,), frame=float(frame), playing=True)
+        layer.show(state, session.posed_state(state))
+        assert layer.handle is not None
+        assert np.array_equal(layer.handle.buffer, packed(avatar.pose(clip.poses[frame]).detach()))
+    server.stop()
+
+
+def test_images_in_motion_are_as_large_as_the_machine_keeps_up_with() -> None:
+    budget = PixelBudget()
+    for _ in range(60):  # a machine that draws 10 million pixels per second
+        side = budget.side(4 / 3, largest=2000)
+        budget.learn(round(side * side * 3 / 4), side * side * 3 / 4 / 10e6)
+    assert budget.side(4 / 3, 2000) == pytest.approx(math.sqrt(10e6 * MOVING_SECONDS * 4 / 3), rel=0.05)
+    assert budget.side(4 / 3, 2000, tabs=2) == pytest.approx(budget.side(4 / 3, 2000) / math.sqrt(2), rel=0.01)
+    assert budget.side(4 / 3, largest=500) == 500
+    budget.learn(10_000, 10.0)
+    assert budget.pixels > 0.9 * 10e6 * MOVING_SECONDS, "one image that was disturbed changes little"
 
 
 def test_a_moment_is_the_same_object_until_something_changes(avatar: Avatar) -> None:

@@ -33,6 +33,11 @@ class Page:
         shot = np.asarray(Image.open(io.BytesIO(self.tab.screenshot())).convert("RGB")).astype(np.float32) / 255
         return shot[:, : WIDTH - PANEL]
 
+    def canvas(self) -> np.ndarray:
+        """The scene alone, as bytes, in the canvas's own size."""
+        shot = self.tab.locator("canvas").first.screenshot()
+        return np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"))
+
     def until(self, condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
         """Whether something becomes true in good time."""
         end = time.monotonic() + seconds
