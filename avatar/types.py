@@ -25,7 +25,6 @@ import torch
 from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor
 
-
 CameraRegime = Literal["still", "turning", "moving"]
 
 

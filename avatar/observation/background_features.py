@@ -39,7 +39,7 @@ def background_features(image: UInt8[np.ndarray, "h w 3"], mask: UInt8[np.ndarra
     grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA)
     free = free_background(cv2.resize(mask, size, interpolation=cv2.INTER_AREA))
     free[:BORDER] = free[-BORDER:] = free[:, :BORDER] = free[:, -BORDER:] = False
-    finder = cv2.SIFT_create(MOST_POINTS, contrastThreshold=CONTRAST)
+    finder = cv2.SIFT.create(MOST_POINTS, contrastThreshold=CONTRAST)
     points, descriptors = finder.detectAndCompute(grey, free.astype(np.uint8))
     if descriptors is None:
         return Features(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
@@ -52,7 +52,8 @@ def free_background(mask: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
     import cv2
 
     around = np.ones((2 * AROUND + 1, 2 * AROUND + 1), np.uint8)
-    return cv2.dilate((mask > 25).astype(np.uint8), around) == 0
+    free: np.ndarray = cv2.dilate((mask > 25).astype(np.uint8), around) == 0
+    return free
 
 
 def matched_points(a: Features, b: Features) -> tuple[Float[np.ndarray, "m 2"], Float[np.ndarray, "m 2"]]:

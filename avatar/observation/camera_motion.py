@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -114,9 +115,7 @@ def standing_still(observations: Observations, focal: float, focal_given: bool) 
     """A camera that stands still, with the optical axis in the middle of the image."""
     K = torch.tensor([[focal, 0, observations.width / 2], [0, focal, observations.height / 2], [0, 0, 1]])
     count = len(observations)
-    cameras = Cameras(
-        K.repeat(count, 1, 1), torch.eye(4).repeat(count, 1, 1), observations.width, observations.height
-    )
+    cameras = Cameras(K.repeat(count, 1, 1), torch.eye(4).repeat(count, 1, 1), observations.width, observations.height)
     return CameraMotion("still", cameras, focal_given)
 
 
@@ -133,7 +132,7 @@ def decide(probes: Sequence[Features], K: Float[np.ndarray, "3 3"]) -> tuple[Cam
     from_middle = [look_at_pair(one, probes[middle], K) for one in others]
     if all(probe.matches >= LEAST_MATCHES and probe.displacement < STILL for probe in from_middle):
         return "still", None
-    neighbours = [look_at_pair(a, b, K) for a, b in zip(probes[:-1], probes[1:], strict=True)]
+    neighbours = [look_at_pair(a, b, K) for a, b in pairwise(probes)]
     telling = [probe for probe in [*from_middle, *neighbours] if probe.consistent >= LEAST_MATCHES]
     if not telling:
         # Frames with texture that do not match: only a camera that goes elsewhere shows that.

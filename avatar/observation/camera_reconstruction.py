@@ -62,7 +62,7 @@ def reconstruct_cameras(observations: Observations, focal: float, focal_given: b
         if (frame := frames.get(_name(index))) is not None:
             T[index] = rigid(torch.tensor(frame["R"]), torch.tensor(frame["t"]))
             valid[index] = True
-    notes = ()
+    notes: tuple[str, ...] = ()
     if not valid.all():
         T = filled_gaps(T, valid, observations.times)
         notes = (f"the camera of {int((~valid).sum())} of {count} frames was filled from their neighbours",)

@@ -15,7 +15,7 @@ from avatar.errors import UsageError
 from avatar.io.files import read_text
 from avatar.novel_views.options import ViewOptions
 from avatar.observation.options import ObserveOptions
-from avatar.tracking.options import TrackOptions, check_pitch
+from avatar.tracking.options import TrackOptions, check_camera, check_pitch
 from avatar.training.config import TrainConfig
 
 PRESETS = ("fast", "balanced", "quality")
@@ -30,6 +30,7 @@ RENAMED = {
     "focal": "track.focal",
     "height": "track.height",
     "pitch": "track.pitch",
+    "camera": "track.camera",
     "keep_going": "track.keep_going",
     "shape": "track.shape",
     "views": "novel_views.generator",
@@ -133,6 +134,7 @@ def require_sensible(settings: Settings) -> None:
     if track.focal is not None and not track.focal > 0:
         raise UsageError(f"--focal must be above 0 pixels, not {track.focal:g}.")
     check_pitch(track.pitch)
+    check_camera(track.camera)
 
 
 def read_preset(preset: str) -> dict[str, Any]:

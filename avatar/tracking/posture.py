@@ -15,7 +15,7 @@ from torch import Tensor
 
 from avatar.tracking.kinematics import PointsWithJacobian, State
 from avatar.tracking.problem import FitProblem
-from avatar.tracking.residuals import away_from_camera, joint_rotvecs, lift_point_residual
+from avatar.tracking.residuals import away_from_camera, image_residual, joint_rotvecs
 from avatar.tracking.solver import LinearizedResidual, Term
 
 TRUNK_LEAN = 0.15  # radians
@@ -30,8 +30,8 @@ def posture_terms(problem: FitProblem, state: State, joints: PointsWithJacobian)
     time_weight = problem.time_weight[:, None]
     points = linear_combinations(joints, problem.standing)
     one = state.camera.new_ones(len(problem), 1, 1)
-    trunk = lift_point_residual(lean_in_depth, joints, problem.trunk, state, one * TRUNK_LEAN)
-    overhang = lift_point_residual(overhang_in_depth, points, torch.tensor([[0, 1]]), state, one * OVERHANG)
+    trunk = image_residual(lean_in_depth, joints, problem.trunk, state, one * TRUNK_LEAN)
+    overhang = image_residual(overhang_in_depth, points, torch.tensor([[0, 1]]), state, one * OVERHANG)
     return [
         Term("upright", trunk, time_weight, ROBUST_SCALE),
         Term("balance", overhang, time_weight, ROBUST_SCALE),
