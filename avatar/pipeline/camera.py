@@ -33,7 +33,7 @@ def _from_file(path: Path, observations: Observations) -> CameraMotion:
     motion = load_camera_motion(path)
     if len(motion.cameras) != len(observations):
         raise UsageError(
-            f"{path} has {len(motion.cameras)} cameras, but {len(observations)} frames are used: --camera needs one per "
-            "frame."
+            f"{path} has {len(motion.cameras)} cameras, but {len(observations)} frames are used: --camera needs one "
+            "per frame."
         )
     return replace(motion, cameras=motion.cameras.resized(observations.width, observations.height))
