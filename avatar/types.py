@@ -224,6 +224,7 @@ class CameraMotion:
         focal_given: whether the focal length in `cameras` was measured; otherwise it is an assumption.
         residual: how far the background typically lies from where these cameras put it, pixels; None: not measured.
         metric: whether the scale is in metres.
+        exposure: factor of each frame's automatic exposure on linear light, by colour channel; None: constant.
         notes: what the user should know, one sentence each.
     """
 
@@ -233,12 +234,18 @@ class CameraMotion:
     residual: float | None = None
     metric: bool = False
     notes: tuple[str, ...] = ()
+    exposure: Float[Tensor, "frames 3"] | None = None
 
     def sentence(self) -> str:
         """The motion in words, for the log and the report."""
         words = {"still": "stands still", "turning": "turns and keeps its place", "moving": "moves"}[self.regime]
         measured = "" if self.residual is None else f" (the background fits to {self.residual:.2f} px)"
-        return f"the camera {words}{measured}"
+        exposure = ""
+        if self.exposure is not None:
+            exposure = (
+                f"; its exposure changed by up to {float(self.exposure.log().abs().max()):.0%} and was evened out"
+            )
+        return f"the camera {words}{measured}{exposure}"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,9 @@ STILL_M = 1e-4
 def save_camera_motion(path: Path, motion: CameraMotion) -> None:
     """Write a camera file with the entries of the motion beside it."""
     save_cameras(path, motion.cameras)
-    more = {"regime": motion.regime, "focal_given": motion.focal_given, "residual": motion.residual}
+    more: dict[str, Any] = {"regime": motion.regime, "focal_given": motion.focal_given, "residual": motion.residual}
+    if motion.exposure is not None:
+        more["exposure"] = motion.exposure.tolist()
     write_json(path, read_json(path) | more | {"metric": motion.metric, "notes": list(motion.notes)})
 
 
@@ -65,7 +67,10 @@ def _own(path: Path, content: dict[str, Any]) -> CameraMotion:
     residual = None if content.get("residual") is None else float(content["residual"])
     notes = tuple(str(note) for note in content.get("notes", ()))
     given, metric = bool(content.get("focal_given")), bool(content.get("metric"))
-    return CameraMotion(regime, cameras, given, residual, metric, notes)
+    exposure = None if content.get("exposure") is None else torch.tensor(content["exposure"], dtype=torch.float32)
+    if exposure is not None and (exposure.shape != (len(cameras), 3) or not (exposure > 0).all()):
+        raise ValueError(f"exposure of shape {tuple(exposure.shape)}")
+    return CameraMotion(regime, cameras, given, residual, metric, notes, exposure)
 
 
 def _nerfstudio(content: dict[str, Any]) -> CameraMotion:

@@ -8,10 +8,12 @@ from typing import cast, get_args
 
 from avatar.errors import UsageError
 from avatar.io.camera_motion_file import load_camera_motion
+from avatar.io.exposure import exposed
 from avatar.observation.camera_motion import estimate_camera_motion
+from avatar.observation.exposure import measure_exposure
 from avatar.tracking.fit import assumed_focal, resolve_focal
 from avatar.tracking.options import TrackOptions
-from avatar.types import CameraMotion, CameraRegime, Observations
+from avatar.types import CameraMotion, CameraRegime, ImageList, Observations
 
 
 def camera_motion(observations: Observations, options: TrackOptions) -> CameraMotion:
@@ -22,6 +24,21 @@ def camera_motion(observations: Observations, options: TrackOptions) -> CameraMo
             pycolmap.
         AvatarError: the file is broken.
     """
+    motion = _motion(observations, options)
+    if motion.exposure is None:
+        motion = replace(motion, exposure=measure_exposure(observations, motion.cameras))
+    return motion
+
+
+def at_usual_exposure(observations: Observations, motion: CameraMotion | None) -> Observations:
+    """The observations with the automatic exposure taken out of the images."""
+    if motion is None or motion.exposure is None:
+        return observations
+    images, gains = observations.images, (1 / motion.exposure.double()).numpy()
+    return replace(observations, images=ImageList(len(images), lambda index: exposed(images[index], gains[index])))
+
+
+def _motion(observations: Observations, options: TrackOptions) -> CameraMotion:
     if options.camera not in ("auto", *get_args(CameraRegime)):
         return _from_file(Path(options.camera), observations)
     focal = resolve_focal(observations, options)
