@@ -191,6 +191,11 @@ class Observations:
         width, height: image size in pixels.
         frame_weight: how far each whole frame is trusted, in [0, 1] (generated views and blurred frames less).
         trust: how far each pixel is trusted, 0 to 255, read lazily; None: all wholly (repaired faces).
+        hands: the 21 points of the left and the right hand (wrist, then thumb to little finger, from root to tip):
+            x, y in pixels and a confidence in [0, 1], 0 where the hand was not detected; None without a hand network.
+        hands_3d: the network's estimate of the same points, metres, axes as the camera's; NaN where not detected.
+        face: the 478 points of the face mesh likewise; face_units: the network's estimate of the 52 coefficients of
+            `avatar.body.face.FACE_UNITS`, NaN where no face was detected; None without a face network.
         source: where it came from, for people.
         notes: what the user should know about it, one sentence each: lost frames, other persons.
     """
@@ -207,6 +212,10 @@ class Observations:
     cameras: Cameras | None = None
     frame_weight: Float[Tensor, " frames"] | None = None
     trust: Masks | None = None
+    hands: Float[Tensor, "frames 2 21 3"] | None = None
+    hands_3d: Float[Tensor, "frames 2 21 3"] | None = None
+    face: Float[Tensor, "frames 478 3"] | None = None
+    face_units: Float[Tensor, "frames 52"] | None = None
     source: str = ""
     notes: tuple[str, ...] = ()
 
@@ -275,29 +284,52 @@ class BodyPose:
             differs from it by the shaped body's rest position of the pelvis.
         rotations: rotation of each joint relative to its parent, away from the rest (T) pose; entry 0 is the
             orientation of the root in the world.
+        fingers: rotations of SMPL-H's 30 finger joints (`avatar.body.skeleton.FINGER_JOINTS`), each relative to its
+            parent, away from the straight hand that SMPL-H and SMPL-X mean by zero; None: the body's hand at rest,
+            which the hand joints of `rotations` close as a mitten. With fingers those two joints are ignored.
+        face: coefficients of the 52 units of `avatar.body.face.FACE_UNITS` in [0, 1]; None: the face at rest.
     """
 
     root_position: Float[Tensor, "*b 3"]
     rotations: Float[Tensor, "*b joints 3 3"]
+    fingers: Float[Tensor, "*b 30 3 3"] | None = None
+    face: Float[Tensor, "*b 52"] | None = None
 
     def __len__(self) -> int:
         return self.root_position.shape[0]
 
     def __getitem__(self, index: int | slice | Tensor | list[int]) -> BodyPose:
-        return BodyPose(self.root_position[index], self.rotations[index])
+        return self._mapped(lambda tensor: tensor[index])
 
     @staticmethod
     def cat(poses: Sequence[BodyPose]) -> BodyPose:
-        """Batches of poses one after the other."""
-        return BodyPose(torch.cat([p.root_position for p in poses]), torch.cat([p.rotations for p in poses]))
+        """Batches of poses one after the other.
+
+        Raises:
+            ValueError: some have fingers or a face and others not.
+        """
+
+        def joined(name: str) -> Tensor | None:
+            tensors = [tensor for pose in poses if (tensor := getattr(pose, name)) is not None]
+            if 0 < len(tensors) < len(poses):
+                raise ValueError(f"Poses with and without {name} cannot be concatenated.")
+            return torch.cat(tensors) if tensors else None
+
+        roots, rotations = ([getattr(pose, name) for pose in poses] for name in ("root_position", "rotations"))
+        return BodyPose(torch.cat(roots), torch.cat(rotations), joined("fingers"), joined("face"))
 
     def to(self, device: torch.device | str) -> BodyPose:
         """The same poses on another device."""
-        return BodyPose(self.root_position.to(device), self.rotations.to(device))
+        return self._mapped(lambda tensor: tensor.to(device))
 
     def detach(self) -> BodyPose:
         """The same poses without gradients."""
-        return BodyPose(self.root_position.detach(), self.rotations.detach())
+        return self._mapped(lambda tensor: tensor.detach())
+
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> BodyPose:
+        fingers = None if self.fingers is None else change(self.fingers)
+        face = None if self.face is None else change(self.face)
+        return BodyPose(change(self.root_position), change(self.rotations), fingers, face)
 
 
 @dataclass(frozen=True)

@@ -215,7 +215,7 @@ def _shortest_turn(direction: Tensor, to: tuple[float, ...]) -> Tensor:
     return torch.eye(3) + K + K @ K / (1 + cosine)[:, None, None]
 
 
-def _sample_phenotypes(rig: AnnyRig, count: int) -> tuple[Tensor, dict[str, Tensor]]:
+def sample_phenotypes(rig: AnnyRig, count: int) -> tuple[Tensor, dict[str, Tensor]]:
     """Ages in years and anny's phenotypes of adults of 18 to 80, by its own calibration to WHO statistics."""
     ages = torch.distributions.Uniform(18.0, 80.0)
     age, phenotypes = SimpleShapeDistribution(rig.model, morphological_age_distribution=ages).sample(count)
@@ -227,10 +227,10 @@ def _sample_phenotypes(rig: AnnyRig, count: int) -> tuple[Tensor, dict[str, Tens
 
 def sample_people(rig: AnnyRig, count: int) -> People:
     """Adults, half men and half women, at rest in the T-pose."""
-    age, phenotypes = _sample_phenotypes(rig, count)
+    age, phenotypes = sample_phenotypes(rig, count)
     vertices, joints = [], []
     for i in range(0, count, 100):
-        v, j, _ = _t_posed(rig, *rig.rest({name: values[i : i + 100] for name, values in phenotypes.items()}))
+        v, j, _, _ = t_posed(rig, *rig.rest({name: values[i : i + 100] for name, values in phenotypes.items()}))
         vertices.append(v)
         joints.append(j)
     at_rest = torch.cat(vertices)
@@ -241,17 +241,18 @@ def sample_people(rig: AnnyRig, count: int) -> People:
 
 def sample_sculptures(rig: AnnyRig, count: int) -> list[Sculpture]:
     """Some people as `sample_people` draws them, with what is needed to pose them by anny's bones."""
-    _, phenotypes = _sample_phenotypes(rig, count)
+    _, phenotypes = sample_phenotypes(rig, count)
     sculptures, heads = rig.rest(phenotypes)
-    vertices, joints, Ts = _t_posed(rig, sculptures, heads)
+    vertices, joints, Ts, _ = t_posed(rig, sculptures, heads)
     return [Sculpture(*person) for person in zip(vertices, joints, sculptures, Ts, strict=True)]
 
 
-def _t_posed(rig: AnnyRig, sculptures: Tensor, heads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """T-posed vertices and joints, soles on the floor y = 0, the pelvis above the origin; the bones' transforms."""
+def t_posed(rig: AnnyRig, sculptures: Tensor, heads: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """T-posed vertices and joints, soles on the floor y = 0, the pelvis above the origin; the bones' transforms and
+    heads."""
     Ts, heads = rig.bone_transforms(heads, rig.t_pose_rotations(heads))
     vertices, joints = skin(sculptures, rig.bone_weights, Ts), rig.joints(heads)
     origin = joints[:, :1] * torch.tensor([1.0, 0.0, 1.0])
     origin[..., 1] = vertices[..., 1].amin(1, keepdim=True)
     Ts[..., :3, 3] -= origin
-    return vertices - origin, joints - origin, Ts
+    return vertices - origin, joints - origin, Ts, heads - origin

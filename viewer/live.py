@@ -16,6 +16,8 @@ from avatar.model.avatar import Avatar
 from avatar.types import BodyPose, Gaussians
 from avatar.viewer.app import configure_theme, frame_subject
 from avatar.viewer.auth import Auth, authenticated_server
+from avatar.viewer.browser import Browser
+from avatar.viewer.clips import MAX_BYTES
 from avatar.viewer.posing import a_pose, on_the_floor
 from avatar.viewer.splat_layer import add_splats, packed
 from avatar.viewer.widgets import on_press, set_if_changed
@@ -54,6 +56,7 @@ class LivePreview:
 
     def _build(self) -> None:
         configure_theme(self.server)
+        self.browser = Browser(self.server, MAX_BYTES, ())
         gui = self.server.gui
         self.text = gui.add_markdown("The person is detected and tracked first; then training begins …")
         nothing = np.zeros(1)
@@ -132,7 +135,7 @@ class LivePreview:
         # The page gives the memory of a whole parcel with splats away to its sorter; a plot in the same parcel is lost.
         self.server.flush()
         if self.splats is None:
-            frame_subject(self.server, gaussians)
+            frame_subject(self.server, (gaussians.means.amin(0), gaussians.means.amax(0)))
             self.splats = add_splats(self.server.scene, "/avatar", gaussians)
         else:
             self.splats.buffer = packed(gaussians)

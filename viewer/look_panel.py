@@ -39,7 +39,7 @@ def look_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     on_user(background, lambda rgb: store.set(background=tuple(rgb)))
     on_user(opacity, lambda value: store.set(opacity=float(value)))
     on_user(detail, lambda value: store.set(detail=float(value)))
-    on_user(drawing, lambda name: store.set(drawing=DRAWINGS[name]))
+    on_user(drawing, lambda name: store.set(drawing=DRAWINGS[name], drawing_chosen=True))
     set_if_changed(layers["cameras"], disabled=session.track is None or session.track.cameras is None)
 
     def show(state: ViewState) -> None:

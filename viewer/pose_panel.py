@@ -16,6 +16,7 @@ from avatar.io.track_file import save_track
 from avatar.types import BodyPose, BodyTrack
 from avatar.viewer.clips import Clip
 from avatar.viewer.posing import (
+    KEYFRAME_FPS,
     a_pose,
     between,
     joint_angles,
@@ -32,7 +33,6 @@ from avatar.viewer.widgets import ProgressCallback, Show, on_job, on_press, on_u
 PRESETS = ("T", "A", "First", "Mirror", "Reset")
 HANDLES: dict[str, Handles] = {"Off": "off", "Joint": "joint", "Hands & feet": "hands and feet"}
 JOINT_NAMES = tuple(name.replace("_", " ") for name in SMPL_JOINTS)
-CLIP_FPS = 30.0
 
 
 def pose_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
@@ -63,7 +63,7 @@ def _joint_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     def turn(_: float) -> None:
         x, y, z = (float(slider.value) for slider in turns)
         rotation = rotation_of_angles((x, y, z))
-        store.change(lambda state: _edit(state, turned(session.pose(state), state.joint, rotation)))
+        store.change(lambda state: _edit(state, turned(session.pose(state), state.joint, rotation)), "turn a joint")
 
     on_user(joint, lambda name: store.set(joint=JOINT_NAMES.index(name)))
     for slider in turns:
@@ -85,7 +85,7 @@ def _saving_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     with gui.add_folder("Keep"):
         save = gui.add_button("Save this pose", icon=Icon.DEVICE_FLOPPY, color="gray")
         add = gui.add_button("Add as keyframe", icon=Icon.KEYFRAME)
-        seconds = gui.add_slider("Seconds a step", 0.2, 4.0, 0.1, 1.0)
+        seconds = gui.add_slider("Seconds per step", 0.2, 4.0, 0.1, 1.0, hint="From one keyframe or view to the next")
         save_clip = gui.add_button("Save keyframed clip", icon=Icon.MOVIE)
         clear = gui.add_button("Clear keyframes", icon=Icon.TRASH, color="gray")
 
@@ -97,21 +97,21 @@ def _saving_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
         poses = store.state.keyframes
         if len(poses) < 2:
             raise AvatarError("Add at least two keyframes first.")
-        return _save(store, session, "keyframes", between(poses, round(seconds.value * CLIP_FPS)))
+        return _save(store, session, "keyframes", between(poses, round(store.state.step_seconds * KEYFRAME_FPS)))
 
     on_press(
         add,
         lambda: store.change(lambda state: replace(state, keyframes=(*state.keyframes, session.pose(state)))),
     )
     on_press(clear, lambda: store.set(keyframes=()))
+    on_user(seconds, lambda value: store.set(step_seconds=float(value)))
     on_job(save, "Saving the pose", save_pose)
     on_job(save_clip, "Saving the clip", save_keyframes)
 
     def show(state: ViewState) -> None:
-        set_if_changed(add, label=f"Add as keyframe ({len(state.keyframes)} so far)")
         set_if_changed(save_clip, visible=len(state.keyframes) > 0)
         set_if_changed(clear, visible=len(state.keyframes) > 0)
-        set_if_changed(seconds, visible=len(state.keyframes) > 0)
+        set_if_changed(seconds, visible=len(state.keyframes) > 0, value=state.step_seconds)
 
     return show
 
@@ -139,16 +139,16 @@ def _preset(state: ViewState, name: str, session: Session) -> ViewState:
 
 def _posed_by_words(state: ViewState, text: str, session: Session) -> ViewState:
     """The state with the pose that `text` describes, or with the reason why it cannot be parsed."""
-    from avatar.motion.text.parse import parse_pose
+    from avatar.motion.text.pose_file import pose_from_words
 
     if not text.strip():
         return state
     try:
-        rotations = parse_pose(text)
+        described = pose_from_words(text)
     except AvatarError as error:
         return replace(state, message=str(error))
     avatar = session.avatar
-    pose = BodyPose(session.pose(state).root_position, rotations)
+    pose = replace(described, root_position=session.pose(state).root_position)
     return _edit(state, on_the_floor(avatar.body, avatar.rest, pose))
 
 
@@ -163,12 +163,12 @@ def _save(store: Store, session: Session, kind: str, poses: BodyPose) -> str:
         body=avatar.body.name,
         betas=avatar.betas.detach().cpu(),
         poses=poses,
-        times=torch.arange(count) / CLIP_FPS,
+        times=torch.arange(count) / KEYFRAME_FPS,
         confidence=torch.ones(count, poses.rotations.shape[1]),
         instant=torch.arange(count),
     )
     save_track(track, path)
-    session.clips = {**session.clips, path.name: Clip(path.name, poses, CLIP_FPS)}
+    session.clips = {**session.clips, path.name: Clip(path.name, poses, KEYFRAME_FPS)}
     store.set(message="")  # so that all tabs redraw and list the new motion
     return f"Saved as {path}."
 

@@ -19,6 +19,7 @@ HANDS_AND_FEET = tuple(SMPL_JOINTS.index(name) for name in ("left_wrist", "right
 # Weights that hold other joints in place while one hand or foot is pulled: feet stand, the pelvis may lean a little.
 ANCHORS = {"pelvis": 0.3, "head": 0.1, "left_wrist": 0.3, "right_wrist": 0.3, "left_ankle": 1.0, "right_ankle": 1.0}
 A_POSE_DEGREES = 50.0
+KEYFRAME_FPS = 30.0  # of motions made from keyframes
 
 
 def t_pose(root_position: Float[Tensor, " 3"]) -> BodyPose:

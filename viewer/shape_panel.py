@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import viser
 
@@ -39,7 +41,8 @@ def _word_sliders(gui: viser.GuiApi, store: Store, fitted: tuple[float, ...]) ->
         # Only moved sliders: a slider's range and steps may not contain the fitted value.
         values = {name: float(slider.value) for name, slider in sliders.items()}
         moved = {name: value for name, value in values.items() if value != described[name]}
-        store.set(betas=tuple(words.reshaped(own, moved).tolist()))
+        betas = tuple(words.reshaped(own, moved).tolist())
+        store.change(lambda state: replace(state, betas=betas), "shape")
 
     for slider in sliders.values():
         on_user(slider, reshape)
@@ -59,7 +62,8 @@ def _beta_sliders(gui: viser.GuiApi, store: Store, fitted: tuple[float, ...]) ->
     ]
 
     def reshape(_: float) -> None:
-        store.set(betas=(*(float(slider.value) for slider in sliders), *fitted[SHOWN_BETAS:]))
+        betas = (*(float(slider.value) for slider in sliders), *fitted[SHOWN_BETAS:])
+        store.change(lambda state: replace(state, betas=betas), "shape")
 
     for slider in sliders:
         on_user(slider, reshape)

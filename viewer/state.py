@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -11,7 +12,7 @@ from avatar.types import BodyPose
 
 Handles = Literal["off", "joint", "hands and feet"]
 Colors = Literal["lit", "neutral", "observed"]
-Compare = Literal["off", "all three", "source", "avatar", "difference"]
+Compare = Literal["off", "wipe", "overlay", "side by side", "difference"]
 Drawing = Literal["splats", "images"]
 
 
@@ -22,6 +23,15 @@ class Drag:
     joint: int
     target: tuple[float, float, float]
     start: BodyPose
+
+
+@dataclass(frozen=True)
+class View:
+    """A camera of a path: position and point that it looks at (world, metres), and vertical field of view (radians)."""
+
+    position: tuple[float, float, float]
+    look_at: tuple[float, float, float]
+    fov: float
 
 
 @dataclass(frozen=True)
@@ -36,16 +46,21 @@ class ViewState:
         held: index of the joint whose gizmo the mouse holds, or None.
         drag: target of a dragged hand or foot; the loop solves for the pose.
         keyframes: poses collected for a new clip.
+        step_seconds: from one keyframe to the next.
+        views: cameras collected for a path.
+        limits: first and last frame that play; None plays the whole motion.
         betas: the body's shape coefficients.
         detail: fraction of the splats that is drawn, in (0, 1].
         opacity: approximate opacity of the splats together, in (0, 1]; less makes the skeleton visible.
         drawing: splats in the browser, or images rendered on the server that follow each tab's camera.
+        drawing_chosen: whether a person chose `drawing`; otherwise a tab without a graphics card changes it.
         message: one line about the last action or error.
     """
 
     clip: str
     betas: tuple[float, ...]
     drawing: Drawing = "splats"
+    drawing_chosen: bool = False
     frame: float = 0.0
     playing: bool = False
     speed: float = 1.0
@@ -57,6 +72,9 @@ class ViewState:
     held: int | None = None
     drag: Drag | None = None
     keyframes: tuple[BodyPose, ...] = ()
+    step_seconds: float = 1.0
+    views: tuple[View, ...] = ()
+    limits: tuple[int, int] | None = None
     splats: bool = True
     mesh: bool = False
     skeleton: bool = False
@@ -70,16 +88,23 @@ class ViewState:
     message: str = ""
 
 
+def playing_range(state: ViewState, frames: int) -> tuple[int, int]:
+    """First and last frame that play."""
+    first, last = state.limits or (0, frames - 1)
+    return min(first, frames - 1), min(last, frames - 1)
+
+
 def advanced(state: ViewState, seconds: float, fps: float, frames: int) -> ViewState:
-    """The state after `seconds` of play: past the end it starts over, or stops at the last frame."""
+    """The state after `seconds` of play: past the end of the range it starts over, or stops at the last frame."""
     if not state.playing:
         return state
-    frame = state.frame + seconds * fps * state.speed
-    if frame < frames - 1 or (state.loop and frame < frames):
+    first, last = playing_range(state, frames)
+    frame = max(state.frame + seconds * fps * state.speed, float(first))
+    if frame < last or (state.loop and frame < last + 1):
         return replace(state, frame=frame)
     if state.loop:
-        return replace(state, frame=frame % frames)
-    return replace(state, frame=float(frames - 1), playing=False)
+        return replace(state, frame=first + (frame - first) % (last - first + 1))
+    return replace(state, frame=float(last), playing=False)
 
 
 def stepped(state: ViewState, by: int, frames: int) -> ViewState:
@@ -88,9 +113,68 @@ def stepped(state: ViewState, by: int, frames: int) -> ViewState:
 
 
 def toggled_play(state: ViewState, frames: int) -> ViewState:
-    """Play or pause. Playing lets go of a pose made by hand, and starts over from the last frame."""
-    start = 0.0 if not state.playing and state.frame >= frames - 1 else state.frame
+    """Play or pause. Playing lets go of a pose made by hand, and starts over at the end of the range."""
+    first, last = playing_range(state, frames)
+    start = float(first) if not state.playing and state.frame >= last else state.frame
     return replace(state, playing=not state.playing, frame=start, edited=None)
+
+
+def limited(state: ViewState, end: int, frame: int, frames: int) -> ViewState:
+    """The state with the start (`end` 0) or the end (1) of the range that plays moved to `frame`."""
+    first, last = playing_range(state, frames)
+    frame = min(max(frame, 0), frames - 1)
+    limits = (frame, max(last, frame)) if end == 0 else (min(first, frame), frame)
+    return replace(state, limits=None if limits == (0, frames - 1) else limits)
+
+
+# What undo brings back. Poses and tuples of them are compared by identity: tensors have no equality that fits.
+EDITS = ("edited", "keyframes", "views", "limits", "betas")
+HISTORY = 200  # steps
+SAME_GESTURE_SECONDS = 1.0  # changes by one gesture, such as a slider that is dragged, follow each other faster
+
+
+class History:
+    """The edits that undo and redo walk through."""
+
+    def __init__(self) -> None:
+        self.past: list[dict[str, Any]] = []
+        self.future: list[dict[str, Any]] = []
+        self._last = ("", 0.0)  # the last gesture, and when it changed something
+
+    def note(self, old: ViewState, new: ViewState, gesture: str) -> None:
+        """Remember the edits of `old` if `new` has others; a whole drag of the mouse is one step."""
+        edits = any(getattr(old, name) is not getattr(new, name) for name in EDITS)
+        grabs = old.held is None and new.held is not None
+        if old.held is not None or not (edits or grabs):
+            return
+        now = time.monotonic()
+        last, self._last = self._last, (gesture, now)
+        if gesture and last[0] == gesture and now - last[1] < SAME_GESTURE_SECONDS:
+            return
+        self.past = [*self.past[-HISTORY:], _edits(old)]
+        self.future = []
+
+    def undone(self, state: ViewState) -> ViewState:
+        """The state before the last edit."""
+        return self._travelled(state, self.past, self.future)
+
+    def redone(self, state: ViewState) -> ViewState:
+        """The state before the last undo."""
+        return self._travelled(state, self.future, self.past)
+
+    def _travelled(self, state: ViewState, source: list[dict[str, Any]], target: list[dict[str, Any]]) -> ViewState:
+        here = _edits(state)
+        while source:
+            edits = source.pop()
+            if any(edits[name] is not here[name] for name in EDITS):
+                target.append(here)
+                self._last = ("", 0.0)
+                return replace(state, **edits, playing=False, held=None, drag=None, message="")
+        return state
+
+
+def _edits(state: ViewState) -> dict[str, Any]:
+    return {name: getattr(state, name) for name in EDITS}
 
 
 class Store:
@@ -99,6 +183,7 @@ class Store:
     def __init__(self, state: ViewState) -> None:
         self._state = state
         self._changed = threading.Condition()
+        self.history = History()
 
     @property
     def state(self) -> ViewState:
@@ -109,13 +194,31 @@ class Store:
         """Replace some fields."""
         self.change(lambda state: replace(state, **changes))
 
-    def change(self, function: Callable[[ViewState], ViewState]) -> None:
-        """Replace the state by a function of it, as one step."""
+    def change(self, function: Callable[[ViewState], ViewState], gesture: str = "") -> None:
+        """Replace the state by a function of it, as one step.
+
+        Args:
+            gesture: names what changes it many times in a row, such as a slider: all that is undone as one.
+        """
         with self._changed:
             new = function(self._state)
-            if new is not self._state:
-                self._state = new
-                self._changed.notify_all()
+            self.history.note(self._state, new, gesture)
+            self._put(new)
+
+    def undo(self) -> None:
+        """Take the last edit back."""
+        with self._changed:
+            self._put(self.history.undone(self._state))
+
+    def redo(self) -> None:
+        """Make the edit again that was taken back last."""
+        with self._changed:
+            self._put(self.history.redone(self._state))
+
+    def _put(self, new: ViewState) -> None:
+        if new is not self._state:
+            self._state = new
+            self._changed.notify_all()
 
     def wait(self, current: ViewState, timeout: float) -> ViewState:
         """The state as soon as it differs from `current`, at the latest after `timeout` seconds."""

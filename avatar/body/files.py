@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from avatar.body.face import FACE_UNITS, FaceUnits
 from avatar.body.model import Body, Kind
+from avatar.body.open_file import HAND_FACE_ARRAYS, hand_face_arrays, smpl_arrays
 from avatar.body.parts import parts_by_joint
-from avatar.body.skeleton import SMPL_JOINTS, SMPLH_JOINTS, SMPLX_JOINTS
+from avatar.body.skeleton import HAND_FACE_JOINTS, SMPL_JOINTS, SMPLH_JOINTS, SMPLX_JOINTS
 from avatar.body.smplx_body import NEEDED, build_smplx_arrays, find_smplx_file
 from avatar.errors import AvatarError, short_message
 from avatar.geometry import rotation_from_rotvec
@@ -32,7 +35,7 @@ _JOINTS: dict[int, tuple[Kind, tuple[str, ...]]] = {
 }
 _OTHER_MODELS = {16: "a MANO hand", 5: "a FLAME head"}
 _REQUIRED = ("v_template", "f", "J_regressor", "weights", "shapedirs", "kintree_table")
-_OPTIONAL = ("posedirs", "hands_meanl", "hands_meanr", "gender", "parts")
+_OPTIONAL = ("posedirs", "hands_meanl", "hands_meanr", "gender", "parts", *HAND_FACE_ARRAYS)
 # The largest real file, SMPL-X with all its directions, unpacks to 0.3 GB.
 _LARGEST = 2 * 1024**3
 
@@ -55,6 +58,8 @@ def load_body(name: str | Path) -> Body:
     require_file(path)
     arrays = _read_npz(path, (*_REQUIRED, *_OPTIONAL, *NEEDED)) if folder else _read_arrays(path)
     try:
+        if HAND_FACE_ARRAYS[0] in arrays:
+            return _open_body(str(name), path, arrays)
         return _body(str(name), path, build_smplx_arrays(arrays) if folder else arrays)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise AvatarError(f"{path} is not a body of the SMPL family: {error}.") from error
@@ -86,7 +91,28 @@ def _read_npz(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         raise AvatarError(f"{path} is not a readable npz file of plain arrays: {short_message(error)}.") from error
 
 
-def _body(name: str, path: Path, arrays: Mapping[str, Any]) -> Body:
+def _open_body(name: str, path: Path, arrays: Mapping[str, Any]) -> Body:
+    """SMPL's 24 joints, and beside them the same body with fingers, jaw and eyes; they share what is equal."""
+    plain = _body(name, path, smpl_arrays(arrays))
+    rich = _body(name, path, hand_face_arrays(arrays), HAND_FACE_JOINTS)
+    assert plain.pose_dirs is not None
+    v = len(plain.template)
+    rich = replace(
+        rich,
+        template=plain.template,
+        faces=plain.faces,
+        shape_dirs=plain.shape_dirs,
+        parts=plain.parts,
+        # Fingers, jaw and eyes have no correctives.
+        pose_dirs=plain.pose_dirs[..., : 9 * 21],
+        face_units=FaceUnits(_floats(arrays, "face_directions", (v, 3, len(FACE_UNITS)))),
+    )
+    earlier = tuple(str(digest) for digest in np.ravel(arrays["earlier_digests"]))
+    return replace(plain, with_hands_and_face=rich, earlier_digests=earlier)
+
+
+def _body(name: str, path: Path, arrays: Mapping[str, Any], joints: tuple[str, ...] | None = None) -> Body:
+    """A body of one skeleton; `joints`: their names, None for those of the family's skeleton of as many."""
     missing = [key for key in _REQUIRED if key not in arrays]
     if missing:
         raise ValueError(f"it has no {' and no '.join(missing)}")
@@ -94,10 +120,10 @@ def _body(name: str, path: Path, arrays: Mapping[str, Any]) -> Body:
     v = len(template)
     kintree = _numbers(arrays["kintree_table"], "kintree_table")
     if kintree.ndim != 2 or kintree.shape[0] != 2 or kintree.shape[1] not in _JOINTS:
-        joints = kintree.shape[-1] if kintree.ndim else 0
-        what = f", as {_OTHER_MODELS[joints]} has" if joints in _OTHER_MODELS else ""
-        raise ValueError(f"it has {joints} joints{what}; SMPL has 24, SMPL-H 52 and SMPL-X 55")
-    kind, joint_names = _JOINTS[kintree.shape[1]]
+        count = kintree.shape[-1] if kintree.ndim else 0
+        what = f", as {_OTHER_MODELS[count]} has" if count in _OTHER_MODELS else ""
+        raise ValueError(f"it has {count} joints{what}; SMPL has 24, SMPL-H 52 and SMPL-X 55")
+    kind, joint_names = _JOINTS[kintree.shape[1]] if joints is None else ("smplh", joints)
     j = len(joint_names)
     parents = (-1, *(int(parent) for parent in kintree[0, 1:]))
     if any(not 0 <= parent < joint for joint, parent in enumerate(parents[1:], start=1)):

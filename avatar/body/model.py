@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -10,7 +10,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from avatar.body.skeleton import SMPL_JOINTS, smpl_joint_indices
+from avatar.body.face import FaceUnits, jaw_and_eyes
+from avatar.body.hands import as_rested, straight_turns
+from avatar.body.skeleton import FINGER_JOINTS, SMPL_JOINTS, smpl_joint_indices
 from avatar.body.skinning import skin, skinning_transforms
 from avatar.types import BodyPose
 
@@ -49,12 +51,16 @@ class Body:
         weights: share of each joint in each vertex, rows summing to one.
         shape_dirs: change of the vertices with each shape coefficient; unit variance over people.
         expression_dirs: the same for facial expression; no columns for bodies without expression.
-        pose_dirs: change of the rest vertices with the entries of `R - I` of each joint but the root, row by row;
-            None for bodies without pose correctives.
+        pose_dirs: change of the rest vertices with the entries of `R - I` of the first joints but the root, row by
+            row; None for bodies without pose correctives.
         parents: parent of each joint, -1 for the root; parents stand before their children.
         joint_names: SMPL's names for the joints it shares with SMPL.
         rest_rotations: rotations that joints outside SMPL's 24 take when nothing drives them (relaxed hands).
         parts: index into `avatar.body.parts.PARTS` of each vertex.
+        face_units: how the surface moves with the units of the face; None for bodies without.
+        with_hands_and_face: the same body with joints for fingers, jaw and eyes, which plays poses that move those;
+            None where this body has them itself, or has none.
+        earlier_digests: of the files that this one replaces, on whose avatars it fits.
     """
 
     name: str
@@ -72,11 +78,42 @@ class Body:
     joint_names: tuple[str, ...]
     rest_rotations: Float[Tensor, "j 3 3"]
     parts: Int[Tensor, " v"]
+    face_units: FaceUnits | None = None
+    with_hands_and_face: Body | None = None
+    earlier_digests: tuple[str, ...] = ()
 
     def to(self, device: torch.device | str) -> Body:
         """The same body with its tensors on `device`."""
-        tensors: dict[str, Any] = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        tensors: dict[str, Any] = {name: v.to(device) for name, v in values.items() if isinstance(v, Tensor)}
+        if self.face_units is not None:
+            tensors["face_units"] = FaceUnits(self.face_units.directions.to(device))
+        if self.with_hands_and_face is not None:
+            tensors["with_hands_and_face"] = self.with_hands_and_face.to(device)
         return replace(self, **tensors)
+
+    def playing(self, pose: BodyPose) -> Body:
+        """The body whose joints play this pose: the one with fingers, jaw and eyes if the pose moves any of them."""
+        rich = self.with_hands_and_face
+        moves = pose.fingers is not None or pose.face is not None or pose.rotations.shape[-3] > len(self.parents)
+        return rich if rich is not None and moves else self
+
+    @cached_property
+    def finger_joints(self) -> slice:
+        """Where the 30 finger joints stand among the joints; empty for bodies without."""
+        start = self.joint_names.index(FINGER_JOINTS[0]) if FINGER_JOINTS[0] in self.joint_names else 0
+        return slice(start, start + (len(FINGER_JOINTS) if start else 0))
+
+    @cached_property
+    def straight_hand(self) -> Float[Tensor, "30 3 3"] | None:
+        """For each finger bone the rotation from its rest to the straight hand; None: it rests straight, as SMPL-H's.
+
+        See `avatar.body.hands`.
+        """
+        if self.face_units is None:
+            return None
+        joints = self.joint_regressor @ self.template
+        return straight_turns(joints[20:22], joints[self.finger_joints])
 
     @cached_property
     def smpl_index(self) -> tuple[int, ...]:
@@ -93,31 +130,56 @@ class Body:
     def complete(self, pose: BodyPose) -> BodyPose:
         """A pose of all the body's joints from one of SMPL's 24; a pose of all joints is returned unchanged.
 
-        The four fingers follow the rotation of SMPL's hand joint on top of the relaxed hand; jaw and eyes rest.
+        Without fingers of its own the pose's hand joints turn the four fingers on top of the relaxed hand; without a
+        face jaw and eyes rest. A body of SMPL's 24 joints ignores fingers and face.
         """
-        if pose.rotations.shape[-3] == len(self.parents):
+        count = pose.rotations.shape[-3]
+        if count == len(self.parents):
             return pose
+        if count != len(SMPL_JOINTS):
+            return self._with_jaw_and_eyes_at_rest(pose)
         rotations = self.rest_rotations.to(pose.rotations).expand(*pose.rotations.shape[:-3], -1, 3, 3).clone()
         rotations[..., :22, :, :] = pose.rotations[..., :22, :, :]
-        for smpl_joint, side in ((22, "left"), (23, "right")):
-            fingers = [self.joint_names.index(f"{side}_{finger}") for finger in _FINGERS_ON_HAND_JOINT]
-            curl = pose.rotations[..., smpl_joint : smpl_joint + 1, :, :]
-            rotations[..., fingers, :, :] = curl @ rotations[..., fingers, :, :]
-        return BodyPose(pose.root_position, rotations)
+        if pose.fingers is not None:
+            straight = self.straight_hand
+            own = pose.fingers if straight is None else as_rested(pose.fingers, straight.to(pose.fingers))
+            rotations[..., self.finger_joints, :, :] = own
+        else:
+            for smpl_joint, side in ((22, "left"), (23, "right")):
+                fingers = [self.joint_names.index(f"{side}_{finger}") for finger in _FINGERS_ON_HAND_JOINT]
+                curl = pose.rotations[..., smpl_joint : smpl_joint + 1, :, :]
+                rotations[..., fingers, :, :] = curl @ rotations[..., fingers, :, :]
+        if pose.face is not None and "jaw" in self.joint_names:
+            jaw = self.joint_names.index("jaw")
+            rotations[..., jaw : jaw + 3, :, :] = jaw_and_eyes(pose.face)
+        return replace(pose, rotations=rotations)
+
+    def _with_jaw_and_eyes_at_rest(self, pose: BodyPose) -> BodyPose:
+        """A pose of SMPL-H's 52 joints for the body that adds jaw and eyes to them."""
+        missing = len(self.parents) - pose.rotations.shape[-3]
+        if self.face_units is None or missing != 3:
+            raise ValueError(f"a pose of {pose.rotations.shape[-3]} joints for a body of {len(self.parents)}")
+        rest = torch.eye(3).to(pose.rotations).expand(*pose.rotations.shape[:-3], missing, 3, 3)
+        return replace(pose, rotations=torch.cat([pose.rotations, rest], dim=-3))
 
     def vertices(self, rest: RestBody, pose: BodyPose) -> Float[Tensor, "*b v 3"]:
         """World vertices of a person in one pose or many (of SMPL's 24 joints or of all the body's)."""
-        pose = self.complete(pose)
-        points = rest.vertices
-        if self.pose_dirs is not None:
-            points = points + self.pose_offsets(pose)
-        return skin(points, self.weights, skinning_transforms(rest.joints, self.parents, pose))
+        body = self.playing(pose)
+        full = body.complete(pose)
+        points, joints = rest.vertices, rest.joints
+        if body is not self:
+            joints = body.joint_regressor @ rest.vertices
+        if body.pose_dirs is not None:
+            points = points + body.pose_offsets(full)
+        if body.face_units is not None and pose.face is not None:
+            points = points + body.face_units.offsets(pose.face)
+        return skin(points, body.weights, skinning_transforms(joints, body.parents, full))
 
     def pose_offsets(self, pose: BodyPose) -> Float[Tensor, "*b v 3"]:
         """Pose correctives: offsets of the rest vertices before skinning (Loper et al. 2015, eq. 9)."""
         assert self.pose_dirs is not None
         eye = torch.eye(3, dtype=pose.rotations.dtype, device=pose.rotations.device)
-        feature = (pose.rotations[..., 1:, :, :] - eye).flatten(-3)
+        feature = (pose.rotations[..., 1:, :, :] - eye).flatten(-3)[..., : self.pose_dirs.shape[-1]]
         return torch.unflatten(feature @ self.pose_dirs.flatten(0, 1).T, -1, (-1, 3))
 
 
@@ -130,4 +192,4 @@ def smpl_pose(pose: BodyPose) -> BodyPose:
         return pose
     rotations = pose.rotations[..., : len(SMPL_JOINTS), :, :].clone()
     rotations[..., 22:, :, :] = torch.eye(3).to(rotations)
-    return BodyPose(pose.root_position, rotations)
+    return replace(pose, rotations=rotations)

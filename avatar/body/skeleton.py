@@ -11,13 +11,19 @@ SMPL_PARENTS: tuple[int, ...] = (
 
 _FINGERS = ("index", "middle", "pinky", "ring", "thumb")
 # SMPL-H (Romero et al. 2017) replaces SMPL's two hand joints by three joints per finger.
-_FINGER_JOINTS: tuple[str, ...] = tuple(
+FINGER_JOINTS: tuple[str, ...] = tuple(
     f"{side}_{finger}{knuckle}" for side in ("left", "right") for finger in _FINGERS for knuckle in (1, 2, 3)
 )
 # fmt: on
-SMPLH_JOINTS: tuple[str, ...] = SMPL_JOINTS[:22] + _FINGER_JOINTS
+SMPLH_JOINTS: tuple[str, ...] = SMPL_JOINTS[:22] + FINGER_JOINTS
 # SMPL-X (Pavlakos et al. 2019) puts the jaw and the eyes between the body and the fingers.
-SMPLX_JOINTS: tuple[str, ...] = SMPL_JOINTS[:22] + ("jaw", "left_eye", "right_eye") + _FINGER_JOINTS
+SMPLX_JOINTS: tuple[str, ...] = SMPL_JOINTS[:22] + ("jaw", "left_eye", "right_eye") + FINGER_JOINTS
+
+HAND_FACE_JOINTS: tuple[str, ...] = SMPLH_JOINTS + ("jaw", "left_eye", "right_eye")
+"""The open body's joints where a pose moves fingers or face: SMPL-H's, then jaw and eyes."""
+
+FINGER_PARENTS: tuple[int, ...] = tuple(-1 if name.endswith("1") else i - 1 for i, name in enumerate(FINGER_JOINTS))
+"""For each of the 30 finger joints the one before it on its finger; -1 for those on the wrist."""
 
 # The skeletons of the family differ in their number of joints.
 _SKELETONS = {len(names): names for names in (SMPL_JOINTS, SMPLH_JOINTS, SMPLX_JOINTS)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from shlex import quote
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from avatar.training.trainer import Preview
 
 Source = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO", help_behavior_hint="")]
+# What opens a page in the browser.
+OPEN = {"win32": "start", "darwin": "open"}.get(sys.platform, "xdg-open")
 # What a public dataset decides by itself.
 FOR_OWN_SOURCES = ("observe.", "track.", "novel_views.")
 
@@ -146,6 +149,7 @@ def _print_results(run: RunFolder, report: dict[str, Any], show_shape: bool) -> 
             print(f"{name + ':':9} {one['value']:.2f}{unit} ± {one['spread']:.2f}")
     folder = quote(str(run.folder))
     print(f"avatar:   {run.avatar}")
-    print(f"open:     {run.turntable}  {run.overlay}  {run.contact}")
-    print(f"report:   {run.report}")
-    print(f"next:     avatar view {folder}   |   avatar animate {folder} --motion walk")
+    print(f"videos:   {run.turntable}  {run.overlay}")
+    print(f"report:   {run.report_page}  {run.report}")
+    page = quote(str(run.report_page))
+    print(f"next:     {OPEN} {page}   |   avatar view {folder}   |   avatar animate {folder} --motion walk")

@@ -43,6 +43,8 @@ LOOKS = {
     "track.camera": Look("person", "camera", metavar="HOW"),
     "track.keep_going": Look("quality", "keep-going"),
     "observe.person": Look("person", "person", metavar="INDEX", none="(default: the largest and most persistent)"),
+    "observe.start": Look("person", "start", metavar="SECONDS", none="(default: the video's beginning)"),
+    "observe.end": Look("person", "end", metavar="SECONDS", none="(default: the video's end)"),
     "preset": Look("quality", "preset"),
     "observe.max_frames": Look("quality", "max-frames"),
     "novel_views.generator": Look("quality", "views"),

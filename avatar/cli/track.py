@@ -26,6 +26,8 @@ def track_video(
     height: float | None = None,
     shape: str | None = None,
     person: str | None = None,
+    start: float | None = None,
+    end: float | None = None,
     init: Path | None = None,
     detector: str = "auto",
     layout: str | None = None,
@@ -53,6 +55,8 @@ def track_video(
             (0 to 1). Not available for SMPL files.
         person: which person, if there are several; 1 is the largest and most persistent, unless the key points come
             with names of their own.
+        start: beginning of the part of the video that is used, seconds.
+        end: end of that part, seconds; without it the end of the video.
         init: a track or a result of another body fitter for the same frames (GVHMR, WHAM, 4D-Humans, TRAM, PromptHMR,
             any SMPL npz) to start from instead of the detector's own 3D estimate.
         detector: landmark detector: mediapipe (ships with the program), auto (mediapipe, with hands and face refined
@@ -81,11 +85,13 @@ def track_video(
     from avatar.tracking.fit import track as fit
     from avatar.tracking.options import TrackOptions, check_camera
 
-    start = None
+    if keypoints is not None and (start, end) != (None, None):
+        raise UsageError("--start and --end choose a part of a video, not of --keypoints.")
+    beginning = None
     if init is not None:
         from avatar.motion import load_motion
 
-        start = load_motion(init).track
+        beginning = load_motion(init).track
     model, options = load_body(body), TrackOptions(height, shape, focal, pitch, camera, keep_going)
     check_camera(camera)
     known_height, _ = resolve_shape(model, options)
@@ -97,10 +103,12 @@ def track_video(
     else:
         chosen, sentence = choose_detector(detector)
         print(sentence)
-        observations = observe(source, out / "observations", person=_number(person), detector=chosen)
+        observations = observe(
+            source, out / "observations", person=_number(person), start=start, end=end, detector=chosen
+        )
     motion = camera_motion(observations, options)
     print(motion.sentence())
-    result, report = fit(observations, model, options, start, motion)
+    result, report = fit(observations, model, options, beginning, motion)
     save_track(result, out / "track.npz")
     for warning in (*observations.notes, *motion.notes, *report.warnings):
         print(f"warning: {warning}")

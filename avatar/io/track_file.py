@@ -9,6 +9,8 @@ Version 1 holds, with n instants, j joints and f frames (units and axes as in `a
 | `betas` | (s,) | shape coefficients |
 | `root_position` | (n, 3) | world position of the pelvis joint, metres |
 | `rotations` | (n, j, 3, 3) | each relative to its parent, away from the rest pose; entry 0: in the world |
+| `fingers` | (n, 30, 3, 3) | rotations of SMPL-H's finger joints away from the straight hand; absent without them |
+| `face` | (n, 52) | coefficients of the face's units, in [0, 1]; absent without them |
 | `times` | (n,) | seconds, increasing |
 | `confidence` | (n, j) | trust in each joint, in [0, 1] |
 | `instant` | (f,) | index of the pose that each frame shows |
@@ -49,6 +51,10 @@ def save_track(track: BodyTrack, path: Path) -> None:
         "confidence": track.confidence,
         "instant": track.instant,
     }
+    if track.poses.fingers is not None:
+        arrays["fingers"] = track.poses.fingers
+    if track.poses.face is not None:
+        arrays["face"] = track.poses.face
     if track.cameras is not None:
         arrays["K"] = track.cameras.K
         arrays["T_camera_world"] = track.cameras.T_camera_world
@@ -83,7 +89,7 @@ def load_track(path: Path) -> BodyTrack:
     return BodyTrack(
         body=str(arrays["body"]),
         betas=values["betas"],
-        poses=BodyPose(values["root_position"], values["rotations"]),
+        poses=BodyPose(values["root_position"], values["rotations"], values.get("fingers"), values.get("face")),
         times=values["times"],
         confidence=values["confidence"],
         instant=values["instant"],
@@ -109,6 +115,8 @@ def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
         "confidence": (n, joints),
         "root_position": (n, 3),
         "rotations": (n, joints, 3, 3),
+        "fingers": (n, 30, 3, 3),
+        "face": (n, 52),
         "times": (n,),
         "instant": (frames,),
         "K": (frames, 3, 3),

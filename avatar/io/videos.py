@@ -22,7 +22,7 @@ from typing import IO, Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from avatar.errors import AvatarError
+from avatar.errors import AvatarError, UsageError
 from avatar.io.ffmpeg import STALL_SECONDS, ffmpeg_program, messages, opened_safely
 from avatar.io.files import atomic_write, require_file
 from avatar.io.images import write_image
@@ -35,6 +35,8 @@ TO_SDR = (
     "tonemap=mobius:desat=0,zscale=transfer=bt709:matrix=bt709:range=limited,format=yuv420p,"
 )
 
+Box = tuple[slice, slice]
+
 
 @dataclass(frozen=True)
 class Video:
@@ -45,6 +47,8 @@ class Video:
         stream: the track that is read.
         duration: seconds of its longest track as the file states it, or None.
         longest: the longer side that larger frames are scaled down to, or None.
+        start, end: seconds of the part of the file that is read; None: to its end.
+        content: the part of the frames that is used, or None for all.
         notes: sentences about how the file is read: which of several tracks, and deinterlacing.
     """
 
@@ -55,6 +59,9 @@ class Video:
     duration: float | None
     longest: int | None
     notes: tuple[str, ...] = ()
+    start: float = 0.0
+    end: float | None = None
+    content: Box | None = None
 
     @property
     def fps(self) -> float:
@@ -69,7 +76,31 @@ class Video:
     @property
     def expected_frames(self) -> int | None:
         """How many frames the file promises; one that is cut off or whose sound is longer holds fewer."""
-        return None if self.duration is None else max(1, round(self.duration * self.fps))
+        return None if self.duration is None else max(1, round(self._seconds(self.duration) * self.fps))
+
+    def _seconds(self, duration: float) -> float:
+        """How long the part is that is read."""
+        return min(duration, np.inf if self.end is None else self.end) - self.start
+
+    @property
+    def trim(self) -> str:
+        """The filter, with a comma, that passes only the part to be read."""
+        if self.start == 0 and self.end is None:
+            return ""
+        return f"trim=start={self.start:.6f}" + ("" if self.end is None else f":end={self.end:.6f}") + ","
+
+    def part(self, start: float, end: float | None) -> Video:
+        """The part between two times, in seconds from the first frame of this one; `end` is left out, None: to the end.
+
+        Raises:
+            UsageError: there is no such part.
+        """
+        length = None if self.duration is None else self._seconds(self.duration)
+        if start < 0 or (end is not None and end <= start) or (length is not None and start >= length):
+            last = "its end" if end is None else f"{end:g} s"
+            lasts = "" if length is None else f": it lasts {length:.1f} s"
+            raise UsageError(f"{self.path} has no part from {start:g} s to {last}{lasts}.")
+        return replace(self, start=self.start + start, end=self.end if end is None else self.start + end)
 
     def frames(self) -> Iterator[tuple[float, UInt8[np.ndarray, "h w 3"]]]:
         """Every frame in order: its true time in seconds from the first one, and the upright image.
@@ -81,10 +112,10 @@ class Video:
             AvatarError: the decoder gives no frame for a minute, or a frame is cut off.
         """
         start = None
-        for index, (frame, image) in enumerate(_decode(self.path, self.stream, self.longest)):
+        for index, (frame, image) in enumerate(_decode(self.path, self.stream, self.longest, self.trim)):
             time = index / self.fps if frame.seconds is None else frame.seconds
             start = time if start is None else start
-            yield time - start, image
+            yield time - start, image if self.content is None else np.ascontiguousarray(image[self.content])
 
     def damage(self, decoded: int) -> str | None:
         """A sentence about what is missing when only `decoded` frames could be read, or None for a whole file."""
@@ -165,13 +196,13 @@ class _FrameInfo:
 
 
 def _decode(
-    path: Path, stream: VideoStream, longest: int | None
+    path: Path, stream: VideoStream, longest: int | None, trim: str = ""
 ) -> Generator[tuple[_FrameInfo, UInt8[np.ndarray, "h w 3"]], None, None]:
     """Upright square-pixelled RGB frames of one track."""
     factor = "1" if longest is None else f"min(1,{longest}/max(iw*sar,ih))"
     size = f"w='iw*sar*{factor}':h='ih*{factor}'"
     scale = f"scale={size}:flags=bicubic+accurate_rnd,setsar=1,showinfo=checksum=0"
-    chain = (DEINTERLACE if stream.interlaced else "") + (TO_SDR if stream.hdr else "") + scale
+    chain = trim + (DEINTERLACE if stream.interlaced else "") + (TO_SDR if stream.hdr else "") + scale
     command = [
         *opened_safely(path), "-map", f"0:{stream.index}", "-fps_mode", "passthrough", "-vf", chain,
         "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "pipe:1",

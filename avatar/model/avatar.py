@@ -14,17 +14,17 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from avatar import __version__
-from avatar.body import Body, load_body
+from avatar.body import Body, load_body, smpl_pose
 from avatar.body.shape_attributes import load_shape_attributes
 from avatar.errors import AvatarError
 from avatar.geometry import rotation_from_quat
 from avatar.io.files import atomic_write
 from avatar.model.avatar_file import FORMAT, AvatarHeader, check_gaussians, read_avatar_file
-from avatar.model.blend_shapes import PoseCorrectives
 from avatar.model.deformation import DeformMLP, joint_influence, positional_encoding
 from avatar.model.gaussians import TriangleGaussians, triangle_frames
 from avatar.model.joint_transforms import joint_transforms_and_quats
 from avatar.model.lighting import Light
+from avatar.model.rig import Rig
 from avatar.model.skinning import CanonicalSurface, GaussianAttributes, skin_gaussians
 from avatar.types import BodyPose, Gaussians
 
@@ -57,7 +57,7 @@ class Avatar(nn.Module):
         weights: skinning weights of each Gaussian over the body's joints.
         surface: the body at rest under each Gaussian; frames: the frames of its triangles.
         joint_influence, positional_encoding: inputs of the MLP, see `avatar.model.deformation`.
-        correctives: the body's pose correctives at the Gaussians, or None.
+        rig: what moves the Gaussians with the body's joints; hand_face_rig: with those of fingers, jaw and eyes too.
     """
 
     def __init__(self, body: Body, betas: Float[Tensor, " shapes"], gaussians: TriangleGaussians, deform: bool) -> None:
@@ -72,7 +72,8 @@ class Avatar(nn.Module):
     def refresh(self) -> None:
         """Recompute everything derived from the body and from the Gaussians' triangles."""
         body, gaussians = self.body, self.gaussians
-        self.__dict__.pop("neighbors", None)
+        for derived in ("neighbors", "hand_face_rig"):
+            self.__dict__.pop(derived, None)
         self.frames = triangle_frames(self.rest.vertices, body.faces)
         corners = body.faces[gaussians.face]
         self.weights = torch.einsum("nc,ncj->nj", gaussians.bary, body.weights[corners])
@@ -85,9 +86,21 @@ class Avatar(nn.Module):
         )
         self.joint_influence = joint_influence(self.weights, body.parents)
         self.positional_encoding = positional_encoding(self.surface.anchors)
-        self.correctives = None
-        if body.pose_dirs is not None:
-            self.correctives = PoseCorrectives.at_points(body.pose_dirs, corners, gaussians.bary)
+        self.rig = Rig.of(body, self.rest, self.surface, corners, gaussians.bary)
+
+    @cached_property
+    def hand_face_rig(self) -> Rig:
+        """The rig of `Body.with_hands_and_face`, made when the first pose moves fingers or face."""
+        body, gaussians = self.body.with_hands_and_face, self.gaussians
+        assert body is not None
+        corners = body.faces[gaussians.face]
+        weights = torch.einsum("nc,ncj->nj", gaussians.bary, body.weights[corners])
+        return Rig.of(body, self.rest, replace(self.surface, weights=weights), corners, gaussians.bary)
+
+    def _playing(self, pose: BodyPose) -> tuple[Rig, BodyPose]:
+        """The rig that plays a pose, and the pose of all its joints."""
+        body = self.body.playing(pose)
+        return self.rig if body is self.body else self.hand_face_rig, body.complete(pose)
 
     @property
     def device(self) -> torch.device:
@@ -147,15 +160,16 @@ class Avatar(nn.Module):
         """The Gaussians in the world, for one pose.
 
         Args:
-            body_pose: an unbatched pose of the common 24 joints or of all the body's joints.
+            body_pose: an unbatched pose of the common 24 joints or of all the body's joints, with or without fingers
+                and face.
             lit: with the learned light of the room, fixed in the world; otherwise the plain colours.
         """
         return self.pose_with_offsets(body_pose, lit)[0]
 
     def pose_with_offsets(self, body_pose: BodyPose, lit: bool = True) -> tuple[Gaussians, PoseOffsets]:
         """The same as `pose`, and what the pose changed about the Gaussians at rest (training regularises it)."""
-        full = self.body.complete(body_pose)
-        offsets = self._pose_offsets(full)
+        rig, full = self._playing(body_pose)
+        offsets = self._pose_offsets(rig, full)
         own = GaussianAttributes(
             self.gaussians.offset,
             self.gaussians.quats,
@@ -163,8 +177,8 @@ class Avatar(nn.Module):
             offsets.displacement,
             offsets.brightness,
         )
-        joints = joint_transforms_and_quats(self.rest.joints, self.body.parents, full)
-        skinned = skin_gaussians(self.surface, own, joints, self.light.coefficients if lit else None)
+        joints = joint_transforms_and_quats(rig.joints, rig.parents, full)
+        skinned = skin_gaussians(rig.surface, own, joints, self.light.coefficients if lit else None)
         posed = Gaussians(
             means=skinned.means,
             quats=skinned.quats,
@@ -179,26 +193,27 @@ class Avatar(nn.Module):
 
         `pose` must hold all the body's joints; see `Body.complete`.
         """
-        offsets = self._pose_offsets(pose)
+        offsets = self._pose_offsets(*self._playing(pose))
         means = self.rest_means()
         return means if offsets.displacement is None else means + offsets.displacement, offsets.brightness
 
     def posed_normals(self, body_pose: BodyPose) -> Float[Tensor, "n 3"]:
         """Unit normals, in the world, of the surface under each Gaussian, for one pose."""
-        full = self.body.complete(body_pose)
-        motions = joint_transforms_and_quats(self.rest.joints, self.body.parents, full)
-        turn = F.normalize(self.weights @ motions[:, 12:], dim=-1)
+        rig, full = self._playing(body_pose)
+        motions = joint_transforms_and_quats(rig.joints, rig.parents, full)
+        turn = F.normalize(rig.surface.weights @ motions[:, 12:], dim=-1)
         return (rotation_from_quat(turn) @ self.surface.normals[..., None]).squeeze(-1)
 
-    def _pose_offsets(self, pose: BodyPose) -> PoseOffsets:
-        """What a pose of all the body's joints changes about the Gaussians at rest."""
+    def _pose_offsets(self, rig: Rig, pose: BodyPose) -> PoseOffsets:
+        """What a pose of all the rig's joints changes about the Gaussians at rest."""
         learned, brightness = None, None
         if self.deform is not None and self.deform.enabled:
-            learned, brightness = self.deform(pose.rotations, self.positional_encoding, self.joint_influence)
-        displacement = learned
-        if self.correctives is not None:
-            corrected = self.correctives(pose.rotations)
-            displacement = corrected if learned is None else learned + corrected
+            # The network knows the joints of the body it was trained with: fingers and face deform nothing.
+            rotations = pose.rotations if rig is self.rig else smpl_pose(pose).rotations
+            learned, brightness = self.deform(rotations, self.positional_encoding, self.joint_influence)
+        displacement = moved = rig.offsets(pose)
+        if learned is not None:
+            displacement = learned if moved is None else learned + moved
         return PoseOffsets(displacement, learned, brightness)
 
     def save(self, path: Path) -> None:
@@ -226,7 +241,7 @@ class Avatar(nn.Module):
         """
         header, tensors = read_avatar_file(path)
         body = body or _body_of(header, path)
-        if body.digest != header.body_digest:
+        if header.body_digest not in (body.digest, *body.earlier_digests):
             raise AvatarError(
                 f"{path} was made with another version of the body {header.body!r} (by avatar {header.written_by}): "
                 "give the body file it was made with by --body."

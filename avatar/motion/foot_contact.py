@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -21,9 +22,12 @@ LIFTED = 0.03  # metres above the other foot from which on a foot does not stand
 STANDING_SPEED = 0.45  # m/s below which it is
 LONGEST_REACH = 0.998  # of the straight leg; a knee that snaps straight is conspicuous
 HINGE_SHARE = 0.1  # weight of the thigh's own axis against the normal of the bent leg, as the knee's axis
+ROLL_DAMPING = 0.02  # metres: distance of the knee from the line of the leg below which the leg hardly turns about it
+MOST_ROLL = math.radians(8.0)
 LONGEST_SLIDE = 0.06  # metres by which a leg holds back a sliding foot
 BLEND_SECONDS = 0.08  # over which a foot lock fades in and out
 
+SMALL_DIP = 0.005  # metres by which the root rises at once, so that no foot is under the floor
 BEARING_HEIGHT = 0.005  # metres above the lowest sole point at which another bears a third of its weight
 
 SIDES = ("left", "right")
@@ -83,10 +87,10 @@ def lock_feet(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, fps: float, so
     First the root moves smoothly, so that feet in contact keep their position on average; then inverse kinematics of
     each leg removes the remaining error. Poses in the air stay in the air.
     """
-    pose = BodyPose(pose.root_position + _down_to_floor(rest_joints, pose, soles), pose.rotations)
+    pose = replace(pose, root_position=pose.root_position + _down_to_floor(rest_joints, pose, soles))
     positions = soles.positions(joint_transforms(rest_joints, SMPL_PARENTS, pose))
     contact = contact_weights(positions, fps)
-    pose = BodyPose(pose.root_position + _root_correction(positions, contact, fps), pose.rotations)
+    pose = replace(pose, root_position=pose.root_position + _root_correction(positions, contact, fps))
     Ts = joint_transforms(rest_joints, SMPL_PARENTS, pose)
     positions = soles.positions(Ts)
     moves = []
@@ -130,8 +134,10 @@ def _root_correction(
     bearing = contact * torch.exp(-positions[..., 1] / BEARING_HEIGHT)
     bearing = bearing / bearing.sum(-1, keepdim=True).clamp_min(1e-6) * share.sum(-1, keepdim=True)
     height = smooth_path((bearing * positions[..., 1]).sum(-1), 0.15 * fps)
-    # The lowest point may dip a little while weight is taken up, but not through the floor.
-    path[:, 1] = -height
+    # The lowest point may dip a little while weight is taken up, but not through the floor. Millimetres go to the root:
+    # a straight leg would have to bend its knee by centimetres for them.
+    under = (height - positions[..., 1].amin(-1)).clamp(0.0, SMALL_DIP)
+    path[:, 1] = under - height
     return path
 
 
@@ -169,11 +175,14 @@ def bend_legs(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, moves: Float[T
     """Move each ankle by `moves` (left, right, in metres) and keep the orientation of the foot.
 
     The two-bone problem in closed form: in the plane across the knee's own axis the leg bends until the ankle has the
-    right distance from the hip; then the leg swings to the target by the shortest rotation. Without moves nothing
-    turns; straight legs bend forwards. A target out of reach is brought just within it.
+    right distance from the hip; then the leg swings to the target by the shortest rotation, and turns a little about
+    the line from hip to ankle, so that the knee stays as far from the other one as it was. Without moves nothing turns;
+    straight legs bend forwards. A target out of reach is brought just within it.
     """
     rotations = pose.rotations.double().clone()
     Ts = joint_transforms(rest_joints.double(), SMPL_PARENTS, BodyPose(pose.root_position.double(), rotations))
+    knees = Ts[:, [SMPL_JOINTS.index(f"{name}_knee") for name in SIDES], :3, 3]
+    across = F.normalize(knees[:, 0] - knees[:, 1], dim=-1)
     for side, name in enumerate(SIDES):
         hip, knee, ankle = (SMPL_JOINTS.index(f"{name}_{part}") for part in ("hip", "knee", "ankle"))
         H, K, A = (Ts[:, joint, :3, 3] for joint in (hip, knee, ankle))
@@ -184,10 +193,11 @@ def bend_legs(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, moves: Float[T
         bent = K - H + (R_knee @ (A - K)[..., None]).squeeze(-1)
         R_hip = rotation_from_rotvec(_angle_about(axis, bent, A - H)[:, None] * axis)
         R_hip = _swing((R_hip @ bent[..., None]).squeeze(-1), target) @ R_hip
+        R_hip = _roll(target, K - H, (R_hip @ (K - H)[..., None]).squeeze(-1), across) @ R_hip
         rotations[:, hip] = G_pelvis.mT @ R_hip @ G_hip
         rotations[:, knee] = G_hip.mT @ R_knee @ G_knee
         rotations[:, ankle] = (R_hip @ R_knee @ G_knee).mT @ G_ankle
-    return BodyPose(pose.root_position, rotations.to(pose.rotations))
+    return replace(pose, rotations=rotations.to(pose.rotations))
 
 
 def _knee_axis(
@@ -218,6 +228,18 @@ def _knee_turn(
     over = 2 * back * torch.exp((back - forward).clamp_max(0) / (4 * back + 1e-9))
     turn = torch.where(forward < back, -forward, forward - over) - flexion
     return torch.where((reach - before).abs() < 1e-9, 0.0, turn)
+
+
+def _roll(
+    line: Float[Tensor, "t 3"], before: Float[Tensor, "t 3"], after: Float[Tensor, "t 3"], across: Float[Tensor, "t 3"]
+) -> Float[Tensor, "t 3 3"]:
+    """The small rotation about `line` that brings the knee back to its place along `across`, all from the hip."""
+    line = F.normalize(line, dim=-1)
+    away = ((after - before) * across).sum(-1)
+    per_radian = (torch.linalg.cross(line, after) * across).sum(-1)
+    # A nearly straight leg would have to turn far.
+    angle = -away * per_radian / (per_radian.square() + ROLL_DAMPING**2)
+    return rotation_from_rotvec(angle.clamp(-MOST_ROLL, MOST_ROLL)[:, None] * line)
 
 
 def _angle_about(axis: Float[Tensor, "t 3"], a: Float[Tensor, "t 3"], b: Float[Tensor, "t 3"]) -> Float[Tensor, " t"]:

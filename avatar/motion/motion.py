@@ -60,10 +60,9 @@ class Motion:
 
     Attributes:
         format: name of the format it came from.
-        track: the common 24 joints, away from SMPL's T-pose; Y up, metres, seconds. No cameras.
+        track: the common 24 joints, away from SMPL's T-pose, with fingers and face where the file has them; Y up,
+            metres, seconds. No cameras.
         leg_length: from hip to ankle of the person it was recorded from, metres: what the root's path fits to.
-        fingers: rotations of SMPL-X's 30 finger joints, left hand first, for bodies that have them; None where the
-            file has none.
         check: how well it agrees with the joints of its file; None where the file holds no other joints than ours.
     """
 
@@ -71,7 +70,6 @@ class Motion:
     track: BodyTrack
     leg_length: float = MEAN_LEG
     check: MotionCheck | None = None
-    fingers: Float[Tensor, "t 30 3 3"] | None = None
 
 
 @dataclass(frozen=True)
@@ -120,13 +118,17 @@ def uniform_track(
     confidence: Float[Tensor, "t 24"] | None = None,
     body: str = "",
     betas: Float[Tensor, " shapes"] | None = None,
+    fingers: Float[Tensor, "t 30 3 3"] | None = None,
+    face: Float[Tensor, "t 52"] | None = None,
 ) -> BodyTrack:
-    """A track without cameras: evenly spaced instants, one frame each."""
+    """A track without cameras: evenly spaced instants, one frame each; see `BodyPose` for the arrays."""
     frames = len(rotations)
+    hands = None if fingers is None else fingers.float()
+    poses = BodyPose(root_position.float(), rotations.float(), hands, None if face is None else face.float())
     return BodyTrack(
         body=body,
         betas=torch.zeros(0) if betas is None else betas,
-        poses=BodyPose(root_position.float(), rotations.float()),
+        poses=poses,
         times=(torch.arange(frames, dtype=torch.float64) / fps).float(),
         confidence=torch.ones(frames, 24) if confidence is None else confidence,
         instant=torch.arange(frames),

@@ -66,7 +66,9 @@ def retarget(motion: Motion, rest: RestBody, how: Retargeting | None = None) -> 
     track = resample(motion.track, how)
     joints = rest.smpl_joints.detach().cpu().float()
     scale = leg_length(joints) / motion.leg_length
-    poses = BodyPose(track.poses.root_position * scale, within_limits(track.poses.rotations))
+    poses = replace(
+        track.poses, root_position=track.poses.root_position * scale, rotations=within_limits(track.poses.rotations)
+    )
     _report_limits(track.poses.rotations, poses.rotations)
     if how.facing == "front":
         poses = face_front(poses, track.fps)
@@ -78,26 +80,8 @@ def retarget(motion: Motion, rest: RestBody, how: Retargeting | None = None) -> 
         planted = lock_feet(joints, poses, track.fps, soles_of(joints, floor))
         _report_feet(joints, poses, planted)
         poses = planted
-    played = uniform_track(poses.rotations, poses.root_position, track.fps)
-    return replace(with_fingers(played, motion, how, len(rest.joints)), body=track.body, betas=track.betas)
-
-
-def with_fingers(played: BodyTrack, motion: Motion, how: Retargeting, joints: int) -> BodyTrack:
-    """The track with the motion's fingers, if both the motion and the body have them.
-
-    Args:
-        played: of SMPL's 24 joints, as `retarget` makes it.
-        joints: of the body: 52 of SMPL-H, 55 of SMPL-X with jaw and eyes, which stay at rest.
-    """
-    if motion.fingers is None or joints not in (52, 55):
-        return played
-    own = replace(motion.track, poses=replace(motion.track.poses, rotations=motion.fingers))
-    fingers = resample(replace(own, confidence=torch.ones(motion.fingers.shape[:2])), how).poses.rotations
-    fingers = fingers.repeat(how.loop, 1, 1, 1)
-    rotations = torch.eye(3).repeat(len(played), joints, 1, 1)
-    rotations[:, :22], rotations[:, -30:] = played.poses.rotations[:, :22], fingers
-    poses = replace(played.poses, rotations=rotations)
-    return replace(played, poses=poses, confidence=torch.ones(len(played), joints))
+    played = uniform_track(poses.rotations, poses.root_position, track.fps, body=track.body, betas=track.betas)
+    return replace(played, poses=poses)
 
 
 def resample(track: BodyTrack, how: Retargeting) -> BodyTrack:
@@ -124,11 +108,19 @@ def at_times(
     after = torch.searchsorted(times.contiguous(), sample_times).clamp(1 if len(track) > 1 else 0, len(track) - 1)
     before = (after - 1).clamp(min=0)
     share = ((sample_times - times[before]) / (times[after] - times[before]).clamp_min(1e-9)).clamp(0, 1).float()
-    quats = quat_from_rotation(track.poses.rotations)
-    turned = slerp(quats[before], quats[after], share[:, None].expand(-1, quats.shape[1]))
-    root = torch.lerp(track.poses.root_position[before], track.poses.root_position[after], share[:, None])
-    confidence = torch.lerp(track.confidence[before], track.confidence[after], share[:, None])
-    return BodyPose(root, rotation_from_quat(turned)), confidence
+
+    def turned(rotations: Float[Tensor, "t j 3 3"]) -> Float[Tensor, "samples j 3 3"]:
+        quats = quat_from_rotation(rotations)
+        return rotation_from_quat(slerp(quats[before], quats[after], share[:, None].expand(-1, quats.shape[1])))
+
+    def between(values: Float[Tensor, "t k"]) -> Float[Tensor, "samples k"]:
+        return torch.lerp(values[before], values[after], share[:, None])
+
+    poses = track.poses
+    fingers = None if poses.fingers is None else turned(poses.fingers)
+    face = None if poses.face is None else between(poses.face)
+    sampled = BodyPose(between(poses.root_position), turned(poses.rotations), fingers, face)
+    return sampled, between(track.confidence)
 
 
 def within_limits(rotations: Float[Tensor, "t 24 3 3"]) -> Float[Tensor, "t 24 3 3"]:
@@ -177,7 +169,7 @@ def face_front(poses: BodyPose, fps: float) -> BodyPose:
     rotations = poses.rotations.clone()
     rotations[:, 0] = R @ rotations[:, 0]
     start = poses.root_position[0] * torch.tensor([1.0, 0.0, 1.0])
-    return BodyPose((poses.root_position - start) @ R.T, rotations)
+    return replace(poses, root_position=(poses.root_position - start) @ R.T, rotations=rotations)
 
 
 def repeat(poses: BodyPose, times: int) -> BodyPose:
@@ -187,4 +179,4 @@ def repeat(poses: BodyPose, times: int) -> BodyPose:
     # The last frame of a motion made to repeat comes just before its first.
     step = step * len(poses) / max(len(poses) - 1, 1)
     roots = torch.cat([poses.root_position + k * step for k in range(times)])
-    return BodyPose(roots, poses.rotations.repeat(times, 1, 1, 1))
+    return replace(poses[torch.arange(len(poses)).repeat(times)], root_position=roots)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,12 +21,18 @@ FARTHEST = 1.5
 # the frames that are looked at can lie seconds apart.
 LONGEST_GAP = 1.0
 MISSED_FRAMES = 2
+SAME_TIME = 1e-3  # seconds; times of frames are rounded
 
 
 @dataclass
 class PersonTrack:
-    """One person's detections over time: `frames[k]` is the index of the frame that shows `keypoints[k]`."""
+    """One person's detections over time: `frames[k]` is the index of the frame that shows `keypoints[k]`.
 
+    Attributes:
+        shot: index of the shot between cuts that shows them.
+    """
+
+    shot: int = 0
     frames: list[int] = field(default_factory=list)
     keypoints: list[Float32[np.ndarray, "joints 3"]] = field(default_factory=list)
     keypoints_3d: list[Float32[np.ndarray, "joints 3"]] = field(default_factory=list)
@@ -39,20 +46,35 @@ class PersonTrack:
 
 
 class PersonTracker:
-    """Joins the detections of successive frames into persons, nearest pairs first."""
+    """Joins the detections of successive frames into persons, nearest pairs first.
 
-    def __init__(self) -> None:
+    Args:
+        cuts: seconds at which another scene begins, where everyone is new.
+    """
+
+    def __init__(self, cuts: Sequence[float] = ()) -> None:
         self.tracks: list[PersonTrack] = []
+        self.cuts = cuts
+
+    @property
+    def best_shot(self) -> int:
+        """Index of the shot that shows most of one person."""
+        return max(self.tracks, key=lambda track: track.presence).shot if self.tracks else 0
+
+    def shot_at(self, time: float) -> int:
+        """Index of the shot at a time in seconds."""
+        return bisect_right(self.cuts, time + SAME_TIME)
 
     def add(self, frame: int, time: float, detections: list[Detection], sharpness: list[float]) -> list[int]:
         """Take one frame's detections, each with its sharpness, and say for each which person it is."""
         chosen: dict[int, int] = {}
-        for apart, who, index in sorted(self._distances(frame, time, detections)):
+        shot = self.shot_at(time)
+        for apart, who, index in sorted(self._distances(frame, time, detections, shot)):
             if apart < self._reach(who, time) and index not in chosen and who not in chosen.values():
                 chosen[index] = who
         for index, detection in enumerate(detections):
             if index not in chosen:
-                self.tracks.append(PersonTrack())
+                self.tracks.append(PersonTrack(shot))
                 chosen[index] = len(self.tracks) - 1
             person = self.tracks[chosen[index]]
             person.frames.append(frame)
@@ -67,8 +89,12 @@ class PersonTracker:
         moved = WALKING_SPEED * max(0.0, time - self.tracks[who].last_seen - LONGEST_GAP)
         return min(SAME_TRACK + moved, FARTHEST)
 
-    def _distances(self, frame: int, time: float, detections: list[Detection]) -> Iterator[tuple[float, int, int]]:
+    def _distances(
+        self, frame: int, time: float, detections: list[Detection], shot: int
+    ) -> Iterator[tuple[float, int, int]]:
         for who, person in enumerate(self.tracks):
+            if person.shot != shot:
+                continue
             if time - person.last_seen > LONGEST_GAP and frame - person.frames[-1] > MISSED_FRAMES + 1:
                 continue
             last = person.keypoints[-1]
@@ -78,8 +104,11 @@ class PersonTracker:
                 if np.isfinite(steps).any():  # NaN marks a missing landmark
                     yield float(np.nanmean(steps) / size), who, index
 
-    def choose(self, requested: int | None, video: str, frames: int) -> tuple[int, str]:
+    def choose(self, requested: int | None, video: str, frames: int, shot: int = 0) -> tuple[int, str]:
         """Index of the requested person (1 is the largest and most persistent) and a sentence for the report.
+
+        Args:
+            frames: how many were looked at; shot: only persons in this one count.
 
         Raises:
             UsageError: there is no person of that number.
@@ -87,7 +116,8 @@ class PersonTracker:
         """
         if not self.tracks:
             raise AvatarError(f"{video}: no person was found. Film one person who is wholly in view.")
-        order = sorted(range(len(self.tracks)), key=lambda who: -self.tracks[who].presence)
+        present = [who for who, track in enumerate(self.tracks) if track.shot == shot]
+        order = sorted(present, key=lambda who: -self.tracks[who].presence)
         lasting = [who for who in order if len(self.tracks[who].frames) >= LEAST_FRAMES]
         number = 1 if requested is None else requested
         if requested is not None and not 1 <= requested <= max(1, len(lasting)):

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Float32, Int
 
 from avatar.errors import AvatarError, UsageError
 from avatar.io.images import read_mask, write_image
@@ -25,18 +23,20 @@ from avatar.io.observations_file import (
     stored_masks,
 )
 from avatar.io.videos import Video, open_video
-from avatar.landmark_layouts import LAYOUTS
+from avatar.landmark_layouts import LAYOUTS, Layout
+from avatar.observation.company import notes_on_company
 from avatar.observation.confidence import check_in_view, frame_weights, reweight_confidence
 from avatar.observation.detectors.registry import choose_detector
-from avatar.observation.keyframes import CANDIDATES, evenly_in_time, select_keyframes, sharpest_per_segment, sharpness
+from avatar.observation.hands_face import observe_hands_face
+from avatar.observation.held_things import held_things, note_on_held_things, without_things
+from avatar.observation.keyframes import evenly_in_time, select_keyframes
 from avatar.observation.left_right import fix_left_right_swaps
 from avatar.observation.matting import background_plate, refine_mask
-from avatar.observation.person_tracks import PersonTrack, PersonTracker
+from avatar.observation.person_tracks import PersonTrack
+from avatar.observation.survey import Thinning, survey_video
 from avatar.runtime.progress import Progress
 from avatar.runtime.thread_map import map_in_threads
-from avatar.types import Detection, LandmarkDetector, Observations
-
-Thinning = Literal["telling", "even"]
+from avatar.types import LandmarkDetector, Observations
 
 SMALLEST_SIDE = 128
 LONGEST_SIDE = 1920
@@ -47,6 +47,8 @@ def observe(
     out: str | Path | None = None,
     *,
     person: int | None = None,
+    start: float | None = None,
+    end: float | None = None,
     max_frames: int = 300,
     thinning: Thinning = "telling",
     detector: LandmarkDetector | None = None,
@@ -59,6 +61,7 @@ def observe(
         out: folder for the frames, masks and `observations.npz`; None keeps them in a temporary folder that is
             removed with the last reference to the images.
         person: which person, 1 being the largest and most persistent, or None for that one.
+        start, end: only this part of the video, in seconds; None: from its first, or to its last frame.
         max_frames: a longer video is thinned to this many frames.
         thinning: which frames of a longer video: "telling" takes sharp ones that differ in pose and view, as a
             training needs them, "even" takes them evenly in time, as a motion needs them.
@@ -66,13 +69,15 @@ def observe(
         warn: called with each of the observations' notes.
 
     Raises:
-        UsageError: the file or the person does not exist.
+        UsageError: the file, the part or the person does not exist.
         AvatarError: the file is not a readable video, too small, or shows nobody for long enough or only an upper
             body.
     """
     if max_frames < 1:
         raise UsageError(f"max_frames is {max_frames}: at least one frame must be kept.")
     source = open_video(Path(video), longest=LONGEST_SIDE)
+    if start is not None or end is not None:
+        source = source.part(start or 0.0, end)
     if min(source.width, source.height) < SMALLEST_SIDE:
         raise AvatarError(
             f"{video} is {source.width}x{source.height}: frames need at least {SMALLEST_SIDE} pixels per side."
@@ -107,15 +112,17 @@ def _observe(
     max_frames: int,
     thinning: Thinning,
 ) -> Observations:
-    people, times, notes = _survey(source, detector, work, max_frames, thinning)
-    who, note = people.choose(requested, str(source.path), len(times))
-    person, layout = people.tracks[who], LAYOUTS[detector.layout]
+    survey = survey_video(source, detector, work, max_frames, thinning)
+    source = survey.source
+    who, note = survey.people.choose(requested, str(source.path), survey.frames, survey.shot)
+    person, layout = survey.people.tracks[who], LAYOUTS[detector.layout]
     keypoints, keypoints_3d, swapped = fix_left_right_swaps(
         np.stack(person.keypoints), np.stack(person.keypoints_3d), layout
     )
-    person_times = np.array([times[index] for index in person.frames])
+    person_times = np.array([survey.times[index] for index in person.frames])
     keypoints = reweight_confidence(keypoints, swapped, person_times)
-    notes += [note] if note else []
+    notes = [*survey.notes, *([note] if note else [])]
+    notes += notes_on_company(person, survey.people.tracks, survey.times)
     notes += check_in_view(keypoints, layout, source.width, source.height, str(source.path))
     if flips := int(swapped.any(1).sum()):
         notes.append(f"Left and right were put right in {flips} frames.")
@@ -124,9 +131,11 @@ def _observe(
         keyframes = evenly_in_time(person_times, max_frames)
     else:
         keyframes = select_keyframes(_views(keypoints, keypoints_3d), weights * keypoints[..., 2].mean(1), max_frames)
-    _write_final_images(person, keyframes, work, work / "people" / str(who), folder)
+    cut = _write_final_images(person, keyframes, keypoints[keyframes], layout, work, work / "people" / str(who), folder)
+    notes += note_on_held_things(cut, len(keyframes))
+    images = stored_frames(folder, len(keyframes))
     observations = Observations(
-        images=stored_frames(folder, len(keyframes)),
+        images=images,
         masks=stored_masks(folder, len(keyframes)),
         keypoints=torch.from_numpy(keypoints[keyframes]),
         keypoints_3d=torch.from_numpy(keypoints_3d[keyframes]),
@@ -138,56 +147,10 @@ def _observe(
         frame_weight=torch.from_numpy(weights[keyframes]),
         source=str(source.path),
         notes=tuple(notes),
+        **observe_hands_face(images, keypoints[keyframes], detector.layout)._asdict(),
     )
     save_arrays(observations, folder)
     return observations
-
-
-def _survey(
-    source: Video, detector: LandmarkDetector, work: Path, max_frames: int, thinning: Thinning
-) -> tuple[PersonTracker, list[float], list[str]]:
-    """Detect everyone in the candidate frames, storing frames and coarse masks under `work` as it goes."""
-    most = CANDIDATES * max_frames
-    candidates = None if (source.expected_frames or most + 1) <= most else _candidates(source, most, thinning)
-    people, times, decoded = PersonTracker(), [], 0
-
-    def look(
-        item: tuple[int, float, UInt8[np.ndarray, "h w 3"]],
-    ) -> tuple[int, float, list[Detection], list[float]]:
-        index, time, image = item
-        detections = detector.detect(image)
-        if detections:
-            write_image(frame_path(work, index), image)
-        return index, time, detections, [sharpness(image, detection.mask) for detection in detections]
-
-    def candidate_frames() -> Iterator[tuple[int, float, UInt8[np.ndarray, "h w 3"]]]:
-        nonlocal decoded
-        for decoded, (time, image) in enumerate(itertools.islice(source.frames(), None if candidates else most), 1):
-            if candidates is None or decoded - 1 in candidates:
-                times.append(time)
-                yield len(times) - 1, time, image
-
-    total = source.expected_frames if candidates is None else len(candidates)
-    with Progress("finding the person", total) as bar:
-        for index, time, detections, sharp in map_in_threads(look, candidate_frames()):
-            for who, detection in zip(people.add(index, time, detections, sharp), detections, strict=True):
-                write_image(image_path(work / "people" / str(who), index), detection.mask)
-            bar.step()
-    damage = source.damage(decoded)
-    return people, times, [*source.notes, *([damage] if damage else [])]
-
-
-def _candidates(source: Video, most: int, thinning: Thinning) -> set[int]:
-    """Indices of `most` frames of a long clip: evenly in time, or the sharpest frame of each stretch."""
-    with Progress("looking for sharp frames", source.expected_frames) as bar:
-        sharp, times = [], []
-        for time, image in source.frames():
-            sharp.append(0.0 if thinning == "even" else sharpness(image))
-            times.append(time)
-            bar.step()
-    if thinning == "even":
-        return set(evenly_in_time(np.array(times), most).tolist())
-    return set(sharpest_per_segment(np.array(sharp), most).tolist())
 
 
 def _views(keypoints: np.ndarray, keypoints_3d: np.ndarray) -> np.ndarray:
@@ -201,9 +164,19 @@ def _views(keypoints: np.ndarray, keypoints_3d: np.ndarray) -> np.ndarray:
 
 
 def _write_final_images(
-    person: PersonTrack, keyframes: Int[np.ndarray, " keyframes"], work: Path, coarse: Path, folder: Path
-) -> None:
-    """Refine the masks of the keyframes and move everything to its final name."""
+    person: PersonTrack,
+    keyframes: Int[np.ndarray, " keyframes"],
+    keypoints: Float32[np.ndarray, "keyframes joints 3"],
+    layout: Layout,
+    work: Path,
+    coarse: Path,
+    folder: Path,
+) -> int:
+    """Refine the masks of the keyframes and move everything to its final name.
+
+    Returns:
+        From how many masks something in a hand or at a foot was cut.
+    """
     for name in ("frames", "masks"):
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir(parents=True)
@@ -214,9 +187,15 @@ def _write_final_images(
     images, masks = stored_frames(folder, len(keyframes)), stored_images(work / "coarse", len(keyframes), read_mask)
     plate = background_plate(images, masks)
 
-    def refine(position: int) -> None:
-        write_image(image_path(folder / "masks", position), refine_mask(images[position], masks[position], plate))
+    def refine(position: int) -> bool:
+        mask = refine_mask(images[position], masks[position], plate)
+        things = held_things(mask, keypoints[position], layout)
+        write_image(image_path(folder / "masks", position), without_things(mask, things))
+        return bool(things.any())
 
+    cut = 0
     with Progress("sharpening the masks", len(keyframes)) as bar:
-        for _ in map_in_threads(refine, range(len(keyframes))):
+        for held in map_in_threads(refine, range(len(keyframes))):
+            cut += held
             bar.step()
+    return cut

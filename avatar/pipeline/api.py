@@ -82,6 +82,8 @@ def observe(
     out: str | Path | None = None,
     *,
     person: int | None = None,
+    start: float | None = None,
+    end: float | None = None,
     max_frames: int = ObserveOptions.max_frames,
     detector: str | LandmarkDetector = "auto",
 ) -> Observations:
@@ -89,11 +91,12 @@ def observe(
 
     Args:
         out: folder for frames and masks; None: a temporary one, removed with the last reference to the images.
-        person: which person, 1 being the largest and most persistent; max_frames: number of keyframes, at most.
+        person: which person, 1 being the largest and most persistent.
+        start, end: only this part of the video, in seconds; max_frames: number of keyframes, at most.
         detector: a name as `avatar create --detector` takes it, or an object with the protocol `LandmarkDetector`.
 
     Raises:
-        UsageError: the file or the person does not exist.
+        UsageError: the file, the part or the person does not exist.
         AvatarError: it is not a readable video, too small, or shows no whole person long enough.
     """
     from avatar.observation.detectors.registry import choose_detector
@@ -101,7 +104,9 @@ def observe(
 
     chosen = choose_detector(detector)[0] if isinstance(detector, str) else detector
     folder = None if out is None else Path(out)
-    return observe_video(Path(video), folder, person=person, max_frames=max_frames, detector=chosen)
+    return observe_video(
+        Path(video), folder, person=person, start=start, end=end, max_frames=max_frames, detector=chosen
+    )
 
 
 def track(

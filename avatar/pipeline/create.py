@@ -26,6 +26,8 @@ from avatar.pipeline.dataset import dataset_training_data
 from avatar.pipeline.photo import PhotoTraining, photo_training_data
 from avatar.pipeline.previews import write_previews
 from avatar.pipeline.report import make_report
+from avatar.pipeline.report_images import write_report_images
+from avatar.pipeline.report_page import load_history, write_report_page
 from avatar.pipeline.run_folder import RunFolder, locked_run
 from avatar.pipeline.settings import Settings, build
 from avatar.pipeline.stages import Stage, cached, saved_by_compute, timed
@@ -84,6 +86,8 @@ def _check(settings: Settings) -> None:
         raise UsageError(f"{source} is a folder: give a video or a photo, or --protocol for a public dataset.")
     if settings.novel_views.generator != "none" and not is_photo(source):
         raise UsageError(f"--views is for photos, and {source} is not a photo.")
+    if is_photo(source) and (settings.observe.start, settings.observe.end) != (None, None):
+        raise UsageError(f"--start and --end choose a part of a video, and {source} is a photo.")
     check_detector(settings.observe.detector)
     resolve_shape(load_body(settings.body), settings.track)
 
@@ -133,16 +137,26 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
 
     with timed("previews", seconds):
         write_previews(run, result.avatar, result.track, data.observations, settings.backend)
+        write_report_images(run, result.avatar, result.track, data.observations, settings.backend)
     given = parse_shape(settings.track.shape)
     report = make_report(settings.source, data, result, height, given, settings.backend, seconds)
     write_json(run.report, report)
+    write_report_page(run)
     return report
 
 
 def _observe(video: Path, folder: Path, options: ObserveOptions) -> Observations:
     detector, sentence = choose_detector(options.detector)
     logger.info(sentence)
-    return observe(video, folder, person=options.person, max_frames=options.max_frames, detector=detector)
+    return observe(
+        video,
+        folder,
+        person=options.person,
+        start=options.start,
+        end=options.end,
+        max_frames=options.max_frames,
+        detector=detector,
+    )
 
 
 def _track(observations: Observations, body: Body, options: TrackOptions, camera_stage: Stage) -> TrainingData:
@@ -168,11 +182,13 @@ def _train(
 
 
 def _load_result(run: RunFolder, body: Body, device: str, held_out: list[int]) -> TrainResult:
-    """The result that `_save_result` wrote, without the history of training."""
-    return TrainResult(Avatar.load(run.avatar, body).to(device), load_track(run.track), held_out, history=[])
+    """The result that `_save_result` wrote."""
+    avatar = Avatar.load(run.avatar, body).to(device)
+    return TrainResult(avatar, load_track(run.track), held_out, **load_history(run))
 
 
 def _save_result(run: RunFolder, result: TrainResult) -> None:
+    write_json(run.history, {"history": result.history, "losses": result.losses})
     save_track(result.track, run.track)
     result.avatar.save(run.avatar)
 

@@ -75,6 +75,26 @@ class RunFolder:
         return self.folder / "report.json"
 
     @property
+    def history(self) -> Path:
+        """Loss and PSNR over the steps of training."""
+        return self.folder / "history.json"
+
+    @property
+    def report_page(self) -> Path:
+        """The report for people: one page."""
+        return self.folder / "report.html"
+
+    @property
+    def report_images(self) -> Path:
+        """The folder of the images in the report."""
+        return self.folder / "report"
+
+    @property
+    def evaluation_page(self) -> Path:
+        """The page that `avatar evaluate` writes."""
+        return self.folder / "evaluation.html"
+
+    @property
     def log(self) -> Path:
         """The log of all its commands."""
         return self.folder / "log.txt"

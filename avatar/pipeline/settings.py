@@ -25,6 +25,8 @@ ProtocolName = Literal["instantavatar", "gauhuman", "humannerf", "hugs", "exavat
 # short names that `avatar.create` takes.
 RENAMED = {
     "person": "observe.person",
+    "start": "observe.start",
+    "end": "observe.end",
     "max_frames": "observe.max_frames",
     "detector": "observe.detector",
     "focal": "track.focal",
@@ -133,6 +135,10 @@ def require_sensible(settings: Settings) -> None:
         raise UsageError(f"--train.hold-out must be 0 or more, not {train.hold_out}.")
     if track.focal is not None and not track.focal > 0:
         raise UsageError(f"--focal must be above 0 pixels, not {track.focal:g}.")
+    if observe.start is not None and observe.start < 0:
+        raise UsageError(f"--start must be 0 seconds or more, not {observe.start:g}.")
+    if observe.end is not None and observe.end <= (observe.start or 0.0):
+        raise UsageError(f"--end must be after --start: it is {observe.end:g} seconds.")
     check_pitch(track.pitch)
     check_camera(track.camera)
 

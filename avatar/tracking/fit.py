@@ -20,6 +20,7 @@ from avatar.landmark_layouts import LAYOUTS
 from avatar.runtime.progress import Progress
 from avatar.tracking.camera_path import from_cameras, holds_pose, path_of, tilt_of_path
 from avatar.tracking.camera_pitch import PITCH_FROM_TURN, pitch_from_turn
+from avatar.tracking.hands import with_fingers
 from avatar.tracking.initialization import initial_state, state_from_rotations
 from avatar.tracking.kinematics import CameraPath, State, in_cameras, move_points, pose_chain
 from avatar.tracking.leg_girth import fit_leg_girth
@@ -107,7 +108,7 @@ def track(
                 f"{observations.source or 'The video'}: {report.failure}; --keep-going takes it as it is."
             )
         report.warnings.insert(0, report.failure)
-    return to_body_track(best.problem, best.state, observations), report
+    return with_fingers(to_body_track(best.problem, best.state, observations), observations, body), report
 
 
 @dataclass(frozen=True)

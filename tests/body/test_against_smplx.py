@@ -7,6 +7,7 @@ import smplx
 import torch
 
 from avatar.body import Body, load_body
+from avatar.body.open_file import smpl_arrays
 from avatar.geometry import rotation_from_rotvec
 from avatar.io.assets import asset_path
 from avatar.io.files import read_npz, write_npz
@@ -14,6 +15,7 @@ from avatar.types import BodyPose
 
 from .made_up_bodies import made_up, write_pickle
 
+SMPL_ARRAYS = ("v_template", "f", "J_regressor", "weights", "shapedirs", "posedirs", "kintree_table")
 IDS = dict.fromkeys(smplx.vertex_ids.vertex_ids["smplh"], 0)
 POSES = 3
 
@@ -53,10 +55,28 @@ def assert_same_vertices(body: Body, model: torch.nn.Module) -> None:
         assert (vertices - expected).norm(dim=-1).max() < 1e-5
 
 
-def test_smplx_loads_the_open_body_and_poses_it_as_we_do(tmp_path: Path) -> None:
-    pickled = write_pickle(tmp_path / "open.pkl", read_npz(asset_path("body", "open.npz")))
-    model = smplx.SMPL(str(pickled), vertex_ids=IDS, batch_size=POSES)
-    assert_same_vertices(load_body("open"), model)
+def test_smplx_loads_the_open_body_and_poses_it_as_we_do() -> None:
+    """As SMPL-H, with every finger."""
+    path = str(asset_path("body", "open.npz"))
+    model = smplx.SMPLH(path, ext="npz", vertex_ids=IDS, use_pca=False, batch_size=POSES)
+    body = load_body("open")
+    gen = torch.Generator().manual_seed(1)
+    betas, transl = torch.randn(10, generator=gen), torch.randn(POSES, 3, generator=gen)
+    rotvecs = torch.randn(POSES, 52, 3, generator=gen) * 0.5
+    expected = model(
+        betas=betas.expand(POSES, 10), transl=transl,
+        global_orient=rotvecs[:, 0], body_pose=rotvecs[:, 1:22].flatten(1),
+        left_hand_pose=rotvecs[:, 22:37].flatten(1), right_hand_pose=rotvecs[:, 37:].flatten(1),
+    ).vertices  # fmt: skip
+    rest = body.rest(betas)
+    vertices = body.vertices(rest, BodyPose(transl + rest.joints[0], rotation_from_rotvec(rotvecs)))
+    assert (vertices - expected).norm(dim=-1).max() < 2e-5
+
+
+def test_smplx_poses_the_24_joints_of_the_open_body_as_we_do(tmp_path: Path) -> None:
+    arrays = smpl_arrays(read_npz(asset_path("body", "open.npz")))
+    pickled = write_pickle(tmp_path / "open.pkl", {name: arrays[name] for name in SMPL_ARRAYS})
+    assert_same_vertices(load_body("open"), smplx.SMPL(str(pickled), vertex_ids=IDS, batch_size=POSES))
 
 
 def test_made_up_smpl(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from avatar.body import Body, load_body
+from avatar.body.face import FACE_UNITS
+from avatar.body.parts import PARTS
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import rotation_from_quat, rotation_from_rotvec
-from avatar.model.avatar import Avatar
+from avatar.model.avatar import Avatar, part_of_gaussians
 from avatar.model.blend_shapes import PoseCorrectives, displacements
 from avatar.model.gaussians import sample_on_surface, triangle_frames
 from avatar.types import BodyPose
@@ -67,6 +70,35 @@ def test_thin_axes_follow_the_bent_skin(avatar: Avatar) -> None:
     normals = triangle_frames(vertices, avatar.body.faces).rotation[avatar.gaussians.face][..., 2]
     thin = rotation_from_quat(posed.quats)[..., 2]
     assert (thin * normals).sum(1).abs().median() > 0.99
+
+
+def test_fingers_and_face_move_hands_and_face_alone(avatar: Avatar, body: Body) -> None:
+    pose = some_pose(1)
+    straight = replace(pose, fingers=torch.eye(3).repeat(30, 1, 1), face=torch.zeros(52))
+    fist = replace(straight, fingers=rotation_from_rotvec(torch.tensor([0.0, 0.0, -1.0])).repeat(30, 1, 1))
+    face = torch.zeros(52)
+    face[FACE_UNITS.index("jawOpen")] = 1.0
+    means = avatar.pose(straight).means
+    parts = part_of_gaussians(avatar)
+    for changed, part in ((fist, "hands"), (replace(straight, face=face), "face")):
+        far = (avatar.pose(changed).means - means).norm(dim=1) > 2e-3
+        assert far.sum() > 5 and (parts[far] == PARTS.index(part)).float().mean() > 0.7
+    vertices = body.vertices(avatar.rest, fist)
+    on_body = (avatar.gaussians.bary[..., None] * vertices[body.faces[avatar.gaussians.face]]).sum(1)
+    assert (avatar.pose(fist).means - on_body).norm(dim=1).median() < 1e-4
+    assert avatar.double().pose(_doubled(fist)).means.dtype == torch.float64
+
+
+def _doubled(pose: BodyPose) -> BodyPose:
+    return BodyPose(*(part.double() for part in vars(pose).values()))
+
+
+def test_avatars_made_with_the_earlier_body_load(avatar: Avatar, tmp_path: Path) -> None:
+    avatar.body = replace(avatar.body, digest=avatar.body.earlier_digests[0])
+    avatar.save(tmp_path / "a.safetensors")
+    again = Avatar.load(tmp_path / "a.safetensors")
+    assert again.body.digest != avatar.body.digest
+    assert torch.equal(again.pose(some_pose(2)).means, avatar.pose(some_pose(2)).means)
 
 
 def test_light_is_fixed_in_the_world(avatar: Avatar) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from avatar.body import load_body
+from avatar.body.face import FACE_UNITS
 from avatar.body.model import RestBody
 from avatar.body.skeleton import SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
@@ -225,10 +226,11 @@ def test_a_folder_of_smplerx(tmp_path: Path) -> None:
     motion = load_motion(tmp_path)
     assert motion.format == "smpl-folder"
     assert_truth(motion, frames=[k for k in range(FRAMES) if k != 5])
-    assert motion.fingers is not None
+    fingers_read = motion.track.poses.fingers
+    assert fingers_read is not None
     expected = rotation_from_rotvec(torch.from_numpy(hands))
     kept = [k for k in range(FRAMES) if k != 5]
-    assert float(geodesic_angle(motion.fingers[kept], expected[kept]).rad2deg().max()) < 0.5
+    assert float(geodesic_angle(fingers_read[kept], expected[kept]).rad2deg().max()) < 0.5
     assert len(load_motion(tmp_path, ReadOptions(person="0")).track) == 7
 
 
@@ -249,20 +251,21 @@ def test_an_empty_folder_is_refused_for_what_it_is(tmp_path: Path) -> None:
         load_motion(tmp_path)
 
 
-def test_fingers_move_bodies_that_have_them(tmp_path: Path) -> None:
-    """SMPL-X's poses, 22 + jaw and eyes + 30, on a body of 55 joints and on one of 24."""
-    hands = fingers()
-    poses = np.concatenate([POSES[:, :22], np.zeros((FRAMES, 3, 3)), hands], axis=1).reshape(FRAMES, 165)
+def test_fingers_jaw_and_eyes_are_played(tmp_path: Path) -> None:
+    """SMPL-X's poses, 22 + jaw and eyes + 30, twice over."""
+    hands, head = fingers(), np.zeros((FRAMES, 3, 3))
+    head[:, 0, 0], head[:, 1, 1] = 0.16, 0.21
+    poses = np.concatenate([POSES[:, :22], head, hands], axis=1).reshape(FRAMES, 165)
     np.savez(tmp_path / "a.npz", poses=poses, trans=TRANS, fps=30.0)
     motion = load_motion(tmp_path / "a.npz")
-    joints = torch.cat([model_rest().float(), torch.zeros(31, 3)])
-    body = RestBody(torch.zeros(1, 3), joints)
+    body = RestBody(torch.zeros(1, 3), model_rest().float())
     track = retarget(motion, body, Retargeting(feet="keep", facing="keep", loop=2))
-    assert track.poses.rotations.shape == (2 * FRAMES, 55, 3, 3)
+    assert track.poses.rotations.shape == (2 * FRAMES, 24, 3, 3)
     expected = rotation_from_rotvec(torch.from_numpy(hands)).repeat(2, 1, 1, 1)
-    assert float(geodesic_angle(track.poses.rotations[:, 25:], expected).rad2deg().max()) < 0.1
-    plain = retarget(motion, RestBody(torch.zeros(1, 3), model_rest().float()), Retargeting(feet="keep"))
-    assert plain.poses.rotations.shape[1] == 24
+    assert track.poses.fingers is not None and track.poses.face is not None
+    assert float(geodesic_angle(track.poses.fingers, expected).rad2deg().max()) < 0.1
+    moved = {FACE_UNITS[unit]: round(float(track.poses.face[0, unit]), 3) for unit in track.poses.face[0].nonzero()}
+    assert moved == {"jawOpen": 0.5, "eyeLookOutLeft": 0.5}
 
 
 @pytest.fixture(scope="module")
@@ -306,19 +309,19 @@ def test_a_missing_frame_number_and_mixed_files_are_named(tmp_path: Path) -> Non
 
 
 def test_times_survive_the_fingers() -> None:
-    """`with_fingers` plays body and fingers at the same times, also where those are uneven."""
+    """Body and fingers play at the same times, also where those are uneven."""
     from avatar.motion.motion import uniform_track
 
     angles = torch.linspace(0, 1, 5)
     rotvecs = torch.zeros(5, 30, 3)
     rotvecs[..., 0] = angles[:, None]
+    still, turned = torch.eye(3).repeat(5, 24, 1, 1), rotation_from_rotvec(rotvecs)
     track = replace(
-        uniform_track(torch.eye(3).repeat(5, 24, 1, 1), torch.zeros(5, 3), 30.0),
-        times=torch.tensor([0.0, 0.1, 0.2, 0.3, 1.0]),
+        uniform_track(still, torch.zeros(5, 3), 30.0, fingers=turned), times=torch.tensor([0.0, 0.1, 0.2, 0.3, 1.0])
     )
-    motion = Motion("x", track, fingers=rotation_from_rotvec(rotvecs))
-    body = RestBody(torch.zeros(1, 3), torch.cat([model_rest().float(), torch.zeros(31, 3)]))
-    played = retarget(motion, body, Retargeting(fps=10.0, feet="keep"))
+    body = RestBody(torch.zeros(1, 3), model_rest().float())
+    played = retarget(Motion("x", track), body, Retargeting(fps=10.0, feet="keep")).poses.fingers
+    assert played is not None
     expected = torch.from_numpy(np.interp(np.arange(11) / 10, track.times.numpy(), angles.numpy())).float()
-    got = torch.atan2(played.poses.rotations[:, 25, 2, 1], played.poses.rotations[:, 25, 1, 1])
+    got = torch.atan2(played[:, 0, 2, 1], played[:, 0, 1, 1])
     torch.testing.assert_close(got, expected, atol=1e-4, rtol=0)

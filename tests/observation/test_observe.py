@@ -59,6 +59,17 @@ def bars(path: Path, frames: int, persons: int = 1, until: int | None = None, si
     return path
 
 
+def scenes(path: Path, *shots: tuple[int, int, int]) -> Path:
+    """A video at 10 frames per second with one bar in each shot: its number of frames, left side and brightness."""
+    with VideoWriter(path, fps=10) as writer:
+        for frames, left, brightness in shots:
+            for index in range(frames):
+                image = np.full((160, 160, 3), brightness, np.uint8)
+                image[20:150, left + index % 5 : left + index % 5 + 12] = 220
+                writer.add(image)
+    return path
+
+
 def test_the_turning_person_is_seen_from_all_sides(tmp_path: Path) -> None:
     clip = tmp_path / "turn.mp4"
     thin = ["-vf", "select='not(mod(n,9))',scale=270:480", "-fps_mode", "vfr"]
@@ -190,3 +201,21 @@ def test_broken_observations_give_one_sentence(tmp_path: Path, change: str) -> N
 def test_masks_and_frames_are_plain_images(tmp_path: Path) -> None:
     observe(bars(tmp_path / "a.mp4", 12), tmp_path, detector=Blobs())
     assert read_image(tmp_path / "masks" / "00003.png").shape == (160, 160, 3)
+
+
+@pytest.mark.parametrize("most", [300, 12])
+def test_of_a_video_with_cuts_one_shot_is_used(tmp_path: Path, most: int) -> None:
+    """The bars of all shots stand at the same place, so that only the cut tells them apart."""
+    video = scenes(tmp_path / "a.mp4", (20, 40, 20), (45, 44, 90), (15, 40, 20))
+    observations = observe(video, tmp_path / "out", max_frames=most, detector=Blobs())
+    assert len(observations) == min(most, 45)
+    assert {observations.images[index][0, 0, 0] // 20 for index in range(len(observations))} == {90 // 20}
+    (note,) = [note for note in observations.notes if "cut" in note]
+    assert note == (
+        "The video is cut at 2.0, 6.5 s: only the part from 2.0 s to 6.5 s is used, which shows most of one person; "
+        "--start and --end choose another part."
+    )
+    part = observe(video, tmp_path / "part", start=0.2, end=2.0, detector=Blobs())
+    assert len(part) == 18 and not part.notes
+    with pytest.raises(UsageError, match="has no part from 9 s"):
+        observe(video, None, start=9.0, detector=Blobs())

@@ -43,7 +43,7 @@ def browser() -> Iterator[object]:
 def page(run_folder: Path, browser: object) -> Iterator[Page]:
     """One tab for all tests of the page, since loading it is what takes long."""
     viewer = Viewer(open_session(run_folder), port=8750)
-    viewer.store.set(playing=False)
+    viewer.store.set(playing=False, drawing_chosen=True)  # this browser has no graphics card, and splats are to be seen
     viewer.start()
     tab, errors = new_tab(browser, viewer.port)
     opened = Page(tab, viewer, errors)

@@ -15,7 +15,7 @@ from websockets.sync.client import connect
 
 from avatar.errors import UsageError
 from avatar.viewer.auth import Auth, authenticated_server, check_address, new_token
-from avatar.viewer.uploads import limit_uploads
+from avatar.viewer.browser import limit_uploads
 
 SUBPROTOCOL = [f"viser-v{viser.__version__}"]
 

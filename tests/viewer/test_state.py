@@ -6,8 +6,10 @@ import threading
 from dataclasses import replace
 
 import pytest
+import torch
 
-from avatar.viewer.state import Store, ViewState, advanced, stepped, toggled_play
+from avatar.types import BodyPose
+from avatar.viewer.state import Store, ViewState, advanced, limited, stepped, toggled_play
 
 STATE = ViewState("walk", (0.0,))
 
@@ -37,6 +39,44 @@ def test_steps_wrap_and_stop_play() -> None:
 def test_play_at_the_last_frame_starts_over() -> None:
     assert toggled_play(replace(STATE, frame=9.0), 10).frame == 0.0
     assert toggled_play(replace(STATE, frame=4.0), 10).frame == 4.0
+
+
+def test_only_the_range_plays() -> None:
+    state = replace(STATE, playing=True, limits=(2, 5), frame=4.0)
+    assert advanced(state, 0.3, 10.0, 10).frame == pytest.approx(3.0)
+    assert advanced(replace(state, frame=9.0), 0.0, 10.0, 10).frame < 6
+    assert toggled_play(replace(state, playing=False, frame=5.0), 10).frame == 2.0
+    assert limited(state, 1, 1, 10).limits == (1, 1)
+    assert limited(replace(STATE, limits=(3, 9)), 0, 0, 10).limits is None, "the whole motion is no range"
+
+
+def test_undo_takes_back_one_edit_and_a_whole_drag_at_once() -> None:
+    poses = [BodyPose(torch.zeros(3), torch.eye(3).repeat(24, 1, 1)) for _ in range(4)]
+    store = Store(STATE)
+    store.set(edited=poses[0])
+    store.set(held=16)  # a ring is grabbed, turned through two poses, and let go
+    store.set(edited=poses[1])
+    store.set(edited=poses[2])
+    store.set(held=None)
+    store.set(keyframes=(poses[2],))
+    store.undo()
+    assert store.state.keyframes == () and store.state.edited is poses[2]
+    store.undo()
+    assert store.state.edited is poses[0]
+    store.undo()
+    assert store.state.edited is None
+    store.undo()
+    assert store.state.edited is None
+    store.redo()
+    store.redo()
+    assert store.state.edited is poses[2]
+    store.set(edited=poses[3])
+    store.redo()
+    assert store.state.edited is poses[3], "a new edit ends what could be made again"
+    for pose in poses[:3]:
+        store.change(lambda state, pose=pose: replace(state, edited=pose), "slider")
+    store.undo()
+    assert store.state.edited is poses[3], "a slider that is dragged is one edit"
 
 
 def test_changes_from_many_threads_are_all_kept() -> None:

@@ -11,7 +11,7 @@ from avatar.io.images import to_float
 from avatar.metrics.images import psnr
 from avatar.viewer.server_images import client_camera, render_image_and_depth
 
-from .webpage import Page
+from .webpage import BAR, Page
 
 EXACT_DB = 35.0
 
@@ -34,7 +34,8 @@ def error_db(page: Page) -> float:
     gaussians = viewer.session.gaussians(viewer.session.posed_state(state))
     exact, depth = render_image_and_depth(gaussians, camera, state.background)
     rows, columns = np.nonzero(depth < 100)
-    box = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
+    # The timeline lies over the lower part.
+    box = slice(rows.min(), min(rows.max() + 1, len(shot) - BAR)), slice(columns.min(), columns.max() + 1)
     assert exact.shape == shot.shape
     return psnr(to_float(shot[box].copy()), to_float(exact[box].copy()))
 

@@ -49,7 +49,7 @@ def test_steps_and_scrubs(page: Page) -> None:
     page.tab.keyboard.press(",")
     assert page.until(lambda: page.viewer.store.state.frame == 2.0)
     front = page.screenshot()
-    page.type_into("Frame", 12)
+    page.go_to_frame(12)
     assert page.until(lambda: page.viewer.store.state.frame == 12.0)
     assert page.until(lambda: np.abs(page.screenshot() - front).max(-1).sum() > 200)
 
@@ -119,12 +119,12 @@ def test_a_second_tab_shows_the_same_and_may_close(page: Page, browser: Any) -> 
     other, errors = new_tab(browser, page.viewer.port)
     second = Page(other, page.viewer, errors)
     other.get_by_role("tab", name="Look").wait_for(timeout=60_000)
-    assert second.until(lambda: second.number("Frame") == "7")
-    second.type_into("Frame", 4)
-    assert page.until(lambda: page.number("Frame") == "4"), "what one tab does, the other does not show"
+    assert second.until(lambda: second.frame() == "7")
+    second.go_to_frame(4)
+    assert page.until(lambda: page.frame() == "4"), "what one tab does, the other does not show"
     other.close()
     assert page.until(lambda: len(page.viewer.server.get_clients()) == 1)
-    page.type_into("Frame", 9)
+    page.go_to_frame(9)
     assert page.until(lambda: page.viewer.store.state.frame == 9.0)
     assert errors == []
 

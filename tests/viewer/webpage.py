@@ -16,7 +16,7 @@ from avatar.viewer.app import Viewer
 
 from .sample import SHIRT
 
-WIDTH, HEIGHT, PANEL = 760, 460, 330
+WIDTH, HEIGHT, PANEL, BAR = 760, 460, 330, 100
 PATIENCE = 40.0
 
 
@@ -29,9 +29,9 @@ class Page:
     errors: list[str]
 
     def screenshot(self) -> np.ndarray:
-        """The scene without the panel."""
+        """The scene without the panel and the timeline."""
         shot = np.asarray(Image.open(io.BytesIO(self.tab.screenshot())).convert("RGB")).astype(np.float32) / 255
-        return shot[:, : WIDTH - PANEL]
+        return shot[: HEIGHT - BAR, : WIDTH - PANEL]
 
     def canvas(self) -> np.ndarray:
         """The scene alone, as bytes, in the canvas's own size."""
@@ -58,6 +58,20 @@ class Page:
     def number(self, label: str) -> str:
         """What stands in the number field beside a slider."""
         return str(self.field(label).input_value())
+
+    def go_to_frame(self, frame: int) -> None:
+        """Type the number of a frame into the timeline."""
+        field = self.tab.get_by_label("Frame", exact=True)
+        field.fill(str(frame))
+        field.press("Enter")
+
+    def frame(self) -> str:
+        """The frame that the timeline shows."""
+        return str(self.tab.get_by_label("Frame", exact=True).input_value())
+
+    def press(self, label: str) -> None:
+        """Press a button of the timeline."""
+        self.tab.locator(".avatar-bar").get_by_role("button", name=label, exact=True).click()
 
     def type_into(self, label: str, value: object) -> None:
         """Type into a field and press Enter."""

@@ -15,8 +15,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avatar.body.face import face_of_turns
 from avatar.errors import AvatarError, UsageError
-from avatar.geometry import rotation_from_rotvec
+from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
 from avatar.motion.formats.container import Content
 from avatar.motion.formats.persons import at_frames
 from avatar.motion.formats.pose_arrays import (
@@ -37,6 +38,7 @@ WHOLE = ("poses", "pose", "smpl_poses", "smpl_thetas", "thetas", "theta", "fullp
 ROOT = ("global_orient", "root_orient", "root_pose", "Rh")
 BODY = ("body_pose", "pose_body")
 HANDS = (("left_hand_pose", "right_hand_pose"), ("pose_hand",), ("hand_pose",))
+JAW, EYES = ("jaw_pose", "pose_jaw"), (("leye_pose", "reye_pose"), ("pose_eye",))
 PLACE = ("transl", "trans", "smpl_trans", "translation", "Th", "global_t", "cam_trans", "root_translation")
 RATE = ("fps", "mocap_framerate", "mocap_frame_rate", "framerate", "frame_rate", "frameRate")
 MASKS = ("track_mask", "vis_mask")
@@ -87,6 +89,7 @@ def motion_from_fields(
     person = find_person(path, arrays[-1].leading, options.person)
     rotations = person_rotations(path, arrays, person)
     fingers = hands_of_arrays(path, fields, hands, person) if whole is None else None
+    jaw_eyes = jaw_and_eyes_of_arrays(path, fields, person) if whole is None else None
     # EasyMocap stores the root's rotation separately, applied about the origin, and zeros among the poses.
     about_origin = "Rh" in fields
     if about_origin and whole is not None:
@@ -98,11 +101,12 @@ def motion_from_fields(
         if not frames:
             raise AvatarError(f"{path}: this person is in view in no frame.")
         rotations, transl = rotations[frames], transl[frames]
-        fingers = None if fingers is None else fingers[frames]
+        fingers, jaw_eyes = (None if part is None else part[frames] for part in (fingers, jaw_eyes))
     if frames is not None:
         # Frames in which the person was not in view hold no pose: their neighbours are blended.
-        if fingers is not None:
-            fingers, _ = at_frames(content, frames, fingers, transl)
+        fingers, jaw_eyes = (
+            None if part is None else at_frames(content, frames, part, transl)[0] for part in (fingers, jaw_eyes)
+        )
         rotations, transl = at_frames(content, frames, rotations, transl)
     family = "smplx" if rotations.shape[1] == 55 or "pose_jaw" in fields or "jaw_pose" in fields else "smpl"
     return motion_from_rotations(
@@ -116,6 +120,7 @@ def motion_from_fields(
         family=family,
         about_origin=about_origin,
         fingers=fingers,
+        jaw_eyes=jaw_eyes,
     )
 
 
@@ -123,7 +128,30 @@ def hands_of_arrays(
     path: Path, fields: Mapping[str, Any], names: tuple[str, ...], person: PersonAxis
 ) -> Float[Tensor, "t 30 3 3"] | None:
     """The joints of both hands, or None where the file has none or their principal components only."""
-    joints = 30 // max(len(names), 1)
+    return joints_of_arrays(path, fields, names, person, 30)
+
+
+def jaw_and_eyes_of_arrays(
+    path: Path, fields: Mapping[str, Any], person: PersonAxis
+) -> Float[Tensor, "t 3 3 3"] | None:
+    """Jaw, left and right eye, those at rest that the file lacks; None where it has none of them."""
+    eyes = next((names for names in EYES if all(part in fields for part in names)), ())
+    jaw = [name for name in JAW if name in fields][:1]
+    turns = [joints_of_arrays(path, fields, tuple(jaw), person, 1), joints_of_arrays(path, fields, eyes, person, 2)]
+    if turns[0] is None and turns[1] is None:
+        return None
+    rest = torch.eye(3, dtype=torch.float64)
+    return torch.cat(
+        [rest.repeat(person.frames, n, 1, 1) if turn is None else turn for n, turn in zip((1, 2), turns, strict=True)],
+        dim=1,
+    )
+
+
+def joints_of_arrays(
+    path: Path, fields: Mapping[str, Any], names: tuple[str, ...], person: PersonAxis, count: int
+) -> Float[Tensor, "t k 3 3"] | None:
+    """`count` joints shared out evenly over the named arrays, or None where these hold something else."""
+    joints = count // max(len(names), 1)
     if not names or any(np.asarray(fields[part]).size % (person.frames * 3 * joints) for part in names):
         return None
     arrays = [pose_array(path, fields[part], part, (joints,)) for part in names]
@@ -165,6 +193,7 @@ def motion_from_rotations(
     family: str = "smpl",
     about_origin: bool = False,
     fingers: Float[Tensor, "t 30 3 3"] | None = None,
+    jaw_eyes: Float[Tensor, "t 3 3 3"] | None = None,
 ) -> Motion:
     """A motion from SMPL rotations, the root's in the file's world.
 
@@ -175,10 +204,13 @@ def motion_from_rotations(
         up: what points up in the file's world where the format fixes it; `options.up` comes first.
         family: "smpl" or "smplx", whose mean pelvis stands in where `options.rest_pelvis` is not given.
         about_origin: the root rotates about the origin instead of the pelvis.
-        fingers: where they are not among the rotations.
+        fingers, jaw_eyes: where they are not among the rotations.
     """
     if rotations.shape[1] in (52, 55):
         fingers = rotations[:, -30:]
+    if rotations.shape[1] == 55:
+        jaw_eyes = rotations[:, 22:25]
+    face = None if jaw_eyes is None else face_of_turns(rotation_to_rotvec(jaw_eyes))
     eye = torch.eye(3, dtype=rotations.dtype)
     full = eye.repeat(len(rotations), 24, 1, 1)
     joints = 24 if rotations.shape[1] == 24 else min(rotations.shape[1], 22)
@@ -188,7 +220,7 @@ def motion_from_rotations(
     check_path(content.path, root.numpy(), fps)
     R = up_rotation(options.up or up or estimate_up(content, full[:, 0])).to(full)
     full[:, 0] = R @ full[:, 0]
-    return Motion(name, uniform_track(full, root @ R.T, fps), fingers=None if fingers is None else fingers.float())
+    return Motion(name, uniform_track(full, root @ R.T, fps, fingers=fingers, face=face))
 
 
 def estimate_up(content: Content, root: Float[Tensor, "t 3 3"]) -> str:

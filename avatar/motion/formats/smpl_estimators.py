@@ -20,7 +20,6 @@ from avatar.motion.formats.container import Content
 from avatar.motion.formats.persons import at_frames, select_person
 from avatar.motion.formats.smpl import motion_from_fields, motion_from_rotations
 from avatar.motion.motion import Motion, ReadOptions, numbers
-from avatar.types import BodyPose
 
 
 class VibeFormat:
@@ -94,8 +93,8 @@ class HybrikFormat:
 def along_the_feet(motion: Motion) -> Motion:
     """The motion with a path that holds the standing foot in place, for files without a translation."""
     rest = model_rest().float()
-    pose = BodyPose(motion.track.poses.root_position, motion.track.poses.rotations)
-    poses = BodyPose(root_path_from_feet(rest, pose), pose.rotations)
+    pose = motion.track.poses
+    poses = replace(pose, root_position=root_path_from_feet(rest, pose))
     return replace(motion, track=replace(motion.track, poses=poses), leg_length=leg_length(rest))
 
 

@@ -31,7 +31,8 @@ class TrackFormat:
     def read(self, content: Content, options: ReadOptions) -> Motion:
         if content.kind == "json":
             poses, fps = parse_player_motion(content.path, content.data)
-            return Motion("own", uniform_track(poses.rotations, poses.root_position, options.fps or fps))
+            timed = uniform_track(poses.rotations, poses.root_position, options.fps or fps)
+            return Motion("own", replace(timed, poses=poses))
         # The track room brings the whole fit along, which most motions do not need.
         from avatar.io.track_file import load_track
 

@@ -51,10 +51,9 @@ class VerticesFormat:
         turned = pose.rotations.clone()
         turned[:, 0] = R @ turned[:, 0]
         check_path(content.path, joints[:, 0].numpy(), fps)
-        fingers = rotations[:, -30:].float() if rotations.shape[1] in (52, 55) else None
-        return Motion(
-            "vertices", uniform_track(turned, joints[:, 0] @ R.T, fps), leg_length(joints[0]), fingers=fingers
-        )
+        fingers = rotations[:, -30:] if rotations.shape[1] in (52, 55) else None
+        track = uniform_track(turned, joints[:, 0] @ R.T, fps, fingers=fingers)
+        return Motion("vertices", track, leg_length(joints[0]))
 
 
 def pose_of_vertices(

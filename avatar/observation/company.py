@@ -1,0 +1,107 @@
+"""Other people close to the person: where they overlap, and where one track ends and another goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32
+
+from avatar.observation.detectors.flip_test import SAME_PERSON, person_size
+from avatar.observation.person_tracks import FARTHEST, PersonTrack
+
+LEAST_OVERLAP = 0.03  # of two people's boxes, as a share of the person's
+LEAST_OVERLAPPED = 0.03  # share of the frames from which it is reported
+LEAST_COMPANY = 3  # frames in which somebody must be in view to count
+MARGIN = 0.05  # of a box, as a share of its size: who vanishes this near to the person went behind or before them
+RESUMED = 3.0  # seconds within which a lost person can come back under another name
+
+
+def notes_on_company(person: PersonTrack, everyone: Sequence[PersonTrack], times: Sequence[float]) -> list[str]:
+    """Sentences for the user on other people who were close, and on a track that broke off.
+
+    Args:
+        everyone: all tracks, `person` too; times: of the frames that their indices name, seconds.
+    """
+    others = [
+        track for track in everyone
+        if track is not person and track.shot == person.shot and len(track.frames) >= LEAST_COMPANY
+    ]  # fmt: skip
+    notes = []
+    overlapped = overlaps(person, others, times)
+    if overlapped.sum() >= max(2, LEAST_OVERLAPPED * len(overlapped)):
+        first, last = np.array([times[frame] for frame in person.frames])[overlapped][[0, -1]]
+        notes.append(
+            f"Somebody else is before, behind or very near the person in {overlapped.mean():.0%} of the frames, from "
+            f"{first:.1f} s to {last:.1f} s: parts of both can end up in the avatar, or the other one can be followed. "
+            "Look at overlay.mp4; choose another part with --start and --end, or film alone."
+        )
+    for track in others:
+        if _goes_on(person, track, times) or _goes_on(track, person, times):
+            earlier, later = sorted((person, track), key=lambda one: one.frames[0])
+            notes.append(
+                f"The person may have been lost: one track ends at {times[earlier.frames[-1]]:.1f} s, and another "
+                f"goes on near by at {times[later.frames[0]]:.1f} s. Only the longer one is used; "
+                "film alone, with nothing before the person, to use both."
+            )
+            break
+    return notes
+
+
+def overlaps(person: PersonTrack, others: Sequence[PersonTrack], times: Sequence[float]) -> Bool[np.ndarray, " frames"]:
+    """For each frame of a person whether somebody else's box overlaps theirs, or vanished beside it.
+
+    Of two people who embrace or hide each other a detector finds one, so one who vanishes near by counts as there
+    until they are found again, or for `RESUMED`
+    seconds if they never are.
+    """
+    overlapped = np.zeros(len(person.frames), bool)
+    for other in others:
+        place = {frame: index for index, frame in enumerate(other.frames)}
+        if _found_twice(person, other, place):
+            continue
+        for index, frame in enumerate(person.frames):
+            if frame in place:
+                theirs = other.keypoints[place[frame]]
+                overlapped[index] |= _overlap(person.keypoints[index], theirs) >= LEAST_OVERLAP
+        for before, after in zip(other.frames, [*other.frames[1:], None], strict=True):
+            gone = [
+                index for index, frame in enumerate(person.frames)
+                if frame > before and (after is None or frame < after)
+            ]  # fmt: skip
+            if gone and _overlap(person.keypoints[gone[0]], other.keypoints[place[before]], MARGIN) > 0:
+                until = np.inf if after is not None else times[before] + RESUMED
+                overlapped[[index for index in gone if times[person.frames[index]] <= until]] = True
+    return overlapped
+
+
+def _found_twice(person: PersonTrack, other: PersonTrack, place: dict[int, int]) -> bool:
+    """Whether two tracks are one person, whom the detector reports twice; `place` has the other's index of a frame."""
+    steps = [
+        np.nanmean(np.linalg.norm((keypoints - other.keypoints[place[frame]])[:, :2], axis=1)) / person_size(keypoints)
+        for frame, keypoints in zip(person.frames, person.keypoints, strict=True)
+        if frame in place
+    ]
+    return bool(steps) and bool(np.median(steps) < SAME_PERSON)
+
+
+def _overlap(a: Float32[np.ndarray, "joints 3"], b: Float32[np.ndarray, "joints 3"], margin: float = 0.0) -> float:
+    """Share of the box of `a` that lies in the box of `b`, both widened by a margin."""
+    size = float(person_size(a))
+    (low_a, high_a), (low_b, high_b) = _box(a, margin * size), _box(b, margin * size)
+    common = np.clip(np.minimum(high_a, high_b) - np.maximum(low_a, low_b), 0, None)
+    return float(common.prod() / np.maximum((high_a - low_a).prod(), 1.0))
+
+
+def _box(
+    keypoints: Float32[np.ndarray, "joints 3"], margin: float
+) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray, " 2"]]:
+    places = keypoints[:, :2].astype(float)
+    return np.nanmin(places, 0) - margin, np.nanmax(places, 0) + margin
+
+
+def _goes_on(first: PersonTrack, second: PersonTrack, times: Sequence[float]) -> bool:
+    """Whether the second track begins soon after the end of the first, and near it."""
+    pause = times[second.frames[0]] - times[first.frames[-1]]
+    steps = np.linalg.norm((second.keypoints[0] - first.keypoints[-1])[:, :2], axis=1)
+    return 0 < pause <= RESUMED and bool(np.nanmean(steps) < FARTHEST * person_size(first.keypoints[-1]))

@@ -1,0 +1,129 @@
+"""The first look at a video: which shot is used, and everybody in its candidate frames."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from jaxtyping import UInt8
+
+from avatar.io.images import write_image
+from avatar.io.observations_file import frame_path, image_path
+from avatar.io.video_layout import video_layout, without_bars
+from avatar.io.videos import Video
+from avatar.observation.keyframes import CANDIDATES, evenly_in_time, sharpest_per_segment, sharpness
+from avatar.observation.person_tracks import PersonTracker
+from avatar.runtime.progress import Progress
+from avatar.runtime.thread_map import map_in_threads
+from avatar.types import Detection, LandmarkDetector
+
+Thinning = Literal["telling", "even"]
+NAMED_CUTS = 5  # times in the note on cuts
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Everybody in the candidate frames of a video.
+
+    Attributes:
+        source: the video as it was read: one shot, without black bars.
+        people: who is where; times: of the candidate frames, seconds.
+        frames: how many candidate frames count; thinned: whether the video has more frames than those.
+        notes: what the user should know, one sentence each.
+        shot: which shot of those in `people` counts.
+    """
+
+    source: Video
+    people: PersonTracker
+    times: list[float]
+    frames: int
+    thinned: bool
+    notes: list[str]
+    shot: int = 0
+
+
+def survey_video(source: Video, detector: LandmarkDetector, work: Path, max_frames: int, thinning: Thinning) -> Survey:
+    """Detect everyone in the candidate frames, storing frames and coarse masks under `work` as it goes.
+
+    Of a video with cuts only the shot that shows most of one person counts. Black bars are cut away.
+    """
+    layout = video_layout(source)
+    source = without_bars(source, layout)
+    whole = _survey(source, detector, work, max_frames, thinning, layout.cuts)
+    if not layout.cuts:
+        return whole
+    shot = whole.people.best_shot
+    begin, end = list(itertools.pairwise([0.0, *layout.cuts, None]))[shot]
+    assert begin is not None
+    note = _note_on_cuts(source, layout.cuts, begin, end)
+    if not whole.thinned:
+        times = [time for time in whole.times if whole.people.shot_at(time) == shot]
+        return replace(whole, shot=shot, frames=len(times), notes=[*whole.notes, note])
+    # The shot deserves all the candidate frames.
+    shutil.rmtree(work)
+    alone = _survey(source.part(begin, end), detector, work, max_frames, thinning, ())
+    return replace(alone, notes=[*whole.notes, note])
+
+
+def _note_on_cuts(source: Video, cuts: Sequence[float], begin: float, end: float | None) -> str:
+    """Which shot is used and why, with times in the file."""
+    named = ", ".join(f"{source.start + cut:.1f}" for cut in cuts[:NAMED_CUTS])
+    more = ", …" if len(cuts) > NAMED_CUTS else ""
+    first, last = f"{source.start + begin:.1f} s", "its end" if end is None else f"{source.start + end:.1f} s"
+    return (
+        f"The video is cut at {named}{more} s: only the part from {first} to {last} is used, which shows most of one "
+        "person; --start and --end choose another part."
+    )
+
+
+def _survey(
+    source: Video, detector: LandmarkDetector, work: Path, max_frames: int, thinning: Thinning, cuts: Sequence[float]
+) -> Survey:
+    most = CANDIDATES * max_frames
+    candidates = None if (source.expected_frames or most + 1) <= most else _candidates(source, most, thinning)
+    times: list[float] = []
+    people, decoded = PersonTracker(cuts), 0
+
+    def look(
+        item: tuple[int, float, UInt8[np.ndarray, "h w 3"]],
+    ) -> tuple[int, float, list[Detection], list[float]]:
+        index, time, image = item
+        detections = detector.detect(image)
+        if detections:
+            write_image(frame_path(work, index), image)
+        return index, time, detections, [sharpness(image, detection.mask) for detection in detections]
+
+    def candidate_frames() -> Iterator[tuple[int, float, UInt8[np.ndarray, "h w 3"]]]:
+        nonlocal decoded
+        for decoded, (time, image) in enumerate(itertools.islice(source.frames(), None if candidates else most), 1):
+            if candidates is None or decoded - 1 in candidates:
+                times.append(time)
+                yield len(times) - 1, time, image
+
+    total = source.expected_frames if candidates is None else len(candidates)
+    with Progress("finding the person", total) as bar:
+        for index, time, detections, sharp in map_in_threads(look, candidate_frames()):
+            for who, detection in zip(people.add(index, time, detections, sharp), detections, strict=True):
+                write_image(image_path(work / "people" / str(who), index), detection.mask)
+            bar.step()
+    damage = source.damage(decoded)
+    notes = [*source.notes, *([damage] if damage else [])]
+    return Survey(source, people, times, len(times), candidates is not None, notes)
+
+
+def _candidates(source: Video, most: int, thinning: Thinning) -> set[int]:
+    """Indices of `most` frames of a long clip: evenly in time, or the sharpest frame of each stretch."""
+    with Progress("looking for sharp frames", source.expected_frames) as bar:
+        sharp, times = [], []
+        for time, image in source.frames():
+            sharp.append(0.0 if thinning == "even" else sharpness(image))
+            times.append(time)
+            bar.step()
+    if thinning == "even":
+        return set(evenly_in_time(np.array(times), most).tolist())
+    return set(sharpest_per_segment(np.array(sharp), most).tolist())

@@ -1,0 +1,28 @@
+// A sentence while the server cannot be reached. viser retries every second, but only in a page that has the focus.
+
+function watchConnection(viser) {
+  const banner = element("div", { className: "avatar-banner", role: "alert", hidden: true });
+  banner.append(
+    "The viewer has stopped or cannot be reached. Start it again with avatar view RUN: this page reconnects by itself. ",
+    element("button", { type: "button", textContent: "Reload", onclick: () => location.reload() }),
+  );
+  document.body.append(banner);
+  document.hasFocus = () => true;
+  // viser replaces this function when the connection opens and when it closes.
+  let send = viser.sendMessage;
+  const connected = () => !String(send).includes("not connected");
+  const show = () => {
+    banner.style.display = connected() ? "none" : "flex";
+    document.body.classList.toggle("avatar-offline", !connected());
+  };
+  Object.defineProperty(viser, "sendMessage", {
+    configurable: true,
+    get: () => send,
+    set: (next) => {
+      send = next;
+      show();
+      if (!connected()) setTimeout(() => window.dispatchEvent(new Event("focus")), 200);
+    },
+  });
+  show();
+}
