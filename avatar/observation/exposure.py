@@ -113,8 +113,8 @@ def summed_changes(
 ) -> Float[np.ndarray, "n 3"]:
     """Logarithms of the exposures, of mean 0, that agree best with the changes between pairs of frames."""
     rows = np.zeros((len(pairs), count))
-    for row, (a, b) in enumerate(pairs):
-        rows[row, a], rows[row, b] = -1, 1
+    for row, (before, after) in enumerate(pairs):
+        rows[row, before], rows[row, after] = -1, 1
     A = np.concatenate([rows / CHANGE_ERROR, np.eye(count) / USUAL_SPREAD])
     b = np.concatenate([changes / CHANGE_ERROR, np.zeros((count, 3))])
     logs = np.linalg.lstsq(A, b, rcond=None)[0]

@@ -29,7 +29,8 @@ def _texture(seed: int) -> np.ndarray:
     """Blots of all sizes, sharp enough for corners."""
     noise = np.random.default_rng(seed).normal(size=(3, 400, 400))
     layers = [gaussian_filter(noise[i], sigma) * sigma for i, sigma in enumerate((2.0, 5.0, 12.0))]
-    return np.clip(127 + 160 * sum(layers), 0, 255)
+    texture: np.ndarray = np.clip(127 + 160 * sum(layers), 0, 255)
+    return texture
 
 
 WALLS = tuple(_texture(seed) for seed in (1, 2))
@@ -90,7 +91,7 @@ def _moving(count: int) -> torch.Tensor:
 @pytest.mark.parametrize(("path", "regime"), [(_still, "still"), (_turning, "turning"), (_moving, "moving")])
 def test_the_simplest_model_that_explains_the_background(path: Callable[[int], torch.Tensor], regime: str) -> None:
     clip = _filmed(path(7))
-    probes = [background_features(image, mask) for image, mask in zip(clip.images, clip.masks, strict=True)]
+    probes = [background_features(clip.images[i], clip.masks[i]) for i in range(len(clip))]
     assert decide(probes, K) == (regime, None)
 
 
@@ -106,7 +107,7 @@ def test_rotations_are_exact() -> None:
 def test_a_blank_wall_says_nothing() -> None:
     clip = _filmed(_still(5))
     blank = ImageList.of([np.full((HEIGHT, WIDTH, 3), 200, np.uint8)] * 5)
-    features = [background_features(image, mask) for image, mask in zip(blank, clip.masks, strict=True)]
+    features = [background_features(blank[i], clip.masks[i]) for i in range(5)]
     regime, note = decide(features, K)
     assert regime == "still" and note is not None and "too blank" in note
     assert chained_rotations(features, K)[2] == 4
@@ -124,7 +125,7 @@ def test_cameras_that_move_are_reconstructed() -> None:
 
 
 def test_without_pycolmap_the_next_simpler_model_is_taken_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(camera_reconstruction.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name, package=None: None)
     clip = _filmed(_moving(6))
     motion = estimate_camera_motion(clip, FOCAL, True)
     assert motion.regime == "turning" and "pip install pycolmap" in motion.notes[0]
