@@ -365,6 +365,12 @@ class BodyTrack:
             return 30.0
         return float((len(self) - 1) / (self.times[-1] - self.times[0]))
 
+    @property
+    def is_even(self) -> bool:
+        """Whether the instants are evenly spaced, to half of their distance."""
+        even = torch.linspace(float(self.times[0]), float(self.times[-1]), len(self))
+        return float((self.times.cpu() - even).abs().max()) < 0.5 / self.fps
+
 
 @dataclass(frozen=True)
 class Gaussians:

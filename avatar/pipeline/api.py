@@ -180,21 +180,29 @@ def train(
 
 
 def load_motion(
-    name_or_file: str | Path, *, up: str | None = None, fps: float | None = None, format: str | None = None
+    name_or_file: str | Path,
+    *,
+    up: str | None = None,
+    fps: float | None = None,
+    format: str | None = None,
+    clip: str | None = None,
+    person: str | int | None = None,
 ) -> Motion:
     """A motion by the name of a built-in one ("walk", see `avatar motions`), or from a motion file, a run or a video.
 
     Args:
         up: axis that points up in the file, if it cannot be recognised: "y", "z", "-y" or "x".
         fps: frames per second, where the file does not say; format: name of the format, if it is not recognised.
+        clip: name of the clip, of several; None for the first one that moves.
+        person: which person of several, as the file names them; None for the one with the most frames.
 
     Raises:
-        UsageError: there is no such motion or file. AvatarError: the file is broken.
+        UsageError: there is no such motion, file, clip or person. AvatarError: the file is broken.
     """
     from avatar.motion.motion import ReadOptions
     from avatar.pipeline.motions import find_motion
 
-    return find_motion(name_or_file, ReadOptions(up=up, fps=fps), format)
+    return find_motion(name_or_file, ReadOptions(up, fps, None if person is None else str(person), clip=clip), format)
 
 
 def retarget(motion: Motion, person: Avatar, how: Retargeting | None = None) -> BodyTrack:

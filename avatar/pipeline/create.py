@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -38,7 +38,18 @@ from avatar.tracking.options import TrackOptions
 from avatar.training.config import TrainConfig
 from avatar.training.split import held_out_frames
 from avatar.training.trainer import Preview, Trainer, TrainResult
-from avatar.types import Observations
+from avatar.types import BodyTrack, Observations
+
+
+@runtime_checkable
+class Watcher(Preview, Protocol):
+    """Watches a whole run, not only its training. Nothing waits for it."""
+
+    def started(self, folder: Path) -> None: ...
+
+    def observed(self, observations: Observations) -> None: ...
+
+    def tracked(self, observations: Observations, track: BodyTrack, body: Body) -> None: ...
 
 
 def create_run(
@@ -108,6 +119,9 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
     load_data, save_data = partial(load_training_data, run), partial(save_training_data, run)
     data_files = (run.observations_file, run.estimated_track)
 
+    watcher = preview if isinstance(preview, Watcher) else None
+    if watcher is not None:
+        watcher.started(run.observations)
     if settings.protocol is not None:
         read_dataset = partial(dataset_training_data, source, settings.protocol, body)
         data = cached(stage("dataset", data_files), load_data, save_data, read_dataset)
@@ -122,10 +136,14 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
         load_frames = partial(load_observations, run.observations)
         observe_video = partial(_observe, source, run.observations, settings.observe)
         observations = cached(stage("observe", (run.observations_file,)), load_frames, saved_by_compute, observe_video)
+        if watcher is not None:
+            watcher.observed(observations)
         save_track_alone = partial(save_estimated_track, run)
         camera_stage = stage("camera", (run.camera_motion,))
         track_body = partial(_track, observations, body, settings.track, camera_stage)
         data = cached(stage("track", (run.estimated_track,)), load_data, save_track_alone, track_body)
+    if watcher is not None:
+        watcher.tracked(data.observations, data.track, body)
     for warning in data.all_warnings:
         logger.info(f"warning: {warning}")
 

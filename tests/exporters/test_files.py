@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,11 @@ from avatar.errors import AvatarError
 from avatar.exporters.glb import linear_from_srgb, write_glb
 from avatar.exporters.splats import SH_C0, write_packed, write_ply, write_ply_sequence
 from avatar.exporters.synthetic_dataset import write_dataset
+from avatar.geometry import geodesic_angle
 from avatar.io.videos import open_video
 from avatar.model.avatar import Avatar
+from avatar.motion import load_motion
+from avatar.motion.text.pose_file import pose_from_words
 from avatar.pipeline.previews import write_turntable
 from avatar.rendering.renderer import render
 from avatar.types import BodyTrack, Cameras, Gaussians
@@ -161,6 +165,25 @@ def test_glb_animation_poses_the_body_as_ours_does(person: Avatar, moves: dict[s
     # Weights in bytes, and only the four strongest joints of a vertex, cost some millimetres at the shoulders.
     distances = np.linalg.norm(skinned - expected.numpy(), axis=1)
     assert distances.max() < 0.015 and distances.mean() < 5e-4
+
+
+def test_glb_animation_has_the_fingers(person: Avatar, moves: dict[str, BodyTrack], tmp_path: Path) -> None:
+    track = moves["wave"]
+    fist = pose_from_words("left fist").fingers
+    assert fist is not None
+    clip = replace(track, poses=replace(track.poses, fingers=fist.expand(len(track), 30, 3, 3)))
+    write_glb(person, tmp_path / "me.glb", motions={"fist": clip})
+    file = pygltflib.GLTF2().load(tmp_path / "me.glb")
+    names = [node.name for node in file.nodes]
+    assert len(file.skins[0].joints) == 55 and {"left_index1", "right_thumb3", "jaw"} <= set(names)
+    turned = {names[channel.target.node]: channel.sampler for channel in file.animations[0].channels
+              if channel.target.path == "rotation"}  # fmt: skip
+    bent, straight = (_values(file, file.animations[0].samplers[turned[f"{side}_middle2"]].output)[0]
+                      for side in ("left", "right"))  # fmt: skip
+    assert 2 * np.degrees(np.arccos(abs(bent[3]))) > 2 * np.degrees(np.arccos(abs(straight[3]))) + 40
+    again = load_motion(tmp_path / "me.glb").track.poses.fingers
+    assert again is not None  # our own reader takes the fingers back
+    assert geodesic_angle(again[0, :12], fist[:12]).rad2deg().mean() < 12
 
 
 def test_glb_stands_in_the_pose_asked_for(person: Avatar, moves: dict[str, BodyTrack], tmp_path: Path) -> None:
