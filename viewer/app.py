@@ -145,7 +145,7 @@ class Viewer:
 
         def later(state: ViewState) -> ViewState:
             clip = self.session.clip(state.clip)
-            return advanced(state, seconds, clip.fps, len(clip))
+            return advanced(state, seconds, clip.fps, len(clip), clip.times)
 
         self.store.change(later)
         return self.store.state
