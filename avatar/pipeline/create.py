@@ -12,6 +12,7 @@ import torch
 from avatar.body import Body, load_body
 from avatar.body.shape_attributes import parse_shape
 from avatar.errors import UsageError
+from avatar.io.camera_motion_file import load_camera_motion, save_camera_motion
 from avatar.io.files import read_json, write_json
 from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track, save_track
@@ -20,6 +21,7 @@ from avatar.observation.detectors.registry import check_detector, choose_detecto
 from avatar.observation.options import ObserveOptions
 from avatar.observation.photo import is_photo
 from avatar.observation.video import observe
+from avatar.pipeline.camera import camera_motion
 from avatar.pipeline.dataset import dataset_training_data
 from avatar.pipeline.photo import PhotoTraining, photo_training_data
 from avatar.pipeline.previews import write_previews
@@ -137,7 +139,8 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
         if watcher is not None:
             watcher.observed(observations)
         save_track_alone = partial(save_estimated_track, run)
-        track_body = partial(_track, observations, body, settings.track)
+        camera_stage = stage("camera", (run.camera_motion,))
+        track_body = partial(_track, observations, body, settings.track, camera_stage)
         data = cached(stage("track", (run.estimated_track,)), load_data, save_track_alone, track_body)
     if watcher is not None:
         watcher.tracked(data.observations, data.track, body)
@@ -174,9 +177,13 @@ def _observe(video: Path, folder: Path, options: ObserveOptions) -> Observations
     )
 
 
-def _track(observations: Observations, body: Body, options: TrackOptions) -> TrainingData:
-    estimated, report = track(observations, body, options)
-    return TrainingData(observations, estimated, tuple(report.warnings))
+def _track(observations: Observations, body: Body, options: TrackOptions, camera_stage: Stage) -> TrainingData:
+    (file,) = camera_stage.files
+    estimate, save = partial(camera_motion, observations, options), partial(save_camera_motion, file)
+    motion = cached(camera_stage, partial(load_camera_motion, file), save, estimate)
+    logger.info(motion.sentence())
+    estimated, report = track(observations, body, options, motion=motion)
+    return TrainingData(observations, estimated, (*motion.notes, *report.warnings), motion)
 
 
 def _train(
