@@ -50,7 +50,7 @@ def export_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
 
     def record_clip(client: viser.ClientHandle, report: ProgressCallback) -> str:
         state = store.state
-        clip = session.displayed_clip(state)
+        clip = session.displayed_clip(state).even
         pixels = SIZES[size.value]
         camera = fitted_camera(client, pixels) if from_view.value else None
         frames = clip_frames(session, state, clip, pixels, camera, finish())

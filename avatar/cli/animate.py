@@ -73,7 +73,8 @@ def animate_avatar(
         layout: layout of an array of joints, if its size is ambiguous.
         person: which person, if the file contains several.
         clip: name of the clip to play, if the file contains several.
-        source_body: body file in SMPL's format, if the motion is given as vertices of its surface.
+        source_body: body file in SMPL's format, if the motion is given as vertices of its surface, or its hands as
+            principal components.
         source_fps: frames per second of the motion file, if the file does not contain it.
         source_size: WIDTHxHEIGHT in pixels of the images that 2D key points lie in, if the file does not contain it.
         facing: front turns the motion to start facing the camera, keep leaves its direction and place.

@@ -23,12 +23,14 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar import __version__
+from avatar.body import Body
 from avatar.exporters.linear_correctives import RANK, Correctives, fit_correctives
 from avatar.exporters.page_tables import figure_table, motion_table
 from avatar.exporters.skin_weights import strongest_joints
 from avatar.geometry import quat_from_rotation
 from avatar.io.files import atomic_write
 from avatar.model.avatar import Avatar
+from avatar.model.rig import Rig
 from avatar.types import BodyPose, BodyTrack
 
 CREDITS = f"Made with avatar {__version__}, open source"
@@ -97,14 +99,15 @@ def write_page(
     """
     if avatar.device.type != "cpu":
         avatar = copy.deepcopy(avatar).cpu()  # clips are on the CPU, and so is all that is written
-    poses = {name: avatar.body.complete(track.poses) for name, track in clips.items()}
+    body, rig = avatar.rig_for(track.poses for track in clips.values())
+    poses = {name: body.complete(track.poses) for name, track in clips.items()}
     correctives = fit_correctives(avatar, list(poses.values()), [track.fps for track in clips.values()], rank)
     payload = Payload()
     header = {
         "splats": len(avatar),
-        "joints": _joints(avatar),
+        "joints": _joints(body, rig),
         "light": avatar.light.coefficients.tolist(),
-        **_pack_splats(avatar, correctives, payload),
+        **_pack_splats(avatar, rig, correctives, payload),
         "clips": _pack_clips(clips, poses, correctives, payload),
         "arrays": payload.table,
     }
@@ -134,7 +137,7 @@ def _tables(avatar: Avatar) -> str:
     return "\n".join(f"const {name} = {_embedded_json(table)};" for name, table in tables.items())
 
 
-def _pack_splats(avatar: Avatar, correctives: Correctives, payload: Payload) -> dict[str, Any]:
+def _pack_splats(avatar: Avatar, rig: Rig, correctives: Correctives, payload: Payload) -> dict[str, Any]:
     """Add the splats' arrays to the payload; returns the entries of the header that say how to read them."""
     means = avatar.rest_means()
     low, high = means.amin(0), means.amax(0)
@@ -145,7 +148,7 @@ def _pack_splats(avatar: Avatar, correctives: Correctives, payload: Payload) -> 
     log_scales = gaussians.scales.log()
     small, large = float(log_scales.min()), float(log_scales.max())
     sizes = (log_scales - small) / max(large - small, 1e-6)
-    bones, weights = strongest_joints(avatar.weights, INFLUENCES)
+    bones, weights = strongest_joints(rig.surface.weights, INFLUENCES)
     payload.add("centers", (steps[order] * 65535).round(), np.uint16)
     payload.add("turns", (gaussians.orientations(avatar.surface.quats)[order] * 127).round(), np.int8)
     payload.add("sizes", _four((sizes[order] * 255).round()), np.uint8)
@@ -196,9 +199,8 @@ def _pack_clips(
     return entries
 
 
-def _joints(avatar: Avatar) -> list[dict[str, Any]]:
-    body = avatar.body
-    places = avatar.rest.joints.tolist()
+def _joints(body: Body, rig: Rig) -> list[dict[str, Any]]:
+    places = rig.joints.tolist()
     return [
         {"name": name, "parent": parent, "position": place}
         for name, parent, place in zip(body.joint_names, body.parents, places, strict=True)

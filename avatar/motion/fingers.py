@@ -1,7 +1,8 @@
 """Fingers of foreign skeletons: which bones they are, and their rotations away from the straight hand.
 
 Finger bones are followed by the places of their joints: skeletons rest with straight or curled fingers, and name and
-turn them in many ways, but a bone points where it points. What a bone turns about itself is left out.
+turn them in many ways, but a bone points where it points. What a bone turns about itself is left out. Only a last bone
+whose end the file does not hold turns as its joint does.
 """
 
 from __future__ import annotations
@@ -78,13 +79,17 @@ def _finger(name: JointName, written: str) -> str | None:
 
 
 def finger_rotations_of_bones(
-    chains: dict[str, list[int]], places: Float[Tensor, "t j 3"], wrists: dict[str, Float[Tensor, "t 3 3"]]
+    chains: dict[str, list[int]],
+    places: Float[Tensor, "t j 3"],
+    rotations: Float[Tensor, "t j 3 3"],
+    rest_rotations: Float[Tensor, "j 3 3"],
+    wrists: dict[str, Float[Tensor, "t 3 3"]],
 ) -> Float[Tensor, "t 30 3 3"] | None:
     """Rotations for `BodyPose.fingers` that point each bone where the file's points; None without fingers.
 
     Args:
         chains: from `match_fingers`.
-        places: of all joints of the file, in our axes.
+        places, rotations: of all joints of the file, in our axes; rest_rotations: in its own.
         wrists: rotations of our wrists in the world, by side.
     """
     if not chains:
@@ -98,6 +103,10 @@ def finger_rotations_of_bones(
             swung = shortest_rotation(above @ straight, pointing) @ above
             fingers[:, FINGER_JOINTS.index(f"{name}{bone + 1}")] = above.mT @ swung
             above = swung
+        if 2 <= len(chain) <= 3:
+            one, two = chain[-2:]
+            bent = rotations[:, two] @ rest_rotations[two].mT @ rest_rotations[one] @ rotations[:, one].mT
+            fingers[:, FINGER_JOINTS.index(f"{name}{len(chain)}")] = above.mT @ bent @ above
     return fingers
 
 

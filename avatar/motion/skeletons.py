@@ -92,7 +92,11 @@ def motion_from_animation(animation: JointAnimation, options: ReadOptions) -> Mo
     palms = {side: matches[f"{side}_wrist"] for side in ("left", "right") if f"{side}_wrist" in matches}
     chains = match_fingers(animation.names, animation.parents, palms)
     fingers = finger_rotations_of_bones(
-        chains, animation.positions.double() @ W.T, {side: world[f"{side}_wrist"] for side in palms}
+        chains,
+        animation.positions.double() @ W.T,
+        W @ _proper(animation.rotations),
+        _proper(animation.rest_rotations),
+        {side: world[f"{side}_wrist"] for side in palms},
     )
     scale = MEAN_LEG / leg
     # All skeletons define the hips alike, but not the pelvis: our hips are placed at theirs.

@@ -208,10 +208,9 @@ def evenly_timed(track: BodyTrack) -> BodyTrack:
 
     The frames that a training keeps of a video are not evenly spaced.
     """
-    start, end = float(track.times[0]), float(track.times[-1])
-    even = torch.linspace(start, end, len(track))
-    if float((track.times - even).abs().max()) < 0.5 / track.fps:
+    if track.is_even:
         return track
+    start, end = float(track.times[0]), float(track.times[-1])
     times = start + torch.arange(int((end - start) * FPS + 1e-4) + 1, dtype=torch.float64) / FPS
     poses, confidence = at_times(track, times)
     instant = torch.arange(len(times))

@@ -20,7 +20,6 @@ class InstantRow(NamedTuple):
     interpolation: Float[Tensor, "i trained"]
     root_position: Float[Tensor, "i 3"]
     rotations: Float[Tensor, "i j 3 3"]
-    fingers: Float[Tensor, "i 30 3 3"] | None = None
 
 
 class PoseRefinement(nn.Module):
@@ -33,13 +32,13 @@ class PoseRefinement(nn.Module):
         delta_rotvec: rotation vectors in each joint's own frame, radians; delta_translation: metres in the world.
         trained_instants: indices of the instants that have corrections of their own.
         interpolation: weights of the trained instants' corrections at every instant.
-        root_positions, rotations, fingers: the tracked poses, on the device of the corrections.
+        root_positions, rotations: the tracked poses, on the device of the corrections. Fingers and face are left out:
+            those of one frame are less certain than that hands and face of a clip are mostly alike.
     """
 
     interpolation: Tensor
     root_positions: Tensor
     rotations: Tensor
-    fingers: Tensor | None
 
     def __init__(self, track: BodyTrack, trained: Bool[Tensor, " instants"]) -> None:
         super().__init__()
@@ -52,7 +51,6 @@ class PoseRefinement(nn.Module):
         self.register_buffer("interpolation", interpolation_matrix(track.times, trained), persistent=False)
         self.register_buffer("root_positions", track.poses.root_position, persistent=False)
         self.register_buffer("rotations", track.poses.rotations, persistent=False)
-        self.register_buffer("fingers", track.poses.fingers, persistent=False)
 
     def pose(self, instant: int) -> BodyPose:
         """The corrected pose of one instant."""
@@ -65,7 +63,9 @@ class PoseRefinement(nn.Module):
     @torch.no_grad()
     def refined(self) -> BodyTrack:
         """The whole track with the corrections applied, on the track's own device."""
-        return replace(self.track, poses=self.corrected(self._rows(slice(None))).to(self.track.times.device))
+        # The avatar's own face is the usual one, and the track's face is what goes beyond it.
+        poses = replace(self.corrected(self._rows(slice(None))).to(self.track.times.device), face=self.track.poses.face)
+        return replace(self.track, poses=poses)
 
     @torch.no_grad()
     def trained_poses(self) -> BodyPose:
@@ -91,14 +91,10 @@ class PoseRefinement(nn.Module):
         return BodyPose(
             rows.root_position + rows.interpolation @ self.delta_translation,
             rows.rotations @ rotation_from_rotvec(rotvec),
-            rows.fingers,
         )
 
     def _rows(self, instants: slice | Tensor) -> InstantRow:
-        fingers = None if self.fingers is None else self.fingers[instants]
-        return InstantRow(
-            self.interpolation[instants], self.root_positions[instants], self.rotations[instants], fingers
-        )
+        return InstantRow(self.interpolation[instants], self.root_positions[instants], self.rotations[instants])
 
 
 def interpolation_matrix(

@@ -68,7 +68,7 @@ class FramePoser:
         """The Gaussians at an instant and the loss terms that do not depend on the image."""
         row = self.poses.row(instant)
         run = self._graph(row) if self.graphs and self.avatar.device.type == "cuda" else self.frame
-        *fields, priors = run(*_tensors_of(row))
+        *fields, priors = run(*row)
         return Gaussians(*fields), priors
 
     def _graph(self, row: InstantRow) -> Callable[..., PosedTensors]:
@@ -78,7 +78,7 @@ class FramePoser:
             return self._captured[1]
         frame = PosedFrame(self.avatar, self.poses, self.config)  # its `forward` becomes the graph
         try:
-            run: Any = torch.cuda.make_graphed_callables(frame, _tensors_of(row), allow_unused_input=True)
+            run: Any = torch.cuda.make_graphed_callables(frame, tuple(row), allow_unused_input=True)
         except RuntimeError as error:
             logger.info(f"Training runs without CUDA graphs and so more slowly: {short_message(error)}")
             self.graphs, self._captured = False, None
@@ -92,10 +92,6 @@ class FramePoser:
         """Everything that a graph captured now would compute with."""
         deform = self.avatar.deform
         return [deform is not None and deform.enabled, *_tensors(self.avatar), *_tensors(self.poses)]
-
-
-def _tensors_of(row: InstantRow) -> tuple[Tensor, ...]:
-    return tuple(tensor for tensor in row if tensor is not None)
 
 
 def _tensors(module: nn.Module) -> Iterator[Tensor]:
