@@ -18,12 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor
+
+CameraRegime = Literal["still", "turning", "moving"]
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,11 @@ class Observations:
         width, height: image size in pixels.
         frame_weight: how far each whole frame is trusted, in [0, 1] (generated views and blurred frames less).
         trust: how far each pixel is trusted, 0 to 255, read lazily; None: all wholly (repaired faces).
+        hands: the 21 points of the left and the right hand (wrist, then thumb to little finger, from root to tip):
+            x, y in pixels and a confidence in [0, 1], 0 where the hand was not detected; None without a hand network.
+        hands_3d: the network's estimate of the same points, metres, axes as the camera's; NaN where not detected.
+        face: the 478 points of the face mesh likewise; face_units: the network's estimate of the 52 coefficients of
+            `avatar.body.face.FACE_UNITS`, NaN where no face was detected; None without a face network.
         source: where it came from, for people.
         notes: what the user should know about it, one sentence each: lost frames, other persons.
     """
@@ -205,11 +212,49 @@ class Observations:
     cameras: Cameras | None = None
     frame_weight: Float[Tensor, " frames"] | None = None
     trust: Masks | None = None
+    hands: Float[Tensor, "frames 2 21 3"] | None = None
+    hands_3d: Float[Tensor, "frames 2 21 3"] | None = None
+    face: Float[Tensor, "frames 478 3"] | None = None
+    face_units: Float[Tensor, "frames 52"] | None = None
     source: str = ""
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return self.keypoints.shape[0]
+
+
+@dataclass(frozen=True)
+class CameraMotion:
+    """How the camera of a video moved, as the background or a file tells.
+
+    Attributes:
+        regime: "still", "turning" (it rotates and keeps its place) or "moving".
+        cameras: of each frame, in a world of their own: its axes and, of a moving camera, its scale mean nothing.
+        focal_given: whether the focal length in `cameras` was measured; otherwise it is an assumption.
+        residual: how far the background typically lies from where these cameras put it, pixels; None: not measured.
+        metric: whether the scale is in metres.
+        exposure: factor of each frame's automatic exposure on linear light, by colour channel; None: constant.
+        notes: what the user should know, one sentence each.
+    """
+
+    regime: CameraRegime
+    cameras: Cameras
+    focal_given: bool = False
+    residual: float | None = None
+    metric: bool = False
+    notes: tuple[str, ...] = ()
+    exposure: Float[Tensor, "frames 3"] | None = None
+
+    def sentence(self) -> str:
+        """The motion in words, for the log and the report."""
+        words = {"still": "stands still", "turning": "turns and keeps its place", "moving": "moves"}[self.regime]
+        measured = "" if self.residual is None else f" (the background fits to {self.residual:.2f} px)"
+        exposure = ""
+        if self.exposure is not None:
+            exposure = (
+                f"; its exposure changed by up to {float(self.exposure.log().abs().max()):.0%} and was evened out"
+            )
+        return f"the camera {words}{measured}{exposure}"
 
 
 @dataclass(frozen=True)
@@ -319,6 +364,12 @@ class BodyTrack:
         if len(self) < 2:
             return 30.0
         return float((len(self) - 1) / (self.times[-1] - self.times[0]))
+
+    @property
+    def is_even(self) -> bool:
+        """Whether the instants are evenly spaced, to half of their distance."""
+        even = torch.linspace(float(self.times[0]), float(self.times[-1]), len(self))
+        return float((self.times.cpu() - even).abs().max()) < 0.5 / self.fps
 
 
 @dataclass(frozen=True)

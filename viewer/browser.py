@@ -25,7 +25,7 @@ from websockets.http11 import Request, Response
 
 MAX_UPLOADS_AT_ONCE = 4
 SOFTWARE_NOTICE = "webgl-software-rendering"  # its id in viser's client/src/BrowserWarning.tsx
-SCRIPTS = ("connection.js", "uploads.js", "panel.js", "timeline.js", "page.js")
+SCRIPTS = ("connection.js", "uploads.js", "panel.js", "timeline.js", "compare.js", "progress.js", "page.js")
 
 # What answers a request: a refusal or redirect, or None where it may pass.
 Check = Callable[[str, Headers], Response | None]
@@ -104,7 +104,7 @@ class Browser:
     the value of a text field that is never visible.
 
     Args:
-        parts: which optional parts the page gets: "timeline".
+        parts: which optional parts the page gets: "timeline" with the comparison, "progress".
         listener: is called in the order of the events.
     """
 
@@ -121,7 +121,7 @@ class Browser:
         self.inbox.on_update(self._heard)
         limit_uploads(server, max_bytes)
         server.on_client_connect(self._connected)
-        server.on_client_disconnect(lambda client: self._shown.pop(client.client_id, None))
+        server.on_client_disconnect(self._gone)
 
     def show(self, values: dict[str, Any]) -> None:
         """Bring the page's own parts in all tabs to `values` (as JSON has them). Only what changed is sent."""
@@ -140,6 +140,9 @@ class Browser:
         _run(client, self._start)
         self._shown[client.client_id] = {}
         self.show(self._values)
+
+    def _gone(self, client: viser.ClientHandle) -> None:
+        self._shown.pop(client.client_id, None)
 
     async def _heard(self, event: viser.GuiEvent[Any]) -> None:
         if event.client is None or self.listener is None:

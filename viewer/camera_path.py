@@ -75,7 +75,8 @@ def path_through(views: Sequence[View], frames_each: int) -> Float[np.ndarray, "
         return knots
     at = np.arange((len(views) - 1) * frames_each + 1) / frames_each
     # At rest at both ends.
-    return CubicSpline(np.arange(len(views)), knots, bc_type="clamped")(at)
+    path: Float[np.ndarray, "frames 7"] = CubicSpline(np.arange(len(views)), knots, bc_type="clamped")(at)
+    return path
 
 
 def cameras_on_path(path: Float[np.ndarray, "frames 7"], width: int, height: int) -> Cameras:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from avatar.model.avatar import Avatar
 from avatar.pipeline.finished_run import open_run
+from avatar.pipeline.report_images import observed_colors
 from avatar.types import BodyPose, BodyTrack, Gaussians, Observations
 from avatar.viewer.clips import TRAINING, Clip, Source, builtin_clips, clip_of_track, file_clips
 from avatar.viewer.state import Colors, ViewState
@@ -21,7 +22,6 @@ from avatar.viewer.state import Colors, ViewState
 MAX_GROWTH = 2.5
 # Effective number of splats that cover each other: this exponent gives the whole person the requested opacity.
 LAYERS = 3
-SHADE = 0.4
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,9 +108,7 @@ class Session:
             avatar = self.avatar
             gaussians = avatar.pose(posed.pose.to(avatar.device), lit=posed.colors == "lit").detach()
             if posed.colors == "observed":
-                # Some of the brightness stays, so that face and folds remain visible.
-                shade = SHADE + (1 - SHADE) * gaussians.colors.mean(-1, keepdim=True).clamp(0, 1)
-                gaussians = replace(gaussians, colors=heat(avatar.observed) * shade)
+                gaussians = replace(gaussians, colors=observed_colors(avatar, gaussians.colors))
             gaussians = replace(gaussians, opacities=gaussians.opacities * posed.opacity**LAYERS)
             self._posed = (posed, self.thinned(gaussians, posed.detail))
             return self._posed[1]
@@ -163,11 +161,3 @@ def open_session(folder: Path, device: str = "cpu") -> Session:
         clips[TRAINING] = clip_of_track(TRAINING, track)
     clips.update(file_clips(folder / "motions", avatar) | builtin_clips(avatar))
     return Session(avatar, clips, folder, track, observations)
-
-
-def heat(values: Float[Tensor, " n"]) -> Float[Tensor, "n 3"]:
-    """Colours from dark blue (0: inpainted) over green to yellow (1: well observed), with lightness rising evenly."""
-    stops = values.new_tensor([[0.15, 0.1, 0.35], [0.1, 0.4, 0.55], [0.25, 0.7, 0.45], [0.95, 0.9, 0.3]])
-    place = values.clamp(0, 1) * (len(stops) - 1)
-    low = place.floor().long().clamp(max=len(stops) - 2)
-    return stops[low].lerp(stops[low + 1], (place - low)[:, None])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -84,7 +84,8 @@ class Body:
 
     def to(self, device: torch.device | str) -> Body:
         """The same body with its tensors on `device`."""
-        tensors: dict[str, Any] = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        tensors: dict[str, Any] = {name: v.to(device) for name, v in values.items() if isinstance(v, Tensor)}
         if self.face_units is not None:
             tensors["face_units"] = FaceUnits(self.face_units.directions.to(device))
         if self.with_hands_and_face is not None:

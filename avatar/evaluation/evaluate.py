@@ -17,7 +17,7 @@ from avatar.evaluation.exposure import usual_exposure
 from avatar.evaluation.joint_scores import pose_scores
 from avatar.evaluation.limits import limits
 from avatar.evaluation.multicamera import station_targets
-from avatar.evaluation.plots import as_png, as_svg, plot_evaluation
+from avatar.evaluation.plots import as_png, plot_evaluation
 from avatar.evaluation.registration import registered, shift_in_pixels
 from avatar.evaluation.report import joint_table, table, write_page
 from avatar.evaluation.scores import ScoredTarget, Scoring, group_means, lpips_reasons, score_targets
@@ -29,7 +29,9 @@ from avatar.evaluation.targets import (
     training_targets,
 )
 from avatar.io.files import atomic_write, write_json
+from avatar.pipeline.charts import svg
 from avatar.pipeline.finished_run import FinishedRun, open_run
+from avatar.pipeline.report_page import write_report_page
 from avatar.runtime.progress import progress
 
 
@@ -188,7 +190,10 @@ def score_and_write(
     figure = plot_evaluation(scored, means, opened.avatar, backend)
     with atomic_write(out / "evaluation.png") as temporary:
         temporary.write_bytes(as_png(figure))
-    write_page(out / "evaluation.html", f"Evaluation of {opened.run.folder.name}", text, as_svg(figure), scored)
+    title, sentence = f"Evaluation of {opened.run.folder.name}", " ".join(verdict)
+    write_page(out / "evaluation.html", title, text, svg(figure), scored, sentence)
+    if opened.run.report.is_file() and opened.run.evaluation_page.is_file():
+        write_report_page(opened.run)  # which now has this page as its last tab
     return content, text
 
 

@@ -17,10 +17,10 @@ from avatar.evaluation.scores import ScoredTarget
 from avatar.evaluation.targets import TRAINING_GROUP
 from avatar.metrics.detail import SIGMAS
 from avatar.model.avatar import Avatar
+from avatar.pipeline.charts import color_scale, new_figure
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from avatar.pipeline.charts import Axes, Figure
 
 SIZE = 13.0, 9.0  # inches
 DPI = 100
@@ -36,9 +36,7 @@ def plot_evaluation(
     Args:
         scored: the images; rows: their means by group. Rows that repeat others without the clip's shift are left away.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(SIZE, DPI, layout="constrained")
+    figure = new_figure(*SIZE, DPI)
     (top_left, top_right), (bottom_left, bottom_right) = figure.subplots(2, 2)
     headline = [one for one in scored if not one.target.brief or one.target.group == TRAINING_GROUP]
     _by_image(top_left, headline, "psnr_box", 1.0, "PSNR in the person's box, dB")
@@ -55,14 +53,6 @@ def as_png(figure: Figure) -> bytes:
     data = io.BytesIO()
     figure.savefig(data, format="png")
     return data.getvalue()
-
-
-def as_svg(figure: Figure) -> str:
-    """The figure as an svg element, for a page."""
-    data = io.StringIO()
-    figure.savefig(data, format="svg", metadata={"Date": None})
-    text = data.getvalue()
-    return text[text.index("<svg") :]
 
 
 def _by_image(axes: Axes, scored: Sequence[ScoredTarget], score: str, factor: float, title: str) -> None:
@@ -101,10 +91,6 @@ def _detail(axes: Axes, rows: Mapping[str, Mapping[str, float]]) -> None:
 
 def _body(figure: Figure, axes: Axes, errors: Sequence[Float[Tensor, " f"]], avatar: Avatar, backend: str) -> None:
     """Mean absolute colour error on the body's surface, front and back."""
-    from matplotlib import colormaps
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
     axes.axis("off")
     axes.set_title("mean absolute colour error, of 255: front and back")
     if not errors:
@@ -113,7 +99,7 @@ def _body(figure: Figure, axes: Axes, errors: Sequence[Float[Tensor, " f"]], ava
     visible = mean.isfinite()
     if not visible.any():
         return
-    scale = ScalarMappable(Normalize(0, float(mean[visible].quantile(BRIGHTEST))), colormaps["inferno"])
+    scale = color_scale(0.0, float(mean[visible].quantile(BRIGHTEST)), "inferno")
     colors = torch.from_numpy(scale.to_rgba(mean.nan_to_num(0.0).numpy())[:, :3]).float()
     colors[~visible] = NOT_IN_VIEW
     axes.imshow(draw_on_body(avatar, colors, backend))

@@ -16,6 +16,7 @@ from avatar.io.files import atomic_write
 from avatar.metrics.detail import SIGMAS
 from avatar.metrics.images import BOX_MARGIN
 from avatar.metrics.perceptual import LpipsNet
+from avatar.pipeline.report_page import plain_page
 
 Column = tuple[str, str, float, str]  # title, score, factor, format
 LPIPS_FACTOR = 1000  # LPIPS is printed times a thousand, as in most papers, and says so
@@ -136,24 +137,22 @@ def rows_with(rows: Mapping[str, Mapping[str, float]], scores: Sequence[str]) ->
     return {name: row for name, row in rows.items() if name[-1] != "°" and any(score in row for score in scores)}
 
 
-def write_page(path: Path, title: str, text: str, plots: str, scored: Sequence[ScoredTarget]) -> None:
-    """One HTML file with everything in it: the table, plots, then truth, avatar and difference of each image.
+def write_page(path: Path, title: str, text: str, plots: str, scored: Sequence[ScoredTarget], verdict: str) -> None:
+    """One HTML file with everything in it: verdict, plots, table, then truth, avatar and difference of each image.
 
     Args:
-        plots: an svg element.
+        plots: an svg element; verdict: what limits the avatar, one sentence or nothing.
     """
     ordered = sorted(scored, key=lambda one: _first(one, "psnr_box", "psnr") or 0.0)
     figures = "\n".join(_figure(one) for one in ordered)
+    head = f'<section class="verdict usable"><p>{html.escape(verdict)}</p></section>' if verdict else ""
     content = (
-        f"<!doctype html><meta charset=utf-8><title>{html.escape(title)}</title>"
-        "<style>body{font:15px system-ui;margin:2em;background:#fff;color:#222}figure{display:inline-block;margin:8px}"
-        "figcaption{max-width:420px;font-size:13px}pre{overflow-x:auto}img{height:360px}svg{max-width:100%;height:auto}</style>"
-        f"<h1>{html.escape(title)}</h1><pre>{html.escape(text)}</pre>{plots}"
-        "<h2>Images, worst first: truth, avatar, difference</h2>"
-        f"{figures}\n"
+        f"{head}<section><h2>Plots</h2>{plots}</section>"
+        f"<section><h2>Numbers</h2><pre>{html.escape(text)}</pre></section>"
+        f"<section><h2>Images, worst first: truth, avatar, difference</h2>{figures}</section>"
     )
     with atomic_write(path) as temporary:
-        temporary.write_text(content, encoding="utf-8")
+        temporary.write_text(plain_page(title, content), encoding="utf-8")
 
 
 def _figure(one: ScoredTarget) -> str:

@@ -67,8 +67,9 @@ def save_observations(observations: Observations, folder: Path) -> None:
 def save_arrays(observations: Observations, folder: Path) -> None:
     """Write `observations.npz` alone, for images that already lie in `folder`."""
     arrays = {name: getattr(observations, name).numpy() for name in ("keypoints", "keypoints_3d", "instant", "times")}
-    if observations.frame_weight is not None:
-        arrays["frame_weight"] = observations.frame_weight.numpy()
+    for name in ("frame_weight", "hands", "hands_3d", "face", "face_units"):
+        if (value := getattr(observations, name)) is not None:
+            arrays[name] = value.numpy()
     if observations.cameras is not None:
         arrays["K"] = observations.cameras.K.numpy()
         arrays["T_camera_world"] = observations.cameras.T_camera_world.numpy()
@@ -111,10 +112,12 @@ def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:
     if not (1 <= width < 10**5 and 1 <= height < 10**5 and count):
         raise ValueError(f"{count} images of {width} x {height} pixels")
     tensors = {
-        name: _tensor(arrays[name], shape, holes=name == "keypoints_3d")
+        name: _tensor(arrays[name], shape, holes=name in ("keypoints_3d", "hands_3d", "face_units"))
         for name, shape in (
             ("keypoints", (count, joints, 3)), ("keypoints_3d", (count, joints, 3)), ("times", (count,)),
-            ("frame_weight", (count,)), ("K", (count, 3, 3)), ("T_camera_world", (count, 4, 4)),
+            ("hands", (count, 2, 21, 3)), ("hands_3d", (count, 2, 21, 3)), ("face", (count, 478, 3)),
+            ("face_units", (count, 52)), ("frame_weight", (count,)), ("K", (count, 3, 3)),
+            ("T_camera_world", (count, 4, 4)),
         )
         if name in arrays
     }  # fmt: skip

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avatar.body.hand_angles import finger_rotations
 from avatar.body.skeleton import SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
@@ -22,10 +23,12 @@ from avatar.motion.foot_contact import bend_legs, lock_feet, root_path_from_feet
 from avatar.motion.motion import Motion, uniform_track
 from avatar.motion.smoothing import smooth_path
 from avatar.motion.text.anatomy import JointRotations, about, arm, assemble, back, gaze, hand, leg
+from avatar.motion.text.hands_face import hand_angles
 from avatar.types import BodyPose
 
 FPS = 60.0
 TAU = 2 * math.pi
+FINGER_SWAY = math.radians(4)
 Phase = Tensor
 Number = float | int
 Keys = Sequence[tuple[Number, Number]]
@@ -33,11 +36,16 @@ Keys = Sequence[tuple[Number, Number]]
 
 @dataclass(frozen=True)
 class Builtin:
-    """A motion by name: what it shows, the length of one cycle in seconds, and the function of its phase."""
+    """A motion by name: what it shows, the length of one cycle in seconds, and the function of its phase.
+
+    Attributes:
+        hands: shapes of the left and the right hand, see `avatar.motion.text.hands_face`.
+    """
 
     about: str
     seconds: float
     make: Callable[[Phase], BodyPose]
+    hands: tuple[str, str] = ("hand relaxed", "hand relaxed")
 
 
 def builtin_motion(name: str) -> Motion:
@@ -50,9 +58,20 @@ def builtin_motion(name: str) -> Motion:
         raise UsageError(f"There is no built-in motion {name!r}: choose one of {', '.join(BUILTIN)}, or give a file.")
     chosen = BUILTIN[name]
     frames = max(1, round(chosen.seconds * FPS))
-    pose = chosen.make(torch.arange(frames, dtype=torch.float32) / frames)
-    track = uniform_track(pose.rotations, pose.root_position, FPS, body="open")
+    phase = torch.arange(frames, dtype=torch.float32) / frames
+    pose, fingers = chosen.make(phase), living_fingers(phase, chosen.hands)
+    track = uniform_track(pose.rotations, pose.root_position, FPS, body="open", fingers=fingers)
     return Motion("builtin", track, leg_length(model_rest()))
+
+
+def living_fingers(phase: Phase, hands: tuple[str, str]) -> Float[Tensor, "t 30 3 3"]:
+    """Hands of the given shapes whose fingers bend a little more and less, one after the other, once in a cycle."""
+    shapes = torch.stack([hand_angles(shape) for shape in hands])
+    # The little finger begins, and the right hand follows the left.
+    late = torch.tensor([[0.3, 0.2, 0.0, 0.1, 0.4], [0.7, 0.6, 0.4, 0.5, 0.8]])
+    more = FINGER_SWAY * torch.cos(TAU * (phase[:, None, None] - late))
+    angles = shapes + more[..., None] * torch.tensor([0.0, 0.7, 1.0, 0.6])
+    return finger_rotations(angles)
 
 
 def _wave(phase: Phase, amplitude: Number, peak: Number = 0.0, mean: Number = 0.0, times: int = 1) -> Tensor:
@@ -283,10 +302,10 @@ def _arm_circles(phase: Phase) -> BodyPose:
 
 BUILTIN: dict[str, Builtin] = {
     "walk": Builtin("walks forwards", 1.1, _walk),
-    "run": Builtin("runs forwards", 0.72, _run),
-    "wave": Builtin("waves with the right hand", 2.4, _wave_hello),
+    "run": Builtin("runs forwards", 0.72, _run, ("half closed", "half closed")),
+    "wave": Builtin("waves with the right hand", 2.4, _wave_hello, ("hand relaxed", "hand open")),
     "squat": Builtin("squats and stands up", 2.8, _squat),
-    "jumping-jack": Builtin("jumps with arms and legs apart", 1.1, _jumping_jack),
+    "jumping-jack": Builtin("jumps with arms and legs apart", 1.1, _jumping_jack, ("hand open", "hand open")),
     "dance": Builtin("steps from side to side", 2.2, _dance),
     "turntable": Builtin("turns once in an A-pose", 6.0, _turntable),
     "arm-circles": Builtin("circles with both arms", 3.0, _arm_circles),

@@ -17,6 +17,7 @@ from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.errors import AvatarError
 from avatar.geometry import nearest_rotation, quat_from_rotation, rotation_from_quat, slerp
 from avatar.motion.bone_lengths import bone_length, leg_length, model_rest
+from avatar.motion.fingers import finger_rotations_of_bones, match_fingers
 from avatar.motion.joint_names import match_joints
 from avatar.motion.joint_tree import ancestors
 from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, check_path, uniform_track, up_rotation
@@ -88,6 +89,15 @@ def motion_from_animation(animation: JointAnimation, options: ReadOptions) -> Mo
     if against:
         notes.append(f"legs and spine turn the pelvis back by {against:.0f} degrees, so it was taken from them")
     local = _local_rotations(world)
+    palms = {side: matches[f"{side}_wrist"] for side in ("left", "right") if f"{side}_wrist" in matches}
+    chains = match_fingers(animation.names, animation.parents, palms)
+    fingers = finger_rotations_of_bones(
+        chains,
+        animation.positions.double() @ W.T,
+        W @ _proper(animation.rotations),
+        _proper(animation.rest_rotations),
+        {side: world[f"{side}_wrist"] for side in palms},
+    )
     scale = MEAN_LEG / leg
     # All skeletons define the hips alike, but not the pelvis: our hips are placed at theirs.
     own = model_rest()
@@ -97,7 +107,7 @@ def motion_from_animation(animation: JointAnimation, options: ReadOptions) -> Mo
     check = check_motion(
         local, root, {name: place * scale for name, place in at.items()}, (*animation.notes, *notes), turned
     )
-    return Motion(animation.format, uniform_track(local, root, animation.fps), MEAN_LEG, check)
+    return Motion(animation.format, uniform_track(local, root, animation.fps, fingers=fingers), MEAN_LEG, check)
 
 
 def _world_axes(

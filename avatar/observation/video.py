@@ -27,6 +27,7 @@ from avatar.landmark_layouts import LAYOUTS, Layout
 from avatar.observation.company import notes_on_company
 from avatar.observation.confidence import check_in_view, frame_weights, reweight_confidence
 from avatar.observation.detectors.registry import choose_detector
+from avatar.observation.hands_face import observe_hands_face
 from avatar.observation.held_things import held_things, note_on_held_things, without_things
 from avatar.observation.keyframes import evenly_in_time, select_keyframes
 from avatar.observation.left_right import fix_left_right_swaps
@@ -132,8 +133,9 @@ def _observe(
         keyframes = select_keyframes(_views(keypoints, keypoints_3d), weights * keypoints[..., 2].mean(1), max_frames)
     cut = _write_final_images(person, keyframes, keypoints[keyframes], layout, work, work / "people" / str(who), folder)
     notes += note_on_held_things(cut, len(keyframes))
+    images = stored_frames(folder, len(keyframes))
     observations = Observations(
-        images=stored_frames(folder, len(keyframes)),
+        images=images,
         masks=stored_masks(folder, len(keyframes)),
         keypoints=torch.from_numpy(keypoints[keyframes]),
         keypoints_3d=torch.from_numpy(keypoints_3d[keyframes]),
@@ -145,6 +147,7 @@ def _observe(
         frame_weight=torch.from_numpy(weights[keyframes]),
         source=str(source.path),
         notes=tuple(notes),
+        **observe_hands_face(images, keypoints[keyframes], detector.layout)._asdict(),
     )
     save_arrays(observations, folder)
     return observations

@@ -12,12 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from avatar.errors import AvatarError, UsageError, short_message
 from avatar.io.files import atomic_write, read_json, read_text, write_json
+from avatar.pipeline.report_page import plain_page
 from avatar.pipeline.run_folder import RunFolder
+from avatar.pipeline.verdict import verdict
 from avatar.runtime.progress import Progress
 
+COLUMNS = ("video", "result", "PSNR", "minutes", "warnings", "more")
 VIDEOS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
 PROGRAM = "from avatar.cli.main import main; main()"
 
@@ -130,33 +134,39 @@ def write_summary(out: Path, outcomes: list[Outcome]) -> None:
     write_json(out / "batch.json", [asdict(outcome) for outcome in outcomes])
     rows = "\n".join(_row(outcome, out) for outcome in outcomes)
     done = sum(outcome.state == "done" for outcome in outcomes)
-    page = f"""<!doctype html><meta charset="utf-8"><title>{done} avatars</title>
-<style>body{{font:16px system-ui;margin:2em}}td,th{{padding:.4em 1em;text-align:left;vertical-align:top}}
-img{{max-width:32em}}</style>
-<h1>{done} of {len(outcomes)} avatars</h1>
-<table><tr><th>video</th><th>result</th><th>PSNR</th><th>minutes</th><th>frames</th></tr>
-{rows}
-</table>
-"""
+    columns = "".join(f"<th><button type='button' title='sort'>{name}</button></th>" for name in COLUMNS)
+    content = (
+        "<p class='muted'>Click a title to sort.</p><section class='wide'>"
+        f"<table><thead><tr><th></th>{columns}</tr></thead><tbody>{rows}</tbody></table></section>"
+    )
     with atomic_write(out / "index.html") as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(plain_page(f"{done} of {len(outcomes)} avatars", content), encoding="utf-8")
 
 
 def _row(outcome: Outcome, out: Path) -> str:
     name = html.escape(Path(outcome.video).name)
-    if outcome.state != "done":
-        return f"<tr><td>{name}</td><td colspan=4>{html.escape(outcome.reason)}</td></tr>"
     run = RunFolder(Path(outcome.run))
+    place = quote(os.path.relpath(run.folder, out).replace(os.sep, "/"))
+    log = f'<a href="{place}/{run.log.name}">log</a>' if run.log.is_file() else ""
+    if outcome.state != "done":
+        reason = html.escape(outcome.reason)
+        return f"<tr><td></td><td>{name}</td><td>failed</td><td></td><td></td><td>{reason}</td><td>{log}</td></tr>"
     try:
         report: dict[str, Any] = read_json(run.report)
         psnr = f"{report['held_out'].get('psnr', float('nan')):.1f} dB"
         minutes = f"{sum(report['seconds'].values()) / 60:.1f}"
+        level: str = verdict(report).level
+        warnings = "<br>".join(html.escape(line) for line in report.get("warnings", ()))
     except (AvatarError, KeyError, TypeError, ValueError, AttributeError) as error:
-        psnr, minutes = html.escape(short_message(error)), ""
-    place = html.escape(os.path.relpath(run.folder, out))
-    turntable = f'<a href="{place}/{run.turntable.name}">turntable</a>'
-    contact = f'<img src="{place}/{run.contact.name}" alt="frames of {name}">'
-    return f"<tr><td>{name}</td><td>{turntable}</td><td>{psnr}</td><td>{minutes}</td><td>{contact}</td></tr>"
+        psnr, minutes, level, warnings = "", "", "unknown", html.escape(short_message(error))
+    thumbnail = f"{place}/{run.report_images.name}/thumbnail.jpg"
+    pages = (("report", run.report_page), ("turntable", run.turntable), ("frames", run.contact))
+    links = " · ".join(
+        [*(f'<a href="{place}/{file.name}">{title}</a>' for title, file in pages if file.is_file()), log]
+    )
+    cells = (name, level, psnr, minutes, warnings, links.strip(" ·"))
+    image = f'<a href="{place}/{run.report_page.name}"><img src="{thumbnail}" alt="" loading="lazy"></a>'
+    return f"<tr><td>{image}</td>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
 def require_workers(workers: int) -> None:

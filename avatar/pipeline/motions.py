@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from avatar.body import Body, smpl_pose
 from avatar.body.skeleton import smpl_joint_indices
@@ -140,7 +138,7 @@ def motion_of_track(name: str, estimated: BodyTrack, body: Body) -> Motion:
     return Motion(name, level, leg_length(body.rest(estimated.betas).joints))
 
 
-def pose_of_option(value: str, hypothesis: int = 1, options: ReadOptions | None = None) -> Float[Tensor, "24 3 3"]:
+def pose_of_option(value: str, hypothesis: int = 1, options: ReadOptions | None = None) -> BodyPose:
     """A pose from words, a JSON file of joint angles, or a JSON file of the 2D key points of one person.
 
     Args:
@@ -160,7 +158,7 @@ def pose_of_option(value: str, hypothesis: int = 1, options: ReadOptions | None 
     hypotheses = poses_of_figure(clip, reading.person)
     if not 1 <= hypothesis <= len(hypotheses):
         raise UsageError(f"{value} fits {len(hypotheses)} poses: there is no --hypothesis {hypothesis}.")
-    return hypotheses[hypothesis - 1].pose.rotations
+    return hypotheses[hypothesis - 1].pose
 
 
 def poses_of_figure(clip: KeypointClip, person: str | None = None, count: int = 4) -> list[PoseHypothesis]:
@@ -178,13 +176,14 @@ def poses_of_figure(clip: KeypointClip, person: str | None = None, count: int = 
     return pose_hypotheses(observe_keypoints(clip, person), load_body("open"), count)
 
 
-def motion_of_pose(rotations: Float[Tensor, "24 3 3"], seconds: float = POSE_SECONDS, fps: float = 30.0) -> Motion:
-    """One pose, held."""
-    frames = max(1, round(seconds * fps))
+def motion_of_pose(pose: BodyPose, seconds: float = POSE_SECONDS, fps: float = 30.0) -> Motion:
+    """One pose, held; its root stands where that of the T-pose is."""
     rest = model_rest().float()
-    return Motion(
-        "pose", uniform_track(rotations.expand(frames, 24, 3, 3), rest[:1].expand(frames, 3), fps), leg_length(rest)
-    )
+    frames = [0] * max(1, round(seconds * fps))
+    fingers, face = (None if part is None else part[None] for part in (pose.fingers, pose.face))
+    held = BodyPose(rest[:1], pose.rotations[None], fingers, face)[frames]
+    track = uniform_track(held.rotations, held.root_position, fps, fingers=held.fingers, face=held.face)
+    return Motion("pose", track, leg_length(rest))
 
 
 def motion_track(run: RunFolder, avatar: Avatar, name: str) -> BodyTrack:
@@ -209,10 +208,9 @@ def evenly_timed(track: BodyTrack) -> BodyTrack:
 
     The frames that a training keeps of a video are not evenly spaced.
     """
-    start, end = float(track.times[0]), float(track.times[-1])
-    even = torch.linspace(start, end, len(track))
-    if float((track.times - even).abs().max()) < 0.5 / track.fps:
+    if track.is_even:
         return track
+    start, end = float(track.times[0]), float(track.times[-1])
     times = start + torch.arange(int((end - start) * FPS + 1e-4) + 1, dtype=torch.float64) / FPS
     poses, confidence = at_times(track, times)
     instant = torch.arange(len(times))

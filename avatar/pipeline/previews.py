@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from avatar.geometry import quat_from_rotation
 from avatar.io.files import atomic_write
-from avatar.io.images import to_uint8, write_image
+from avatar.io.images import to_uint8
 from avatar.io.videos import VideoWriter
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import FLATNESS, triangle_frames
@@ -23,6 +24,10 @@ from avatar.runtime.progress import progress
 from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians, Observations
 
 PANEL = 640  # px, longer side of one panel of the overlay
+CONTACT_PANEL = 400  # px, longer side of one image of the contact sheet
+CONTACT_BYTES = 1_000_000
+CONTACT_ROWS = ("source", "fitted body", "avatar", "difference x3", "avatar from all sides")
+LABEL_HEIGHT = 24  # px
 TURN_SECONDS = 4
 TURN_FPS = 24.0
 TURNTABLE_SIZE = (540, 960)
@@ -106,6 +111,12 @@ def bounding_box(avatar: Avatar, pose: BodyPose) -> tuple[Float[Tensor, " 3"], F
     return means.amin(0), means.amax(0)
 
 
+def facing(pose: BodyPose) -> float:
+    """The azimuth, in degrees, of a camera in front of the person (see `avatar.rendering.camera_paths`)."""
+    x, _, z = pose.rotations[0, :, 2].tolist()
+    return math.degrees(math.atan2(x, z))
+
+
 def write_overlay(
     path: Path, avatar: Avatar, track: BodyTrack, observations: Observations, backend: str, fps: float
 ) -> None:
@@ -117,13 +128,13 @@ def write_overlay(
 
 @torch.no_grad()
 def overlay_panels(
-    avatar: Avatar, track: BodyTrack, observations: Observations, index: int, backend: str
+    avatar: Avatar, track: BodyTrack, observations: Observations, index: int, backend: str, side: int = PANEL
 ) -> list[UInt8[np.ndarray, "h w 3"]]:
-    """Source, body over source, avatar over source, and their difference, for one frame."""
+    """Source, body over source, avatar over source, and their difference, for one frame; `side` pixels long."""
     import cv2
 
     assert track.cameras is not None
-    scale = PANEL / max(observations.width, observations.height)
+    scale = side / max(observations.width, observations.height)
     # Even sizes, which H.264 needs.
     width, height = (max(round(side * scale / 2), 1) * 2 for side in (observations.width, observations.height))
     source = cv2.resize(observations.images[index], (width, height), interpolation=cv2.INTER_AREA)
@@ -147,14 +158,45 @@ def write_contact_sheet(
 ) -> None:
     """Frames spread over the clip, each above its body, avatar and difference, then the avatar from all sides."""
     chosen = np.linspace(0, len(observations) - 1, frames).round().astype(int)
-    columns = [np.concatenate(overlay_panels(avatar, track, observations, int(i), backend)) for i in chosen]
-    width, height = columns[0].shape[1], columns[0].shape[0] // 4
+    columns = [overlay_panels(avatar, track, observations, int(i), backend, CONTACT_PANEL) for i in chosen]
+    height, width = columns[0][0].shape[:2]
     pose = track.poses[len(track) // 2]
-    around = orbit(*bounding_box(avatar, pose), frames, width, height)
+    around = orbit(*bounding_box(avatar, pose), frames, width, height, azimuth=facing(pose))
     turned = [to_uint8(image_on_white(avatar, pose, around[i], backend)) for i in range(frames)]
-    write_image(path, sheet([np.concatenate([column, view]) for column, view in zip(columns, turned, strict=True)]))
+    rows = [*(list(row) for row in zip(*columns, strict=True)), turned]
+    _write_small_png(labelled_sheet(rows, CONTACT_ROWS), path)
 
 
 def sheet(columns: Sequence[UInt8[np.ndarray, "h w 3"]]) -> UInt8[np.ndarray, "h w2 3"]:
     """Images of one height side by side."""
     return np.concatenate(list(columns), axis=1)
+
+
+def labelled_sheet(
+    rows: Sequence[Sequence[UInt8[np.ndarray, "h w 3"]]], labels: Sequence[str]
+) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Rows of images of one size, each below its label."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(LABEL_HEIGHT * 0.7)
+    strips = []
+    for label, row in zip(labels, rows, strict=True):
+        images = sheet(row)
+        strip = Image.new("RGB", (images.shape[1], LABEL_HEIGHT), "white")
+        ImageDraw.Draw(strip).text((6, LABEL_HEIGHT / 2), label, fill="black", anchor="lm", font=font)
+        strips += [np.asarray(strip), images]
+    return np.concatenate(strips)
+
+
+def _write_small_png(image: UInt8[np.ndarray, "h w 3"], path: Path) -> None:
+    """Write a PNG of at most `CONTACT_BYTES`: 256 colours, and smaller if that is not enough."""
+    from PIL import Image
+
+    whole = Image.fromarray(image)
+    with atomic_write(path) as temporary:
+        while True:
+            few = whole.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+            few.save(temporary, format="png", optimize=True)
+            if temporary.stat().st_size <= CONTACT_BYTES:
+                return
+            whole = whole.resize((round(whole.width * 0.85), round(whole.height * 0.85)), Image.Resampling.LANCZOS)

@@ -45,6 +45,11 @@ class RunFolder:
         return self.folder / "track_warnings.json"
 
     @property
+    def camera_motion(self) -> Path:
+        """How the camera moved, for the tracking."""
+        return self.folder / "camera_motion.json"
+
+    @property
     def observations(self) -> Path:
         """The folder of frames, masks and landmarks."""
         return self.folder / "observations"
@@ -68,6 +73,26 @@ class RunFolder:
     def report(self) -> Path:
         """Scores, times and warnings of the run."""
         return self.folder / "report.json"
+
+    @property
+    def history(self) -> Path:
+        """Loss and PSNR over the steps of training."""
+        return self.folder / "history.json"
+
+    @property
+    def report_page(self) -> Path:
+        """The report for people: one page."""
+        return self.folder / "report.html"
+
+    @property
+    def report_images(self) -> Path:
+        """The folder of the images in the report."""
+        return self.folder / "report"
+
+    @property
+    def evaluation_page(self) -> Path:
+        """The page that `avatar evaluate` writes."""
+        return self.folder / "evaluation.html"
 
     @property
     def log(self) -> Path:

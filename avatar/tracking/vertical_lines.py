@@ -20,14 +20,18 @@ FRAMES = 8  # looked at; the scene is the same in all of them, so they count as 
 WORK_SIDE = 960  # longer side of the images that are searched, pixels
 SHORTEST = 0.05  # length of a segment, relative to the longer side of the image
 WHOLE_VOTE = 0.15  # length from which a segment has a full vote: detectors break long lines into pieces
-STEEPEST_DEGREES = 35.0  # angle between a segment and the image's vertical
-ACCURACY_DEGREES = 0.7  # standard deviation of a segment's direction
+STEEPEST_DEGREES = 50.0  # angle between a segment and the image's vertical
+# Standard deviation of a segment's direction, degrees, for lenses and buildings that are not quite straight; and of
+# its ends, relative to the focal length.
+ACCURACY_DEGREES, END_ACCURACY = 0.3, 0.001
 VERTICAL_SHARE = 0.5  # of such segments that are vertical in the scene
 PITCHES = np.arange(-40.0, 40.1, 0.5)  # degrees
-ROLLS = np.arange(-12.0, 12.1, 0.5)
+ROLLS = np.arange(-40.0, 40.1, 0.5)
 USUAL_PITCH, PITCH_SPREAD, ROLL_SPREAD = 4.0, 12.0, 4.0  # of phones, degrees
+# Cameras in racks and hands may be turned further.
+TURNED_SHARE, TURNED_SPREAD = 0.05, 15.0
 LEAST_VOTES = 2.0
-MOST_SPREAD = 5.0  # of the pitch, degrees; above it the lines do not agree
+MOST_SPREAD = 7.0  # of the pitch, degrees; above it the lines tell no more than the person does
 # Lines are taken for exactly vertical, and the optical axis for the middle of the image.
 LEAST_SPREAD = 0.7
 
@@ -113,19 +117,22 @@ def tilt_from_segments(
     if not frames:
         return None
     down = _down_directions()
-    sure = math.log(VERTICAL_SHARE / (ACCURACY_DEGREES * math.sqrt(2 * math.pi)))
     outlier = math.log((1 - VERTICAL_SHARE) / (2 * STEEPEST_DEGREES))
     support, votes = [], []
     for lines, weight in frames:
         error = _angles_to_vanishing_point(lines, down)
-        vertical = sure - 0.5 * (error / ACCURACY_DEGREES) ** 2
+        accuracy = np.hypot(ACCURACY_DEGREES, np.degrees(END_ACCURACY / _lengths(lines)))
+        vertical = np.log(VERTICAL_SHARE / (accuracy * math.sqrt(2 * math.pi))) - 0.5 * (error / accuracy) ** 2
         support.append(np.logaddexp(vertical, outlier) @ weight)
         votes.append(np.exp(vertical - np.logaddexp(vertical, outlier)) @ weight)
-    means = [_moments(one)[0] for one in support]
-    mean, spread = _moments(np.mean(support, axis=0))
-    spread = np.sqrt(spread**2 + np.var(means, axis=0) + LEAST_SPREAD**2)
+    means, spreads = np.array([_moments(one) for one in support]).swapaxes(0, 1)
+    # The person hides lines in some frames: frames count by their lines, and those that tell little do not disagree.
+    share = [weight.sum() for _, weight in frames]
+    mean, spread = _moments(np.average(support, axis=0, weights=share))
+    between = np.average((means - mean) ** 2, axis=0, weights=spreads**-2)
+    spread = np.sqrt(spread**2 + between + LEAST_SPREAD**2)
     nearest = np.argmin(np.abs(PITCHES - mean[0])), np.argmin(np.abs(ROLLS - mean[1]))
-    agreeing = np.mean(votes, axis=0).reshape(len(PITCHES), len(ROLLS))[nearest]
+    agreeing = np.average(votes, axis=0, weights=share).reshape(len(PITCHES), len(ROLLS))[nearest]
     if spread[0] > MOST_SPREAD or agreeing < LEAST_VOTES:
         return None
     (pitch, roll), (pitch_spread, roll_spread) = np.radians(mean), np.radians(spread)
@@ -158,7 +165,9 @@ def _angles_to_vanishing_point(
 def _moments(support: Float[np.ndarray, " g"]) -> tuple[Float[np.ndarray, "2"], Float[np.ndarray, "2"]]:
     """Mean and standard deviation of pitch and roll, degrees, under the logarithm of a likelihood on the grid."""
     pitch, roll = (angle.ravel() for angle in np.meshgrid(PITCHES, ROLLS, indexing="ij"))
-    posterior = support - 0.5 * ((pitch - USUAL_PITCH) / PITCH_SPREAD) ** 2 - 0.5 * (roll / ROLL_SPREAD) ** 2
+    level = math.log((1 - TURNED_SHARE) / ROLL_SPREAD) - 0.5 * (roll / ROLL_SPREAD) ** 2
+    turned = math.log(TURNED_SHARE / TURNED_SPREAD) - 0.5 * (roll / TURNED_SPREAD) ** 2
+    posterior = support - 0.5 * ((pitch - USUAL_PITCH) / PITCH_SPREAD) ** 2 + np.logaddexp(level, turned)
     weight = np.exp(posterior - posterior.max())
     weight /= weight.sum()
     values = np.stack([pitch, roll])

@@ -23,7 +23,8 @@ class PoseRefinement(nn.Module):
         delta_rotvec: rotation vectors in each joint's own frame, radians; delta_translation: metres in the world.
         trained_instants: indices of the instants that have corrections of their own.
         interpolation: weights of the trained instants' corrections at every instant.
-        root_positions, rotations: the tracked poses, on the device of the corrections.
+        root_positions, rotations: the tracked poses, on the device of the corrections. Fingers and face are left out:
+            those of one frame are less certain than that hands and face of a clip are mostly alike.
     """
 
     interpolation: Tensor
@@ -49,7 +50,9 @@ class PoseRefinement(nn.Module):
     @torch.no_grad()
     def refined(self) -> BodyTrack:
         """The whole track with the corrections applied, on the track's own device."""
-        return replace(self.track, poses=self._corrected(slice(None)).to(self.track.times.device))
+        # The avatar's own face is the usual one, and the track's face is what goes beyond it.
+        poses = replace(self._corrected(slice(None)).to(self.track.times.device), face=self.track.poses.face)
+        return replace(self.track, poses=poses)
 
     @torch.no_grad()
     def trained_poses(self) -> BodyPose:

@@ -25,6 +25,7 @@ class TrainingState:
         step: steps done.
         queue: frames left in the current epoch, the next one last.
         history: (step, PSNR in dB) of the held-out frames.
+        losses: (step, loss of one frame), now and then.
     """
 
     avatar: Avatar
@@ -35,6 +36,7 @@ class TrainingState:
     step: int = 0
     queue: list[int] = field(default_factory=list)
     history: list[tuple[int, float]] = field(default_factory=list)
+    losses: list[tuple[int, float]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Tensors and plain values only."""
@@ -42,6 +44,7 @@ class TrainingState:
             "step": self.step,
             "queue": self.queue,
             "history": self.history,
+            "losses": self.losses,
             "gradients": self.gradients,
             "rng": self.rng.get_state(),
             "avatar": self.avatar.state_dict(),
@@ -66,6 +69,7 @@ class TrainingState:
         self.rng.set_state(saved["rng"].cpu())
         self.step, self.queue, self.gradients = saved["step"], saved["queue"], saved["gradients"]
         self.history = [(step, value) for step, value in saved["history"]]
+        self.losses = [(step, value) for step, value in saved.get("losses", [])]
 
     def _resize_gaussians(self, avatar_tensors: Mapping[str, Tensor]) -> None:
         """Make room for as many Gaussians as were saved, in the avatar and in the optimiser."""

@@ -7,7 +7,7 @@ compares it with the image, and lets Adam move the Gaussians, the light and, a l
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -58,12 +58,14 @@ class TrainResult:
         track: the track with its poses corrected.
         held_out: indices of the frames held out of training.
         history: (step, mean PSNR in dB) of the held-out frames.
+        losses: (step, loss of one frame), now and then.
     """
 
     avatar: Avatar
     track: BodyTrack
     held_out: list[int]
     history: list[tuple[int, float]]
+    losses: list[tuple[int, float]] = field(default_factory=list)
 
 
 @runtime_checkable
@@ -132,7 +134,7 @@ class Trainer:
             state.avatar.deform.enabled = True
         inside = measure_visibility(state.avatar, self._posed_views(VISIBILITY_VIEWS), self._render)
         inpaint_unobserved(state.avatar, inside)
-        return TrainResult(state.avatar, state.poses.refined(), self.held_out, state.history)
+        return TrainResult(state.avatar, state.poses.refined(), self.held_out, state.history, state.losses)
 
     def save(self) -> None:
         """Write the checkpoint, where there is a file for it."""
@@ -174,6 +176,8 @@ class Trainer:
                 step_loss = self.step()
                 if loss is None or preview is not None or state.step % REPORT_STEPS == 0:
                     loss = float(step_loss)
+                if state.step % REPORT_STEPS == 0:
+                    state.losses.append((state.step, loss))
                 if DENSIFY.is_due(state.step, steps):
                     self._densify()
                 if self._registers and register_event.is_due(state.step, steps):

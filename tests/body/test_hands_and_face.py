@@ -80,6 +80,12 @@ def test_a_knuckle_bends_by_its_own_angle() -> None:
     assert 50 < moved.sum() < 400 and (REST.vertices[moved][:, 0] > 0.7).all()
 
 
+def test_a_body_whose_hands_were_posed_can_be_moved() -> None:
+    posed(torch.eye(3).repeat(30, 1, 1), units(jawOpen=1.0))
+    moved = BODY.to("cpu").with_hands_and_face
+    assert moved is not None and moved.straight_hand is not None and moved.face_units is not None
+
+
 def test_the_two_hands_at_rest_are_inverse() -> None:
     rich = BODY.with_hands_and_face
     assert rich is not None and rich.straight_hand is not None

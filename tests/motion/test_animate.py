@@ -15,7 +15,7 @@ from avatar.io.videos import open_video
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import sample_on_surface, triangle_frames
 from avatar.motion.retarget import Retargeting, retarget
-from avatar.motion.text.parse import parse_pose
+from avatar.motion.text.pose_file import pose_from_words
 from avatar.pipeline.animation import VideoOptions, animate, background_color, cameras_of, parse_size
 from avatar.pipeline.motions import find_motion, motion_of_pose
 from avatar.rendering.camera_paths import orbit
@@ -83,7 +83,7 @@ def test_a_camera_file_is_used_and_must_fit(avatar: Avatar, track: BodyTrack, tm
 
 
 def test_a_pose_in_words_stands_on_the_floor(avatar: Avatar) -> None:
-    pose = retarget(motion_of_pose(parse_pose("left knee raised, squatting")), avatar.rest)
+    pose = retarget(motion_of_pose(pose_from_words("left knee raised, squatting")), avatar.rest)
     assert float(avatar.pose(pose.poses[0]).means[:, 1].detach().min()) == pytest.approx(0, abs=0.05)
 
 

@@ -130,6 +130,6 @@ def test_the_schema_and_the_prompt(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_example_of_the_prompt_is_a_pose() -> None:
     example = next(line for line in pose_prompt().splitlines() if line.startswith('{"format"'))
-    rotations = pose_from_json(Path("answer.json"), json.loads(example))
+    rotations = pose_from_json(Path("answer.json"), json.loads(example)).rotations
     at = places(BodyPose(torch.zeros(1, 3), rotations[None]))
     assert float((at["right_wrist"] - at["right_shoulder"])[0, 1]) > 0

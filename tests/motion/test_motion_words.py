@@ -95,7 +95,7 @@ def test_joint_angles_as_json(tmp_path: Path) -> None:
     rotations = parse_pose(PHRASES[0])
     path = tmp_path / "pose.json"
     path.write_text(pose_to_json(rotations))
-    assert float(geodesic_angle(pose_from_option(str(path)), rotations).rad2deg().max()) < 0.1
+    assert float(geodesic_angle(pose_from_option(str(path)).rotations, rotations).rad2deg().max()) < 0.1
     for content, match in (({}, "avatar-pose"), ({"format": "avatar-pose", "degrees": {"tail": [1, 2, 3]}}, "tail"),
                            ({"format": "avatar-pose", "degrees": {"head": [1, 2]}}, "head")):  # fmt: skip
         with pytest.raises(AvatarError, match=match):

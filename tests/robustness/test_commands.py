@@ -133,7 +133,7 @@ def test_a_batch_continues_after_bad_videos_and_keeps_finished_runs(
     assert [outcome["state"] for outcome in outcomes] == ["failed", "done", "failed"]
     assert "a.mp4" in outcomes[0]["reason"]
     page = (out / "index.html").read_text()
-    assert "1 of 3 avatars" in page and "25.0 dB" in page and "b/contact.png" in page
+    assert "1 of 3 avatars" in page and "25.0 dB" in page and "b/report/thumbnail.jpg" in page
 
 
 def test_a_list_of_videos(tmp_path: Path) -> None:

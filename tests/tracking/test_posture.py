@@ -8,7 +8,7 @@ import torch
 from avatar.body import Body, load_body
 from avatar.tracking.fit import track
 from avatar.tracking.options import TrackOptions
-from avatar.tracking.posture import lean_in_depth, overhang_in_depth
+from avatar.tracking.posture import USUAL_LEAN, lean_in_depth, overhang_in_depth
 from avatar.tracking.report import guess_warnings
 from avatar.types import BodyTrack
 
@@ -35,7 +35,9 @@ def test_only_a_lean_along_the_view_counts() -> None:
     origin = torch.zeros(3, dtype=torch.float64)
     for lean, expected in ((0.3 * side, 0.0), (0.3 * away, 0.3)):
         line = torch.stack([origin, up + lean])
-        assert float(lean_in_depth(line, camera, one) * line[1].norm()) == pytest.approx(expected, abs=1e-6)
+        for left, forward in ((side, -1.0), (-side, 1.0), (away, 0.0)):
+            measured = float(lean_in_depth(torch.stack([*line, left, -left]), camera, one)) + USUAL_LEAN * forward
+            assert measured * float(line[1].norm()) == pytest.approx(expected, abs=1e-6)
         assert float(overhang_in_depth(line.flip(0), camera, one)) == pytest.approx(expected, abs=1e-6)
 
 

@@ -53,7 +53,7 @@ def test_the_true_pose_is_among_the_likeliest(text: str, tmp_path: Path) -> None
 
 def test_a_pose_by_points_on_the_command_line(tmp_path: Path) -> None:
     path, _ = figure("t-pose", tmp_path)
-    first = pose_of_option(str(path))
+    first = pose_of_option(str(path)).rotations
     assert first.shape == (24, 3, 3)
     level = first[0] @ torch.tensor([0.0, 1.0, 0.0])
     assert float(level[1]) > 0.9  # the person stands

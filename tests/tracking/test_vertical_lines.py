@@ -34,6 +34,24 @@ def test_posts_give_pitch_and_roll_among_other_lines(pitch: float) -> None:
     assert math.degrees(tilt.pitch_spread) < 3 and abs(tilt.roll - 0.03) < 0.02
 
 
+@pytest.mark.parametrize("roll", [13.0, -26.0])
+def test_a_turned_camera_is_recognized(roll: float) -> None:
+    segments = vertical_segments(math.radians(20), math.radians(roll), noise=0.5 / FOCAL)
+    tilt = tilt_from_segments([(segments, np.ones(len(segments)))])
+    assert tilt is not None
+    assert abs(math.degrees(tilt.pitch) - 20) < 3 and abs(math.degrees(tilt.roll) - roll) < 1
+
+
+def test_frames_whose_lines_are_hidden_do_not_disagree() -> None:
+    segments = vertical_segments(math.radians(20), 0.0, noise=0.5 / FOCAL)
+    full, hidden = (segments, np.ones(len(segments))), (segments[:1], np.ones(1))
+    alone, mixed = tilt_from_segments([full]), tilt_from_segments([full, hidden, hidden])
+    assert alone is not None and mixed is not None
+    assert abs(math.degrees(mixed.pitch - alone.pitch)) < 1 and mixed.pitch_spread < 1.5 * alone.pitch_spread
+    other = (vertical_segments(math.radians(-5), 0.0, noise=0.5 / FOCAL), full[1])
+    assert tilt_from_segments([full, other]) is None
+
+
 def test_few_or_slanted_lines_tell_nothing() -> None:
     random = np.random.default_rng(2)
     assert tilt_from_segments([(vertical_segments(0.1, 0.0, count=1), np.ones(1))]) is None

@@ -13,10 +13,11 @@ from jaxtyping import UInt32
 
 from avatar.geometry import quat_from_rotation, rotation_from_quat, rotation_from_rotvec
 from avatar.model.avatar import Avatar
+from avatar.pipeline.report_images import heat
 from avatar.types import Gaussians
 from avatar.viewer.posing import t_pose
 from avatar.viewer.server_images import MOVING_SECONDS, PixelBudget
-from avatar.viewer.session import PosedState, Session, heat
+from avatar.viewer.session import PosedState, Session
 from avatar.viewer.splat_layer import THINNEST, SplatLayer, add_splats, packed
 from avatar.viewer.state import ViewState
 

@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 from avatar.errors import AvatarError, UsageError, short_message
 from avatar.motion.formats.aist import AistFormat
 from avatar.motion.formats.amass import AmassFormat
+from avatar.motion.formats.arkit_csv import ArkitCsvFormat
 from avatar.motion.formats.bvh import BvhFormat
 from avatar.motion.formats.c3d import C3dFormat
 from avatar.motion.formats.container import Content, open_content
@@ -85,6 +86,7 @@ register_format(JointPositionsFormat())
 register_format(Keypoints2dFormat())
 register_format(MediapipeWorldFormat())
 register_format(PointsCsvFormat())
+register_format(ArkitCsvFormat())
 register_format(TrcFormat())
 register_format(C3dFormat())
 register_format(VerticesFormat())

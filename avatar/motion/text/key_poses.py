@@ -14,13 +14,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avatar.body.face import FACE_UNITS
+from avatar.body.hand_angles import relaxed_fingers
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
 from avatar.geometry import quat_from_rotation, rotation_from_quat, slerp
 from avatar.motion.bone_lengths import leg_length, model_rest
 from avatar.motion.motion import Motion, uniform_track
-from avatar.motion.text.parse import parse_pose
+from avatar.motion.text.pose_file import pose_from_words
 from avatar.types import BodyPose
 
 FPS = 30.0
@@ -78,31 +80,42 @@ def motion_of_words(text: str) -> Motion:
         keys = tuple(key for step in steps if step for key in ACTIONS.get(step, (KeyPose(step),)))
     if not keys:
         raise UsageError('The motion has no poses: write for example "standing, then kneeling, then arms raised".')
-    rotations, lifts = _played(keys)
+    poses, lifts = _played(keys)
     rest = model_rest().float()
-    root = _on_the_floor(rest, rotations, lifts)
-    return Motion("words", uniform_track(rotations, root, FPS, body="open"), leg_length(rest))
+    root = _on_the_floor(rest, poses.rotations, lifts)
+    track = uniform_track(poses.rotations, root, FPS, body="open", fingers=poses.fingers, face=poses.face)
+    return Motion("words", track, leg_length(rest))
 
 
-def _played(keys: tuple[KeyPose, ...]) -> tuple[Float[Tensor, "t 24 3 3"], Float[Tensor, " t"]]:
-    """The rotations of all frames, and the height of the feet above the floor."""
-    poses = [quat_from_rotation(parse_pose(key.words)) for key in keys]
-    quats, lifts = [], []
+def _played(keys: tuple[KeyPose, ...]) -> tuple[BodyPose, Float[Tensor, " t"]]:
+    """The poses of all frames, their roots at the origin, and the height of the feet above the floor."""
+    poses = [pose_from_words(key.words) for key in keys]
+    quats: list[Tensor] = []
+    faces: list[Tensor] = []
+    lifts: list[Tensor] = []
 
-    def add(a: Tensor, b: Tensor, low: float, high: float, t: Float[Tensor, " t"]) -> None:
+    def add(a: int, b: int, low: float, high: float, t: Float[Tensor, " t"]) -> None:
         count = len(t)
-        quats.append(slerp(a.expand(count, -1, -1), b.expand(count, -1, -1), t[:, None].expand(count, a.shape[0])))
+        one, two = joints[a].expand(count, -1, -1), joints[b].expand(count, -1, -1)
+        quats.append(slerp(one, two, t[:, None].expand(count, one.shape[1])))
+        faces.append(torch.lerp(shown[a].expand(count, -1), shown[b].expand(count, -1), t[:, None]))
         lifts.append(low + (high - low) * t)
 
-    add(poses[0], poses[0], keys[0].lift, keys[0].lift, torch.zeros(max(1, round(keys[0].hold * FPS))))
-    for (before, key), (a, b) in zip(pairwise(keys), pairwise(poses), strict=True):
+    # Body and fingers turn together; hands and faces of which a key says nothing rest.
+    fingers = [relaxed_fingers() if pose.fingers is None else pose.fingers for pose in poses]
+    joints = [quat_from_rotation(torch.cat([pose.rotations, f])) for pose, f in zip(poses, fingers, strict=True)]
+    shown = [torch.zeros(len(FACE_UNITS)) if pose.face is None else pose.face for pose in poses]
+    add(0, 0, keys[0].lift, keys[0].lift, torch.zeros(max(1, round(keys[0].hold * FPS))))
+    for (before, key), (a, b) in zip(pairwise(keys), pairwise(range(len(keys))), strict=True):
         share = torch.arange(1, max(1, round(key.move * FPS)) + 1) / max(1, round(key.move * FPS))
         # A key that is passed without a stop is reached and left at speed.
         soft = share if key.hold == 0 or before.hold == 0 else (3 - 2 * share) * share * share
         add(a, b, before.lift, key.lift, soft)
         if key.hold > 0:
             add(b, b, key.lift, key.lift, torch.zeros(round(key.hold * FPS)))
-    return rotation_from_quat(torch.cat(quats)), torch.cat(lifts)
+    rotations = rotation_from_quat(torch.cat(quats))
+    moved = BodyPose(torch.zeros(len(rotations), 3), rotations[:, :24], rotations[:, 24:], torch.cat(faces))
+    return moved, torch.cat(lifts)
 
 
 def _on_the_floor(

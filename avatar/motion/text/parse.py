@@ -16,6 +16,8 @@ begins; each names a body part (with
 | head | turned, tilted, nodding: left, right, up, down; also `looking left` |
 | back (torso, body) | leaning, bent, turned, twisted: forward, back, left, right |
 | (none) | standing, t-pose, a-pose, sitting, squatting, kneeling (left, right), facing left, right, back |
+
+What fingers and faces do ("left fist", "smiling") is in `avatar.motion.text.hands_face`.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from torch import Tensor
 
 from avatar.errors import UsageError
 from avatar.motion.text.clauses import NUMBER, split_clauses
+from avatar.motion.text.hands_face import PHRASES, take_hands_face
 from avatar.motion.text.pose_angles import Arm, Leg, PoseAngles
 
 # Word -> the word that the grammar below uses for it.
@@ -64,7 +67,7 @@ VOCABULARY = (*PARTS, *ACTIONS)
 
 
 def parse_pose(text: str) -> Float[Tensor, "24 3 3"]:
-    """The rotations of a pose described in words.
+    """The rotations of the 24 joints of a pose described in words.
 
     Raises:
         UsageError: it holds a word outside the vocabulary; the message names it.
@@ -81,9 +84,10 @@ def pose_clauses(text: str) -> list[list[str]]:
     Raises:
         UsageError: there are none.
     """
-    plain = ON_ONE_KNEE.sub(lambda match: f"kneeling {match[1] if match[1] != 'one' else 'left'}", text.lower())
+    rest, shown = take_hands_face(text.lower())
+    plain = ON_ONE_KNEE.sub(lambda match: f"kneeling {match[1] if match[1] != 'one' else 'left'}", rest)
     clauses = split_clauses(plain, _normal, PARTS, WHOLE)
-    if not clauses:
+    if not clauses and shown.fingers is None and shown.face is None:
         raise UsageError("The pose has no words: write for example 'left arm raised, right knee bent 90'.")
     return clauses
 
@@ -105,7 +109,8 @@ def apply_clause(angles: PoseAngles, tokens: list[str]) -> None:
     unknown = next((word for word in words if word not in VOCABULARY), None)
     if unknown is not None:
         raise UsageError(
-            f"The pose has the unknown word {unknown!r} in {clause!r}. The vocabulary is {', '.join(VOCABULARY)}."
+            f"The pose has the unknown word {unknown!r} in {clause!r}. The vocabulary is {', '.join(VOCABULARY)}; "
+            f"for hands and face {', '.join(PHRASES)}."
         )
     part = next((word for word in words if word in PARTS and word != "back"), None)
     if part is None and "back" in words and not {"facing", "standing"} & set(words):

@@ -7,6 +7,7 @@ from typing import Any
 
 from avatar.body.joint_limits import joint_ranges
 from avatar.body.skeleton import SMPL_JOINTS
+from avatar.motion.text.hands_face import PHRASES
 from avatar.motion.text.parse import VOCABULARY
 from avatar.motion.text.pose_file import POSE_FORMAT
 
@@ -17,7 +18,8 @@ Conventions:
 - The T-pose is zero: the person stands upright and faces +Z, the arms point to the sides, palms down.
 - x points to the person's left, y up, z to the front. Left and right are the person's own.
 - "words" describes the pose in clauses such as "left arm raised, right knee bent 90, looking left". Use only these
-  words and numbers of degrees: {vocabulary}.
+  words and numbers of degrees: {vocabulary}; and for hands and face these phrases, with left or right where one hand is
+  meant: {phrases}.
 - "degrees" gives joints as rotation vectors (axis times angle, in degrees) relative to the parent joint, away from the
   T-pose. A joint that is given here replaces what "words" says of it. Joints that are not given stay as they are.
 - Turns about the axes: a knee bends about +x. The left elbow bends the forearm to the front about -y, the right one
@@ -35,7 +37,7 @@ The pose to write:
 """
 _EXAMPLE = {
     "format": POSE_FORMAT,
-    "words": "right arm sideways 100, looking right 20",
+    "words": "right arm sideways 100, right hand open, looking right 20, smiling",
     "degrees": {"right_elbow": [0, 80, 0]},
 }
 
@@ -73,5 +75,8 @@ def pose_schema() -> dict[str, Any]:
 def pose_prompt() -> str:
     """The prompt, to which the description of a pose is added."""
     return _PROMPT.format(
-        vocabulary=", ".join(VOCABULARY), schema=json.dumps(pose_schema()), example=json.dumps(_EXAMPLE)
+        vocabulary=", ".join(VOCABULARY),
+        phrases=", ".join(PHRASES),
+        schema=json.dumps(pose_schema()),
+        example=json.dumps(_EXAMPLE),
     )

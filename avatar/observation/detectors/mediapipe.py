@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -48,6 +48,20 @@ class MediaPipeDetector:
         return detections
 
 
+class HandPoints(NamedTuple):
+    """One hand: pixels and confidence of its 21 points, and the network's estimate of them in metres, camera axes."""
+
+    points: Float32[np.ndarray, "21 3"]
+    points_3d: Float32[np.ndarray, "21 3"]
+
+
+class FacePoints(NamedTuple):
+    """One face: pixels and confidence of its 478 points, and the network's coefficients of the face units."""
+
+    points: Float32[np.ndarray, "478 3"]
+    units: dict[str, float]
+
+
 class MediaPipeHands:
     """MediaPipe's hand landmarker, for crops around one hand."""
 
@@ -56,13 +70,22 @@ class MediaPipeHands:
 
     def detect(self, crop: UInt8[np.ndarray, "h w 3"], part: str) -> Float32[np.ndarray, "points 3"] | None:
         """The hand of the side that `part` names; its confidence is the network's score of that side."""
+        hand = self.hand(crop, part)
+        return None if hand is None else hand.points[list(HAND_POINTS)]
+
+    def hand(self, crop: UInt8[np.ndarray, "h w 3"], part: str) -> HandPoints | None:
+        """All points of the hand that `detect` finds."""
         result = self._network.run(crop)
         side, best = part.removesuffix("_hand"), None
-        for points, sides in zip(result.hand_landmarks, result.handedness, strict=True):
+        every = tuple((index,) for index in range(21))
+        for points, world, sides in zip(
+            result.hand_landmarks, result.hand_world_landmarks, result.handedness, strict=True
+        ):
             right = sides[0].score if sides[0].category_name == "Right" else 1 - sides[0].score
             trust = right if side == "right" else 1 - right
-            if best is None or trust > best[0, 2]:
-                best = _in_pixels(points, tuple((index,) for index in HAND_POINTS), crop, trust)
+            if best is None or trust > best.points[0, 2]:
+                points_3d = np.array([[p.x, p.y, p.z] for p in world], np.float32)
+                best = HandPoints(_in_pixels(points, every, crop, trust), points_3d)
         return best
 
 
@@ -70,12 +93,21 @@ class MediaPipeFace:
     """MediaPipe's face landmarker, for crops around one face."""
 
     def __init__(self, model: Path) -> None:
-        self._network = _Network("Face", model, num_faces=1)
+        self._network = _Network("Face", model, num_faces=1, output_face_blendshapes=True)
 
     def detect(self, crop: UInt8[np.ndarray, "h w 3"], part: str) -> Float32[np.ndarray, "points 3"] | None:
         """The face in the crop, or None."""
         faces = self._network.run(crop).face_landmarks
         return _in_pixels(faces[0], FACE_POINTS, crop, FACE_TRUST) if faces else None
+
+    def face(self, crop: UInt8[np.ndarray, "h w 3"]) -> FacePoints | None:
+        """All points and units of the face in the crop, or None."""
+        result = self._network.run(crop)
+        if not result.face_landmarks or len(result.face_landmarks[0]) != 478:
+            return None
+        points = _in_pixels(result.face_landmarks[0], tuple((index,) for index in range(478)), crop, FACE_TRUST)
+        units = {unit.category_name: float(unit.score) for unit in (result.face_blendshapes or [[]])[0]}
+        return FacePoints(points, units)
 
 
 def _in_pixels(
