@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +16,7 @@ from avatar.viewer.camera_layer import camera_pose, downscaled, field_of_view
 from avatar.viewer.clips import TRAINING
 from avatar.viewer.server_images import render_image
 from avatar.viewer.session import PosedState, Session
+from avatar.viewer.stage_images import as_data
 from avatar.viewer.state import Compare, Store, ViewState
 from avatar.viewer.widgets import on_user, set_if_changed
 
@@ -73,18 +72,9 @@ class ComparePanel:
         self.comparison = {
             "mode": state.compare,
             "caption": f"frame {frame}, PSNR {psnr:.1f} dB in the person's box{gained}",
-            "source": _data(source),
-            "avatar": _data(difference if state.compare == "difference" else avatar),
+            "source": as_data(source),
+            "avatar": as_data(difference if state.compare == "difference" else avatar),
         }
-
-
-def _data(image: UInt8[np.ndarray, "h w 3"]) -> str:
-    """An image as an address."""
-    from PIL import Image
-
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, format="JPEG", quality=92)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def training_frame(state: ViewState, session: Session) -> int:

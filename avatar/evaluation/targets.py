@@ -96,7 +96,7 @@ def training_targets(opened: FinishedRun, clip: CaptureClip | None) -> list[Eval
 def _frame_targets(
     opened: FinishedRun, clip: CaptureClip | None, frames: Sequence[int], group: str
 ) -> tuple[list[EvaluationTarget], list[str]]:
-    observations = opened.observations()
+    observations = opened.observations() if clip is None or clip.exposure is None else opened.filmed()
     targets, skipped = [], []
     for index in frames:
         name = f"frame {index}"

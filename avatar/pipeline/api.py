@@ -117,26 +117,31 @@ def track(
     shape: str | None = None,
     focal: float | None = None,
     pitch: float | None = None,
+    camera: str = "auto",
     keep_going: bool = False,
 ) -> BodyTrack:
-    """The body's shape and its pose in every frame, and the camera. Warnings go to the logger "avatar".
+    """The body's shape and its pose in every frame, and the cameras. Warnings go to the logger "avatar".
 
     Args:
         body: "open", the path of an SMPL, SMPL-H or SMPL-X file, or a loaded body.
         height: of the person, metres; shape: in words, such as "weight=0.6"; focal: of the camera, pixels.
         pitch: how far the camera looks down, degrees; negative: up.
+        camera: how the camera moved: "auto", "still", "turning", "moving", or a file with the camera of each frame.
         keep_going: return the track even if the fit has clearly failed.
 
     Raises:
         UsageError: a value is out of range. AvatarError: there are too few frames, or the fit has clearly failed.
     """
+    from avatar.pipeline.camera import camera_motion
     from avatar.runtime.logging import logger
     from avatar.tracking.fit import track as fit_track
-    from avatar.tracking.options import TrackOptions
+    from avatar.tracking.options import TrackOptions, check_camera
 
-    options = TrackOptions(height=height, shape=shape, focal=focal, pitch=pitch, keep_going=keep_going)
-    estimated, report = fit_track(observations, _body(body), options)
-    for warning in report.warnings:
+    options = TrackOptions(height, shape, focal, pitch, camera, keep_going)
+    check_camera(camera)
+    motion = camera_motion(observations, options)
+    estimated, report = fit_track(observations, _body(body), options, motion=motion)
+    for warning in (*motion.notes, *report.warnings):
         logger.warning(warning)
     return estimated
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from avatar.body import load_body
 from avatar.errors import UsageError
+from avatar.io.camera_motion_file import load_camera_motion
 from avatar.io.files import read_json
 from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track
 from avatar.model.avatar import Avatar
+from avatar.pipeline.camera import at_usual_exposure
 from avatar.pipeline.run_folder import RunFolder
 from avatar.types import BodyTrack, Cameras, Observations
 
@@ -61,7 +63,12 @@ class FinishedRun:
         return config
 
     def observations(self) -> Observations:
-        """The training frames; images stay on disk until used."""
+        """The training frames, their exposure evened out; images stay on disk until used."""
+        motion = load_camera_motion(self.run.camera_motion) if self.run.camera_motion.is_file() else None
+        return at_usual_exposure(load_observations(self.run.observations), motion)
+
+    def filmed(self) -> Observations:
+        """The training frames as they were filmed."""
         return load_observations(self.run.observations)
 
 

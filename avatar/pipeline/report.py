@@ -24,7 +24,7 @@ from avatar.pipeline.training_data import TrainingData
 from avatar.rendering.renderer import render
 from avatar.runtime.memory import peak_memory_mb
 from avatar.training.trainer import TrainResult
-from avatar.types import BodyTrack, Observations
+from avatar.types import BodyTrack, CameraMotion, Observations
 
 
 def make_report(
@@ -50,6 +50,7 @@ def make_report(
         "frames": len(observations),
         "size": [observations.width, observations.height],
         "splats": len(avatar),
+        "camera": camera_summary(data.motion),
         "shape": shape_attributes(track, known_height, shape),
         "held_out": held_out_scores(avatar, track, observations, result.held_out, backend),
         "held_out_frames": [int(index) for index in result.held_out],
@@ -60,6 +61,14 @@ def make_report(
         "peak_memory_mb": None if memory is None else int(memory),
         "made_with": provenance(Path(source)),
     }
+
+
+def camera_summary(motion: CameraMotion | None) -> dict[str, Any] | None:
+    """How the camera moved, in words and numbers; None for what is no video."""
+    if motion is None:
+        return None
+    numbers = {"regime": motion.regime, "residual_px": motion.residual, "focal_measured": motion.focal_given}
+    return numbers | {"sentence": motion.sentence()}
 
 
 @torch.no_grad()
