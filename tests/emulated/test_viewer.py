@@ -49,7 +49,7 @@ LOOKS: list[dict[str, Any]] = [
     {"mesh": True, "skeleton": True},
     {"handles": "joint", "playing": False},
     {"handles": "hands and feet", "playing": False},
-    {"compare": "all three", "playing": False},
+    {"compare": "side by side", "playing": False},
     {"cameras": True},
 ]
 
@@ -85,7 +85,7 @@ def test_a_limb_is_clicked(viewer: Viewer) -> None:
 
 
 def test_a_frame_is_compared(viewer: Viewer) -> None:
-    state = replace(viewer.store.state, compare="all three", playing=False)
+    state = replace(viewer.store.state, compare="side by side", playing=False)
     session = viewer.session
     assert compared(state, session, session.posed_state(state))[-1] > 20
 
