@@ -71,7 +71,7 @@ def test_images_for_cameras_and_poses(gpu: Record, made_up: Folders, tmp_path: P
     for device in ("cuda", "cpu"):
         out = tmp_path / device
         render_images(run, tmp_path / "cameras.json", run / "track.npz", out, device=device)
-    ours, truth = (read_image(tmp_path / device / "0002_1.png").astype(int) for device in ("cuda", "cpu"))
+    ours, truth = (read_image(tmp_path / device / "0002_0001.png").astype(int) for device in ("cuda", "cpu"))
     assert abs(ours - truth).max() <= 2 and truth.max() > 100
 
 
