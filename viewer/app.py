@@ -199,7 +199,7 @@ class Viewer:
         """Show the pose of a drawing, on the floor where the avatar stands."""
         avatar = self.session.avatar
         here = self.session.pose(self.store.state).root_position
-        standing = on_the_floor(avatar.body, avatar.rest, BodyPose(here, pose.rotations))
+        standing = on_the_floor(avatar.body, avatar.rest, replace(pose, root_position=here))
         self.store.set(edited=standing, playing=False, message="")
 
     def _fill_background(self, state: ViewState) -> None:

@@ -70,7 +70,7 @@ class Clip:
             return self
         roots = self.poses.root_position.clone()
         roots[:, [0, 2]] = roots[:1, [0, 2]]
-        return replace(self, poses=BodyPose(roots, self.poses.rotations))
+        return replace(self, poses=replace(self.poses, root_position=roots))
 
 
 # A motion, or the function that reads it on first use.

@@ -108,9 +108,15 @@ def pose_at(clip: Clip, frame: float) -> BodyPose:
     if share == 0 or high == low:
         return clip.poses[low]
     a, b = clip.poses[low], clip.poses[high]
-    qa, qb = quat_from_rotation(a.rotations), quat_from_rotation(b.rotations)
-    rotations = rotation_from_quat(slerp(qa, qb, torch.full((len(qa),), share)))
-    return BodyPose(a.root_position.lerp(b.root_position, share), rotations)
+
+    def turned(one: Tensor, two: Tensor) -> Tensor:
+        qa, qb = quat_from_rotation(one), quat_from_rotation(two)
+        return rotation_from_quat(slerp(qa, qb, torch.full((len(qa),), share)))
+
+    fingers = None if a.fingers is None or b.fingers is None else turned(a.fingers, b.fingers)
+    face = None if a.face is None or b.face is None else a.face.lerp(b.face, share)
+    root = a.root_position.lerp(b.root_position, share)
+    return BodyPose(root, turned(a.rotations, b.rotations), fingers, face)
 
 
 def write_video(path: Path, frames: Iterator[np.ndarray], fps: float | int, report: Callable[[int], None]) -> None:

@@ -186,4 +186,4 @@ def _print_results(run: RunFolder, report: dict[str, Any], show_shape: bool) -> 
     print(f"videos:   {run.turntable}  {run.overlay}")
     print(f"report:   {run.report_page}  {run.report}")
     page = quote(str(run.report_page))
-    print(f"next:     {OPEN} {page}   |   avatar view {folder}   |   avatar animate {folder} --motion walk")
+    print(f"next:     avatar view {folder}   |   {OPEN} {page}   |   avatar animate {folder} --motion walk")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from avatar.cli.options import Backend, Run, Switch
+from avatar.cli.options import Backend, Run, Switch, Up
 from avatar.errors import UsageError
 
 
@@ -17,6 +17,7 @@ def export_avatar(
     splat: Path | None = None,
     spz: Path | None = None,
     sog: Path | None = None,
+    ksplat: Path | None = None,
     glb: Path | None = None,
     motion_file: Path | None = None,
     turntable: Path | None = None,
@@ -24,6 +25,8 @@ def export_avatar(
     motion: tuple[str, ...] = (),
     pose: str | None = None,
     lit: Switch = False,
+    up: Up = "y",
+    flip: Switch = False,
     title: str | None = None,
     credits: str | None = None,
     size: str = "540x960",
@@ -33,7 +36,7 @@ def export_avatar(
     shape: str | None = None,
     backend: Backend = "auto",
 ) -> None:
-    """Write an avatar as files that other programs open. Everything is Y up, in metres, facing +Z.
+    """Write an avatar as files that other programs open. Everything is Y up, in metres, facing +Z; see --up.
 
     Args:
         run: run folder made by `avatar create`.
@@ -43,6 +46,7 @@ def export_avatar(
         splat: splats of one pose as .splat (needs the extra "splats").
         spz: splats of one pose as .spz, a sixth of the size of a PLY (needs the extra "splats").
         sog: splats of one pose as .sog, an eighth of the size (needs the extra "splats").
+        ksplat: splats of one pose as .ksplat (needs the extra "splats").
         glb: the body as a rigged mesh, coloured from the splats, with the motions as animations.
         motion_file: a motion as .bvh, or as the .json that can be dropped on a page.
         turntable: the avatar turning once, as .mp4, .webm, .gif or .webp.
@@ -52,6 +56,9 @@ def export_avatar(
         pose: pose to write: rest (the T-pose) or MOTION:FRAME, such as walk:12. The default is rest, and for a
             turntable the middle of the filmed motion.
         lit: keep the light of the recording in the colours of splats; otherwise they are as in even light.
+        up: the axis that points up in files of splats: y; minus-y for SuperSplat and PlayCanvas, which turn what they
+            read; z for programs whose floor is the XY plane. Files other than those of splats keep Y up.
+        flip: the person faces the other way in files of splats.
         title: heading of the page; by default the name of the run folder.
         credits: line at the bottom of the page, such as the name of the person and the licence.
         size: WIDTHxHEIGHT of the images of --turntable and --dataset.
@@ -64,7 +71,8 @@ def export_avatar(
         backend: renderer of --turntable and --dataset.
     """
     outputs = {
-        "html": html, "ply": ply, "ply_sequence": ply_sequence, "splat": splat, "spz": spz, "sog": sog, "glb": glb,
+        "html": html, "ply": ply, "ply_sequence": ply_sequence, "splat": splat, "spz": spz, "sog": sog,
+        "ksplat": ksplat, "glb": glb,
         "motion_file": motion_file, "turntable": turntable, "dataset": dataset,
     }  # fmt: skip
     requested = {kind: path for kind, path in outputs.items() if path is not None}
@@ -77,6 +85,7 @@ def export_avatar(
         raise UsageError(f"--count must be at least 1, not {count}.")
 
     from avatar.body.shape_attributes import parse_shape
+    from avatar.exporters.splats import Orientation
     from avatar.pipeline.export import ExportOptions
     from avatar.pipeline.finished_run import open_run
 
@@ -86,6 +95,7 @@ def export_avatar(
         finished.run, finished.avatar.reshape_by(words), motions=motion, pose=pose, lit=lit,
         title=title or run.resolve().name,
         credits=credits, size=_size(size), count=count, seed=seed, backend=backend,
+        orientation=Orientation(up, flip),
     )  # fmt: skip
     for kind, path in requested.items():
         print(f"{kind.replace('_', ' ') + ':':14}{path}  ({getattr(job, kind)(path)})", flush=True)

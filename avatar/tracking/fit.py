@@ -20,6 +20,7 @@ from avatar.landmark_layouts import LAYOUTS
 from avatar.runtime.progress import Progress
 from avatar.tracking.camera_path import from_cameras, holds_pose, path_of, tilt_of_path
 from avatar.tracking.camera_pitch import PITCH_FROM_TURN, pitch_from_turn
+from avatar.tracking.face import with_face
 from avatar.tracking.hands import with_fingers
 from avatar.tracking.initialization import initial_state, state_from_rotations
 from avatar.tracking.kinematics import CameraPath, State, in_cameras, move_points, pose_chain
@@ -108,7 +109,8 @@ def track(
                 f"{observations.source or 'The video'}: {report.failure}; --keep-going takes it as it is."
             )
         report.warnings.insert(0, report.failure)
-    return with_fingers(to_body_track(best.problem, best.state, observations), observations, body), report
+    fitted = with_fingers(to_body_track(best.problem, best.state, observations), observations, body)
+    return with_face(fitted, observations), report
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,13 @@ class PoseRefinement(nn.Module):
         delta_rotvec: rotation vectors in each joint's own frame, radians; delta_translation: metres in the world.
         trained_instants: indices of the instants that have corrections of their own.
         interpolation: weights of the trained instants' corrections at every instant.
-        root_positions, rotations, fingers: the tracked poses, on the device of the corrections.
+        root_positions, rotations: the tracked poses, on the device of the corrections. Fingers and face are left out:
+            those of one frame are less certain than that hands and face of a clip are mostly alike.
     """
 
     interpolation: Tensor
     root_positions: Tensor
     rotations: Tensor
-    fingers: Tensor | None
 
     def __init__(self, track: BodyTrack, trained: Bool[Tensor, " instants"]) -> None:
         super().__init__()
@@ -42,7 +42,6 @@ class PoseRefinement(nn.Module):
         self.register_buffer("interpolation", interpolation_matrix(track.times, trained), persistent=False)
         self.register_buffer("root_positions", track.poses.root_position, persistent=False)
         self.register_buffer("rotations", track.poses.rotations, persistent=False)
-        self.register_buffer("fingers", track.poses.fingers, persistent=False)
 
     def pose(self, instant: int) -> BodyPose:
         """The corrected pose of one instant."""
@@ -51,7 +50,9 @@ class PoseRefinement(nn.Module):
     @torch.no_grad()
     def refined(self) -> BodyTrack:
         """The whole track with the corrections applied, on the track's own device."""
-        return replace(self.track, poses=self._corrected(slice(None)).to(self.track.times.device))
+        # The avatar's own face is the usual one, and the track's face is what goes beyond it.
+        poses = replace(self._corrected(slice(None)).to(self.track.times.device), face=self.track.poses.face)
+        return replace(self.track, poses=poses)
 
     @torch.no_grad()
     def trained_poses(self) -> BodyPose:
@@ -77,7 +78,6 @@ class PoseRefinement(nn.Module):
         return BodyPose(
             self.root_positions[instants] + weights @ self.delta_translation,
             self.rotations[instants] @ rotation_from_rotvec(rotvec),
-            None if self.fingers is None else self.fingers[instants],
         )
 
 

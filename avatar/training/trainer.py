@@ -132,8 +132,8 @@ class Trainer:
             raise
         if state.avatar.deform is not None:
             state.avatar.deform.enabled = True
-        measure_visibility(state.avatar, self._posed_views(VISIBILITY_VIEWS), self._render)
-        inpaint_unobserved(state.avatar)
+        inside = measure_visibility(state.avatar, self._posed_views(VISIBILITY_VIEWS), self._render)
+        inpaint_unobserved(state.avatar, inside)
         return TrainResult(state.avatar, state.poses.refined(), self.held_out, state.history, state.losses)
 
     def save(self) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from avatar.errors import AvatarError, UsageError, short_message
 from avatar.motion.formats.aist import AistFormat
 from avatar.motion.formats.amass import AmassFormat
@@ -140,7 +142,8 @@ def find_format(path: Path, format: str | None = None) -> tuple[MotionFormat, Co
     content = open_content(path)
     reader = formats[format] if format else next((one for one in formats.values() if one.recognizes(content)), None)
     if reader is None:
-        holdings = ", ".join(list(content.fields)[:20]) or f"{content.kind} content"
+        shape = f"an array of shape {content.data.shape}" if isinstance(content.data, np.ndarray) else ""
+        holdings = ", ".join(list(content.fields)[:20]) or shape or f"{content.kind} content"
         raise UsageError(
             f"{path} is not a motion file of a known format (it holds {holdings}): choose the format with --format, "
             f"one of {', '.join(formats)}."
