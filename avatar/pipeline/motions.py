@@ -249,7 +249,7 @@ def pose_by_name(run: RunFolder, avatar: Avatar, name: str) -> BodyPose:
         UsageError: there is no such motion or frame.
     """
     if name == "rest":
-        return BodyPose(avatar.rest.joints[0], torch.eye(3).expand(24, 3, 3))
+        return BodyPose(avatar.rest.joints[0].cpu(), torch.eye(3).expand(24, 3, 3))
     motion, _, frame = name.rpartition(":") if ":" in name else (name, "", "0")
     track = motion_track(run, avatar, motion)
     if not frame.isdigit() or int(frame) >= len(track):
