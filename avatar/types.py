@@ -18,12 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor
+
+CameraRegime = Literal["still", "turning", "moving"]
 
 
 @dataclass(frozen=True)
@@ -222,6 +224,40 @@ class Observations:
 
 
 @dataclass(frozen=True)
+class CameraMotion:
+    """How the camera of a video moved, as the background or a file tells.
+
+    Attributes:
+        regime: "still", "turning" (it rotates and keeps its place) or "moving".
+        cameras: of each frame, in a world of their own: its axes and, of a moving camera, its scale mean nothing.
+        focal_given: whether the focal length in `cameras` was measured; otherwise it is an assumption.
+        residual: how far the background typically lies from where these cameras put it, pixels; None: not measured.
+        metric: whether the scale is in metres.
+        exposure: factor of each frame's automatic exposure on linear light, by colour channel; None: constant.
+        notes: what the user should know, one sentence each.
+    """
+
+    regime: CameraRegime
+    cameras: Cameras
+    focal_given: bool = False
+    residual: float | None = None
+    metric: bool = False
+    notes: tuple[str, ...] = ()
+    exposure: Float[Tensor, "frames 3"] | None = None
+
+    def sentence(self) -> str:
+        """The motion in words, for the log and the report."""
+        words = {"still": "stands still", "turning": "turns and keeps its place", "moving": "moves"}[self.regime]
+        measured = "" if self.residual is None else f" (the background fits to {self.residual:.2f} px)"
+        exposure = ""
+        if self.exposure is not None:
+            exposure = (
+                f"; its exposure changed by up to {float(self.exposure.log().abs().max()):.0%} and was evened out"
+            )
+        return f"the camera {words}{measured}{exposure}"
+
+
+@dataclass(frozen=True)
 class PosedImage:
     """One image of the person with its camera, as large as the photo.
 
@@ -329,6 +365,12 @@ class BodyTrack:
             return 30.0
         return float((len(self) - 1) / (self.times[-1] - self.times[0]))
 
+    @property
+    def is_even(self) -> bool:
+        """Whether the instants are evenly spaced, to half of their distance."""
+        even = torch.linspace(float(self.times[0]), float(self.times[-1]), len(self))
+        return float((self.times.cpu() - even).abs().max()) < 0.5 / self.fps
+
 
 @dataclass(frozen=True)
 class Gaussians:
@@ -373,6 +415,10 @@ class RenderOutput:
     rgb: Float[Tensor, "cameras h w 3"]
     alpha: Float[Tensor, "cameras h w"]
     depth: Float[Tensor, "cameras h w"]
+
+    def to(self, device: torch.device | str) -> RenderOutput:
+        """The same images on another device."""
+        return RenderOutput(self.rgb.to(device), self.alpha.to(device), self.depth.to(device))
 
     def composite(self, background: Float[Tensor, " 3"] | Sequence[float]) -> Float[Tensor, "cameras h w 3"]:
         """The images over one background colour."""

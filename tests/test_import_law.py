@@ -42,6 +42,7 @@ HEAVY = (
     "h5py",
     "gaussforge",
     "matplotlib",
+    "pycolmap",
 )
 # A room of its own is the one place of viser: the viewer is an app of it.
 HEAVY_ROOMS = {"viser": "viewer"}

@@ -20,7 +20,7 @@ from avatar.viewer.browser import Browser
 from avatar.viewer.camera_layer import CameraLayer
 from avatar.viewer.camera_path import Box, whole_person
 from avatar.viewer.clips import MAX_BYTES, TRAINING
-from avatar.viewer.compare_panel import compare_panel
+from avatar.viewer.compare_panel import ComparePanel
 from avatar.viewer.drawing import DrawingSolver
 from avatar.viewer.drawing_panel import drawing_panel
 from avatar.viewer.export_panel import export_panel
@@ -88,11 +88,13 @@ class Viewer:
         for label, icon, panel in (
             ("Look", viser.Icon.EYE, look_panel),
             ("Pose", viser.Icon.STRETCHING, pose_panel),
-            ("Compare", viser.Icon.LAYERS_DIFFERENCE, compare_panel),
             ("Export", viser.Icon.DOWNLOAD, export_panel),
         ):
             with tabs.add_tab(label, icon):
                 self.panels.append(panel(gui, self.store, session))
+        with tabs.add_tab("Compare", viser.Icon.LAYERS_DIFFERENCE):
+            self.compare = ComparePanel(gui, self.store, session)
+            self.panels.append(self.compare.show)
         with tabs.add_tab("Draw", viser.Icon.PENCIL):
             self.panels.append(drawing_panel(self.server, self.store, self.solver))
         add_keys(gui, self.events)
@@ -143,7 +145,7 @@ class Viewer:
 
         def later(state: ViewState) -> ViewState:
             clip = self.session.clip(state.clip)
-            return advanced(state, seconds, clip.fps, len(clip))
+            return advanced(state, seconds, clip.fps, len(clip), clip.times)
 
         self.store.change(later)
         return self.store.state
@@ -169,7 +171,8 @@ class Viewer:
         self._panels_at = now
         for show in self.panels:
             show(state)
-        self.browser.show(timeline_values(state, self.session, self.store))
+        values = timeline_values(state, self.session, self.store)
+        self.browser.show(values | {"comparison": self.compare.comparison})
 
     def _pull(self, state: ViewState) -> ViewState:
         """Solve once for the pose of a drag, and store it as the edited pose."""
@@ -196,7 +199,7 @@ class Viewer:
         """Show the pose of a drawing, on the floor where the avatar stands."""
         avatar = self.session.avatar
         here = self.session.pose(self.store.state).root_position
-        standing = on_the_floor(avatar.body, avatar.rest, BodyPose(here, pose.rotations))
+        standing = on_the_floor(avatar.body, avatar.rest, replace(pose, root_position=here))
         self.store.set(edited=standing, playing=False, message="")
 
     def _fill_background(self, state: ViewState) -> None:

@@ -25,7 +25,7 @@ from websockets.http11 import Request, Response
 
 MAX_UPLOADS_AT_ONCE = 4
 SOFTWARE_NOTICE = "webgl-software-rendering"  # its id in viser's client/src/BrowserWarning.tsx
-SCRIPTS = ("connection.js", "uploads.js", "panel.js", "timeline.js", "page.js")
+SCRIPTS = ("connection.js", "uploads.js", "panel.js", "timeline.js", "compare.js", "progress.js", "page.js")
 
 # What answers a request: a refusal or redirect, or None where it may pass.
 Check = Callable[[str, Headers], Response | None]
@@ -104,7 +104,7 @@ class Browser:
     the value of a text field that is never visible.
 
     Args:
-        parts: which optional parts the page gets: "timeline".
+        parts: which optional parts the page gets: "timeline" with the comparison, "progress".
         listener: is called in the order of the events.
     """
 

@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from avatar.errors import AvatarError
 from avatar.model.avatar import Avatar
+from avatar.motion.motion import uniform_track
 from avatar.types import BodyPose, BodyTrack
 
 TRAINING = "as filmed"
@@ -33,6 +34,7 @@ class Clip:
         fps: frames per second.
         confidence: how far each frame is trusted, in [0, 1]; None where the motion was not estimated.
         check: how well it agrees with the joints of its file, in one line; empty where the file has none of its own.
+        times: of each frame, seconds from the first; None where they are evenly spaced.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Clip:
     fps: float
     confidence: Float[torch.Tensor, " frames"] | None = None
     check: str = ""
+    times: Float[torch.Tensor, " frames"] | None = None
 
     def __len__(self) -> int:
         return len(self.poses)
@@ -50,13 +53,24 @@ class Clip:
         return self.confidence is not None
 
     @cached_property
+    def even(self) -> Clip:
+        """The same motion in evenly spaced frames, for files that know only a rate."""
+        from avatar.pipeline.motions import evenly_timed
+
+        if self.times is None:
+            return self
+        poses = self.poses
+        track = uniform_track(poses.rotations, poses.root_position, self.fps, fingers=poses.fingers, face=poses.face)
+        return clip_of_track(self.name, evenly_timed(replace(track, times=self.times)))
+
+    @cached_property
     def on_spot(self) -> Clip:
         """The same motion without its path over the floor; motions of a video keep it."""
         if self.filmed:
             return self
         roots = self.poses.root_position.clone()
         roots[:, [0, 2]] = roots[:1, [0, 2]]
-        return replace(self, poses=BodyPose(roots, self.poses.rotations))
+        return replace(self, poses=replace(self.poses, root_position=roots))
 
 
 # A motion, or the function that reads it on first use.
@@ -67,7 +81,8 @@ def clip_of_track(name: str, track: BodyTrack) -> Clip:
     """A track as a motion; the confidence of a frame is the mean over its joints."""
     trusted = track.confidence.mean(1)
     surely = bool((trusted == 1).all())
-    return Clip(name, track.poses, track.fps, None if surely and track.cameras is None else trusted)
+    times = None if track.is_even else track.times - track.times[0]
+    return Clip(name, track.poses, track.fps, None if surely and track.cameras is None else trusted, times=times)
 
 
 def clip_of_file(path: Path, avatar: Avatar) -> Clip:

@@ -1,4 +1,4 @@
-"""The avatar beside the frame it was trained on: source, avatar, difference, from the training camera."""
+"""The avatar against the frame it was trained on, from the training camera, over the whole scene."""
 
 from __future__ import annotations
 
@@ -16,51 +16,65 @@ from avatar.viewer.camera_layer import camera_pose, downscaled, field_of_view
 from avatar.viewer.clips import TRAINING
 from avatar.viewer.server_images import render_image
 from avatar.viewer.session import PosedState, Session
+from avatar.viewer.stage_images import as_data
 from avatar.viewer.state import Compare, Store, ViewState
-from avatar.viewer.widgets import Show, on_user, set_if_changed
+from avatar.viewer.widgets import on_user, set_if_changed
 
 VIEWS: dict[str, Compare] = {
-    "Off": "off", "Source | avatar | difference": "all three", "Source": "source", "Avatar": "avatar",
-    "Difference": "difference",
+    "Off": "off", "Wipe": "wipe", "Overlay": "overlay", "Side by side": "side by side", "Difference": "difference",
 }  # fmt: skip
 MARGIN = 16  # pixels of the source left round the person
-SIDE = 640  # long side of a compared image, pixels
+SIDE = 1080  # long side of a compared image, pixels
 GAIN = 3.0  # factor by which differences are shown stronger
-EMPTY = np.full((8, 16, 3), 240, np.uint8)
+NOTHING: dict[str, Any] = {"mode": "off", "caption": "", "source": "", "avatar": ""}
 
 
-def compare_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
-    """Build the widgets of the comparison; returns the function that shows a state in them."""
-    if session.track is None or session.track.cameras is None or session.observations is None:
-        gui.add_markdown("This run no longer has its source images, so there is nothing to compare with.")
-        return lambda state: None
-    view = gui.add_dropdown("Show", tuple(VIEWS))
-    image = gui.add_image(EMPTY, format="jpeg", visible=False)
-    note = gui.add_markdown("")
-    stand = gui.add_button("Look through this camera", icon=Icon.CAMERA)
-    current: list[object] = []
+class ComparePanel:
+    """The Compare tab, and what the page shows over the scene."""
 
-    on_user(view, lambda name: store.set(compare=VIEWS[name]))
-
-    @stand.on_click
-    def _(event: viser.GuiEvent[Any]) -> None:
-        if event.client is not None:
-            store.set(cameras=False)  # the image in front of this camera would hide the avatar
-            stand_at(event.client, session, training_frame(store.state, session))
-
-    def show(state: ViewState) -> None:
-        set_if_changed(view, value=next(label for label, value in VIEWS.items() if value == state.compare))
-        set_if_changed(image, visible=state.compare != "off")
-        posed = session.posed_state(state)
-        # A comparison needs a render and a file read, too slow while a motion plays or a hand is dragged.
-        if state.compare == "off" or state.playing or state.held is not None or current == [state.compare, posed]:
+    def __init__(self, gui: viser.GuiApi, store: Store, session: Session) -> None:
+        self.store, self.session = store, session
+        self.comparison = NOTHING
+        self._made: list[object] = []
+        self.usable = (
+            session.track is not None and session.track.cameras is not None and session.observations is not None
+        )
+        if not self.usable:
+            gui.add_markdown("This run no longer has its source images, so there is nothing to compare with.")
             return
-        current[:] = [state.compare, posed]
-        image.image, psnr = compared(state, session, posed)
-        caption = f"frame {training_frame(state, session)}, difference ×{GAIN:.0f}, PSNR {psnr:.1f} dB"
-        set_if_changed(note, content=f"<sub>{caption} in the person's box</sub>")
+        self.view = gui.add_dropdown("Show", tuple(VIEWS), hint="Over the scene, from the camera of the video")
+        stand = gui.add_button("Look through this camera", icon=Icon.CAMERA)
+        on_user(self.view, lambda name: store.set(compare=VIEWS[name]))
+        stand.on_click(self._stand)
 
-    return show
+    def _stand(self, event: viser.GuiEvent[Any]) -> None:
+        if event.client is not None:
+            # The comparison and the image in front of this camera would hide the avatar.
+            self.store.set(cameras=False, compare="off")
+            stand_at(event.client, self.session, training_frame(self.store.state, self.session))
+
+    def show(self, state: ViewState) -> None:
+        """Bring the tab and `comparison` to a state."""
+        if not self.usable:
+            return
+        set_if_changed(self.view, value=next(label for label, value in VIEWS.items() if value == state.compare))
+        if state.compare == "off":
+            self.comparison, self._made = NOTHING, []
+            return
+        posed = self.session.posed_state(state)
+        # A comparison needs a render and a file read, too slow while a motion plays or a hand is dragged.
+        if state.playing or state.held is not None or self._made == [state.compare, posed]:
+            return
+        self._made = [state.compare, posed]
+        source, avatar, difference, psnr = compared(state, self.session, posed)
+        frame = training_frame(state, self.session)
+        gained = f", difference ×{GAIN:.0f}" if state.compare == "difference" else ""
+        self.comparison = {
+            "mode": state.compare,
+            "caption": f"frame {frame}, PSNR {psnr:.1f} dB in the person's box{gained}",
+            "source": as_data(source),
+            "avatar": as_data(difference if state.compare == "difference" else avatar),
+        }
 
 
 def training_frame(state: ViewState, session: Session) -> int:
@@ -72,8 +86,10 @@ def training_frame(state: ViewState, session: Session) -> int:
     return int(shows[0]) if len(shows) else 0
 
 
-def compared(state: ViewState, session: Session, posed: PosedState) -> tuple[UInt8[np.ndarray, "h w 3"], float]:
-    """The image that `state.compare` selects, and the PSNR of the avatar against the masked source."""
+def compared(
+    state: ViewState, session: Session, posed: PosedState
+) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w 3"], float]:
+    """The masked source, the avatar from the same camera, their difference, and the PSNR."""
     assert session.track is not None and session.track.cameras is not None and session.observations is not None
     index = training_frame(state, session)
     image, mask = session.observations.images[index], session.observations.masks[index]
@@ -92,9 +108,7 @@ def compared(state: ViewState, session: Session, posed: PosedState) -> tuple[UIn
     error = avatar.astype(np.float32) - cut
     psnr = float(10 * np.log10(255**2 / max(float((error**2).mean()), 1e-6)))
     difference = (255 - np.abs(error) * GAIN).clip(0, 255).astype(np.uint8)
-    images = {"source": [source], "avatar": [avatar], "difference": [difference]}
-    chosen = images.get(state.compare, [source, avatar, difference])
-    return np.concatenate(chosen, axis=1), psnr
+    return cut, avatar, difference, psnr
 
 
 def stand_at(client: viser.ClientHandle, session: Session, index: int) -> None:

@@ -11,7 +11,8 @@ from viser import Icon
 
 from avatar.errors import AvatarError
 from avatar.io.images import read_image
-from avatar.viewer.drawing import BONES, COUNT, POINTS, DrawingSolver, figure_at_ease
+from avatar.motion.figure import BONES, POINTS, figure_at_ease
+from avatar.viewer.drawing import COUNT, DrawingSolver
 from avatar.viewer.state import Store, ViewState
 from avatar.viewer.widgets import Show, on_press, on_user, set_if_changed
 

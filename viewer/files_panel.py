@@ -72,7 +72,9 @@ def _mesh(session: Session, store: Store, path: Path) -> None:
 
 def track_of(clip: Clip) -> BodyTrack:
     """A clip as the noun that exporters take."""
-    return uniform_track(clip.poses.rotations, clip.poses.root_position, clip.fps)
+    even = clip.even
+    poses = even.poses
+    return uniform_track(poses.rotations, poses.root_position, even.fps, fingers=poses.fingers, face=poses.face)
 
 
 def _page_name(name: str) -> str:

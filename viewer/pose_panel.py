@@ -15,6 +15,7 @@ from avatar.errors import AvatarError
 from avatar.io.track_file import save_track
 from avatar.types import BodyPose, BodyTrack
 from avatar.viewer.clips import Clip
+from avatar.viewer.hands_face_folder import hands_face_folder
 from avatar.viewer.posing import (
     KEYFRAME_FPS,
     a_pose,
@@ -39,8 +40,9 @@ def pose_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     """Build the widgets for posing; returns the function that shows a state in them."""
     preset = gui.add_button_group("Pose", PRESETS)
     handles = gui.add_dropdown("Handles", tuple(HANDLES), hint="Rings or arrows to drag in the scene")
-    words = gui.add_text("In words", "", hint="For example: left arm raised, right knee bent 90")
+    words = gui.add_text("In words", "", hint="For example: left arm raised, right fist, smiling")
     show_joint = _joint_folder(gui, store, session)
+    show_hands_face = hands_face_folder(gui, store, session, _edit)
     show_saving = _saving_folder(gui, store, session)
 
     on_user(preset, lambda name: store.change(lambda state: _preset(state, name, session)))
@@ -50,6 +52,7 @@ def pose_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     def show(state: ViewState) -> None:
         set_if_changed(handles, value=next(label for label, value in HANDLES.items() if value == state.handles))
         show_joint(state)
+        show_hands_face(state)
         show_saving(state)
 
     return show
@@ -91,7 +94,7 @@ def _saving_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
 
     def save_pose(client: viser.ClientHandle, report: ProgressCallback) -> str:
         pose = session.pose(store.state)
-        return _save(store, session, "pose", BodyPose(pose.root_position[None], pose.rotations[None]))
+        return _save(store, session, "pose", between((pose,), 1))
 
     def save_keyframes(client: viser.ClientHandle, report: ProgressCallback) -> str:
         poses = store.state.keyframes

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body import Body, RestBody
+from avatar.body.face import FACE_UNITS, MIRRORED_UNITS
+from avatar.body.hand_angles import relaxed_fingers
 from avatar.body.skeleton import MIRROR, SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.geometry import quat_from_rotation, rotation_from_quat, rotation_from_rotvec, rotation_to_rotvec, slerp
@@ -39,13 +42,15 @@ def a_pose(root_position: Float[Tensor, " 3"]) -> BodyPose:
 def on_the_floor(body: Body, rest: RestBody, pose: BodyPose) -> BodyPose:
     """The pose moved up or down until the lowest point of the body touches the floor."""
     lowest = body.vertices(rest, pose.to(rest.joints.device))[:, 1].min().detach().cpu()
-    return BodyPose(pose.root_position - torch.stack([lowest * 0, lowest, lowest * 0]), pose.rotations)
+    return replace(pose, root_position=pose.root_position - torch.stack([lowest * 0, lowest, lowest * 0]))
 
 
 def mirrored(pose: BodyPose) -> BodyPose:
     """Left and right exchanged, in place: the person stands where it stood and faces the mirrored way."""
     flip = torch.diag(torch.tensor([-1.0, 1.0, 1.0]))
-    return BodyPose(pose.root_position, flip @ pose.rotations[list(MIRROR)] @ flip)
+    fingers = None if pose.fingers is None else flip @ pose.fingers.roll(15, 0) @ flip
+    face = None if pose.face is None else pose.face[list(MIRRORED_UNITS)]
+    return BodyPose(pose.root_position, flip @ pose.rotations[list(MIRROR)] @ flip, fingers, face)
 
 
 def joint_angles(pose: BodyPose, joint: int) -> tuple[float, float, float]:
@@ -58,7 +63,7 @@ def turned(pose: BodyPose, joint: int, rotation: Float[Tensor, "3 3"]) -> BodyPo
     """The pose with one joint's rotation, relative to its parent, replaced."""
     rotations = pose.rotations.clone()
     rotations[joint] = rotation
-    return BodyPose(pose.root_position, rotations)
+    return replace(pose, rotations=rotations)
 
 
 def rotation_of_angles(degrees: tuple[float, float, float]) -> Float[Tensor, "3 3"]:
@@ -78,20 +83,44 @@ def pulled(body: Body, rest: RestBody, start: BodyPose, joint: int, target: tupl
     chosen = torch.tensor(list(firm))
     at[joint] = torch.tensor(target)
     points = Landmarks(chosen, torch.zeros(len(firm), 3))
-    return pull_landmarks(joints, SMPL_PARENTS, points, at[chosen], torch.tensor(list(firm.values())), start)
+    moved = pull_landmarks(joints, SMPL_PARENTS, points, at[chosen], torch.tensor(list(firm.values())), start)
+    return replace(moved, fingers=start.fingers, face=start.face)
 
 
 def between(keyframes: tuple[BodyPose, ...], frames_each: int) -> BodyPose:
-    """A motion through the keyframes: eased, by slerp of each joint, `frames_each` frames from one to the next."""
-    if len(keyframes) < 2:
-        return BodyPose(keyframes[0].root_position[None], keyframes[0].rotations[None])
+    """A motion through the keyframes: eased, by slerp of each joint, `frames_each` frames from one to the next.
+
+    Where some keyframes have fingers or a face, those of the others rest.
+    """
     t = torch.arange(frames_each) / frames_each
     ease = (3 - 2 * t) * t * t
-    roots, rotations = [], []
-    for a, b in itertools.pairwise(keyframes):
-        roots.append(a.root_position + ease[:, None] * (b.root_position - a.root_position))
-        qa, qb = (quat_from_rotation(p.rotations).expand(frames_each, -1, 4) for p in (a, b))
-        rotations.append(rotation_from_quat(slerp(qa, qb, ease[:, None].expand(qa.shape[:2]))))
-    roots.append(keyframes[-1].root_position[None])
-    rotations.append(keyframes[-1].rotations[None])
-    return BodyPose(torch.cat(roots), torch.cat(rotations))
+
+    def turning(name: str, rest: Float[Tensor, "j 3 3"] | None) -> Tensor | None:
+        values = _filled([getattr(pose, name) for pose in keyframes], rest)
+        if values is None:
+            return None
+        quats, parts = [quat_from_rotation(value) for value in values], []
+        for a, b in itertools.pairwise(quats):
+            one, two = (q.expand(frames_each, -1, 4) for q in (a, b))
+            parts.append(rotation_from_quat(slerp(one, two, ease[:, None].expand(frames_each, len(a)))))
+        return torch.cat([*parts, values[-1][None]])
+
+    def moving(name: str, rest: Float[Tensor, " k"] | None) -> Tensor | None:
+        values = _filled([getattr(pose, name) for pose in keyframes], rest)
+        if values is None:
+            return None
+        parts = [a + ease[:, None] * (b - a) for a, b in itertools.pairwise(values)]
+        return torch.cat([*parts, values[-1][None]])
+
+    roots, rotations = moving("root_position", None), turning("rotations", None)
+    assert roots is not None and rotations is not None
+    face = moving("face", torch.zeros(len(FACE_UNITS)))
+    return BodyPose(roots, rotations, turning("fingers", relaxed_fingers()), face)
+
+
+def _filled(values: list[Tensor | None], rest: Tensor | None) -> list[Tensor] | None:
+    """The values with `rest` for those that are missing; None where all are."""
+    if all(value is None for value in values):
+        return None
+    filled = [rest if value is None else value for value in values]
+    return [value for value in filled if value is not None]

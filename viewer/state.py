@@ -8,11 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
 from avatar.types import BodyPose
 
 Handles = Literal["off", "joint", "hands and feet"]
 Colors = Literal["lit", "neutral", "observed"]
-Compare = Literal["off", "all three", "source", "avatar", "difference"]
+Compare = Literal["off", "wipe", "overlay", "side by side", "difference"]
 Drawing = Literal["splats", "images"]
 
 
@@ -94,17 +98,34 @@ def playing_range(state: ViewState, frames: int) -> tuple[int, int]:
     return min(first, frames - 1), min(last, frames - 1)
 
 
-def advanced(state: ViewState, seconds: float, fps: float, frames: int) -> ViewState:
-    """The state after `seconds` of play: past the end of the range it starts over, or stops at the last frame."""
+def advanced(
+    state: ViewState, seconds: float, fps: float, frames: int, times: Float[Tensor, " frames"] | None = None
+) -> ViewState:
+    """The state after `seconds` of play: past the end of the range it starts over, or stops at the last frame.
+
+    Args:
+        times: of each frame, seconds from the first, where they are not evenly spaced.
+    """
     if not state.playing:
         return state
     first, last = playing_range(state, frames)
-    frame = max(state.frame + seconds * fps * state.speed, float(first))
+    start = max(state.frame, float(first))
+    frame = _frame_after(start, seconds * state.speed, fps, times)
     if frame < last or (state.loop and frame < last + 1):
         return replace(state, frame=frame)
     if state.loop:
         return replace(state, frame=first + (frame - first) % (last - first + 1))
     return replace(state, frame=float(last), playing=False)
+
+
+def _frame_after(frame: float, seconds: float, fps: float, times: Float[Tensor, " frames"] | None) -> float:
+    """The frame `seconds` later; the last one lasts as long as an average one."""
+    if times is None:
+        return frame + seconds * fps
+    starts = np.append(times.numpy(), float(times[-1]) + 1 / fps)
+    places = np.arange(len(starts))
+    moment = float(np.interp(frame, places, starts)) + seconds
+    return float(np.interp(moment, starts, places)) + max(moment - float(starts[-1]), 0.0) * fps
 
 
 def stepped(state: ViewState, by: int, frames: int) -> ViewState:

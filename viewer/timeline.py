@@ -95,6 +95,8 @@ class TimelineEvents:
             store.undo()
         elif name == "redo":
             store.redo()
+        elif name == "compare off":
+            store.set(compare="off")
         elif name == "reset view":
             stand_at_view(client, whole_person(self.session.box(store.state), client.camera.aspect))
         elif name == "show key":

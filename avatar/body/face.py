@@ -27,6 +27,10 @@ FACE_UNITS: tuple[str, ...] = (
     "noseSneerLeft", "noseSneerRight", "tongueOut",
 )
 # fmt: on
+MIRRORED_UNITS: tuple[int, ...] = tuple(
+    FACE_UNITS.index(name.replace("Left", "*").replace("Right", "Left").replace("*", "Right")) for name in FACE_UNITS
+)
+"""For each unit the index of the same unit on the other side of the face."""
 JAW_OPEN, EYE_SIDE, EYE_UP_DOWN = 0.32, 0.42, 0.30
 """Radians by which jaw and eyes turn at a coefficient of one."""
 

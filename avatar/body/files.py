@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body.face import FACE_UNITS, FaceUnits
@@ -36,6 +37,7 @@ _JOINTS: dict[int, tuple[Kind, tuple[str, ...]]] = {
 _OTHER_MODELS = {16: "a MANO hand", 5: "a FLAME head"}
 _REQUIRED = ("v_template", "f", "J_regressor", "weights", "shapedirs", "kintree_table")
 _OPTIONAL = ("posedirs", "hands_meanl", "hands_meanr", "gender", "parts", *HAND_FACE_ARRAYS)
+_HANDS = ("hands_meanl", "hands_meanr", "hands_componentsl", "hands_componentsr")
 # The largest real file, SMPL-X with all its directions, unpacks to 0.3 GB.
 _LARGEST = 2 * 1024**3
 
@@ -65,14 +67,34 @@ def load_body(name: str | Path) -> Body:
         raise AvatarError(f"{path} is not a body of the SMPL family: {error}.") from error
 
 
-def _read_arrays(path: Path) -> Mapping[str, Any]:
+def load_hand_components(path: Path) -> tuple[Float[Tensor, "2 45"], Float[Tensor, "2 45 45"]]:
+    """The mean hand and the principal components (rows) of a file of SMPL-H or SMPL-X, left hand first.
+
+    Raises:
+        UsageError: the file does not exist. AvatarError: it is broken or holds none.
+    """
+    path = find_smplx_file(path) if is_folder(path) else path
+    require_file(path)
+    arrays = _read_arrays(path, _HANDS)
+    missing = [name for name in _HANDS if name not in arrays]
+    if missing:
+        raise AvatarError(f"{path} has no {' and no '.join(missing)}: principal components need SMPL-H or SMPL-X.")
+    try:
+        mean = [_floats(arrays, name, (45,)) for name in _HANDS[:2]]
+        components = [_floats(arrays, name, (45, 45)) for name in _HANDS[2:]]
+    except (ValueError, TypeError) as error:
+        raise AvatarError(f"{path}: {error}.") from error
+    return torch.stack(mean), torch.stack(components)
+
+
+def _read_arrays(path: Path, names: tuple[str, ...] = _REQUIRED + _OPTIONAL) -> Mapping[str, Any]:
     if path.suffix == ".npz":
-        return _read_npz(path, _REQUIRED + _OPTIONAL)
+        return _read_npz(path, names)
     if path.suffix == ".pkl":
         content = read_pickle(path)
         if not isinstance(content, dict):
             raise AvatarError(f"{path} is not a body of the SMPL family: it holds no table of arrays.")
-        return {name: content[name] for name in _REQUIRED + _OPTIONAL if name in content}
+        return {name: content[name] for name in names if name in content}
     raise AvatarError(f"{path} is not a body of the SMPL family: its name must end in .npz or .pkl.")
 
 

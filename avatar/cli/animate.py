@@ -39,6 +39,8 @@ def animate_avatar(
     source_size: str | None = None,
     facing: Literal["front", "keep"] = "front",
     feet: Literal["plant", "keep"] = "plant",
+    face: Path | None = None,
+    alive: Switch = False,
     shape: str | None = None,
     device: Device = "auto",
     backend: Backend = "auto",
@@ -71,11 +73,14 @@ def animate_avatar(
         layout: layout of an array of joints, if its size is ambiguous.
         person: which person, if the file contains several.
         clip: name of the clip to play, if the file contains several.
-        source_body: body file in SMPL's format, if the motion is given as vertices of its surface.
+        source_body: body file in SMPL's format, if the motion is given as vertices of its surface, or its hands as
+            principal components.
         source_fps: frames per second of the motion file, if the file does not contain it.
         source_size: WIDTHxHEIGHT in pixels of the images that 2D key points lie in, if the file does not contain it.
         facing: front turns the motion to start facing the camera, keep leaves its direction and place.
         feet: plant holds standing feet on the floor, keep leaves them as they are.
+        face: CSV of Live Link Face, or a glTF file with ARKit's morph targets, whose face is played as well.
+        alive: let the eyes blink, and the chest breathe while the person stands.
         shape: another shape for the body, in words, such as height=1.82,weight=0.6. The words are height (metres), age
             (years), weight, gender (0 male to 1 female), muscle and proportions (0 to 1); the others stay as they are.
             Not available for SMPL files.
@@ -96,6 +101,7 @@ def animate_avatar(
             raise UsageError(f"{option} must be above 0, not {value:g}.")
     from avatar.body.shape_attributes import parse_shape
     from avatar.model.avatar import Avatar
+    from avatar.motion.alive import with_blinks_and_breath, with_face_of
     from avatar.motion.joint_names import read_name_map
     from avatar.motion.motion import ReadOptions
     from avatar.motion.retarget import Retargeting, retarget
@@ -124,8 +130,12 @@ def animate_avatar(
     else:
         moved = motion_of_pose(pose_of_option(pose or "", hypothesis, reading))
         facing = "keep"
-    subject = Avatar.load(place.avatar).to(resolve_device(device)).reshape_by(words)
+    subject = Avatar.load(place.avatar).to(resolve_device(device, backend)).reshape_by(words)
     track = retarget(moved, subject.rest, Retargeting(fps, start, end, speed, loop, facing, feet))
+    if face is not None:
+        track = with_face_of(track, find_motion(str(face)), str(face))
+    if alive:
+        track = with_blinks_and_breath(track)
     if out is None:
         name = Path(motion).stem if motion is not None else "pose"
         out = run / "animations" / f"{name}{'.webm' if background == 'alpha' else '.mp4'}"

@@ -12,12 +12,12 @@ import tyro
 
 from avatar.cli.create_options import chosen_settings, entries, options_type, preset_in
 from avatar.cli.options import Switch, optional
-from avatar.errors import UsageError
+from avatar.errors import AvatarError, UsageError
 from avatar.pipeline.settings import Settings, settings_for, to_toml
 
 if TYPE_CHECKING:
     from avatar.pipeline.run_folder import RunFolder
-    from avatar.training.trainer import Preview
+    from avatar.viewer.live import LivePreview
 
 Source = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO", help_behavior_hint="")]
 # What opens a page in the browser.
@@ -52,7 +52,7 @@ def create_command(arguments: Sequence[str]) -> Callable[..., None]:
             options: everything that decides how the avatar is made.
             source: video or photo of a person; with --resume the run, with --protocol the dataset's folder
             out: run folder to write
-            viewer: show the avatar in the browser while it trains
+            viewer: show in the browser how the avatar is made; the page becomes the viewer when it is done
             show_shape: print the whole estimated shape of the body, not only the height
             overwrite: replace an older run in the same folder
             resume: finish a run that was stopped, with the configuration it was started with
@@ -66,7 +66,10 @@ def create_command(arguments: Sequence[str]) -> Callable[..., None]:
             run, configured = _run_to_resume(settings, source, out)
         else:
             run, configured = _new_run(settings, source, out), settings
-        _print_results(run, _make(run, configured, viewer, overwrite, resume), show_shape)
+        preview = _preview(viewer)
+        _print_results(run, _make(run, configured, preview, overwrite, resume), show_shape)
+        if preview is not None:
+            _view(preview, run)
 
     create_avatar.__annotations__ |= {
         "options": Annotated[options, tyro.conf.arg(name="")],
@@ -116,23 +119,54 @@ def _run_to_resume(settings: Settings, source: Path | None, out: Path | None) ->
     return usual, settings
 
 
-def _make(run: RunFolder, settings: Settings | None, viewer: bool, overwrite: bool, resume: bool) -> dict[str, Any]:
-    """Make the avatar; Ctrl-C says how to continue."""
+def _make(
+    run: RunFolder, settings: Settings | None, preview: LivePreview | None, overwrite: bool, resume: bool
+) -> dict[str, Any]:
+    """Make the avatar; Ctrl-C says what is kept and how to continue."""
     from avatar.pipeline.create import create_run
 
     try:
-        return create_run(run, settings, overwrite, resume, _preview(viewer))
+        return create_run(run, settings, overwrite, resume, preview)
     except KeyboardInterrupt:
-        hint = f"Continue with: avatar create --resume {quote(str(run.folder))}" if run.config.is_file() else ""
+        hint = ""
+        if run.config.is_file():
+            hint = f"{_kept(run)}Continue with: avatar create --resume {quote(str(run.folder))}"
+        if preview is not None:
+            preview.say_goodbye(f"Stopped. {hint}")
         raise KeyboardInterrupt(hint) from None
+    except AvatarError as error:
+        if preview is not None:
+            preview.say_goodbye(str(error))
+        raise
 
 
-def _preview(viewer: bool) -> Preview | None:
+def _kept(run: RunFolder) -> str:
+    """What a run that was stopped does not have to do again."""
+    files = {
+        "the frames and landmarks": run.observations_file,
+        "the body track": run.estimated_track,
+        "the training so far": run.checkpoint,
+    }
+    complete = [name for name, file in files.items() if file.is_file()]
+    return f"Kept: {', '.join(complete)}. " if complete else ""
+
+
+def _preview(viewer: bool) -> LivePreview | None:
     if not viewer:
         return None
     from avatar.viewer.live import LivePreview
 
     return LivePreview()
+
+
+def _view(preview: LivePreview, run: RunFolder) -> None:
+    """The page of the training becomes the viewer, until Ctrl-C."""
+    viewer = preview.become_viewer(run.folder)
+    print(f"viewer:   http://localhost:{viewer.port}   Press Ctrl+C to stop.", flush=True)
+    try:
+        viewer.thread.join()
+    finally:
+        viewer.stop()
 
 
 def _print_results(run: RunFolder, report: dict[str, Any], show_shape: bool) -> None:
@@ -152,4 +186,4 @@ def _print_results(run: RunFolder, report: dict[str, Any], show_shape: bool) -> 
     print(f"videos:   {run.turntable}  {run.overlay}")
     print(f"report:   {run.report_page}  {run.report}")
     page = quote(str(run.report_page))
-    print(f"next:     {OPEN} {page}   |   avatar view {folder}   |   avatar animate {folder} --motion walk")
+    print(f"next:     avatar view {folder}   |   {OPEN} {page}   |   avatar animate {folder} --motion walk")

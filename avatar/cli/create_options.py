@@ -40,6 +40,7 @@ LOOKS = {
     "track.shape": Look("person", "shape", metavar="WORDS", none="(default: estimated)"),
     "track.focal": Look("person", "focal", metavar="PIXELS", none="(default: estimated)"),
     "track.pitch": Look("person", "pitch", metavar="DEGREES", none="(default: estimated)"),
+    "track.camera": Look("person", "camera", metavar="HOW"),
     "track.keep_going": Look("quality", "keep-going"),
     "observe.person": Look("person", "person", metavar="INDEX", none="(default: the largest and most persistent)"),
     "observe.start": Look("person", "start", metavar="SECONDS", none="(default: the video's beginning)"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from avatar.cli.options import Backend, Run, Switch
+from avatar.cli.options import Backend, Device, Run, Switch, Up
 from avatar.errors import UsageError
 
 
@@ -17,6 +17,7 @@ def export_avatar(
     splat: Path | None = None,
     spz: Path | None = None,
     sog: Path | None = None,
+    ksplat: Path | None = None,
     glb: Path | None = None,
     motion_file: Path | None = None,
     turntable: Path | None = None,
@@ -24,6 +25,8 @@ def export_avatar(
     motion: tuple[str, ...] = (),
     pose: str | None = None,
     lit: Switch = False,
+    up: Up = "y",
+    flip: Switch = False,
     title: str | None = None,
     credits: str | None = None,
     size: str = "540x960",
@@ -31,9 +34,10 @@ def export_avatar(
     seed: int = 0,
     body: str | None = None,
     shape: str | None = None,
+    device: Device = "auto",
     backend: Backend = "auto",
 ) -> None:
-    """Write an avatar as files that other programs open. Everything is Y up, in metres, facing +Z.
+    """Write an avatar as files that other programs open. Everything is Y up, in metres, facing +Z; see --up.
 
     Args:
         run: run folder made by `avatar create`.
@@ -43,6 +47,7 @@ def export_avatar(
         splat: splats of one pose as .splat (needs the extra "splats").
         spz: splats of one pose as .spz, a sixth of the size of a PLY (needs the extra "splats").
         sog: splats of one pose as .sog, an eighth of the size (needs the extra "splats").
+        ksplat: splats of one pose as .ksplat (needs the extra "splats").
         glb: the body as a rigged mesh, coloured from the splats, with the motions as animations.
         motion_file: a motion as .bvh, or as the .json that can be dropped on a page.
         turntable: the avatar turning once, as .mp4, .webm, .gif or .webp.
@@ -52,6 +57,9 @@ def export_avatar(
         pose: pose to write: rest (the T-pose) or MOTION:FRAME, such as walk:12. The default is rest, and for a
             turntable the middle of the filmed motion.
         lit: keep the light of the recording in the colours of splats; otherwise they are as in even light.
+        up: the axis that points up in files of splats: y; minus-y for SuperSplat and PlayCanvas, which turn what they
+            read; z for programs whose floor is the XY plane. Files other than those of splats keep Y up.
+        flip: the person faces the other way in files of splats.
         title: heading of the page; by default the name of the run folder.
         credits: line at the bottom of the page, such as the name of the person and the licence.
         size: WIDTHxHEIGHT of the images of --turntable and --dataset.
@@ -61,10 +69,12 @@ def export_avatar(
         shape: another shape for the body, in words, such as height=1.82,weight=0.6. The words are height (metres), age
             (years), weight, gender (0 male to 1 female), muscle and proportions (0 to 1); the others stay as they are.
             Not available for SMPL files.
+        device: where --turntable and --dataset are rendered; auto takes CUDA where it works.
         backend: renderer of --turntable and --dataset.
     """
     outputs = {
-        "html": html, "ply": ply, "ply_sequence": ply_sequence, "splat": splat, "spz": spz, "sog": sog, "glb": glb,
+        "html": html, "ply": ply, "ply_sequence": ply_sequence, "splat": splat, "spz": spz, "sog": sog,
+        "ksplat": ksplat, "glb": glb,
         "motion_file": motion_file, "turntable": turntable, "dataset": dataset,
     }  # fmt: skip
     requested = {kind: path for kind, path in outputs.items() if path is not None}
@@ -77,15 +87,20 @@ def export_avatar(
         raise UsageError(f"--count must be at least 1, not {count}.")
 
     from avatar.body.shape_attributes import parse_shape
+    from avatar.exporters.splats import Orientation
     from avatar.pipeline.export import ExportOptions
     from avatar.pipeline.finished_run import open_run
+    from avatar.rendering.devices import resolve_device
 
     words = parse_shape(shape)
-    finished = open_run(run, body)
+    # Only what renders is worth a GPU, whose renderer may have to be compiled first.
+    renders = turntable is not None or dataset is not None
+    finished = open_run(run, body, resolve_device(device, backend) if renders else "cpu")
     job = ExportOptions(
         finished.run, finished.avatar.reshape_by(words), motions=motion, pose=pose, lit=lit,
         title=title or run.resolve().name,
         credits=credits, size=_size(size), count=count, seed=seed, backend=backend,
+        orientation=Orientation(up, flip),
     )  # fmt: skip
     for kind, path in requested.items():
         print(f"{kind.replace('_', ' ') + ':':14}{path}  ({getattr(job, kind)(path)})", flush=True)

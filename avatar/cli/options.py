@@ -14,6 +14,7 @@ Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 Device = Literal["auto", "cpu", "cuda"]
 Backend = Literal["auto", "gsplat", "cpu", "reference"]
 # A switch that is off by default and needs no --no-... beside it.
+Up = Literal["y", "minus-y", "z"]
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
 

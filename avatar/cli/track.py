@@ -22,6 +22,7 @@ def track_video(
     body: str = "open",
     focal: float | None = None,
     pitch: float | None = None,
+    camera: str = "auto",
     height: float | None = None,
     shape: str | None = None,
     person: str | None = None,
@@ -38,7 +39,7 @@ def track_video(
     """Estimate the motion of the person in VIDEO: a body with its shape and its pose in every frame.
 
     Args:
-        video: the video; one fixed camera. With --keypoints it may be left out; it then only gives the times of the
+        video: the video. With --keypoints it may be left out; it then only gives the times of the
             frames and their size.
         keypoints: 2D key points of another program instead of the detector's: OpenPose, DWPose, MMPose, AlphaPose, COCO
             or MediaPipe; a file, or a folder with one file per image.
@@ -46,6 +47,8 @@ def track_video(
         body: "open", or the path of a body file in SMPL's format.
         focal: focal length of the camera in pixels.
         pitch: how far the camera looks down, in degrees; negative where it looks up.
+        camera: how the camera moved: auto (the background tells), still, turning, moving, or a file with the camera of
+            each frame.
         height: height of the person in metres; without it every length is known only up to a scale.
         shape: shape of the person in words, such as height=1.82,weight=0.6; the body keeps to it. The words are height
             (metres, the same as --height), age (years), weight, gender (0 male to 1 female), muscle and proportions
@@ -76,10 +79,11 @@ def track_video(
     from avatar.observation.keypoints import observe_keypoints
     from avatar.observation.video import observe
     from avatar.pipeline.animation import parse_size
+    from avatar.pipeline.camera import camera_motion
     from avatar.pipeline.motions import keypoints_of
     from avatar.tracking.fit import resolve_shape
     from avatar.tracking.fit import track as fit
-    from avatar.tracking.options import TrackOptions
+    from avatar.tracking.options import TrackOptions, check_camera
 
     if keypoints is not None and (start, end) != (None, None):
         raise UsageError("--start and --end choose a part of a video, not of --keypoints.")
@@ -88,7 +92,8 @@ def track_video(
         from avatar.motion import load_motion
 
         beginning = load_motion(init).track
-    model, options = load_body(body), TrackOptions(height, shape, focal, pitch, keep_going)
+    model, options = load_body(body), TrackOptions(height, shape, focal, pitch, camera, keep_going)
+    check_camera(camera)
     known_height, _ = resolve_shape(model, options)
     out = out or Path("tracks") / (video or source).stem
     if keypoints is not None:
@@ -101,9 +106,11 @@ def track_video(
         observations = observe(
             source, out / "observations", person=_number(person), start=start, end=end, detector=chosen
         )
-    result, report = fit(observations, model, options, beginning)
+    motion = camera_motion(observations, options)
+    print(motion.sentence())
+    result, report = fit(observations, model, options, beginning, motion)
     save_track(result, out / "track.npz")
-    for warning in (*observations.notes, *report.warnings):
+    for warning in (*observations.notes, *motion.notes, *report.warnings):
         print(f"warning: {warning}")
     if model.name == "open":
         attributes = load_shape_attributes().describe(result.betas, known_height is not None)

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.datasets.capture import CaptureClip
+from avatar.io import exposure
 
 
 def usual_exposure(clip: CaptureClip) -> float:
@@ -15,9 +16,5 @@ def usual_exposure(clip: CaptureClip) -> float:
 
 
 def at_exposure(image: Float[Tensor, "h w 3"], gain: float) -> Float[Tensor, "h w 3"]:
-    """An sRGB image whose linear light is multiplied by `gain` (IEC 61966-2-1, the curve of sRGB)."""
-    if gain == 1.0:
-        return image
-    linear = torch.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4) * gain
-    curve = 1.055 * linear.clamp_min(0.0031308) ** (1 / 2.4) - 0.055
-    return torch.where(linear <= 0.0031308, 12.92 * linear, curve).clamp(0, 1)
+    """An sRGB image whose linear light is multiplied by `gain`."""
+    return image if gain == 1.0 else torch.from_numpy(exposure.at_exposure(image.numpy(), gain)).to(image)

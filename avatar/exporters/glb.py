@@ -19,10 +19,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar import __version__
+from avatar.body import Body
 from avatar.exporters.skin_weights import strongest_joints
 from avatar.geometry import quat_from_rotation, vertex_normals
 from avatar.io.files import atomic_write
 from avatar.model.avatar import Avatar
+from avatar.model.rig import Rig
 from avatar.types import BodyPose, BodyTrack
 
 FLOAT, UNSIGNED_BYTE, UNSIGNED_SHORT, UNSIGNED_INT = 5126, 5121, 5123, 5125
@@ -69,18 +71,19 @@ def write_glb(
         AvatarError: the file cannot be written.
     """
     buffer = Buffer()
-    joints = len(avatar.body.parents)
-    mesh = {"name": "body", "primitives": [_primitive(avatar, buffer)]}
+    body, rig = avatar.rig_for([*([] if pose is None else [pose]), *(t.poses for t in (motions or {}).values())])
+    joints = len(body.parents)
+    mesh = {"name": "body", "primitives": [_primitive(avatar, body, buffer)]}
     inverse_binds = np.tile(np.eye(4, dtype="<f4"), (joints, 1, 1))
-    inverse_binds[:, :3, 3] = -_array(avatar.rest.joints)
+    inverse_binds[:, :3, 3] = -_array(rig.joints)
     skin = {
         "joints": list(range(joints)),
         "skeleton": 0,
         # glTF stores matrices column by column.
         "inverseBindMatrices": buffer.add(inverse_binds.transpose(0, 2, 1).copy(), "MAT4"),
     }
-    nodes = _joint_nodes(avatar, pose) + [{"name": "avatar", "mesh": 0, "skin": 0}]
-    animations = [_animation(avatar, name, track, buffer) for name, track in (motions or {}).items()]
+    nodes = _joint_nodes(body, rig, pose) + [{"name": "avatar", "mesh": 0, "skin": 0}]
+    animations = [_animation(body, name, track, buffer) for name, track in (motions or {}).items()]
     content = {
         "asset": {"version": "2.0", "generator": f"avatar {__version__}"},
         "scene": 0,
@@ -99,9 +102,9 @@ def write_glb(
         temporary.write_bytes(_container(content, bytes(buffer.data)))
 
 
-def _primitive(avatar: Avatar, buffer: Buffer) -> dict[str, Any]:
+def _primitive(avatar: Avatar, body: Body, buffer: Buffer) -> dict[str, Any]:
     vertices, faces = avatar.rest.vertices, avatar.body.faces
-    joints, weights = strongest_joints(avatar.body.weights, 4)
+    joints, weights = strongest_joints(body.weights, 4)
     attributes = {
         "POSITION": buffer.add(_array(vertices), "VEC3", ARRAY_BUFFER, bounds=True),
         "NORMAL": buffer.add(_array(vertex_normals(vertices, faces)), "VEC3", ARRAY_BUFFER),
@@ -113,10 +116,10 @@ def _primitive(avatar: Avatar, buffer: Buffer) -> dict[str, Any]:
     return {"attributes": attributes, "indices": indices, "material": 0}
 
 
-def _joint_nodes(avatar: Avatar, pose: BodyPose | None) -> list[dict[str, Any]]:
+def _joint_nodes(body: Body, rig: Rig, pose: BodyPose | None) -> list[dict[str, Any]]:
     """The skeleton as nodes; each joint's frame is parallel to the world's at rest."""
-    body, places = avatar.body, avatar.rest.joints
-    quats = None if pose is None else quat_from_rotation(avatar.body.complete(pose).rotations)
+    places = rig.joints
+    quats = None if pose is None else quat_from_rotation(body.complete(pose).rotations)
     nodes: list[dict[str, Any]] = []
     for joint, parent in enumerate(body.parents):
         offset = places[joint] - places[parent] if parent >= 0 else places[joint]
@@ -130,8 +133,8 @@ def _joint_nodes(avatar: Avatar, pose: BodyPose | None) -> list[dict[str, Any]]:
     return nodes
 
 
-def _animation(avatar: Avatar, name: str, track: BodyTrack, buffer: Buffer) -> dict[str, Any]:
-    poses = avatar.body.complete(track.poses)
+def _animation(body: Body, name: str, track: BodyTrack, buffer: Buffer) -> dict[str, Any]:
+    poses = body.complete(track.poses)
     times = buffer.add(_array(track.times - track.times[0]), "SCALAR", bounds=True)
     samplers = [{"input": times, "output": buffer.add(_array(poses.root_position), "VEC3")}]
     channels = [{"sampler": 0, "target": {"node": 0, "path": "translation"}}]

@@ -7,6 +7,7 @@ arrays, in the layout that `player/payload.js` and `player/splats.js` read.
 from __future__ import annotations
 
 import base64
+import copy
 import html
 import json
 import zlib
@@ -22,23 +23,21 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar import __version__
-from avatar.body.skeleton import SMPL_JOINTS
+from avatar.body import Body
 from avatar.exporters.linear_correctives import RANK, Correctives, fit_correctives
+from avatar.exporters.page_tables import figure_table, motion_table
 from avatar.exporters.skin_weights import strongest_joints
 from avatar.geometry import quat_from_rotation
 from avatar.io.files import atomic_write
 from avatar.model.avatar import Avatar
-from avatar.motion.formats.smpl import BODY, PLACE, RATE, REST_PELVIS, ROOT, WHOLE
-from avatar.motion.ik import HINGES
-from avatar.motion.joint_names import name_tables
-from avatar.motion.motion import MEAN_LEG
+from avatar.model.rig import Rig
 from avatar.types import BodyPose, BodyTrack
 
 CREDITS = f"Made with avatar {__version__}, open source"
 SCRIPTS = (
     "rotations.js", "payload.js", "skeleton.js", "clips.js", "text.js", "joint_names.js", "foreign.js", "bvh.js",
-    "glb.js", "npz.js", "motion_files.js", "correctives.js", "splats.js", "camera.js",
-    "controls.js", "player.js",
+    "glb.js", "npz.js", "motion_files.js", "figure_starts.js", "figure_fit.js", "drawing.js", "correctives.js",
+    "splats.js", "camera.js", "controls.js", "player.js",
 )  # fmt: skip
 SHADERS = ("splat.vert", "splat.frag", "shadow.vert", "shadow.frag")
 INFLUENCES = 4  # joints that move one splat
@@ -98,14 +97,17 @@ def write_page(
     Raises:
         AvatarError: the file cannot be written.
     """
-    poses = {name: avatar.body.complete(track.poses) for name, track in clips.items()}
+    if avatar.device.type != "cpu":
+        avatar = copy.deepcopy(avatar).cpu()  # clips are on the CPU, and so is all that is written
+    body, rig = avatar.rig_for(track.poses for track in clips.values())
+    poses = {name: body.complete(track.poses) for name, track in clips.items()}
     correctives = fit_correctives(avatar, list(poses.values()), [track.fps for track in clips.values()], rank)
     payload = Payload()
     header = {
         "splats": len(avatar),
-        "joints": _joints(avatar),
+        "joints": _joints(body, rig),
         "light": avatar.light.coefficients.tolist(),
-        **_pack_splats(avatar, correctives, payload),
+        **_pack_splats(avatar, rig, correctives, payload),
         "clips": _pack_clips(clips, poses, correctives, payload),
         "arrays": payload.table,
     }
@@ -119,7 +121,7 @@ def write_page(
         credits=html.escape(credits),
         about=html.escape(about),
         style=_source("player.css"),
-        script="\n".join((_motion_words(), *(_source(name) for name in SCRIPTS))),
+        script="\n".join((_tables(avatar), *(_source(name) for name in SCRIPTS))),
         shaders=_embedded_json({name: _source(name) for name in SHADERS}),
         header=_embedded_json(header),
         payload=packed,
@@ -129,20 +131,13 @@ def write_page(
     return PageReport(len(text.encode()), len(avatar), correctives.explained)
 
 
-def _motion_words() -> str:
-    """The tables by which motion files are read, so that the page and the program share one of each."""
-    words = {
-        **name_tables(),
-        "hinges": HINGES,
-        "joints": SMPL_JOINTS,
-        "smpl": {"whole": WHOLE, "root": ROOT, "body": BODY, "place": PLACE, "rate": RATE},
-        "rest_pelvis": REST_PELVIS,
-        "leg": MEAN_LEG,
-    }
-    return f"const MOTION_WORDS = {_embedded_json(words)};"
+def _tables(avatar: Avatar) -> str:
+    """The tables that the page and the program share, so that there is one of each."""
+    tables = {"MOTION_WORDS": motion_table(), "FIGURE_WORDS": figure_table(avatar.body)}
+    return "\n".join(f"const {name} = {_embedded_json(table)};" for name, table in tables.items())
 
 
-def _pack_splats(avatar: Avatar, correctives: Correctives, payload: Payload) -> dict[str, Any]:
+def _pack_splats(avatar: Avatar, rig: Rig, correctives: Correctives, payload: Payload) -> dict[str, Any]:
     """Add the splats' arrays to the payload; returns the entries of the header that say how to read them."""
     means = avatar.rest_means()
     low, high = means.amin(0), means.amax(0)
@@ -153,7 +148,7 @@ def _pack_splats(avatar: Avatar, correctives: Correctives, payload: Payload) -> 
     log_scales = gaussians.scales.log()
     small, large = float(log_scales.min()), float(log_scales.max())
     sizes = (log_scales - small) / max(large - small, 1e-6)
-    bones, weights = strongest_joints(avatar.weights, INFLUENCES)
+    bones, weights = strongest_joints(rig.surface.weights, INFLUENCES)
     payload.add("centers", (steps[order] * 65535).round(), np.uint16)
     payload.add("turns", (gaussians.orientations(avatar.surface.quats)[order] * 127).round(), np.int8)
     payload.add("sizes", _four((sizes[order] * 255).round()), np.uint8)
@@ -204,9 +199,8 @@ def _pack_clips(
     return entries
 
 
-def _joints(avatar: Avatar) -> list[dict[str, Any]]:
-    body = avatar.body
-    places = avatar.rest.joints.tolist()
+def _joints(body: Body, rig: Rig) -> list[dict[str, Any]]:
+    places = rig.joints.tolist()
     return [
         {"name": name, "parent": parent, "position": place}
         for name, parent, place in zip(body.joint_names, body.parents, places, strict=True)

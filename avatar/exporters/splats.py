@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from avatar import __version__
 from avatar.errors import AvatarError
+from avatar.geometry import quat_from_rotation, quat_multiply
 from avatar.io.files import atomic_write, write_json
 from avatar.types import Gaussians
 
@@ -18,12 +23,58 @@ FIELDS = (
 )  # fmt: skip
 SH_C0 = 0.28209479177387814  # the constant spherical harmonic: colour = 0.5 + SH_C0 * f_dc
 FRAME_NOTE = "Y up, metres, the person at rest faces +Z with the left hand at +X, floor near y = 0"
+Up = Literal["y", "minus-y", "z"]
+# Rows: where the axes of the file lie in ours. Each is a rotation, and turns the person to the viewer as far as the
+# programs for which it is meant do the rest: those for "minus-y" turn what they read by 180 degrees about Z.
+AXES: dict[Up, list[list[float]]] = {
+    "y": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+    "minus-y": [[-1, 0, 0], [0, -1, 0], [0, 0, 1]],
+    "z": [[1, 0, 0], [0, 0, -1], [0, 1, 0]],
+}  # fmt: skip
+FRAMES: dict[Up, str] = {
+    "y": FRAME_NOTE,
+    "minus-y": "Y down, metres, the person at rest faces +Z with the left hand at -X",
+    "z": "Z up, metres, the person at rest faces -Y with the left hand at +X",
+}
 # Formats that the optional package gaussforge writes from a PLY.
 PACKED_FORMATS = ("splat", "spz", "sog", "ksplat")
 
 
-def ply_bytes(gaussians: Gaussians, comments: Iterable[str] = ()) -> bytes:
+@dataclass(frozen=True)
+class Orientation:
+    """How splats lie in a file.
+
+    Attributes:
+        up: the axis that points up; flip: turned by 180 degrees about it, so that the person faces the other way.
+    """
+
+    up: Up = "y"
+    flip: bool = False
+
+    @property
+    def rotation(self) -> Float[Tensor, "3 3"]:
+        """From our frame to that of the file."""
+        turn = torch.diag(torch.tensor([-1.0, 1.0, -1.0] if self.flip else [1.0, 1.0, 1.0]))
+        return torch.tensor(AXES[self.up], dtype=torch.float32) @ turn
+
+    @property
+    def note(self) -> str:
+        """The frame in words, for the file."""
+        return FRAMES[self.up] + (", then turned by 180 degrees about the vertical" if self.flip else "")
+
+    def applied(self, gaussians: Gaussians) -> Gaussians:
+        """The Gaussians in the frame of the file."""
+        R = self.rotation.to(gaussians.means)
+        turn = quat_from_rotation(R).expand_as(gaussians.quats)
+        return replace(gaussians, means=gaussians.means @ R.mT, quats=quat_multiply(turn, gaussians.quats))
+
+
+OURS = Orientation()
+
+
+def ply_bytes(gaussians: Gaussians, comments: Iterable[str] = (), orientation: Orientation = OURS) -> bytes:
     """A binary little-endian PLY: logit opacities, log scales, quaternions wxyz, colours as constant harmonics."""
+    gaussians = orientation.applied(gaussians)
     opacities = gaussians.opacities.clamp(1e-6, 1 - 1e-6)
     columns = torch.cat(
         [
@@ -37,36 +88,36 @@ def ply_bytes(gaussians: Gaussians, comments: Iterable[str] = ()) -> bytes:
         dim=1,
     )
     lines = ["ply", "format binary_little_endian 1.0"]
-    lines += [f"comment {text}" for text in (f"avatar {__version__}", FRAME_NOTE, *comments)]
+    lines += [f"comment {text}" for text in (f"avatar {__version__}", orientation.note, *comments)]
     lines += [f"element vertex {len(gaussians)}", *(f"property float {name}" for name in FIELDS), "end_header"]
     return ("\n".join(lines) + "\n").encode() + columns.detach().cpu().numpy().astype("<f4").tobytes()
 
 
-def write_ply(gaussians: Gaussians, path: Path, comments: Iterable[str] = ()) -> None:
+def write_ply(gaussians: Gaussians, path: Path, comments: Iterable[str] = (), orientation: Orientation = OURS) -> None:
     """Write splats as `.ply`, replacing the file in one step."""
     with atomic_write(path) as temporary:
-        temporary.write_bytes(ply_bytes(gaussians, comments))
+        temporary.write_bytes(ply_bytes(gaussians, comments, orientation))
 
 
-def write_ply_sequence(frames: Iterable[Gaussians], folder: Path, stem: str) -> int:
+def write_ply_sequence(frames: Iterable[Gaussians], folder: Path, stem: str, orientation: Orientation = OURS) -> int:
     """Write `folder/stem_0000.ply` and so on, which SuperSplat and Blender add-ons play; returns how many."""
     count = 0
     for count, gaussians in enumerate(frames, start=1):
-        write_ply(gaussians, folder / f"{stem}_{count - 1:04d}.ply")
+        write_ply(gaussians, folder / f"{stem}_{count - 1:04d}.ply", (), orientation)
     return count
 
 
-def write_packed(gaussians: Gaussians, path: Path) -> None:
+def write_packed(gaussians: Gaussians, path: Path, orientation: Orientation = OURS) -> None:
     """Write splats as `.splat`, `.spz`, `.sog` or `.ksplat`, and their coordinate frame as a JSON file beside it.
 
     Raises:
         AvatarError: gaussforge is not installed, or could not write the format.
     """
     kind = path.suffix[1:].lower()
-    data = _converted(ply_bytes(gaussians), kind)
+    data = _converted(ply_bytes(gaussians, (), orientation), kind)
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
-    write_json(path.with_name(path.name + ".json"), {"frame": FRAME_NOTE, "splats": len(gaussians)})
+    write_json(path.with_name(path.name + ".json"), {"frame": orientation.note, "splats": len(gaussians)})
 
 
 def _converted(ply: bytes, kind: str) -> bytes:

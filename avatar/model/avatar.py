@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -96,6 +96,13 @@ class Avatar(nn.Module):
         corners = body.faces[gaussians.face]
         weights = torch.einsum("nc,ncj->nj", gaussians.bary, body.weights[corners])
         return Rig.of(body, self.rest, replace(self.surface, weights=weights), corners, gaussians.bary)
+
+    def rig_for(self, poses: Iterable[BodyPose]) -> tuple[Body, Rig]:
+        """The body and the rig that play all of these poses: with fingers, jaw and eyes if any pose moves them."""
+        rich = self.body.with_hands_and_face
+        if rich is None or all(self.body.playing(pose) is self.body for pose in poses):
+            return self.body, self.rig
+        return rich, self.hand_face_rig
 
     def _playing(self, pose: BodyPose) -> tuple[Rig, BodyPose]:
         """The rig that plays a pose, and the pose of all its joints."""

@@ -108,7 +108,7 @@ def root_path_from_feet(rest_joints: Float[Tensor, "24 3"], pose: BodyPose) -> F
     low = positions[..., 1].amin(-1)
     share = torch.softmax(-(positions[..., 1] - low[:, None]) / 0.02, dim=-1)
     step = (share[1:, :, None] * (positions[1:] - positions[:-1])).sum(1)
-    path = torch.cat([torch.zeros_like(step[:1]), -step.cumsum(0)])
+    path = torch.cat([step.new_zeros(1, 3), -step.cumsum(0)])
     path[:, 1] = -smooth_path(low, 1.0)
     return path
 

@@ -17,6 +17,7 @@ from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.errors import AvatarError
 from avatar.geometry import nearest_rotation, quat_from_rotation, rotation_from_quat, slerp
 from avatar.motion.bone_lengths import bone_length, leg_length, model_rest
+from avatar.motion.fingers import finger_rotations_of_bones, match_fingers
 from avatar.motion.joint_names import match_joints
 from avatar.motion.joint_tree import ancestors
 from avatar.motion.motion import MEAN_LEG, Motion, ReadOptions, check_path, uniform_track, up_rotation
@@ -88,6 +89,7 @@ def motion_from_animation(animation: JointAnimation, options: ReadOptions) -> Mo
     if against:
         notes.append(f"legs and spine turn the pelvis back by {against:.0f} degrees, so it was taken from them")
     local = _local_rotations(world)
+    fingers = _fingers(animation, matches, world, W)
     scale = MEAN_LEG / leg
     # All skeletons define the hips alike, but not the pelvis: our hips are placed at theirs.
     own = model_rest()
@@ -97,7 +99,7 @@ def motion_from_animation(animation: JointAnimation, options: ReadOptions) -> Mo
     check = check_motion(
         local, root, {name: place * scale for name, place in at.items()}, (*animation.notes, *notes), turned
     )
-    return Motion(animation.format, uniform_track(local, root, animation.fps), MEAN_LEG, check)
+    return Motion(animation.format, uniform_track(local, root, animation.fps, fingers=fingers), MEAN_LEG, check)
 
 
 def _world_axes(
@@ -121,6 +123,27 @@ def _world_rotations(
     """Our joints' frames, and by how many degrees each limb was turned to fit its joints."""
     world = {name: R @ offsets[name] for name, R in rotations.items()}
     return world, align_limbs(world, at)
+
+
+def _fingers(
+    animation: JointAnimation,
+    matches: dict[str, int],
+    world: dict[str, Float[Tensor, "t 3 3"]],
+    W: Float[Tensor, "3 3"],
+) -> Float[Tensor, "t 30 3 3"] | None:
+    """See `finger_rotations_of_bones`; only the joints of fingers are copied, since a file may have many others."""
+    palms = {side: matches[f"{side}_wrist"] for side in ("left", "right") if f"{side}_wrist" in matches}
+    chains = match_fingers(animation.names, animation.parents, palms)
+    joints = [joint for chain in chains.values() for joint in chain]
+    if not joints:
+        return None
+    return finger_rotations_of_bones(
+        {finger: [joints.index(joint) for joint in chain] for finger, chain in chains.items()},
+        animation.positions[:, joints].double() @ W.T,
+        W @ _proper(animation.rotations[:, joints]),
+        _proper(animation.rest_rotations[joints]),
+        {side: world[f"{side}_wrist"] for side in palms},
+    )
 
 
 def _proper(R: Float[Tensor, "*t 3 3"]) -> Float[Tensor, "*t 3 3"]:

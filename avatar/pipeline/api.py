@@ -117,26 +117,31 @@ def track(
     shape: str | None = None,
     focal: float | None = None,
     pitch: float | None = None,
+    camera: str = "auto",
     keep_going: bool = False,
 ) -> BodyTrack:
-    """The body's shape and its pose in every frame, and the camera. Warnings go to the logger "avatar".
+    """The body's shape and its pose in every frame, and the cameras. Warnings go to the logger "avatar".
 
     Args:
         body: "open", the path of an SMPL, SMPL-H or SMPL-X file, or a loaded body.
         height: of the person, metres; shape: in words, such as "weight=0.6"; focal: of the camera, pixels.
         pitch: how far the camera looks down, degrees; negative: up.
+        camera: how the camera moved: "auto", "still", "turning", "moving", or a file with the camera of each frame.
         keep_going: return the track even if the fit has clearly failed.
 
     Raises:
         UsageError: a value is out of range. AvatarError: there are too few frames, or the fit has clearly failed.
     """
+    from avatar.pipeline.camera import camera_motion
     from avatar.runtime.logging import logger
     from avatar.tracking.fit import track as fit_track
-    from avatar.tracking.options import TrackOptions
+    from avatar.tracking.options import TrackOptions, check_camera
 
-    options = TrackOptions(height=height, shape=shape, focal=focal, pitch=pitch, keep_going=keep_going)
-    estimated, report = fit_track(observations, _body(body), options)
-    for warning in report.warnings:
+    options = TrackOptions(height, shape, focal, pitch, camera, keep_going)
+    check_camera(camera)
+    motion = camera_motion(observations, options)
+    estimated, report = fit_track(observations, _body(body), options, motion=motion)
+    for warning in (*motion.notes, *report.warnings):
         logger.warning(warning)
     return estimated
 
@@ -171,25 +176,33 @@ def train(
         raise UsageError("Training needs a track with cameras, such as avatar.track returns.")
     config = replace(config or TrainConfig(), **options)
     chosen = _body(track.body if body is None else body)
-    return Trainer(observations, track, chosen, config, resolve_device(device), backend).run(preview)
+    return Trainer(observations, track, chosen, config, resolve_device(device, backend), backend).run(preview)
 
 
 def load_motion(
-    name_or_file: str | Path, *, up: str | None = None, fps: float | None = None, format: str | None = None
+    name_or_file: str | Path,
+    *,
+    up: str | None = None,
+    fps: float | None = None,
+    format: str | None = None,
+    clip: str | None = None,
+    person: str | int | None = None,
 ) -> Motion:
     """A motion by the name of a built-in one ("walk", see `avatar motions`), or from a motion file, a run or a video.
 
     Args:
         up: axis that points up in the file, if it cannot be recognised: "y", "z", "-y" or "x".
         fps: frames per second, where the file does not say; format: name of the format, if it is not recognised.
+        clip: name of the clip, of several; None for the first one that moves.
+        person: which person of several, as the file names them; None for the one with the most frames.
 
     Raises:
-        UsageError: there is no such motion or file. AvatarError: the file is broken.
+        UsageError: there is no such motion, file, clip or person. AvatarError: the file is broken.
     """
     from avatar.motion.motion import ReadOptions
     from avatar.pipeline.motions import find_motion
 
-    return find_motion(name_or_file, ReadOptions(up=up, fps=fps), format)
+    return find_motion(name_or_file, ReadOptions(up, fps, None if person is None else str(person), clip=clip), format)
 
 
 def retarget(motion: Motion, person: Avatar, how: Retargeting | None = None) -> BodyTrack:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
 from avatar.body import Body, load_body
 from avatar.body.shape_attributes import parse_shape
 from avatar.errors import UsageError
+from avatar.io.camera_motion_file import load_camera_motion, save_camera_motion
 from avatar.io.files import read_json, write_json
 from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track, save_track
@@ -20,6 +21,7 @@ from avatar.observation.detectors.registry import check_detector, choose_detecto
 from avatar.observation.options import ObserveOptions
 from avatar.observation.photo import is_photo
 from avatar.observation.video import observe
+from avatar.pipeline.camera import camera_motion
 from avatar.pipeline.dataset import dataset_training_data
 from avatar.pipeline.photo import PhotoTraining, photo_training_data
 from avatar.pipeline.previews import write_previews
@@ -36,7 +38,18 @@ from avatar.tracking.options import TrackOptions
 from avatar.training.config import TrainConfig
 from avatar.training.split import held_out_frames
 from avatar.training.trainer import Preview, Trainer, TrainResult
-from avatar.types import Observations
+from avatar.types import BodyTrack, Observations
+
+
+@runtime_checkable
+class Watcher(Preview, Protocol):
+    """Watches a whole run, not only its training. Nothing waits for it."""
+
+    def started(self, folder: Path) -> None: ...
+
+    def observed(self, observations: Observations) -> None: ...
+
+    def tracked(self, observations: Observations, track: BodyTrack, body: Body) -> None: ...
 
 
 def create_run(
@@ -100,12 +113,16 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
     """
     source, config, body = Path(settings.source), settings.train, load_body(settings.body)
     height, _ = resolve_shape(body, settings.track)
-    _limit_torch_threads(settings.device)
+    # Its matrices here are small, and its pool would spin against the threads of images and of the CPU's renderer.
+    torch.set_num_threads(1)
     seconds: dict[str, float] = {}
     stage = partial(Stage, seconds=seconds)
     load_data, save_data = partial(load_training_data, run), partial(save_training_data, run)
     data_files = (run.observations_file, run.estimated_track)
 
+    watcher = preview if isinstance(preview, Watcher) else None
+    if watcher is not None:
+        watcher.started(run.observations)
     if settings.protocol is not None:
         read_dataset = partial(dataset_training_data, source, settings.protocol, body)
         data = cached(stage("dataset", data_files), load_data, save_data, read_dataset)
@@ -120,9 +137,14 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
         load_frames = partial(load_observations, run.observations)
         observe_video = partial(_observe, source, run.observations, settings.observe)
         observations = cached(stage("observe", (run.observations_file,)), load_frames, saved_by_compute, observe_video)
+        if watcher is not None:
+            watcher.observed(observations)
         save_track_alone = partial(save_estimated_track, run)
-        track_body = partial(_track, observations, body, settings.track)
+        camera_stage = stage("camera", (run.camera_motion,))
+        track_body = partial(_track, observations, body, settings.track, camera_stage)
         data = cached(stage("track", (run.estimated_track,)), load_data, save_track_alone, track_body)
+    if watcher is not None:
+        watcher.tracked(data.observations, data.track, body)
     for warning in data.all_warnings:
         logger.info(f"warning: {warning}")
 
@@ -156,9 +178,13 @@ def _observe(video: Path, folder: Path, options: ObserveOptions) -> Observations
     )
 
 
-def _track(observations: Observations, body: Body, options: TrackOptions) -> TrainingData:
-    estimated, report = track(observations, body, options)
-    return TrainingData(observations, estimated, tuple(report.warnings))
+def _track(observations: Observations, body: Body, options: TrackOptions, camera_stage: Stage) -> TrainingData:
+    (file,) = camera_stage.files
+    estimate, save = partial(camera_motion, observations, options), partial(save_camera_motion, file)
+    motion = cached(camera_stage, partial(load_camera_motion, file), save, estimate)
+    logger.info(motion.sentence())
+    estimated, report = track(observations, body, options, motion=motion)
+    return TrainingData(observations, estimated, (*motion.notes, *report.warnings), motion)
 
 
 def _train(
@@ -184,9 +210,3 @@ def _save_result(run: RunFolder, result: TrainResult) -> None:
     write_json(run.history, {"history": result.history, "losses": result.losses})
     save_track(result.track, run.track)
     result.avatar.save(run.avatar)
-
-
-def _limit_torch_threads(device: str) -> None:
-    """On the CPU torch gets one thread: its pool would spin against the rasterizer's own threads."""
-    if torch.device(device).type == "cpu":
-        torch.set_num_threads(1)

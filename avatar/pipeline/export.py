@@ -10,7 +10,7 @@ import torch
 from avatar.body import smpl_pose
 from avatar.exporters.glb import write_glb
 from avatar.exporters.html import CREDITS, write_page
-from avatar.exporters.splats import write_packed, write_ply, write_ply_sequence
+from avatar.exporters.splats import OURS, Orientation, write_packed, write_ply, write_ply_sequence
 from avatar.exporters.synthetic_dataset import write_dataset
 from avatar.model.avatar import Avatar
 from avatar.motion.formats.bvh import write_bvh
@@ -36,6 +36,7 @@ class ExportOptions:
     count: int
     seed: int
     backend: str
+    orientation: Orientation = OURS
 
     def html(self, path: Path) -> str:
         """Write the interactive web page. Like every method here, returns a short description of the result."""
@@ -46,23 +47,24 @@ class ExportOptions:
     def ply(self, path: Path) -> str:
         """Write the Gaussians of one pose as a PLY file."""
         gaussians = self._gaussians(self._chosen_pose())
-        write_ply(gaussians, path, [f"pose {self.pose or 'rest'}"])
+        write_ply(gaussians, path, [f"pose {self.pose or 'rest'}"], self.orientation)
         return f"{len(gaussians)} splats"
 
     def ply_sequence(self, folder: Path) -> str:
         """Write one PLY file per frame of the first motion."""
         track = self._first_motion()
         frames = (self._gaussians(track.poses[frame]) for frame in range(len(track)))
-        return f"{write_ply_sequence(frames, folder, folder.name)} frames at {track.fps:g} per second"
+        count = write_ply_sequence(frames, folder, folder.name, self.orientation)
+        return f"{count} frames at {track.fps:g} per second"
 
     def splat(self, path: Path) -> str:
-        """Write the Gaussians of one pose in a packed format: splat, spz or sog, by the suffix."""
+        """Write the Gaussians of one pose in a packed format: splat, spz, sog or ksplat, by the suffix."""
         gaussians = self._gaussians(self._chosen_pose())
-        write_packed(gaussians, path)
+        write_packed(gaussians, path, self.orientation)
         return f"{len(gaussians)} splats, {path.stat().st_size / 1e6:.2f} MB"
 
     # The packed formats differ only in the suffix.
-    spz = sog = splat
+    spz = sog = ksplat = splat
 
     def glb(self, path: Path) -> str:
         """Write the mesh with its skeleton and the motions as animations."""

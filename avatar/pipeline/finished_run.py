@@ -7,12 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from avatar.body import load_body
+from avatar.body import Body, RestBody, load_body
 from avatar.errors import UsageError
+from avatar.io.camera_motion_file import load_camera_motion
 from avatar.io.files import read_json
 from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track
 from avatar.model.avatar import Avatar
+from avatar.pipeline.camera import at_usual_exposure
 from avatar.pipeline.run_folder import RunFolder
 from avatar.types import BodyTrack, Cameras, Observations
 
@@ -23,6 +25,16 @@ class FinishedRun:
 
     run: RunFolder
     avatar: Avatar
+
+    @cached_property
+    def body(self) -> Body:
+        """The avatar's body on the CPU, where tracks and captures are."""
+        return self.avatar.body.to("cpu")
+
+    @cached_property
+    def rest(self) -> RestBody:
+        """The body at rest in the avatar's shape, on the CPU."""
+        return self.body.rest(self.avatar.betas.detach().cpu())
 
     @property
     def has_track(self) -> bool:
@@ -61,7 +73,12 @@ class FinishedRun:
         return config
 
     def observations(self) -> Observations:
-        """The training frames; images stay on disk until used."""
+        """The training frames, their exposure evened out; images stay on disk until used."""
+        motion = load_camera_motion(self.run.camera_motion) if self.run.camera_motion.is_file() else None
+        return at_usual_exposure(load_observations(self.run.observations), motion)
+
+    def filmed(self) -> Observations:
+        """The training frames as they were filmed."""
         return load_observations(self.run.observations)
 
 

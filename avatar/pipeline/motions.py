@@ -71,13 +71,16 @@ def motion_of_video(path: Path) -> Motion:
 
     from avatar.body import load_body
     from avatar.observation.video import observe
+    from avatar.pipeline.camera import camera_motion
     from avatar.tracking.fit import track
     from avatar.tracking.options import TrackOptions
 
     body = load_body("open")
     with tempfile.TemporaryDirectory() as folder:
         observations = observe(path, Path(folder), max_frames=MOST_FRAMES, thinning="even", warn=logger.warning)
-        estimated, _ = track(observations, body, TrackOptions())
+        options = TrackOptions()
+        motion = camera_motion(observations, options)
+        estimated, _ = track(observations, body, options, motion=motion)
     return motion_of_track("video", estimated, body)
 
 
@@ -208,10 +211,9 @@ def evenly_timed(track: BodyTrack) -> BodyTrack:
 
     The frames that a training keeps of a video are not evenly spaced.
     """
-    start, end = float(track.times[0]), float(track.times[-1])
-    even = torch.linspace(start, end, len(track))
-    if float((track.times - even).abs().max()) < 0.5 / track.fps:
+    if track.is_even:
         return track
+    start, end = float(track.times[0]), float(track.times[-1])
     times = start + torch.arange(int((end - start) * FPS + 1e-4) + 1, dtype=torch.float64) / FPS
     poses, confidence = at_times(track, times)
     instant = torch.arange(len(times))
@@ -247,7 +249,7 @@ def pose_by_name(run: RunFolder, avatar: Avatar, name: str) -> BodyPose:
         UsageError: there is no such motion or frame.
     """
     if name == "rest":
-        return BodyPose(avatar.rest.joints[0], torch.eye(3).expand(24, 3, 3))
+        return BodyPose(avatar.rest.joints[0].cpu(), torch.eye(3).expand(24, 3, 3))
     motion, _, frame = name.rpartition(":") if ":" in name else (name, "", "0")
     track = motion_track(run, avatar, motion)
     if not frame.isdigit() or int(frame) >= len(track):

@@ -24,7 +24,7 @@ from avatar.pipeline.training_data import TrainingData
 from avatar.rendering.renderer import render
 from avatar.runtime.memory import peak_memory_mb
 from avatar.training.trainer import TrainResult
-from avatar.types import BodyTrack, Observations
+from avatar.types import BodyTrack, CameraMotion, Observations
 
 
 def make_report(
@@ -50,6 +50,7 @@ def make_report(
         "frames": len(observations),
         "size": [observations.width, observations.height],
         "splats": len(avatar),
+        "camera": camera_summary(data.motion),
         "shape": shape_attributes(track, known_height, shape),
         "held_out": held_out_scores(avatar, track, observations, result.held_out, backend),
         "held_out_frames": [int(index) for index in result.held_out],
@@ -58,8 +59,17 @@ def make_report(
         "warnings": data.all_warnings,
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
         "peak_memory_mb": None if memory is None else int(memory),
+        "gpu": gpu_facts(avatar.device),
         "made_with": provenance(Path(source)),
     }
+
+
+def camera_summary(motion: CameraMotion | None) -> dict[str, Any] | None:
+    """How the camera moved, in words and numbers; None for what is no video."""
+    if motion is None:
+        return None
+    numbers = {"regime": motion.regime, "residual_px": motion.residual, "focal_measured": motion.focal_given}
+    return numbers | {"sentence": motion.sentence()}
 
 
 @torch.no_grad()
@@ -123,6 +133,18 @@ def body_mask_iou(avatar: Avatar, track: BodyTrack, observations: Observations, 
         values.append(alpha_iou(alpha, to_float(observations.masks[index])))
     ordered = sorted(values)
     return {"median": round(ordered[len(ordered) // 2], 3), "worst": round(ordered[0], 3)}
+
+
+def gpu_facts(device: torch.device) -> dict[str, str | int] | None:
+    """Name of the GPU, its peak memory in this process, MiB, and gsplat's version; None on the CPU."""
+    if device.type != "cuda":
+        return None
+    return {
+        "name": torch.cuda.get_device_name(device),
+        "peak_memory_mb": torch.cuda.max_memory_allocated(device) // 2**20,
+        "cuda": str(torch.version.cuda),
+        "gsplat": version("gsplat"),
+    }
 
 
 def provenance(source: Path) -> dict[str, str]:

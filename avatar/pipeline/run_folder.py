@@ -45,6 +45,11 @@ class RunFolder:
         return self.folder / "track_warnings.json"
 
     @property
+    def camera_motion(self) -> Path:
+        """How the camera moved, for the tracking."""
+        return self.folder / "camera_motion.json"
+
+    @property
     def observations(self) -> Path:
         """The folder of frames, masks and landmarks."""
         return self.folder / "observations"

@@ -15,7 +15,7 @@ from avatar.errors import UsageError
 from avatar.io.files import read_text
 from avatar.novel_views.options import ViewOptions
 from avatar.observation.options import ObserveOptions
-from avatar.tracking.options import TrackOptions, check_pitch
+from avatar.tracking.options import TrackOptions, check_camera, check_pitch
 from avatar.training.config import TrainConfig
 
 PRESETS = ("fast", "balanced", "quality")
@@ -32,6 +32,7 @@ RENAMED = {
     "focal": "track.focal",
     "height": "track.height",
     "pitch": "track.pitch",
+    "camera": "track.camera",
     "keep_going": "track.keep_going",
     "shape": "track.shape",
     "views": "novel_views.generator",
@@ -93,7 +94,7 @@ class Settings:
         from avatar.rendering.devices import resolve_device
         from avatar.rendering.renderer import resolve_backend
 
-        device = resolve_device(self.device)
+        device = resolve_device(self.device, self.backend)
         backend = resolve_backend(self.backend, device)
         return replace(self, device=device, backend=backend)  # type: ignore[arg-type]  # a plain string
 
@@ -139,6 +140,7 @@ def require_sensible(settings: Settings) -> None:
     if observe.end is not None and observe.end <= (observe.start or 0.0):
         raise UsageError(f"--end must be after --start: it is {observe.end:g} seconds.")
     check_pitch(track.pitch)
+    check_camera(track.camera)
 
 
 def read_preset(preset: str) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def verdict(report: Mapping[str, Any], confidence: float | None = None) -> Verdi
         weak.append(
             (
                 f"it differs from frames that it was not trained on ({box:.1f} dB in the person's box)",
-                "Film in more light and turn slower, so that no frame is blurred; stand so that you fill the image.",
+                "Record in more light and turn slower, so that no frame is blurred; stand so that you fill the image.",
             )
         )
     if iou is not None and iou < LEAST_BODY_IOU:
@@ -68,13 +68,13 @@ def verdict(report: Mapping[str, Any], confidence: float | None = None) -> Verdi
         weak.append(
             (
                 f"the pose is uncertain (mean confidence {confidence:.0%})",
-                "Film before a plain background, alone, without furniture before the legs.",
+                "Stand before a plain background, alone, without furniture before the legs.",
             )
         )
     if frames is not None and frames < FEWEST_FRAMES and frames > 1:
-        weak.append((f"the video has only {frames} usable frames", "Film ten to twenty seconds."))
+        weak.append((f"the video has only {frames} usable frames", "Record ten to twenty seconds."))
     if 0 < max(size) < SHORTEST_SIDE:
-        weak.append((f"the video is small ({size[0]}x{size[1]})", "Film in full HD or more."))
+        weak.append((f"the video is small ({size[0]}x{size[1]})", "Record in full HD or more."))
     advice = tuple(remedy for _, remedy in weak)
     if not weak:
         return Verdict("good", _strengths(box, held_out.get("alpha_iou"), observed), ())

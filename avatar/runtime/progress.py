@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
 T = TypeVar("T")
 SECONDS_BETWEEN_LINES = 5.0
+
+# Called with every step of all progress, by the thread that works; must return at once.
+listeners: list[Callable[[Progress], None]] = []
 
 
 class Progress:
@@ -37,18 +40,27 @@ class Progress:
         """Report `count` more steps; `note` (loss, PSNR) is shown beside the bar."""
         self.done += count
         self.note = note or self.note
+        for listener in listeners:
+            listener(self)
         if self.bar is not None:
             self.bar.set_postfix_str(self.note, refresh=False)
             self.bar.update(count)
         elif time.monotonic() - self.last_line > SECONDS_BETWEEN_LINES:
             self._line()
 
+    def seconds_left(self) -> float | None:
+        """How long the rest will take at the same pace; None while that is unknown."""
+        if not self.total or not 0 < self.done < self.total:
+            return None
+        return (time.monotonic() - self.start) / self.done * (self.total - self.done)
+
     def _line(self) -> None:
         self.last_line = time.monotonic()
         elapsed = self.last_line - self.start
         text = f"{self.label}: {self.done}" + (f"/{self.total}" if self.total else "") + f", {elapsed:.0f} s"
-        if self.total and 0 < self.done < self.total:
-            text += f", {elapsed / self.done * (self.total - self.done):.0f} s left"
+        left = self.seconds_left()
+        if left is not None:
+            text += f", {left:.0f} s left"
         print(text + (f", {self.note}" if self.note else ""), file=sys.stderr, flush=True)
 
 

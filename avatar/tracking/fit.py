@@ -18,10 +18,12 @@ from avatar.body.skeleton import SMPL_JOINTS
 from avatar.errors import AvatarError, UsageError
 from avatar.landmark_layouts import LAYOUTS
 from avatar.runtime.progress import Progress
+from avatar.tracking.camera_path import from_cameras, holds_pose, path_of, tilt_of_path
 from avatar.tracking.camera_pitch import PITCH_FROM_TURN, pitch_from_turn
+from avatar.tracking.face import with_face
 from avatar.tracking.hands import with_fingers
 from avatar.tracking.initialization import initial_state, state_from_rotations
-from avatar.tracking.kinematics import State, move_points, pose_chain
+from avatar.tracking.kinematics import CameraPath, State, in_cameras, move_points, pose_chain
 from avatar.tracking.leg_girth import fit_leg_girth
 from avatar.tracking.objective import ROLL, SCHEDULE, residual_terms
 from avatar.tracking.optical_flow import FlowSampler
@@ -33,7 +35,7 @@ from avatar.tracking.solver import ClipLinearization, levenberg_marquardt
 from avatar.tracking.verdict import depth_spread, failure, is_doubtful, silhouette_overlap
 from avatar.tracking.vertical_lines import CameraTilt, tilt_from_lines
 from avatar.tracking.world_frame import to_world_frame
-from avatar.types import BodyTrack, Cameras, Observations
+from avatar.types import BodyTrack, CameraMotion, Cameras, Observations
 
 ASSUMED_HEIGHT_M = 1.70
 LEAST_HEIGHT_M, MOST_HEIGHT_M = 0.5, 2.6
@@ -53,8 +55,9 @@ def track(
     body: Body | str | Path = "open",
     options: TrackOptions | None = None,
     start: BodyTrack | None = None,
+    motion: CameraMotion | None = None,
 ) -> tuple[BodyTrack, TrackReport]:
-    """Fit a body to all frames of one fixed camera at once.
+    """Fit a body to all frames of one camera at once.
 
     Args:
         observations: one person in a video.
@@ -62,6 +65,7 @@ def track(
         options: what the user knows of the person and the camera.
         start: a motion of the same frames, from any other program, whose joint rotations the fit refines; its own
             place and camera are not used. None: the detector's 3D estimate.
+        motion: how the camera moved; None: it stood still.
 
     Raises:
         UsageError: see `resolve_shape`, `check_pitch`. AvatarError: there are too few frames, or the fit is no
@@ -74,11 +78,12 @@ def track(
     if len(observations) < LEAST_FRAMES:
         raise AvatarError(f"{len(observations)} frames are too few to track a body: {LEAST_FRAMES} are needed.")
     names = LAYOUTS[observations.layout].names
-    focal = resolve_focal(observations, options)
+    focal = resolve_focal(observations, options, motion)
     given = focal is not None
-    focal = focal or ASSUMED_FOCAL * max(observations.width, observations.height)
+    focal = focal or assumed_focal(observations)
+    path = path_of(motion)
     problem = build_problem(observations, body, focal, height or ASSUMED_HEIGHT_M)
-    tilt = resolve_tilt(observations, options, focal, given)
+    tilt = resolve_tilt(observations, options, focal, given) if path is None else tilt_of_path(path)
     problem = replace(
         problem, shape_constraint=shape_constraint, focal_given=given, tilt=tilt, pitch_given=options.pitch is not None
     )
@@ -89,7 +94,7 @@ def track(
         flow_sampler = FlowSampler(body, observations, tall)
 
     def attempt(variant: FitProblem) -> FittedClip:
-        fitted, state = fit(variant, names, matcher, flow_sampler, start)
+        fitted, state = fit(variant, names, matcher, flow_sampler, start, path)
         return FittedClip(
             fitted, state, reprojection_error(fitted, state), silhouette_overlap(fitted, state, observations)
         )
@@ -104,7 +109,8 @@ def track(
                 f"{observations.source or 'The video'}: {report.failure}; --keep-going takes it as it is."
             )
         report.warnings.insert(0, report.failure)
-    return with_fingers(to_body_track(best.problem, best.state, observations), observations, body), report
+    fitted = with_fingers(to_body_track(best.problem, best.state, observations), observations, body)
+    return with_face(fitted, observations), report
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,7 @@ class FittedClip:
 
 def reprojection_error(problem: FitProblem, state: State) -> float:
     """Median distance of the fitted from the detected landmarks, relative to the person's height in the image."""
-    marks = move_points(pose_chain(problem.body, state), state, problem.landmarks).x
+    marks = in_cameras(move_points(pose_chain(problem.body, state), state, problem.landmarks), state).x
     pixels = state.camera[0].exp() * marks[..., :2] / marks[..., 2:]
     return median_distance(pixels, problem.pixels) / float(problem.person_height[0])
 
@@ -142,7 +148,7 @@ def report_of(clip: FittedClip, names: tuple[str, ...], height: float | None, fo
     warnings = fit_warnings(
         state, clip.problem.confidence, names, None if height else ASSUMED_HEIGHT_M, None if focal_given else focal
     )
-    if clip.problem.pitch is None:
+    if not clip.problem.holds_pose:
         warnings += guess_warnings(state, depth_spread(clip.problem, state), clip.problem.body.joint_names)
     if clip.problem.pitch is None and clip.problem.tilt is None:
         warnings.append(unknown_pitch(float(state.camera[1])))
@@ -154,11 +160,20 @@ def report_of(clip: FittedClip, names: tuple[str, ...], height: float | None, fo
     )
 
 
-def resolve_focal(observations: Observations, options: TrackOptions) -> float | None:
-    """The focal length in pixels that the user gave or that came with the observations."""
+def resolve_focal(
+    observations: Observations, options: TrackOptions, motion: CameraMotion | None = None
+) -> float | None:
+    """The focal length in pixels that the user gave, that came with the observations, or that the motion showed."""
     if options.focal is None and observations.cameras is not None:
         return float(observations.cameras.K[0, 0, 0])
+    if options.focal is None and motion is not None and motion.focal_given:
+        return float(motion.cameras.K[0, 0, 0])
     return options.focal
+
+
+def assumed_focal(observations: Observations) -> float:
+    """The focal length in pixels where nothing tells it."""
+    return ASSUMED_FOCAL * max(observations.width, observations.height)
 
 
 def resolve_tilt(
@@ -203,6 +218,7 @@ def fit(
     matcher: SilhouetteMatcher | None,
     flow_sampler: FlowSampler | None,
     start: BodyTrack | None = None,
+    path: CameraPath | None = None,
 ) -> tuple[FitProblem, State]:
     """Run the schedule from the detector's own 3D guess, or from the joint rotations of `start`.
 
@@ -218,6 +234,10 @@ def fit(
     else:
         state = state_from_rotations(*inputs, initial_rotations(start, problem))
         problem = with_fixed_directions(problem, state)
+    if path is not None:
+        feet = [names.index(f"{side}_ankle") for side in ("left", "right")]
+        landmarks = move_points(pose_chain(problem.body, state), state, problem.landmarks)
+        state = from_cameras(state, path, landmarks.x[:, feet], problem.times)
     with Progress("fit", len(SCHEDULE) + 1) as bar:
         for stage in SCHEDULE:
             with_images = math.isfinite(stage.silhouette)
@@ -230,6 +250,7 @@ def fit(
             pitch = pitch_from_turn(problem, state)
             if pitch is not None:
                 problem = replace(problem, pitch=given_pitch(problem) or (pitch, PITCH_FROM_TURN))
+            problem = replace(problem, holds_pose=problem.pitch is not None or holds_pose(state))
             bar.step(f"{stage.name}, cost {linearization.cost:.0f}")
         if matcher:
             state = fit_leg_girth(problem, matcher, state)
@@ -275,12 +296,12 @@ def with_fixed_directions(problem: FitProblem, state: State) -> FitProblem:
 
 def to_body_track(problem: FitProblem, state: State, observations: Observations) -> BodyTrack:
     """The fitted state as a track in the world, one camera per frame."""
-    poses, T_camera_world = to_world_frame(state)
+    poses, Ts_camera_world = to_world_frame(state)
     frames = len(observations)
     K = torch.eye(3).repeat(frames, 1, 1)
     K[:, 0, 0] = K[:, 1, 1] = state.camera[0].exp().float()
     K[:, 0, 2], K[:, 1, 2] = observations.width / 2, observations.height / 2
-    cameras = Cameras(K, T_camera_world.repeat(frames, 1, 1), observations.width, observations.height)
+    cameras = Cameras(K, Ts_camera_world.contiguous(), observations.width, observations.height)
     return BodyTrack(
         body=problem.body.name,
         betas=state.betas.float(),
@@ -299,6 +320,6 @@ def joint_confidence(problem: FitProblem, state: State) -> Float[Tensor, "n j"]:
     observed = carried.sum(0) > 0
     overall = problem.confidence.mean(1, keepdim=True)
     visible = torch.where(observed, total, overall).clamp(0, 1)
-    if problem.pitch is None:  # a full turn shows every limb from the side
+    if not problem.holds_pose:  # a full turn shows every limb from the side
         visible = visible / (1 + (depth_spread(problem, state) / DOUBTFUL_DEPTH).square())
     return visible.float()

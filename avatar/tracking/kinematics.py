@@ -1,14 +1,14 @@
 """Positions of body points for a state of the whole clip, and their derivatives by every unknown.
 
-The fit works in the frame of the one fixed camera (OpenCV axes, metres), where the floor is a plane. `world_frame.py`
-turns the result upright at the end. Derivatives are analytic: a point rotates about each joint above it, so its
-derivative by that joint's rotation is a lever arm. This is a hundred times cheaper than automatic differentiation
-through the chain of transforms.
+The fit works in the frame of one camera that stands still (OpenCV axes, metres), where the floor is a plane: that of
+the video, or where it moves, a reference camera. `world_frame.py` turns the result upright at the end. Derivatives are
+analytic: a point rotates about each joint above it, so its derivative by that joint's rotation is a lever arm. This is
+a hundred times cheaper than automatic differentiation through the chain of transforms.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -19,16 +19,33 @@ from avatar.geometry import rotation_from_rotvec
 
 
 @dataclass(frozen=True)
+class CameraPath:
+    """Where the camera of each instant is, up to one scale: x is at `rotations x + scale * translations` before it.
+
+    Attributes:
+        rotations, translations: from the reference camera's frame to that of each instant.
+        moves: whether there is any translation, and so a scale; log_scale: its logarithm, if it is known.
+    """
+
+    rotations: Float[Tensor, "n 3 3"]
+    translations: Float[Tensor, "n 3"]
+    moves: bool
+    log_scale: float | None = None
+
+
+@dataclass(frozen=True)
 class State:
     """Everything that the fit solves for, for n instants at once. Float64.
 
     Attributes:
-        position: pelvis joint in the camera's frame, metres.
-        rotations: of each joint relative to its parent; entry 0 in the camera's frame.
+        position: pelvis joint in the reference camera's frame, metres.
+        rotations: of each joint relative to its parent; entry 0 in the reference camera's frame.
         betas: shape coefficients.
         offsets: displacement of each landmark from its prior place on the body, in the rest pose, metres.
         camera: logarithm of the focal length in pixels, the camera's pitch (positive: looking down) and roll in
-            radians, and its height above the floor in metres.
+            radians, and its height above the floor in metres. Of a camera that moves, the reference camera's.
+        path: the camera of each instant, if it moves; no unknown.
+        log_scale: logarithm of the path's scale, if it has one.
     """
 
     position: Float[Tensor, "n 3"]
@@ -36,6 +53,8 @@ class State:
     betas: Float[Tensor, " s"]
     offsets: Float[Tensor, "l 3"]
     camera: Float[Tensor, "4"]
+    path: CameraPath | None = None
+    log_scale: Float[Tensor, " p"] = field(default_factory=lambda: torch.zeros(0, dtype=torch.float64))
 
     def __len__(self) -> int:
         return self.position.shape[0]
@@ -47,14 +66,20 @@ class State:
 
     @property
     def shared_size(self) -> int:
-        """Unknowns of the whole clip: shape, landmark offsets and the view, in this order."""
-        return self.betas.numel() + self.offsets.numel() + self.camera.numel()
+        """Unknowns of the whole clip: shape, landmark offsets, the path's scale and the view, in this order."""
+        return self.betas.numel() + self.offsets.numel() + self.log_scale.numel() + self.camera.numel()
+
+    @property
+    def path_translations(self) -> Float[Tensor, "n 3"]:
+        """Translations into the camera of each instant, metres; of a camera that moves."""
+        assert self.path is not None
+        return self.path.translations * self.log_scale.exp() if self.path.moves else self.path.translations
 
     def moved(self, local: Float[Tensor, "n d"], shared: Float[Tensor, " k"]) -> State:
         """The state after a step: rotations turn by `R exp(step)`, everything else adds."""
         rotations = rotation_from_rotvec(torch.unflatten(local[:, 3:], 1, (-1, 3)))
-        betas, offsets, camera = torch.split_with_sizes(
-            shared, [self.betas.numel(), self.offsets.numel(), self.camera.numel()]
+        betas, offsets, log_scale, camera = torch.split_with_sizes(
+            shared, [self.betas.numel(), self.offsets.numel(), self.log_scale.numel(), self.camera.numel()]
         )
         return replace(
             self,
@@ -63,6 +88,7 @@ class State:
             betas=self.betas + betas,
             offsets=self.offsets + offsets.view_as(self.offsets),
             camera=self.camera + camera,
+            log_scale=self.log_scale + log_scale,
         )
 
 
@@ -90,12 +116,12 @@ class SkinnedPoints:
 
 @dataclass(frozen=True)
 class PointsWithJacobian:
-    """Points in the camera's frame with their derivatives.
+    """Points in the reference camera's frame, or (`in_cameras`) in that of each instant, with their derivatives.
 
     Attributes:
         x: places, metres.
         jac_frame: derivative by the instant's own step (position, then three per joint).
-        jac_shared: derivative by the shared step (betas, landmark offsets, view).
+        jac_shared: derivative by the shared step (betas, landmark offsets, the path's scale, view).
     """
 
     x: Float[Tensor, "n p 3"]
@@ -183,10 +209,23 @@ def move_points(chain: KinematicChain, state: State, points: SkinnedPoints) -> P
     jac_offsets = rest.new_zeros(n, count, 3, len(state.offsets), 3)
     which = owned.nonzero()[:, 0]
     jac_offsets[:, which, :, points.landmark[which]] = blend[:, which].transpose(0, 1)
-    jac_camera = rest.new_zeros(n, count, 3, len(state.camera))
+    jac_camera = rest.new_zeros(n, count, 3, len(state.log_scale) + len(state.camera))
     return PointsWithJacobian(
         x, torch.cat([eye, jac_turn], -1), torch.cat([jac_betas, jac_offsets.flatten(3), jac_camera], -1)
     )
+
+
+def in_cameras(points: PointsWithJacobian, state: State) -> PointsWithJacobian:
+    """Points of the reference camera's frame in the frame of each instant's camera: the same ones, if it stands."""
+    path = state.path
+    if path is None:
+        return points
+    R, t = path.rotations[:, None], state.path_translations[:, None]
+    jac_shared = R @ points.jac_shared
+    if path.moves:
+        jac_shared[..., -len(state.camera) - 1] += t  # the translation grows by itself with the logarithm of the scale
+    x = (R @ points.x[..., None]).squeeze(-1) + t
+    return PointsWithJacobian(x, R @ points.jac_frame, jac_shared)
 
 
 def _each_instant(values: Tensor, axes: int) -> Tensor:

@@ -32,6 +32,7 @@ from avatar.tracking.residuals import (
     angular_velocity,
     bone_direction,
     floor_distance,
+    image_residual,
     lift_point_residual,
     point_positions,
     point_to_contour,
@@ -132,11 +133,11 @@ def _image_terms(
 ) -> list[Term]:
     time_weight = problem.time_weight[:, None]
     marks = move_points(chain, state, problem.landmarks)
-    reprojections = lift_point_residual(
+    reprojections = image_residual(
         reprojection_with_pitch_bias, marks, _about_hips(problem), state, _pixels(problem, stage.pixel)
     )
     shares = problem.bone_pitch_bias[:, None].expand(len(problem), -1, 1)
-    directions = lift_point_residual(
+    directions = image_residual(
         bone_direction, joints, problem.bones, state, torch.cat([problem.bone_directions, shares], -1)
     )
     return [
@@ -184,15 +185,16 @@ def _temporal_terms(
         *(
             [*posture_terms(problem, state, joints), _planted_feet_term(problem, soles)]
             if problem.pitch is None
-            else [_pose_constancy_term(problem, state)]
+            else []
         ),
+        *([_pose_constancy_term(problem, state)] if problem.holds_pose else []),
         *([] if flow is None else [_flow_term(problem, state, chain, flow)]),
     ]
 
 
 def _pose_constancy_term(problem: FitProblem, state: State) -> Term:
-    """A person who makes a full turn holds one pose."""
-    away = pose_constancy(state, torch.arange(1, len(problem.joints)))
+    """A person who makes a full turn, or whom the camera goes round, holds one pose."""
+    away = pose_constancy(state, torch.arange(1 if problem.pitch is not None else 0, len(problem.joints)))
     return Term("constant pose", away.scaled(1 / POSE_CONSTANCY), problem.time_weight[:, None], 2.0)
 
 
@@ -207,7 +209,7 @@ def _flow_term(problem: FitProblem, state: State, chain: KinematicChain, flow: F
     points = surface_points(problem.body, flow.vertices)
     size = FLOW * float(problem.person_height.median())
     nowhere = state.camera.new_tensor([0.0, 0.0, size]).expand(len(problem), len(points), 3)
-    reprojections = lift_point_residual(reprojection, move_points(chain, state, points), _alone(points), state, nowhere)
+    reprojections = image_residual(reprojection, move_points(chain, state, points), _alone(points), state, nowhere)
     steps = reprojections.stencil(state.camera.new_tensor([[-1.0, 1.0]]).expand(len(problem) - 1, 2))
     away = replace(steps, value=steps.value - flow.displacement / size)
     return Term("flow", away, FLOW_WEIGHT * problem.time_weight[1:, None] * flow.weight, 3.0)
@@ -220,7 +222,7 @@ def silhouette_term(
     rim = move_points(chain, state, surface_points(problem.body, matches.vertices))
     spread = (stage.silhouette * problem.person_height)[:, None, None].expand(-1, matches.vertices.shape[1], 1)
     data = torch.cat([matches.data, spread], -1)
-    residual = lift_point_residual(point_to_contour, rim, torch.arange(matches.vertices.shape[1])[:, None], state, data)
+    residual = image_residual(point_to_contour, rim, torch.arange(matches.vertices.shape[1])[:, None], state, data)
     return Term("outline", residual, SILHOUETTE_WEIGHT * problem.time_weight[:, None] * matches.weight, 3.0)
 
 
@@ -238,6 +240,7 @@ def _priors(problem: FitProblem, state: State, stage: Stage) -> list[Term]:
     parts = (
         ("shape", state.betas, torch.zeros_like(state.betas), torch.full_like(state.betas, stage.shape)),
         ("offsets", state.offsets.flatten(), torch.zeros_like(spread), spread),
+        ("path", state.log_scale, state.log_scale, torch.full_like(state.log_scale, 1.0)),
         ("view", state.camera, start, camera),
     )
     result, column = [], 0

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from avatar.errors import UsageError
 
 STEEPEST_PITCH = 60.0  # degrees
+CAMERAS = ("auto", "still", "turning", "moving")
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,8 @@ class TrackOptions:
             (0 to 1). Not available for SMPL files.
         focal: focal length of the camera in pixels.
         pitch: how far the camera looks down, degrees; negative: up.
+        camera: how the camera moved: auto (the background tells), still, turning (it keeps its place), moving, or a
+            file with the camera of each frame; see docs/manual/create.md.
         keep_going: take the result even if the fit has clearly failed.
     """
 
@@ -27,7 +31,18 @@ class TrackOptions:
     shape: str | None = None
     focal: float | None = None
     pitch: float | None = None
+    camera: str = "auto"
     keep_going: bool = False
+
+
+def check_camera(camera: str) -> None:
+    """Refuse what is neither a word nor a file.
+
+    Raises:
+        UsageError: see above.
+    """
+    if camera not in CAMERAS and not Path(camera).exists():
+        raise UsageError(f"--camera is {', '.join(CAMERAS)} or a file, and there is no file {camera}.")
 
 
 def check_pitch(pitch: float | None) -> None:

@@ -18,7 +18,7 @@ from avatar.tracking.arm_reach import arm_reach_term
 from avatar.tracking.kinematics import PointsWithJacobian, State
 from avatar.tracking.pose_prior import load_pose_prior, pose_prior_term
 from avatar.tracking.problem import FitProblem
-from avatar.tracking.residuals import away_from_camera, joint_rotvecs, lift_point_residual, up_of
+from avatar.tracking.residuals import away_from_camera, image_residual, joint_rotvecs, up_of
 from avatar.tracking.solver import LinearizedResidual, Term
 
 TRUNK_LEAN = 0.15  # radians
@@ -36,8 +36,8 @@ def posture_terms(problem: FitProblem, state: State, joints: PointsWithJacobian)
     hips = torch.tensor([[names.index("left_hip"), names.index("right_hip")]])
     points = linear_combinations(joints, problem.standing)
     one = state.camera.new_ones(len(problem), 1, 1)
-    trunk = lift_point_residual(lean_in_depth, joints, torch.cat([problem.trunk, hips], 1), state, one * TRUNK_LEAN)
-    overhang = lift_point_residual(overhang_in_depth, points, torch.tensor([[0, 1]]), state, one * OVERHANG)
+    trunk = image_residual(lean_in_depth, joints, torch.cat([problem.trunk, hips], 1), state, one * TRUNK_LEAN)
+    overhang = image_residual(overhang_in_depth, points, torch.tensor([[0, 1]]), state, one * OVERHANG)
     return [
         Term("upright", trunk, time_weight, ROBUST_SCALE),
         Term("balance", overhang, time_weight, BALANCE_ROBUST_SCALE),

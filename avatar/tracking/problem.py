@@ -55,6 +55,7 @@ class FitProblem:
         joint_acceleration: of each joint in the image, m/s^2, as far as it is visible.
         bone_pitch_bias: share of the camera's pitch that the detector ignores in each bone's direction.
         shape_constraint: `slopes @ betas = values` from the user's shape attributes, relative to the range of each.
+        holds_pose: whether the person was recognised as holding one pose while all their sides were filmed.
         pitch: the camera's pitch and its standard deviation, radians, if a full turn determines it; else None.
         tilt: the camera's pitch and roll, if the user (`pitch_given`) or the lines of the scene tell them.
     """
@@ -90,6 +91,7 @@ class FitProblem:
     pitch: tuple[float, float] | None = None
     tilt: CameraTilt | None = None
     pitch_given: bool = False
+    holds_pose: bool = False
 
     def __len__(self) -> int:
         return len(self.times)

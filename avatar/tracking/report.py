@@ -96,7 +96,10 @@ def unknown_pitch(pitch: float) -> str:
 
 def facing_camera(state: State) -> Float[Tensor, " n"]:
     """Cosine between the pelvis' forward direction and that to the camera: 1 in front view, -1 from behind."""
-    return -(state.rotations[:, 0, :, 2] * F.normalize(state.position, dim=-1)).sum(-1)
+    forward, away = state.rotations[:, 0, :, 2], state.position
+    if state.path is not None:
+        away = state.position + (state.path.rotations.mT @ state.path_translations[..., None]).squeeze(-1)
+    return -(forward * F.normalize(away, dim=-1)).sum(-1)
 
 
 def median_distance(a: Float[Tensor, "n l 2"], b: Float[Tensor, "n l 2"]) -> float:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.func import jacfwd, vmap
 
 from avatar.geometry import mean_rotation, rotation_to_rotvec, skew
-from avatar.tracking.kinematics import PointsWithJacobian, State
+from avatar.tracking.kinematics import PointsWithJacobian, State, in_cameras
 from avatar.tracking.solver import LinearizedResidual
 
 PointResidual = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -113,15 +113,47 @@ def trunk_upright(
     return torch.stack([lean @ side, lean @ torch.linalg.cross(up, side)]) / data[0]
 
 
+def view_of_instant(camera: Float[Tensor, "4"], R: Float[Tensor, "3 3"]) -> Float[Tensor, "4"]:
+    """The view as in `State.camera` of a camera that is turned by R away from the reference camera."""
+    up = R @ up_of(camera)
+    return torch.stack([camera[0], -torch.asin(up[2].clamp(-1, 1)), torch.atan2(up[0], -up[1]), camera[3]])
+
+
+def image_residual(
+    function: PointResidual, points: PointsWithJacobian, groups: Tensor, state: State, data: Float[Tensor, "n g c"]
+) -> LinearizedResidual:
+    """`lift_point_residual` before the camera of each instant, for what is measured in its image."""
+    if state.path is None:
+        return lift_point_residual(function, points, groups, state, data)
+    return _lift(function, in_cameras(points, state), groups, state, data, state.path.rotations)
+
+
 def lift_point_residual(
     function: PointResidual, points: PointsWithJacobian, groups: Tensor, state: State, data: Float[Tensor, "n g c"]
 ) -> LinearizedResidual:
     """Lift a point residual over all instants and groups; `groups` (g, k) indexes the points."""
+    return _lift(function, points, groups, state, data, None)
+
+
+def _lift(
+    function: PointResidual,
+    points: PointsWithJacobian,
+    groups: Tensor,
+    state: State,
+    data: Float[Tensor, "n g c"],
+    rotations: Float[Tensor, "n 3 3"] | None,
+) -> LinearizedResidual:
+    """A residual over instants and groups, by the view of the reference camera or of cameras turned away from it."""
     x = points.x[:, groups]
-    over_groups = vmap(function, in_dims=(0, None, 0))
-    value = vmap(over_groups, in_dims=(0, None, 0))(x, state.camera, data)
-    slope = vmap(jacfwd(function, (0, 1)), in_dims=(0, None, 0))
-    by_points, by_camera = vmap(slope, in_dims=(0, None, 0))(x, state.camera, data)
+
+    def at_instant(points: Tensor, camera: Tensor, data: Tensor, R: Tensor | None) -> Tensor:
+        return function(points, camera if R is None else view_of_instant(camera, R), data)
+
+    each = (0, None, 0, None if rotations is None else 0)
+    within = (0, None, 0, None)
+    value = vmap(vmap(at_instant, in_dims=within), in_dims=each)(x, state.camera, data, rotations)
+    slope = vmap(vmap(jacfwd(at_instant, (0, 1)), in_dims=within), in_dims=each)
+    by_points, by_camera = slope(x, state.camera, data, rotations)
     jac_frame = torch.einsum("ngmka,ngkad->ngmd", by_points, points.jac_frame[:, groups])
     jac_shared = torch.einsum("ngmka,ngkad->ngmd", by_points, points.jac_shared[:, groups])
     jac_shared[..., -len(state.camera) :] += by_camera

@@ -119,10 +119,13 @@ def reduced_size(width: int, height: int, factor: float) -> tuple[float, tuple[i
 
 
 def posed_vertices(body: Body, state: State) -> Float[np.ndarray, "n v 3"]:
-    """All vertices in the camera's frame."""
+    """All vertices in the frame of each instant's camera."""
     rest = body.rest(state.betas.float())
     pose = BodyPose(state.position.float(), state.rotations.float())
-    return skin(rest.vertices, body.weights, skinning_transforms(rest.joints, body.parents, pose)).numpy()
+    vertices = skin(rest.vertices, body.weights, skinning_transforms(rest.joints, body.parents, pose))
+    if state.path is not None:
+        vertices = vertices @ state.path.rotations.float().mT + state.path_translations.float()[:, None]
+    return vertices.numpy()
 
 
 def _fill(corners: np.ndarray, mask: np.ndarray) -> None:

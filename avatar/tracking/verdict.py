@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avatar.tracking.kinematics import State, move_points, pose_chain
+from avatar.tracking.kinematics import State, in_cameras, move_points, pose_chain
 from avatar.tracking.objective import SCHEDULE, residual_terms
 from avatar.tracking.problem import FitProblem
 from avatar.tracking.silhouette import filled_mesh, posed_vertices, reduced_size
@@ -65,7 +65,7 @@ def depth_spread(problem: FitProblem, state: State) -> Float[Tensor, "n j"]:
     A limb parallel to the image may point towards the camera or away from it, by as much as the priors let it.
     """
     chain = pose_chain(problem.body, state)
-    joints = move_points(chain, state, problem.joints)
+    joints = in_cameras(move_points(chain, state, problem.joints), state)
     normal = NormalEquations(len(state), state.frame_size, state.shared_size)
     for term in residual_terms(problem, SCHEDULE[-1], None, None, state):
         if term.name in DEPTH_TERMS:

@@ -12,14 +12,17 @@ from avatar.tracking.residuals import up_of
 from avatar.types import BodyPose
 
 
-def to_world_frame(state: State) -> tuple[BodyPose, Float[Tensor, "4 4"]]:
-    """Poses in the world and `T_camera_world`.
+def to_world_frame(state: State) -> tuple[BodyPose, Float[Tensor, "n 4 4"]]:
+    """Poses in the world and `T_camera_world` of each instant.
 
-    The world's Y points up from the floor at y = 0, its Z towards the camera, so that a person who faces the camera
-    faces +Z; the person starts above the origin.
+    The world's Y points up from the floor at y = 0, its Z towards the camera (of the first instant, if it moves), so
+    that a person who faces the camera faces +Z; the person starts above the origin.
     """
     up = up_of(state.camera)
-    right = torch.linalg.cross(up, up.new_tensor([0.0, 0.0, -1.0]))
+    toward = up.new_tensor([0.0, 0.0, -1.0])
+    if state.path is not None:
+        toward = state.path.rotations[0].mT @ toward
+    right = torch.linalg.cross(up, toward)
     right = right / right.norm()
     R_camera_world = torch.stack([right, up, torch.linalg.cross(right, up)], dim=1)
     ground = R_camera_world.T @ state.position[0]
@@ -28,4 +31,7 @@ def to_world_frame(state: State) -> tuple[BodyPose, Float[Tensor, "4 4"]]:
     rotations = state.rotations.clone()
     rotations[:, 0] = R_camera_world.T @ rotations[:, 0]
     position = transform(invert_rigid(T_camera_world), state.position)
-    return BodyPose(position.float(), rotations.float()), T_camera_world.float()
+    T_cameras = T_camera_world.expand(len(state), 4, 4)
+    if state.path is not None:
+        T_cameras = rigid(state.path.rotations, state.path_translations) @ T_camera_world
+    return BodyPose(position.float(), rotations.float()), T_cameras.float()

@@ -12,40 +12,64 @@ from avatar.model.avatar import Avatar, part_of_gaussians
 OBSERVED = 0.5  # `observed` below which a Gaussian's colour is replaced
 TRUST_DISTANCE = 0.02  # m over which an observed neighbour, or a mirrored one, loses trust
 MIRROR_TRUST, COPY_TRUST = 0.5, 0.1  # relative to 1 for an observed neighbour, at distance zero
-COPY_NEIGHBORS = 48  # Gaussians averaged when copying front to back: the mean colour carries over, a pattern does not
+# Share of all Gaussians whose usual colour is copied from front to back: it carries over, a pattern or print does not.
+COPY_SHARE = 0.015
 SMOOTHING_PASSES = 8
+AT_OUTLINE = 0.1  # `inside` below which a Gaussian was seen at outlines alone
+SEAM = 0.05  # m; how far the seam reaches from what was never seen
 CROWN = 0.3  # upper share of the head, whose hair continues on the back of it
 HEAD, FACE = PARTS.index("head"), PARTS.index("face")
 FLAT_PARTS = [PARTS.index(name) for name in ("torso", "arms", "hands", "legs")]
 
 
 @torch.no_grad()
-def inpaint_unobserved(avatar: Avatar) -> None:
+def inpaint_unobserved(avatar: Avatar, inside: Float[Tensor, " n"] | None = None) -> None:
     """Give Gaussians that were hardly observed the colours they most likely have.
 
-    The nearest observed ones count most, then the mirrored place of the same part (the body at rest is symmetric about
-    x = 0), then the broad colour of the same part on its other side; far from all observed ones only the last remains.
+    The nearest trusted ones count most, then the mirrored place of the same part (the body at rest is symmetric about
+    x = 0), then the usual colour of the same part on its other side; far from all trusted ones only the last remains.
     The back of a head takes hair and not the face. Finally, the colours are smoothed over the surface.
+
+    Args:
+        inside: how well the inside of the outlines shows each Gaussian, in [0, 1]. Only what lies inside passes on its
+            colour, and what was seen at outlines alone, beside what was never seen, is given another: it may have the
+            background's. None: all that was observed is taken for inside.
     """
     observed = (avatar.observed >= OBSERVED).cpu()
     if observed.all() or not observed.any():
         return
     means, colors = avatar.rest_means().cpu(), avatar.gaussians.colors.cpu()
     parts = part_of_gaussians(avatar).cpu()
+    sources = observed
+    if inside is not None:
+        sources = observed & (inside.cpu() >= OBSERVED)
+        observed = observed & ~_seam(means, observed, inside.cpu() < AT_OUTLINE)
+        sources = sources & observed
     broad = _broad_sources(means, parts)
     inpainted = colors.clone()
     for part in parts[~observed].unique().tolist():
         missing = ~observed & (parts == part)
-        same = observed & (parts == part)
-        same = same if same.any() else observed
+        # The purest of what there is: fingers have hardly an inside.
+        same = next((s for s in (sources & (parts == part), observed & (parts == part), sources) if s.any()), observed)
         source = same & broad if (same & broad).any() else same
         flat = part in FLAT_PARTS
-        inpainted[missing] = _inpainted(means, colors, (observed, same, source), means[missing], flat)
+        near = sources if sources.any() else observed
+        inpainted[missing] = _inpainted(means, colors, (near, same, source), means[missing], flat)
     neighbors = avatar.neighbors.cpu()
     for _ in range(SMOOTHING_PASSES):
         smoothed = (inpainted + inpainted[neighbors].mean(1)) / 2
         inpainted = torch.where(observed[:, None], inpainted, smoothed)
     avatar.gaussians.raw_colors[~observed] = torch.logit(inpainted[~observed].clamp(0.01, 0.99)).to(avatar.device)
+
+
+def _seam(
+    means: Float[Tensor, "n 3"], observed: Bool[Tensor, " n"], at_outline: Bool[Tensor, " n"]
+) -> Bool[Tensor, " n"]:
+    """Which observed Gaussians were seen at outlines alone and lie beside some that were never seen."""
+    from scipy.spatial import cKDTree
+
+    distance = cKDTree(means[~observed].numpy()).query(means.numpy())[0]
+    return observed & at_outline & torch.from_numpy(distance < SEAM)
 
 
 def _broad_sources(means: Float[Tensor, "n 3"], parts: Int[Tensor, " n"]) -> Bool[Tensor, " n"]:
@@ -68,20 +92,33 @@ def _inpainted(
     """Colours for `points` of one part.
 
     Args:
-        sources: all observed Gaussians, those of this part, and those whose colour may be copied to the other side.
+        sources: all trusted Gaussians, those of this part, and those whose colour may be copied to the other side.
         flat: front and back of the part lie behind each other.
     """
-    observed, same, source = sources
+    trusted, same, source = sources
     mirrored = points * torch.tensor([-1.0, 1.0, 1.0])
-    near, near_distance = _blend(means[observed], colors[observed], points, 4)
+    near, near_distance = _blend(means[trusted], colors[trusted], points, 4)
     mirror, mirror_distance = _blend(means[same], colors[same], mirrored, 4)
     # From front to back only x and y matter: along z the two sides of a flat part coincide.
     metric = torch.tensor([1.0, 1.0, 0.1 if flat else 1.0])
-    broad, _distance = _blend(means[source] * metric, colors[source], points * metric, COPY_NEIGHBORS)
+    broad = _usual_color(means[source] * metric, colors[source], points * metric, round(COPY_SHARE * len(means)))
     near_trust = torch.exp(-near_distance / TRUST_DISTANCE)
     mirror_trust = MIRROR_TRUST * torch.exp(-mirror_distance / TRUST_DISTANCE)
     total = near_trust + mirror_trust + COPY_TRUST
     return (near_trust * near + mirror_trust * mirror + COPY_TRUST * broad) / total
+
+
+def _usual_color(
+    means: Float[Tensor, "k 3"], colors: Float[Tensor, "k 3"], points: Float[Tensor, "m 3"], count: int
+) -> Float[Tensor, "m 3"]:
+    """Interquartile mean of the colours of the nearest Gaussians: of the garment, without a print or a stray on it."""
+    from scipy.spatial import cKDTree
+
+    count = min(count, len(means))
+    index = cKDTree(means.numpy()).query(points.numpy(), k=range(1, count + 1))[1]
+    middle = slice(count // 4, count - count // 4)
+    chosen = torch.from_numpy(index).split(2000)
+    return torch.cat([colors[some].sort(1).values[:, middle].mean(1) for some in chosen])
 
 
 def _blend(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +12,14 @@ from torch import Tensor, nn
 
 from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
 from avatar.types import BodyPose, BodyTrack
+
+
+class InstantRow(NamedTuple):
+    """What corrects the pose of one instant, or of several: rows of the tensors of `PoseRefinement`."""
+
+    interpolation: Float[Tensor, "i trained"]
+    root_position: Float[Tensor, "i 3"]
+    rotations: Float[Tensor, "i j 3 3"]
 
 
 class PoseRefinement(nn.Module):
@@ -23,13 +32,13 @@ class PoseRefinement(nn.Module):
         delta_rotvec: rotation vectors in each joint's own frame, radians; delta_translation: metres in the world.
         trained_instants: indices of the instants that have corrections of their own.
         interpolation: weights of the trained instants' corrections at every instant.
-        root_positions, rotations, fingers: the tracked poses, on the device of the corrections.
+        root_positions, rotations: the tracked poses, on the device of the corrections. Fingers and face are left out:
+            hands trained with fitted fingers came out worse (docs/lab/tracking.md).
     """
 
     interpolation: Tensor
     root_positions: Tensor
     rotations: Tensor
-    fingers: Tensor | None
 
     def __init__(self, track: BodyTrack, trained: Bool[Tensor, " instants"]) -> None:
         super().__init__()
@@ -42,21 +51,26 @@ class PoseRefinement(nn.Module):
         self.register_buffer("interpolation", interpolation_matrix(track.times, trained), persistent=False)
         self.register_buffer("root_positions", track.poses.root_position, persistent=False)
         self.register_buffer("rotations", track.poses.rotations, persistent=False)
-        self.register_buffer("fingers", track.poses.fingers, persistent=False)
 
     def pose(self, instant: int) -> BodyPose:
         """The corrected pose of one instant."""
-        return self._corrected(slice(instant, instant + 1))[0]
+        return self.corrected(self.row(instant))[0]
+
+    def row(self, instant: int) -> InstantRow:
+        """What `corrected` needs for one instant."""
+        return self._rows(slice(instant, instant + 1))
 
     @torch.no_grad()
     def refined(self) -> BodyTrack:
         """The whole track with the corrections applied, on the track's own device."""
-        return replace(self.track, poses=self._corrected(slice(None)).to(self.track.times.device))
+        # The avatar's own face is the usual one, and the track's face is what goes beyond it.
+        poses = replace(self.corrected(self._rows(slice(None))).to(self.track.times.device), face=self.track.poses.face)
+        return replace(self.track, poses=poses)
 
     @torch.no_grad()
     def trained_poses(self) -> BodyPose:
         """The corrected poses of the trained instants."""
-        return self._corrected(torch.tensor(self.trained_instants))
+        return self.corrected(self._rows(torch.tensor(self.trained_instants)))
 
     @torch.no_grad()
     def correct(self, steps: Float[Tensor, "trained j 3 3"], moves: Float[Tensor, "trained 3"]) -> None:
@@ -71,14 +85,16 @@ class PoseRefinement(nn.Module):
         self.delta_rotvec.copy_(rotation_to_rotvec(rotation))
         self.delta_translation.add_(moves.to(self.delta_translation.device))
 
-    def _corrected(self, instants: slice | Tensor) -> BodyPose:
-        weights = self.interpolation[instants]
-        rotvec = torch.einsum("it,tjk->ijk", weights, self.delta_rotvec)
+    def corrected(self, rows: InstantRow) -> BodyPose:
+        """The corrected poses of rows of instants."""
+        rotvec = torch.einsum("it,tjk->ijk", rows.interpolation, self.delta_rotvec)
         return BodyPose(
-            self.root_positions[instants] + weights @ self.delta_translation,
-            self.rotations[instants] @ rotation_from_rotvec(rotvec),
-            None if self.fingers is None else self.fingers[instants],
+            rows.root_position + rows.interpolation @ self.delta_translation,
+            rows.rotations @ rotation_from_rotvec(rotvec),
         )
+
+    def _rows(self, instants: slice | Tensor) -> InstantRow:
+        return InstantRow(self.interpolation[instants], self.root_positions[instants], self.rotations[instants])
 
 
 def interpolation_matrix(

@@ -36,7 +36,6 @@ from avatar.types import BodyPose
 ViewOf = Callable[[int], TrainingView]
 
 POINTS = 2000  # Gaussians that are looked for in every frame
-FINGER_SHARE = 0.05  # of the skinning weights, from which a Gaussian belongs to a finger
 STEPS = 3  # of Gauss and Newton, for one measurement of the flow
 
 # Standard deviations. The correction of each joint is small and smooth in time; the clip's usual rate is meant.
@@ -107,8 +106,8 @@ def registration_problem(
     avatar: Avatar, poses: PoseRefinement, frames: Sequence[int], view_of: ViewOf, render_view: RenderView, seed: int
 ) -> tuple[RegistrationProblem, Correction]:
     """Measure the flow in every frame; the problem, and where it begins."""
+    chosen = sampled_gaussians(avatar, seed)
     trained = poses.trained_poses()
-    chosen = sampled_gaussians(avatar, seed, without_fingers=trained.fingers is not None)
 
     @torch.no_grad()  # holds in its own thread alone
     def match(frame: int) -> SurfaceMatches:
@@ -139,16 +138,9 @@ def registration_problem(
     return problem, Correction(state, heights, torch.zeros(len(state), state.frame_size, dtype=torch.float64))
 
 
-def sampled_gaussians(avatar: Avatar, seed: int, without_fingers: bool = False) -> Int[Tensor, " p"]:
-    """Opaque Gaussians, spread evenly over all of them; `without_fingers`: none that a finger moves.
-
-    The problem knows the body's joints alone, so what fingers of their own move would pull at the wrists.
-    """
-    usable = avatar.gaussians.opacities > MIN_OPACITY
-    if without_fingers:
-        fingers = (avatar.body.with_hands_and_face or avatar.body).finger_joints
-        usable &= avatar.hand_face_rig.surface.weights[:, fingers].sum(1) < FINGER_SHARE
-    opaque = usable.nonzero().squeeze(1)
+def sampled_gaussians(avatar: Avatar, seed: int) -> Int[Tensor, " p"]:
+    """Opaque Gaussians, spread evenly over all of them."""
+    opaque = (avatar.gaussians.opacities > MIN_OPACITY).nonzero().squeeze(1)
     order = torch.randperm(len(opaque), generator=torch.Generator().manual_seed(seed))
     return opaque[order[:POINTS].to(opaque.device)]
 

@@ -34,15 +34,19 @@ def replace_rim_colors(image: UInt8[np.ndarray, "h w 3"], mask: UInt8[np.ndarray
     return np.where(inner[..., None], image, carried)
 
 
-def interior(mask: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
-    """Where the mask covers the person but for the rim; the border of the image is no rim."""
+def interior(mask: UInt8[np.ndarray, "h w"], rim: float = RIM) -> Bool[np.ndarray, "h w"]:
+    """Where the mask covers the person but for the rim; the border of the image is no rim.
+
+    Args:
+        rim: its width, relative to the person's height in the image.
+    """
     import cv2
 
     covered = (mask >= COVERED).astype(np.uint8)
     rows = np.flatnonzero(covered.any(1))
     if not len(rows):
         return covered.astype(bool)
-    width = max(LEAST_RIM, round(RIM * (rows[-1] - rows[0])))
+    width = max(LEAST_RIM, round(rim * (rows[-1] - rows[0])))
 
     def eroded(radius: int) -> UInt8[np.ndarray, "h w"]:
         framed = cv2.copyMakeBorder(covered, radius, radius, radius, radius, cv2.BORDER_REPLICATE)

@@ -7,14 +7,18 @@ from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from avatar.geometry import invert_rigid
 from avatar.model.avatar import Avatar
 from avatar.model.lighting import irradiance_gain
+from avatar.training.rim_colors import interior
 from avatar.training.views import TrainingView
 from avatar.types import BodyPose, Gaussians, RenderOutput
+
+GRAZING = 0.3  # cosine below which a surface is seen from the side
+OUTLINE = 0.012  # width of the outline, relative to the person's height in the image: masks are wrong by as much
 
 PosedView = tuple[TrainingView, BodyPose]
 RenderView = Callable[[Gaussians, TrainingView], RenderOutput]
@@ -37,11 +41,32 @@ def initialize_colors(avatar: Avatar, views: Sequence[PosedView], render_view: R
         avatar.gaussians.raw_colors.copy_(torch.logit((sampled / gain).clamp(0.02, 0.98)))
 
 
-def measure_visibility(avatar: Avatar, views: Sequence[PosedView], render_view: RenderView) -> None:
-    """Set `observed` of each Gaussian from images at half resolution; arguments as of `initialize_colors`."""
-    coverage, _ = covered_pixels(avatar, views, render_view)
+def measure_visibility(avatar: Avatar, views: Sequence[PosedView], render_view: RenderView) -> Float[Tensor, " n"]:
+    """Set `observed` of each Gaussian from images at half resolution; arguments as of `initialize_colors`.
+
+    Returns:
+        The same measure, in [0, 1], but only of what lies inside the outlines and does not face sideways.
+    """
+    coverage = torch.zeros(len(avatar), device=avatar.device)
+    inside = torch.zeros_like(coverage)
+    for view, pose in views:
+        with torch.no_grad():
+            posed = avatar.pose(pose, lit=False)
+            facing = facing_cosine(avatar, pose, posed, view)
+        probe = posed.colors.clone().requires_grad_()
+        rgb = render_view(replace(posed, colors=probe), view).rgb[0]
+        inner = _interior(view.mask)
+        whole = torch.autograd.grad((rgb * (view.mask > 0.9)[..., None]).sum(), probe, retain_graph=True)[0]
+        coverage += whole[:, 0] * (facing > 0)
+        inside += torch.autograd.grad((rgb * inner[..., None]).sum(), probe)[0][:, 0] * (facing > GRAZING)
     # One pixel's worth in one of the frames counts as well observed.
     avatar.gaussians.observed = 1 - torch.exp(-coverage)
+    return 1 - torch.exp(-inside)
+
+
+def _interior(mask: Float[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    inner = interior((255 * mask).round().to(torch.uint8).cpu().numpy(), OUTLINE)
+    return torch.from_numpy(inner).to(mask.device)
 
 
 def covered_pixels(

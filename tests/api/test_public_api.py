@@ -26,7 +26,7 @@ SIGNATURES = {
     "observe": "(video, out=None, *, person=None, start=None, end=None, max_frames=120, detector='auto')",
     "track": "(observations, body='open', *, height=None, shape=None, focal=None, pitch=None, keep_going=False)",
     "train": "(observations, track, config=None, *, body=None, device='auto', backend='auto', preview=None, **options)",
-    "load_motion": "(name_or_file, *, up=None, fps=None, format=None)",
+    "load_motion": "(name_or_file, *, up=None, fps=None, format=None, clip=None, person=None)",
     "retarget": "(motion, person, how=None)",
     "render": "(gaussians, cameras, backend='auto')",
     "export_html": "(person, path, motions=(), title='Avatar', credits=None)",

@@ -172,6 +172,16 @@ def test_every_program_in_the_table_of_motion_formats_has_a_fixture() -> None:
     assert [program for program in sorted(programs) if program.lower() not in tests] == []
 
 
+def test_every_tool_whose_skeletons_are_read_has_a_fixture() -> None:
+    """Each name in the manual's list stands for a row of the table of rigs."""
+    manual = (ROOT / "docs" / "manual" / "animate.md").read_text(encoding="utf-8")
+    tools = re.split(r", | and ", manual.partition("by name: ")[2].partition(" and what is like them")[0])
+    lines = (ROOT / "tests" / "motion" / "data" / "rigs.txt").read_text(encoding="utf-8").splitlines()
+    rigs = "\n".join(line.partition("|")[0] for line in lines if not line.startswith("#"))
+    assert len(tools) > 20
+    assert [tool for tool in tools if tool.replace("Blender's", "Blender") not in rigs] == []
+
+
 def test_every_example_is_in_the_manual() -> None:
     manual = (ROOT / "docs/manual/python.md").read_text(encoding="utf-8")
     assert not [

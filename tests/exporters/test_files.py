@@ -2,6 +2,9 @@
 
 import json
 import math
+import shutil
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +18,13 @@ from pygltflib import GLTF2
 
 from avatar.errors import AvatarError
 from avatar.exporters.glb import linear_from_srgb, write_glb
-from avatar.exporters.splats import SH_C0, write_packed, write_ply, write_ply_sequence
+from avatar.exporters.splats import SH_C0, Orientation, Up, write_packed, write_ply, write_ply_sequence
 from avatar.exporters.synthetic_dataset import write_dataset
+from avatar.geometry import geodesic_angle, rotation_from_quat
 from avatar.io.videos import open_video
 from avatar.model.avatar import Avatar
+from avatar.motion import load_motion
+from avatar.motion.text.pose_file import pose_from_words
 from avatar.pipeline.previews import write_turntable
 from avatar.rendering.renderer import render
 from avatar.types import BodyTrack, Cameras, Gaussians
@@ -87,6 +93,47 @@ def test_a_packed_file_read_back_looks_the_same(posed: Gaussians, tmp_path: Path
     camera = Cameras(K[None], T[None], 160, 160)
     ours, theirs = (render(g, camera, "reference").rgb for g in (posed, back))
     assert -10 * math.log10((ours - theirs).square().mean()) > 30
+
+
+@pytest.mark.parametrize(
+    ("up", "flip"), [("y", True), ("minus-y", False), ("minus-y", True), ("z", False), ("z", True)]
+)
+def test_another_orientation_turns_the_person_and_nothing_else(posed: Gaussians, up: Up, flip: bool) -> None:
+    orientation = Orientation(up, flip)
+    R = orientation.rotation
+    assert torch.allclose(R @ R.T, torch.eye(3)) and torch.det(R) > 0.999
+    turned = orientation.applied(posed)
+    axis, sign = {"y": (1, 1), "minus-y": (1, -1), "z": (2, 1)}[up]
+    assert torch.allclose(turned.means[:, axis] * sign, posed.means[:, 1]), "heights stay heights"
+    covariances = [
+        (rotation_from_quat(g.quats) * g.scales[:, None]).square().sum(-1) for g in (turned, posed)
+    ]  # the diagonals
+    assert torch.allclose(covariances[0][:, axis], covariances[1][:, 1], atol=1e-6)
+    if flip:
+        assert torch.allclose(Orientation(up).applied(posed).means[:, 0], -turned.means[:, 0])
+
+
+SPLAT_TRANSFORM = shutil.which("splat-transform")  # npm install @playcanvas/splat-transform
+
+
+@pytest.mark.skipif(SPLAT_TRANSFORM is None, reason="needs splat-transform")
+@pytest.mark.parametrize(("kind", "options"), [("ply", ("minus-y", False)), ("splat", ("minus-y", False)),
+                                               ("sog", ("minus-y", False)), ("spz", ("y", True))])  # fmt: skip
+def test_every_format_opens_alike_in_playcanvas(
+    posed: Gaussians, tmp_path: Path, kind: str, options: tuple[Up, bool]
+) -> None:
+    """PlayCanvas and SuperSplat turn what they read by 180 degrees about Z: then the person stands as ours does."""
+    orientation, path = Orientation(*options), tmp_path / f"me.{kind}"
+    if kind == "ply":
+        write_ply(posed, path, (), orientation)
+    else:
+        write_packed(posed, path, orientation)
+    command = [str(SPLAT_TRANSFORM), "-w", str(path), str(tmp_path / "read.ply")]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    vertex = PlyData.read(tmp_path / "read.ply")["vertex"]
+    displayed = np.stack([-vertex["x"], -vertex["y"], vertex["z"]], axis=-1)
+    for measure in (np.min, np.max, np.mean):
+        assert measure(displayed, axis=0) == pytest.approx(measure(posed.means.numpy(), axis=0), abs=2e-3)
 
 
 def test_gaussforge_missing_or_failing_is_one_sentence(
@@ -161,6 +208,25 @@ def test_glb_animation_poses_the_body_as_ours_does(person: Avatar, moves: dict[s
     # Weights in bytes, and only the four strongest joints of a vertex, cost some millimetres at the shoulders.
     distances = np.linalg.norm(skinned - expected.numpy(), axis=1)
     assert distances.max() < 0.015 and distances.mean() < 5e-4
+
+
+def test_glb_animation_has_the_fingers(person: Avatar, moves: dict[str, BodyTrack], tmp_path: Path) -> None:
+    track = moves["wave"]
+    fist = pose_from_words("left fist").fingers
+    assert fist is not None
+    clip = replace(track, poses=replace(track.poses, fingers=fist.expand(len(track), 30, 3, 3)))
+    write_glb(person, tmp_path / "me.glb", motions={"fist": clip})
+    file = pygltflib.GLTF2().load(tmp_path / "me.glb")
+    names = [node.name for node in file.nodes]
+    assert len(file.skins[0].joints) == 55 and {"left_index1", "right_thumb3", "jaw"} <= set(names)
+    turned = {names[channel.target.node]: channel.sampler for channel in file.animations[0].channels
+              if channel.target.path == "rotation"}  # fmt: skip
+    bent, straight = (_values(file, file.animations[0].samplers[turned[f"{side}_middle2"]].output)[0]
+                      for side in ("left", "right"))  # fmt: skip
+    assert 2 * np.degrees(np.arccos(abs(bent[3]))) > 2 * np.degrees(np.arccos(abs(straight[3]))) + 40
+    again = load_motion(tmp_path / "me.glb").track.poses.fingers
+    assert again is not None  # our own reader takes the fingers back
+    assert geodesic_angle(again[0, :12], fist[:12]).rad2deg().mean() < 12
 
 
 def test_glb_stands_in_the_pose_asked_for(person: Avatar, moves: dict[str, BodyTrack], tmp_path: Path) -> None:

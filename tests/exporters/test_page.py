@@ -4,6 +4,7 @@ import io
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,14 @@ import torch
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
+from avatar.body.hand_angles import relaxed_fingers
 from avatar.exporters.html import write_page
 from avatar.geometry import quat_from_rotation
 from avatar.model.avatar import Avatar
 from avatar.motion import load_motion
 from avatar.motion.formats.bvh import write_bvh
 from avatar.motion.formats.player_json import write_player_motion
+from avatar.motion.text.pose_file import pose_from_words
 from avatar.rendering.camera_paths import front
 from avatar.rendering.renderer import render
 from avatar.types import BodyTrack, Cameras
@@ -113,6 +116,32 @@ def test_page_shows_what_our_renderer_shows(
     assert psnr(ours[person_pixels], theirs[person_pixels]) > 35
     # The measure itself must distinguish two images.
     assert psnr(ours[:, ::-1], theirs) < 25
+
+
+def test_a_page_with_fingers_closes_them(
+    person: Avatar, moves: dict[str, BodyTrack], tab: Page, page_file: Path, tmp_path: Path
+) -> None:
+    track = moves["wave"]
+    fist = pose_from_words("both fists").fingers
+    assert fist is not None
+    fingers = torch.stack([relaxed_fingers(), fist])[(torch.arange(len(track)) > 4).long()]
+    clip = replace(track, poses=replace(track.poses, fingers=fingers))
+    path = tmp_path / "fist.html"
+    write_page(person, {"fist": clip}, path, title="fist")
+    assert path.stat().st_size < page_file.stat().st_size + 400_000
+    frame = 7
+    with torch.no_grad():
+        gaussians = person.pose(clip.poses[frame])
+        camera = front(gaussians.means.amin(0), gaussians.means.amax(0), 1, WIDTH, HEIGHT)
+        ours, open_hands = (
+            render(person.pose(pose), camera, "reference").on_white()[0].numpy()
+            for pose in (clip.poses[frame], replace(clip.poses[frame], fingers=relaxed_fingers()))
+        )
+    open_page(tab, path, f"?frame={frame}&camera={camera_option(camera)}&ui=0&shadow=0&bg=ffffff")
+    theirs = canvas_image(tab)
+    hands = np.abs(ours - open_hands).max(-1) > 0.05
+    assert hands.sum() > 20
+    assert psnr(ours, theirs) > 38 and psnr(ours[hands], theirs[hands]) > psnr(open_hands[hands], theirs[hands]) + 6
 
 
 def test_light_can_be_switched_to_neutral(page_file: Path, tab: Page) -> None:

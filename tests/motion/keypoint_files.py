@@ -151,6 +151,53 @@ def mediapipe(points: np.ndarray) -> dict[str, Any]:
     return {"width": WIDTH, "height": HEIGHT, "frames": frames}
 
 
+def ultralytics(points: np.ndarray) -> list[Any]:
+    return [
+        [{"name": "person", "class": 0, "confidence": 0.9, "box": {"x1": 0, "y1": 0, "x2": 9, "y2": 9},
+          "keypoints": {"x": row[:, 0].tolist(), "y": row[:, 1].tolist(), "visible": [0.9] * 17}}]
+        for row in points
+    ]  # fmt: skip
+
+
+def openpifpaf(points: np.ndarray) -> list[Any]:
+    return [
+        {
+            "frame": number,
+            "predictions": [{"keypoints": in_layout(row, "coco17").ravel().tolist(), "bbox": [0, 0, 9, 9]}],
+        }
+        for number, row in enumerate(points)
+    ]
+
+
+def movenet(points: np.ndarray) -> list[Any]:
+    """One person per frame, in a row."""
+    return [
+        {"keypoints": [{"name": name, "x": x, "y": y, "score": 0.9} for name, (x, y) in zip(COCO, row, strict=True)]}
+        for row in points.tolist()
+    ]
+
+
+def posenet(points: np.ndarray) -> list[Any]:
+    return [
+        [{"score": 0.9, "keypoints": [{"part": name, "score": 0.9, "position": {"x": x, "y": y}}
+                                      for name, (x, y) in zip(COCO, row, strict=True)]}]
+        for row in points.tolist()
+    ]  # fmt: skip
+
+
+def nested_lists(points: np.ndarray) -> list[Any]:
+    rows: list[Any] = points.tolist()
+    return rows
+
+
+def numbered_frames(points: np.ndarray) -> dict[str, Any]:
+    return {str(number): {"keypoints": in_layout(row, "coco17").tolist()} for number, row in enumerate(points)}
+
+
+def frames_of_one(points: np.ndarray) -> dict[str, Any]:
+    return {"width": WIDTH, "height": HEIGHT, "frames": [{"keypoints": row.tolist()} for row in points]}
+
+
 JSON_WRITERS: dict[str, Callable[[np.ndarray], Any]] = {
     "dwpose for comfyui": openpose_people,
     "mmpose": mmpose,
@@ -159,4 +206,11 @@ JSON_WRITERS: dict[str, Callable[[np.ndarray], Any]] = {
     "alphapose cmu": alphapose_by_image,
     "coco": coco,
     "mediapipe": mediapipe,
+    "Ultralytics": ultralytics,
+    "OpenPifPaf": openpifpaf,
+    "MoveNet": movenet,
+    "PoseNet": posenet,
+    "nested lists": nested_lists,
+    "numbered frames": numbered_frames,
+    "frames of one": frames_of_one,
 }

@@ -94,6 +94,26 @@ def test_arrays(points: np.ndarray, tmp_path: Path) -> None:
     assert other.labels is not None and set(other.labels[0]) == {"0", "1"}
 
 
+def test_arrays_of_other_axes(points: np.ndarray, tmp_path: Path) -> None:
+    sure = np.concatenate([points, np.full((*points.shape[:2], 1), 0.7)], -1)
+    arrays = {
+        "two.npy": points.reshape(len(points), -1), "three.npy": sure.reshape(len(points), -1),
+        "columns.npy": points.swapaxes(1, 2),
+    }  # fmt: skip
+    for name, array in arrays.items():
+        np.save(tmp_path / name, array)
+        np.testing.assert_allclose(coco_of(keypoints_of(tmp_path / name, ReadOptions())), points, err_msg=name)
+    np.save(tmp_path / "far.npy", points * 1e9)
+    with pytest.raises(AvatarError, match="these are no pixels"):
+        keypoints_of(tmp_path / "far.npy", ReadOptions())
+
+
+def test_a_row_of_persons_is_one_image_unless_they_follow_each_other(points: np.ndarray, tmp_path: Path) -> None:
+    crowd = [{"keypoints": in_layout(points[0] + [150 * place, 0], "coco17").tolist()} for place in range(6)]
+    clip = keypoints_of(write_json(tmp_path / "crowd.json", crowd), ReadOptions())
+    assert [len(people) for people in clip.people] == [6]
+
+
 def test_an_array_in_a_stated_layout(points: np.ndarray, tmp_path: Path) -> None:
     order = LAYOUTS["h36m17"].names
     rows = np.stack([in_layout(row, "h36m17") for row in points])

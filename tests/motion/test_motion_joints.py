@@ -157,3 +157,37 @@ def test_sam_3d_body_results(tmp_path: Path) -> None:
     motion = load_motion(tmp_path / "a.npy")
     assert motion.format == "sam3d"
     assert float(limb_angles(motion.track.poses, REST).mean()) < 0.5
+
+
+@pytest.mark.parametrize(
+    "axes", ["one row", "columns in one row", "joints before frames", "columns before joints", "frames last"]
+)
+def test_other_orders_of_the_axes_are_the_same_motion(tmp_path: Path, axes: str) -> None:
+    joints = TARGETS[:, :22].numpy()
+    orders = {
+        "one row": joints.reshape(len(joints), -1),
+        "columns in one row": joints.swapaxes(1, 2).reshape(len(joints), -1),
+        "joints before frames": joints.swapaxes(0, 1),
+        "columns before joints": joints.swapaxes(1, 2),
+        "frames last": np.moveaxis(joints, 0, -1),
+    }
+    np.save(tmp_path / "a.npy", orders[axes])
+    motion = load_motion(tmp_path / "a.npy")
+    assert len(motion.track) == len(joints)
+    assert float(limb_angles(motion.track.poses, REST).mean()) < 1
+
+
+def test_rows_of_numbers_that_are_no_joints_are_refused_for_what_they_are(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "poses.npy", 0.3 * rng.normal(size=(30, 72)))
+    with pytest.raises(UsageError, match=r"an array of shape \(30, 72\)"):
+        load_motion(tmp_path / "poses.npy")
+    np.save(tmp_path / "features.npy", rng.normal(size=(30, 263)))
+    with pytest.raises(UsageError, match="HumanML3D's 263 features"):
+        load_motion(tmp_path / "features.npy")
+
+
+def test_a_single_frame_about_its_pelvis_is_a_pose(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", (TARGETS - TARGETS[:, :1])[:1].numpy())
+    motion = load_motion(tmp_path / "a.npy")
+    assert len(motion.track) == 1 and bool(motion.track.poses.root_position.isfinite().all())

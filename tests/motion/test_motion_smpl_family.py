@@ -1,6 +1,7 @@
 """SMPL in the shapes that programs of this field give it, written here as they do, and read back as the truth."""
 
 import json
+import logging
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -114,6 +115,17 @@ def test_three_frames_of_axis_angles_are_no_matrix(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", global_orient=POSES[:3, 0], body_pose=POSES[:3, 1:22].reshape(3, 63))
     poses = load_motion(tmp_path / "a.npz").track.poses.rotations
     assert float(geodesic_angle(poses[:, :22], ROTATIONS[:3, :22]).rad2deg().max()) < 0.5
+
+
+def test_rotations_of_six_numbers_are_refused_and_quaternions_of_joints_are_read(tmp_path: Path) -> None:
+    quats = quat_from_rotation(ROTATIONS).numpy()
+    np.savez(tmp_path / "q.npz", poses=quats, trans=TRANS, fps=30.0)
+    assert_truth(load_motion(tmp_path / "q.npz"))
+    six = ROTATIONS[..., :2].numpy()
+    for shape in ((FRAMES, 24, 6), (FRAMES, 144)):
+        np.savez(tmp_path / "six.npz", poses=six.reshape(shape), trans=TRANS)
+        with pytest.raises(UsageError, match="rotations of six numbers"):
+            load_motion(tmp_path / "six.npz")
 
 
 def test_what_fits_no_body_is_refused_with_its_shape(tmp_path: Path) -> None:
@@ -266,6 +278,49 @@ def test_fingers_jaw_and_eyes_are_played(tmp_path: Path) -> None:
     assert float(geodesic_angle(track.poses.fingers, expected).rad2deg().max()) < 0.1
     moved = {FACE_UNITS[unit]: round(float(track.poses.face[0, unit]), 3) for unit in track.poses.face[0].nonzero()}
     assert moved == {"jawOpen": 0.5, "eyeLookOutLeft": 0.5}
+
+
+@pytest.fixture
+def hands_file(tmp_path: Path) -> tuple[Path, np.ndarray, np.ndarray]:
+    """The parts of a body file that hands need: mean hands (2, 45) and components (2, 45, 45)."""
+    rng = np.random.default_rng(1)
+    mean, components = 0.1 * rng.normal(size=(2, 45)), np.linalg.qr(rng.normal(size=(2, 45, 45)))[0]
+    path = tmp_path / "SMPLX_NEUTRAL.npz"
+    np.savez(path, hands_meanl=mean[0], hands_meanr=mean[1], hands_componentsl=components[0],
+             hands_componentsr=components[1])  # fmt: skip
+    return path, mean, components
+
+
+@pytest.mark.parametrize("form", ["two arrays", "one array", "EasyMocap", "EasyMocap's SMPL-X"])
+def test_principal_components_of_hands_need_the_body_file(
+    tmp_path: Path, hands_file: tuple[Path, np.ndarray, np.ndarray], form: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    body, mean, components = hands_file
+    count = 6 if form.startswith("EasyMocap") else 12
+    hands = np.random.default_rng(2).normal(size=(FRAMES, 2, count))
+    rest = {"transl": TRANS, "fps": 30.0, "global_orient": POSES[:, 0], "body_pose": POSES[:, 1:22].reshape(FRAMES, 63)}
+    if form == "two arrays":
+        arrays = {**rest, "left_hand_pose": hands[:, 0], "right_hand_pose": hands[:, 1]}
+    elif form == "one array":
+        arrays = {**rest, "hand_pose": hands.reshape(FRAMES, -1)}
+    else:
+        poses = np.concatenate([POSES[:, :22].reshape(FRAMES, 66), hands.reshape(FRAMES, 12)], axis=1)
+        poses = np.pad(poses, ((0, 0), (0, 9 if form.endswith("X") else 0)))
+        arrays = {"poses": poses, "trans": TRANS, "fps": 30.0}
+    np.savez(tmp_path / "a.npz", **arrays)
+    logging.getLogger("avatar").propagate = True
+    motion = load_motion(tmp_path / "a.npz")
+    assert_truth(motion)
+    assert f"its hands are {count} principal components" in caplog.text and motion.track.poses.fingers is None
+    motion = load_motion(tmp_path / "a.npz", ReadOptions(body=str(body)))
+    assert_truth(motion)
+    rotvecs = mean + np.einsum("thk,hkc->thc", hands, components[:, :count])
+    expected = rotation_from_rotvec(torch.from_numpy(rotvecs.reshape(FRAMES, 30, 3)))
+    assert motion.track.poses.fingers is not None
+    assert float(geodesic_angle(motion.track.poses.fingers, expected.float()).rad2deg().max()) < 0.1
+    np.savez(tmp_path / "smpl.npz", v_template=np.zeros((6890, 3)))
+    with pytest.raises(AvatarError, match=r"smpl\.npz has no hands_meanl"):
+        load_motion(tmp_path / "a.npz", ReadOptions(body=str(tmp_path / "smpl.npz")))
 
 
 @pytest.fixture(scope="module")

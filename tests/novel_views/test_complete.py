@@ -87,3 +87,31 @@ def test_without_anything_seen_nothing_is_invented(avatar: Avatar) -> None:
     before = avatar.gaussians.colors.detach().clone()
     inpaint_unobserved(avatar)
     assert torch.equal(avatar.gaussians.colors, before)
+
+
+def test_the_background_at_the_outline_is_not_passed_on(avatar: Avatar) -> None:
+    """A person filmed from the front: where the surface faces sideways the mask holds some of a green wall."""
+    places, normals = avatar.rest_means().detach(), avatar.surface.normals
+    wall, shirt = torch.tensor([0.1, 0.8, 0.1]), torch.tensor([0.7, 0.2, 0.2])
+    observed, sideways = normals[:, 2] > 0, normals[:, 2].abs() < 0.3
+    paint(avatar, torch.where(sideways[:, None], wall, shirt).expand(len(places), 3), observed)
+    inside = (observed & ~sideways).float()
+    inpaint_unobserved(avatar, inside)
+    colors = avatar.gaussians.colors.detach()
+    nearer_wall = (colors - wall).norm(dim=1) < (colors - shirt).norm(dim=1)
+    assert nearer_wall[~observed].float().mean() < 0.01
+    assert nearer_wall[observed & sideways].float().mean() < 0.2, "nor does it stay beside what was never seen"
+    in_view = observed & ~sideways
+    assert torch.allclose(colors[in_view], shirt.expand(int(in_view.sum()), 3), atol=0.02)
+
+
+def test_a_print_on_the_front_is_not_on_the_back(avatar: Avatar) -> None:
+    places, normals = avatar.rest_means().detach(), avatar.surface.normals
+    torso = part_of_gaussians(avatar) == PARTS.index("torso")
+    middle = places[torso, 1].median()
+    printed = torso & (places[:, 0].abs() < 0.045) & ((places[:, 1] - middle).abs() < 0.035)
+    back = normals[:, 2] < 0
+    paint(avatar, torch.where(printed, 0.9, 0.2)[:, None].expand(-1, 3), ~back)
+    inpaint_unobserved(avatar)
+    behind = back & printed & (normals[:, 2] < -0.7)
+    assert behind.sum() > 5 and (avatar.gaussians.colors.detach()[behind] < 0.35).float().mean() > 0.95

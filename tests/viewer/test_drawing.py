@@ -15,11 +15,12 @@ import torch
 
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.errors import AvatarError
+from avatar.motion.figure import POINTS, figure_at_ease
 from avatar.motion.motion import ReadOptions
 from avatar.pipeline.motions import keypoints_of
 from avatar.types import BodyPose
 from avatar.viewer.app import Viewer
-from avatar.viewer.drawing import POINTS, DrawingSolver, figure_at_ease
+from avatar.viewer.drawing import DrawingSolver
 from avatar.viewer.drawing_panel import DrawingBoard, decoded
 from avatar.viewer.session import open_session
 

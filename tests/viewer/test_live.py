@@ -5,16 +5,24 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 import viser
 from websockets.sync.client import ClientConnection, connect
 
+from avatar.runtime.progress import Progress, listeners
 from avatar.viewer import live
+from avatar.viewer.app import Viewer
 from avatar.viewer.live import LivePreview
+from avatar.viewer.session import open_session
+from avatar.viewer.stage_images import BODY, frame_with_body, frame_with_landmarks, newest_frame
 
 from .sample import sample_avatar
+from .webpage import new_tab
 
 CAMERA = {
     "type": "ViewerCameraMessage", "wxyz": (1.0, 0.0, 0.0, 0.0), "position": (0.0, 1.0, 3.0), "fov": 0.7,
@@ -31,8 +39,8 @@ def preview(monkeypatch: pytest.MonkeyPatch) -> Iterator[LivePreview]:
     preview.close()
 
 
-def open_page(preview: LivePreview) -> ClientConnection:
-    """A tab that never reads what it is sent."""
+def open_page(preview: LivePreview | Viewer) -> ClientConnection:
+    """A tab of a preview or of the viewer that never reads what it is sent."""
     subprotocols = [f"viser-v{viser.__version__}"]
     page = connect(f"ws://127.0.0.1:{preview.port}", subprotocols=subprotocols)  # type: ignore[arg-type]
     page.send(msgspec.msgpack.encode(CAMERA))
@@ -103,3 +111,55 @@ def test_stop_ends_training_even_when_paused(preview: LivePreview) -> None:
     training.join(15)
     assert answers == [False]
     page.close()
+
+
+def test_the_page_shows_what_is_going_on_and_becomes_the_viewer(
+    preview: LivePreview, run_folder: Path, browser: Any
+) -> None:
+    session = open_session(run_folder)
+    observations, track = session.observations, session.track
+    assert observations is not None and track is not None
+    tab, errors = new_tab(browser, preview.port)
+    tab.locator(".avatar-bar").wait_for(timeout=60_000)
+    with Progress("fit", 4) as bar:
+        bar.step()
+        tab.get_by_text("Fitting the body").wait_for(timeout=40_000)
+        tab.get_by_text("left").wait_for(timeout=40_000)
+        assert tab.get_by_label("Progress").get_attribute("value") == "0.25"
+    assert tab.get_by_role("button", name="Pause").is_disabled()
+    image = tab.get_by_alt_text("what is being worked on")
+    preview.observed(observations)
+    image.wait_for(timeout=40_000)
+    preview.tracked(observations, track, session.avatar.body)
+    first = image.get_attribute("src")
+    wait_until(lambda: image.get_attribute("src") != first)
+    preview.after_step(1, sample_avatar(100), 0.5, None)
+    image.wait_for(state="hidden", timeout=40_000)
+    preview.say_goodbye("Stopped. Kept: the body track.")
+    tab.get_by_text("Kept: the body track").wait_for(state="attached", timeout=40_000)
+    viewer = preview.become_viewer(run_folder)
+    tab.locator(".avatar-strip").wait_for(timeout=60_000)
+    assert tab.get_by_label("Progress").count() == 0
+    viewer.stop()
+    tab.get_by_text("cannot be reached").wait_for(timeout=40_000)
+    tab.close()
+    assert errors == [] and preview._progressed not in listeners
+
+
+def test_frames_are_drawn_with_outline_landmarks_and_body(run_folder: Path) -> None:
+    session = open_session(run_folder)
+    observations, track = session.observations, session.track
+    assert observations is not None and track is not None
+    plain = observations.images[3]
+    outlined = frame_with_landmarks(observations, 3)
+    edge = (np.abs(outlined.astype(int) - plain).max(-1) > 60) & (outlined[..., 1] > 200)
+    assert 100 < edge.sum() < 0.1 * edge.size
+    over = frame_with_body(observations, track, session.avatar.body, 3)
+    body = (over == np.array(BODY)).all(-1)
+    inside = observations.masks[3] > 127
+    assert (body & inside).sum() > 0.95 * body.sum() > 500
+
+
+def test_the_newest_frame_of_an_observation(run_folder: Path, tmp_path: Path) -> None:
+    assert newest_frame(tmp_path) is None
+    assert newest_frame(run_folder / "observations") is not None

@@ -41,7 +41,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return run
 
 
-def test_the_verdict_names_what_is_weak_and_what_to_film_better() -> None:
+def test_the_verdict_names_what_is_weak_and_what_to_do_better() -> None:
     good = verdict(REPORT, confidence=0.9)
     assert good.level == "good" and "24.5 dB" in good.sentence and good.advice == ()
     half = verdict(REPORT | {"observed_share": 0.6})

@@ -30,6 +30,21 @@ def test_a_long_gap_stays_inside_the_motion() -> None:
     assert 0 <= advanced(replace(STATE, playing=True), 1234.5, 30.0, 7).frame < 7
 
 
+def test_frames_play_at_their_own_times() -> None:
+    """Four frames of 0.1 s, a gap of 4 s, and four more."""
+    times = torch.tensor([0.0, 0.1, 0.2, 0.3, 4.3, 4.4, 4.5, 4.6])
+    playing = replace(STATE, playing=True)
+    fps = 7 / 4.6
+    assert advanced(playing, 0.25, fps, 8, times).frame == pytest.approx(2.5)
+    assert advanced(playing, 2.3, fps, 8, times).frame == pytest.approx(3.5)
+    assert advanced(replace(playing, frame=3.5), 2.05, fps, 8, times).frame == pytest.approx(4.5)
+    assert advanced(playing, 4.6 + 1 / fps + 0.1, fps, 8, times).frame < 1
+    in_small_steps = playing
+    for _ in range(44):
+        in_small_steps = advanced(in_small_steps, 0.1, fps, 8, times)
+    assert in_small_steps.frame == pytest.approx(5.0, abs=1e-3)
+
+
 def test_steps_wrap_and_stop_play() -> None:
     state = stepped(replace(STATE, playing=True), -1, 10)
     assert (state.frame, state.playing) == (9.0, False)

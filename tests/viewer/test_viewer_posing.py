@@ -9,6 +9,7 @@ from avatar.body.skeleton import SMPL_JOINTS
 from avatar.geometry import geodesic_angle
 from avatar.model.avatar import Avatar
 from avatar.types import BodyPose
+from avatar.viewer.hands_face_folder import closed, expressed, with_expression, with_hand
 from avatar.viewer.posing import (
     HANDS_AND_FEET,
     a_pose,
@@ -92,3 +93,25 @@ def test_keyframes_are_met_and_passed_smoothly() -> None:
         assert torch.allclose(motion.root_position[10 * index], key.root_position)
     steps = geodesic_angle(motion.rotations[:-1, 16], motion.rotations[1:, 16])
     assert steps.max() < 0.16 and steps[0] < steps[5]
+
+
+def test_sliders_close_a_hand_and_move_the_face_and_come_back() -> None:
+    pose = with_expression(with_hand(a_pose(ROOT), "left", 1.0), "smiling", 0.5)
+    assert closed(pose, "left") == pytest.approx(1.0, abs=0.02) and closed(pose, "right") < 0.4
+    assert expressed(pose, "smiling") == pytest.approx(0.5) and expressed(pose, "mouth open") == 0
+    there = mirrored(pose)
+    assert closed(there, "right") == pytest.approx(1.0, abs=0.02) and closed(there, "left") < 0.4
+    wink = with_expression(pose, "winking left", 1.0)
+    assert expressed(mirrored(wink), "winking right") > 0.99
+
+
+def test_hands_and_face_survive_posing_and_keyframes(avatar: Avatar) -> None:
+    pose = with_expression(with_hand(a_pose(ROOT), "left", 1.0), "smiling", 1.0)
+    standing = on_the_floor(avatar.body, avatar.rest, turned(pose, 16, torch.eye(3)))
+    pulled_up = pulled(avatar.body, avatar.rest, standing, HANDS_AND_FEET[0], (0.4, 1.2, 0.3))
+    assert closed(pulled_up, "left") > 0.9 and expressed(pulled_up, "smiling") > 0.99
+    motion = between((t_pose(ROOT), pose), 10)
+    assert motion.fingers is not None and motion.face is not None
+    assert closed(motion[0], "left") < 0.4 < closed(motion[7], "left") < closed(motion[10], "left")
+    assert motion.face[0].max() == 0
+    assert between((t_pose(ROOT), a_pose(ROOT)), 10).fingers is None

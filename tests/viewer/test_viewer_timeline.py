@@ -32,6 +32,8 @@ def fresh(page: Page) -> Iterator[None]:
 
 
 def strip_box(page: Page) -> dict[str, float]:
+    # Chips of a test before move it.
+    page.tab.get_by_label("Keyframes").wait_for(state="hidden", timeout=40_000)
     box: dict[str, float] = page.tab.locator(".avatar-strip").bounding_box()
     return box
 
@@ -110,9 +112,12 @@ def test_keyframes_are_previewed_and_deleted(page: Page) -> None:
     assert page.until(lambda: page.viewer.store.state.edited is page.viewer.store.state.keyframes[1])
     page.press("Delete keyframe 2")
     assert page.until(lambda: len(page.viewer.store.state.keyframes) == 2)
+    page.tab.get_by_label("Delete keyframe 2").wait_for()
     page.press("Preview the keyframes")
     assert page.until(lambda: page.viewer.store.state.playing and "preview" in page.viewer.store.state.clip)
     assert len(page.viewer.session.clip(page.viewer.store.state.clip)) == 31
+    page.viewer.store.set(keyframes=())
+    page.tab.get_by_label("Show keyframe 1").wait_for(state="hidden", timeout=40_000)
 
 
 def test_a_view_of_the_path_is_shown_and_the_view_reset(page: Page) -> None:
@@ -122,7 +127,7 @@ def test_a_view_of_the_path_is_shown_and_the_view_reset(page: Page) -> None:
     page.press("Show view 1")
     assert page.until(lambda: bool(abs(client.camera.position - [2.0, 1.0, 2.0]).max() < 0.01))
     page.press("Look at the whole person again (R)")
-    assert page.until(lambda: bool(abs(client.camera.position - before).max() < 0.3))
+    assert page.until(lambda: bool(abs(client.camera.position - before).max() < 0.3)) and page.camera_rests()
 
 
 def test_a_limb_that_is_clicked_gets_its_rings(page: Page) -> None:
@@ -131,7 +136,9 @@ def test_a_limb_that_is_clicked_gets_its_rings(page: Page) -> None:
     from avatar.body.skinning import joint_transforms
 
     places = joint_transforms(avatar.rest.joints, avatar.body.parents, avatar.body.complete(pose))[joints, :3, 3]
-    page.tab.mouse.click(*pixel(page, places.detach().mean(0)))
+    middle = places.detach().mean(0)
+    assert page.camera_rests()
+    page.tab.mouse.click(*pixel(page, middle))
     assert page.until(lambda: page.viewer.store.state.handles == "joint")
     assert page.viewer.store.state.joint == SLEEVE[0]
 

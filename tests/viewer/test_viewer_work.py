@@ -18,7 +18,9 @@ from avatar.geometry import project
 from avatar.io.track_file import load_track
 from avatar.io.videos import open_video
 from avatar.viewer.gizmos import SIZE
+from avatar.viewer.record import Finish, clip_frames
 from avatar.viewer.server_images import client_camera
+from avatar.viewer.state import View
 
 from .webpage import Page, shirt
 
@@ -54,6 +56,7 @@ def press(page: Page, name: str) -> None:
 
 def test_a_hand_is_pulled_by_its_arrow_and_the_arm_follows(page: Page) -> None:
     page.open_tab("Pose")
+    assert page.camera_rests()
     before = wrists(page)
     x, y = pixel(page, before[0] + torch.tensor([0.0, 0.75 * SIZE, 0.0]))
     around = (slice(round(y) - 5, round(y) + 6), slice(round(x) - 5, round(x) + 6))
@@ -160,6 +163,60 @@ def test_a_video_of_the_motion_downloads(page: Page, tmp_path: Path) -> None:
     frames = [frame.astype(np.float32) / 255 for _, frame in open_video(video).frames()]
     assert len(frames) == 20 and frames[0].shape == (640, 480, 3)
     assert shirt(frames[0]).sum() > 500 and np.abs(frames[0] - frames[-1]).max(-1).mean() > 0.005
+
+
+def test_a_video_along_a_camera_path_without_background(page: Page, tmp_path: Path) -> None:
+    page.open_tab("Export")
+    (client,) = page.viewer.server.get_clients().values()
+    press(page, "Add this view")
+    assert page.until(lambda: len(page.viewer.store.state.views) == 1)
+    x, y, z = (float(value) for value in client.camera.position)
+    page.viewer.store.set(
+        views=(*page.viewer.store.state.views, View((z, y, -x), (0.0, 0.9, 0.0), 0.75)), step_seconds=0.3
+    )
+    page.tab.get_by_label("Transparent", exact=True).check(force=True)
+    video = tmp_path / "path.webm"
+    video.write_bytes(page.download("Video along the path").read_bytes())
+    page.tab.get_by_label("Transparent", exact=True).uncheck(force=True)
+    frames = [frame for _, frame in open_video(video).frames()]
+    assert len(frames) == 9 and frames[0].shape[:2] == (640, 480)
+    assert np.abs(frames[0].astype(float) - frames[-1]).mean() > 1, "the camera did not move"
+    page.viewer.store.set(views=(), step_seconds=1.0)
+
+
+def test_motion_blur_softens_what_moves_and_only_that(page: Page) -> None:
+    session, state = page.viewer.session, page.viewer.store.state
+    clip = session.clip("as filmed")
+    sharp, soft = (
+        next(clip_frames(session, state, clip, (240, 320), None, Finish((255, 255, 255), blur=blur))).astype(float)
+        for blur in (False, True)
+    )
+    torso, hands = (slice(110, 150), slice(105, 135)), (slice(60, 200), slice(0, 95))
+    assert np.abs(sharp - soft)[hands].max() > 15 > np.abs(sharp - soft)[torso].mean()
+    clear = next(clip_frames(session, state, clip, (240, 320), None, Finish((0, 0, 0), transparent=True)))
+    assert clear.shape == (320, 240, 4) and clear[0, 0, 3] == 0 and clear[160, 120, 3] > 200
+
+
+def test_the_avatar_is_compared_with_the_video_over_the_scene(page: Page) -> None:
+    page.open_tab("Compare")
+    dialog = page.tab.get_by_role("dialog", name="Comparison")
+    assert not dialog.is_visible()
+    page.choose("Show", "Wipe")
+    dialog.wait_for(timeout=40_000)
+    assert page.until(lambda: "PSNR" in dialog.inner_text())
+    source, avatar = dialog.get_by_alt_text("frame of the video"), dialog.get_by_alt_text("avatar", exact=True)
+    dialog.get_by_label("Where the avatar begins").fill("30")
+    assert avatar.evaluate("image => image.style.clipPath") == "inset(0px 0px 0px 30%)"
+    page.choose("Show", "Overlay")
+    assert page.until(lambda: avatar.evaluate("image => image.style.opacity") == "0.3")
+    page.choose("Show", "Side by side")
+    assert page.until(
+        lambda: avatar.bounding_box()["x"] >= source.bounding_box()["x"] + source.bounding_box()["width"] - 1
+    )
+    page.choose("Show", "Difference")
+    assert page.until(lambda: not source.is_visible() and "difference" in dialog.inner_text())
+    page.tab.keyboard.press("Escape")
+    assert page.until(lambda: page.viewer.store.state.compare == "off" and not dialog.is_visible())
 
 
 def test_splats_mesh_and_page_download(page: Page) -> None:

@@ -1,9 +1,13 @@
 // A sentence while the server cannot be reached. viser retries every second, but only in a page that has the focus.
 
+const GONE = "The viewer has stopped or cannot be reached. Start it again with avatar view RUN: this page reconnects by itself.";
+
+// Returns the node that holds the sentence.
 function watchConnection(viser) {
   const banner = element("div", { className: "avatar-banner", role: "alert", hidden: true });
+  const text = element("span", { textContent: GONE });
   banner.append(
-    "The viewer has stopped or cannot be reached. Start it again with avatar view RUN: this page reconnects by itself. ",
+    text,
     element("button", { type: "button", textContent: "Reload", onclick: () => location.reload() }),
   );
   document.body.append(banner);
@@ -25,4 +29,5 @@ function watchConnection(viser) {
     },
   });
   show();
+  return text;
 }

@@ -7,7 +7,7 @@ class AvatarPage {
     const style = element("style", { textContent: CSS_TEXT });
     document.head.append(style);
     document.title = "avatar";
-    watchConnection(viser);
+    this.banner = watchConnection(viser);
     tendPanel();
     this.state = {};
   }
@@ -15,8 +15,18 @@ class AvatarPage {
   // inbox: the hidden field of viser's that carries our events; parts: which of our parts this server wants.
   connect({ inbox, maxBytes, parts }) {
     this.inbox = inbox;
+    this.banner.textContent = GONE;
     this.uploads ??= new Uploads(this.viser, maxBytes);
-    if (parts.includes("timeline")) this.timeline ??= new Timeline(this);
+    if (parts.includes("timeline")) {
+      this.timeline ??= new Timeline(this);
+      this.comparison ??= new Comparison(this);
+    }
+    // A page of a training becomes the viewer when that is done.
+    if (parts.includes("progress")) this.progress ??= new ProgressBar(this);
+    else {
+      this.progress?.remove();
+      this.progress = null;
+    }
     if (this.viser.cameraControl) this.viser.cameraControl.dollyToCursor = true;
     this.tell("ready", { software: drawsInSoftware() });
   }
@@ -31,6 +41,9 @@ class AvatarPage {
   show(changes) {
     Object.assign(this.state, changes);
     this.timeline?.show(this.state, changes);
+    if (changes.progress) this.progress?.show(changes.progress);
+    if (changes.farewell !== undefined) this.banner.textContent = changes.farewell || GONE;
+    if (changes.comparison) this.comparison?.show(changes.comparison);
   }
 }
 

@@ -171,7 +171,7 @@ class Timeline {
     Object.assign(this.outside[0].style, { left: "0", width: place(state.range[0]) });
     Object.assign(this.outside[1].style, { right: "0", width: `calc(100% - ${place(state.range[1])})` });
     if (changes.confidence) drawConfidence(this.columns, changes.confidence);
-    if (changes.keyframes || changes.views) this.showKeys(state);
+    if ("keyframes" in changes || "views" in changes) this.showKeys(state);
   }
 
   showFrame() {

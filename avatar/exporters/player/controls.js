@@ -25,10 +25,12 @@ function bindControls(player) {
     add: () => element("file").click(),
   };
   for (const [id, act] of Object.entries(actions)) element(id).addEventListener("click", act);
+  player.drawing = bindDrawing(player);
   const stepFrames = (count) => () => player.set({ playing: false, time: player.state.time + count / player.clip.fps });
   const keys = {
     " ": actions.play, ".": stepFrames(1), ",": stepFrames(-1), s: actions.speed, l: actions.loop,
     b: actions.background, t: actions.light, r: actions.home,
+    d: () => player.drawing.open(!player.drawing.isOpen),
   };
   window.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || element("info").open) return;

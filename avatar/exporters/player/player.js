@@ -4,6 +4,7 @@ const SPEEDS = [0.25, 0.5, 1, 2];
 const BACKGROUNDS = ["dawn", "white", "dusk", "black"];
 const MAX_PIXEL_RATIO = 2;
 const BYTES_OF_MOTION = 64 << 20;
+const BYTES_OF_FIGURE = 1 << 20;
 
 class Player {
   constructor({ header, arrays }, options) {
@@ -56,6 +57,15 @@ class Player {
     for (let number = 2; taken.includes(name); number++) name = `${clip.name} ${number}`;
     this.clips.push(prepareClip({ ...clip, name }, this.skeleton));
     this.set({ clip: this.clips.length - 1, playing: true });
+  }
+
+  // One pose, in place of the one shown before it under the same name.
+  showPose(clip) {
+    const index = this.clips.findIndex(({ name }) => name === clip.name);
+    if (index < 0) this.addClip(clip);
+    else this.clips[index] = prepareClip(clip, this.skeleton);
+    this.posed = null;
+    this.set({ clip: index < 0 ? this.clips.length - 1 : index, playing: false });
   }
 
   loopFrame(now) {
@@ -111,7 +121,12 @@ class Player {
     // In a wide window the header leaves its middle free for the head.
     const top = width > 700 ? 20 : document.querySelector("header").getBoundingClientRect().bottom;
     const bottom = document.querySelector("footer").getBoundingClientRect().top;
-    return { left: 0, top, width, height: Math.max(bottom - top, 0.3 * height) };
+    const area = { left: 0, top, width, height: Math.max(bottom - top, 0.3 * height) };
+    if (!this.drawing?.isOpen) return area;
+    const sheet = this.drawing.panel.getBoundingClientRect();
+    // The sheet is beside the avatar in a wide window, and above it on a phone.
+    if (sheet.width < 0.6 * width) return { ...area, left: sheet.right, width: width - sheet.right };
+    return { ...area, top: sheet.bottom, height: Math.max(bottom - sheet.bottom, 0.2 * height) };
   }
 
   // A wide soft one under the body and a darker one under each foot, fainter the higher they are.
@@ -138,8 +153,15 @@ class Player {
 
   async openFile(file) {
     try {
+      if (file.type.startsWith("image/")) return await this.drawing.load(file);
       if (file.size > BYTES_OF_MOTION) throw new Error(`${file.name} is larger than 64 MB.`);
-      const clip = await clipFromFile(file.name, new Uint8Array(await file.arrayBuffer()), this.skeleton);
+      const bytes = new Uint8Array(await file.arrayBuffer());
+      const figure = file.size < BYTES_OF_FIGURE ? figureFromJson(file.name, decodeText(bytes)) : null;
+      if (figure) {
+        this.drawing.show(figure);
+        return this.drawing.open(true);
+      }
+      const clip = await clipFromFile(file.name, bytes, this.skeleton);
       this.addClip(clip);
       showMessage(clip.notes?.length ? `${clip.name}: ${clip.notes.join("; ")}.` : "");
     } catch (error) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -35,7 +36,9 @@ class GlbFormat:
         path = content.path
         try:
             file = open_gltf(path, content.data)
-            return motion_from_animation(_animation(file, options), options)
+            animation, face = _animation(file, options)
+            motion = motion_from_animation(animation, options)
+            return replace(motion, track=replace(motion.track, poses=replace(motion.track.poses, face=face)))
         except AvatarError:
             raise
         # A broken file can fail anywhere in its nested tables.
@@ -43,11 +46,12 @@ class GlbFormat:
             raise AvatarError(f"{path} is a broken glTF file: {short_message(error)}.") from error
 
 
-def _animation(file: GltfFile, options: ReadOptions) -> JointAnimation:
+def _animation(file: GltfFile, options: ReadOptions) -> tuple[JointAnimation, Float[Tensor, "t 52"] | None]:
+    """The skeleton over time, and the face where morph targets move it."""
     fps = options.fps or 30.0
     nodes = file.scene["nodes"]
     parents = _parents(nodes)
-    times, tracks = read_clip(file, options.clip, fps)
+    times, tracks, face = read_clip(file, options.clip, fps)
     at_rest = [_node_parts(node) for node in nodes]
     still = _chained(file, torch.stack([_matrix(*(_row(x) for x in parts)) for parts in at_rest], 1), parents)[0]
     moving = _chained(file, _local(at_rest, tracks, len(times)), parents)
@@ -56,7 +60,7 @@ def _animation(file: GltfFile, options: ReadOptions) -> JointAnimation:
     chosen = _joints(file.scene, tracks, people)
     nearest = [nearest_chosen(parents, index, chosen) for index in chosen]
     rest_positions = rest[chosen, :3, 3]
-    return JointAnimation(
+    animation = JointAnimation(
         format="glb",
         path=file.path,
         names=tuple(people.get(index) or str(nodes[index].get("name", f"node{index}")) for index in chosen),
@@ -68,6 +72,7 @@ def _animation(file: GltfFile, options: ReadOptions) -> JointAnimation:
         fps=fps,
         up="y",
     )
+    return animation, face
 
 
 def _parents(nodes: list[dict[str, Any]]) -> list[int]:

@@ -9,8 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avatar.body.face import FACE_UNITS
 from avatar.errors import AvatarError
 from avatar.geometry import slerp
+from avatar.motion.formats.arkit_csv import unit_of_name
 from avatar.motion.formats.clips import choose_clip
 from avatar.motion.formats.gltf_file import GltfFile
 
@@ -19,8 +21,10 @@ LONGEST_SECONDS = 3600.0
 Tracks = dict[int, dict[str, Tensor]]
 
 
-def read_clip(file: GltfFile, name: str | None, fps: float) -> tuple[Float[np.ndarray, " t"], Tracks]:
-    """The channels of a clip, resampled to common times, seconds from its first key.
+def read_clip(
+    file: GltfFile, name: str | None, fps: float
+) -> tuple[Float[np.ndarray, " t"], Tracks, Float[Tensor, "t 52"] | None]:
+    """The channels of a clip, resampled to common times, seconds from its first key; and the face by its morph targets.
 
     Args:
         name: of the clip; None for the first one in which something moves.
@@ -30,7 +34,8 @@ def read_clip(file: GltfFile, name: str | None, fps: float) -> tuple[Float[np.nd
     """
     clips = file.scene.get("animations") or []
     names = [str(clip.get("name") or f"clip {number}") for number, clip in enumerate(clips, start=1)]
-    curves = _curves(file, clips[choose_clip(file.path, names, name, lambda index: _moves(file, clips[index]))])
+    chosen = choose_clip(file.path, names, name, lambda index: _moves(file, clips[index]))
+    curves = _curves(file, clips[chosen])
     last = max((float(curve.keys[-1]) for curve in curves), default=-1.0)
     first = min((float(curve.keys[0]) for curve in curves), default=0.0)
     if not 0 <= last - first <= LONGEST_SECONDS:
@@ -39,25 +44,29 @@ def read_clip(file: GltfFile, name: str | None, fps: float) -> tuple[Float[np.nd
     tracks: Tracks = {}
     for curve in curves:
         tracks.setdefault(curve.node, {})[curve.kind] = curve.at(first + times)
-    return times, tracks
+    return times, tracks, _face(file, clips[chosen], first + times)
 
 
 class _Curve:
     """Keys of one channel.
 
     Attributes:
-        node, kind: what it moves: "translation", "rotation" or "scale".
+        node, kind: what it moves: "translation", "rotation", "scale" or the "weights" of morph targets.
         keys: seconds.
-        values: (keys, 3 or 4); of a cubic spline (keys, 3, 3 or 4) with the tangents before and after each value.
+        values: (keys, width, n) of n numbers; width is 3 for a cubic spline, whose tangents stand before and after.
         interpolation: of the specification: LINEAR, STEP or CUBICSPLINE.
     """
 
-    def __init__(self, file: GltfFile, animation: dict[str, Any], channel: dict[str, Any]) -> None:
+    def __init__(
+        self, file: GltfFile, animation: dict[str, Any], channel: dict[str, Any], targets: int | None = None
+    ) -> None:
         sampler = animation["samplers"][channel["sampler"]]
         self.node, self.kind = int(channel["target"]["node"]), str(channel["target"]["path"])
         self.keys = file.accessor(sampler["input"])[:, 0]
         self.interpolation = sampler.get("interpolation", "LINEAR")
         values = file.accessor(sampler["output"])
+        if targets is not None:  # the weights of all morph targets stand one after the other
+            values = values.reshape(-1, max(targets, 1))
         width = 3 if self.interpolation == "CUBICSPLINE" else 1
         if len(values) != width * len(self.keys) or not np.isfinite(values).all() or not np.isfinite(self.keys).all():
             raise AvatarError(f"{file.path}: an animation channel of {self.kind} is broken or not finite.")
@@ -90,12 +99,30 @@ class _Curve:
 
 
 def _curves(file: GltfFile, animation: dict[str, Any]) -> list[_Curve]:
-    """The channels that move nodes; those of morph targets and materials are left out."""
+    """The channels that move nodes."""
     return [
         _Curve(file, animation, channel)
         for channel in animation["channels"]
         if channel["target"]["path"] in ("translation", "rotation", "scale") and "node" in channel["target"]
     ]
+
+
+def _face(file: GltfFile, animation: dict[str, Any], times: Float[np.ndarray, " t"]) -> Float[Tensor, "t 52"] | None:
+    """The units of the face by the morph targets named like them, of all meshes; None where none is animated."""
+    face = torch.zeros(len(times), len(FACE_UNITS))
+    named = False
+    for channel in animation["channels"]:
+        if channel["target"]["path"] != "weights" or "node" not in channel["target"]:
+            continue
+        mesh = file.scene["meshes"][file.scene["nodes"][channel["target"]["node"]]["mesh"]]
+        curve = _Curve(file, animation, channel, targets := len(mesh["primitives"][0].get("targets", [])))
+        weights = curve.at(times)
+        for target, name in enumerate(mesh.get("extras", {}).get("targetNames", [])[:targets]):
+            unit = unit_of_name(str(name))
+            if unit is not None:
+                column, named = FACE_UNITS.index(unit), True
+                face[:, column] = torch.maximum(face[:, column], weights[:, target].float().clamp(0, 1))
+    return face if named else None
 
 
 def _moves(file: GltfFile, animation: dict[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from avatar.landmark_layouts import LAYOUTS, POINT_LAYOUTS
 from avatar.motion.bone_lengths import bone_length, leg_length, sized_rest
 from avatar.motion.foot_contact import root_path_from_feet
 from avatar.motion.formats.container import Content
-from avatar.motion.formats.point_layouts import best_layout
+from avatar.motion.formats.point_layouts import best_layout, is_person
 from avatar.motion.formats.pose_arrays import find_person
 from avatar.motion.formats.smpl import frame_rate
 from avatar.motion.ik import Landmarks, fit_landmarks
@@ -28,6 +28,8 @@ from avatar.types import BodyPose
 KEYS = ("joints", "joints3d", "joints_3d", "keypoints_3d", "keypoints3d", "pred_keypoints_3d", "positions",
         "joint_positions", "poses_3d", "positions_3d", "skeleton", "skeleton_3d")  # fmt: skip
 MOST_POINTS = 1000
+COUNTS = {len(LAYOUTS[layout]) for layout in POINT_LAYOUTS}
+FEATURES = ((263,), (251,))  # numbers per frame of HumanML3D and of KIT-ML in its form
 CENTRES = ("pelvis", "spine1", "spine2", "spine3", "neck", "head")  # joints at which arrays without a path are centred
 BESIDE_WEIGHT = 0.3  # of points beside a joint, whose places on the body are rough
 
@@ -40,10 +42,17 @@ class JointPositionsFormat:
 
     def recognizes(self, content: Content) -> bool:
         value = _array(content)
-        return value is not None and value.ndim in (3, 4) and value.shape[-1] in (3, 4)
+        if value is None:
+            return False
+        return (value.ndim in (3, 4) and value.shape[-1] in (3, 4)) or value.shape[1:] in FEATURES
 
     def read(self, content: Content, options: ReadOptions) -> Motion:
         value = _array(content)
+        if value is not None and value.shape[1:] in FEATURES:
+            raise UsageError(
+                f"{content.path} holds HumanML3D's {value.shape[1]} features per frame and no joints: convert them "
+                "with its recover_from_ric, and pass the joints."
+            )
         if value is None or value.ndim not in (3, 4) or value.shape[-1] not in (3, 4):
             raise AvatarError(f"{content.path} holds no array of joints (frames, joints, 3).")
         if not 1 <= value.shape[-2] <= MOST_POINTS or 0 in value.shape:
@@ -120,9 +129,8 @@ def _moves_with_the_body(at: dict[str, Tensor], leg: float) -> bool:
     """Whether the origin is a point of the torso or head, so that the array holds no path: no such point ever moves."""
     torso = [place for joint, place in at.items() if joint in CENTRES]
     torso.append((at["left_hip"] + at["right_hip"]) / 2)
-    return any(bool(place.norm(dim=-1).max() < 2e-3 * leg) for place in torso) or bool(
-        torso[-1].std(0).max() < 1e-3 * leg
-    )
+    at_origin = any(bool(place.norm(dim=-1).max() < 2e-3 * leg) for place in torso)
+    return at_origin or (len(torso[-1]) > 1 and bool(torso[-1].std(0).max() < 1e-3 * leg))
 
 
 def landmarks(layout: str, size: float) -> tuple[list[int], Landmarks, Float[Tensor, " m"]]:
@@ -167,9 +175,26 @@ def _array(content: Content) -> np.ndarray | None:
         others = [v for v in content.fields.values() if getattr(v, "ndim", 0) == 3]
         value = named[0] if named else others[0] if len(others) == 1 else None
     try:
-        return None if value is None else np.asarray(value, dtype=np.float64)
+        return None if value is None else _joints_last(np.asarray(value, dtype=np.float64))
     except (TypeError, ValueError):
         return None
+
+
+def _joints_last(value: np.ndarray) -> np.ndarray:
+    """The array as (frames, joints, 3) where its axes stand in another order, or each frame is one row of numbers.
+
+    Only an array that is a person that way is changed: rows of numbers may be poses as well.
+    """
+    if value.ndim == 3 and value.shape[-1] in (3, 4) and value.shape[0] in COUNTS and value.shape[1] not in COUNTS:
+        candidates = [value.swapaxes(0, 1)]
+    elif value.ndim == 3 and value.shape[-1] not in (3, 4):
+        candidates = [np.moveaxis(value, axis, -1) for axis in (1, 0) if value.shape[axis] == 3]
+        candidates += [one.swapaxes(0, 1) for one in candidates]
+    elif value.ndim == 2 and value.shape[1] % 3 == 0:
+        candidates = [value.reshape(len(value), -1, 3), value.reshape(len(value), 3, -1).swapaxes(1, 2)]
+    else:
+        return value
+    return next((one for one in candidates if one.shape[1] in COUNTS and is_person(one[..., :3])), value)
 
 
 def _names(content: Content, points: np.ndarray, layout: str | None) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ USUAL_SIZES = (
 )  # fmt: skip
 MOST_AREA = 2.5  # of an assumed image, relative to the smallest usual one that holds all points
 LARGEST_SHARE = 2.0  # coordinates up to this are shares of the image and not pixels
+LARGEST_IMAGE = 30_000  # px
 SURE = 0.3  # confidence of the points that tell the size of the image
 
 
@@ -100,7 +101,8 @@ def read_keypoints(content: Content, options: ReadOptions, times: Sequence[float
 
 def _read_people(content: Content) -> ImportedPeople | None:
     """Everyone in each frame, or None where the content is something else."""
-    return read_json_people(content) if content.kind in ("json", "folder") else read_arrays(content)
+    people = read_json_people(content) if content.kind in ("json", "folder") else None
+    return people if people is not None or content.kind == "folder" else read_arrays(content)
 
 
 def _names(content: Content, imported: ImportedPeople, options: ReadOptions) -> tuple[str, ...]:
@@ -163,6 +165,8 @@ def _in_pixels(
                 f"{size[0]}x{size[1]}: correct --source-size."
             )
         return *size, list(imported.frames), ()
+    if float(high.max()) > LARGEST_IMAGE:
+        raise AvatarError(f"{content.path}: points lie up to ({high[0]:.3g}, {high[1]:.3g}): these are no pixels.")
     width, height = _usual_size(sure[:, :2])
     note = (
         f"{content.path} does not hold the size of its images: assumed {width}x{height}; state it with --source-size."

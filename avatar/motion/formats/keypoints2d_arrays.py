@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from avatar.errors import AvatarError
+from avatar.landmark_layouts import LAYOUTS
 from avatar.motion.formats.container import Content
 from avatar.motion.formats.keypoints2d_people import FramePeople, ImportedPeople, checked_people, with_gaps
 
@@ -33,6 +34,7 @@ def read_arrays(content: Content) -> ImportedPeople | None:
         return checked_people(content.path, ImportedPeople(people))
     named = next((key for key in _POINTS if key in content.fields), None)
     value = _inner(content.fields[named] if named is not None else content.data)
+    value = None if value is None else _points_last(value)
     if value is None or value.shape[-1] not in (2, 3) or not LEAST_POINTS <= value.shape[-2] <= MOST_POINTS:
         return None
     if value.shape[-1] == 3 and not (named is not None and named.endswith(("2d", "2D"))) and not _is_flat(value):
@@ -64,6 +66,18 @@ def _inner(value: Any) -> np.ndarray | None:
     except (TypeError, ValueError):
         return None
     return array if array.ndim in (2, 3, 4) and array.size else None
+
+
+def _points_last(value: np.ndarray) -> np.ndarray:
+    """The array as (..., points, columns) where the columns come first, or each frame is one row of numbers."""
+    if value.ndim > 2 and value.shape[-2] in (2, 3) and LEAST_POINTS <= value.shape[-1] <= MOST_POINTS:
+        return value.swapaxes(-1, -2)
+    if value.ndim == 2 and value.shape[1] not in (2, 3) and float(np.nanmax(np.abs(value), initial=0)) > PIXELS:
+        counts = {len(layout) for layout in LAYOUTS.values()}
+        rows = [value.reshape(len(value), -1, width) for width in (3, 2) if value.shape[1] % width == 0]
+        fits = [one for one in rows if one.shape[1] in counts and (one.shape[2] == 2 or _is_flat(one))]
+        return fits[0] if fits else value
+    return value
 
 
 def _is_flat(value: np.ndarray) -> bool:

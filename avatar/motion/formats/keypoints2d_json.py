@@ -9,6 +9,9 @@
 | COCO annotations | `{"images": [...], "annotations": [...], "categories": [...]}` |
 | EasyMocap | `{"annots": [{"keypoints": ..., "personID": ...}]}`, one file per image |
 | a drawing of ours | `{"points": {"left_wrist": [x, y], ...}, "width": ..., "height": ...}` |
+| Ultralytics | lists of `{"keypoints": {"x": [...], "y": [...], "visible": [...]}}` by image |
+| OpenPifPaf | `{"frame": ..., "predictions": [{"keypoints": [...]}]}` |
+| MoveNet, PoseNet | `{"keypoints": [{"name": ..., "x": ..., "y": ..., "score": ...}]}`, by image or in a row |
 | MediaPipe | `landmarks`, `poseLandmarks` or `pose_landmarks`: mappings of x and y, alone or per frame |
 """
 
@@ -21,17 +24,22 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from avatar.errors import AvatarError
 from avatar.motion.formats.container import Content
 from avatar.motion.formats.keypoints2d_people import FramePeople, ImportedPeople, as_points, checked_people
 
 _LANDMARKS = ("landmarks", "poseLandmarks", "pose_landmarks", "landmark")
 # Where a frame lists its persons, and under which key each person has the points.
-_PEOPLE = {"people": "pose_keypoints_2d", "bodies": "joints", "instances": "keypoints", "annots": "keypoints"}
+_PEOPLE = {"people": "pose_keypoints_2d", "bodies": "joints", "instances": "keypoints", "annots": "keypoints",
+           "predictions": "keypoints"}  # fmt: skip
 _LABELS = ("track_id", "idx", "person_id", "personID", "instance_id")
 _SIZES = (("canvas_width", "canvas_height"), ("image_width", "image_height"), ("width", "height"))
 _SECONDS = {"timestamp_ms": 1e-3, "timestampMs": 1e-3, "time": 1.0, "seconds": 1.0}
 _VISIBILITY = {0.0: 0.0, 1.0: 0.6, 2.0: 1.0}  # COCO's marks: not labelled, hidden, visible
+LEAST_ROW = 5  # persons of a row that may be one person in consecutive frames
+NEAR = 0.2  # median movement of a point between them, in sizes of the person
 _NUMBER = re.compile(r"(\d+)\D*$")
 
 
@@ -69,9 +77,13 @@ def _clip(path: Path, data: Any) -> ImportedPeople | None:
             return _figure(path, data)
         if _is_frame(data):
             return _from_frames(path, [(0, data)])
-        if data and all(isinstance(value, Mapping) and {"people", "bodies"} & value.keys() for value in data.values()):
+        if data and all(isinstance(value, Mapping) and _is_frame(value) for value in data.values()):
             return _from_frames(path, _by_number(data))
+        if data and all(isinstance(value, Mapping) and "keypoints" in value for value in data.values()):
+            return _from_frames(path, [(n, {"instances": [person]}) for n, person in _by_number(data)])
         nested = next((data[key] for key in ("frames", "data", "results") if isinstance(data.get(key), list)), None)
+        if "frames" in data and nested and all(isinstance(row, Mapping) and "keypoints" in row for row in nested):
+            nested = [[row] for row in nested]
         imported = None if nested is None else _clip(path, nested)
         return imported if imported is None else replace(imported, size=imported.size or _size(data))
     if not isinstance(data, list):
@@ -82,17 +94,38 @@ def _clip(path: Path, data: Any) -> ImportedPeople | None:
         return _from_frames(path, [(0, {"landmarks": data})])
     if all(isinstance(entry, list) for entry in data) and any(_is_landmarks(entry) for entry in data):
         return _from_frames(path, [(number, {"landmarks": entry}) for number, entry in enumerate(data)])
+    if all(isinstance(entry, list) for entry in data) and any(map(_are_people, data)):
+        return _from_frames(path, [(number, {"instances": entry}) for number, entry in enumerate(data)])
     if not all(isinstance(entry, Mapping) for entry in data):
         return None
     if all({"image_id", "keypoints"} <= entry.keys() for entry in data):
         return _results(path, data)
     if all("keypoints" in entry for entry in data):
+        if _is_one_person(path, data):
+            return _from_frames(path, [(number, {"instances": [entry]}) for number, entry in enumerate(data)])
         return _from_frames(path, [(0, {"instances": data})])
     return _from_frames(path, list(enumerate(data))) if all(_is_frame(entry) for entry in data) else None
 
 
 def _is_frame(entry: Mapping[str, Any]) -> bool:
     return any(isinstance(entry.get(key), list) for key in (*_PEOPLE, *_LANDMARKS))
+
+
+def _are_people(entry: list[Any]) -> bool:
+    return bool(entry) and all(isinstance(person, Mapping) and "keypoints" in person for person in entry)
+
+
+def _is_one_person(path: Path, people: list[Mapping[str, Any]]) -> bool:
+    """Whether a row of persons is one in consecutive frames: each is near the one before, which neighbours are not."""
+    rows = [as_points(path, one["keypoints"], one.get("keypoint_scores")) for one in people]
+    present = [row for row in rows if row is not None]
+    if len(present) < LEAST_ROW or len({len(row) for row in present}) > 1:
+        return False
+    moved = []
+    for a, b in pairwise(present):
+        size = np.nanmax(np.nanmax(a[:, :2], axis=0) - np.nanmin(a[:, :2], axis=0))
+        moved.append(float(np.nanmedian(np.linalg.norm(b[:, :2] - a[:, :2], axis=1)) / max(size, 1e-9)))
+    return float(np.median(moved)) < NEAR
 
 
 def _is_landmarks(value: Any) -> bool:

@@ -87,8 +87,13 @@ def as_points(path: Path, value: Any, scores: Any = None) -> Float[np.ndarray, "
     Raises:
         AvatarError: it is not numbers in pairs or threes.
     """
+    if isinstance(value, Mapping):  # Ultralytics: a list for each column
+        value, scores = list(zip(value.get("x") or (), value.get("y") or (), strict=False)), value.get("visible")
     if isinstance(value, Sequence) and value and all(isinstance(point, Mapping) for point in value):
-        value = [[point.get("x"), point.get("y"), _confidence(point)] for point in value]
+        places = [point.get("position", point) for point in value]
+        value = [
+            [place.get("x"), place.get("y"), _confidence(point)] for point, place in zip(value, places, strict=True)
+        ]
     try:
         points = np.array(value, dtype=np.float64)
         confidence = None if scores is None else np.array(scores, dtype=np.float64).reshape(-1)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from avatar.body.skeleton import SMPL_JOINTS
-from avatar.landmark_layouts import LAYOUTS
+from avatar.landmark_layouts import LAYOUTS, POINT_LAYOUTS
 from avatar.motion.bone_lengths import model_rest
 
 # Bones that every layout has on both sides, and across.
@@ -26,6 +26,12 @@ def best_layout(points: Float[np.ndarray, "t j c"], layouts: list[str]) -> str |
     scores = {layout: misfit(points, LAYOUTS[layout].names) for layout in layouts}
     best = min(layouts, key=lambda layout: scores[layout])
     return best if scores[best] < WORST else None
+
+
+def is_person(points: Float[np.ndarray, "t j 3"]) -> bool:
+    """Whether the points are a person in one of the layouts of their number."""
+    fits = [layout for layout in POINT_LAYOUTS if len(LAYOUTS[layout]) == points.shape[1]]
+    return any(misfit(points, LAYOUTS[layout].names) < WORST for layout in fits)
 
 
 def misfit(points: Float[np.ndarray, "t j c"], names: tuple[str, ...]) -> float:

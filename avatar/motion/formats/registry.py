@@ -10,9 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from avatar.errors import AvatarError, UsageError, short_message
 from avatar.motion.formats.aist import AistFormat
 from avatar.motion.formats.amass import AmassFormat
+from avatar.motion.formats.arkit_csv import ArkitCsvFormat
 from avatar.motion.formats.bvh import BvhFormat
 from avatar.motion.formats.c3d import C3dFormat
 from avatar.motion.formats.container import Content, open_content
@@ -85,6 +88,7 @@ register_format(JointPositionsFormat())
 register_format(Keypoints2dFormat())
 register_format(MediapipeWorldFormat())
 register_format(PointsCsvFormat())
+register_format(ArkitCsvFormat())
 register_format(TrcFormat())
 register_format(C3dFormat())
 register_format(VerticesFormat())
@@ -138,7 +142,8 @@ def find_format(path: Path, format: str | None = None) -> tuple[MotionFormat, Co
     content = open_content(path)
     reader = formats[format] if format else next((one for one in formats.values() if one.recognizes(content)), None)
     if reader is None:
-        holdings = ", ".join(list(content.fields)[:20]) or f"{content.kind} content"
+        shape = f"an array of shape {content.data.shape}" if isinstance(content.data, np.ndarray) else ""
+        holdings = ", ".join(list(content.fields)[:20]) or shape or f"{content.kind} content"
         raise UsageError(
             f"{path} is not a motion file of a known format (it holds {holdings}): choose the format with --format, "
             f"one of {', '.join(formats)}."

@@ -19,6 +19,7 @@ from avatar.body.face import face_of_turns
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
 from avatar.motion.formats.container import Content
+from avatar.motion.formats.mano_hands import expanded_hands, hands_after_body
 from avatar.motion.formats.persons import at_frames
 from avatar.motion.formats.pose_arrays import (
     BODY_JOINTS,
@@ -88,7 +89,10 @@ def motion_from_fields(
         raise UsageError(f"{path} holds no SMPL poses: it has {', '.join(fields) or 'no named arrays'}.")
     person = find_person(path, arrays[-1].leading, options.person)
     rotations = person_rotations(path, arrays, person)
-    fingers = hands_of_arrays(path, fields, hands, person) if whole is None else None
+    if whole is None:
+        fingers = hands_of_arrays(path, fields, hands, person, options)
+    else:
+        fingers = hands_after_body(path, np.asarray(fields[whole]), person, options.body)
     jaw_eyes = jaw_and_eyes_of_arrays(path, fields, person) if whole is None else None
     # EasyMocap stores the root's rotation separately, applied about the origin, and zeros among the poses.
     about_origin = "Rh" in fields
@@ -125,10 +129,13 @@ def motion_from_fields(
 
 
 def hands_of_arrays(
-    path: Path, fields: Mapping[str, Any], names: tuple[str, ...], person: PersonAxis
+    path: Path, fields: Mapping[str, Any], names: tuple[str, ...], person: PersonAxis, options: ReadOptions
 ) -> Float[Tensor, "t 30 3 3"] | None:
-    """The joints of both hands, or None where the file has none or their principal components only."""
-    return joints_of_arrays(path, fields, names, person, 30)
+    """The joints of both hands, or None where the file has none; principal components as `expanded_hands` has them."""
+    joints = joints_of_arrays(path, fields, names, person, 30)
+    if joints is not None or not names:
+        return joints
+    return expanded_hands(path, [np.asarray(fields[name], np.float64) for name in names], person, options.body)
 
 
 def jaw_and_eyes_of_arrays(

@@ -1,0 +1,134 @@
+"""Files that tell how a camera moved: our own, and those of other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.errors import AvatarError
+from avatar.geometry import rigid, rotation_from_quat
+from avatar.io.camera_file import load_cameras, save_cameras
+from avatar.io.files import read_json, read_text, write_json
+from avatar.types import CameraMotion, Cameras
+
+# From OpenGL's camera axes (y up, z backwards), in which nerfstudio and ARKit write, to ours.
+GL_AXES = (1.0, -1.0, -1.0)
+STILL_M = 1e-4
+
+
+def save_camera_motion(path: Path, motion: CameraMotion) -> None:
+    """Write a camera file with the entries of the motion beside it."""
+    save_cameras(path, motion.cameras)
+    more: dict[str, Any] = {"regime": motion.regime, "focal_given": motion.focal_given, "residual": motion.residual}
+    if motion.exposure is not None:
+        more["exposure"] = motion.exposure.tolist()
+    write_json(path, read_json(path) | more | {"metric": motion.metric, "notes": list(motion.notes)})
+
+
+def load_camera_motion(path: Path) -> CameraMotion:
+    """Read what `save_camera_motion` wrote, or a camera per frame from another program.
+
+    Read are our camera file, `transforms.json` of nerfstudio, `metadata.json` of Record3D (ARKit), and the folder or
+    `images.txt` of a COLMAP model in text form. Frames come in the order of their names.
+
+    Raises:
+        UsageError: there is no such file.
+        AvatarError: it is none of these, or broken.
+    """
+    try:
+        if path.is_dir() or path.name == "images.txt":
+            return _colmap(path if path.is_dir() else path.parent)
+        content: Any = read_json(path)
+        if "T_camera_world" in content:
+            return _own(path, content)
+        if "frames" in content:
+            return _nerfstudio(content)
+        if "poses" in content:
+            return _record3d(content)
+    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+        raise AvatarError(f"{path} is broken: {type(error).__name__}, {error}.") from error
+    raise AvatarError(
+        f"{path} holds no cameras: give a camera file, nerfstudio's transforms.json, Record3D's metadata.json or a "
+        "COLMAP model as text."
+    )
+
+
+def _own(path: Path, content: dict[str, Any]) -> CameraMotion:
+    cameras = load_cameras(path)
+    if "regime" not in content:
+        return _motion(cameras, metric=True)
+    regime = content["regime"]
+    if regime not in ("still", "turning", "moving"):
+        raise ValueError(f"regime {regime!r}")
+    residual = None if content.get("residual") is None else float(content["residual"])
+    notes = tuple(str(note) for note in content.get("notes", ()))
+    given, metric = bool(content.get("focal_given")), bool(content.get("metric"))
+    exposure = None if content.get("exposure") is None else torch.tensor(content["exposure"], dtype=torch.float32)
+    if exposure is not None and (exposure.shape != (len(cameras), 3) or not (exposure > 0).all()):
+        raise ValueError(f"exposure of shape {tuple(exposure.shape)}")
+    return CameraMotion(regime, cameras, given, residual, metric, notes, exposure)
+
+
+def _nerfstudio(content: dict[str, Any]) -> CameraMotion:
+    frames = sorted(content["frames"], key=lambda frame: str(frame["file_path"]))
+    T_world_camera = torch.tensor([frame["transform_matrix"] for frame in frames], dtype=torch.float32)
+    settings = [content | frame for frame in frames]
+    K = torch.stack([_intrinsics(one["fl_x"], one.get("fl_y"), one["cx"], one["cy"]) for one in settings])
+    T = _from_gl(T_world_camera[:, :3, :3], T_world_camera[:, :3, 3])
+    return _motion(Cameras(K, T, int(settings[0]["w"]), int(settings[0]["h"])))
+
+
+def _record3d(content: dict[str, Any]) -> CameraMotion:
+    poses = torch.tensor(content["poses"], dtype=torch.float32)  # qx qy qz qw x y z
+    K = torch.tensor(content["K"], dtype=torch.float32).view(3, 3).T  # column by column
+    T = _from_gl(rotation_from_quat(poses[:, [3, 0, 1, 2]]), poses[:, 4:])
+    return _motion(Cameras(K.repeat(len(T), 1, 1), T, int(content["w"]), int(content["h"])), metric=True)
+
+
+def _colmap(folder: Path) -> CameraMotion:
+    cameras = {}
+    for line in _lines(folder / "cameras.txt"):
+        number, model, width, height, *parameters = line.split()
+        values = [float(value) for value in parameters]
+        if model in ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL"):
+            values = [values[0], *values]
+        elif model not in ("PINHOLE", "OPENCV"):
+            raise ValueError(f"the camera model {model}")
+        cameras[number] = int(width), int(height), _intrinsics(*values[:4])
+    # Every second line lists the points of the image before it, and may be empty.
+    lines = [line for line in read_text(folder / "images.txt").splitlines() if not line.startswith("#")]
+    images = sorted((line.split() for line in lines[::2] if line.strip()), key=lambda fields: fields[9])
+    poses = torch.tensor([[float(value) for value in fields[1:8]] for fields in images])
+    widths, heights, K = zip(*(cameras[fields[8]] for fields in images), strict=True)
+    T = rigid(rotation_from_quat(poses[:, :4]), poses[:, 4:])
+    return _motion(Cameras(torch.stack(K), T, widths[0], heights[0]))
+
+
+def _lines(path: Path) -> list[str]:
+    return [line for line in read_text(path).splitlines() if line.strip() and not line.startswith("#")]
+
+
+def _intrinsics(fx: float, fy: float | None, cx: float, cy: float) -> Float[Tensor, "3 3"]:
+    return torch.tensor([[fx, 0, cx], [0, fy or fx, cy], [0, 0, 1]], dtype=torch.float32)
+
+
+def _from_gl(R: Float[Tensor, "n 3 3"], centres: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4 4"]:
+    """World-to-camera transforms from cameras placed in the world, with OpenGL's axes."""
+    R_camera_world = (R * R.new_tensor(GL_AXES)).mT
+    return rigid(R_camera_world, -(R_camera_world @ centres[..., None]).squeeze(-1))
+
+
+def _motion(cameras: Cameras, metric: bool = False) -> CameraMotion:
+    """A motion whose regime follows from the cameras."""
+    if not len(cameras):
+        raise ValueError("no frames")
+    T = cameras.T_camera_world
+    centres = -(T[:, :3, :3].mT @ T[:, :3, 3:]).squeeze(-1)
+    if (centres - centres[0]).norm(dim=-1).max() > STILL_M:
+        return CameraMotion("moving", cameras, True, metric=metric)
+    turned = (T[:, :3, :3] - T[0, :3, :3]).abs().max() > STILL_M
+    return CameraMotion("turning" if turned else "still", cameras, True)
