@@ -25,8 +25,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(VENV)/bin/avatar create assets/clips/turn.mp4 --overwrite
 
+# The second call pretends a GPU, so it has a process of its own.
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest -m emulated tests/emulated
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

@@ -54,10 +54,14 @@ def rotation_to_rotvec(R: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3"]:
 
 def quat_from_rotation(R: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 4"]:
     """Unit quaternions wxyz, computed from the largest of the four components (Shepperd 1978)."""
+    return quat_from_products(quat_products(R))
+
+
+def quat_products(R: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 4 4"]:
+    """4 q q^T of the unit quaternions q of rotations; an affine function of their entries."""
     m = R.flatten(-2)
     m00, m01, m02, m10, m11, m12, m20, m21, m22 = m.unbind(-1)
-    # Row i holds 4 * q[i] * q, so the row of the largest diagonal entry is safe to normalise.
-    rows = torch.stack(
+    return torch.stack(
         [
             torch.stack([1 + m00 + m11 + m22, m21 - m12, m02 - m20, m10 - m01], -1),
             torch.stack([m21 - m12, 1 + m00 - m11 - m22, m10 + m01, m02 + m20], -1),
@@ -66,6 +70,10 @@ def quat_from_rotation(R: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 4"]:
         ],
         dim=-2,
     )
+
+
+def quat_from_products(rows: Float[Tensor, "*b 4 4"]) -> Float[Tensor, "*b 4"]:
+    """Unit quaternions of `quat_products`: the row of the largest diagonal entry, which is safe to normalise."""
     largest = rows.diagonal(dim1=-2, dim2=-1).argmax(-1)
     row = rows.gather(-2, largest[..., None, None].expand(*largest.shape, 1, 4)).squeeze(-2)
     return F.normalize(row, dim=-1)
@@ -129,7 +137,8 @@ def mean_rotation(R: Float[Tensor, "n *b 3 3"], weights: Float[Tensor, "m n"]) -
 def rigid(R: Float[Tensor, "*b 3 3"], t: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 4 4"]:
     """The 4x4 transform x -> R x + t."""
     top = torch.cat([R, t[..., None]], dim=-1)
-    bottom = top.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*top.shape[:-2], 1, 4)
+    # Made on the device: a copy from the host would make a GPU wait.
+    bottom = torch.eye(4, dtype=top.dtype, device=top.device)[3:].expand(*top.shape[:-2], 1, 4)
     return torch.cat([top, bottom], dim=-2)
 
 

@@ -416,6 +416,10 @@ class RenderOutput:
     alpha: Float[Tensor, "cameras h w"]
     depth: Float[Tensor, "cameras h w"]
 
+    def to(self, device: torch.device | str) -> RenderOutput:
+        """The same images on another device."""
+        return RenderOutput(self.rgb.to(device), self.alpha.to(device), self.depth.to(device))
+
     def composite(self, background: Float[Tensor, " 3"] | Sequence[float]) -> Float[Tensor, "cameras h w 3"]:
         """The images over one background colour."""
         color = torch.as_tensor(background, dtype=self.rgb.dtype, device=self.rgb.device)

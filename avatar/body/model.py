@@ -128,17 +128,19 @@ class Body:
         return RestBody(vertices, self.joint_regressor @ vertices)
 
     def complete(self, pose: BodyPose) -> BodyPose:
-        """A pose of all the body's joints from one of SMPL's 24; a pose of all joints is returned unchanged.
+        """A pose of all the body's joints, on the body's device, from one of SMPL's 24 joints or of all joints.
 
         Without fingers of its own the pose's hand joints turn the four fingers on top of the relaxed hand; without a
         face jaw and eyes rest. A body of SMPL's 24 joints ignores fingers and face.
         """
+        pose = pose.to(self.template.device)  # poses come from files, on the CPU
         count = pose.rotations.shape[-3]
         if count == len(self.parents):
             return pose
         if count != len(SMPL_JOINTS):
             return self._with_jaw_and_eyes_at_rest(pose)
-        rotations = self.rest_rotations.to(pose.rotations).expand(*pose.rotations.shape[:-3], -1, 3, 3).clone()
+        rest = self.rest_rotations.to(pose.rotations)
+        rotations = rest.expand(*pose.rotations.shape[:-3], -1, 3, 3).clone()
         rotations[..., :22, :, :] = pose.rotations[..., :22, :, :]
         if pose.fingers is not None:
             straight = self.straight_hand
@@ -146,9 +148,11 @@ class Body:
             rotations[..., self.finger_joints, :, :] = own
         else:
             for smpl_joint, side in ((22, "left"), (23, "right")):
-                fingers = [self.joint_names.index(f"{side}_{finger}") for finger in _FINGERS_ON_HAND_JOINT]
-                curl = pose.rotations[..., smpl_joint : smpl_joint + 1, :, :]
-                rotations[..., fingers, :, :] = curl @ rotations[..., fingers, :, :]
+                curl = pose.rotations[..., smpl_joint, :, :]
+                # One by one: an index made of a list would make a GPU wait.
+                for finger in _FINGERS_ON_HAND_JOINT:
+                    joint = self.joint_names.index(f"{side}_{finger}")
+                    rotations[..., joint, :, :] = curl @ rest[joint]
         if pose.face is not None and "jaw" in self.joint_names:
             jaw = self.joint_names.index("jaw")
             rotations[..., jaw : jaw + 3, :, :] = jaw_and_eyes(pose.face)

@@ -67,8 +67,9 @@ def joint_transforms(
     Ts_parent_joint = rigid(pose.rotations, offsets.expand(*pose.rotations.shape[:-2], 3))
     levels = [rigid(pose.rotations[..., :1, :, :], pose.root_position[..., None, :])]
     for joints, above in steps:
-        levels.append(levels[-1][..., above, :, :] @ Ts_parent_joint[..., joints, :, :])
-    return torch.cat(levels, dim=-3)[..., own_order, :, :]
+        # `index_select`, since the gradient of an index by a tensor sorts on a GPU.
+        levels.append(levels[-1].index_select(-3, above) @ Ts_parent_joint.index_select(-3, joints))
+    return torch.cat(levels, dim=-3).index_select(-3, own_order)
 
 
 def skinning_transforms(

@@ -130,7 +130,7 @@ def animate_avatar(
     else:
         moved = motion_of_pose(pose_of_option(pose or "", hypothesis, reading))
         facing = "keep"
-    subject = Avatar.load(place.avatar).to(resolve_device(device)).reshape_by(words)
+    subject = Avatar.load(place.avatar).to(resolve_device(device, backend)).reshape_by(words)
     track = retarget(moved, subject.rest, Retargeting(fps, start, end, speed, loop, facing, feet))
     if face is not None:
         track = with_face_of(track, find_motion(str(face)), str(face))

@@ -29,7 +29,7 @@ def create_avatars(
     Args:
         source: a folder of videos, or a text file with one path per line.
         out: folder for the runs, `batch.json` and the summary page `index.html`.
-        workers: number of avatars made at the same time.
+        workers: number of avatars made at the same time; where there are several GPUs, they take turns.
         ray: address of a Ray cluster (HOST:PORT, or auto) whose machines see the same files and have this program
             installed, or "local" to start one here. Needs the extra splat-avatar[ray].
         preset: fast, balanced, quality, or the path of a TOML file.
@@ -40,7 +40,7 @@ def create_avatars(
         steps: number of training steps, instead of the preset's.
     """
     from avatar.pipeline.batch import batch as make
-    from avatar.pipeline.batch import find_videos, require_workers, run_here
+    from avatar.pipeline.batch import find_videos, require_workers, run_on_each, visible_gpus
     from avatar.pipeline.ray_pool import ray_pool
 
     require_workers(workers)
@@ -51,7 +51,8 @@ def create_avatars(
     for name, value in (("--max-frames", max_frames), ("--detector", detector), ("--steps", steps)):
         options += [] if value is None else [name, str(value)]
     videos = find_videos(source)
-    with nullcontext(run_here) if ray is None else ray_pool(ray, workers, device) as run:
+    here = run_on_each([] if ray is not None or device == "cpu" else visible_gpus(), workers)
+    with nullcontext(here) if ray is None else ray_pool(ray, workers, device) as run:
         outcomes = make(videos, out, workers, options, run)
     failed = [outcome for outcome in outcomes if outcome.state != "done"]
     for outcome in failed:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from avatar.cli.options import Switch
 
-def check_machine(install_networks: Path | None = None) -> None:
+
+def check_machine(install_networks: Path | None = None, build_kernels: Switch = False) -> None:
     """Check what is installed on this machine, what works, and how to get what is missing.
 
     Args:
         install_networks: folder with the packages of LPIPS and DISTS that the report names; their networks are
             converted into your cache folder first.
+        build_kernels: compile the renderer for your NVIDIA device first, instead of at its first use.
     """
+    if build_kernels:
+        from avatar.rendering.gsplat_backend import build_kernels as build
+
+        print(f"kernels: {build()}")
     if install_networks is not None:
         from avatar.metrics.perceptual_weights import install_perceptual_weights
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from avatar.cli.options import Backend, Run, Switch
+from avatar.cli.options import Backend, Device, Run, Switch
 from avatar.errors import UsageError
 from avatar.pipeline.settings import ProtocolName
 
@@ -18,6 +18,7 @@ def evaluate_avatar(
     fit_test_poses: Switch = False,
     joints_alone: Switch = False,
     out: Path | None = None,
+    device: Device = "auto",
     backend: Backend = "auto",
 ) -> None:
     """Measure an avatar on held-out frames, on a capture with ground truth, or on the test images of a public dataset.
@@ -33,6 +34,7 @@ def evaluate_avatar(
         joints_alone: pose the avatar by the positions of a capture's true joints alone, without their T-pose and
             rotations.
         out: folder for evaluation.json and evaluation.html; by default the run folder.
+        device: where to render; auto takes CUDA where it works.
         backend: renderer; auto takes gsplat on CUDA and cpu elsewhere.
     """
     if (dataset is None) != (protocol is None):
@@ -43,8 +45,10 @@ def evaluate_avatar(
         if joints_alone:
             raise UsageError("--joints-alone is for --capture; a public dataset's poses are the body's own.")
         from avatar.evaluation.benchmarks import evaluate_dataset
+        from avatar.rendering.devices import resolve_device
 
-        _, text = evaluate_dataset(run, dataset, protocol, fit_test_poses, out, backend)
+        where = resolve_device(device, backend)
+        _, text = evaluate_dataset(run, dataset, protocol, fit_test_poses, out, backend, where)
     else:
         if fit_test_poses:
             raise UsageError(
@@ -53,8 +57,10 @@ def evaluate_avatar(
         if joints_alone and capture is None:
             raise UsageError("--joints-alone is for --capture: held-out frames are not retargeted.")
         from avatar.evaluation.evaluate import evaluate_run
+        from avatar.rendering.devices import resolve_device
 
-        _, text = evaluate_run(run, capture, clip, out, backend, joints_alone)
+        where = resolve_device(device, backend)
+        _, text = evaluate_run(run, capture, clip, out, backend, joints_alone, where)
     print(text)
     folder = out or run
     print(f"report:  {folder / 'evaluation.json'}")

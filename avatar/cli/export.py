@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from avatar.cli.options import Backend, Run, Switch, Up
+from avatar.cli.options import Backend, Device, Run, Switch, Up
 from avatar.errors import UsageError
 
 
@@ -34,6 +34,7 @@ def export_avatar(
     seed: int = 0,
     body: str | None = None,
     shape: str | None = None,
+    device: Device = "auto",
     backend: Backend = "auto",
 ) -> None:
     """Write an avatar as files that other programs open. Everything is Y up, in metres, facing +Z; see --up.
@@ -68,6 +69,7 @@ def export_avatar(
         shape: another shape for the body, in words, such as height=1.82,weight=0.6. The words are height (metres), age
             (years), weight, gender (0 male to 1 female), muscle and proportions (0 to 1); the others stay as they are.
             Not available for SMPL files.
+        device: where --turntable and --dataset are rendered; auto takes CUDA where it works.
         backend: renderer of --turntable and --dataset.
     """
     outputs = {
@@ -88,9 +90,12 @@ def export_avatar(
     from avatar.exporters.splats import Orientation
     from avatar.pipeline.export import ExportOptions
     from avatar.pipeline.finished_run import open_run
+    from avatar.rendering.devices import resolve_device
 
     words = parse_shape(shape)
-    finished = open_run(run, body)
+    # Only what renders is worth a GPU, whose renderer may have to be compiled first.
+    renders = turntable is not None or dataset is not None
+    finished = open_run(run, body, resolve_device(device, backend) if renders else "cpu")
     job = ExportOptions(
         finished.run, finished.avatar.reshape_by(words), motions=motion, pose=pose, lit=lit,
         title=title or run.resolve().name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from avatar.cli.options import Backend, Run, Switch
+from avatar.cli.options import Backend, Device, Run, Switch
 from avatar.errors import UsageError
 
 
@@ -16,6 +16,7 @@ def render_images(
     pair: Switch = False,
     training_camera: Path | None = None,
     scale: float = 1.0,
+    device: Device = "auto",
     backend: Backend = "auto",
 ) -> None:
     """Write RGBA images of an avatar, so that anybody can measure it. The formats: docs/formats/run-folder.md.
@@ -29,13 +30,15 @@ def render_images(
         training_camera: the capture's camera file of the clip that the avatar was trained on; it places the capture's
             cameras and joints in the avatar's world.
         scale: true metres per metre of the run, as `avatar evaluate` reports it.
+        device: where to render; auto takes CUDA where it works.
         backend: renderer; auto takes gsplat on CUDA and cpu elsewhere.
     """
     if not scale > 0:
         raise UsageError(f"--scale must be above 0, not {scale:g}.")
     from avatar.evaluation.render_views import read_shots, write_shots
     from avatar.pipeline.finished_run import open_run
+    from avatar.rendering.devices import resolve_device
 
-    opened = open_run(run)
+    opened = open_run(run, device=resolve_device(device, backend))
     count = write_shots(opened, read_shots(opened, cameras, poses, training_camera, scale), pair, out, backend)
     print(f"{count} images: {out}")

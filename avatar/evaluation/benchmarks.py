@@ -26,6 +26,7 @@ def evaluate_dataset(
     fit_test_poses: bool = False,
     out: Path | None = None,
     backend: str = "auto",
+    device: str = "cpu",
 ) -> tuple[dict[str, Any], str]:
     """Score a run that was trained on a dataset by a protocol; like `avatar.evaluation.evaluate.evaluate_run`.
 
@@ -33,7 +34,7 @@ def evaluate_dataset(
         UsageError: the run was not trained by this protocol, or the dataset's folder is not there.
         AvatarError: files of the dataset are missing (each is named) or broken.
     """
-    opened, rules = open_run(folder), protocol_named(protocol)
+    opened, rules = open_run(folder, device=device), protocol_named(protocol)
     if opened.config.get("protocol") != protocol:
         raise UsageError(
             f"{folder} was not trained by the protocol {protocol}: make a run by `avatar create {dataset} --protocol "
@@ -69,7 +70,7 @@ def targets_of(opened: FinishedRun, dataset: PosedDataset) -> list[EvaluationTar
     Raises:
         UsageError: the run's body is not SMPL.
     """
-    poses = dataset.poses.poses(opened.avatar.body)
+    poses = dataset.poses.poses(opened.body)
     trained = {shot.frame: row for row, shot in enumerate(dataset.train)}
     targets = []
     for shot in dataset.test:

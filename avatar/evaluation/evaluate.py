@@ -42,6 +42,7 @@ def evaluate_run(
     out: Path | None = None,
     backend: str = "auto",
     joints_alone: bool = False,
+    device: str = "cpu",
 ) -> tuple[dict[str, Any], str]:
     """Score a run on its held-out frames and, where a capture is given, on its ground truth.
 
@@ -50,6 +51,7 @@ def evaluate_run(
     Args:
         capture: folder of a capture (`docs/formats/capture.md`); clip: which clip the run was trained on, needed only
             where the run's source does not lie in the capture; joints_alone: see `capture_targets`.
+        device, backend: where and by which renderer.
 
     Returns:
         The content of the JSON file and the table to print.
@@ -57,7 +59,7 @@ def evaluate_run(
     Raises:
         UsageError, AvatarError: see `open_run` and `load_capture`; or there is nothing to compare with.
     """
-    opened = open_run(folder)
+    opened = open_run(folder, device=device)
     if capture is not None and is_multicamera(capture):
         if joints_alone:
             raise UsageError(

@@ -38,9 +38,9 @@ def pose_scores(opened: FinishedRun, clip: CaptureClip, placement: Placement) ->
     person = estimated_person(opened)
     pairs = person.frames_of(clip)
     frames, own = list(pairs), [int(opened.track.instant[i]) for i in pairs.values()]
-    avatar = opened.avatar
-    poses = avatar.body.complete(opened.track.poses[own])
-    Ts = joint_transforms(avatar.rest.joints, avatar.body.parents, poses)[:, list(avatar.body.smpl_index)].clone()
+    body = opened.body
+    poses = body.complete(opened.track.poses[own])
+    Ts = joint_transforms(opened.rest.joints, body.parents, poses)[:, list(body.smpl_index)].clone()
     Ts[..., :3, 3] *= placement.scale
     truth = placement.points(clip.joints[frames]) * placement.scale
     estimated = Ts[..., :3, 3]

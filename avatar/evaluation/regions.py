@@ -79,7 +79,7 @@ def body_view(avatar: Avatar, pose: BodyPose, camera: Cameras, backend: str) -> 
     at equal shares of both, so that no third label appears between them.
     """
     camera = camera.to(avatar.device)
-    labels = face_labels(avatar.body)
+    labels = face_labels(avatar.body.to("cpu"))
     bits = torch.stack([(labels >> bit) & 1 for bit in range(3)], -1)
     splats = body_splats(avatar, pose)
     out = render(replace(splats, colors=bits.to(splats.colors)), camera, backend)

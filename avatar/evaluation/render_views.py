@@ -104,9 +104,7 @@ def _poses(opened: FinishedRun, path: Path, placement: Placement | None) -> Body
     if "format" in read_npz(path):
         return load_track(path).poses
     truth = read_capture_skeleton(path)
-    return retarget_ground_truth(
-        opened.avatar.body, opened.avatar.rest, truth if placement is None else placement.skeleton(truth)
-    )
+    return retarget_ground_truth(opened.body, opened.rest, truth if placement is None else placement.skeleton(truth))
 
 
 def camera_pose_pairs(shots: Shots, paired: bool) -> Iterator[tuple[str, int, int]]:

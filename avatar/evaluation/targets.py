@@ -65,7 +65,7 @@ def estimated_person(opened: FinishedRun) -> EstimatedPerson:
         UsageError: the run's track has no cameras.
     """
     _ = opened.cameras  # raises if the track has none
-    return EstimatedPerson(opened.avatar.body, opened.avatar.rest, opened.track)
+    return EstimatedPerson(opened.body, opened.rest, opened.track)
 
 
 def held_out_targets(opened: FinishedRun, clip: CaptureClip | None) -> tuple[list[EvaluationTarget], list[str]]:

@@ -7,6 +7,7 @@ arrays, in the layout that `player/payload.js` and `player/splats.js` read.
 from __future__ import annotations
 
 import base64
+import copy
 import html
 import json
 import zlib
@@ -96,6 +97,8 @@ def write_page(
     Raises:
         AvatarError: the file cannot be written.
     """
+    if avatar.device.type != "cpu":
+        avatar = copy.deepcopy(avatar).cpu()  # clips are on the CPU, and so is all that is written
     body, rig = avatar.rig_for(track.poses for track in clips.values())
     poses = {name: body.complete(track.poses) for name, track in clips.items()}
     correctives = fit_correctives(avatar, list(poses.values()), [track.fps for track in clips.values()], rank)

@@ -111,7 +111,7 @@ def random_camera(avatar: Avatar, pose: BodyPose, width: int, height: int, gener
 
     azimuth, elevation = between(0.0, 2 * math.pi), math.radians(between(*ELEVATIONS))
     K = intrinsics(width, height, between(*FIELDS_OF_VIEW))
-    means = avatar.pose(pose).means
+    means = avatar.pose(pose).means.cpu()
     low, high = means.amin(0), means.amax(0)
     wide, tall = float((high - low)[[0, 2]].norm()), float(high[1] - low[1])
     # The nearer half of the person must lie within the image too.
@@ -129,12 +129,12 @@ def render_sample(
 ) -> Sample:
     """The image of a pose on one background colour, with depth and normals (camera axes, OpenCV)."""
     gaussians = avatar.pose(pose)
-    output = render(gaussians, camera, backend)
+    output = render(gaussians, camera.to(avatar.device), backend).to("cpu")
     alpha = output.alpha[0]
     covered = alpha.clamp_min(1e-6)
-    normals = posed_normals(avatar, gaussians) @ camera.T_camera_world[0, :3, :3].T
+    normals = posed_normals(avatar, gaussians) @ camera.T_camera_world[0, :3, :3].T.to(avatar.device)
     # Normals are drawn like colours, which must lie in [0, 1].
-    drawn = render(replace(gaussians, colors=(normals + 1) / 2), camera, backend).rgb[0]
+    drawn = render(replace(gaussians, colors=(normals + 1) / 2), camera.to(avatar.device), backend).rgb[0].cpu()
     mean = torch.nn.functional.normalize(drawn / covered[..., None] * 2 - 1, dim=-1)
     solid = alpha > 0.5
     return Sample(
@@ -172,8 +172,8 @@ def _write_depth(path: Path, depth: Float[Tensor, "h w"]) -> None:
 def _entry(avatar: Avatar, sample: Sample, index: int) -> dict[str, Any]:
     """The labels of one image, as plain numbers."""
     pose, camera = sample.pose, sample.camera
-    complete = avatar.body.complete(pose)
-    places = joint_transforms(avatar.rest.joints, avatar.body.parents, complete)[list(avatar.body.smpl_index), :3, 3]
+    Ts = joint_transforms(avatar.rest.joints, avatar.body.parents, avatar.body.complete(pose)).cpu()
+    places = Ts[list(avatar.body.smpl_index), :3, 3]
     pixels, depths = project(camera.K[0], camera.T_camera_world[0], places)
     inside = (pixels >= 0).all(-1) & (pixels < torch.tensor([camera.width, camera.height])).all(-1) & (depths > 0)
     rotvecs = rotation_to_rotvec(smpl_pose(pose).rotations)
@@ -189,6 +189,6 @@ def _entry(avatar: Avatar, sample: Sample, index: int) -> dict[str, Any]:
             "global_orient": rotvecs[0].tolist(),
             "body_pose": rotvecs[1:].flatten().tolist(),
             # SMPL's translation is the pelvis' position less its position at rest.
-            "transl": (pose.root_position - avatar.rest.joints[0]).tolist(),
+            "transl": (pose.root_position - avatar.rest.joints[0].cpu()).tolist(),
         },
     }

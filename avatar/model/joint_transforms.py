@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body.skinning import ancestry, parent_indices, skinning_transforms
-from avatar.geometry import quat_from_rotation
 from avatar.kernels.dispatch import compiled_by
+from avatar.model.rotation_tables import quat_from_rotation
 from avatar.types import BodyPose
 
 
@@ -36,7 +36,7 @@ def joint_transforms_and_quats(
     """
     Ts = skinning_transforms(rest_joints, parents, pose)
     quats = quat_from_rotation(Ts[:, :3, :3])
-    flipped = (quats * quats[parent_indices(parents, quats.device)]).sum(-1) < 0
+    flipped = (quats * quats.index_select(0, parent_indices(parents, quats.device))).sum(-1) < 0
     # A joint's sign is the product of those from it to the root; in tensors, since a GPU would wait for an `if`.
     signs = 1 - 2 * ((ancestry(parents, quats.device).to(quats) @ flipped.to(quats)) % 2)
     return torch.cat([Ts[:, :3].flatten(1), quats * signs[:, None]], dim=1)

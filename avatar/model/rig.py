@@ -70,7 +70,7 @@ class Rig:
         """
         correctives, face = None, None
         if body.pose_dirs is not None:
-            correctives = PoseCorrectives.at_points(body.pose_dirs, corners, bary)
+            correctives = PoseCorrectives(body.pose_dirs, corners, bary)
         if body.face_units is not None:
             face = GaussianFace.at_points(body.face_units, corners, bary)
         joints = rest.joints if len(rest.joints) == len(body.parents) else body.joint_regressor @ rest.vertices

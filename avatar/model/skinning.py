@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from avatar.geometry import quat_multiply, rotation_from_quat
 from avatar.kernels.dispatch import compiled_by
 from avatar.model.lighting import irradiance_gain
+from avatar.model.rotation_tables import quat_multiply, rotate
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,7 @@ def skin_gaussians(
     if own.brightness is not None:
         colors = colors * own.brightness.exp()[:, None]
     if light is not None:
-        normals = (rotation_from_quat(rotation) @ surface.normals[..., None]).squeeze(-1)
-        colors = colors * irradiance_gain(normals, light)
+        colors = colors * irradiance_gain(rotate(rotation, surface.normals), light)
     return SkinnedGaussians(
         means=(transform[..., :3] @ rest[..., None]).squeeze(-1) + transform[..., 3],
         quats=quat_multiply(rotation, quat_multiply(surface.quats, F.normalize(own.quats, dim=-1))),

@@ -176,7 +176,7 @@ def train(
         raise UsageError("Training needs a track with cameras, such as avatar.track returns.")
     config = replace(config or TrainConfig(), **options)
     chosen = _body(track.body if body is None else body)
-    return Trainer(observations, track, chosen, config, resolve_device(device), backend).run(preview)
+    return Trainer(observations, track, chosen, config, resolve_device(device, backend), backend).run(preview)
 
 
 def load_motion(

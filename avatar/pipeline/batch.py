@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 from urllib.parse import quote
 
@@ -66,6 +67,37 @@ def run_here(task: Callable[..., Outcome], *arguments: Any) -> Outcome:
     return task(*arguments)
 
 
+def run_on_each(gpus: list[str], workers: int) -> Callable[..., Outcome]:
+    """The same, but each task sees one of `gpus`; where there are more workers than those, they share evenly.
+
+    Args:
+        gpus: as CUDA_VISIBLE_DEVICES names them; with fewer than two, tasks see what this process sees.
+    """
+    if len(gpus) < 2:
+        return run_here
+    free: SimpleQueue[str] = SimpleQueue()
+    for worker in range(max(workers, len(gpus))):
+        free.put(gpus[worker % len(gpus)])
+
+    def run(task: Callable[..., Outcome], *arguments: Any) -> Outcome:
+        gpu = free.get()
+        try:
+            return task(*arguments, gpu)
+        finally:
+            free.put(gpu)
+
+    return run
+
+
+def visible_gpus() -> list[str]:
+    """The CUDA devices of this process, as CUDA_VISIBLE_DEVICES names them."""
+    import torch
+
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [str(index) for index in range(torch.cuda.device_count())]
+    return [name.strip() for name in chosen.split(",")][: len(names)] if chosen else names
+
+
 def batch(
     videos: list[Path],
     out: Path,
@@ -95,8 +127,8 @@ def batch(
     return outcomes
 
 
-def _make(video: Path, out: Path, options: list[str], folder: Path) -> Outcome:
-    """The avatar of one video; paths are relative to `folder`, on whichever machine this runs."""
+def _make(video: Path, out: Path, options: list[str], folder: Path, gpu: str | None = None) -> Outcome:
+    """The avatar of one video; paths are relative to `folder`, on whichever machine this runs, on one GPU if named."""
     run = RunFolder(folder / out / video.stem)
     made = str(video), str(out / video.stem)
     if not folder.is_dir():
@@ -114,7 +146,7 @@ def _make(video: Path, out: Path, options: list[str], folder: Path) -> Outcome:
         text=True,
         errors="replace",
         check=False,
-        env=_alone(),
+        env=_alone(gpu),
         encoding="utf-8",
     )
     if process.returncode == 0:
@@ -124,9 +156,9 @@ def _make(video: Path, out: Path, options: list[str], folder: Path) -> Outcome:
     return Outcome(*made, "failed", reason)
 
 
-def _alone() -> dict[str, str]:
-    """The environment of a process that shares the machine with others like it: one OpenMP thread."""
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
+def _alone(gpu: str | None) -> dict[str, str]:
+    """The environment of a process that shares the machine with others like it: one OpenMP thread, perhaps one GPU."""
+    return {**os.environ, "OMP_NUM_THREADS": "1"} | ({} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu})
 
 
 def write_summary(out: Path, outcomes: list[Outcome]) -> None:

@@ -113,7 +113,8 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
     """
     source, config, body = Path(settings.source), settings.train, load_body(settings.body)
     height, _ = resolve_shape(body, settings.track)
-    _limit_torch_threads(settings.device)
+    # Its matrices here are small, and its pool would spin against the threads of images and of the CPU's renderer.
+    torch.set_num_threads(1)
     seconds: dict[str, float] = {}
     stage = partial(Stage, seconds=seconds)
     load_data, save_data = partial(load_training_data, run), partial(save_training_data, run)
@@ -209,9 +210,3 @@ def _save_result(run: RunFolder, result: TrainResult) -> None:
     write_json(run.history, {"history": result.history, "losses": result.losses})
     save_track(result.track, run.track)
     result.avatar.save(run.avatar)
-
-
-def _limit_torch_threads(device: str) -> None:
-    """On the CPU torch gets one thread: its pool would spin against the rasterizer's own threads."""
-    if torch.device(device).type == "cpu":
-        torch.set_num_threads(1)

@@ -157,6 +157,12 @@ def _model(name: str, use: str, page: str) -> Finding:
 def _cuda() -> Iterator[Finding]:
     import torch
 
+    if torch.version.hip is not None:
+        yield Finding("GPU", "absent", "AMD's devices (ROCm) are not used: gsplat is for NVIDIA's; the CPU trains")
+        return
+    if torch.backends.mps.is_available():
+        yield Finding("GPU", "absent", "Apple's device is not used: gsplat is for NVIDIA's; the CPU trains")
+        return
     if not torch.cuda.is_available():
         if torch.version.cuda is None and shutil.which("nvidia-smi"):
             reason = "there is an NVIDIA device here, but torch is built without CUDA; training runs on the CPU"
@@ -167,11 +173,25 @@ def _cuda() -> Iterator[Finding]:
         return
     facts = torch.cuda.get_device_properties(0)
     yield Finding("CUDA", "works", f"{facts.name}, {facts.total_memory / 2**30:.0f} GB, CUDA {torch.version.cuda}")
+    yield _gsplat()
+
+
+def _gsplat() -> Finding:
+    """Whether the renderer for the GPU is there, or can be compiled; nothing is compiled here."""
+    from avatar.rendering.cuda_toolkit import INSTALL, missing_compiler
+    from avatar.rendering.gsplat_backend import kernels_are_built
+
     version = _version("gsplat")
     if version is None:
-        yield Finding("gsplat", "missing", "not installed", "pip install 'splat-avatar[cuda]'")
-    else:
-        yield Finding("gsplat", "works", f"{version}; its first use compiles for some minutes")
+        return Finding("gsplat", "missing", "not installed; training runs on the CPU", INSTALL)
+    if kernels_are_built():
+        return Finding("gsplat", "works", f"{version}, compiled")
+    problem = missing_compiler()
+    if problem is not None:
+        reason, _, remedy = problem.partition("; ")
+        return Finding("gsplat", "missing", f"{version}, but {reason}; training runs on the CPU", remedy)
+    detail = f"{version}; its first use compiles for some minutes, or do so now: avatar doctor --build-kernels"
+    return Finding("gsplat", "works", detail)
 
 
 def _perceptual() -> Finding:

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from avatar.body import load_body
+from avatar.body import Body, RestBody, load_body
 from avatar.errors import UsageError
 from avatar.io.camera_motion_file import load_camera_motion
 from avatar.io.files import read_json
@@ -25,6 +25,16 @@ class FinishedRun:
 
     run: RunFolder
     avatar: Avatar
+
+    @cached_property
+    def body(self) -> Body:
+        """The avatar's body on the CPU, where tracks and captures are."""
+        return self.avatar.body.to("cpu")
+
+    @cached_property
+    def rest(self) -> RestBody:
+        """The body at rest in the avatar's shape, on the CPU."""
+        return self.body.rest(self.avatar.betas.detach().cpu())
 
     @property
     def has_track(self) -> bool:

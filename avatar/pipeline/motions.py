@@ -71,13 +71,16 @@ def motion_of_video(path: Path) -> Motion:
 
     from avatar.body import load_body
     from avatar.observation.video import observe
+    from avatar.pipeline.camera import camera_motion
     from avatar.tracking.fit import track
     from avatar.tracking.options import TrackOptions
 
     body = load_body("open")
     with tempfile.TemporaryDirectory() as folder:
         observations = observe(path, Path(folder), max_frames=MOST_FRAMES, thinning="even", warn=logger.warning)
-        estimated, _ = track(observations, body, TrackOptions())
+        options = TrackOptions()
+        motion = camera_motion(observations, options)
+        estimated, _ = track(observations, body, options, motion=motion)
     return motion_of_track("video", estimated, body)
 
 
@@ -246,7 +249,7 @@ def pose_by_name(run: RunFolder, avatar: Avatar, name: str) -> BodyPose:
         UsageError: there is no such motion or frame.
     """
     if name == "rest":
-        return BodyPose(avatar.rest.joints[0], torch.eye(3).expand(24, 3, 3))
+        return BodyPose(avatar.rest.joints[0].cpu(), torch.eye(3).expand(24, 3, 3))
     motion, _, frame = name.rpartition(":") if ":" in name else (name, "", "0")
     track = motion_track(run, avatar, motion)
     if not frame.isdigit() or int(frame) >= len(track):

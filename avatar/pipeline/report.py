@@ -59,6 +59,7 @@ def make_report(
         "warnings": data.all_warnings,
         "seconds": {name: round(value, 1) for name, value in seconds.items()},
         "peak_memory_mb": None if memory is None else int(memory),
+        "gpu": gpu_facts(avatar.device),
         "made_with": provenance(Path(source)),
     }
 
@@ -132,6 +133,18 @@ def body_mask_iou(avatar: Avatar, track: BodyTrack, observations: Observations, 
         values.append(alpha_iou(alpha, to_float(observations.masks[index])))
     ordered = sorted(values)
     return {"median": round(ordered[len(ordered) // 2], 3), "worst": round(ordered[0], 3)}
+
+
+def gpu_facts(device: torch.device) -> dict[str, str | int] | None:
+    """Name of the GPU, its peak memory in this process, MiB, and gsplat's version; None on the CPU."""
+    if device.type != "cuda":
+        return None
+    return {
+        "name": torch.cuda.get_device_name(device),
+        "peak_memory_mb": torch.cuda.max_memory_allocated(device) // 2**20,
+        "cuda": str(torch.version.cuda),
+        "gsplat": version("gsplat"),
+    }
 
 
 def provenance(source: Path) -> dict[str, str]:

@@ -94,7 +94,7 @@ class Settings:
         from avatar.rendering.devices import resolve_device
         from avatar.rendering.renderer import resolve_backend
 
-        device = resolve_device(self.device)
+        device = resolve_device(self.device, self.backend)
         backend = resolve_backend(self.backend, device)
         return replace(self, device=device, backend=backend)  # type: ignore[arg-type]  # a plain string
 

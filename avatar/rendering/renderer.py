@@ -65,6 +65,11 @@ def backend_names() -> tuple[str, ...]:
     return ("auto", *_backends)
 
 
+def renders_on(name: str, kind: str) -> bool:
+    """Whether a backend renders tensors of a kind of device ("cpu", "cuda"); "auto" and unknown names do on any."""
+    return name not in _backends or not _backends[name].devices or kind in _backends[name].devices
+
+
 def resolve_backend(name: str, device: torch.device | str) -> str:
     """The backend that runs for `name` on tensors of `device`: "auto" is gsplat on CUDA and cpu elsewhere.
 

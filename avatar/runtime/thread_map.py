@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from avatar.runtime.cpus import available_cpus
+
+MOST_THREADS = 8  # each may hold a network of its own
 A = TypeVar("A")
 B = TypeVar("B")
 
 
 def map_in_threads(function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
     """`map` on a few threads, in order. It reads only a few items ahead, so memory stays bounded."""
-    workers = min(4, os.cpu_count() or 1)
+    workers = min(MOST_THREADS, available_cpus())
     waiting: deque[Future[B]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:

@@ -63,7 +63,7 @@ def photometric_loss(
         trust: weight of each pixel's colour, in [0, 1]; None weights all by 1.
     """
     rendered = out.composite(background)[0]
-    target = image * mask[..., None] + (1 - mask[..., None]) * background
+    target = torch.lerp(background.expand_as(image), image, mask[..., None])
     error = (rendered - target).abs()
     if trust is not None:
         error = error * trust[..., None]
@@ -77,14 +77,13 @@ def offset_l2(gaussians: TriangleGaussians, offset_sigma: float) -> Float[Tensor
 
 def scale_limit(gaussians: TriangleGaussians, max_scale: float) -> Float[Tensor, "n 3"]:
     """How far each log scale exceeds that of `max_scale` metres."""
-    return (gaussians.log_scales - torch.log(gaussians.log_scales.new_tensor(max_scale))).clamp_min(0)
+    return (gaussians.log_scales - math.log(max_scale)).clamp_min(0)
 
 
 def flatness(gaussians: TriangleGaussians, max_thickness: float) -> Float[Tensor, " n"]:
     """How far the thinnest axis exceeds `max_thickness` times the middle one, in log scale: splats are flat patches."""
     ordered = gaussians.log_scales.sort(dim=-1).values
-    log_thickness = torch.log(ordered.new_tensor(max_thickness))
-    return (ordered[:, 0] - ordered[:, 1] - log_thickness).clamp_min(0)
+    return (ordered[:, 0] - ordered[:, 1] - math.log(max_thickness)).clamp_min(0)
 
 
 def offset_smoothness(values: Float[Tensor, "n k"], neighbors: Int[Tensor, "n m"]) -> Float[Tensor, "n k"]:

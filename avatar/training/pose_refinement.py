@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +12,14 @@ from torch import Tensor, nn
 
 from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
 from avatar.types import BodyPose, BodyTrack
+
+
+class InstantRow(NamedTuple):
+    """What corrects the pose of one instant, or of several: rows of the tensors of `PoseRefinement`."""
+
+    interpolation: Float[Tensor, "i trained"]
+    root_position: Float[Tensor, "i 3"]
+    rotations: Float[Tensor, "i j 3 3"]
 
 
 class PoseRefinement(nn.Module):
@@ -24,7 +33,7 @@ class PoseRefinement(nn.Module):
         trained_instants: indices of the instants that have corrections of their own.
         interpolation: weights of the trained instants' corrections at every instant.
         root_positions, rotations: the tracked poses, on the device of the corrections. Fingers and face are left out:
-            those of one frame are less certain than that hands and face of a clip are mostly alike.
+            hands trained with fitted fingers came out worse (docs/lab/tracking.md).
     """
 
     interpolation: Tensor
@@ -45,19 +54,23 @@ class PoseRefinement(nn.Module):
 
     def pose(self, instant: int) -> BodyPose:
         """The corrected pose of one instant."""
-        return self._corrected(slice(instant, instant + 1))[0]
+        return self.corrected(self.row(instant))[0]
+
+    def row(self, instant: int) -> InstantRow:
+        """What `corrected` needs for one instant."""
+        return self._rows(slice(instant, instant + 1))
 
     @torch.no_grad()
     def refined(self) -> BodyTrack:
         """The whole track with the corrections applied, on the track's own device."""
         # The avatar's own face is the usual one, and the track's face is what goes beyond it.
-        poses = replace(self._corrected(slice(None)).to(self.track.times.device), face=self.track.poses.face)
+        poses = replace(self.corrected(self._rows(slice(None))).to(self.track.times.device), face=self.track.poses.face)
         return replace(self.track, poses=poses)
 
     @torch.no_grad()
     def trained_poses(self) -> BodyPose:
         """The corrected poses of the trained instants."""
-        return self._corrected(torch.tensor(self.trained_instants))
+        return self.corrected(self._rows(torch.tensor(self.trained_instants)))
 
     @torch.no_grad()
     def correct(self, steps: Float[Tensor, "trained j 3 3"], moves: Float[Tensor, "trained 3"]) -> None:
@@ -72,13 +85,16 @@ class PoseRefinement(nn.Module):
         self.delta_rotvec.copy_(rotation_to_rotvec(rotation))
         self.delta_translation.add_(moves.to(self.delta_translation.device))
 
-    def _corrected(self, instants: slice | Tensor) -> BodyPose:
-        weights = self.interpolation[instants]
-        rotvec = torch.einsum("it,tjk->ijk", weights, self.delta_rotvec)
+    def corrected(self, rows: InstantRow) -> BodyPose:
+        """The corrected poses of rows of instants."""
+        rotvec = torch.einsum("it,tjk->ijk", rows.interpolation, self.delta_rotvec)
         return BodyPose(
-            self.root_positions[instants] + weights @ self.delta_translation,
-            self.rotations[instants] @ rotation_from_rotvec(rotvec),
+            rows.root_position + rows.interpolation @ self.delta_translation,
+            rows.rotations @ rotation_from_rotvec(rotvec),
         )
+
+    def _rows(self, instants: slice | Tensor) -> InstantRow:
+        return InstantRow(self.interpolation[instants], self.root_positions[instants], self.rotations[instants])
 
 
 def interpolation_matrix(

@@ -19,7 +19,8 @@ from torch import Tensor
 from avatar.body import Body
 from avatar.metrics.images import psnr
 from avatar.metrics.ssim import ssim
-from avatar.model.avatar import Avatar, PoseOffsets
+from avatar.model.avatar import Avatar
+from avatar.rendering.devices import to_device
 from avatar.rendering.renderer import render
 from avatar.runtime.logging import logger
 from avatar.runtime.progress import Progress, duration
@@ -30,6 +31,7 @@ from avatar.training.densification import densify
 from avatar.training.initialization import initial_avatar, new_optimizer, sample_gaussians
 from avatar.training.inpainting import inpaint_unobserved
 from avatar.training.pose_refinement import PoseRefinement
+from avatar.training.posed_frame import FramePoser
 from avatar.training.registration import register
 from avatar.training.resampling import resample_unobserved
 from avatar.training.schedule import DENSIFY, MEASURE, REGISTER_UNTIL, RESAMPLE, SAVE, Event, set_learning_rates
@@ -113,6 +115,7 @@ class Trainer:
         avatar = initial_avatar(body, track, config, self.device, rng)
         optimizer = new_optimizer(avatar, poses, config)
         self.state = TrainingState(avatar, poses, optimizer, rng, torch.zeros(len(avatar), device=self.device))
+        self.poser = FramePoser(avatar, poses, config)
 
     def run(self, preview: Preview | None = None, resume: bool = False) -> TrainResult:
         """Train to the end. Ctrl-C saves a checkpoint, from which `resume` goes on.
@@ -152,9 +155,12 @@ class Trainer:
         set_learning_rates(state.optimizer, config, share)
         if state.avatar.deform is not None:
             state.avatar.deform.enabled = share >= config.deform_start
-        gaussians, offsets = state.avatar.pose_with_offsets(state.poses.pose(view.instant))
+        gaussians, priors = self.poser(view.instant)
         gaussians.means.retain_grad()
-        loss = self._image_loss(gaussians, view) * view.weight + self._priors(offsets)
+        loss = self._image_loss(gaussians, view)
+        if view.weight != 1:  # two launches on a GPU
+            loss = loss * view.weight
+        loss = loss + self._with_view_prior(priors)
         optimizer = self.alignment.select_optimizer(state.step, state.optimizer)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -220,8 +226,8 @@ class Trainer:
         """Seconds of one step without the change that it makes."""
         view = self.views.get(self.trained[0], level)
         begin = time.perf_counter()
-        gaussians, offsets = self.state.avatar.pose_with_offsets(self.state.poses.pose(view.instant))
-        (self._image_loss(gaussians, view) + self._priors(offsets)).backward()
+        gaussians, priors = self.poser(view.instant)
+        (self._image_loss(gaussians, view) + self._with_view_prior(priors)).backward()
         self.state.optimizer.zero_grad(set_to_none=True)
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
@@ -236,7 +242,7 @@ class Trainer:
 
     def _image_loss(self, gaussians: Gaussians, view: TrainingView) -> Float[Tensor, ""]:
         weights = self.config.weights
-        background = torch.rand(3, generator=self.state.rng).to(self.device)
+        background = to_device(torch.rand(3, generator=self.state.rng), self.device)
         out = self._render(gaussians, view)
         photometric = losses.photometric_loss(out, view.image, view.mask, background, view.trust)
         mask = weights.mask * photometric.mask
@@ -249,20 +255,9 @@ class Trainer:
         placed = self.alignment.apply_pose(gaussians, view.index)
         return self.alignment.apply_exposure(render(placed, view.camera, self.backend), view.index)
 
-    def _priors(self, offsets: PoseOffsets) -> Float[Tensor, ""]:
+    def _with_view_prior(self, priors: Float[Tensor, ""]) -> Float[Tensor, ""]:
         """All loss terms that do not depend on the image."""
-        config, weights, avatar, poses = self.config, self.config.weights, self.state.avatar, self.state.poses
-        splats = losses.SplatPriors.from_config(config)
-        total = splats(avatar.gaussians, avatar.neighbors) + weights.light * avatar.light.prior_loss()
-        if config.refine_poses:
-            total = total + weights.pose_size * poses.delta_rotvec.square().mean()
-            if len(poses.delta_rotvec) > 2:
-                total = total + weights.pose_acceleration * losses.acceleration(poses.delta_rotvec).mean()
-                total = total + weights.pose_acceleration * losses.acceleration(poses.delta_translation).mean()
-        total = total + weights.views * self.alignment.prior()
-        if offsets.learned is not None:
-            total = total + weights.deform * (offsets.learned / config.offset_sigma).square().mean()
-        return total
+        return priors + self.config.weights.views * self.alignment.prior()
 
     @property
     def _level(self) -> int:

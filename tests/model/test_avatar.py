@@ -119,7 +119,7 @@ def test_sparse_correctives_are_the_dense_ones_with_their_gradient() -> None:
     directions = torch.einsum("nc,ncxp->nxp", bary, of_vertices[corners])
     rotations = rotation_from_rotvec(torch.randn(3, 3)).requires_grad_()
     feature = (rotations[1:] - torch.eye(3)).flatten()
-    sparse = PoseCorrectives.at_points(of_vertices, corners, bary)
+    sparse = PoseCorrectives(of_vertices, corners, bary)
     weight = torch.randn(600, 3)
     dense = directions @ feature
     (true_gradient,) = torch.autograd.grad((dense * weight).sum(), rotations, retain_graph=True)

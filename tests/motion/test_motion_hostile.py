@@ -12,8 +12,9 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from avatar.errors import AvatarError
+from avatar.errors import AvatarError, UsageError
 from avatar.motion import load_motion
+from tests.motion.glb_files import write_glb
 
 DATA = Path(__file__).parent / "data"
 STEPS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -169,3 +170,33 @@ def test_any_json_is_refused_in_one_sentence(tmp_path: Path, content: Any) -> No
 def test_an_unknown_format_and_a_missing_file(tmp_path: Path) -> None:
     assert "bvh" in error_of(DATA / "mixamo.bvh", format="fbx")
     assert "no file" in error_of(tmp_path / "missing.bvh")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("a.dae", b'<?xml version="1.0"?>\n<COLLADA version="1.4.1"/>', "is COLLADA, which is not read: Blender"),
+        ("a.usda", b"#usda 1.0\n", "is USD"),
+        ("a.usdz", b"PK\x03\x04" + bytes(40), "is USD"),
+        ("a.abc", b"Ogawa\xff", "is Alembic"),
+        ("a.blend", b"BLENDER-v401" + bytes(30), "is a Blender project"),
+        ("a.vmd", b"Vocaloid Motion Data 0002" + bytes(60), "MikuMikuDance"),
+        ("a.amc", b"#!OML:ASF F:\\H.ASF\n:FULLY-SPECIFIED\n:DEGREES\n1\nroot 0 0 0 0 0 0\n", "AMC.*BVH"),
+        ("a.asf", b"# AST/ASF file\n:version 1.10\n", "Acclaim's skeleton"),
+        ("a.mot", b"Coordinates\nversion=1\nnRows=1\nnColumns=2\ninDegrees=yes\nendheader\ntime\thip\n0\t1\n", "TRC"),
+        ("a.anim", b"%YAML 1.1\n%TAG !u! tag:unity3d.com,2011:\n", "Unity"),
+    ],
+)
+def test_files_of_known_programs_are_refused_by_name(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=reason) as refused:
+        load_motion(tmp_path / name)
+    assert name in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("size", [4, 12, 40])
+def test_a_glb_that_ends_in_its_json_is_cut_off(tmp_path: Path, size: int) -> None:
+    write_glb(tmp_path / "a.glb")
+    (tmp_path / "cut.glb").write_bytes((tmp_path / "a.glb").read_bytes()[:size])
+    with pytest.raises(AvatarError, match="is cut off"):
+        load_motion(tmp_path / "cut.glb")

@@ -117,6 +117,17 @@ def test_three_frames_of_axis_angles_are_no_matrix(tmp_path: Path) -> None:
     assert float(geodesic_angle(poses[:, :22], ROTATIONS[:3, :22]).rad2deg().max()) < 0.5
 
 
+def test_rotations_of_six_numbers_are_refused_and_quaternions_of_joints_are_read(tmp_path: Path) -> None:
+    quats = quat_from_rotation(ROTATIONS).numpy()
+    np.savez(tmp_path / "q.npz", poses=quats, trans=TRANS, fps=30.0)
+    assert_truth(load_motion(tmp_path / "q.npz"))
+    six = ROTATIONS[..., :2].numpy()
+    for shape in ((FRAMES, 24, 6), (FRAMES, 144)):
+        np.savez(tmp_path / "six.npz", poses=six.reshape(shape), trans=TRANS)
+        with pytest.raises(UsageError, match="rotations of six numbers"):
+            load_motion(tmp_path / "six.npz")
+
+
 def test_what_fits_no_body_is_refused_with_its_shape(tmp_path: Path) -> None:
     np.savez(tmp_path / "latent.npz", global_orient=POSES[:, 0], body_pose=np.zeros((FRAMES, 32)))
     with pytest.raises(UsageError, match=r"body_pose has the shape \(12, 32\), which fits no SMPL body"):

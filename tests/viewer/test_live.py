@@ -16,6 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from avatar.runtime.progress import Progress, listeners
 from avatar.viewer import live
+from avatar.viewer.app import Viewer
 from avatar.viewer.live import LivePreview
 from avatar.viewer.session import open_session
 from avatar.viewer.stage_images import BODY, frame_with_body, frame_with_landmarks, newest_frame
@@ -38,8 +39,8 @@ def preview(monkeypatch: pytest.MonkeyPatch) -> Iterator[LivePreview]:
     preview.close()
 
 
-def open_page(preview: LivePreview) -> ClientConnection:
-    """A tab that never reads what it is sent."""
+def open_page(preview: LivePreview | Viewer) -> ClientConnection:
+    """A tab of a preview or of the viewer that never reads what it is sent."""
     subprotocols = [f"viser-v{viser.__version__}"]
     page = connect(f"ws://127.0.0.1:{preview.port}", subprotocols=subprotocols)  # type: ignore[arg-type]
     page.send(msgspec.msgpack.encode(CAMERA))

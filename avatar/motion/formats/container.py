@@ -15,7 +15,9 @@ import numpy as np
 from avatar.errors import AvatarError, UsageError, short_message
 from avatar.io.files import decode_text, read_json, require_file
 from avatar.io.pickles import read_npy_header, read_pickle
+from avatar.motion.formats.unread import reason_unread
 
+START = 8192  # bytes that tell the kind of a file
 PER_IMAGE = (".json", ".npz", ".npy", ".pkl")  # what a folder of one file per image may hold
 MOST_BYTES = 1_000_000_000  # the largest motions have some hundred megabytes, unpacked
 
@@ -63,6 +65,8 @@ def open_content(path: Path) -> Content:
     data = path.read_bytes()
     if not data.strip():
         raise AvatarError(f"{path} is empty.")
+    if (reason := reason_unread(path, data[:START])) is not None:
+        raise UsageError(reason)
     if data[:4] == b"PK\x03\x04":
         return _open_zip(path, data)
     if data[:6] == b"\x93NUMPY":

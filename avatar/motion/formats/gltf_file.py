@@ -115,11 +115,13 @@ def open_gltf(path: Path, data: bytes) -> GltfFile:
     """Open a GLB, or a glTF whose buffers are inside or beside it.
 
     Raises:
-        ValueError, struct.error: it is broken.
+        AvatarError: it is cut off. ValueError, struct.error: it is broken.
     """
     if data[:4] != b"glTF":
         return GltfFile(path, json.loads(data), b"")
-    length = struct.unpack_from("<I", data, 12)[0]
+    length = struct.unpack_from("<I", data, 12)[0] if len(data) >= 20 else 0
+    if len(data) < 20 + max(length, 1):
+        raise AvatarError(f"{path} is cut off: its JSON takes {length} bytes, and the file has {len(data)}.")
     scene, chunk = json.loads(data[20 : 20 + length]), b""
     start = 20 + length
     if start + 8 <= len(data):

@@ -21,6 +21,7 @@ from avatar.runtime.logging import logger
 
 BODY_JOINTS = (21, 23)  # of SMPL-X and SMPL, without the root
 WHOLE_JOINTS = (22, 24, 52, 55)
+SIX = (22, 24)  # joints whose rotations are also stored as six numbers each (Zhou et al. 2019)
 ODD_JOINTS = range(22, 60)  # EasyMocap and others append what is no joint
 
 
@@ -65,6 +66,15 @@ def pose_array(path: Path, value: Any, name: str, joints: tuple[int, ...]) -> Po
             return PoseArray(name, array[..., None, :, :], True)
     if shape[-1:] == (3,) and shape[-2:-1] and shape[-2] in joints:
         return PoseArray(name, array, False)
+    if shape[-2:-1] and shape[-2] in joints and shape[-1] in (4, 9):
+        array = array.reshape(*shape[:-2], -1)
+        shape = array.shape
+    six = shape[-1:] == (6,) and shape[-2:-1] and shape[-2] in joints
+    if six or (shape and shape[-1] in [6 * number for number in joints if number in SIX]):
+        raise UsageError(
+            f"{path}: {name} has the shape {shape}: rotations of six numbers, which leave open whether they are rows "
+            "or columns of matrices: store axis-angle, matrices or quaternions."
+        )
     for width in (3, 9, 4):
         if shape and shape[-1] % width == 0 and shape[-1] // width in joints:
             rows = array.reshape(*shape[:-1], shape[-1] // width, width)

@@ -1,0 +1,85 @@
+"""What the commands do with an avatar on the pretended GPU: images, videos, exports, scores."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from avatar.cli.evaluate import evaluate_avatar
+from avatar.cli.export import export_avatar
+from avatar.cli.render import render_images
+from avatar.evaluation.pose_fitting import fit_pose
+from avatar.evaluation.targets import held_out_targets
+from avatar.io.camera_file import save_cameras
+from avatar.io.images import read_image
+from avatar.pipeline import previews
+from avatar.pipeline.animation import VideoOptions, frames_of
+from avatar.pipeline.finished_run import open_run
+from avatar.pipeline.motions import builtin_track
+from avatar.pipeline.report import body_mask_iou, held_out_scores
+from tests.evaluation.conftest import made_up  # noqa: F401  (the fixture)
+
+from .pretended_cuda import Record
+
+pytestmark = pytest.mark.emulated
+
+Folders = tuple[Path, Path]
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(previews, "TURN_SECONDS", 0.1)
+    monkeypatch.setattr(previews, "PANEL", 64)
+
+
+def test_previews_and_the_report(gpu: Record, made_up: Folders, tmp_path: Path) -> None:  # noqa: F811
+    opened = open_run(made_up[0], device="cuda")
+    avatar, track, observations = opened.avatar, opened.track, opened.observations()
+    frames = list(previews.turntable_frames(avatar, track.poses[0], 36, 64, "auto"))
+    assert len(frames) == 2 and frames[0].shape == (64, 36, 3)
+    previews.write_contact_sheet(tmp_path / "contact.png", avatar, track, observations, "auto", frames=2)
+    assert held_out_scores(avatar, track, observations, [1], "auto")["psnr"] > 25
+    assert body_mask_iou(avatar, track, observations, "auto")["median"] > 0.5
+
+
+def test_a_motion_is_rendered(gpu: Record, made_up: Folders) -> None:  # noqa: F811
+    avatar = open_run(made_up[0], device="cuda").avatar
+    track = builtin_track(avatar, "wave")
+    for camera in ("follow", "orbit", "front"):
+        options = VideoOptions(camera, 36, 64, "white")
+        assert next(iter(frames_of(avatar, track, options))).shape == (64, 36, 3)
+
+
+def test_evaluation(gpu: Record, made_up: Folders, tmp_path: Path) -> None:  # noqa: F811
+    run, capture = made_up
+    evaluate_avatar(run, capture, out=tmp_path, device="cuda")
+    assert (tmp_path / "evaluation.json").is_file()
+    opened = open_run(run, device="cuda")
+    target = held_out_targets(opened, None)[0][0]
+    fitted = fit_pose(opened, target, "auto", steps=2)
+    assert fitted.pose.rotations.device.type == "cpu"
+    assert not torch.equal(fitted.pose.rotations, target.pose.rotations)
+
+
+def test_images_for_cameras_and_poses(gpu: Record, made_up: Folders, tmp_path: Path) -> None:  # noqa: F811
+    run, _ = made_up
+    opened = open_run(run)
+    save_cameras(tmp_path / "cameras.json", opened.cameras[:2])
+    for device in ("cuda", "cpu"):
+        out = tmp_path / device
+        render_images(run, tmp_path / "cameras.json", run / "track.npz", out, device=device)
+    ours, truth = (read_image(tmp_path / device / "0002_1.png").astype(int) for device in ("cuda", "cpu"))
+    assert abs(ours - truth).max() <= 2 and truth.max() > 100
+
+
+def test_exports(gpu: Record, made_up: Folders, tmp_path: Path) -> None:  # noqa: F811
+    files: dict[str, Any] = {
+        "turntable": tmp_path / "a.webp", "dataset": tmp_path / "data", "html": tmp_path / "a.html",
+        "ply": tmp_path / "a.ply", "glb": tmp_path / "a.glb", "motion_file": tmp_path / "a.bvh",
+    }  # fmt: skip
+    export_avatar(made_up[0], **files, motion=("wave",), size="48x64", count=2, device="cuda")
+    assert all(path.exists() for path in files.values())
+    assert len(list((tmp_path / "data" / "images").iterdir())) == 2
