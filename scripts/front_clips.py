@@ -43,7 +43,8 @@ from avatar.rendering.renderer import render
 from avatar.tracking.fit import track
 from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians
 
-Scene = Literal["room", "plain"]
+Scene = Literal["room", "plain", "green"]
+GREEN = (0.16, 0.62, 0.22)  # colour of the green wall
 WIDTH, HEIGHT, FPS = 360, 640, 12.0
 PITCHES = (-15.0, 0.0, 10.0, 20.0, 30.0)
 MOTIONS = ("wave", "dance", "squat", "arm-circles", "jumping-jack", "bounce")
@@ -137,7 +138,7 @@ def images(clip: Clip) -> list[UInt8[np.ndarray, "h w 3"]]:
     """The frames, with a little noise of a sensor."""
     random = np.random.default_rng(zlib.crc32(clip.name.encode()) + 1)
     rest = clip.body.rest(clip.betas)
-    colors = _clothes(clip.body, rest.vertices, random)[clip.body.faces].mean(1)
+    colors = clothes(clip.body, rest.vertices, random)[clip.body.faces].mean(1)
     background = torch.from_numpy(_background(clip, random)).float()
     vertices = clip.body.vertices(rest, clip.poses)
     result = []
@@ -164,7 +165,7 @@ def _splats(body: Body, mesh: Float[Tensor, "v 3"], colors: Float[Tensor, "f 3"]
     )
 
 
-def _clothes(body: Body, rest: Float[Tensor, "v 3"], random: np.random.Generator) -> Float[Tensor, "v 3"]:
+def clothes(body: Body, rest: Float[Tensor, "v 3"], random: np.random.Generator) -> Float[Tensor, "v 3"]:
     """A colour for each vertex: skin with eyes, brows and mouth, hair, a striped shirt, trousers and shoes."""
     x, y, z = rest.unbind(-1)
     tall = float(y.max() - y.min())
@@ -197,6 +198,8 @@ def _clothes(body: Body, rest: Float[Tensor, "v 3"], random: np.random.Generator
 def _background(clip: Clip, random: np.random.Generator) -> Float[np.ndarray, "h w 3"]:
     """What the camera shows without the person."""
     columns, rows = np.meshgrid(np.arange(WIDTH) + 0.5, np.arange(HEIGHT) + 0.5)
+    if clip.scene == "green":
+        return np.broadcast_to(GREEN, (HEIGHT, WIDTH, 3)) * np.linspace(1.05, 0.9, HEIGHT)[:, None, None]
     if clip.scene == "plain":
         waves = sum(np.sin(columns / random.uniform(60, 200) + rows / random.uniform(60, 200) + k) for k in range(3))
         wall: np.ndarray = (random.uniform(0.3, 0.8, 3) + 0.04 * waves[..., None]).clip(0, 1)

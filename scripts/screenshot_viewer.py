@@ -26,7 +26,7 @@ FLAGS = [
 PULSE = 2_500  # milliseconds between looks at whether software WebGL still draws
 LOOKS = 24
 PATIENCE = 90_000
-TRAINING_STEPS = 600  # after which the training is shown
+TRAINING_STEPS = 250  # after which the training is shown
 
 
 def main(
@@ -71,7 +71,7 @@ def main(
         )
         page.get_by_role("tab", name="Pose").click(force=True)
         take(page, out / "viewer-pose.webp")
-        viewer.store.set(edited=None, handles="off", compare="all three")
+        viewer.store.set(edited=None, handles="off", compare="wipe")
         page.get_by_role("tab", name="Compare").click(force=True)
         take(page, out / "viewer-compare.webp")
         viewer.store.set(compare="off", colors="observed")
@@ -115,7 +115,7 @@ def take_training(browser: Browser, run: Path, path: Path, width: int, height: i
     config, preview = settings_for("", "fast").train, HeldPreview(port=8660)
     page = browser.new_page(viewport={"width": width, "height": height})
     page.goto(f"http://127.0.0.1:{preview.port}")
-    page.get_by_text("Stop and keep").wait_for(timeout=PATIENCE)
+    page.get_by_text("Stop and save").wait_for(timeout=PATIENCE)
     training = threading.Thread(target=avatar.train, args=(observations, track, config), kwargs={"preview": preview})
     training.start()
     assert reached.wait(PATIENCE / 1000), "the training did not reach the step"

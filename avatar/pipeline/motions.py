@@ -71,13 +71,16 @@ def motion_of_video(path: Path) -> Motion:
 
     from avatar.body import load_body
     from avatar.observation.video import observe
+    from avatar.pipeline.camera import camera_motion
     from avatar.tracking.fit import track
     from avatar.tracking.options import TrackOptions
 
     body = load_body("open")
     with tempfile.TemporaryDirectory() as folder:
         observations = observe(path, Path(folder), max_frames=MOST_FRAMES, thinning="even", warn=logger.warning)
-        estimated, _ = track(observations, body, TrackOptions())
+        options = TrackOptions()
+        motion = camera_motion(observations, options)
+        estimated, _ = track(observations, body, options, motion=motion)
     return motion_of_track("video", estimated, body)
 
 

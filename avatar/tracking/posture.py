@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avatar.tracking.arm_reach import arm_reach_term
 from avatar.tracking.kinematics import PointsWithJacobian, State
 from avatar.tracking.pose_prior import load_pose_prior, pose_prior_term
 from avatar.tracking.problem import FitProblem
@@ -30,7 +31,7 @@ BALANCE_ROBUST_SCALE = 5.0
 
 
 def posture_terms(problem: FitProblem, state: State, joints: PointsWithJacobian) -> list[Term]:
-    """The trunk upright, the centre of mass above the feet, the knees nearly straight, and the learned prior."""
+    """The trunk upright, the centre of mass above the feet, the knees nearly straight; arms and the learned prior."""
     time_weight, names = problem.time_weight[:, None], problem.body.joint_names
     hips = torch.tensor([[names.index("left_hip"), names.index("right_hip")]])
     points = linear_combinations(joints, problem.standing)
@@ -42,6 +43,7 @@ def posture_terms(problem: FitProblem, state: State, joints: PointsWithJacobian)
         Term("balance", overhang, time_weight, BALANCE_ROBUST_SCALE),
         Term("straight knees", knee_bend(state, problem.knees), time_weight, ROBUST_SCALE),
         pose_prior_term(load_pose_prior(), state, joints, names, problem.time_weight),
+        arm_reach_term(state, joints, names, time_weight),
     ]
 
 

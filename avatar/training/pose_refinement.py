@@ -33,7 +33,7 @@ class PoseRefinement(nn.Module):
         trained_instants: indices of the instants that have corrections of their own.
         interpolation: weights of the trained instants' corrections at every instant.
         root_positions, rotations: the tracked poses, on the device of the corrections. Fingers and face are left out:
-            those of one frame are less certain than that hands and face of a clip are mostly alike.
+            hands trained with fitted fingers came out worse (docs/lab/tracking.md).
     """
 
     interpolation: Tensor

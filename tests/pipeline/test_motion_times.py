@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from avatar.geometry import rotation_from_rotvec
+from avatar.body import load_body
+from avatar.geometry import geodesic_angle, rotation_from_rotvec
 from avatar.motion.motion import uniform_track
-from avatar.motion.retarget import Retargeting, resample
+from avatar.motion.retarget import Retargeting, resample, retarget
 from avatar.observation.keyframes import evenly_in_time
 from avatar.pipeline.motions import FPS, evenly_timed, motion_of_video
 from avatar.types import BodyTrack
@@ -68,3 +69,22 @@ def test_frames_are_thinned_evenly_in_time_whatever_their_number_per_second() ->
     times = np.concatenate([np.arange(100) / 100, 1 + np.arange(100) / 10])
     chosen = times[evenly_in_time(times, 23)]
     assert np.abs(np.diff(chosen) - 0.5).max() < 0.11  # the later frames lie 0.1 s apart
+
+
+def test_a_driving_video_moves_fingers_and_face(monkeypatch: pytest.MonkeyPatch) -> None:
+    def followed(*_: object) -> tuple[BodyTrack, None]:
+        track = turning(TIMES["even"])
+        closing = torch.linspace(0, 1, len(track))
+        turns = torch.tensor([0.0, 0.0, -1.0]) * closing[:, None, None].expand(-1, 30, 1)
+        face = closing[:, None].expand(-1, 52).clone()
+        return replace(track, poses=replace(track.poses, fingers=rotation_from_rotvec(turns), face=face)), None
+
+    monkeypatch.setattr("avatar.observation.video.observe", lambda *_, **options: None)
+    monkeypatch.setattr("avatar.tracking.fit.track", followed)
+    played = retarget(
+        motion_of_video(Path("hands.mp4")), load_body("open").rest(torch.zeros(10)), Retargeting(fps=10.0)
+    )
+    poses = played.poses
+    assert poses.fingers is not None and poses.face is not None
+    assert (poses.face[:, 24].diff() > 0).all()
+    assert (geodesic_angle(poses.fingers[:, 0], poses.fingers[:1, 0].expand(len(poses), 3, 3)).diff() > 0).all()

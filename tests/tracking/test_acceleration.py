@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from avatar.body import load_body
+from avatar.landmark_layouts import LAYOUTS
 from avatar.tracking.acceleration import STEP, visible_accelerations
-from avatar.tracking.fit import track
+from avatar.tracking.fit import fit, track
 from avatar.tracking.kinematics import pose_chain
 from avatar.tracking.options import TrackOptions
+from avatar.tracking.problem import FitProblem, build_problem
 
 from .synthetic import FOCAL, RATE, observed, truth
 from .test_fit import LIMBS, aligned_error, joints_of
@@ -40,3 +42,26 @@ def test_a_jumping_person_is_followed() -> None:
     assert aligned_error(estimate, expected) < 0.035 and report.reprojection < 1.5
     root = result.poses.root_position[:, 1] - result.poses.root_position[:, 1].mean()
     assert (root - height + height.mean()).abs().max() < 0.06
+
+
+def test_a_prior_that_knows_no_jumps_moves_the_person_to_the_camera() -> None:
+    """0.5 m up and down once per second, 20 m/s^2, as a child on a bed: a prior of 5 m/s^2 alone gave another fit."""
+    body = load_body("open")
+    true = truth(body, 24, 0.3)
+    position = true.position.clone()
+    position[:, 1] -= 0.5 * torch.sin(2 * torch.pi * torch.arange(24) / RATE)
+    true = replace(true, position=position)
+    expected = pose_chain(body, true).position[:, LIMBS]
+    problem = build_problem(observed(body, true, 0.5), body, FOCAL, 1.7)
+    calm = replace(problem, joint_acceleration=torch.zeros_like(problem.joint_acceleration))
+
+    def result(variant: FitProblem) -> tuple[float, float]:
+        """Error of the joints, and distance from the camera relative to the true one."""
+        _, state = fit(variant, LAYOUTS["blazepose33"].names, None, None)
+        distance = state.position[:, 2].median() / true.position[:, 2].median()
+        return aligned_error(pose_chain(body, state).position[:, LIMBS], expected), float(distance)
+
+    error, distance = result(problem)
+    assert error < 0.035 and distance > 0.9
+    error, distance = result(calm)
+    assert error > 0.08 and distance < 0.7

@@ -104,7 +104,7 @@ def test_a_batch_is_sorted_by_clicking(reported: RunFolder, browser: Any) -> Non
     write_summary(out, [Outcome("me.mp4", str(reported.folder), "done"), failed])
     tab = browser.new_page()
     tab.goto((out / "index.html").as_uri())
-    assert tab.locator("td img").evaluate("image => image.complete && image.naturalWidth > 50")
+    tab.wait_for_function("() => document.querySelector('td img').naturalWidth > 50", timeout=60_000)  # it loads late
     names = tab.locator("tbody tr td:nth-child(2)")
     assert names.all_inner_texts() == ["me.mp4", "a.mp4"]
     tab.get_by_role("button", name="video").click()

@@ -127,7 +127,7 @@ def test_a_view_of_the_path_is_shown_and_the_view_reset(page: Page) -> None:
     page.press("Show view 1")
     assert page.until(lambda: bool(abs(client.camera.position - [2.0, 1.0, 2.0]).max() < 0.01))
     page.press("Look at the whole person again (R)")
-    assert page.until(lambda: bool(abs(client.camera.position - before).max() < 0.3))
+    assert page.until(lambda: bool(abs(client.camera.position - before).max() < 0.3)) and page.camera_rests()
 
 
 def test_a_limb_that_is_clicked_gets_its_rings(page: Page) -> None:
@@ -137,15 +137,8 @@ def test_a_limb_that_is_clicked_gets_its_rings(page: Page) -> None:
 
     places = joint_transforms(avatar.rest.joints, avatar.body.parents, avatar.body.complete(pose))[joints, :3, 3]
     middle = places.detach().mean(0)
-    at = [pixel(page, middle)]
-
-    def rests() -> bool:
-        """Whether the camera, which a test before moved, stands still."""
-        at.append(pixel(page, middle))
-        return len(at) > 6 and len(set(at[-6:])) == 1
-
-    assert page.until(rests)
-    page.tab.mouse.click(*at[-1])
+    assert page.camera_rests()
+    page.tab.mouse.click(*pixel(page, middle))
     assert page.until(lambda: page.viewer.store.state.handles == "joint")
     assert page.viewer.store.state.joint == SLEEVE[0]
 

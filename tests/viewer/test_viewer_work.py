@@ -56,6 +56,7 @@ def press(page: Page, name: str) -> None:
 
 def test_a_hand_is_pulled_by_its_arrow_and_the_arm_follows(page: Page) -> None:
     page.open_tab("Pose")
+    assert page.camera_rests()
     before = wrists(page)
     x, y = pixel(page, before[0] + torch.tensor([0.0, 0.75 * SIZE, 0.0]))
     around = (slice(round(y) - 5, round(y) + 6), slice(round(x) - 5, round(x) + 6))

@@ -59,6 +59,21 @@ class Page:
         """What stands in the number field beside a slider."""
         return str(self.field(label).input_value())
 
+    def camera_rests(self) -> bool:
+        """Whether the tab's camera stands still, and the server knows where."""
+        of_the_tab = "window.__viserMutable.camera.matrixWorld.elements.join()"
+
+        def places() -> list[str]:
+            clients = self.viewer.server.get_clients().values()
+            return [str(self.tab.evaluate(of_the_tab)), *(f"{c.camera.position} {c.camera.wxyz}" for c in clients)]
+
+        def still() -> bool:
+            before = places()
+            self.tab.wait_for_timeout(1000)
+            return places() == before
+
+        return self.until(still)
+
     def go_to_frame(self, frame: int) -> None:
         """Type the number of a frame into the timeline."""
         field = self.tab.get_by_label("Frame", exact=True)

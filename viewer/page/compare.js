@@ -7,7 +7,9 @@ class Comparison {
     this.avatar = element("img", { alt: "avatar" });
     this.slider = element("input", { type: "range", min: 0, max: 100, value: 50 });
     this.slider.addEventListener("input", () => this.place());
-    this.images = element("div", { className: "avatar-compare-images" }, this.source, this.avatar);
+    this.images = element("div", { className: "avatar-compare-images" }, this.source, this.avatar,
+      this.line = element("div", { className: "avatar-wipe" }));
+    this.avatar.addEventListener("load", () => this.place());
     this.images.addEventListener("pointermove", (event) => event.buttons && this.follow(event));
     this.images.addEventListener("pointerdown", (event) => this.follow(event));
     this.images.addEventListener("dragstart", (event) => event.preventDefault());
@@ -55,6 +57,7 @@ class Comparison {
   place() {
     const at = Number(this.slider.value);
     this.avatar.style.clipPath = this.mode === "wipe" ? `inset(0 0 0 ${at}%)` : "";
+    this.line.style.left = `${this.avatar.offsetLeft + this.avatar.offsetWidth * at / 100}px`;
     this.avatar.style.opacity = this.mode === "overlay" ? String(at / 100) : "";
   }
 }
