@@ -42,8 +42,8 @@ def person_colors(clip: Clip) -> Float[Tensor, "colors 3"]:
 def wall_share(person: Avatar, clip: Clip) -> float:
     """Share of the splats never seen, and not transparent, that have the wall's colour."""
     gaussians = person.gaussians
-    unseen = (person.observed < OBSERVED) & (gaussians.opacities > LEAST_OPACITY)
-    colors = gaussians.colors.detach()[unseen]
+    never_visible = (person.observed < OBSERVED) & (gaussians.opacities > LEAST_OPACITY)
+    colors = gaussians.colors.detach()[never_visible]
 
     def distance(references: Float[Tensor, "k 3"]) -> Float[Tensor, " n"]:
         shaded = (SHADES[:, None, None] * references).reshape(-1, 3)

@@ -282,8 +282,8 @@ def read_capture_cameras(path: Path) -> tuple[Cameras, tuple[str, ...]]:
     return Cameras(K, T, width, height), tuple(entries)
 
 
-def _one_per_camera(entries: dict[str, Any]) -> dict[str, Any]:
-    """Cameras that move (`per_frame`) as one entry per frame, named by its number."""
+def _one_per_camera(entries: Any) -> dict[str, Any]:
+    """Cameras that move (`per_frame`) as one entry per frame, named by its number; the file may hold anything."""
     result: dict[str, Any] = {}
     for name, entry in entries.items():
         if entry.get("per_frame"):

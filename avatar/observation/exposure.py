@@ -20,7 +20,7 @@ from avatar.types import Cameras, Observations
 
 WORK_SIDE = 480  # longer side of the images that are compared, pixels
 MOST_POINTS, LEAST_POINTS = 800, 30
-# Frames so many apart are compared where the camera comes back: within this angle (radians) and this distance, relative
+# Frames at least this far apart are compared where the camera comes back: within this angle (radians) and this distance, relative
 # to how far its places lie apart.
 APART, SAME_DIRECTION, SAME_PLACE, MOST_RETURNS = 10, 0.08, 0.2, 60
 LEVELS = 4  # of the image pyramid: a camera that is carried round moves the background by tens of pixels

@@ -23,7 +23,7 @@ LEAST_AREA = 0.004  # of the mask
 LEAST_REACH = 0.06  # how far a thing sticks out beyond the body, as a share of the person's height
 LEAST_CONTACT = 0.7  # share of the border with the body that lies at hands or feet
 RIM = 0.003  # of the image's height, cut off around a thing with it
-NOTED = 0.1  # share of the frames from which the user is told
+NOTED = 0.1  # share of the frames from which a note is made
 TRUNK_LENGTH, LEG_LENGTH = 0.29, 0.47  # as shares of the person's height
 SIDES, JOINTS = ("left", "right"), ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 

@@ -83,7 +83,7 @@ def test_the_printed_configuration_is_a_preset(tmp_path: Path, capsys: pytest.Ca
     code, text, _ = run(capsys, "create", "--print-config", *options)
     assert code == 0
     values = tomllib.loads(text)
-    assert values["track"] == {"height": 1.82, "keep_going": False} and values["train"]["steps"] == 77
+    assert values["track"] == {"height": 1.82, "camera": "auto", "keep_going": False} and values["train"]["steps"] == 77
     assert values["train"]["weights"]["ssim"] == 0.5 and values["train"]["light"] is False
     mine = tmp_path / "my preset.toml"
     mine.write_text(text)

@@ -153,9 +153,16 @@ def test_runs_of_the_older_layout_are_resumed(video: Path, tmp_path: Path, monke
         "height": 1.8,
         "shape": "weight=0.6",
         "pitch": None,
+        "camera": "auto",
         "keep_going": False,
     }
-    assert asdict(settings.observe) == {"max_frames": 40, "person": 2, "detector": "mediapipe"}
+    assert asdict(settings.observe) == {
+        "max_frames": 40,
+        "person": 2,
+        "detector": "mediapipe",
+        "start": None,
+        "end": None,
+    }
     assert asdict(settings.novel_views) == {"generator": "none", "frames": 11, "offload": True}
     assert build(Settings, json.loads((run / "config.json").read_text())) == settings
 

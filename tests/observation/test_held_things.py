@@ -90,6 +90,6 @@ def test_landmarks_that_are_missing_cut_nothing(person: Detection) -> None:
     assert not held_things(drawn(person, "racket"), keypoints, LAYOUT).any()
 
 
-def test_the_user_is_told_of_things_in_many_frames() -> None:
+def test_a_note_reports_things_in_many_frames() -> None:
     assert note_on_held_things(3, 100) == [] and note_on_held_things(1, 4) == []
     assert "in 30 of 100 frames" in note_on_held_things(30, 100)[0]
