@@ -20,8 +20,8 @@ from avatar.types import Cameras, Observations
 
 WORK_SIDE = 480  # longer side of the images that are compared, pixels
 MOST_POINTS, LEAST_POINTS = 800, 30
-# Frames at least this far apart are compared where the camera comes back: within this angle (radians) and this distance, relative
-# to how far its places lie apart.
+# Frames at least this far apart are compared where the camera comes back: within this angle (radians) and this
+# distance, relative to how far its places lie apart.
 APART, SAME_DIRECTION, SAME_PLACE, MOST_RETURNS = 10, 0.08, 0.2, 60
 LEVELS = 4  # of the image pyramid: a camera that is carried round moves the background by tens of pixels
 BACK_AND_FORTH = 0.5  # pixels by which a point that is followed there and back may miss its place

@@ -24,7 +24,8 @@ SIGNATURES = {
     "create": "(source, out=None, preset='balanced', *, overwrite=False, resume=False, preview=None, **options)",
     "load": "(run_or_file, body=None, device='cpu')",
     "observe": "(video, out=None, *, person=None, start=None, end=None, max_frames=120, detector='auto')",
-    "track": "(observations, body='open', *, height=None, shape=None, focal=None, pitch=None, camera='auto', keep_going=False)",
+    "track": "(observations, body='open', *, height=None, shape=None, focal=None, pitch=None, "
+    "camera='auto', keep_going=False)",
     "train": "(observations, track, config=None, *, body=None, device='auto', backend='auto', preview=None, **options)",
     "load_motion": "(name_or_file, *, up=None, fps=None, format=None, clip=None, person=None)",
     "retarget": "(motion, person, how=None)",
