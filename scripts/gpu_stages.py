@@ -112,7 +112,7 @@ def gpu_tests(material: Material) -> dict[str, Any]:
     if material.tiny:
         return {"rehearsed": True}
     command = [sys.executable, "-m", "pytest", "-m", "gpu", "-q", "-p", "no:cacheprovider", "tests"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=150, check=False)
     if done.returncode:
         raise RuntimeError(f"pytest -m gpu ends with {done.returncode}: {done.stdout[-1500:]}")
     return {"result": done.stdout.strip().splitlines()[-1]}

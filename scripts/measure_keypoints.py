@@ -123,7 +123,7 @@ def write_openpose(folder: Path, points: Float[np.ndarray, "t 17 3"]) -> None:
     for number, (frame, middle) in enumerate(zip(points, neck, strict=True)):
         person = np.stack([middle if name == "neck" else frame[coco.index(name)] for name in names])
         content = {"version": 1.3, "people": [{"pose_keypoints_2d": person.ravel().round(3).tolist()}]}
-        (folder / f"clip_{number:012d}_keypoints.json").write_text(json.dumps(content))
+        (folder / f"clip_{number:012d}_keypoints.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -109,11 +109,11 @@ def _run(folder: Path, observations: Observations, focal: float, given: bool, sc
     list(map_in_threads(write, range(len(observations))))
     names = [_name(index) for index in range(len(observations))]
     task = {"names": names, "focal": focal * scale, "given": given, "size": size, "threads": available_cpus()}
-    (folder / "task.json").write_text(json.dumps(task))
+    (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
     command = [sys.executable, "-m", "avatar.observation.structure_from_motion", str(folder)]
     try:
         subprocess.run(command, capture_output=True, timeout=PATIENCE_S * len(names), check=True)
-        result: dict[str, Any] = json.loads((folder / "result.json").read_text())
+        result: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except (subprocess.SubprocessError, OSError, json.JSONDecodeError):
         return {}
     return result

@@ -20,8 +20,8 @@ TRIANGULATION = ((16.0, 1.5, 6.0), (2.0, 0.4, 1.0))
 
 def main(folder: Path) -> None:
     """Reconstruct the cameras of a folder of images; see the module."""
-    task = json.loads((folder / "task.json").read_text())
-    (folder / "result.json").write_text(json.dumps(reconstruct(folder, task)))
+    task = json.loads((folder / "task.json").read_text(encoding="utf-8"))
+    (folder / "result.json").write_text(json.dumps(reconstruct(folder, task)), encoding="utf-8")
 
 
 def reconstruct(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def reconstruct(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
         database, images, camera_mode=pycolmap.CameraMode.SINGLE, reader_options=reader, extraction_options=extraction
     )
     pairs = folder / "pairs.txt"
-    pairs.write_text("\n".join(f"{names[i]} {names[j]}" for i, j in image_pairs(len(names))))
+    pairs.write_text("\n".join(f"{names[i]} {names[j]}" for i, j in image_pairs(len(names))), encoding="utf-8")
     pycolmap.match_image_pairs(
         database,
         pairing_options=pycolmap.ImportedPairingOptions(match_list_path=pairs),

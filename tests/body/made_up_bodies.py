@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from avatar.body.open_file import smpl_arrays
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS, SMPLH_JOINTS, SMPLX_JOINTS
 from avatar.io.assets import asset_path
 
@@ -68,7 +69,8 @@ def made_up_person(kind: str) -> dict[str, np.ndarray]:
     Fingers, jaw and eyes sit on vertices of the hand and the head, whose skin they share.
     """
     with np.load(asset_path("body", "open.npz")) as file:
-        body = {name: file[name] for name in ("v_template", "f", "J_regressor", "weights", "shapedirs", "posedirs")}
+        arrays = smpl_arrays(file)
+    body = {name: arrays[name] for name in ("v_template", "f", "J_regressor", "weights", "shapedirs", "posedirs")}
     rng, names = np.random.default_rng(0), JOINTS[kind]
     v, j, shared = len(body["v_template"]), len(names), 24 if kind == "smpl" else 22
     regressor, weights = np.zeros((j, v)), np.zeros((v, j))

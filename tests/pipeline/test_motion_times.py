@@ -46,7 +46,8 @@ TIMES = {
 def test_the_times_of_a_driving_video_are_kept(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     asked: dict[str, Any] = {}
     monkeypatch.setattr("avatar.observation.video.observe", lambda *_, **options: asked.update(options))
-    monkeypatch.setattr("avatar.tracking.fit.track", lambda *_: (turning(5 + TIMES[name]), None))
+    monkeypatch.setattr("avatar.pipeline.camera.camera_motion", lambda *_: None)
+    monkeypatch.setattr("avatar.tracking.fit.track", lambda *_, **__: (turning(5 + TIMES[name]), None))
     track = motion_of_video(Path("dance.mp4")).track
     assert asked["thinning"] == "even"
     assert float(track.times[0]) == 0
@@ -72,7 +73,7 @@ def test_frames_are_thinned_evenly_in_time_whatever_their_number_per_second() ->
 
 
 def test_a_driving_video_moves_fingers_and_face(monkeypatch: pytest.MonkeyPatch) -> None:
-    def followed(*_: object) -> tuple[BodyTrack, None]:
+    def followed(*_: object, **__: object) -> tuple[BodyTrack, None]:
         track = turning(TIMES["even"])
         closing = torch.linspace(0, 1, len(track))
         turns = torch.tensor([0.0, 0.0, -1.0]) * closing[:, None, None].expand(-1, 30, 1)
@@ -80,6 +81,7 @@ def test_a_driving_video_moves_fingers_and_face(monkeypatch: pytest.MonkeyPatch)
         return replace(track, poses=replace(track.poses, fingers=rotation_from_rotvec(turns), face=face)), None
 
     monkeypatch.setattr("avatar.observation.video.observe", lambda *_, **options: None)
+    monkeypatch.setattr("avatar.pipeline.camera.camera_motion", lambda *_: None)
     monkeypatch.setattr("avatar.tracking.fit.track", followed)
     played = retarget(
         motion_of_video(Path("hands.mp4")), load_body("open").rest(torch.zeros(10)), Retargeting(fps=10.0)
