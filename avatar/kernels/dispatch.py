@@ -83,6 +83,7 @@ def _tensors(value: object) -> Iterator[Tensor]:
         for item in value:
             yield from _tensors(item)
     elif hasattr(value, "__dataclass_fields__"):
-        attributes: dict[str, Any] = vars(value)
-        for item in attributes.values():
+        # A list, since other threads may be adding what they cache.
+        attributes: list[Any] = list(vars(value).values())
+        for item in attributes:
             yield from _tensors(item)
