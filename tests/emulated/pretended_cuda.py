@@ -119,6 +119,10 @@ def _restored(on_host: Tensor, parameter: bool, requires_grad: bool) -> Tensor:
     return torch.nn.Parameter(tensor, requires_grad) if parameter else tensor.requires_grad_(requires_grad)
 
 
+# Checkpoints are read without running what they name; this one is ours.
+torch.serialization.add_safe_globals([_restored])
+
+
 class Record:
     """What the device is given to do.
 
