@@ -127,6 +127,14 @@ def geodesic_angle(A: Float[Tensor, "*b 3 3"], B: Float[Tensor, "*b 3 3"]) -> Fl
     return angle
 
 
+def shortest_rotation(a: Float[Tensor, "*b 3"], b: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
+    """The shortest rotation from one unit vector to another, which is not opposite."""
+    axis = torch.linalg.cross(a, b)
+    sine = axis.norm(dim=-1, keepdim=True)
+    angle = torch.atan2(sine, (a * b).sum(-1, keepdim=True))
+    return rotation_from_rotvec(axis / sine.clamp_min(1e-12) * angle)
+
+
 def mean_rotation(R: Float[Tensor, "n *b 3 3"], weights: Float[Tensor, "m n"]) -> Float[Tensor, "m *b 3 3"]:
     """Means over the first axis, one for each row of weights (Markley et al. 2007, eq. 12)."""
     q = quat_from_rotation(R)

@@ -18,14 +18,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor
-
-CameraRegime = Literal["still", "turning", "moving"]
 
 
 @dataclass(frozen=True)
@@ -221,40 +219,6 @@ class Observations:
 
     def __len__(self) -> int:
         return self.keypoints.shape[0]
-
-
-@dataclass(frozen=True)
-class CameraMotion:
-    """How the camera of a video moved, as the background or a file tells.
-
-    Attributes:
-        regime: "still", "turning" (it rotates and keeps its place) or "moving".
-        cameras: of each frame, in a world of their own: its axes and, of a moving camera, its scale mean nothing.
-        focal_given: whether the focal length in `cameras` was measured; otherwise it is an assumption.
-        residual: how far the background typically lies from where these cameras put it, pixels; None: not measured.
-        metric: whether the scale is in metres.
-        exposure: factor of each frame's automatic exposure on linear light, by colour channel; None: constant.
-        notes: what the user should know, one sentence each.
-    """
-
-    regime: CameraRegime
-    cameras: Cameras
-    focal_given: bool = False
-    residual: float | None = None
-    metric: bool = False
-    notes: tuple[str, ...] = ()
-    exposure: Float[Tensor, "frames 3"] | None = None
-
-    def sentence(self) -> str:
-        """The motion in words, for the log and the report."""
-        words = {"still": "stands still", "turning": "turns and keeps its place", "moving": "moves"}[self.regime]
-        measured = "" if self.residual is None else f" (the background fits to {self.residual:.2f} px)"
-        exposure = ""
-        if self.exposure is not None:
-            exposure = (
-                f"; its exposure changed by up to {float(self.exposure.log().abs().max()):.0%} and was evened out"
-            )
-        return f"the camera {words}{measured}{exposure}"
 
 
 @dataclass(frozen=True)

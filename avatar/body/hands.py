@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body.skeleton import FINGER_PARENTS
-from avatar.geometry import rotation_from_rotvec
+from avatar.geometry import shortest_rotation
 
 RAISED = 10.0  # degrees of a straight finger above the line from wrist to knuckle, whose joint lies deeper in the hand
 THUMB_ASIDE = 25.0  # degrees between the straight thumb and the straight index
@@ -33,7 +33,7 @@ def straight_turns(wrists: Float[Tensor, "2 3"], fingers: Float[Tensor, "30 3"])
             at = 15 * side + 3 * finger
             bones = joints[finger].diff(dim=0)
             # The last bone has no joint at its end and goes on as the one before it.
-            turns[at : at + 2] = shortest_turn(bones, straight.expand(2, 3))
+            turns[at : at + 2] = shortest_rotation(F.normalize(bones, dim=-1), straight.expand(2, 3))
             turns[at + 2] = turns[at + 1]
     return turns
 
@@ -52,15 +52,6 @@ def _straight_directions(
     flat[4] = math.cos(index) * along + math.sin(index) * ahead
     raised = math.radians(RAISED)
     return math.cos(raised) * flat + math.sin(raised) * up
-
-
-def shortest_turn(one: Float[Tensor, "*b 3"], two: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b 3 3"]:
-    """The smallest rotation that takes the direction of `one` to that of `two`; they are not opposite."""
-    a, b = F.normalize(one, dim=-1), F.normalize(two, dim=-1)
-    axis = torch.linalg.cross(a, b)
-    sine = axis.norm(dim=-1, keepdim=True)
-    angle = torch.atan2(sine, (a * b).sum(-1, keepdim=True))
-    return rotation_from_rotvec(axis / sine.clamp_min(1e-9) * angle)
 
 
 def as_rested(fingers: Float[Tensor, "*b 30 3 3"], turns: Float[Tensor, "30 3 3"]) -> Float[Tensor, "*b 30 3 3"]:

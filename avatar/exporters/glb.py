@@ -22,6 +22,7 @@ from avatar import __version__
 from avatar.body import Body
 from avatar.exporters.skin_weights import strongest_joints
 from avatar.geometry import quat_from_rotation, vertex_normals
+from avatar.io.exposure import linear_light
 from avatar.io.files import atomic_write
 from avatar.model.avatar import Avatar
 from avatar.model.rig import Rig
@@ -108,7 +109,7 @@ def _primitive(avatar: Avatar, body: Body, buffer: Buffer) -> dict[str, Any]:
     attributes = {
         "POSITION": buffer.add(_array(vertices), "VEC3", ARRAY_BUFFER, bounds=True),
         "NORMAL": buffer.add(_array(vertex_normals(vertices, faces)), "VEC3", ARRAY_BUFFER),
-        "COLOR_0": buffer.add(_array(linear_from_srgb(vertex_colors(avatar))), "VEC3", ARRAY_BUFFER),
+        "COLOR_0": buffer.add(linear_light(_array(vertex_colors(avatar))), "VEC3", ARRAY_BUFFER),
         "JOINTS_0": buffer.add(_array(joints, "<u2"), "VEC4", ARRAY_BUFFER),
         "WEIGHTS_0": buffer.add(_array(weights, "<u1"), "VEC4", ARRAY_BUFFER, normalized=True),
     }
@@ -164,11 +165,6 @@ def vertex_colors(avatar: Avatar) -> Float[Tensor, "v 3"]:
     weights = opacities / (distances + 0.002)
     colors = (weights[..., None] * _array(avatar.gaussians.colors)[nearest]).sum(1) / weights.sum(1, keepdims=True)
     return torch.from_numpy(colors.astype(np.float32))
-
-
-def linear_from_srgb(srgb: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
-    """Linear light, in which glTF's vertex colours are (IEC 61966-2-1)."""
-    return torch.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
 def _array(tensor: Tensor, kind: str = "<f4") -> np.ndarray:

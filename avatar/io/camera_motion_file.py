@@ -1,9 +1,10 @@
-"""Files that tell how a camera moved: our own, and those of other programs."""
+"""How the camera of a video moved, and the files that tell it: our own, and those of other programs."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -13,11 +14,47 @@ from avatar.errors import AvatarError
 from avatar.geometry import rigid, rotation_from_quat
 from avatar.io.camera_file import load_cameras, save_cameras
 from avatar.io.files import read_json, read_text, write_json
-from avatar.types import CameraMotion, Cameras
+from avatar.types import Cameras
+
+CameraRegime = Literal["still", "turning", "moving"]
 
 # From OpenGL's camera axes (y up, z backwards), in which nerfstudio and ARKit write, to ours.
 GL_AXES = (1.0, -1.0, -1.0)
 STILL_M = 1e-4
+
+
+@dataclass(frozen=True)
+class CameraMotion:
+    """How the camera of a video moved, as the background or a file tells.
+
+    Attributes:
+        regime: "still", "turning" (it rotates and keeps its place) or "moving".
+        cameras: of each frame, in a world of their own: its axes and, of a moving camera, its scale mean nothing.
+        focal_given: whether the focal length in `cameras` was measured; otherwise it is an assumption.
+        residual: how far the background typically lies from where these cameras put it, pixels; None: not measured.
+        metric: whether the scale is in metres.
+        exposure: factor of each frame's automatic exposure on linear light, by colour channel; None: constant.
+        notes: what the user should know, one sentence each.
+    """
+
+    regime: CameraRegime
+    cameras: Cameras
+    focal_given: bool = False
+    residual: float | None = None
+    metric: bool = False
+    notes: tuple[str, ...] = ()
+    exposure: Float[Tensor, "frames 3"] | None = None
+
+    def sentence(self) -> str:
+        """The motion in words, for the log and the report."""
+        words = {"still": "stands still", "turning": "turns and keeps its place", "moving": "moves"}[self.regime]
+        measured = "" if self.residual is None else f" (the background fits to {self.residual:.2f} px)"
+        exposure = ""
+        if self.exposure is not None:
+            exposure = (
+                f"; its exposure changed by up to {float(self.exposure.log().abs().max()):.0%} and was evened out"
+            )
+        return f"the camera {words}{measured}{exposure}"
 
 
 def save_camera_motion(path: Path, motion: CameraMotion) -> None:

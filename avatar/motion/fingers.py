@@ -19,9 +19,9 @@ from torch import Tensor
 
 from avatar.body.hand_angles import AIMS, relaxed_fingers
 from avatar.body.skeleton import FINGER_JOINTS
+from avatar.geometry import shortest_rotation
 from avatar.motion.joint_names import JointName, parse_names
 from avatar.motion.joint_tree import ancestors
-from avatar.motion.skeleton_frames import shortest_rotation
 
 # Words in the names of finger bones. A word that is part of another stands behind it.
 WORDS = {

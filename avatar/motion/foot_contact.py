@@ -12,7 +12,7 @@ from torch import Tensor
 
 from avatar.body.skeleton import SMPL_JOINTS, SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
-from avatar.geometry import rotation_from_rotvec
+from avatar.geometry import rotation_from_rotvec, shortest_rotation
 from avatar.motion.ik import HINGES
 from avatar.motion.smoothing import smooth_path
 from avatar.types import BodyPose
@@ -192,7 +192,8 @@ def bend_legs(rest_joints: Float[Tensor, "24 3"], pose: BodyPose, moves: Float[T
         R_knee = rotation_from_rotvec(_knee_turn(K - H, A - K, axis, target.norm(dim=-1))[:, None] * axis)
         bent = K - H + (R_knee @ (A - K)[..., None]).squeeze(-1)
         R_hip = rotation_from_rotvec(_angle_about(axis, bent, A - H)[:, None] * axis)
-        R_hip = _swing((R_hip @ bent[..., None]).squeeze(-1), target) @ R_hip
+        bent_now = F.normalize((R_hip @ bent[..., None]).squeeze(-1), dim=-1)
+        R_hip = shortest_rotation(bent_now, F.normalize(target, dim=-1)) @ R_hip
         R_hip = _roll(target, K - H, (R_hip @ (K - H)[..., None]).squeeze(-1), across) @ R_hip
         rotations[:, hip] = G_pelvis.mT @ R_hip @ G_hip
         rotations[:, knee] = G_hip.mT @ R_knee @ G_knee
@@ -251,12 +252,3 @@ def _angle_about(axis: Float[Tensor, "t 3"], a: Float[Tensor, "t 3"], b: Float[T
 def _off_line(v: Float[Tensor, "*t 3"], line: Float[Tensor, "*t 3"]) -> Float[Tensor, "*t 3"]:
     """The part of `v` across the unit vector `line`."""
     return v - (v * line).sum(-1, keepdim=True) * line
-
-
-def _swing(a: Float[Tensor, "t 3"], b: Float[Tensor, "t 3"]) -> Float[Tensor, "t 3 3"]:
-    """The shortest rotation from the direction of `a` to that of `b`."""
-    a, b = F.normalize(a, dim=-1), F.normalize(b, dim=-1)
-    axis = torch.linalg.cross(a, b)
-    sine = axis.norm(dim=-1, keepdim=True)
-    angle = torch.atan2(sine, (a * b).sum(-1, keepdim=True))
-    return rotation_from_rotvec(axis / sine.clamp_min(1e-12) * angle)

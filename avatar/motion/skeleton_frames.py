@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from avatar.geometry import nearest_rotation, rotation_from_rotvec
+from avatar.geometry import nearest_rotation, shortest_rotation
 from avatar.motion.bone_lengths import bone_length
 from avatar.motion.ik import HINGES
 from avatar.motion.skeleton_axes import LIMBS, Places, middle, own_limb, top_of_trunk
@@ -152,14 +152,6 @@ def align_limbs(world: dict[str, Float[Tensor, "t 3 3"]], at: Places) -> dict[st
             turned[joint] = _degrees(R)
             world[joint] = R @ world[joint]
     return turned
-
-
-def shortest_rotation(a: Float[Tensor, "*t 3"], b: Float[Tensor, "*t 3"]) -> Float[Tensor, "*t 3 3"]:
-    """The shortest rotation from one unit vector to another."""
-    axis = torch.linalg.cross(a, b)
-    sine = axis.norm(dim=-1, keepdim=True)
-    angle = torch.atan2(sine, (a * b).sum(-1, keepdim=True))
-    return rotation_from_rotvec(axis / sine.clamp_min(1e-12) * angle)
 
 
 def _degrees(R: Float[Tensor, "*t 3 3"]) -> Float[Tensor, "*t"]:

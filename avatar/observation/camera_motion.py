@@ -16,6 +16,7 @@ from jaxtyping import Float
 
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import rigid
+from avatar.io.camera_motion_file import CameraMotion, CameraRegime
 from avatar.observation.background_features import (
     INLIER,
     Features,
@@ -28,7 +29,7 @@ from avatar.observation.background_features import (
 from avatar.observation.camera_reconstruction import reconstruct_cameras
 from avatar.runtime.progress import progress
 from avatar.runtime.thread_map import map_in_threads
-from avatar.types import CameraMotion, CameraRegime, Cameras, Observations
+from avatar.types import Cameras, Observations
 
 PROBES = 9  # frames by which the regime is decided
 LEAST_MATCHES = 20  # between two frames

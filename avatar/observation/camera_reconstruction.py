@@ -17,12 +17,13 @@ from torch import Tensor
 
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import invert_rigid, quat_from_rotation, rigid, rotation_from_quat, slerp
+from avatar.io.camera_motion_file import CameraMotion
 from avatar.io.images import write_image
 from avatar.observation.background_features import free_background, work_scale
 from avatar.runtime.cpus import available_cpus
 from avatar.runtime.logging import logger
 from avatar.runtime.thread_map import map_in_threads
-from avatar.types import CameraMotion, Cameras, Observations
+from avatar.types import Cameras, Observations
 
 LEAST_SHARE = 0.8  # of the frames that must be reconstructed
 PATIENCE_S = 20.0  # per frame

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import cast, get_args
 
 from avatar.errors import UsageError
-from avatar.io.camera_motion_file import load_camera_motion
+from avatar.io.camera_motion_file import CameraMotion, CameraRegime, load_camera_motion
 from avatar.io.exposure import exposed
 from avatar.observation.camera_motion import estimate_camera_motion
 from avatar.observation.exposure import measure_exposure
 from avatar.tracking.fit import assumed_focal, resolve_focal
 from avatar.tracking.options import TrackOptions
-from avatar.types import CameraMotion, CameraRegime, ImageList, Observations
+from avatar.types import ImageList, Observations
 
 
 def camera_motion(observations: Observations, options: TrackOptions) -> CameraMotion:

@@ -14,6 +14,7 @@ import torch
 
 from avatar import __version__
 from avatar.body.shape_attributes import load_shape_attributes, reported_attributes
+from avatar.io.camera_motion_file import CameraMotion
 from avatar.io.images import to_float
 from avatar.metrics.detail import detail_scores
 from avatar.metrics.images import alpha_iou, person_box, psnr
@@ -24,7 +25,7 @@ from avatar.pipeline.training_data import TrainingData
 from avatar.rendering.renderer import render
 from avatar.runtime.memory import peak_memory_mb
 from avatar.training.trainer import TrainResult
-from avatar.types import BodyTrack, CameraMotion, Observations
+from avatar.types import BodyTrack, Observations
 
 
 def make_report(

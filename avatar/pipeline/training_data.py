@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from avatar.io.camera_motion_file import load_camera_motion
+from avatar.io.camera_motion_file import CameraMotion, load_camera_motion
 from avatar.io.files import read_json, write_json
 from avatar.io.observations_file import load_observations, save_observations
 from avatar.io.track_file import load_track, save_track
 from avatar.pipeline.camera import at_usual_exposure
 from avatar.pipeline.run_folder import RunFolder
-from avatar.types import BodyTrack, CameraMotion, Observations
+from avatar.types import BodyTrack, Observations
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,32 @@ from typing import Any, Literal
 
 Level = Literal["good", "usable", "poor"]
 
-# Below these an avatar has the weakness that its sentence names. Good clips of the lab lie well above, see docs/lab.
-LEAST_PSNR_BOX = 21.0  # dB, held-out frames, person's box
-LEAST_BODY_IOU = 0.8
-LEAST_OBSERVED = 0.85  # of the splats
-LEAST_CONFIDENCE = 0.6  # mean over frames and joints
-FEWEST_FRAMES = 40
-SHORTEST_SIDE = 720  # pixels, longer side of the video
+# Values below which an avatar has a weakness, the sentence on it, and the remedy. Good clips of the lab lie well above
+# them, see docs/lab.
+LEAST = {
+    "psnr_box": (  # dB, held-out frames
+        21.0,
+        "it differs from frames that it was not trained on ({:.1f} dB in the person's box)",
+        "Record in more light and turn slower, so that no frame is blurred; stand so that you fill the image.",
+    ),
+    "body_iou": (
+        0.8,
+        "the body does not fill the outline ({:.0%})",
+        "Keep the whole body in view, hold the phone upright at chest height, and give --height.",
+    ),
+    "observed": (  # share of the splats
+        0.85,
+        "only {:.0%} of the surface was in view, and the rest is guessed",
+        "Turn round once completely, with the arms away from the body.",
+    ),
+    "confidence": (  # mean over frames and joints
+        0.6,
+        "the pose is uncertain (mean confidence {:.0%})",
+        "Stand before a plain background, alone, without furniture before the legs.",
+    ),
+    "frames": (40, "the video has only {} usable frames", "Record ten to twenty seconds."),
+    "side": (720, "the video is small (longer side {} pixels)", "Record in full HD or more."),
+}
 POOR_PSNR_BOX = 17.0
 POOR_COUNT = 3  # weaknesses at once
 
@@ -39,42 +58,21 @@ def verdict(report: Mapping[str, Any], confidence: float | None = None) -> Verdi
         report: the content of report.json; values that older runs lack are not judged.
         confidence: mean over all joints and frames of the track, in [0, 1].
     """
-    held_out = report.get("held_out") or {}
-    box, iou = held_out.get("psnr_box"), (report.get("body_mask_iou") or {}).get("median")
-    observed, frames, size = report.get("observed_share"), report.get("frames"), report.get("size") or (0, 0)
-    weak: list[tuple[str, str]] = []
-    if box is not None and box < LEAST_PSNR_BOX:
-        weak.append(
-            (
-                f"it differs from frames that it was not trained on ({box:.1f} dB in the person's box)",
-                "Record in more light and turn slower, so that no frame is blurred; stand so that you fill the image.",
-            )
-        )
-    if iou is not None and iou < LEAST_BODY_IOU:
-        weak.append(
-            (
-                f"the body does not fill the outline ({iou:.0%})",
-                "Keep the whole body in view, hold the phone upright at chest height, and give --height.",
-            )
-        )
-    if observed is not None and observed < LEAST_OBSERVED:
-        weak.append(
-            (
-                f"{1 - observed:.0%} of the surface was never in view and is guessed",
-                "Turn round once completely, with the arms away from the body.",
-            )
-        )
-    if confidence is not None and confidence < LEAST_CONFIDENCE:
-        weak.append(
-            (
-                f"the pose is uncertain (mean confidence {confidence:.0%})",
-                "Stand before a plain background, alone, without furniture before the legs.",
-            )
-        )
-    if frames is not None and frames < FEWEST_FRAMES and frames > 1:
-        weak.append((f"the video has only {frames} usable frames", "Record ten to twenty seconds."))
-    if 0 < max(size) < SHORTEST_SIDE:
-        weak.append((f"the video is small ({size[0]}x{size[1]})", "Record in full HD or more."))
+    held_out, frames = report.get("held_out") or {}, report.get("frames")
+    values: dict[str, Any] = {
+        "psnr_box": held_out.get("psnr_box"),
+        "body_iou": (report.get("body_mask_iou") or {}).get("median"),
+        "observed": report.get("observed_share"),
+        "confidence": confidence,
+        "frames": None if frames == 1 else frames,  # a photo has one
+        "side": max(report.get("size") or (0,)) or None,
+    }
+    weak = [
+        (sentence.format(values[name]), remedy)
+        for name, (least, sentence, remedy) in LEAST.items()
+        if values[name] is not None and values[name] < least
+    ]
+    box, observed = values["psnr_box"], values["observed"]
     advice = tuple(remedy for _, remedy in weak)
     if not weak:
         return Verdict("good", _strengths(box, held_out.get("alpha_iou"), observed), ())

@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.geometry import invert_rigid
+from avatar.io.camera_motion_file import CameraMotion
 from avatar.tracking.kinematics import CameraPath, State
 from avatar.tracking.vertical_lines import CameraTilt
-from avatar.types import CameraMotion
 
 # Scale of a path at the start, in metres: how far the camera's places lie apart, root mean square.
 USUAL_SPREAD_M = 0.3

@@ -16,6 +16,7 @@ from avatar.body import Body, load_body
 from avatar.body.shape_attributes import RANGES, load_shape_attributes, parse_shape
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.errors import AvatarError, UsageError
+from avatar.io.camera_motion_file import CameraMotion
 from avatar.landmark_layouts import LAYOUTS
 from avatar.runtime.progress import Progress
 from avatar.tracking.camera_path import from_cameras, holds_pose, path_of, tilt_of_path
@@ -35,7 +36,7 @@ from avatar.tracking.solver import ClipLinearization, levenberg_marquardt
 from avatar.tracking.verdict import depth_spread, failure, is_doubtful, silhouette_overlap
 from avatar.tracking.vertical_lines import CameraTilt, tilt_from_lines
 from avatar.tracking.world_frame import to_world_frame
-from avatar.types import BodyTrack, CameraMotion, Cameras, Observations
+from avatar.types import BodyTrack, Cameras, Observations
 
 ASSUMED_HEIGHT_M = 1.70
 LEAST_HEIGHT_M, MOST_HEIGHT_M = 0.5, 2.6

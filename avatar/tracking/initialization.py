@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body import Body
-from avatar.geometry import mean_rotation, procrustes, rotation_from_rotvec
+from avatar.geometry import mean_rotation, procrustes, shortest_rotation
 from avatar.tracking.kinematics import SkinnedPoints, State, move_points, pose_chain
 
 # Limb joint, then the two landmarks whose direction its bone follows; parents come first.
@@ -60,7 +60,7 @@ def initial_state(
         parent = pose_chain(body, state).orientation[:, body.parents[joint]]
         bone = F.normalize(points.rest[at[end]] - points.rest[at[start]], dim=-1)
         direction = F.normalize(guess[:, at[end]] - guess[:, at[start]], dim=-1)
-        rotations[:, joint] = _shortest_turn(bone.expand(count, 3), (parent.mT @ direction[..., None]).squeeze(-1))
+        rotations[:, joint] = shortest_rotation(bone.expand(count, 3), (parent.mT @ direction[..., None]).squeeze(-1))
     x = move_points(pose_chain(body, state), state, points).x
     return replace(state, position=_place(x, pixels, focal))
 
@@ -103,21 +103,13 @@ def rotate_to_rays(guess: Float[Tensor, "n l 3"], centre: Float[Tensor, "n 2"], 
     """Rotate the detector's guess, which assumes a person on the optical axis, to the ray through the person."""
     ray = F.normalize(torch.cat([centre, torch.full_like(centre[:, :1], focal)], -1), dim=-1)
     axis = torch.tensor([0.0, 0.0, 1.0], dtype=guess.dtype).expand_as(ray)
-    return guess @ _shortest_turn(axis, ray).mT
+    return guess @ shortest_rotation(axis, ray).mT
 
 
 def smooth_rotations(R: Float[Tensor, "n 3 3"], times: Float[Tensor, " n"], spread: float) -> Float[Tensor, "n 3 3"]:
     """Mean rotation over a Gaussian window of `spread` seconds."""
     window = torch.exp(-0.5 * ((times[:, None] - times[None]) / spread).square())
     return mean_rotation(R, window)
-
-
-def _shortest_turn(a: Float[Tensor, "n 3"], b: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3 3"]:
-    """The smallest rotation that takes unit vectors `a` to `b`."""
-    axis = torch.linalg.cross(a, b)
-    sine = axis.norm(dim=-1, keepdim=True)
-    angle = torch.atan2(sine, (a * b).sum(-1, keepdim=True))
-    return rotation_from_rotvec(axis / sine.clamp_min(1e-9) * angle)
 
 
 def _place(x: Float[Tensor, "n l 3"], pixels: Float[Tensor, "n l 3"], focal: float) -> Float[Tensor, "n 3"]:

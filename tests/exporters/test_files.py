@@ -17,10 +17,11 @@ from plyfile import PlyData
 from pygltflib import GLTF2
 
 from avatar.errors import AvatarError
-from avatar.exporters.glb import linear_from_srgb, write_glb
+from avatar.exporters.glb import write_glb
 from avatar.exporters.splats import SH_C0, Orientation, Up, write_packed, write_ply, write_ply_sequence
 from avatar.exporters.synthetic_dataset import write_dataset
 from avatar.geometry import geodesic_angle, rotation_from_quat
+from avatar.io.exposure import linear_light
 from avatar.io.videos import open_video
 from avatar.model.avatar import Avatar
 from avatar.motion import load_motion
@@ -164,7 +165,7 @@ def test_glb_is_the_rest_body_for_trimesh(person: Avatar, tmp_path: Path) -> Non
     np.testing.assert_array_equal(mesh.faces, person.body.faces)
     # Colours come from the splats near by.
     nearest = torch.cdist(person.rest.vertices[::50], person.rest_means()).argmin(1)
-    expected = linear_from_srgb(person.gaussians.colors[nearest]).detach().numpy()
+    expected = linear_light(person.gaussians.colors[nearest].detach().numpy())
     colors = mesh.visual.vertex_attributes["color"][::50, :3]
     assert np.abs(colors - expected).mean() < 0.08
 

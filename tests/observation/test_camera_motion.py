@@ -14,12 +14,12 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle, invert_rigid, procrustes, rigid, rotation_from_rotvec, transform
-from avatar.io.camera_motion_file import load_camera_motion, save_camera_motion
+from avatar.io.camera_motion_file import CameraMotion, load_camera_motion, save_camera_motion
 from avatar.io.files import write_json
 from avatar.observation import camera_reconstruction
 from avatar.observation.background_features import background_features
 from avatar.observation.camera_motion import chained_rotations, decide, estimate_camera_motion
-from avatar.types import CameraMotion, Cameras, ImageList, Observations
+from avatar.types import Cameras, ImageList, Observations
 
 WIDTH, HEIGHT, FOCAL = 320, 400, 330.0
 K = np.array([[FOCAL, 0, WIDTH / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1.0]])

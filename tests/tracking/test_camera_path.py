@@ -10,12 +10,13 @@ import torch
 
 from avatar.body import load_body
 from avatar.geometry import geodesic_angle, invert_rigid, rigid, rotation_from_rotvec
+from avatar.io.camera_motion_file import CameraMotion
 from avatar.tracking.camera_path import holds_pose, path_of, tilt_of_path
 from avatar.tracking.fit import track
 from avatar.tracking.kinematics import State, in_cameras, move_points, pose_chain
 from avatar.tracking.landmarks import landmark_points
 from avatar.tracking.options import TrackOptions
-from avatar.types import CameraMotion, Cameras
+from avatar.types import Cameras
 
 from .synthetic import FOCAL, HEIGHT, WIDTH, observed, truth
 
