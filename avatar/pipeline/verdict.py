@@ -23,7 +23,7 @@ LEAST = {
     ),
     "observed": (  # share of the splats
         0.85,
-        "only {:.0%} of the surface was in view, and the rest is guessed",
+        "{rest:.0%} of the surface was never in view and is guessed",
         "Turn round once completely, with the arms away from the body.",
     ),
     "confidence": (  # mean over frames and joints
@@ -32,7 +32,7 @@ LEAST = {
         "Stand before a plain background, alone, without furniture before the legs.",
     ),
     "frames": (40, "the video has only {} usable frames", "Record ten to twenty seconds."),
-    "side": (720, "the video is small (longer side {} pixels)", "Record in full HD or more."),
+    "side": (720, "the video is small ({size})", "Record in full HD or more."),
 }
 POOR_PSNR_BOX = 17.0
 POOR_COUNT = 3  # weaknesses at once
@@ -58,17 +58,17 @@ def verdict(report: Mapping[str, Any], confidence: float | None = None) -> Verdi
         report: the content of report.json; values that older runs lack are not judged.
         confidence: mean over all joints and frames of the track, in [0, 1].
     """
-    held_out, frames = report.get("held_out") or {}, report.get("frames")
+    held_out, frames, size = report.get("held_out") or {}, report.get("frames"), report.get("size") or ()
     values: dict[str, Any] = {
         "psnr_box": held_out.get("psnr_box"),
         "body_iou": (report.get("body_mask_iou") or {}).get("median"),
         "observed": report.get("observed_share"),
         "confidence": confidence,
         "frames": None if frames == 1 else frames,  # a photo has one
-        "side": max(report.get("size") or (0,)) or None,
+        "side": max(size, default=0) or None,
     }
     weak = [
-        (sentence.format(values[name]), remedy)
+        (sentence.format(values[name], rest=1 - values[name], size="x".join(map(str, size))), remedy)
         for name, (least, sentence, remedy) in LEAST.items()
         if values[name] is not None and values[name] < least
     ]
