@@ -75,8 +75,7 @@ def test_chosen_frames_are_those_of_the_whole(tmp_path: Path) -> None:
         chosen = list(source.frames({7, 3, 12}))
         assert [time for time, _ in chosen] == pytest.approx([whole[index][0] for index in (3, 7, 12)], abs=1e-3)
         assert all(
-            np.array_equal(image, whole[shift + index][1])
-            for (_, image), index in zip(chosen, (3, 7, 12), strict=True)
+            np.array_equal(image, whole[shift + index][1]) for (_, image), index in zip(chosen, (3, 7, 12), strict=True)
         )
     assert len(list(video.frames({0, 29}))) == 2 and not list(video.frames(set()))
 
