@@ -19,6 +19,7 @@ from avatar.errors import AvatarError, UsageError
 from avatar.io.camera_motion_file import CameraMotion
 from avatar.landmark_layouts import LAYOUTS
 from avatar.runtime.progress import Progress
+from avatar.tracking.arm_restart import restart_lost_arms
 from avatar.tracking.camera_path import from_cameras, holds_pose, path_of, tilt_of_path
 from avatar.tracking.camera_pitch import PITCH_FROM_TURN, pitch_from_turn
 from avatar.tracking.face import with_face
@@ -26,7 +27,7 @@ from avatar.tracking.hands import with_fingers
 from avatar.tracking.initialization import initial_state, state_from_rotations
 from avatar.tracking.kinematics import CameraPath, State, in_cameras, move_points, pose_chain
 from avatar.tracking.leg_girth import fit_leg_girth
-from avatar.tracking.objective import ROLL, SCHEDULE, residual_terms
+from avatar.tracking.objective import ROLL, SCHEDULE, pose_terms, residual_terms
 from avatar.tracking.optical_flow import FlowSampler
 from avatar.tracking.options import TrackOptions, check_pitch
 from avatar.tracking.problem import FitProblem, build_problem
@@ -248,6 +249,9 @@ def fit(
             flow = flow_sampler.sample(state) if flow_sampler and with_images and problem.pitch is None else None
             terms = partial(residual_terms, problem, stage, matches, flow)
             state, linearization = levenberg_marquardt(state, partial(ClipLinearization, terms), stage.steps)
+            if stage.name == "limbs" and problem.pitch is None:
+                likely = partial(pose_terms, problem, stage)
+                state = restart_lost_arms(problem, state, names, terms, likely, stage.steps)
             pitch = pitch_from_turn(problem, state)
             if pitch is not None:
                 problem = replace(problem, pitch=given_pitch(problem) or (pitch, PITCH_FROM_TURN))
