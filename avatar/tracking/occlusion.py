@@ -88,7 +88,7 @@ def hidden_part(
     person = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
     silhouette = filled_mesh(pixels, faces, size) > 127
     empty = (silhouette & (person < 128)).astype(np.uint8)
-    empty = cv2.morphologyEx(empty, cv2.MORPH_OPEN, disc(THINNEST * tall / 2))
+    empty = cv2.morphologyEx(empty, cv2.MORPH_OPEN, disc(THINNEST * tall / 2)).astype(np.uint8)
     if not empty.any():
         return None
     unseen = filled_mesh(pixels, faces[hidden[faces].all(1)], size) > 127
