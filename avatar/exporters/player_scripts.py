@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from importlib import resources
 
-_IMPORT = re.compile(r'^import (?:\{[^}]*\} from )?"\./(?P<file>\w+\.js)";\n', re.MULTILINE)
+_IMPORT = re.compile(r'^(?:import|export) (?:\{[^}]*\} from )?"\./(?P<file>\w+\.js)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const)\b)", re.MULTILINE)
 
 
