@@ -194,11 +194,13 @@ function normalEquations(slopes, residual) {
 function solveDamped(H, g, damping) {
   const n = g.length, L = [], x = new Array(n).fill(0);
   for (let i = 0; i < n; i++) {
-    L.push(new Float64Array(n));
+    const line = new Float64Array(n);
+    L.push(line);
     for (let j = 0; j <= i; j++) {
+      const other = L[j];
       let sum = H[i][j] + (i === j ? damping * H[i][i] + 1e-9 : 0);
-      for (let k = 0; k < j; k++) sum -= L[i][k] * L[j][k];
-      L[i][j] = i === j ? Math.sqrt(Math.max(sum, 1e-12)) : sum / L[j][j];
+      for (let k = 0; k < j; k++) sum -= line[k] * other[k];
+      line[j] = i === j ? Math.sqrt(Math.max(sum, 1e-12)) : sum / other[j];
     }
     let value = g[i];
     for (let k = 0; k < i; k++) value -= L[i][k] * x[k];
