@@ -123,6 +123,17 @@ def per_image_terms(problem: FitProblem, stage: Stage, matches: SilhouetteMatche
     return _image_terms(problem, stage, matches, state, chain, move_points(chain, state, problem.joints))
 
 
+def pose_terms(problem: FitProblem, stage: Stage, state: State) -> list[Term]:
+    """The terms that tell how likely the pose of each frame by itself is.
+
+    The distance from the rest pose is not among them: it only steadies the solver, and would straighten bent elbows.
+    """
+    chain = pose_chain(problem.body, state)
+    joints = move_points(chain, state, problem.joints)
+    terms = [*_image_terms(problem, stage, None, state, chain, joints), *posture_terms(problem, state, joints)]
+    return [term for term in terms if term.name != "rest pose"]
+
+
 def _image_terms(
     problem: FitProblem,
     stage: Stage,

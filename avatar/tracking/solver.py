@@ -76,13 +76,20 @@ class Term:
     weight: Float[Tensor, "t g"]
     robust_scale: float = math.inf
 
+    @property
+    def costs(self) -> Float[Tensor, "t g"]:
+        """The cost of each group."""
+        square = self.residual.value.square().sum(-1)
+        return 0.5 * self.weight * self._share(square) * square
+
     def robust(self) -> tuple[Float[Tensor, ""], Float[Tensor, "t g"]]:
         """The cost, and the weight of each group in the normal equations (Geman and McClure 1987)."""
-        square = self.residual.value.square().sum(-1)
-        if math.isinf(self.robust_scale):
-            return 0.5 * (self.weight * square).sum(), self.weight
-        share = 1 / (1 + square / self.robust_scale**2)
-        return 0.5 * (self.weight * share * square).sum(), self.weight * share**2
+        share = self._share(self.residual.value.square().sum(-1))
+        return self.costs.sum(), self.weight * share**2
+
+    def _share(self, square: Float[Tensor, "t g"]) -> Float[Tensor, "t g"]:
+        """rho(square) / square; infinite scale: 1."""
+        return 1 / (1 + square / self.robust_scale**2)
 
 
 class NormalEquations:
