@@ -82,7 +82,7 @@ def _listening(host: str, port: int, page: bytes, auth: Auth, context: ssl.SSLCo
             """Answer with the page, or with what the token asks for."""
             answer = auth.check(self.path, Headers(self.headers.items()))
             if answer is not None:
-                self._send(answer.status_code, dict(answer.headers.raw_items()), answer.body)
+                self._send(answer.status_code, dict(answer.headers.raw_items()), bytes(answer.body))
             elif self.path.split("?")[0] != "/":
                 self._send(HTTPStatus.NOT_FOUND, {}, b"There is one page here: /\n")
             else:

@@ -44,8 +44,8 @@ def live_avatar(
         print(qr_code(address))
     print(f"open:    {address}", flush=True)
     if lan:
-        print("note:    this machine signed its certificate itself, so the browser asks once whether to go on; its SHA-256")
-        print(f"         fingerprint is {fingerprint}")
+        print("note:    this machine signed its certificate itself, so the browser asks once whether to go on.")
+        print(f"         SHA-256 fingerprint: {fingerprint}")
     server.start()
     try:
         print("Press Ctrl+C to stop.", flush=True)

@@ -62,8 +62,8 @@ def mirror_table(body: Body) -> dict[str, Any]:
     """What the fit to MediaPipe's landmarks needs: `avatar.tracking` measured it for the same detector.
 
     `landmarks` holds for each landmark its joint, the offset from it in metres, its weight and the share of the
-    camera's pitch that the detector ignores; `bones` the ends of each bone and the bias of its direction; `soles` points
-    under the feet; `prior` the components of the pose prior.
+    camera's pitch that the detector ignores; `bones` the ends of each bone and the bias of its direction; `soles`
+    points under the feet, the heel and the ball of each; `prior` the components of the pose prior.
     """
     layout = LAYOUTS["blazepose33"]
     points, _ = landmark_points(body, "blazepose33")
@@ -104,9 +104,7 @@ def _rounded(values: Tensor, digits: int = 5) -> Any:
 def _ranges(body: Body, names: list[str]) -> dict[str, Any]:
     """Least, usual and greatest angle and the spread of each joint that has a range, for each axis, radians."""
     prior = joint_prior(body)
-    return {
-        name: prior[:, body.joint_names.index(name)].T.tolist() for name in names if _kind(name) in JOINT_RANGES
-    }
+    return {name: prior[:, body.joint_names.index(name)].T.tolist() for name in names if _kind(name) in JOINT_RANGES}
 
 
 def _places(body: Body) -> dict[str, tuple[str, list[float]]]:

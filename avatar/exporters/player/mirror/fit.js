@@ -25,12 +25,15 @@ export class MirrorFit {
     this.bones = words.bones.map(([a, b, camera, body, share]) =>
       ({ a, b, start: point(a), end: point(b), camera, body, share }));
     this.soles = words.soles.map(([joint, [x, , z]]) => point(joint, [x, skeleton.sole - this.chain.restOf(joint)[1], z]));
+    // The landmark nearest to each sole point: heel and toes take turns.
     this.soleMarks = words.soles.map(([joint], i) => words.names.indexOf(joint.replace("ankle", i % 2 ? "foot_index" : "heel")));
     this.segments = words.prior.segments.map(([start, end]) => ({ start: point(start), end: point(end) }));
     this.masses = Object.entries(words.masses).map(([name, mass]) => ({ ...point(name), mass }));
     this.feet = this.masses.slice(-4);
     this.hips = ["left_hip", "right_hip"].map((name) => point(name));
     this.trunk = { start: point("pelvis"), end: point("neck") };
+    // From the soles to the crown, which is about so far above the joint of the head.
+    this.stature = this.chain.restOf("head")[1] + 0.2 - skeleton.sole;
     this.own = ownLimbs(skeleton);
   }
 
@@ -54,10 +57,6 @@ export class MirrorFit {
     }));
     const rows = marks.map(({ y }) => y);
     return { world: turned, marks, bones, focal, tall: Math.max(Math.max(...rows) - Math.min(...rows), 1) };
-  }
-
-  stature() {
-    return this.chain.restOf("head")[1] + 0.2 - this.chain.skeleton.sole;
   }
 
   // A start from the bones alone.

@@ -2,10 +2,11 @@
 // tilted and where the floor is.
 
 import { middleOf } from "../foreign.js";
-import { normalize, subtract } from "../rotations.js";
+import { normalize, quatAboutAxis, quatMultiply, subtract } from "../rotations.js";
 import { MirrorFit, facingOf } from "./fit.js";
 import { LandmarkSmoother } from "./smoothing.js";
 import { USUAL_LEAN } from "./terms.js";
+import { tilted } from "./tilt.js";
 
 const FIRST_STEPS = 20, STEPS_PER_FRAME = 3;
 const FIRST_SECONDS = 0.1; // that the first frame stands for
@@ -27,6 +28,7 @@ export class MirrorFollower {
   reset() {
     this.before = null;
     this.floor = null;
+    this.moved = 0; // by which the place on the floor has shifted as the pitch became clear
     this.smoother = new LandmarkSmoother();
   }
 
@@ -36,7 +38,7 @@ export class MirrorFollower {
     if (!(since > 0 && since < LOST_SECONDS)) this.reset();
     const observed = this.fit.observe(this.smoother.next(landmarks, time));
     const seconds = this.before ? since : FIRST_SECONDS;
-    this.pitch.update(leanOf(observed.world), seconds);
+    this.tilt(this.pitch.update(leanOf(observed.world), seconds));
     const view = { pitch: this.pitch.value, floor: this.floor };
     const before = this.before && { ...this.before, seconds, standing: this.standing(observed, seconds) };
     const starts = [this.fit.start(observed, view), ...(before ? [before.state] : [])];
@@ -45,12 +47,23 @@ export class MirrorFollower {
     const { state } = ends.reduce((a, b) => (b.cost < a.cost ? b : a));
     this.before = { state, time, observed };
     this.followFloor(state, observed, seconds);
-    return this.fit.poseOf({ ...state, root: subtract(state.root, [0, this.floor, 0]) });
+    return this.fit.poseOf({ ...state, root: subtract(state.root, [0, this.floor, this.moved]) });
+  }
+
+  // The camera turns out to look down by `angle` more: what is known stays where it is in the camera's axes.
+  tilt(angle) {
+    if (!this.before) return;
+    const { root, turns } = this.before.state;
+    const level = quatAboutAxis([1, 0, 0], -angle);
+    const [, floor, depth] = tilted([0, this.floor, root[2]], angle);
+    this.floor = floor;
+    this.moved += depth - root[2];
+    this.before.state = { root: tilted(root, angle), turns: [quatMultiply(level, turns[0]), ...turns.slice(1)] };
   }
 
   // How surely each sole stands: its landmarks hardly move in the image.
   standing(observed, seconds) {
-    const metres = (this.fit.chain.height ??= this.fit.stature()) / observed.tall;
+    const metres = this.fit.stature / observed.tall;
     return this.fit.soleMarks.map((index) => {
       const [a, b] = [this.before.observed.marks[index], observed.marks[index]];
       const speed = (Math.hypot(a.x - b.x, a.y - b.y) * metres) / seconds;
@@ -77,14 +90,17 @@ export class RunningTilt {
     this.value = PITCH.usual;
   }
 
-  // lean: of the trunk towards the camera by the detector, radians; positive where the camera looks down.
+  // lean: of the trunk towards the camera by the detector, radians; positive where the camera looks down. Returns by how
+  // much the pitch has changed.
   update(lean, seconds) {
-    const told = lean / (1 - PITCH_SHARE);
-    const away = (told - this.value) / (2 * PITCH.lean), weight = 1 / (1 + away ** 2) ** 2;
+    const estimate = lean / (1 - PITCH_SHARE);
+    const away = (estimate - this.value) / (2 * PITCH.lean), weight = 1 / (1 + away ** 2) ** 2;
     const information = (weight * Math.min(seconds / PITCH.lasting, 1)) / PITCH.lean ** 2;
-    const kept = 1 / PITCH.deviation ** 2 + (this.precision - 1 / PITCH.deviation ** 2) * Math.exp(-seconds / PITCH.memory);
-    this.precision = kept + information;
-    this.value += (information / this.precision) * (told - this.value);
+    const remembered = 1 / PITCH.deviation ** 2 + (this.precision - 1 / PITCH.deviation ** 2) * Math.exp(-seconds / PITCH.memory);
+    this.precision = remembered + information;
+    const change = (information / this.precision) * (estimate - this.value);
+    this.value += change;
+    return change;
   }
 }
 

@@ -100,7 +100,6 @@ export class Mirror {
     player.camera.reset();
     player.camera.yaw = 0;
     player.set({ playing: false });
-    this.clip = player.clip;
     this.part("camera").hidden = this.camera.devices.length < 2;
     this.show("on");
     this.camera.onImage(() => this.step());
@@ -110,7 +109,7 @@ export class Mirror {
   step() {
     if (!this.isOn) return;
     const { video } = this.camera, now = performance.now();
-    if (this.player.state.playing || this.player.clip !== this.clip) return this.stop(); // a motion was chosen
+    if (this.time !== null && !this.player.ownPose) return this.stop(); // a motion was chosen
     try {
       const result = video.videoWidth ? this.landmarker.detectForVideo(video, now) : null;
       this.take(result && namedLandmarks(result, this.words.names, video.videoWidth, video.videoHeight), now / 1000);

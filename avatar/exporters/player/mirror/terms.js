@@ -10,7 +10,7 @@ const MIRROR_SPREADS = {
   pixel: 0.016, // of a landmark, relative to the person's height in the image
   direction: 0.3, // of a bone by the detector's own guess in 3D, radians
   limit: 0.035, // of a joint beyond its range, radians
-  speed: 1.5, // of a joint, radians per second
+  speed: 2.5, // of a joint, radians per second
   planted: 0.03, // of a standing sole, metres per second
   lean: 0.15, // of the trunk towards the camera, radians
   balance: 0.06, // of the centre of mass from the middle of the feet, towards the camera, metres
