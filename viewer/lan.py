@@ -13,7 +13,7 @@ from avatar.io.assets import cache_folder
 from avatar.io.files import atomic_write
 
 VALID_DAYS = 365  # browsers refuse certificates that are good for much longer
-RENEWED_DAYS = 7  # before its end a certificate is made anew
+LEAST_DAYS = 7  # left of a certificate that is used again
 NEEDED = 'needs the extra "lan": pip install "splat-avatar[lan]"'
 
 
@@ -50,7 +50,7 @@ def self_signed_certificate(address: str) -> tuple[Path, str]:
     now = datetime.datetime.now(datetime.UTC)
     if path.is_file():
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
-        if certificate.not_valid_after_utc > now + datetime.timedelta(days=RENEWED_DAYS):
+        if certificate.not_valid_after_utc > now + datetime.timedelta(days=LEAST_DAYS):
             return path, _fingerprint(certificate.fingerprint(hashes.SHA256()))
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "avatar live")])

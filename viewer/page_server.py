@@ -54,7 +54,8 @@ class PageServer:
 
     def stop(self) -> None:
         """Stop answering and listening."""
-        self._server.shutdown()
+        if self._thread.is_alive():
+            self._server.shutdown()
         self._server.server_close()
 
 

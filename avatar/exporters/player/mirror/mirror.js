@@ -73,7 +73,7 @@ export class Mirror {
       // The network loads while the person is asked for the camera, and nothing moves, which leaves it the processor.
       this.player.set({ playing: false });
       const loaded = this.landmarker ?? loadLandmarker();
-      Promise.resolve(loaded).catch(() => {}); // a refused camera is told first
+      Promise.resolve(loaded).catch(() => {}); // a refused camera comes first
       await this.camera.open();
       this.landmarker = await loaded;
       this.follow();
