@@ -12,6 +12,7 @@ from torch import Tensor
 
 from avatar.errors import AvatarError
 from avatar.geometry import rigid, rotation_from_quat
+from avatar.io.camera_estimators import SUFFIXES, read_estimated_cameras
 from avatar.io.camera_file import load_cameras, save_cameras
 from avatar.io.files import read_json, read_text, write_json
 from avatar.types import Cameras
@@ -77,8 +78,9 @@ def save_camera_motion(path: Path, motion: CameraMotion) -> None:
 def load_camera_motion(path: Path) -> CameraMotion:
     """Read what `save_camera_motion` wrote, or a camera per frame from another program.
 
-    Read are our camera file, `transforms.json` of nerfstudio, `metadata.json` of Record3D (ARKit), and the folder or
-    `images.txt` of a COLMAP model in text form. Frames come in the order of their names.
+    Read are our camera file, `transforms.json` of nerfstudio, `metadata.json` of Record3D (ARKit), the folder or
+    `images.txt` of a COLMAP model in text form, and the files of `avatar.io.camera_estimators`. Frames come in the
+    order of their names. Cameras without intrinsics have images of 1x1 pixels.
 
     Raises:
         UsageError: there is no such file.
@@ -87,6 +89,9 @@ def load_camera_motion(path: Path) -> CameraMotion:
     try:
         if path.is_dir() or path.name == "images.txt":
             return _colmap(path if path.is_dir() else path.parent)
+        if path.suffix.lower() in SUFFIXES:
+            cameras, metric = read_estimated_cameras(path)
+            return _motion(cameras, metric)
         content: Any = read_json(path)
         if "T_camera_world" in content:
             return _own(path, content)
@@ -94,11 +99,11 @@ def load_camera_motion(path: Path) -> CameraMotion:
             return _nerfstudio(content)
         if "poses" in content:
             return _record3d(content)
-    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, RuntimeError, EOFError, StopIteration) as error:
         raise AvatarError(f"{path} is broken: {type(error).__name__}, {error}.") from error
     raise AvatarError(
-        f"{path} holds no cameras: give a camera file, nerfstudio's transforms.json, Record3D's metadata.json or a "
-        "COLMAP model as text."
+        f"{path} holds no cameras: give a camera file, nerfstudio's transforms.json, Record3D's metadata.json, a "
+        "COLMAP model as text, or the cameras of TRAM, WHAM or GVHMR."
     )
 
 
@@ -174,7 +179,8 @@ def _motion(cameras: Cameras, metric: bool = False) -> CameraMotion:
         raise ValueError("no frames")
     T = cameras.T_camera_world
     centres = -(T[:, :3, :3].mT @ T[:, :3, 3:]).squeeze(-1)
+    told = cameras.width > 1  # whether there are intrinsics
     if (centres - centres[0]).norm(dim=-1).max() > STILL_M:
-        return CameraMotion("moving", cameras, True, metric=metric)
+        return CameraMotion("moving", cameras, told, metric=metric)
     turned = (T[:, :3, :3] - T[0, :3, :3]).abs().max() > STILL_M
-    return CameraMotion("turning" if turned else "still", cameras, True)
+    return CameraMotion("turning" if turned else "still", cameras, told)
