@@ -12,6 +12,7 @@ from avatar.io.exposure import exposed
 from avatar.io.lens import read_lens
 from avatar.io.videos import open_video
 from avatar.observation.camera_motion import estimate_camera_motion, standing_still
+from avatar.observation.distortion import VISIBLE, displacement, undistorted
 from avatar.observation.exposure import measure_exposure
 from avatar.tracking.fit import assumed_focal, resolve_focal
 from avatar.tracking.options import TrackOptions
@@ -44,8 +45,16 @@ def photo_motion(path: Path, photo: Observations) -> CameraMotion | None:
     return replace(standing_still(photo, pixels, False), focal_spread=spread, focal_source=lens.sentence(*size))
 
 
+def through_pinhole(observations: Observations, motion: CameraMotion | None) -> Observations:
+    """The observations with the distortion of the lens taken out of images, masks and landmarks."""
+    if motion is None or motion.distortion is None:
+        return observations
+    return undistorted(observations, motion.cameras.K[0], motion.distortion)
+
+
 def at_usual_exposure(observations: Observations, motion: CameraMotion | None) -> Observations:
-    """The observations with the automatic exposure taken out of the images."""
+    """The observations with distortion and automatic exposure taken out of the images."""
+    observations = through_pinhole(observations, motion)
     if motion is None or motion.exposure is None:
         return observations
     images, gains = observations.images, (1 / motion.exposure.double()).numpy()
@@ -70,7 +79,9 @@ def _motion(observations: Observations, options: TrackOptions) -> CameraMotion:
 
 def _from_file(path: Path, observations: Observations) -> CameraMotion:
     motion = load_camera_motion(path)
-    cameras = motion.cameras
+    cameras, lens = motion.cameras, motion.distortion
+    if lens is not None and displacement(cameras.K[0], lens) < VISIBLE:
+        motion = replace(motion, distortion=None)
     if len(cameras) != len(observations):
         cameras = cameras[_frames_of_video(path, len(cameras), observations)]
     if not motion.focal_given:
