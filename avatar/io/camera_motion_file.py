@@ -21,6 +21,7 @@ CameraRegime = Literal["still", "turning", "moving"]
 # From OpenGL's camera axes (y up, z backwards), in which nerfstudio and ARKit write, to ours.
 GL_AXES = (1.0, -1.0, -1.0)
 STILL_M = 1e-4
+USUAL_FOCAL_SPREAD = 0.1  # relative standard deviation of the focal length that phones usually have
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class CameraMotion:
         regime: "still", "turning" (it rotates and keeps its place) or "moving".
         cameras: of each frame, in a world of their own: its axes and, of a moving camera, its scale mean nothing.
         focal_given: whether the focal length in `cameras` was measured; otherwise it is an assumption.
+        focal_spread: its standard deviation, relative to it, where it is an assumption.
+        focal_source: what an assumption that is not the usual one rests on, in words.
         residual: how far the background typically lies from where these cameras put it, pixels; None: not measured.
         metric: whether the scale is in metres.
         exposure: factor of each frame's automatic exposure on linear light, by colour channel; None: constant.
@@ -44,6 +47,8 @@ class CameraMotion:
     metric: bool = False
     notes: tuple[str, ...] = ()
     exposure: Float[Tensor, "frames 3"] | None = None
+    focal_spread: float = USUAL_FOCAL_SPREAD
+    focal_source: str = ""
 
     def sentence(self) -> str:
         """The motion in words, for the log and the report."""
@@ -54,7 +59,8 @@ class CameraMotion:
             exposure = (
                 f"; its exposure changed by up to {float(self.exposure.log().abs().max()):.0%} and was evened out"
             )
-        return f"the camera {words}{measured}{exposure}"
+        focal = "" if self.focal_given or not self.focal_source else f"; {self.focal_source}"
+        return f"the camera {words}{measured}{exposure}{focal}"
 
 
 def save_camera_motion(path: Path, motion: CameraMotion) -> None:
@@ -63,6 +69,8 @@ def save_camera_motion(path: Path, motion: CameraMotion) -> None:
     more: dict[str, Any] = {"regime": motion.regime, "focal_given": motion.focal_given, "residual": motion.residual}
     if motion.exposure is not None:
         more["exposure"] = motion.exposure.tolist()
+    if motion.focal_source:
+        more |= {"focal_source": motion.focal_source, "focal_spread": motion.focal_spread}
     write_json(path, read_json(path) | more | {"metric": motion.metric, "notes": list(motion.notes)})
 
 
@@ -107,7 +115,8 @@ def _own(path: Path, content: dict[str, Any]) -> CameraMotion:
     exposure = None if content.get("exposure") is None else torch.tensor(content["exposure"], dtype=torch.float32)
     if exposure is not None and (exposure.shape != (len(cameras), 3) or not (exposure > 0).all()):
         raise ValueError(f"exposure of shape {tuple(exposure.shape)}")
-    return CameraMotion(regime, cameras, given, residual, metric, notes, exposure)
+    source, spread = str(content.get("focal_source", "")), float(content.get("focal_spread", USUAL_FOCAL_SPREAD))
+    return CameraMotion(regime, cameras, given, residual, metric, notes, exposure, spread, source)
 
 
 def _nerfstudio(content: dict[str, Any]) -> CameraMotion:

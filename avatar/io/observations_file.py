@@ -16,6 +16,7 @@ from jaxtyping import UInt8
 
 from avatar.errors import AvatarError, short_message
 from avatar.io.files import read_npz, write_npz
+from avatar.io.image_cache import shared_cache
 from avatar.io.images import read_image, read_mask, write_image
 from avatar.landmark_layouts import DETECTOR_LAYOUTS, LAYOUTS
 from avatar.types import Cameras, ImageList, Observations
@@ -24,8 +25,9 @@ VERSION = 1
 
 
 def stored_images(folder: Path, count: int, read: Callable[[Path], np.ndarray], suffix: str = ".png") -> ImageList:
-    """The numbered images of a folder."""
-    return ImageList(count, lambda index: read(image_path(folder, index, suffix)))
+    """The numbered images of a folder, each decoded once as far as memory allows (`avatar.io.image_cache`)."""
+    cache = shared_cache(folder)
+    return ImageList(count, lambda index: cache.read(image_path(folder, index, suffix), read))
 
 
 def image_path(folder: Path, index: int, suffix: str = ".png") -> Path:

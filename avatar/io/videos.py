@@ -9,11 +9,12 @@ video.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import queue
 import re
 import subprocess
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -102,20 +103,29 @@ class Video:
             raise UsageError(f"{self.path} has no part from {start:g} s to {last}{lasts}.")
         return replace(self, start=self.start + start, end=self.end if end is None else self.start + end)
 
-    def frames(self) -> Iterator[tuple[float, UInt8[np.ndarray, "h w 3"]]]:
+    def frames(self, only: Collection[int] | None = None) -> Iterator[tuple[float, UInt8[np.ndarray, "h w 3"]]]:
         """Every frame in order: its true time in seconds from the first one, and the upright image.
 
         Times are those written in the file, so a variable frame rate is kept. Decoding stops where the data
         ends; `damage` says whether that is too early.
 
+        Args:
+            only: indices of the frames to give; the others are neither scaled nor converted, which takes longer than
+                decoding them.
+
         Raises:
             AvatarError: the decoder gives no frame for a minute, or a frame is cut off.
         """
+        # The first frame says when time begins.
+        chosen = None if only is None else sorted({0, *only})
+        select = "" if chosen is None else "select='" + "+".join(f"eq(n,{index})" for index in chosen) + "',"
         start = None
-        for index, (frame, image) in enumerate(_decode(self.path, self.stream, self.longest, self.trim)):
+        decoded = _decode(self.path, self.stream, self.longest, self.trim, select)
+        for index, (frame, image) in zip(chosen or itertools.count(), decoded, strict=False):
             time = index / self.fps if frame.seconds is None else frame.seconds
             start = time if start is None else start
-            yield time - start, image if self.content is None else np.ascontiguousarray(image[self.content])
+            if only is None or index in only:
+                yield time - start, image if self.content is None else np.ascontiguousarray(image[self.content])
 
     def damage(self, decoded: int) -> str | None:
         """A sentence about what is missing when only `decoded` frames could be read, or None for a whole file."""
@@ -196,13 +206,13 @@ class _FrameInfo:
 
 
 def _decode(
-    path: Path, stream: VideoStream, longest: int | None, trim: str = ""
+    path: Path, stream: VideoStream, longest: int | None, trim: str = "", select: str = ""
 ) -> Generator[tuple[_FrameInfo, UInt8[np.ndarray, "h w 3"]], None, None]:
-    """Upright square-pixelled RGB frames of one track."""
+    """Upright square-pixelled RGB frames of one track; `trim` and `select`: filters, each with a comma."""
     factor = "1" if longest is None else f"min(1,{longest}/max(iw*sar,ih))"
     size = f"w='iw*sar*{factor}':h='ih*{factor}'"
     scale = f"scale={size}:flags=bicubic+accurate_rnd,setsar=1,showinfo=checksum=0"
-    chain = trim + (DEINTERLACE if stream.interlaced else "") + (TO_SDR if stream.hdr else "") + scale
+    chain = trim + (DEINTERLACE if stream.interlaced else "") + select + (TO_SDR if stream.hdr else "") + scale
     command = [
         *opened_safely(path), "-map", f"0:{stream.index}", "-fps_mode", "passthrough", "-vf", chain,
         "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "pipe:1",

@@ -85,9 +85,10 @@ def _survey(
     source: Video, detector: LandmarkDetector, work: Path, max_frames: int, thinning: Thinning, cuts: Sequence[float]
 ) -> Survey:
     most = CANDIDATES * max_frames
-    candidates = None if (source.expected_frames or most + 1) <= most else _candidates(source, most, thinning)
+    thinned = (source.expected_frames or most + 1) > most
+    candidates, decoded = _candidates(source, most, thinning) if thinned else (None, 0)
     times: list[float] = []
-    people, decoded = PersonTracker(cuts), 0
+    people = PersonTracker(cuts)
 
     def look(
         item: tuple[int, float, UInt8[np.ndarray, "h w 3"]],
@@ -99,11 +100,9 @@ def _survey(
         return index, time, detections, [sharpness(image, detection.mask) for detection in detections]
 
     def candidate_frames() -> Iterator[tuple[int, float, UInt8[np.ndarray, "h w 3"]]]:
-        nonlocal decoded
-        for decoded, (time, image) in enumerate(itertools.islice(source.frames(), None if candidates else most), 1):
-            if candidates is None or decoded - 1 in candidates:
-                times.append(time)
-                yield len(times) - 1, time, image
+        for time, image in itertools.islice(source.frames(candidates), most):
+            times.append(time)
+            yield len(times) - 1, time, image
 
     total = source.expected_frames if candidates is None else len(candidates)
     with Progress("finding the person", total) as bar:
@@ -111,13 +110,14 @@ def _survey(
             for who, detection in zip(people.add(index, time, detections, sharp), detections, strict=True):
                 write_image(image_path(work / "people" / str(who), index), detection.mask)
             bar.step()
-    damage = source.damage(decoded)
+    damage = source.damage(decoded or len(times))
     notes = [*source.notes, *([damage] if damage else [])]
-    return Survey(source, people, times, len(times), candidates is not None, notes)
+    return Survey(source, people, times, len(times), thinned, notes)
 
 
-def _candidates(source: Video, most: int, thinning: Thinning) -> set[int]:
-    """Indices of `most` frames of a long clip: evenly in time, or the sharpest frame of each stretch."""
+def _candidates(source: Video, most: int, thinning: Thinning) -> tuple[set[int], int]:
+    """Indices of `most` frames of a long clip: evenly in time, or the sharpest frame of each stretch; and how many
+    frames it has."""
     with Progress("looking for sharp frames", source.expected_frames) as bar:
         sharp, times = [], []
         for time, image in source.frames():
@@ -125,5 +125,5 @@ def _candidates(source: Video, most: int, thinning: Thinning) -> set[int]:
             times.append(time)
             bar.step()
     if thinning == "even":
-        return set(evenly_in_time(np.array(times), most).tolist())
-    return set(sharpest_per_segment(np.array(sharp), most).tolist())
+        return set(evenly_in_time(np.array(times), most).tolist()), len(times)
+    return set(sharpest_per_segment(np.array(sharp), most).tolist()), len(times)

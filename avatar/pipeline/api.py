@@ -39,7 +39,7 @@ def create(
     Args:
         source: the video or photo, or with `protocol=...` the folder of a public dataset.
         out: run folder to write; None: runs/NAME OF THE SOURCE.
-        preset: "fast", "balanced", "quality", or the path of a TOML file.
+        preset: "fast", "balanced", "quality", "large", or the path of a TOML file.
         overwrite: replace an older run in `out`; resume: finish one that was stopped.
         preview: is called after each training step, and may stop the training.
         options: entries of `avatar.pipeline.settings.Settings`, such as height=1.82 or train={"steps": 500}.
@@ -169,6 +169,7 @@ def train(
         UsageError: the track has no cameras, or the device or the backend does not exist here.
     """
     from avatar.rendering.devices import resolve_device
+    from avatar.tracking.occlusion import distrusted_where_hidden
     from avatar.training.config import TrainConfig
     from avatar.training.trainer import Trainer
 
@@ -176,6 +177,7 @@ def train(
         raise UsageError("Training needs a track with cameras, such as avatar.track returns.")
     config = replace(config or TrainConfig(), **options)
     chosen = _body(track.body if body is None else body)
+    observations = distrusted_where_hidden(observations, track, chosen)
     return Trainer(observations, track, chosen, config, resolve_device(device, backend), backend).run(preview)
 
 

@@ -34,6 +34,7 @@ from avatar.pipeline.stages import Stage, cached, saved_by_compute, timed
 from avatar.pipeline.training_data import TrainingData, load_training_data, save_estimated_track, save_training_data
 from avatar.runtime.logging import logger
 from avatar.tracking.fit import resolve_shape, track
+from avatar.tracking.occlusion import distrusted_where_hidden, hidden_pixels, note_on_hidden
 from avatar.tracking.options import TrackOptions
 from avatar.training.config import TrainConfig
 from avatar.training.split import held_out_frames
@@ -184,7 +185,8 @@ def _track(observations: Observations, body: Body, options: TrackOptions, camera
     motion = cached(camera_stage, partial(load_camera_motion, file), save, estimate)
     logger.info(motion.sentence())
     estimated, report = track(observations, body, options, motion=motion)
-    return TrainingData(observations, estimated, (*motion.notes, *report.warnings), motion)
+    hidden = note_on_hidden(hidden_pixels(observations, estimated, body), observations)
+    return TrainingData(observations, estimated, (*motion.notes, *report.warnings, *hidden), motion)
 
 
 def _train(
@@ -196,7 +198,10 @@ def _train(
     checkpoint: Path,
     preview: Preview | None,
 ) -> TrainResult:
-    trainer = Trainer(data.observations, data.track, body, config, device, backend, checkpoint)
+    observations = data.observations
+    if data.motion is not None:  # a video
+        observations = distrusted_where_hidden(observations, data.track, body)
+    trainer = Trainer(observations, data.track, body, config, device, backend, checkpoint)
     return trainer.run(preview, resume=checkpoint.is_file())
 
 

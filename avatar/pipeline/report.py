@@ -69,7 +69,13 @@ def camera_summary(motion: CameraMotion | None) -> dict[str, Any] | None:
     """How the camera moved, in words and numbers; None for what is no video."""
     if motion is None:
         return None
-    numbers = {"regime": motion.regime, "residual_px": motion.residual, "focal_measured": motion.focal_given}
+    numbers: dict[str, Any] = {
+        "regime": motion.regime,
+        "residual_px": motion.residual,
+        "focal_measured": motion.focal_given,
+    }
+    if motion.focal_source:
+        numbers |= {"focal_source": motion.focal_source}
     return numbers | {"sentence": motion.sentence()}
 
 

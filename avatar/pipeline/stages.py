@@ -41,8 +41,11 @@ def cached(stage: Stage, load: Callable[[], T], save: Callable[[T], None], compu
     must write the last of `stage.files` last, so that an interrupted stage is never taken for a complete one.
     """
     with timed(stage.name, stage.seconds):
-        if not stage.is_complete:
-            save(compute())
+        if stage.is_complete:
+            return load()
+        computed = compute()
+        save(computed)
+        # `computed` still lives here, so that what is loaded takes over its decoded images.
         return load()
 
 

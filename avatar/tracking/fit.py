@@ -16,7 +16,7 @@ from avatar.body import Body, load_body
 from avatar.body.shape_attributes import RANGES, load_shape_attributes, parse_shape
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.errors import AvatarError, UsageError
-from avatar.io.camera_motion_file import CameraMotion
+from avatar.io.camera_motion_file import USUAL_FOCAL_SPREAD, CameraMotion
 from avatar.landmark_layouts import LAYOUTS
 from avatar.runtime.progress import Progress
 from avatar.tracking.arm_restart import restart_lost_arms
@@ -44,7 +44,6 @@ LEAST_HEIGHT_M, MOST_HEIGHT_M = 0.5, 2.6
 # Focal length over the image's longer side: a phone's main camera in video mode, 26 mm equivalent with the crop
 # of about a quarter that its stabiliser takes (33 mm equivalent).
 ASSUMED_FOCAL = 0.92
-FOCAL_SPREAD = 0.1  # of the assumed focal length, relative
 GIVEN_PITCH = math.radians(0.5)  # standard deviation of a pitch that the user gives
 FREE_ACCELERATION = 20.0  # m/s^2
 DOUBTFUL_DEPTH = 0.1  # standard deviation of a joint's depth that halves its confidence, metres
@@ -82,10 +81,10 @@ def track(
     names = LAYOUTS[observations.layout].names
     focal = resolve_focal(observations, options, motion)
     given = focal is not None
-    focal = focal or assumed_focal(observations)
+    focal, spread = (focal, 0.0) if focal is not None else focal_prior(observations, motion)
     path = path_of(motion)
     problem = build_problem(observations, body, focal, height or ASSUMED_HEIGHT_M)
-    tilt = resolve_tilt(observations, options, focal, given) if path is None else tilt_of_path(path)
+    tilt = resolve_tilt(observations, options, focal, spread) if path is None else tilt_of_path(path)
     problem = replace(
         problem, shape_constraint=shape_constraint, focal_given=given, tilt=tilt, pitch_given=options.pitch is not None
     )
@@ -104,7 +103,8 @@ def track(
     best = attempt(problem)
     if best.is_doubtful:
         best = min([best, *map(attempt, other_starts(problem))], key=lambda clip: clip.error)
-    report = report_of(best, names, height, given)
+    from_file = motion is not None and motion.focal_source != ""
+    report = report_of(best, names, height, given or from_file)
     if report.failure is not None:
         if not options.keep_going:
             raise AvatarError(
@@ -144,11 +144,11 @@ def other_starts(problem: FitProblem) -> list[FitProblem]:
     return [free, *(replace(free, focal=factor * problem.focal) for factor in factors)]
 
 
-def report_of(clip: FittedClip, names: tuple[str, ...], height: float | None, focal_given: bool) -> TrackReport:
-    """The report of a fit of a person of this height, if it is given."""
+def report_of(clip: FittedClip, names: tuple[str, ...], height: float | None, focal_told: bool) -> TrackReport:
+    """The report of a fit of a person of this height, if it is given; whether anything told the focal length."""
     state, focal = clip.state, float(clip.state.camera[0].exp())
     warnings = fit_warnings(
-        state, clip.problem.confidence, names, None if height else ASSUMED_HEIGHT_M, None if focal_given else focal
+        state, clip.problem.confidence, names, None if height else ASSUMED_HEIGHT_M, None if focal_told else focal
     )
     if not clip.problem.holds_pose:
         warnings += guess_warnings(state, depth_spread(clip.problem, state), clip.problem.body.joint_names)
@@ -178,11 +178,19 @@ def assumed_focal(observations: Observations) -> float:
     return ASSUMED_FOCAL * max(observations.width, observations.height)
 
 
-def resolve_tilt(
-    observations: Observations, options: TrackOptions, focal: float, focal_given: bool
-) -> CameraTilt | None:
-    """The camera's tilt that the user gave, or else that of the vertical lines of the scene, if there are any."""
-    spread = 0.0 if focal_given else FOCAL_SPREAD
+def focal_prior(observations: Observations, motion: CameraMotion | None) -> tuple[float, float]:
+    """A focal length in pixels that is not known, and its relative deviation: what the file says, or the usual one."""
+    if motion is None or not motion.focal_source:
+        return assumed_focal(observations), USUAL_FOCAL_SPREAD
+    return float(motion.cameras.K[0, 0, 0]), motion.focal_spread
+
+
+def resolve_tilt(observations: Observations, options: TrackOptions, focal: float, spread: float) -> CameraTilt | None:
+    """The camera's tilt that the user gave, or else that of the vertical lines of the scene, if there are any.
+
+    Args:
+        focal: focal length in pixels; spread: its standard deviation, relative to it.
+    """
     lines = tilt_from_lines(observations, focal, spread) if len(observations.masks) else None
     if options.pitch is None:
         return lines

@@ -68,6 +68,18 @@ def test_a_dark_side_is_no_bar(tmp_path: Path) -> None:
     assert video_layout(video).content is None
 
 
+def test_chosen_frames_are_those_of_the_whole(tmp_path: Path) -> None:
+    video = open_video(written(tmp_path / "a.mp4", scene(1, 30)))
+    whole = list(video.frames())
+    for source, shift in ((video, 0), (video.part(1.0, None), 10)):
+        chosen = list(source.frames({7, 3, 12}))
+        assert [time for time, _ in chosen] == pytest.approx([whole[index][0] for index in (3, 7, 12)], abs=1e-3)
+        assert all(
+            np.array_equal(image, whole[shift + index][1]) for (_, image), index in zip(chosen, (3, 7, 12), strict=True)
+        )
+    assert len(list(video.frames({0, 29}))) == 2 and not list(video.frames(set()))
+
+
 def test_a_part_has_the_frames_and_times_of_the_whole(tmp_path: Path) -> None:
     video = open_video(written(tmp_path / "a.mp4", scene(1, 30)))
     whole = list(video.frames())
