@@ -28,8 +28,8 @@ def two_legs() -> np.ndarray:
 def core_of(mask: np.ndarray) -> np.ndarray:
     import cv2
 
-    core: np.ndarray = cv2.erode(mask, np.ones((19, 19), np.uint8))
-    return core > 0
+    core: np.ndarray = cv2.erode(mask, np.ones((19, 19), np.uint8)) > 0
+    return core
 
 
 def image_of(alpha: np.ndarray, person: np.ndarray = SKIN, wall: np.ndarray = WALL) -> np.ndarray:
