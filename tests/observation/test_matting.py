@@ -28,13 +28,13 @@ def two_legs() -> np.ndarray:
 def core_of(mask: np.ndarray) -> np.ndarray:
     import cv2
 
-    core: np.ndarray = cv2.erode(mask, np.ones((19, 19), np.uint8)) > 0
-    return core
+    return np.asarray(cv2.erode(mask, np.ones((19, 19), np.uint8))) > 0
 
 
 def image_of(alpha: np.ndarray, person: np.ndarray = SKIN, wall: np.ndarray = WALL) -> np.ndarray:
     noise = np.random.default_rng(0).normal(0, 2, (SIZE, SIZE, 3))
-    return (alpha[..., None] * person + (1 - alpha[..., None]) * wall + noise).clip(0, 255).astype(np.uint8)
+    image: np.ndarray = alpha[..., None] * person + (1 - alpha[..., None]) * wall + noise
+    return image.clip(0, 255).astype(np.uint8)
 
 
 def test_the_gap_between_two_legs_is_cut_out() -> None:
