@@ -39,7 +39,7 @@ def create(
     Args:
         source: the video or photo, or with `protocol=...` the folder of a public dataset.
         out: run folder to write; None: runs/NAME OF THE SOURCE.
-        preset: "fast", "balanced", "quality", or the path of a TOML file.
+        preset: "fast", "balanced", "quality", "large", or the path of a TOML file.
         overwrite: replace an older run in `out`; resume: finish one that was stopped.
         preview: is called after each training step, and may stop the training.
         options: entries of `avatar.pipeline.settings.Settings`, such as height=1.82 or train={"steps": 500}.

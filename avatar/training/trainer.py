@@ -30,6 +30,7 @@ from avatar.training.config import TrainConfig
 from avatar.training.densification import densify
 from avatar.training.initialization import initial_avatar, new_optimizer, sample_gaussians
 from avatar.training.inpainting import inpaint_unobserved
+from avatar.training.perceptual_loss import PerceptualLoss
 from avatar.training.pose_refinement import PoseRefinement
 from avatar.training.posed_frame import FramePoser
 from avatar.training.registration import register
@@ -116,6 +117,7 @@ class Trainer:
         optimizer = new_optimizer(avatar, poses, config)
         self.state = TrainingState(avatar, poses, optimizer, rng, torch.zeros(len(avatar), device=self.device))
         self.poser = FramePoser(avatar, poses, config)
+        self.perceptual = PerceptualLoss(config.weights.perceptual, self.device)
 
     def run(self, preview: Preview | None = None, resume: bool = False) -> TrainResult:
         """Train to the end. Ctrl-C saves a checkpoint, from which `resume` goes on.
@@ -248,7 +250,9 @@ class Trainer:
         mask = weights.mask * photometric.mask
         if self.alignment.mask_only(self.state.step):
             return mask
-        return photometric.l1 + weights.ssim * (1 - ssim(photometric.rendered, photometric.target)) + mask
+        loss = photometric.l1 + weights.ssim * (1 - ssim(photometric.rendered, photometric.target)) + mask
+        perceptual = self.perceptual(photometric.rendered, photometric.target, self.state.rng)
+        return loss if perceptual is None else loss + perceptual
 
     def _render(self, gaussians: Gaussians, view: TrainingView) -> RenderOutput:
         """Render with the real camera and exposure of a view."""
