@@ -43,7 +43,7 @@ def undistorted(observations: Observations, K: Float[Tensor, "3 3"], distortion:
     matrix, coefficients = K.double().numpy().copy(), np.array(distortion)
     matrix[:2, 2] -= 0.5
     size = observations.width, observations.height
-    x, y = cv2.initUndistortRectifyMap(matrix, coefficients, None, matrix, size, cv2.CV_32FC1)  # type: ignore[call-overload]  # takes None
+    x, y = cv2.initUndistortRectifyMap(matrix, coefficients, None, matrix, size, cv2.CV_32FC1)
 
     def mapped(images: Masks, border: int) -> ImageList:
         def read(index: int) -> np.ndarray:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from avatar.io.camera_motion_file import CameraMotion
+from avatar.io.camera_motion_file import CameraMotion, Distortion
 from avatar.observation.camera_motion import standing_still
-from avatar.observation.distortion import Distortion, displacement, undistorted
+from avatar.observation.distortion import displacement, undistorted
 from avatar.pipeline.camera import at_usual_exposure, through_pinhole
 from avatar.types import ImageList, Observations
 
