@@ -44,10 +44,8 @@ def test_wheels_are_packed_without_documents(tmp_path: Path, monkeypatch: pytest
     monkeypatch.syspath_prepend(str(SCRIPTS))
     from gpu_prepare import UNUSED, leave_out
 
-    wheel, sources = (
-        tmp_path / "a-1-py3-none-any.whl",
-        {"a/x.cu": "code", "a/glm/doc/x.png": "image", "a/glm/x.hpp": ""},
-    )
+    wheel = tmp_path / "a-1-py3-none-any.whl"
+    sources = {"a/x.cu": "code", "a/glm/doc/x.png": "image", "a/glm/x.hpp": ""}
     record = "a-1.dist-info/RECORD"
     with zipfile.ZipFile(wheel, "w") as archive:
         for name, content in sources.items():
