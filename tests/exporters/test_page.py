@@ -148,7 +148,7 @@ def test_light_can_be_switched_to_neutral(page_file: Path, tab: Page) -> None:
     open_page(tab, page_file, "?t=0&ui=0")
     lit = canvas_image(tab)
     tab.keyboard.press("t")
-    until(tab, "document.documentElement.dataset.frames > 1")
+    until(tab, "player.frames > 1")
     assert np.abs(canvas_image(tab) - lit).max() > 0.05
 
 

@@ -1,6 +1,9 @@
 // The learned deformation, as a few directions in which all splats move and brighten together.
 
-class Correctives {
+import { quatToMatrix } from "./rotations.js";
+import { fullCount } from "./splats.js";
+
+export class Correctives {
   // basis: int8, (components x splats x 4): three of displacement and one of log brightness, in header's units.
   constructor(header, arrays, centers) {
     this.count = header.components;

@@ -1,4 +1,6 @@
-#version 300 es
+// The shaders in GLSL, as modules can hold them.
+
+export const SPLAT_VERTEX = `#version 300 es
 // One corner of one splat: its Gaussian is skinned, projected and spanned by a square of its own axes.
 precision highp float;
 precision highp int;
@@ -109,3 +111,51 @@ void main() {
   vec3 normal = worldFromRest * octahedral(texelFetch(restNormals, at, 0).xy);
   color = vec4(min(paint.rgb * exp(rest.w) * gains(normal), 1.0), paint.a);
 }
+`;
+
+export const SPLAT_FRAGMENT = `#version 300 es
+precision highp float;
+
+in vec4 color;
+in vec2 place;
+out vec4 pixel;
+
+void main() {
+  float alpha = min(0.999, color.a * exp(-0.5 * dot(place, place)));
+  if (alpha < 1.0 / 255.0) discard;
+  pixel = vec4(color.rgb * alpha, alpha);
+}
+`;
+
+export const SHADOW_VERTEX = `#version 300 es
+// One corner of a soft round shadow that lies on the floor.
+precision highp float;
+
+uniform mat4 cameraFromWorld;
+uniform vec4 intrinsics;
+uniform vec2 viewport;
+uniform vec4 disc;  // centre in metres, radius
+
+out vec2 place;
+
+void main() {
+  place = vec2((gl_VertexID & 1) * 2 - 1, (gl_VertexID & 2) - 1);
+  vec3 inCamera = (cameraFromWorld * vec4(disc.xyz + disc.w * vec3(place.x, 0.0, place.y), 1.0)).xyz;
+  vec2 pixel = intrinsics.xy * inCamera.xy + intrinsics.zw * inCamera.z;
+  // The depth as w keeps the disc right in perspective; everything in front of the camera is drawn.
+  gl_Position = vec4(2.0 * pixel.x / viewport.x - inCamera.z, inCamera.z - 2.0 * pixel.y / viewport.y, 0.0, inCamera.z);
+}
+`;
+
+export const SHADOW_FRAGMENT = `#version 300 es
+precision highp float;
+
+uniform float darkness;
+in vec2 place;
+out vec4 pixel;
+
+void main() {
+  float fall = max(1.0 - dot(place, place), 0.0);
+  pixel = vec4(0.0, 0.0, 0.0, darkness * fall * fall);
+}
+`;
