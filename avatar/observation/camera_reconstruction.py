@@ -20,6 +20,7 @@ from avatar.geometry import invert_rigid, quat_from_rotation, rigid, rotation_fr
 from avatar.io.camera_motion_file import CameraMotion
 from avatar.io.images import write_image
 from avatar.observation.background_features import free_background, work_scale
+from avatar.observation.distortion import VISIBLE, displacement
 from avatar.runtime.cpus import available_cpus
 from avatar.runtime.logging import logger
 from avatar.runtime.thread_map import map_in_threads
@@ -69,7 +70,11 @@ def reconstruct_cameras(observations: Observations, focal: float, focal_given: b
         notes = (f"the camera of {int((~valid).sum())} of {count} frames was filled from their neighbours",)
     K = torch.tensor([[estimated, 0, observations.width / 2], [0, estimated, observations.height / 2], [0, 0, 1]])
     cameras = Cameras(K.repeat(count, 1, 1), T, observations.width, observations.height)
-    return CameraMotion("moving", cameras, True, result["residual"] / scale, notes=notes)
+    lens = float(result["distortion"]), 0.0, 0.0, 0.0
+    visible = displacement(K, lens) > VISIBLE
+    return CameraMotion(
+        "moving", cameras, True, result["residual"] / scale, notes=notes, distortion=lens if visible else None
+    )
 
 
 def filled_gaps(

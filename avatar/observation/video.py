@@ -149,6 +149,7 @@ def _observe(
         frame_weight=torch.from_numpy(weights[keyframes]),
         source=str(source.path),
         notes=tuple(notes),
+        start=source.start,
         **observe_hands_face(images, keypoints[keyframes], detector.layout)._asdict(),
     )
     save_arrays(observations, folder)

@@ -186,3 +186,14 @@ def test_files_of_other_programs_tell_the_same_cameras(tmp_path: Path) -> None:
         torch.testing.assert_close(
             transform(motion.cameras.T_camera_world, points), transform(T, points), atol=1e-4, rtol=1e-4
         )
+
+
+def test_what_is_known_of_the_lens_is_kept(tmp_path: Path) -> None:
+    cameras = Cameras(torch.from_numpy(K).float().repeat(2, 1, 1), _moving(2), WIDTH, HEIGHT)
+    lens = CameraMotion(
+        "moving", cameras, focal_spread=0.07, focal_source="the file", distortion=(0.1, 0.0, 0.0, -0.01)
+    )
+    save_camera_motion(tmp_path / "camera.json", lens)
+    read = load_camera_motion(tmp_path / "camera.json")
+    assert (read.focal_spread, read.focal_source, read.distortion) == (0.07, "the file", (0.1, 0.0, 0.0, -0.01))
+    assert "the file" in read.sentence()
