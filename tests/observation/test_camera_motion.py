@@ -202,6 +202,7 @@ def test_files_of_other_programs_tell_the_same_cameras(tmp_path: Path) -> None:
         motion = load_camera_motion(path)
         assert motion.regime == "moving" and motion.focal_given
         torch.testing.assert_close(motion.cameras.K, cameras.K)
+        assert motion.vertical == ((0.0, 1.0, 0.0) if path.name == "metadata.json" else None)
         points = torch.randn(5, 4, 3, generator=torch.Generator().manual_seed(0))
         torch.testing.assert_close(
             transform(motion.cameras.T_camera_world, points), transform(T, points), atol=1e-4, rtol=1e-4
@@ -211,9 +212,15 @@ def test_files_of_other_programs_tell_the_same_cameras(tmp_path: Path) -> None:
 def test_what_is_known_of_the_lens_is_kept(tmp_path: Path) -> None:
     cameras = Cameras(torch.from_numpy(K).float().repeat(2, 1, 1), _moving(2), WIDTH, HEIGHT)
     lens = CameraMotion(
-        "moving", cameras, focal_spread=0.07, focal_source="the file", distortion=(0.1, 0.0, 0.0, -0.01)
+        "moving",
+        cameras,
+        focal_spread=0.07,
+        focal_source="the file",
+        distortion=(0.1, 0.0, 0.0, -0.01),
+        vertical=(0.0, 0.6, 0.8),
     )
     save_camera_motion(tmp_path / "camera.json", lens)
     read = load_camera_motion(tmp_path / "camera.json")
     assert (read.focal_spread, read.focal_source, read.distortion) == (0.07, "the file", (0.1, 0.0, 0.0, -0.01))
+    assert read.vertical == (0.0, 0.6, 0.8)
     assert "the file" in read.sentence()
