@@ -12,6 +12,7 @@ from avatar.errors import UsageError
 def export_avatar(
     run: Run,
     html: Path | None = None,
+    live: Switch = False,
     web: Path | None = None,
     ply: Path | None = None,
     ply_sequence: Path | None = None,
@@ -44,6 +45,8 @@ def export_avatar(
     Args:
         run: run folder made by `avatar create`.
         html: one HTML page with the avatar and its motions; opens anywhere, phones included, without a network.
+        live: the page also follows a camera ("Mirror me"): with MediaPipe's pose network, 11 MB more. Images of the
+            camera stay in the browser.
         web: folder for a web server: the avatar as a file, <avatar-player>, the element that shows it in any page, and
             a page that uses both.
         ply: splats of one pose, with the fields of 3D Gaussian splatting that all splat viewers read.
@@ -89,6 +92,8 @@ def export_avatar(
         raise UsageError(f"Pass what to write and where, for example --html me.html; there are {flags}.")
     for kind, path in requested.items():
         _check_suffix(kind, path)
+    if live and html is None:
+        raise UsageError("--live makes a page that follows a camera: pass --html FILE with it, or use `avatar live`.")
     if count < 1:
         raise UsageError(f"--count must be at least 1, not {count}.")
 
@@ -107,7 +112,7 @@ def export_avatar(
         finished.run, finished.avatar.reshape_by(words), motions=motion, pose=pose, lit=lit,
         title=title or run.resolve().name,
         credits=credits, size=_size(size), count=count, seed=seed, backend=backend,
-        orientation=Orientation(up, flip), url=url,
+        orientation=Orientation(up, flip), url=url, live=live,
     )  # fmt: skip
     for kind, path in requested.items():
         print(f"{kind.replace('_', ' ') + ':':14}{path}  ({getattr(job, kind)(path)})", flush=True)

@@ -24,6 +24,7 @@ from avatar.io.observations_file import (
 )
 from avatar.io.videos import Video, open_video
 from avatar.landmark_layouts import LAYOUTS, Layout
+from avatar.observation.background_plate import background_plate
 from avatar.observation.company import notes_on_company
 from avatar.observation.confidence import check_in_view, frame_weights, reweight_confidence
 from avatar.observation.detectors.registry import choose_detector
@@ -31,7 +32,8 @@ from avatar.observation.hands_face import observe_hands_face
 from avatar.observation.held_things import held_things, note_on_held_things, without_things
 from avatar.observation.keyframes import evenly_in_time, select_keyframes
 from avatar.observation.left_right import fix_left_right_swaps
-from avatar.observation.matting import background_plate, refine_mask
+from avatar.observation.limbs import limb_core
+from avatar.observation.matting import refine_mask
 from avatar.observation.person_tracks import PersonTrack
 from avatar.observation.survey import Thinning, survey_video
 from avatar.runtime.progress import Progress
@@ -147,6 +149,7 @@ def _observe(
         frame_weight=torch.from_numpy(weights[keyframes]),
         source=str(source.path),
         notes=tuple(notes),
+        start=source.start,
         **observe_hands_face(images, keypoints[keyframes], detector.layout)._asdict(),
     )
     save_arrays(observations, folder)
@@ -188,7 +191,9 @@ def _write_final_images(
     plate = background_plate(images, masks)
 
     def refine(position: int) -> bool:
-        mask = refine_mask(images[position], masks[position], plate)
+        coarse_mask = masks[position]
+        core = limb_core(coarse_mask.shape, keypoints[position], layout)
+        mask = refine_mask(images[position], coarse_mask, plate, core)
         things = held_things(mask, keypoints[position], layout)
         write_image(image_path(folder / "masks", position), without_things(mask, things))
         return bool(things.any())

@@ -132,7 +132,7 @@ def track(
     Raises:
         UsageError: a value is out of range. AvatarError: there are too few frames, or the fit has clearly failed.
     """
-    from avatar.pipeline.camera import camera_motion
+    from avatar.pipeline.camera import camera_motion, through_pinhole
     from avatar.runtime.logging import logger
     from avatar.tracking.fit import track as fit_track
     from avatar.tracking.options import TrackOptions, check_camera
@@ -140,7 +140,7 @@ def track(
     options = TrackOptions(height, shape, focal, pitch, camera, keep_going)
     check_camera(camera)
     motion = camera_motion(observations, options)
-    estimated, report = fit_track(observations, _body(body), options, motion=motion)
+    estimated, report = fit_track(through_pinhole(observations, motion), _body(body), options, motion=motion)
     for warning in (*motion.notes, *report.warnings):
         logger.warning(warning)
     return estimated

@@ -21,7 +21,7 @@ from avatar.observation.detectors.registry import check_detector, choose_detecto
 from avatar.observation.options import ObserveOptions
 from avatar.observation.photo import is_photo
 from avatar.observation.video import observe
-from avatar.pipeline.camera import camera_motion
+from avatar.pipeline.camera import camera_motion, through_pinhole
 from avatar.pipeline.dataset import dataset_training_data
 from avatar.pipeline.photo import PhotoTraining, photo_training_data
 from avatar.pipeline.previews import write_previews
@@ -184,6 +184,7 @@ def _track(observations: Observations, body: Body, options: TrackOptions, camera
     estimate, save = partial(camera_motion, observations, options), partial(save_camera_motion, file)
     motion = cached(camera_stage, partial(load_camera_motion, file), save, estimate)
     logger.info(motion.sentence())
+    observations = through_pinhole(observations, motion)
     estimated, report = track(observations, body, options, motion=motion)
     hidden = note_on_hidden(hidden_pixels(observations, estimated, body), observations)
     return TrainingData(observations, estimated, (*motion.notes, *report.warnings, *hidden), motion)

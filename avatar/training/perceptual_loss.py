@@ -19,11 +19,15 @@ LEAST_SIDE = 32  # VGG halves an image four times
 
 
 class PerceptualLoss:
-    """The term, or nothing where its weight is 0 or the networks are missing; the log says so."""
+    """The term, or nothing where its weight is 0 or the networks are missing; the log says so.
+
+    Attributes:
+        weight: of the term in the loss; networks: VGG's arrays on the device.
+    """
 
     def __init__(self, weight: float, device: torch.device) -> None:
         self.weight = weight
-        self._networks: dict[str, Tensor] = {}
+        self.networks: dict[str, Tensor] = {}
         if weight == 0:
             return
         try:
@@ -32,7 +36,7 @@ class PerceptualLoss:
             logger.info(f"Training goes without the perceptual loss: {error}")
             self.weight = 0.0
             return
-        self._networks = {name: array.to(device) for name, array in arrays.items() if name.startswith(f"{NET}.")}
+        self.networks = {name: array.to(device) for name, array in arrays.items() if name.startswith(f"{NET}.")}
 
     def __call__(
         self, rendered: Float[Tensor, "h w 3"], target: Float[Tensor, "h w 3"], rng: torch.Generator
@@ -46,4 +50,4 @@ class PerceptualLoss:
             for full, part in zip(rendered.shape[:2], (height, width), strict=True)
         )
         patch = slice(top, top + height), slice(left, left + width)
-        return self.weight * lpips_loss(self._networks, NET, rendered[patch], target[patch])
+        return self.weight * lpips_loss(self.networks, NET, rendered[patch], target[patch])

@@ -50,7 +50,8 @@ export class Playback extends EventTarget {
 
   /**
    * Take a pose that belongs to no motion, until a motion is played: for cameras, games and sliders, frame by frame.
-   * @param {{root: number[], quats: Float32Array, coefficients?: number[]}|null} pose
+   * @param {{root: number[], quats: Float32Array, coefficients?: number[], centre?: number[]}|null} pose centre: x and z that
+   *   the camera looks at, if not the pelvis
    */
   setPose(pose) {
     this.set({ playing: false });

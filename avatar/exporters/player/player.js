@@ -85,11 +85,18 @@ export class Player extends Playback {
 
   view() {
     if (this.options.camera) return fixedCamera(this.options.camera, this.canvas);
-    const [x, z] = this.ownPose ? [this.placed.places[0][0], this.placed.places[0][2]] : pathAt(this.clip, this.state.time);
+    const [x, z] = this.centre();
     const { height } = this.model;
     const target = [x, this.floor + 0.5 * height, z];
     // A T-pose at rest is as wide as the body is high; motions mostly stay within two thirds of that.
     return this.camera.view(target, { height: 1.16 * height, width: 0.68 * height }, this.freeArea(), this.ratio);
+  }
+
+  // What the camera looks at, over the floor.
+  centre() {
+    if (!this.ownPose) return pathAt(this.clip, this.state.time);
+    const [x, , z] = this.placed.places[0];
+    return this.ownPose.centre ?? [x, z];
   }
 
   // The part of the canvas that no controls cover, pixels of the page; controls replace it.
