@@ -144,7 +144,7 @@ export class Mirror {
   showPose({ root, quats }, seconds) {
     const share = 1 - Math.exp(-seconds / CENTRE_SECONDS);
     this.centre = this.centre.map((value, k) => value + share * (root[2 * k] - value));
-    this.player.setPose({ root: [root[0], root[1] + this.player.floor, root[2]], quats, centre: this.centre });
+    this.player.setPose({ root: [root[0], root[1] + this.player.skeleton.sole, root[2]], quats, centre: this.centre });
     this.poses += 1;
   }
 
