@@ -13,8 +13,10 @@ from pathlib import Path
 
 from avatar import __version__
 from avatar.exporters.linear_correctives import RANK
+from avatar.exporters.mirror import ENTRY, NOTICE, POLICY, mirror_elements
 from avatar.exporters.player_file import player_file
 from avatar.exporters.player_scripts import script, source
+from avatar.exporters.poster import poster
 from avatar.io.files import atomic_write
 from avatar.model.avatar import Avatar
 from avatar.types import BodyTrack
@@ -44,6 +46,7 @@ def write_page(
     title: str,
     credits: str = CREDITS,
     rank: int = RANK,
+    live: bool = False,
 ) -> PageReport:
     """Write the avatar with its clips as one HTML file that opens anywhere.
 
@@ -54,6 +57,7 @@ def write_page(
         title: shown at the top of the page.
         credits: a line at the bottom, such as who made the recording and under which licence it may be shared.
         rank: number of linear correctives that approximate the learned deformation.
+        live: with the mirror, in which the avatar follows a camera; 11 MB more.
 
     Raises:
         AvatarError: the file cannot be written.
@@ -63,13 +67,20 @@ def write_page(
         source("player.html"),
         title=html.escape(title),
         credits=html.escape(credits),
-        about=html.escape(about(packed.splats)),
-        avatar=base64.b64encode(packed.content).decode(),
-        script=script("page.js"),
+        about=html.escape(about(packed.splats) + (NOTICE if live else "")),
+        poster=_base64(poster(avatar, next(iter(clips.values())))),
+        avatar=_base64(packed.content),
+        policy=f" {POLICY}" if live else "",
+        mirror=mirror_elements(avatar.body) if live else "",
+        script=script(ENTRY if live else "page.js"),
     )
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return PageReport(len(text.encode()), packed.splats, packed.deformation_kept)
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
 
 
 def about(splats: int) -> str:

@@ -313,9 +313,12 @@ class Trainer:
         for index in self.held_out[:: max(len(self.held_out) // MEASURED_FRAMES, 1)][:MEASURED_FRAMES]:
             view = self.views.get(index)
             posed = self.state.avatar.pose(self.state.poses.pose(view.instant))
-            rgb = render(posed, view.camera, self.backend).on_white()[0]
+            rgb = render(posed, view.camera, self.backend).on_white()[0].clamp(0, 1)
             mask = view.mask[..., None]
-            values.append(psnr(rgb.clamp(0, 1), view.image * mask + 1 - mask))
+            truth = view.image * mask + 1 - mask
+            if view.trust is not None:  # what hides the person is not compared
+                truth = torch.where((view.trust == 0)[..., None], rgb, truth)
+            values.append(psnr(rgb, truth))
         mean = sum(values) / len(values)
         self.state.history.append((self.state.step, mean))
         return mean
