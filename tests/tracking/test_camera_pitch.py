@@ -35,8 +35,8 @@ def turning_then_standing(turn: float) -> State:
     """A person who turns in the first third of the clip and faces the camera in the rest; the camera looks down 0.1."""
     body = load_body("open")
     first, rest = truth(body, 20, turn=turn, pitch=0.1), truth(body, 40, turn=0.0, pitch=0.1)
-    both = {name: torch.cat([getattr(first, name), getattr(rest, name)]) for name in ("position", "rotations")}
-    return replace(first, **both)
+    position = torch.cat([first.position, rest.position])
+    return replace(first, position=position, rotations=torch.cat([first.rotations, rest.rotations]))
 
 
 @pytest.mark.parametrize("turn", [2 * math.pi, 1.5])
