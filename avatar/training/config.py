@@ -85,6 +85,8 @@ class TrainConfig:
     """Correct the tracked poses during training."""
     refine_start: float = 0.03
     """Share of the steps after which the poses are corrected."""
+    rounds: int = 1
+    """How many times to train; each time starts from the poses of the one before, which helps with people who move."""
     registrations: int = 6
     """How many times during training poses and surface are registered to the video by optical flow; 0: never."""
     light: bool = True
