@@ -12,6 +12,7 @@ from avatar.errors import UsageError
 def export_avatar(
     run: Run,
     html: Path | None = None,
+    live: Switch = False,
     ply: Path | None = None,
     ply_sequence: Path | None = None,
     splat: Path | None = None,
@@ -42,6 +43,8 @@ def export_avatar(
     Args:
         run: run folder made by `avatar create`.
         html: one HTML page with the avatar and its motions; opens anywhere, phones included, without a network.
+        live: the page also follows a camera ("Mirror me"): with MediaPipe's pose network, 11 MB more. Images of the
+            camera stay in the browser.
         ply: splats of one pose, with the fields of 3D Gaussian splatting that all splat viewers read.
         ply_sequence: folder for a motion as one PLY per frame, which SuperSplat and Blender add-ons play.
         splat: splats of one pose as .splat (needs the extra "splats").
@@ -83,6 +86,8 @@ def export_avatar(
         raise UsageError(f"Pass what to write and where, for example --html me.html; there are {flags}.")
     for kind, path in requested.items():
         _check_suffix(kind, path)
+    if live and html is None:
+        raise UsageError("--live makes a page that follows a camera: pass --html FILE with it, or use `avatar live`.")
     if count < 1:
         raise UsageError(f"--count must be at least 1, not {count}.")
 
@@ -100,7 +105,7 @@ def export_avatar(
         finished.run, finished.avatar.reshape_by(words), motions=motion, pose=pose, lit=lit,
         title=title or run.resolve().name,
         credits=credits, size=_size(size), count=count, seed=seed, backend=backend,
-        orientation=Orientation(up, flip),
+        orientation=Orientation(up, flip), live=live,
     )  # fmt: skip
     for kind, path in requested.items():
         print(f"{kind.replace('_', ' ') + ':':14}{path}  ({getattr(job, kind)(path)})", flush=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from avatar import __version__
 from avatar.exporters.linear_correctives import RANK
+from avatar.exporters.mirror import ENTRY, NOTICE, POLICY, mirror_elements
 from avatar.exporters.player_file import player_file
 from avatar.exporters.player_scripts import script, source
 from avatar.io.files import atomic_write
@@ -44,6 +45,7 @@ def write_page(
     title: str,
     credits: str = CREDITS,
     rank: int = RANK,
+    live: bool = False,
 ) -> PageReport:
     """Write the avatar with its clips as one HTML file that opens anywhere.
 
@@ -54,6 +56,7 @@ def write_page(
         title: shown at the top of the page.
         credits: a line at the bottom, such as who made the recording and under which licence it may be shared.
         rank: number of linear correctives that approximate the learned deformation.
+        live: with the mirror, in which the avatar follows a camera; 11 MB more.
 
     Raises:
         AvatarError: the file cannot be written.
@@ -63,9 +66,11 @@ def write_page(
         source("player.html"),
         title=html.escape(title),
         credits=html.escape(credits),
-        about=html.escape(about(packed.splats)),
+        about=html.escape(about(packed.splats) + (NOTICE if live else "")),
         avatar=base64.b64encode(packed.content).decode(),
-        script=script("page.js"),
+        policy=f" {POLICY}" if live else "",
+        mirror=mirror_elements(avatar.body) if live else "",
+        script=script(ENTRY if live else "page.js"),
     )
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

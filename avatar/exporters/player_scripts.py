@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from importlib import resources
 
-_IMPORT = re.compile(r'^import (?:\{[^}]*\} from )?"\./(?P<file>\w+\.js)";\n', re.MULTILINE)
+_IMPORT = re.compile(r'^import (?:\{[^}]*\} from )?"(?P<file>\.{1,2}/[\w/]+\.js)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const)\b)", re.MULTILINE)
 
 
@@ -22,7 +23,7 @@ def modules(entry: str) -> list[str]:
         if name in order:
             return
         for match in _IMPORT.finditer(source(name)):
-            visit(match["file"])
+            visit(posixpath.normpath(posixpath.join(posixpath.dirname(name), match["file"])))
         order.append(name)
 
     visit(entry)

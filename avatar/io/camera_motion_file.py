@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,7 @@ Distortion = tuple[float, float, float, float]
 
 # From OpenGL's camera axes (y up, z backwards), in which nerfstudio and ARKit write, to ours.
 GL_AXES = (1.0, -1.0, -1.0)
+Y_UP = (0.0, 1.0, 0.0)  # in our camera files, and by gravity in ARKit's
 STILL_M = 1e-4
 MOST_DISTORTION = 2.0  # of each coefficient
 USUAL_FOCAL_SPREAD = 0.1  # relative standard deviation of the focal length that phones usually have
@@ -40,6 +42,7 @@ class CameraMotion:
         distortion: k1, k2, p1, p2 of the lens (Brown 1966), which `cameras` do not have; None: no visible one.
         residual: how far the background typically lies from where these cameras put it, pixels; None: not measured.
         metric: whether the scale is in metres.
+        vertical: the unit vector in the cameras' world that points up, where gravity was measured; None: unknown.
         exposure: factor of each frame's automatic exposure on linear light, by colour channel; None: constant.
         notes: what the user should know, one sentence each.
     """
@@ -54,6 +57,7 @@ class CameraMotion:
     focal_spread: float = USUAL_FOCAL_SPREAD
     focal_source: str = ""
     distortion: Distortion | None = None
+    vertical: tuple[float, float, float] | None = None
 
     def sentence(self) -> str:
         """The motion in words, for the log and the report."""
@@ -79,6 +83,8 @@ def save_camera_motion(path: Path, motion: CameraMotion) -> None:
         more |= {"focal_source": motion.focal_source, "focal_spread": motion.focal_spread}
     if motion.distortion is not None:
         more["distortion"] = list(motion.distortion)
+    if motion.vertical is not None:
+        more["vertical"] = list(motion.vertical)
     write_json(path, read_json(path) | more | {"metric": motion.metric, "notes": list(motion.notes)})
 
 
@@ -117,7 +123,7 @@ def load_camera_motion(path: Path) -> CameraMotion:
 def _own(path: Path, content: dict[str, Any]) -> CameraMotion:
     cameras = load_cameras(path)
     if "regime" not in content:
-        return _motion(cameras, metric=True)
+        return replace(_motion(cameras, metric=True), vertical=Y_UP)
     regime = content["regime"]
     if regime not in ("still", "turning", "moving"):
         raise ValueError(f"regime {regime!r}")
@@ -129,7 +135,15 @@ def _own(path: Path, content: dict[str, Any]) -> CameraMotion:
         raise ValueError(f"exposure of shape {tuple(exposure.shape)}")
     source, spread = str(content.get("focal_source", "")), float(content.get("focal_spread", USUAL_FOCAL_SPREAD))
     lens = _distortion(*content["distortion"]) if content.get("distortion") else None
-    return CameraMotion(regime, cameras, given, residual, metric, notes, exposure, spread, source, lens)
+    vertical = _unit(*content["vertical"]) if content.get("vertical") else None
+    return CameraMotion(regime, cameras, given, residual, metric, notes, exposure, spread, source, lens, vertical)
+
+
+def _unit(x: float, y: float, z: float) -> tuple[float, float, float]:
+    length = math.sqrt(x * x + y * y + z * z)
+    if not 0 < length < math.inf:
+        raise ValueError(f"the direction {x, y, z}")
+    return x / length, y / length, z / length
 
 
 def _distortion(k1: float = 0.0, k2: float = 0.0, p1: float = 0.0, p2: float = 0.0) -> Distortion | None:
@@ -154,7 +168,8 @@ def _record3d(content: dict[str, Any]) -> CameraMotion:
     poses = torch.tensor(content["poses"], dtype=torch.float32)  # qx qy qz qw x y z
     K = torch.tensor(content["K"], dtype=torch.float32).view(3, 3).T  # column by column
     T = _from_gl(rotation_from_quat(poses[:, [3, 0, 1, 2]]), poses[:, 4:])
-    return _motion(Cameras(K.repeat(len(T), 1, 1), T, int(content["w"]), int(content["h"])), metric=True)
+    cameras = Cameras(K.repeat(len(T), 1, 1), T, int(content["w"]), int(content["h"]))
+    return replace(_motion(cameras, metric=True), vertical=Y_UP)
 
 
 def _colmap(folder: Path) -> CameraMotion:

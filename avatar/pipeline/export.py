@@ -37,11 +37,12 @@ class ExportOptions:
     seed: int
     backend: str
     orientation: Orientation = OURS
+    live: bool = False
 
     def html(self, path: Path) -> str:
         """Write the interactive web page. Like every method here, returns a short description of the result."""
         clips = motions_for_page(self.run, self.avatar, self.motions)
-        report = write_page(self.avatar, clips, path, self.title, self.credits or CREDITS)
+        report = write_page(self.avatar, clips, path, self.title, self.credits or CREDITS, live=self.live)
         return f"{report.bytes / 1e6:.2f} MB, {report.splats} splats, {len(clips)} motions"
 
     def ply(self, path: Path) -> str:

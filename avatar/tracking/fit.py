@@ -20,7 +20,7 @@ from avatar.io.camera_motion_file import USUAL_FOCAL_SPREAD, CameraMotion
 from avatar.landmark_layouts import LAYOUTS
 from avatar.runtime.progress import Progress
 from avatar.tracking.arm_restart import restart_lost_arms
-from avatar.tracking.camera_path import from_cameras, holds_pose, path_of, tilt_of_path
+from avatar.tracking.camera_path import from_cameras, holds_pose, path_of, tilt_of_motion
 from avatar.tracking.camera_pitch import PITCH_FROM_TURN, pitch_from_turn
 from avatar.tracking.face import with_face
 from avatar.tracking.hands import with_fingers
@@ -84,7 +84,7 @@ def track(
     focal, spread = (focal, 0.0) if focal is not None else focal_prior(observations, motion)
     path = path_of(motion)
     problem = build_problem(observations, body, focal, height or ASSUMED_HEIGHT_M)
-    tilt = resolve_tilt(observations, options, focal, spread) if path is None else tilt_of_path(path)
+    tilt = resolve_tilt(observations, options, focal, spread, tilt_of_motion(motion, path))
     problem = replace(
         problem, shape_constraint=shape_constraint, focal_given=given, tilt=tilt, pitch_given=options.pitch is not None
     )
@@ -185,16 +185,21 @@ def focal_prior(observations: Observations, motion: CameraMotion | None) -> tupl
     return float(motion.cameras.K[0, 0, 0]), motion.focal_spread
 
 
-def resolve_tilt(observations: Observations, options: TrackOptions, focal: float, spread: float) -> CameraTilt | None:
-    """The camera's tilt that the user gave, or else that of the vertical lines of the scene, if there are any.
+def resolve_tilt(
+    observations: Observations, options: TrackOptions, focal: float, spread: float, of_motion: CameraTilt | None
+) -> CameraTilt | None:
+    """The camera's tilt that the user gave, or else that of its motion, or of the vertical lines of the scene.
 
     Args:
         focal: focal length in pixels; spread: its standard deviation, relative to it.
+        of_motion: the tilt of the reference camera, if gravity or the camera's path tell it.
     """
-    lines = tilt_from_lines(observations, focal, spread) if len(observations.masks) else None
+    tilt = of_motion
+    if tilt is None and len(observations.masks):
+        tilt = tilt_from_lines(observations, focal, spread)
     if options.pitch is None:
-        return lines
-    roll, roll_spread = (0.0, ROLL) if lines is None else (lines.roll, lines.roll_spread)
+        return tilt
+    roll, roll_spread = (0.0, ROLL) if tilt is None else (tilt.roll, tilt.roll_spread)
     return CameraTilt(math.radians(options.pitch), GIVEN_PITCH, roll, roll_spread)
 
 

@@ -1,12 +1,16 @@
 """The player's modules: complete on their own, and one scope without clashes when they are joined."""
 
+import posixpath
 import re
 from importlib import resources
 
+import pytest
+
+from avatar.exporters.mirror import ENTRY
 from avatar.exporters.player_scripts import modules, script, source
 
 DECLARED = re.compile(r"^(?:export )?(?:async )?(?:function|class|const|let) (\w+)(?:,? |\()", re.MULTILINE)
-IMPORTED = re.compile(r'^import \{([^}]*)\} from "\./(\w+\.js)";', re.MULTILINE)
+IMPORTED = re.compile(r'^import \{([^}]*)\} from "(\.{1,2}/[\w/]+\.js)";', re.MULTILINE)
 
 
 def code(name: str) -> str:
@@ -14,20 +18,23 @@ def code(name: str) -> str:
     return re.sub(r"`[^`]*`", "``", source(name))
 
 
-def test_each_import_is_exported_and_used() -> None:
-    for name in modules("page.js"):
+@pytest.mark.parametrize("entry", ["page.js", ENTRY])
+def test_each_import_is_exported_and_used(entry: str) -> None:
+    for name in modules(entry):
         text = code(name)
-        for names, other in IMPORTED.findall(text):
+        for names, path in IMPORTED.findall(text):
+            other = posixpath.normpath(posixpath.join(posixpath.dirname(name), path))
             for word in filter(None, (word.strip() for word in names.split(","))):
                 declared = rf"^export (?:async )?(?:function|class|const) (?:.*\b)?{word}\b"
                 assert re.search(declared, code(other), re.MULTILINE), (name, word)
                 assert len(re.findall(rf"\b{word}\b", source(name))) > 1, (name, word)
 
 
-def test_the_joined_modules_share_no_name_and_keep_no_module_syntax() -> None:
-    names = [name for module in modules("page.js") for name in DECLARED.findall(code(module))]
+@pytest.mark.parametrize("entry", ["page.js", ENTRY])
+def test_the_joined_modules_share_no_name_and_keep_no_module_syntax(entry: str) -> None:
+    names = [name for module in modules(entry) for name in DECLARED.findall(code(module))]
     assert len(names) == len(set(names)) > 150
-    joined = script("page.js")
+    joined = script(entry)
     assert not re.search(r"^\s*(?:import|export)\b", joined, re.MULTILINE) and "import.meta" not in joined
     assert "</script" not in joined
 
@@ -35,4 +42,5 @@ def test_the_joined_modules_share_no_name_and_keep_no_module_syntax() -> None:
 def test_every_module_is_needed() -> None:
     folder = resources.files("avatar.exporters").joinpath("player")
     files = {entry.name for entry in folder.iterdir() if entry.name.endswith(".js")}
-    assert files == set(modules("page.js"))
+    files |= {f"mirror/{entry.name}" for entry in (folder / "mirror").iterdir()}
+    assert files == set(modules(ENTRY))

@@ -174,19 +174,19 @@ function robust(values, scale) {
   return values.map((value) => value * factor);
 }
 
-function squareSum(values) {
+export function squareSum(values) {
   let sum = 0;
   for (const value of values) sum += value * value;
   return sum;
 }
 
-function quatOfRotvec(values, at) {
+export function quatOfRotvec(values, at) {
   const x = values[at], y = values[at + 1], z = values[at + 2], angle = Math.hypot(x, y, z);
   const factor = angle < 1e-9 ? 0.5 : Math.sin(angle / 2) / angle;
   return [Math.cos(angle / 2), x * factor, y * factor, z * factor];
 }
 
-function rotvecOfQuat([w, x, y, z]) {
+export function rotvecOfQuat([w, x, y, z]) {
   const sine = Math.hypot(x, y, z), sign = w < 0 ? -1 : 1;
   const factor = sine < 1e-9 ? 2 * sign : (2 * sign * Math.atan2(sine, Math.abs(w))) / sine;
   return [x * factor, y * factor, z * factor];
@@ -199,14 +199,16 @@ function normalEquations(slopes, residual) {
 }
 
 // (H + damping diag(H)) x = g by Cholesky's factors; H is the lower triangle.
-function solveDamped(H, g, damping) {
+export function solveDamped(H, g, damping) {
   const n = g.length, L = [], x = new Array(n).fill(0);
   for (let i = 0; i < n; i++) {
-    L.push(new Float64Array(n));
+    const line = new Float64Array(n);
+    L.push(line);
     for (let j = 0; j <= i; j++) {
+      const other = L[j];
       let sum = H[i][j] + (i === j ? damping * H[i][i] + 1e-9 : 0);
-      for (let k = 0; k < j; k++) sum -= L[i][k] * L[j][k];
-      L[i][j] = i === j ? Math.sqrt(Math.max(sum, 1e-12)) : sum / L[j][j];
+      for (let k = 0; k < j; k++) sum -= line[k] * other[k];
+      line[j] = i === j ? Math.sqrt(Math.max(sum, 1e-12)) : sum / other[j];
     }
     let value = g[i];
     for (let k = 0; k < i; k++) value -= L[i][k] * x[k];

@@ -242,7 +242,7 @@ export function framesOfPlaces(at, own) {
 }
 
 // The rotation that brings the direction a to b and, as far as that allows, one normal to the other.
-function carried(a, normalA, b, normalB) {
+export function carried(a, normalA, b, normalB) {
   const frame = (along, normal) => {
     const side = normalize(cross(normal, along));
     return quatFromColumns(along, side, cross(along, side));

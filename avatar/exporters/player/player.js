@@ -80,7 +80,8 @@ export class Player extends EventTarget {
 
   /**
    * Take a pose that belongs to no motion, until a motion is played: for cameras, games and sliders, frame by frame.
-   * @param {{root: number[], quats: Float32Array, coefficients?: number[]}|null} pose
+   * @param {{root: number[], quats: Float32Array, coefficients?: number[], centre?: number[]}|null} pose centre: x and z that
+   *   the camera looks at, if not the pelvis
    */
   setPose(pose) {
     this.set({ playing: false });
@@ -147,11 +148,18 @@ export class Player extends EventTarget {
 
   view() {
     if (this.options.camera) return fixedCamera(this.options.camera, this.canvas);
-    const [x, z] = this.ownPose ? [this.placed.places[0][0], this.placed.places[0][2]] : pathAt(this.clip, this.state.time);
+    const [x, z] = this.centre();
     const { height } = this.model;
     const target = [x, this.floor + 0.5 * height, z];
     // A T-pose at rest is as wide as the body is high; motions mostly stay within two thirds of that.
     return this.camera.view(target, { height: 1.16 * height, width: 0.68 * height }, this.freeArea(), this.ratio);
+  }
+
+  // What the camera looks at, over the floor.
+  centre() {
+    if (!this.ownPose) return pathAt(this.clip, this.state.time);
+    const [x, , z] = this.placed.places[0];
+    return this.ownPose.centre ?? [x, z];
   }
 
   get floor() {
