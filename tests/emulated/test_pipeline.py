@@ -16,6 +16,7 @@ from avatar.evaluation.targets import held_out_targets
 from avatar.io.camera_file import save_cameras
 from avatar.io.files import read_json
 from avatar.io.images import read_image
+from avatar.metrics.perceptual import load_lpips
 from avatar.pipeline import previews
 from avatar.pipeline.animation import VideoOptions, frames_of
 from avatar.pipeline.create import create
@@ -40,8 +41,10 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(previews, "PANEL", 64)
 
 
-def test_a_whole_run_from_its_observations(gpu: Record, tmp_path: Path) -> None:
+def test_a_whole_run_from_its_observations(gpu: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What `avatar create --device cuda` does once a video is observed and tracked."""
+    monkeypatch.setenv("AVATAR_CACHE", str(tmp_path))  # no networks are installed here
+    load_lpips.cache_clear()
     run = RunFolder(sample_run(tmp_path / "run", splats=300, frames=4))
     run.track.rename(run.estimated_track)
     run.avatar.unlink()
