@@ -39,6 +39,10 @@ class Plate:
     visible: Bool[np.ndarray, "h w"]
     variance: Float32[np.ndarray, "h w"]
 
+    def part(self, box: Box) -> Plate:
+        """Of a part of the image."""
+        return Plate(self.color[box], self.visible[box], self.variance[box])
+
 
 def background_plate(images: Images, masks: Masks) -> Plate | None:
     """The median of the background over the clip, or None where the camera moves."""
@@ -86,7 +90,7 @@ def refine_mask(
     scale = _scale(coarse)
     box = _box_around(coarse > 25, margin=round(12 * scale))
     if box is not None:
-        scene = None if plate is None else Plate(plate.color[box], plate.visible[box], plate.variance[box])
+        scene = None if plate is None else plate.part(box)
         region = largest_region(coarse[box])
         refined[box] = largest_region(_refine_box(image[box].astype(np.float32), region, scene, scale))
     return refined
@@ -115,12 +119,12 @@ def _refine_box(image: np.ndarray, coarse: np.ndarray, plate: Plate | None, scal
     depth = depth - cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 3)
     band = np.abs(depth) <= 8 * scale
     radius = round(12 * scale)
-    person = _local_likelihood(image, depth > 4 * scale, band, radius)
-    around = _local_likelihood(image, depth < -6 * scale, band, radius)
+    person = local_likelihood(image, depth > 4 * scale, band, radius)
+    around = local_likelihood(image, depth < -6 * scale, band, radius)
     evidence = 0.3 * np.clip(person - around, -8, 8)
     if plate is not None:
         visible = plate.visible[band]
-        scene = np.maximum(_plate_likelihood(image[band], plate, band), around - 8)
+        scene = np.maximum(plate_likelihood(image[band], plate, band), around - 8)
         evidence = np.where(visible, 0.5 * np.clip(person - scene, -8, 8), evidence)
     odds = np.clip(depth[band] / (2 * scale), -6, 6) + evidence
     likely = inside.astype(np.float32)
@@ -131,7 +135,7 @@ def _refine_box(image: np.ndarray, coarse: np.ndarray, plate: Plate | None, scal
     return mask
 
 
-def _local_likelihood(image: np.ndarray, sure: np.ndarray, band: np.ndarray, radius: int) -> np.ndarray:
+def local_likelihood(image: np.ndarray, sure: np.ndarray, band: np.ndarray, radius: int) -> np.ndarray:
     """Log-likelihood of the band's pixels under a Gaussian of the sure pixels' colours around each.
 
     The statistics vary slowly, so they are taken at half the resolution.
@@ -169,7 +173,7 @@ def _gaussian(x: np.ndarray, moments: np.ndarray) -> np.ndarray:
     return density
 
 
-def _plate_likelihood(colors: np.ndarray, plate: Plate, band: np.ndarray) -> np.ndarray:
+def plate_likelihood(colors: np.ndarray, plate: Plate, band: np.ndarray) -> np.ndarray:
     """Log-likelihood of being the background, lit as ever or in the person's shadow."""
     scene, variance = plate.color[band], plate.variance[band]
     shade = np.clip((colors * scene).sum(1) / ((scene * scene).sum(1) + 1), 0.5, 1)
