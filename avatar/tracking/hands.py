@@ -1,7 +1,7 @@
 """Fingers of a tracked person: bends and spreads of every instant, fitted to the points of a hand network.
 
 A network's hand is wrong by several degrees per joint, differently in each view, so what lasts and what moves are
-told apart: one hand for the whole clip, and motions that cost by how far they leave it but not more than a grasp does.
+set apart: one hand for the whole clip, and motions that cost by how far they leave it but not more than a grasp does.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def new_optimizer(avatar: Avatar, poses: PoseRefinement, config: TrainConfig) ->
         groups.append(("deform", list(avatar.deform.parameters())))
     if config.refine_poses:
         groups += [("delta_rotvec", [poses.delta_rotvec]), ("delta_translation", [poses.delta_translation])]
-        if len(poses.delta_hands):
+        if poses.delta_hands is not None:
             groups.append(("delta_hands", [poses.delta_hands]))
     rates = {name: getattr(config.rates, name) for name, _ in groups}
     return torch.optim.Adam(

@@ -35,7 +35,7 @@ class PoseRefinement(nn.Module):
     Attributes:
         delta_rotvec: rotation vectors in each joint's own frame, radians; delta_translation: metres in the world.
         delta_hands: rotation vectors of both wrists and the fingers for the whole clip: what a network mistakes about
-            a hand lasts, and one frame shows too little of it. No rows without fingers.
+            a hand lasts, and one frame shows too little of it. None without fingers.
         trained_instants: indices of the instants that have corrections of their own.
         interpolation: weights of the trained instants' corrections at every instant.
         root_positions, rotations, fingers: the tracked poses, on the device of the corrections; no rows of fingers
@@ -46,6 +46,7 @@ class PoseRefinement(nn.Module):
     root_positions: Tensor
     rotations: Tensor
     fingers: Tensor
+    delta_hands: nn.Parameter | None
 
     def __init__(self, track: BodyTrack, trained: Bool[Tensor, " instants"]) -> None:
         super().__init__()
@@ -58,7 +59,7 @@ class PoseRefinement(nn.Module):
         fingers = track.poses.fingers
         if fingers is None:
             fingers = track.poses.rotations[:, :0]
-        self.delta_hands = nn.Parameter(torch.zeros(2 + fingers.shape[1] if fingers.shape[1] else 0, 3))
+        self.delta_hands = nn.Parameter(torch.zeros(2 + fingers.shape[1], 3)) if fingers.shape[1] else None
         self.register_buffer("interpolation", interpolation_matrix(track.times, trained), persistent=False)
         self.register_buffer("root_positions", track.poses.root_position, persistent=False)
         self.register_buffer("rotations", track.poses.rotations, persistent=False)
@@ -102,7 +103,7 @@ class PoseRefinement(nn.Module):
         rotvec = torch.einsum("it,tjk->ijk", rows.interpolation, self.delta_rotvec)
         position = rows.root_position + rows.interpolation @ self.delta_translation
         corrections = rotation_from_rotvec(rotvec)
-        if not len(self.delta_hands):
+        if self.delta_hands is None:
             return BodyPose(position, rows.rotations @ corrections)
         hands = rotation_from_rotvec(self.delta_hands)
         still = torch.eye(3, device=hands.device).expand(rows.rotations.shape[1], 3, 3)

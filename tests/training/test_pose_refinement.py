@@ -59,6 +59,7 @@ def test_a_correction_of_the_hands_lasts_the_whole_clip() -> None:
     motion = replace(plain, poses=replace(plain.poses, fingers=relaxed_fingers().repeat(5, 1, 1, 1)))
     poses = PoseRefinement(motion, torch.tensor([True, True, False, True, True]))
     wrist, thumb = torch.tensor([0.0, 0.3, 0.0]), torch.tensor([0.2, 0.0, -0.1])
+    assert poses.delta_hands is not None
     with torch.no_grad():
         poses.delta_hands[0], poses.delta_hands[2 + 12] = wrist, thumb
     refined, joint = poses.refined().poses, SMPL_JOINTS.index("left_wrist")
@@ -69,4 +70,4 @@ def test_a_correction_of_the_hands_lasts_the_whole_clip() -> None:
     torch.testing.assert_close(refined.rotations[:, joint], turned)
     torch.testing.assert_close(refined.fingers[:, 12], motion.poses.fingers[:, 12] @ rotation_from_rotvec(thumb))
     torch.testing.assert_close(refined.fingers[:, 13:], motion.poses.fingers[:, 13:])
-    assert len(PoseRefinement(plain, torch.ones(5, dtype=torch.bool)).delta_hands) == 0
+    assert PoseRefinement(plain, torch.ones(5, dtype=torch.bool)).delta_hands is None
