@@ -194,7 +194,7 @@ class Observations:
         hands_3d: the network's estimate of the same points, metres, axes as the camera's; NaN where not detected.
         face: the 478 points of the face mesh likewise; face_units: the network's estimate of the 52 coefficients of
             `avatar.body.face.FACE_UNITS`, NaN where no face was detected; None without a face network.
-        source: where it came from, for people.
+        source: where it came from, for people; start: where in it the times begin, seconds.
         notes: what the user should know about it, one sentence each: lost frames, other persons.
     """
 
@@ -216,6 +216,7 @@ class Observations:
     face_units: Float[Tensor, "frames 52"] | None = None
     source: str = ""
     notes: tuple[str, ...] = ()
+    start: float = 0.0
 
     def __len__(self) -> int:
         return self.keypoints.shape[0]

@@ -15,6 +15,8 @@ import gzip
 import shutil
 import subprocess
 import sys
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -31,6 +33,8 @@ WHEELS = (
     "gsplat==1.5.3", "beartype", "jaxtyping", "tyro", "docstring-parser", "typeguard", "platformdirs", "tqdm",
     "safetensors",
 )  # fmt: skip
+# Of the sources in gsplat's wheel: five of its six megabytes are a library's documents.
+UNUSED = ("/glm/doc/", "/glm/test/", "/glm/util/")
 PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 AROUND = 16  # px around the person that stay as they are
 GREY = 128
@@ -71,10 +75,28 @@ def pack(run: Path, out: Path, python: str, wheels: bool, kernels: Path | None) 
         options += [part for platform in PLATFORMS for part in ("--platform", platform)]
         command = [sys.executable, "-m", "pip", "download", "-q", *options, "-d", str(out / "wheels"), *WHEELS]
         subprocess.run(command, check=True)
+        for wheel in (out / "wheels").glob("gsplat-*.whl"):
+            leave_out(wheel, UNUSED)
     if kernels is not None:
         (out / f"{kernels.name}.gz").write_bytes(gzip.compress(kernels.read_bytes()))
     write_json(out / "packed.json", {"run": run.name, "python": python, "wheels": list(WHEELS) if wheels else []})
     return sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6
+
+
+def leave_out(wheel: Path, folders: Sequence[str]) -> None:
+    """Remove files of a wheel whose paths hold one of `folders`."""
+
+    def used(name: str) -> bool:
+        return not any(folder in name for folder in folders)
+
+    whole = wheel.rename(wheel.with_suffix(".whole"))
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as target:
+        for entry in filter(lambda entry: used(entry.filename), source.infolist()):
+            content = source.read(entry)
+            if entry.filename.endswith(".dist-info/RECORD"):
+                content = b"".join(line for line in content.splitlines(keepends=True) if used(line.decode("utf-8")))
+            target.writestr(entry, content)
+    whole.unlink()
 
 
 def pack_observations(observations: Observations, folder: Path) -> None:

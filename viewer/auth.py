@@ -23,7 +23,7 @@ from avatar.viewer.browser import checked_requests
 
 MAX_PORT = 65535
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-REFUSED = "This page needs the token: open the whole address that `avatar view` printed.\n"
+REFUSED = "This page needs the token: open the whole address that stands in the terminal.\n"
 FOREIGN = "This server answers only pages of its own.\n"
 
 

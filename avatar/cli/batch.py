@@ -32,7 +32,7 @@ def create_avatars(
         workers: number of avatars made at the same time; where there are several GPUs, they take turns.
         ray: address of a Ray cluster (HOST:PORT, or auto) whose machines see the same files and have this program
             installed, or "local" to start one here. Needs the extra splat-avatar[ray].
-        preset: fast, balanced, quality, or the path of a TOML file.
+        preset: fast, balanced, quality, large, or the path of a TOML file.
         device: where to train.
         body: "open", or the path of a body file.
         max_frames: maximum number of frames of each video; keyframes are chosen automatically.

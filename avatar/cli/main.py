@@ -22,6 +22,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "create": Command("create", "create_avatar", "make an avatar from a video or a photo"),
     "view": Command("view", "view_avatar", "look at an avatar in the browser, play motions, pose it"),
+    "live": Command("live", "live_avatar", "let an avatar follow your camera, in the browser"),
     "animate": Command("animate", "animate_avatar", "drive an avatar with a motion or a pose and write a video"),
     "motions": Command("motions", "list_motions", "list the built-in motions and the readable motion files"),
     "describe": Command("describe", "describe_motion", "describe a pose or a motion in words"),

@@ -79,7 +79,7 @@ def track_video(
     from avatar.observation.keypoints import observe_keypoints
     from avatar.observation.video import observe
     from avatar.pipeline.animation import parse_size
-    from avatar.pipeline.camera import camera_motion
+    from avatar.pipeline.camera import camera_motion, through_pinhole
     from avatar.pipeline.motions import keypoints_of
     from avatar.tracking.fit import resolve_shape
     from avatar.tracking.fit import track as fit
@@ -108,7 +108,7 @@ def track_video(
         )
     motion = camera_motion(observations, options)
     print(motion.sentence())
-    result, report = fit(observations, model, options, beginning, motion)
+    result, report = fit(through_pinhole(observations, motion), model, options, beginning, motion)
     save_track(result, out / "track.npz")
     for warning in (*observations.notes, *motion.notes, *report.warnings):
         print(f"warning: {warning}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from avatar.evaluation.multicamera import station_targets
 from avatar.evaluation.plots import as_png, plot_evaluation
 from avatar.evaluation.registration import registered, shift_in_pixels
 from avatar.evaluation.report import joint_table, table, write_page
-from avatar.evaluation.scores import ScoredTarget, Scoring, group_means, lpips_reasons, score_targets
+from avatar.evaluation.scores import ScoredTarget, Scoring, group_means, independent_networks, score_targets
 from avatar.evaluation.targets import (
     EvaluationTarget,
     capture_targets,
@@ -155,9 +155,7 @@ def score_and_write(
     scoring: Scoring | None = None,
 ) -> tuple[dict[str, Any], str]:
     """Score all targets and write the files; see `evaluate_run`."""
-    scoring = scoring or Scoring()
-    reasons = lpips_reasons(scoring.nets)
-    usable = replace(scoring, nets=[net for net, reason in reasons.items() if reason is None])
+    usable, reasons = independent_networks(scoring or Scoring(), opened.config)
     scored: list[ScoredTarget] = []
     skipped = list(skipped)
     start, images = time.monotonic(), len({target.truth for target in targets})

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -35,11 +36,16 @@ _networks = threading.Lock()
 
 @dataclass(frozen=True)
 class Scoring:
-    """What is computed: LPIPS by these networks on the first of these backgrounds, the rest on all of them."""
+    """What is computed: LPIPS by these networks on the first of these backgrounds, the rest on all of them.
+
+    Attributes:
+        vgg_images: how many images of a row are judged by VGG, None for all; dists: whether DISTS is computed.
+    """
 
     nets: Sequence[perceptual.LpipsNet] = NETS
     backgrounds: Sequence[str] = tuple(BACKGROUNDS)
     vgg_images: int | None = VGG_IMAGES
+    dists: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,25 @@ def lpips_reasons(nets: Sequence[perceptual.LpipsNet] = NETS) -> dict[perceptual
     return reasons
 
 
+def independent_networks(
+    scoring: Scoring, config: Mapping[str, Any]
+) -> tuple[Scoring, dict[perceptual.LpipsNet, str | None]]:
+    """What of `scoring` can be computed here and did not train the avatar, and for each network why not, or None.
+
+    Args:
+        config: of the run. With the perceptual loss an avatar is trained by VGG, whose features DISTS has too.
+    """
+    reasons = lpips_reasons(scoring.nets)
+    weight: Any = config
+    for name in ("train", "weights", "perceptual"):
+        weight = weight.get(name) if isinstance(weight, Mapping) else None
+    if weight:
+        scoring = replace(scoring, dists=False)
+        if "vgg" in reasons:
+            reasons["vgg"] = "LPIPS (vgg) and DISTS not computed: this avatar was trained by VGG"
+    return replace(scoring, nets=[net for net, reason in reasons.items() if reason is None]), reasons
+
+
 def score_targets(
     targets: Sequence[EvaluationTarget], opened: FinishedRun, backend: str, scoring: Scoring
 ) -> Iterator[tuple[list[ScoredTarget], list[str]]]:
@@ -117,7 +142,7 @@ def rendered_by_image(
             output = RenderOutput(out.rgb.cpu(), out.alpha.cpu().clamp(0, 1), out.depth.cpu())
             view = None if target.brief else body_view(opened.avatar, target.pose, target.camera, backend)
             nets = [net for net in scoring.nets if thorough or net != "vgg"]
-            dists = thorough and bool(scoring.nets) and perceptual.weights_path().is_file()
+            dists = thorough and scoring.dists and bool(scoring.nets) and perceptual.weights_path().is_file()
             job.append(RenderedTarget(target, output, view, nets, dists))
         yield job
 

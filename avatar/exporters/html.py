@@ -1,63 +1,27 @@
 """One self-contained HTML file with a player: the avatar, its motions, and nothing from the network.
 
-The player's sources lie in `player/`; they are embedded unchanged. Splats and clips follow as deflated
-arrays, in the layout that `player/payload.js` and `player/splats.js` read.
+The page holds the same file and the same scripts as `<avatar-player>` loads, see `player/`.
 """
 
 from __future__ import annotations
 
 import base64
-import copy
 import html
-import json
-import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from importlib import resources
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 
 from avatar import __version__
-from avatar.body import Body
-from avatar.exporters.linear_correctives import RANK, Correctives, fit_correctives
-from avatar.exporters.page_tables import figure_table, motion_table
-from avatar.exporters.skin_weights import strongest_joints
-from avatar.geometry import quat_from_rotation
+from avatar.exporters.linear_correctives import RANK
+from avatar.exporters.mirror import ENTRY, NOTICE, POLICY, mirror_elements
+from avatar.exporters.player_file import player_file
+from avatar.exporters.player_scripts import script, source
+from avatar.exporters.poster import poster
 from avatar.io.files import atomic_write
 from avatar.model.avatar import Avatar
-from avatar.model.rig import Rig
-from avatar.types import BodyPose, BodyTrack
+from avatar.types import BodyTrack
 
 CREDITS = f"Made with avatar {__version__}, open source"
-SCRIPTS = (
-    "rotations.js", "payload.js", "skeleton.js", "clips.js", "text.js", "joint_names.js", "foreign.js", "bvh.js",
-    "glb.js", "npz.js", "motion_files.js", "figure_starts.js", "figure_fit.js", "drawing.js", "correctives.js",
-    "splats.js", "camera.js", "controls.js", "player.js",
-)  # fmt: skip
-SHADERS = ("splat.vert", "splat.frag", "shadow.vert", "shadow.frag")
-INFLUENCES = 4  # joints that move one splat
-
-
-@dataclass
-class Payload:
-    """Concatenated arrays, each aligned to four bytes, and a table of their offsets."""
-
-    data: bytearray = field(default_factory=bytearray)
-    table: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, name: str, array: Tensor, kind: type[np.generic]) -> str:
-        """Append an array, converted to `kind`; returns `name`."""
-        values = np.ascontiguousarray(array.detach().cpu().numpy(), dtype=np.dtype(kind).newbyteorder("<"))
-        entry = {"name": name, "type": np.dtype(kind).name, "offset": len(self.data), "length": values.size}
-        self.table.append(entry)
-        self.data += values.tobytes()
-        self.data += bytes(-len(self.data) % 4)
-        return name
 
 
 @dataclass(frozen=True)
@@ -75,7 +39,6 @@ class PageReport:
     deformation_kept: float
 
 
-@torch.no_grad()
 def write_page(
     avatar: Avatar,
     clips: Mapping[str, BodyTrack],
@@ -83,6 +46,7 @@ def write_page(
     title: str,
     credits: str = CREDITS,
     rank: int = RANK,
+    live: bool = False,
 ) -> PageReport:
     """Write the avatar with its clips as one HTML file that opens anywhere.
 
@@ -93,151 +57,38 @@ def write_page(
         title: shown at the top of the page.
         credits: a line at the bottom, such as who made the recording and under which licence it may be shared.
         rank: number of linear correctives that approximate the learned deformation.
+        live: with the mirror, in which the avatar follows a camera; 11 MB more.
 
     Raises:
         AvatarError: the file cannot be written.
     """
-    if avatar.device.type != "cpu":
-        avatar = copy.deepcopy(avatar).cpu()  # clips are on the CPU, and so is all that is written
-    body, rig = avatar.rig_for(track.poses for track in clips.values())
-    poses = {name: body.complete(track.poses) for name, track in clips.items()}
-    correctives = fit_correctives(avatar, list(poses.values()), [track.fps for track in clips.values()], rank)
-    payload = Payload()
-    header = {
-        "splats": len(avatar),
-        "joints": _joints(body, rig),
-        "light": avatar.light.coefficients.tolist(),
-        **_pack_splats(avatar, rig, correctives, payload),
-        "clips": _pack_clips(clips, poses, correctives, payload),
-        "arrays": payload.table,
-    }
-    packed = base64.b64encode(zlib.compress(bytes(payload.data), 9)).decode()
-    about = (
-        f"A person as {len(avatar):,} Gaussian splats on a skeleton, drawn live in this page. Nothing is sent anywhere."
-    )
-    text = _fill(
-        _source("player.html"),
+    packed = player_file(avatar, clips, rank)
+    text = fill(
+        source("player.html"),
         title=html.escape(title),
         credits=html.escape(credits),
-        about=html.escape(about),
-        style=_source("player.css"),
-        script="\n".join((_tables(avatar), *(_source(name) for name in SCRIPTS))),
-        shaders=_embedded_json({name: _source(name) for name in SHADERS}),
-        header=_embedded_json(header),
-        payload=packed,
+        about=html.escape(about(packed.splats) + (NOTICE if live else "")),
+        poster=_base64(poster(avatar, next(iter(clips.values())))),
+        avatar=_base64(packed.content),
+        policy=f" {POLICY}" if live else "",
+        mirror=mirror_elements(avatar.body) if live else "",
+        script=script(ENTRY if live else "page.js"),
     )
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    return PageReport(len(text.encode()), len(avatar), correctives.explained)
+    return PageReport(len(text.encode()), packed.splats, packed.deformation_kept)
 
 
-def _tables(avatar: Avatar) -> str:
-    """The tables that the page and the program share, so that there is one of each."""
-    tables = {"MOTION_WORDS": motion_table(), "FIGURE_WORDS": figure_table(avatar.body)}
-    return "\n".join(f"const {name} = {_embedded_json(table)};" for name, table in tables.items())
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
 
 
-def _pack_splats(avatar: Avatar, rig: Rig, correctives: Correctives, payload: Payload) -> dict[str, Any]:
-    """Add the splats' arrays to the payload; returns the entries of the header that say how to read them."""
-    means = avatar.rest_means()
-    low, high = means.amin(0), means.amax(0)
-    steps = (means - low) / (high - low).clamp_min(1e-6)
-    # Neighbours in space become neighbours in the array, which compresses better.
-    order = _morton_order(steps)
-    gaussians = avatar.gaussians
-    log_scales = gaussians.scales.log()
-    small, large = float(log_scales.min()), float(log_scales.max())
-    sizes = (log_scales - small) / max(large - small, 1e-6)
-    bones, weights = strongest_joints(rig.surface.weights, INFLUENCES)
-    payload.add("centers", (steps[order] * 65535).round(), np.uint16)
-    payload.add("turns", (gaussians.orientations(avatar.surface.quats)[order] * 127).round(), np.int8)
-    payload.add("sizes", _four((sizes[order] * 255).round()), np.uint8)
-    paints = torch.cat([gaussians.colors, gaussians.opacities[:, None]], dim=1)
-    payload.add("paints", (paints[order] * 255).round(), np.uint8)
-    payload.add("normals", (_octahedral(avatar.surface.normals[order]) * 127).round(), np.int8)
-    payload.add("bones", bones[order], np.uint8)
-    payload.add("weights", weights[order], np.uint8)
-    return {
-        "low": low.tolist(),
-        "high": high.tolist(),
-        "size_range": [small, large],
-        "correctives": _pack_correctives(correctives, order, payload),
-    }
+def about(splats: int) -> str:
+    """What the page says about itself."""
+    return f"A person as {splats:,} Gaussian splats on a skeleton, drawn live in this page. Nothing is sent anywhere."
 
 
-def _pack_correctives(correctives: Correctives, order: Int[Tensor, " n"], payload: Payload) -> dict[str, Any]:
-    basis = correctives.basis[:, order]
-    # Displacements and brightness of each component fill the range of a byte.
-    largest = basis.abs().amax(1)
-    units = torch.stack([largest[:, :3].amax(1), largest[:, 3]], dim=1).clamp_min(1e-9) / 127
-    payload.add("basis", (basis / units[:, None, [0, 0, 0, 1]]).round(), np.int8)
-    payload.add("regression", correctives.regression, np.float32)
-    coefficients = torch.cat(correctives.coefficients)
-    return {
-        "components": len(basis),
-        "units": units.tolist(),
-        "low": coefficients.amin(0).tolist(),
-        "high": coefficients.amax(0).tolist(),
-    }
-
-
-def _pack_clips(
-    clips: Mapping[str, BodyTrack], poses: Mapping[str, BodyPose], correctives: Correctives, payload: Payload
-) -> list[dict[str, Any]]:
-    entries = []
-    for index, (name, track) in enumerate(clips.items()):
-        entries.append(
-            {
-                "name": name,
-                "fps": track.fps,
-                "frames": len(track),
-                "roots": payload.add(f"roots{index}", poses[name].root_position, np.float32),
-                "quats": payload.add(f"quats{index}", quat_from_rotation(poses[name].rotations), np.float16),
-                "coefficients": payload.add(f"coefficients{index}", correctives.coefficients[index], np.float32),
-            }
-        )
-    return entries
-
-
-def _joints(body: Body, rig: Rig) -> list[dict[str, Any]]:
-    places = rig.joints.tolist()
-    return [
-        {"name": name, "parent": parent, "position": place}
-        for name, parent, place in zip(body.joint_names, body.parents, places, strict=True)
-    ]
-
-
-def _morton_order(steps: Float[Tensor, "n 3"]) -> Int[Tensor, " n"]:
-    """Indices that sort points of the unit cube along a curve that keeps neighbours together (Morton 1966)."""
-    cell = (steps * 1023).long()
-    code = torch.zeros_like(cell[:, 0])
-    for bit in range(10):
-        for axis in range(3):
-            code |= ((cell[:, axis] >> bit) & 1) << (3 * bit + axis)
-    return code.argsort(stable=True)
-
-
-def _octahedral(normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 2"]:
-    """Unit vectors on the unfolded octahedron, in [-1, 1] (Cigolle et al. 2014)."""
-    flat = normals / normals.abs().sum(1, keepdim=True)
-    folded = (1 - flat[:, [1, 0]].abs()) * torch.where(flat[:, :2] >= 0, 1.0, -1.0)
-    return torch.where(flat[:, 2:] >= 0, flat[:, :2], folded)
-
-
-def _four(values: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4"]:
-    return torch.cat([values, torch.zeros_like(values[:, :1])], dim=1)
-
-
-def _source(name: str) -> str:
-    return resources.files("avatar.exporters").joinpath("player", name).read_text(encoding="utf-8")
-
-
-def _embedded_json(content: Any) -> str:
-    # "</script>" inside a string would end the element that holds it.
-    return json.dumps(content, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
-
-
-def _fill(template: str, **parts: str) -> str:
+def fill(template: str, **parts: str) -> str:
     """The template with every {{name}} replaced once; the inserted text is not searched again."""
     pieces = template.split("{{")
     filled = [pieces[0]]

@@ -82,6 +82,7 @@ def save_arrays(observations: Observations, folder: Path) -> None:
         source=np.array(observations.source),
         notes=np.array(observations.notes, dtype=np.str_),
         size=np.array([observations.width, observations.height]),
+        start=np.array(observations.start),
         **arrays,
     )
 
@@ -139,6 +140,7 @@ def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:
         cameras=cameras,
         source=str(arrays["source"]),
         notes=tuple(str(note) for note in arrays.get("notes", ())),
+        start=float(arrays.get("start", 0.0)),
         **tensors,
     )
 

@@ -118,7 +118,7 @@ class Video:
         """
         # The first frame says when time begins.
         chosen = None if only is None else sorted({0, *only})
-        select = "" if chosen is None else "select='" + "+".join(f"eq(n,{index})" for index in chosen) + "',"
+        select = "" if chosen is None else f"select='{_any_of(chosen)}',"
         start = None
         decoded = _decode(self.path, self.stream, self.longest, self.trim, select)
         for index, (frame, image) in zip(chosen or itertools.count(), decoded, strict=False):
@@ -205,6 +205,14 @@ class _FrameInfo:
     interlaced: bool
 
 
+def _any_of(indices: list[int]) -> str:
+    """An expression of ffmpeg's that is true for these frames; a tree, since a chain is limited to a hundred terms."""
+    if len(indices) == 1:
+        return f"eq(n,{indices[0]})"
+    middle = len(indices) // 2
+    return f"({_any_of(indices[:middle])}+{_any_of(indices[middle:])})"
+
+
 def _decode(
     path: Path, stream: VideoStream, longest: int | None, trim: str = "", select: str = ""
 ) -> Generator[tuple[_FrameInfo, UInt8[np.ndarray, "h w 3"]], None, None]:
@@ -224,8 +232,12 @@ def _decode(
     reader = threading.Thread(target=_collect_infos, args=(process.stderr, infos), daemon=True)
     reader.start()
     try:
+        count = 0
         while (image := _read_ppm(process, path)) is not None:
             yield infos.get(timeout=STALL_SECONDS), image
+            count += 1
+        if select and not count and process.wait() != 0:
+            raise AvatarError(f"{path}: the decoder gives none of the chosen frames.")
     finally:
         process.kill()
         process.stdout.close()

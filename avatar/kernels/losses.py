@@ -63,12 +63,14 @@ def _compare(
     error = coverage = 0.0
     for i in range(len(mask) * part // parts, len(mask) * (part + 1) // parts):
         weight = trust[i] if len(trust) > 0 else np.float32(1)
+        hidden = weight == 0
         for c in range(3):
-            ours = rgb[3 * i + c] + (np.float32(1) - alpha[i]) * background[c]
             true = image[3 * i + c] * mask[i] + (np.float32(1) - mask[i]) * background[c]
+            ours = true if hidden else rgb[3 * i + c] + (np.float32(1) - alpha[i]) * background[c]
             rendered[3 * i + c], target[3 * i + c] = ours, true
             error += abs(ours - true) * weight
-        coverage += abs(alpha[i] - mask[i])
+        if not hidden:
+            coverage += abs(alpha[i] - mask[i])
     sums[part, 0], sums[part, 1] = error, coverage
 
 
@@ -79,6 +81,11 @@ def _compare_back(
 ) -> None:  # fmt: skip
     """The gradients of one part of the pixels."""
     for i in range(len(mask) * part // parts, len(mask) * (part + 1) // parts):
+        if len(trust) > 0 and trust[i] == 0:
+            g_alpha[i] = np.float32(0)
+            for c in range(3):
+                g_rgb[3 * i + c] = np.float32(0)
+            continue
         scale = by_l1 * trust[i] if len(trust) > 0 else by_l1
         through = by_mask * _sign(alpha[i] - mask[i])
         for c in range(3):

@@ -117,6 +117,20 @@ def lpips_distances(
     return distances.tolist()
 
 
+def lpips_loss(
+    weights: Weights, net: LpipsNet, image: Float[Tensor, "h w 3"], truth: Float[Tensor, "h w 3"]
+) -> Float[Tensor, ""]:
+    """LPIPS of one image, differentiable in it; `weights` of `load_weights`, best on the device of the images."""
+    ours = lpips_features(weights, net, image[None].permute(0, 3, 1, 2))
+    with torch.no_grad():
+        theirs = lpips_features(weights, net, truth[None].permute(0, 3, 1, 2))
+    distances = []
+    for layer, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+        difference = (unit_length(a) - unit_length(b)).square()
+        distances.append(F.conv2d(difference, weights[f"{net}.linear{layer}"].to(difference)[None]).mean())
+    return torch.stack(distances).sum()
+
+
 def packaged_lpips(net: LpipsNet) -> Measure:
     """LPIPS by the package `lpips`, with torchvision's weights from torch's cache; nothing is fetched.
 
@@ -146,7 +160,7 @@ def packaged_lpips(net: LpipsNet) -> Measure:
 
 def lpips_features(weights: Weights, net: LpipsNet, x: Float[Tensor, "n 3 h w"]) -> Features:
     """The five layers of features that LPIPS compares."""
-    shift, scale = (x.new_tensor(values)[:, None, None] for values in (LPIPS_SHIFT, LPIPS_SCALE))
+    shift, scale = (_per_channel(values, x.dtype, x.device) for values in (LPIPS_SHIFT, LPIPS_SCALE))
     x = (2 * x - 1 - shift) / scale
     return vgg_features(weights, x, max_pool) if net == "vgg" else alex_features(weights, x)
 
@@ -186,8 +200,14 @@ def dists_distances(
 
 def dists_features(weights: Weights, x: Float[Tensor, "n 3 h w"]) -> Features:
     """The image itself and the five layers of features that DISTS compares."""
-    mean, std = (x.new_tensor(values)[:, None, None] for values in (MEAN, STD))
+    mean, std = (_per_channel(values, x.dtype, x.device) for values in (MEAN, STD))
     return [x, *vgg_features(weights, (x - mean) / std, l2_pool)]
+
+
+@functools.cache
+def _per_channel(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Float[Tensor, "3 1 1"]:
+    """Constants kept on the device: copying them in each step of a training would make a GPU wait."""
+    return torch.tensor(values, dtype=dtype, device=device)[:, None, None]
 
 
 def vgg_features(weights: Weights, x: Float[Tensor, "n 3 h w"], pool: Callable[[Tensor], Tensor]) -> Features:

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from avatar.errors import AvatarError
-from avatar.observation.matting import largest_region, refine_mask
+from avatar.observation.mask_shapes import largest_region
+from avatar.observation.matting import refine_mask
 from avatar.types import LandmarkDetector
 
 BACKGROUND_SPREAD = 12.0  # grey levels, within which the border of an image counts as one colour

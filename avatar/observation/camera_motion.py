@@ -7,12 +7,12 @@ the places of the same points, a rotation with the matches that some motion expl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import rigid
@@ -27,6 +27,7 @@ from avatar.observation.background_features import (
     work_scale,
 )
 from avatar.observation.camera_reconstruction import reconstruct_cameras
+from avatar.observation.time_spans import spans_in_words
 from avatar.runtime.progress import progress
 from avatar.runtime.thread_map import map_in_threads
 from avatar.types import Cameras, Observations
@@ -38,6 +39,8 @@ STILL = 0.75  # pixels of the work image by which the background of a standing c
 ROTATION_SHARE = 0.7
 # A keyframe's successor: the first frame whose matches with it fall below this share of those of its neighbour.
 OVERLAP = 0.4
+# Sharpness of a frame, relative to its surroundings, below which it counts as blurred; share from which it is told.
+BLURRED, LEAST_BLURRED = 0.5, 0.03
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,8 @@ def estimate_camera_motion(
     notes: list[str] = []
     if regime == "moving" or (regime is None and decided == "moving"):
         try:
-            return reconstruct_cameras(observations, focal, focal_given)
+            motion = reconstruct_cameras(observations, focal, focal_given)
+            return replace(motion, notes=(*motion.notes, *note_on_blur(observations)))
         except AvatarError as error:
             if isinstance(error, UsageError) and regime is not None:
                 raise
@@ -97,11 +101,16 @@ def estimate_camera_motion(
     found = map_in_threads(look, progress(rest, "following the background"))
     features = [one for _, one in sorted([*probed.items(), *zip(rest, found, strict=True)], key=lambda item: item[0])]
     rotations, residual, lost = chained_rotations(features, K)
-    if lost > count // 2:
+    if lost.sum() > count // 2:
         notes.append("the background shows too little to follow the camera, which was taken to stand still")
         return CameraMotion("still", still.cameras, focal_given, notes=tuple(notes))
-    if lost:
-        notes.append(f"the background of {lost} of {count} frames shows too little to follow the camera")
+    if lost.any():
+        where = spans_in_words(observations.times.numpy(), lost)
+        notes.append(
+            f"the camera moved too fast, or showed too little background, {where}: it could not be followed in "
+            f"{int(lost.sum())} of {count} frames"
+        )
+    notes += note_on_blur(observations)
     turning = Cameras(
         still.cameras.K,
         rigid(torch.from_numpy(rotations).float(), torch.zeros(count, 3)),
@@ -155,17 +164,18 @@ def look_at_pair(a: Features, b: Features, K: Float[np.ndarray, "3 3"]) -> Probe
 
 def chained_rotations(
     features: Sequence[Features], K: Float[np.ndarray, "3 3"]
-) -> tuple[Float[np.ndarray, "n 3 3"], float, int]:
+) -> tuple[Float[np.ndarray, "n 3 3"], float, Bool[np.ndarray, " n"]]:
     """World-to-camera rotations of a camera that keeps its place; the first camera is the world.
 
     Each frame is compared with a keyframe, which is replaced as the views part, so that errors add up over few links.
 
     Returns:
-        The rotations, the median distance of inliers in pixels of the work image, and the number of frames without
-        enough matches, which keep the rotation of their predecessor.
+        The rotations, the median distance of inliers in pixels of the work image, and the frames without enough
+        matches, which keep the rotation of their predecessor.
     """
     rotations = [np.eye(3)]
-    key, key_matches, lost, distances = 0, 0, 0, []
+    key, key_matches, distances = 0, 0, []
+    lost = np.zeros(len(features), bool)
     for index in range(1, len(features)):
         p, q = matched_points(features[key], features[index])
         if key_matches and len(p) < OVERLAP * key_matches:
@@ -173,13 +183,24 @@ def chained_rotations(
             p, q = matched_points(features[key], features[index])
         if len(p) < LEAST_MATCHES:
             rotations.append(rotations[-1])
-            lost += 1
+            lost[index] = True
             continue
         key_matches = key_matches or len(p)
         R, distance = rotation_between(p, q, K)
         rotations.append(R @ rotations[key])
         distances.append(float(np.median(distance[distance < 2 * INLIER])) if (distance < 2 * INLIER).any() else INLIER)
     return np.stack(rotations), float(np.median(distances)) if distances else float("inf"), lost
+
+
+def note_on_blur(observations: Observations) -> list[str]:
+    """A sentence on the frames of a camera that moves which are blurred, if there are any."""
+    if observations.frame_weight is None:
+        return []
+    blurred = (observations.frame_weight < BLURRED).numpy()
+    if blurred.sum() < max(2, LEAST_BLURRED * len(blurred)):
+        return []
+    where = spans_in_words(observations.times.numpy(), blurred)
+    return [f"the camera or the person moved too fast {where}: these frames are blurred and count less"]
 
 
 def _work_intrinsics(observations: Observations, focal: float) -> Float[np.ndarray, "3 3"]:

@@ -20,6 +20,8 @@ from avatar.geometry import invert_rigid, quat_from_rotation, rigid, rotation_fr
 from avatar.io.camera_motion_file import CameraMotion
 from avatar.io.images import write_image
 from avatar.observation.background_features import free_background, work_scale
+from avatar.observation.distortion import VISIBLE, displacement
+from avatar.observation.time_spans import spans_in_words
 from avatar.runtime.cpus import available_cpus
 from avatar.runtime.logging import logger
 from avatar.runtime.thread_map import map_in_threads
@@ -49,10 +51,12 @@ def reconstruct_cameras(observations: Observations, focal: float, focal_given: b
         result = _run(Path(name), observations, focal, focal_given, scale)
     frames: dict[str, Any] = result.get("frames", {})
     count = len(observations)
+    missing = np.array([_name(index) not in frames for index in range(count)])
     if len(frames) < LEAST_SHARE * count:
+        where = spans_in_words(observations.times.numpy(), missing) if frames else "anywhere"
         raise AvatarError(
-            f"only {len(frames)} of {count} frames could be reconstructed: the background has too little texture or "
-            "parallax, or the camera moved too fast"
+            f"only {len(frames)} of {count} frames could be reconstructed, none {where}: there the background has too "
+            "little texture or parallax, or the camera moved too fast"
         )
     estimated = result["focal"] / scale
     if not PLAUSIBLE_FOCAL[0] < estimated / focal < PLAUSIBLE_FOCAL[1]:
@@ -66,10 +70,18 @@ def reconstruct_cameras(observations: Observations, focal: float, focal_given: b
     notes: tuple[str, ...] = ()
     if not valid.all():
         T = filled_gaps(T, valid, observations.times)
-        notes = (f"the camera of {int((~valid).sum())} of {count} frames was filled from their neighbours",)
+        where = spans_in_words(observations.times.numpy(), missing)
+        notes = (
+            f"the camera moved too fast, or showed too little background, {where}: its path was filled from the "
+            f"neighbours in {int(missing.sum())} of {count} frames",
+        )
     K = torch.tensor([[estimated, 0, observations.width / 2], [0, estimated, observations.height / 2], [0, 0, 1]])
     cameras = Cameras(K.repeat(count, 1, 1), T, observations.width, observations.height)
-    return CameraMotion("moving", cameras, True, result["residual"] / scale, notes=notes)
+    lens = float(result["distortion"]), 0.0, 0.0, 0.0
+    visible = displacement(K, lens) > VISIBLE
+    return CameraMotion(
+        "moving", cameras, True, result["residual"] / scale, notes=notes, distortion=lens if visible else None
+    )
 
 
 def filled_gaps(

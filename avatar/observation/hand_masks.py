@@ -13,9 +13,12 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from avatar.landmark_layouts import Layout
+from avatar.observation.background_plate import Plate
+from avatar.observation.color_models import OUTLIER, local_likelihood
 from avatar.observation.detectors.flip_test import person_size
 from avatar.observation.detectors.hands_face import HAND
-from avatar.observation.matting import OUTLIER, Box, Plate, largest_region, local_likelihood, plate_likelihood
+from avatar.observation.mask_shapes import largest_region
+from avatar.observation.matting import Box
 
 SIDES = ("left", "right")
 LENGTH = 0.1  # of a hand, as a share of the person's size; lengths below are shares of it
@@ -119,12 +122,12 @@ def _judged(image: np.ndarray, mask: np.ndarray, plate: Plate, area: _Area, leng
 
     colors, before, judged = image[area.box].astype(np.float32), mask[area.box], area.judged
     depth, window = signed_depth(before), max(3, round(NEARBY * length))
-    sure = depth > SURE_DEPTH
-    if not (sure & judged).any():
+    sure = (depth > SURE_DEPTH).astype(np.float32)
+    if not (sure * judged).any():
         return mask
     person = local_likelihood(colors, sure, judged, window)
-    around = local_likelihood(colors, depth < -AROUND * length, judged, window)
-    scene = np.maximum(plate_likelihood(colors[judged], plate.part(area.box), judged), around - 8)
+    around = local_likelihood(colors, (depth < -AROUND * length).astype(np.float32), judged, window)
+    scene = np.maximum(plate.crop(area.box).log_likelihood(colors[judged], judged), around - 8)
     # A thing in the hand is neither skin nor background and says little.
     evidence = 0.5 * np.clip(person - np.maximum(scene, OTHER), -8, 8)
     odds = np.where(plate.visible[area.box][judged], area.odds[judged] + evidence, np.nan)

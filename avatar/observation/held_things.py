@@ -15,17 +15,16 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from avatar.landmark_layouts import Layout
+from avatar.observation.limbs import JOINTS, SIDES, TRUNK, landmark_places, person_height
 
 # Radii around bones and landmarks, as shares of the person's height.
-TRUNK, THIGH, SHANK, ARM, HEAD = 0.07, 0.075, 0.055, 0.05, 0.12
+TORSO, THIGH, SHANK, ARM, HEAD = 0.07, 0.075, 0.055, 0.05, 0.12
 HAND, FOOT = 0.075, 0.11  # around the middle of the hand, and around the ankle
 LEAST_AREA = 0.004  # of the mask
 LEAST_REACH = 0.06  # how far a thing sticks out beyond the body, as a share of the person's height
 LEAST_CONTACT = 0.7  # share of the border with the body that lies at hands or feet
 RIM = 0.003  # of the image's height, cut off around a thing with it
 NOTED = 0.1  # share of the frames from which a note is made
-TRUNK_LENGTH, LEG_LENGTH = 0.29, 0.47  # as shares of the person's height
-SIDES, JOINTS = ("left", "right"), ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 
 
 @dataclass(frozen=True)
@@ -87,24 +86,14 @@ def note_on_held_things(frames: int, total: int) -> list[str]:
     ]
 
 
-def _person_height(place: dict[str, Float32[np.ndarray, " 2"]]) -> float:
-    """About how tall the person is, in pixels: the trunk and the legs tell it, and postures can only shorten them."""
-
-    def length(*names: str) -> float:
-        sides = [np.stack([place[f"{side}_{name}"] for name in names]) for side in SIDES]
-        return max(float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum()) for points in sides)
-
-    return max(length("shoulder", "hip") / TRUNK_LENGTH, length("hip", "knee", "ankle") / LEG_LENGTH)
-
-
 def _zones(shape: tuple[int, ...], keypoints: Float32[np.ndarray, "joints 3"], layout: Layout) -> _Zones | None:
     """The zones of a person, or None where the landmarks do not show one."""
     import cv2
 
-    place = {name: point[:2] for name, point in zip(layout.names, keypoints, strict=True) if np.isfinite(point).all()}
-    if any(f"{side}_{name}" not in place for side in SIDES for name in JOINTS):
+    place = landmark_places(keypoints, layout)
+    if place is None:
         return None
-    height = _person_height(place)
+    height = person_height(place)
     limbs, ends = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
 
     def bone(a: np.ndarray, b: np.ndarray, width: float) -> None:
@@ -122,10 +111,10 @@ def _zones(shape: tuple[int, ...], keypoints: Float32[np.ndarray, "joints 3"], l
         forearm = (wrist - elbow) / (np.linalg.norm(wrist - elbow) + 1e-6)
         disc(ends, wrist + forearm * HAND / 2 * height, HAND)
         disc(ends, ankle, FOOT)
-    trunk = [place[name] for name in ("left_shoulder", "right_shoulder", "right_hip", "left_hip")]
+    trunk = [place[name] for name in TRUNK]
     cv2.fillConvexPoly(limbs, cv2.convexHull(np.rint(trunk).astype(np.int32)), 1)
     for a, b in itertools.pairwise([*trunk, trunk[0]]):
-        bone(a, b, TRUNK)
+        bone(a, b, TORSO)
     disc(limbs, place["nose"] if "nose" in place else (trunk[0] + trunk[1]) / 2, HEAD)
     bone((trunk[0] + trunk[1]) / 2, place.get("nose", trunk[0]), ARM)
     return _Zones((limbs | ends) > 0, (ends > 0) & (limbs == 0), height)

@@ -24,6 +24,7 @@ from avatar.io.observations_file import (
 )
 from avatar.io.videos import Video, open_video
 from avatar.landmark_layouts import LAYOUTS, Layout
+from avatar.observation.background_plate import background_plate
 from avatar.observation.company import notes_on_company
 from avatar.observation.confidence import check_in_view, frame_weights, reweight_confidence
 from avatar.observation.detectors.registry import choose_detector
@@ -32,7 +33,8 @@ from avatar.observation.hands_face import HandsAndFace, observe_hands_face
 from avatar.observation.held_things import held_things, note_on_held_things, without_things
 from avatar.observation.keyframes import evenly_in_time, select_keyframes
 from avatar.observation.left_right import fix_left_right_swaps
-from avatar.observation.matting import background_plate, refine_mask
+from avatar.observation.limbs import limb_core
+from avatar.observation.matting import refine_mask
 from avatar.observation.person_tracks import PersonTrack
 from avatar.observation.survey import Thinning, survey_video
 from avatar.runtime.progress import Progress
@@ -149,6 +151,7 @@ def _observe(
         frame_weight=torch.from_numpy(weights[keyframes]),
         source=str(source.path),
         notes=tuple(notes),
+        start=source.start,
         **parts._asdict(),
     )
     save_arrays(observations, folder)
@@ -196,8 +199,8 @@ def _write_masks(
     hands = np.zeros((len(images), 2, 21, 3), np.float32) if parts.hands is None else parts.hands.numpy()
 
     def refine(position: int) -> bool:
-        image, own = images[position], keypoints[position]
-        mask = refine_mask(image, coarse[position], plate)
+        image, own, coarse_mask = images[position], keypoints[position], coarse[position]
+        mask = refine_mask(image, coarse_mask, plate, limb_core(coarse_mask.shape, own, layout))
         mask = refine_hands(image, mask, plate, own, layout, hands[position])
         things = held_things(mask, own, layout)
         write_image(image_path(folder / "masks", position), without_things(mask, things))

@@ -39,7 +39,7 @@ def create(
     Args:
         source: the video or photo, or with `protocol=...` the folder of a public dataset.
         out: run folder to write; None: runs/NAME OF THE SOURCE.
-        preset: "fast", "balanced", "quality", or the path of a TOML file.
+        preset: "fast", "balanced", "quality", "large", or the path of a TOML file.
         overwrite: replace an older run in `out`; resume: finish one that was stopped.
         preview: is called after each training step, and may stop the training.
         options: entries of `avatar.pipeline.settings.Settings`, such as height=1.82 or train={"steps": 500}.
@@ -132,7 +132,7 @@ def track(
     Raises:
         UsageError: a value is out of range. AvatarError: there are too few frames, or the fit has clearly failed.
     """
-    from avatar.pipeline.camera import camera_motion
+    from avatar.pipeline.camera import camera_motion, through_pinhole
     from avatar.runtime.logging import logger
     from avatar.tracking.fit import track as fit_track
     from avatar.tracking.options import TrackOptions, check_camera
@@ -140,7 +140,7 @@ def track(
     options = TrackOptions(height, shape, focal, pitch, camera, keep_going)
     check_camera(camera)
     motion = camera_motion(observations, options)
-    estimated, report = fit_track(observations, _body(body), options, motion=motion)
+    estimated, report = fit_track(through_pinhole(observations, motion), _body(body), options, motion=motion)
     for warning in (*motion.notes, *report.warnings):
         logger.warning(warning)
     return estimated
@@ -169,6 +169,7 @@ def train(
         UsageError: the track has no cameras, or the device or the backend does not exist here.
     """
     from avatar.rendering.devices import resolve_device
+    from avatar.tracking.occlusion import distrusted_where_hidden
     from avatar.training.config import TrainConfig
     from avatar.training.trainer import Trainer
 
@@ -176,6 +177,7 @@ def train(
         raise UsageError("Training needs a track with cameras, such as avatar.track returns.")
     config = replace(config or TrainConfig(), **options)
     chosen = _body(track.body if body is None else body)
+    observations = distrusted_where_hidden(observations, track, chosen)
     return Trainer(observations, track, chosen, config, resolve_device(device, backend), backend).run(preview)
 
 

@@ -9,11 +9,16 @@ from typing import cast, get_args
 from avatar.errors import UsageError
 from avatar.io.camera_motion_file import CameraMotion, CameraRegime, load_camera_motion
 from avatar.io.exposure import exposed
-from avatar.observation.camera_motion import estimate_camera_motion
+from avatar.io.lens import read_lens
+from avatar.io.videos import open_video
+from avatar.observation.camera_motion import estimate_camera_motion, standing_still
+from avatar.observation.distortion import VISIBLE, displacement, undistorted
 from avatar.observation.exposure import measure_exposure
 from avatar.tracking.fit import assumed_focal, resolve_focal
 from avatar.tracking.options import TrackOptions
-from avatar.types import ImageList, Observations
+from avatar.types import Cameras, ImageList, Observations
+
+MOST_MISCOUNTED = 2  # frames: the length that a video states is rounded
 
 
 def camera_motion(observations: Observations, options: TrackOptions) -> CameraMotion:
@@ -30,8 +35,26 @@ def camera_motion(observations: Observations, options: TrackOptions) -> CameraMo
     return motion
 
 
+def photo_motion(path: Path, photo: Observations) -> CameraMotion | None:
+    """The camera of a photo by its own words; None where they do not tell the focal length."""
+    lens = read_lens(path)
+    if lens is None:
+        return None
+    size = photo.width, photo.height
+    pixels, spread = lens.focal(*size)
+    return replace(standing_still(photo, pixels, False), focal_spread=spread, focal_source=lens.sentence(*size))
+
+
+def through_pinhole(observations: Observations, motion: CameraMotion | None) -> Observations:
+    """The observations with the distortion of the lens taken out of images, masks and landmarks."""
+    if motion is None or motion.distortion is None:
+        return observations
+    return undistorted(observations, motion.cameras.K[0], motion.distortion)
+
+
 def at_usual_exposure(observations: Observations, motion: CameraMotion | None) -> Observations:
-    """The observations with the automatic exposure taken out of the images."""
+    """The observations with distortion and automatic exposure taken out of the images."""
+    observations = through_pinhole(observations, motion)
     if motion is None or motion.exposure is None:
         return observations
     images, gains = observations.images, (1 / motion.exposure.double()).numpy()
@@ -43,14 +66,45 @@ def _motion(observations: Observations, options: TrackOptions) -> CameraMotion:
         return _from_file(Path(options.camera), observations)
     focal = resolve_focal(observations, options)
     regime = cast(CameraRegime | None, None if options.camera == "auto" else options.camera)
-    return estimate_camera_motion(observations, focal or assumed_focal(observations), focal is not None, regime)
+    if focal is not None:
+        return estimate_camera_motion(observations, focal, True, regime)
+    lens = read_lens(Path(observations.source))
+    if lens is None:
+        return estimate_camera_motion(observations, assumed_focal(observations), False, regime)
+    size = observations.width, observations.height
+    pixels, spread = lens.focal(*size)
+    motion = estimate_camera_motion(observations, pixels, False, regime)
+    return replace(motion, focal_spread=spread, focal_source=lens.sentence(*size))
 
 
 def _from_file(path: Path, observations: Observations) -> CameraMotion:
     motion = load_camera_motion(path)
-    if len(motion.cameras) != len(observations):
+    cameras, lens = motion.cameras, motion.distortion
+    if lens is not None and displacement(cameras.K[0], lens) < VISIBLE:
+        motion = replace(motion, distortion=None)
+    if len(cameras) != len(observations):
+        cameras = cameras[_frames_of_video(path, len(cameras), observations)]
+    if not motion.focal_given:
+        K = standing_still(observations, assumed_focal(observations), False).cameras.K
+        return replace(motion, cameras=Cameras(K, cameras.T_camera_world, observations.width, observations.height))
+    return replace(motion, cameras=cameras.resized(observations.width, observations.height))
+
+
+def _frames_of_video(path: Path, count: int, observations: Observations) -> list[int]:
+    """Which frames of the whole video are used, for a file with a camera for each of them.
+
+    Raises:
+        UsageError: the file has neither a camera per frame that is used nor one per frame of the video.
+    """
+    source = Path(observations.source)
+    video = open_video(source) if source.is_file() else None
+    whole = None if video is None else video.expected_frames
+    if video is None or whole is None or abs(whole - count) > MOST_MISCOUNTED:
+        of_video = "" if whole is None else f" of the video's {whole}"
         raise UsageError(
-            f"{path} has {len(motion.cameras)} cameras, but {len(observations)} frames are used: --camera needs one "
-            "per frame."
+            f"{path} has {count} cameras, but {len(observations)} frames{of_video} are used: --camera needs one per "
+            "frame that is used, or one per frame of the video."
         )
-    return replace(motion, cameras=motion.cameras.resized(observations.width, observations.height))
+    frames = ((observations.start + observations.times) * video.fps).round().long().clamp(0, count - 1)
+    indices: list[int] = frames.tolist()
+    return indices

@@ -71,7 +71,7 @@ def motion_of_video(path: Path) -> Motion:
 
     from avatar.body import load_body
     from avatar.observation.video import observe
-    from avatar.pipeline.camera import camera_motion
+    from avatar.pipeline.camera import camera_motion, through_pinhole
     from avatar.tracking.fit import track
     from avatar.tracking.options import TrackOptions
 
@@ -80,7 +80,7 @@ def motion_of_video(path: Path) -> Motion:
         observations = observe(path, Path(folder), max_frames=MOST_FRAMES, thinning="even", warn=logger.warning)
         options = TrackOptions()
         motion = camera_motion(observations, options)
-        estimated, _ = track(observations, body, options, motion=motion)
+        estimated, _ = track(through_pinhole(observations, motion), body, options, motion=motion)
     return motion_of_track("video", estimated, body)
 
 

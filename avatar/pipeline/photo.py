@@ -21,6 +21,7 @@ from avatar.novel_views.registry import view_generator
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.options import ObserveOptions
 from avatar.observation.photo import observe_photo, still_clip
+from avatar.pipeline.camera import photo_motion
 from avatar.pipeline.training_data import TrainingData
 from avatar.pipeline.view_selection import align_views, select_views
 from avatar.runtime.logging import logger
@@ -94,7 +95,10 @@ def fit_photo(
     path: Path, photo: Observations, body: Body, options: TrackOptions
 ) -> tuple[list[PosedImage], BodyTrack, list[str]]:
     """The photo and, where the file is large enough, a close-up of its face; the fitted body; warnings."""
-    estimated, report = track(still_clip(photo), body, options)
+    motion = photo_motion(path, photo)
+    if motion is not None and options.focal is None:
+        logger.info(motion.focal_source)
+    estimated, report = track(still_clip(photo), body, options, motion=motion)
     assert estimated.cameras is not None
     images = [PosedImage(photo.images[0], photo.masks[0], estimated.cameras[0])]
     head = (body.parts == HEAD) | (body.parts == FACE)

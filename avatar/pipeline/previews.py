@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians, Observations
 
 PANEL = 640  # px, longer side of one panel of the overlay
 CONTACT_PANEL = 400  # px, longer side of one image of the contact sheet
+WINDOW_MARGIN = 0.06  # around the person on the contact sheet, as a share of the larger side
 CONTACT_BYTES = 1_000_000
 CONTACT_ROWS = ("source", "fitted body", "avatar", "difference x3", "avatar from all sides")
 LABEL_HEIGHT = 24  # px
@@ -32,6 +34,19 @@ TURN_SECONDS = 4
 TURN_FPS = 24.0
 TURNTABLE_SIZE = (540, 960)
 WEBP_QUALITY = 80
+
+
+class Window(NamedTuple):
+    """A part of an image, in pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def of(self, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h2 w2 3"]:
+        """This part of the image."""
+        return image[self.top : self.top + self.height, self.left : self.left + self.width]
 
 
 @torch.no_grad()
@@ -128,18 +143,29 @@ def write_overlay(
 
 @torch.no_grad()
 def overlay_panels(
-    avatar: Avatar, track: BodyTrack, observations: Observations, index: int, backend: str, side: int = PANEL
+    avatar: Avatar,
+    track: BodyTrack,
+    observations: Observations,
+    index: int,
+    backend: str,
+    side: int = PANEL,
+    window: Window | None = None,
 ) -> list[UInt8[np.ndarray, "h w 3"]]:
-    """Source, body over source, avatar over source, and their difference, for one frame; `side` pixels long."""
+    """Source, body over source, avatar over source, and their difference, for one frame; `side` pixels long.
+
+    Args:
+        window: the part of the frame to show; None: all of it.
+    """
     import cv2
 
     assert track.cameras is not None
-    scale = side / max(observations.width, observations.height)
+    window = window or Window(0, 0, observations.width, observations.height)
+    scale = side / max(window.width, window.height)
     # Even sizes, which H.264 needs.
-    width, height = (max(round(side * scale / 2), 1) * 2 for side in (observations.width, observations.height))
-    source = cv2.resize(observations.images[index], (width, height), interpolation=cv2.INTER_AREA)
+    width, height = (max(round(side * scale / 2), 1) * 2 for side in (window.width, window.height))
+    source = cv2.resize(window.of(observations.images[index]), (width, height), interpolation=cv2.INTER_AREA)
     background = torch.from_numpy(source).to(avatar.device).float() / 255
-    camera = track.cameras[index].resized(width, height).to(avatar.device)
+    camera = track.cameras[index].cropped(*window).resized(width, height).to(avatar.device)
     pose = track.poses[int(track.instant[index])].to(avatar.device)
     panels = [source]
     for gaussians, strength in ((body_splats(avatar, pose), 0.7), (avatar.pose(pose), 1.0)):
@@ -158,13 +184,38 @@ def write_contact_sheet(
 ) -> None:
     """Frames spread over the clip, each above its body, avatar and difference, then the avatar from all sides."""
     chosen = np.linspace(0, len(observations) - 1, frames).round().astype(int)
-    columns = [overlay_panels(avatar, track, observations, int(i), backend, CONTACT_PANEL) for i in chosen]
+    windows = person_windows(observations, chosen.tolist())
+    columns = [
+        overlay_panels(avatar, track, observations, int(i), backend, CONTACT_PANEL, window)
+        for i, window in zip(chosen, windows, strict=True)
+    ]
     height, width = columns[0][0].shape[:2]
     pose = track.poses[len(track) // 2]
     around = orbit(*bounding_box(avatar, pose), frames, width, height, azimuth=facing(pose))
     turned = [to_uint8(image_on_white(avatar, pose, around[i], backend)) for i in range(frames)]
     rows = [*(list(row) for row in zip(*columns, strict=True)), turned]
     _write_small_png(labelled_sheet(rows, CONTACT_ROWS), path)
+
+
+def person_windows(observations: Observations, frames: Sequence[int]) -> list[Window]:
+    """Parts of these frames, all of one size, that hold the person and a margin; the whole frames without masks."""
+    width, height = observations.width, observations.height
+    if not len(observations.masks):
+        return [Window(0, 0, width, height)] * len(frames)
+    boxes = []
+    for frame in frames:
+        mask = observations.masks[frame] > 127
+        lines = [np.flatnonzero(mask.any(axis)) for axis in (0, 1)]
+        boxes.append([(int(line[0]), int(line[-1]) + 1) if len(line) else (0, 1) for line in lines])
+    sizes = [max(box[axis][1] - box[axis][0] for box in boxes) for axis in (0, 1)]
+    margin = round(WINDOW_MARGIN * max(sizes))
+    across, down = (min(size + 2 * margin, whole) for size, whole in zip(sizes, (width, height), strict=True))
+    return [Window(_start(box[0], across, width), _start(box[1], down, height), across, down) for box in boxes]
+
+
+def _start(interval: tuple[int, int], length: int, whole: int) -> int:
+    """Where a window of this length begins that has the interval in its middle, as far as the image reaches."""
+    return min(max((interval[0] + interval[1] - length) // 2, 0), whole - length)
 
 
 def sheet(columns: Sequence[UInt8[np.ndarray, "h w 3"]]) -> UInt8[np.ndarray, "h w2 3"]:

@@ -186,6 +186,7 @@ def _frame_scores(run: RunFolder) -> list[tuple[int, float]]:
 def _facts(report: Mapping[str, Any]) -> str:
     facts: dict[str, object] = {
         "source": Path(str(report.get("source", ""))).name,
+        "camera": (report.get("camera") or {}).get("sentence"),
         "frames": report.get("frames"),
         "size": "x".join(str(side) for side in report.get("size") or ()),
         "splats": report.get("splats"),

@@ -18,7 +18,7 @@ from avatar.observation.options import ObserveOptions
 from avatar.tracking.options import TrackOptions, check_camera, check_pitch
 from avatar.training.config import TrainConfig
 
-PRESETS = ("fast", "balanced", "quality")
+PRESETS = ("fast", "balanced", "quality", "large")
 ProtocolName = Literal["instantavatar", "gauhuman", "humannerf", "hugs", "exavatar"]
 
 # Entries of older configurations and presets -> where they stand now, tables separated by dots. These are also the
@@ -58,7 +58,7 @@ class Settings:
 
     Attributes:
         source: the video or photo, or the folder of a public dataset.
-        preset: name of a preset (fast, balanced, quality), or the path of a TOML file with the same entries.
+        preset: name of a preset (fast, balanced, quality, large), or the path of a TOML file with the same entries.
         protocol: train on a public dataset (PeopleSnapshot, ZJU-MoCap, NeuMan) with its own SMPL poses and the split
             of this publication; needs an SMPL file as --body. See docs/manual/evaluate.md.
         device: where to train; auto takes CUDA where it works.

@@ -28,6 +28,7 @@ SLIP_ACROSS, SLIP_ALONG = 0.03, 0.15  # metres; error of a foot across and along
 STANDING_M, STANDING_RADIANS = 0.3, math.radians(25.0)
 ALL_ROUND = 0.5  # largest length of the mean unit direction to the camera; 0: evenly from all round, 1: one direction
 CAMERA_PITCH, PITCH_SPREAD = 0.07, 0.08  # of phones, radians: they look down a little
+GRAVITY_SPREAD = math.radians(0.5)  # of the direction that the sensors of a phone measure
 LEVEL_SPREAD = 0.02  # of the mean of all cameras' upward directions, radians
 
 
@@ -87,6 +88,16 @@ def least_sliding(path: CameraPath, feet: Float[Tensor, "n f 3"], times: Float[T
     return float(SCALES[torch.stack([cost(scale) for scale in SCALES]).argmin()].log())
 
 
+def tilt_of_motion(motion: CameraMotion | None, path: CameraPath | None) -> CameraTilt | None:
+    """The reference camera's tilt, as measured gravity or the path itself tells it; None where neither does."""
+    if motion is not None and motion.vertical is not None:
+        R_camera_world = motion.cameras.T_camera_world[0, :3, :3].double()
+        if path is not None:
+            R_camera_world = path.rotations[0].mT @ R_camera_world
+        return _tilt_of(R_camera_world @ R_camera_world.new_tensor(motion.vertical), GRAVITY_SPREAD, GRAVITY_SPREAD)
+    return None if path is None else tilt_of_path(path)
+
+
 def tilt_of_path(path: CameraPath) -> CameraTilt:
     """The reference camera's tilt, if all cameras together are level but for the usual look down.
 
@@ -95,9 +106,13 @@ def tilt_of_path(path: CameraPath) -> CameraTilt:
     usual = path.rotations.new_tensor([0.0, -math.cos(CAMERA_PITCH), -math.sin(CAMERA_PITCH)])
     up = F.normalize((path.rotations.mT @ usual).mean(0), dim=0)
     one_sided = float(path.rotations[:, 2].mean(0).norm())
-    spread = math.hypot(LEVEL_SPREAD, PITCH_SPREAD * one_sided)
-    roll_spread = LEVEL_SPREAD
-    return CameraTilt(float(-torch.asin(up[2])), spread, float(torch.atan2(up[0], -up[1])), roll_spread)
+    return _tilt_of(up, math.hypot(LEVEL_SPREAD, PITCH_SPREAD * one_sided), LEVEL_SPREAD)
+
+
+def _tilt_of(up: Float[Tensor, "3"], pitch_spread: float, roll_spread: float) -> CameraTilt:
+    """The tilt of a camera in whose frame this direction points up."""
+    pitch, roll = float(-torch.asin(up[2])), float(torch.atan2(up[0], -up[1]))
+    return CameraTilt(pitch, pitch_spread, roll, roll_spread)
 
 
 def holds_pose(state: State) -> bool:

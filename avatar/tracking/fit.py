@@ -16,12 +16,12 @@ from avatar.body import Body, load_body
 from avatar.body.shape_attributes import RANGES, load_shape_attributes, parse_shape
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.errors import AvatarError, UsageError
-from avatar.io.camera_motion_file import CameraMotion
+from avatar.io.camera_motion_file import USUAL_FOCAL_SPREAD, CameraMotion
 from avatar.landmark_layouts import LAYOUTS
 from avatar.runtime.progress import Progress
 from avatar.tracking.arm_restart import restart_lost_arms
-from avatar.tracking.camera_path import from_cameras, holds_pose, path_of, tilt_of_path
-from avatar.tracking.camera_pitch import PITCH_FROM_TURN, pitch_from_turn
+from avatar.tracking.camera_path import from_cameras, holds_pose, path_of, tilt_of_motion
+from avatar.tracking.camera_pitch import PITCH_FROM_TURN, pitch_from_turn, pitch_from_turn_within
 from avatar.tracking.face import with_face
 from avatar.tracking.hands import with_fingers
 from avatar.tracking.initialization import initial_state, state_from_rotations
@@ -44,7 +44,6 @@ LEAST_HEIGHT_M, MOST_HEIGHT_M = 0.5, 2.6
 # Focal length over the image's longer side: a phone's main camera in video mode, 26 mm equivalent with the crop
 # of about a quarter that its stabiliser takes (33 mm equivalent).
 ASSUMED_FOCAL = 0.92
-FOCAL_SPREAD = 0.1  # of the assumed focal length, relative
 GIVEN_PITCH = math.radians(0.5)  # standard deviation of a pitch that the user gives
 FREE_ACCELERATION = 20.0  # m/s^2
 DOUBTFUL_DEPTH = 0.1  # standard deviation of a joint's depth that halves its confidence, metres
@@ -82,10 +81,10 @@ def track(
     names = LAYOUTS[observations.layout].names
     focal = resolve_focal(observations, options, motion)
     given = focal is not None
-    focal = focal or assumed_focal(observations)
+    focal, spread = (focal, 0.0) if focal is not None else focal_prior(observations, motion)
     path = path_of(motion)
     problem = build_problem(observations, body, focal, height or ASSUMED_HEIGHT_M)
-    tilt = resolve_tilt(observations, options, focal, given) if path is None else tilt_of_path(path)
+    tilt = resolve_tilt(observations, options, focal, spread, tilt_of_motion(motion, path))
     problem = replace(
         problem, shape_constraint=shape_constraint, focal_given=given, tilt=tilt, pitch_given=options.pitch is not None
     )
@@ -104,7 +103,8 @@ def track(
     best = attempt(problem)
     if best.is_doubtful:
         best = min([best, *map(attempt, other_starts(problem))], key=lambda clip: clip.error)
-    report = report_of(best, names, height, given)
+    from_file = motion is not None and motion.focal_source != ""
+    report = report_of(best, names, height, given or from_file)
     if report.failure is not None:
         if not options.keep_going:
             raise AvatarError(
@@ -144,11 +144,11 @@ def other_starts(problem: FitProblem) -> list[FitProblem]:
     return [free, *(replace(free, focal=factor * problem.focal) for factor in factors)]
 
 
-def report_of(clip: FittedClip, names: tuple[str, ...], height: float | None, focal_given: bool) -> TrackReport:
-    """The report of a fit of a person of this height, if it is given."""
+def report_of(clip: FittedClip, names: tuple[str, ...], height: float | None, focal_told: bool) -> TrackReport:
+    """The report of a fit of a person of this height, if it is given; whether anything told the focal length."""
     state, focal = clip.state, float(clip.state.camera[0].exp())
     warnings = fit_warnings(
-        state, clip.problem.confidence, names, None if height else ASSUMED_HEIGHT_M, None if focal_given else focal
+        state, clip.problem.confidence, names, None if height else ASSUMED_HEIGHT_M, None if focal_told else focal
     )
     if not clip.problem.holds_pose:
         warnings += guess_warnings(state, depth_spread(clip.problem, state), clip.problem.body.joint_names)
@@ -178,15 +178,28 @@ def assumed_focal(observations: Observations) -> float:
     return ASSUMED_FOCAL * max(observations.width, observations.height)
 
 
+def focal_prior(observations: Observations, motion: CameraMotion | None) -> tuple[float, float]:
+    """A focal length in pixels that is not known, and its relative deviation: what the file says, or the usual one."""
+    if motion is None or not motion.focal_source:
+        return assumed_focal(observations), USUAL_FOCAL_SPREAD
+    return float(motion.cameras.K[0, 0, 0]), motion.focal_spread
+
+
 def resolve_tilt(
-    observations: Observations, options: TrackOptions, focal: float, focal_given: bool
+    observations: Observations, options: TrackOptions, focal: float, spread: float, of_motion: CameraTilt | None
 ) -> CameraTilt | None:
-    """The camera's tilt that the user gave, or else that of the vertical lines of the scene, if there are any."""
-    spread = 0.0 if focal_given else FOCAL_SPREAD
-    lines = tilt_from_lines(observations, focal, spread) if len(observations.masks) else None
+    """The camera's tilt that the user gave, or else that of its motion, or of the vertical lines of the scene.
+
+    Args:
+        focal: focal length in pixels; spread: its standard deviation, relative to it.
+        of_motion: the tilt of the reference camera, if gravity or the camera's path tell it.
+    """
+    tilt = of_motion
+    if tilt is None and len(observations.masks):
+        tilt = tilt_from_lines(observations, focal, spread)
     if options.pitch is None:
-        return lines
-    roll, roll_spread = (0.0, ROLL) if lines is None else (lines.roll, lines.roll_spread)
+        return tilt
+    roll, roll_spread = (0.0, ROLL) if tilt is None else (tilt.roll, tilt.roll_spread)
     return CameraTilt(math.radians(options.pitch), GIVEN_PITCH, roll, roll_spread)
 
 
@@ -240,6 +253,7 @@ def fit(
         feet = [names.index(f"{side}_ankle") for side in ("left", "right")]
         landmarks = move_points(pose_chain(problem.body, state), state, problem.landmarks)
         state = from_cameras(state, path, landmarks.x[:, feet], problem.times)
+    told = problem.tilt
     with Progress("fit", len(SCHEDULE) + 1) as bar:
         for stage in SCHEDULE:
             with_images = math.isfinite(stage.silhouette)
@@ -255,12 +269,20 @@ def fit(
             pitch = pitch_from_turn(problem, state)
             if pitch is not None:
                 problem = replace(problem, pitch=given_pitch(problem) or (pitch, PITCH_FROM_TURN))
+            elif told is None and problem.pitch is None:
+                problem = replace(problem, tilt=tilt_from_turn_within(problem, state))
             problem = replace(problem, holds_pose=problem.pitch is not None or holds_pose(state))
             bar.step(f"{stage.name}, cost {linearization.cost:.0f}")
         if matcher:
             state = fit_leg_girth(problem, matcher, state)
         bar.step("girth of the legs")
     return problem, state
+
+
+def tilt_from_turn_within(problem: FitProblem, state: State) -> CameraTilt | None:
+    """The camera's tilt from a full turn in a part of the clip, if there is one."""
+    pitch = pitch_from_turn_within(problem, state)
+    return None if pitch is None else CameraTilt(pitch, PITCH_FROM_TURN, 0.0, ROLL)
 
 
 def given_pitch(problem: FitProblem) -> tuple[float, float] | None:

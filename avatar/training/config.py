@@ -30,6 +30,9 @@ class LossWeights:
     """Squared second difference over time of the pose corrections."""
     pose_size: float = 0.5
     """Squared rotation of the pose corrections, radians."""
+    perceptual: float = 0.0
+    """Perceptual distance (LPIPS with VGG's features) of random patches; needs the networks that `avatar doctor`
+    names, and is left out without them."""
     views: float = 0.005
     """Squared correction of generated views' cameras and exposures, in their usual deviations."""
 

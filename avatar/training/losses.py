@@ -60,14 +60,18 @@ def photometric_loss(
         out: of one camera.
         image: real image, straight colours; mask: coverage of the person in it, in [0, 1].
         background: colour behind both images.
-        trust: weight of each pixel's colour, in [0, 1]; None weights all by 1.
+        trust: weight of each pixel's colour, in [0, 1]; None weights all by 1. Where it is 0, something hides the
+            person: the rendered image takes the target's value, and the coverage does not count either.
     """
     rendered = out.composite(background)[0]
     target = torch.lerp(background.expand_as(image), image, mask[..., None])
-    error = (rendered - target).abs()
-    if trust is not None:
-        error = error * trust[..., None]
-    return PhotometricLoss(error.mean(), (out.alpha[0] - mask).abs().mean(), rendered, target)
+    coverage = (out.alpha[0] - mask).abs()
+    if trust is None:
+        return PhotometricLoss((rendered - target).abs().mean(), coverage.mean(), rendered, target)
+    hidden = trust == 0
+    rendered = torch.where(hidden[..., None], target, rendered)
+    error = (rendered - target).abs() * trust[..., None]
+    return PhotometricLoss(error.mean(), torch.where(hidden, 0.0, coverage).mean(), rendered, target)
 
 
 def offset_l2(gaussians: TriangleGaussians, offset_sigma: float) -> Float[Tensor, " n"]:

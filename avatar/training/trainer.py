@@ -27,9 +27,11 @@ from avatar.runtime.progress import Progress, duration
 from avatar.training import losses
 from avatar.training.checkpoint import read_checkpoint, write_checkpoint
 from avatar.training.config import TrainConfig
+from avatar.training.coverage import close_gaps
 from avatar.training.densification import densify
 from avatar.training.initialization import initial_avatar, new_optimizer, sample_gaussians
 from avatar.training.inpainting import inpaint_unobserved
+from avatar.training.perceptual_loss import PerceptualLoss
 from avatar.training.pose_refinement import PoseRefinement
 from avatar.training.posed_frame import FramePoser
 from avatar.training.registration import register
@@ -116,6 +118,7 @@ class Trainer:
         optimizer = new_optimizer(avatar, poses, config)
         self.state = TrainingState(avatar, poses, optimizer, rng, torch.zeros(len(avatar), device=self.device))
         self.poser = FramePoser(avatar, poses, config)
+        self.perceptual = PerceptualLoss(config.weights.perceptual, self.device)
 
     def run(self, preview: Preview | None = None, resume: bool = False) -> TrainResult:
         """Train to the end. Ctrl-C saves a checkpoint, from which `resume` goes on.
@@ -248,7 +251,9 @@ class Trainer:
         mask = weights.mask * photometric.mask
         if self.alignment.mask_only(self.state.step):
             return mask
-        return photometric.l1 + weights.ssim * (1 - ssim(photometric.rendered, photometric.target)) + mask
+        loss = photometric.l1 + weights.ssim * (1 - ssim(photometric.rendered, photometric.target)) + mask
+        perceptual = self.perceptual(photometric.rendered, photometric.target, self.state.rng)
+        return loss if perceptual is None else loss + perceptual
 
     def _render(self, gaussians: Gaussians, view: TrainingView) -> RenderOutput:
         """Render with the real camera and exposure of a view."""
@@ -296,6 +301,7 @@ class Trainer:
         sample = partial(sample_gaussians, state.avatar.body, state.avatar.frames, rng=state.rng)
         resample_unobserved(state.avatar, state.optimizer, sample, config.gaussians, config.max_gaussians, real)
         inpaint_unobserved(state.avatar)
+        close_gaps(state.avatar)
         state.gradients = torch.zeros(len(state.avatar), device=self.device)
 
     @torch.no_grad()
@@ -307,9 +313,12 @@ class Trainer:
         for index in self.held_out[:: max(len(self.held_out) // MEASURED_FRAMES, 1)][:MEASURED_FRAMES]:
             view = self.views.get(index)
             posed = self.state.avatar.pose(self.state.poses.pose(view.instant))
-            rgb = render(posed, view.camera, self.backend).on_white()[0]
+            rgb = render(posed, view.camera, self.backend).on_white()[0].clamp(0, 1)
             mask = view.mask[..., None]
-            values.append(psnr(rgb.clamp(0, 1), view.image * mask + 1 - mask))
+            truth = view.image * mask + 1 - mask
+            if view.trust is not None:  # what hides the person is not compared
+                truth = torch.where((view.trust == 0)[..., None], rgb, truth)
+            values.append(psnr(rgb, truth))
         mean = sum(values) / len(values)
         self.state.history.append((self.state.step, mean))
         return mean

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -37,6 +38,24 @@ def test_the_check_is_rehearsed(gpu: Record, tmp_path: Path, monkeypatch: pytest
     assert results["agreement"]["worst_pixel"]["rgb"] < 1 / 255
     for name in ("summary.txt", "agree.png", "contact.png", "turntable.webp", "avatar.safetensors"):
         assert (out / name).is_file(), name
+
+
+def test_wheels_are_packed_without_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from gpu_prepare import UNUSED, leave_out
+
+    wheel = tmp_path / "a-1-py3-none-any.whl"
+    sources = {"a/x.cu": "code", "a/glm/doc/x.png": "image", "a/glm/x.hpp": ""}
+    record = "a-1.dist-info/RECORD"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, content in sources.items():
+            archive.writestr(name, content)
+        archive.writestr(record, "".join(f"{name},,\n" for name in (*sources, record)))
+    leave_out(wheel, UNUSED)
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.namelist() == ["a/x.cu", "a/glm/x.hpp", record] and archive.read("a/x.cu") == b"code"
+        assert archive.read(record).decode().split() == ["a/x.cu,,", "a/glm/x.hpp,,", f"{record},,"]
+    assert list(tmp_path.iterdir()) == [wheel]
 
 
 def test_the_script_is_whole() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,14 @@ import torch
 
 from avatar.body import Body, load_body
 from avatar.io.files import write_npz
+from avatar.observation.video import LONGEST_SIDE
+from avatar.pipeline.settings import settings_for
+from avatar.training.config import LossWeights
 from avatar.training.trainer import Trainer
 from avatar.training.view_alignment import LearnedViews
 from tests.body.made_up_bodies import made_up_person
+from tests.metrics.small_vgg import install_small_vgg
+from tests.training.device_checks import CHECKS, some_frames
 from tests.training.test_trainer import Scene, scene, small  # noqa: F401  (the fixture)
 
 from .pretended_cuda import Record
@@ -22,25 +28,6 @@ pytestmark = pytest.mark.emulated
 
 # Of one step, at most; each takes the host some microseconds.
 GRAPHED_LAUNCHES, SINGLE_LAUNCHES = 160, 800
-
-
-def some_frames(scene: Scene, count: int) -> Scene:  # noqa: F811
-    """The first frames alone."""
-    observations, track = scene
-    fewer = replace(
-        observations,
-        images=[observations.images[i] for i in range(count)],
-        masks=[observations.masks[i] for i in range(count)],
-        keypoints=observations.keypoints[:count],
-        keypoints_3d=observations.keypoints_3d[:count],
-        instant=observations.instant[:count],
-        times=observations.times[:count],
-    )
-    assert track.cameras is not None
-    return fewer, replace(
-        track, poses=track.poses[:count], times=track.times[:count], confidence=track.confidence[:count],
-        instant=track.instant[:count], cameras=track.cameras[:count],
-    )  # fmt: skip
 
 
 def check_a_step(gpu: Record, trainer: Trainer, launches: int) -> None:
@@ -114,13 +101,39 @@ def test_a_step_with_a_body_of_55_joints_waits_once(gpu: Record, scene: Scene, t
     check_a_step(gpu, Trainer(observations, track, body, small(gaussians=300), "cuda"), GRAPHED_LAUNCHES)
 
 
-def test_the_first_steps_are_those_of_the_cpu(gpu: Record, scene: Scene) -> None:  # noqa: F811
-    config = small(gaussians=300, deform_start=0.0, refine_start=0.0)
-    ours, truth = (
-        Trainer(*some_frames(scene, 4), load_body("open"), config, device, "auto") for device in ("cuda", "cpu")
-    )
-    losses = [float(ours.step()) for _ in range(3)]
-    assert losses == pytest.approx([float(truth.step()) for _ in range(3)], rel=1e-3)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_what_is_checked_on_a_real_gpu(gpu: Record, check: Callable[[Scene], None], scene: Scene) -> None:  # noqa: F811
+    check(scene)
+
+
+def test_a_step_with_the_perceptual_loss_waits_once(
+    gpu: Record,
+    scene: Scene,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AVATAR_CACHE", str(tmp_path))
+    install_small_vgg(tmp_path)
+    config = small(gaussians=300, coarse=0.0, weights=LossWeights(perceptual=0.1))
+    trainer = Trainer(*some_frames(scene, 4), load_body("open"), config, "cuda")
+    assert all(array.is_cuda for array in trainer.perceptual.networks.values())
+    check_a_step(gpu, trainer, SINGLE_LAUNCHES)
+
+
+def test_the_preset_for_a_gpu_trains(
+    gpu: Record,
+    scene: Scene,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With all its settings but for the numbers that take time."""
+    monkeypatch.setenv("AVATAR_CACHE", str(tmp_path))
+    install_small_vgg(tmp_path)
+    large = settings_for("clip", "large").train
+    assert large.max_gaussians == 200_000 and large.long_side == LONGEST_SIDE and large.weights.perceptual > 0
+    config = replace(large, steps=10, gaussians=300, max_gaussians=400, registrations=1)
+    trainer = Trainer(*some_frames(scene, 4), load_body("open"), config, "cuda")
+    assert len(trainer.run().avatar) > 300 and trainer.perceptual.weight == large.weights.perceptual
 
 
 def test_a_whole_training_and_its_checkpoint(gpu: Record, scene: Scene, tmp_path: Path) -> None:  # noqa: F811

@@ -75,8 +75,8 @@ def test_the_pose_follows_a_dragged_hand(page_file: Path, tab: Page) -> None:
 
 def test_depths_fit_the_same_drawing_and_differ_along_the_view(page_file: Path, tab: Page) -> None:
     open_drawing(tab, page_file)
-    tab.evaluate("([figure]) => player.drawing.show(figure)", [figure_of("walk", 0.5, 5)[0]])
-    until(tab, "document.querySelectorAll('#depths button').length > 1")
+    tab.evaluate("([figure]) => controls.drawing.show(figure)", [figure_of("walk", 0.5, 5)[0]])
+    until(tab, "controls.element('depths').children.length > 1")
     poses = []
     for number in range(tab.locator("#depths button").count()):
         tab.click(f"#depths button:nth-child({number + 1})")
@@ -96,9 +96,9 @@ def test_an_image_is_drawn_over_and_the_points_are_saved_and_read_again(
     tab.set_viewport_size({"width": 390, "height": 800})  # a phone
     open_page(tab, page_file, "?t=0")
     with tab.expect_file_chooser() as chooser:
-        tab.evaluate("document.getElementById('load-image').click()")
+        tab.evaluate("controls.element('load-image').click()")
     chooser.value.set_files(tmp_path / "person.png")
-    until(tab, "player.drawing.isOpen && player.clip.name === 'drawing'")
+    until(tab, "controls.drawing.isOpen && player.clip.name === 'drawing'")
     assert tab.locator("#sheet").get_attribute("viewBox") == "0 0 300 500"
     with tab.expect_download() as download:
         tab.click("#save-points")
@@ -109,11 +109,11 @@ def test_an_image_is_drawn_over_and_the_points_are_saved_and_read_again(
     content["points"]["left_wrist"] = [290, 20]
     (tmp_path / "points.json").write_text(json.dumps(content))
     drop(tab, tmp_path / "points.json")
-    until(tab, "player.drawing.figure.points.left_wrist[1] === 20")
+    until(tab, "controls.drawing.figure.points.left_wrist[1] === 20")
     at = joints(tab)
     assert at["left_wrist"][1] > at["neck"][1]
     # The sheet leaves room for the avatar.
-    assert tab.evaluate("player.freeArea().top >= document.getElementById('drawing').getBoundingClientRect().bottom")
+    assert tab.evaluate("player.freeArea().top >= controls.element('drawing').getBoundingClientRect().bottom")
 
 
 @pytest.mark.parametrize(
@@ -130,11 +130,11 @@ def test_a_broken_file_gives_one_sentence(
     open_page(tab, page_file, "?t=0")
     (tmp_path / name).write_bytes(content)
     tab.evaluate(
-        """([name, bytes]) => player.openFile(new File([new Uint8Array(bytes)], name,
+        """([name, bytes]) => controls.openFile(new File([new Uint8Array(bytes)], name,
           {type: name.endsWith('png') ? 'image/png' : 'application/json'}))""",
         [name, list(content)],
     )
-    until(tab, f"document.getElementById('message').textContent.includes({json.dumps(reason)})")
+    until(tab, f"controls.element('message').textContent.includes({json.dumps(reason)})")
 
 
 def test_one_of_the_depths_is_the_true_pose(page_file: Path, tab: Page) -> None:

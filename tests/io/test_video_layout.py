@@ -80,6 +80,13 @@ def test_chosen_frames_are_those_of_the_whole(tmp_path: Path) -> None:
     assert len(list(video.frames({0, 29}))) == 2 and not list(video.frames(set()))
 
 
+def test_hundreds_of_frames_are_chosen(tmp_path: Path) -> None:
+    """ffmpeg's expressions are limited to a hundred terms in a row."""
+    path = written(tmp_path / "a.mp4", [np.full((16, 16, 3), index // 2, np.uint8) for index in range(500)])
+    chosen = set(range(0, 500, 2))
+    assert len(list(open_video(path).frames(chosen))) == 250
+
+
 def test_a_part_has_the_frames_and_times_of_the_whole(tmp_path: Path) -> None:
     video = open_video(written(tmp_path / "a.mp4", scene(1, 30)))
     whole = list(video.frames())

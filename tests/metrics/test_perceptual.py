@@ -30,6 +30,7 @@ from avatar.metrics.perceptual import (
     load_weights,
     lpips,
     lpips_distance,
+    lpips_loss,
 )
 from avatar.metrics.perceptual_weights import (
     DISTS_ARCHIVE,
@@ -37,6 +38,7 @@ from avatar.metrics.perceptual_weights import (
     LPIPS_ARCHIVE,
     install_perceptual_weights,
 )
+from tests.metrics.small_vgg import small_vgg
 
 DATA = Path(__file__).parent / "data"
 ALEX_SHAPES = ((64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 3))
@@ -97,6 +99,20 @@ def test_lpips_is_a_distance(weights: Weights, pair: tuple[Tensor, Tensor], net:
     assert lpips_distance(weights, net, truth, truth) == 0.0
     assert lpips_distance(weights, net, image, truth) == pytest.approx(lpips_distance(weights, net, truth, image))
     assert 0 < lpips_distance(weights, net, image, truth) < lpips_distance(weights, net, 1 - truth, truth)
+
+
+def test_the_loss_is_the_distance_and_its_gradient_leads_to_the_truth(pair: tuple[Tensor, Tensor]) -> None:
+    weights = small_vgg()
+    image, truth = (x.double() for x in pair)
+    ours = image.clone().requires_grad_()
+    loss = lpips_loss(weights, "vgg", ours, truth)
+    assert float(loss) == pytest.approx(lpips_distance(weights, "vgg", image, truth), rel=1e-5)
+    loss.backward()
+    assert ours.grad is not None
+    step = 1e-6 * torch.sign(ours.grad)
+    change = float(lpips_loss(weights, "vgg", image + step, truth) - lpips_loss(weights, "vgg", image - step, truth))
+    assert change / 2 == pytest.approx(float((ours.grad * step).sum()), rel=1e-3)
+    assert float(lpips_loss(weights, "vgg", truth, truth)) == 0.0
 
 
 def test_dists_is_a_distance(weights: Weights, pair: tuple[Tensor, Tensor]) -> None:

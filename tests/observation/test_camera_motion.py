@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from avatar.io.files import write_json
 from avatar.observation import camera_reconstruction
 from avatar.observation.background_features import background_features
 from avatar.observation.camera_motion import chained_rotations, decide, estimate_camera_motion
+from avatar.observation.time_spans import spans_in_words
 from avatar.types import Cameras, ImageList, Observations
 
 WIDTH, HEIGHT, FOCAL = 320, 400, 330.0
@@ -104,13 +106,31 @@ def test_rotations_are_exact() -> None:
     assert float(torch.rad2deg(geodesic_angle(found, true)).max()) < 0.1
 
 
+def test_where_the_camera_moved_too_fast_is_said() -> None:
+    clip = _filmed(_turning(12))
+    streaks = ImageList(12, lambda i: np.full((HEIGHT, WIDTH, 3), 90, np.uint8) if 4 <= i <= 6 else clip.images[i])
+    weights = torch.ones(12)
+    weights[9:11] = 0.3
+    motion = estimate_camera_motion(replace(clip, images=streaks, frame_weight=weights), FOCAL, True, "turning")
+    lost, blurred = motion.notes
+    assert "moved too fast" in lost and "between 0.4 and 0.6 s" in lost and "3 of 12 frames" in lost
+    assert "between 0.9 and 1.0 s" in blurred and "blurred" in blurred
+
+
+def test_spans_in_words() -> None:
+    times = np.arange(60) / 10
+    chosen = np.isin(np.arange(60), [3, 10, 11, 12, 20, 30, 31, 32, 33, 34, 59])
+    assert spans_in_words(times, chosen) == "at 0.3 s, between 1.0 and 1.2 s, between 3.0 and 3.4 s, …"
+    assert spans_in_words(times, np.ones(60, bool)) == "between 0.0 and 5.9 s"
+
+
 def test_a_blank_wall_says_nothing() -> None:
     clip = _filmed(_still(5))
     blank = ImageList.of([np.full((HEIGHT, WIDTH, 3), 200, np.uint8)] * 5)
     features = [background_features(blank[i], clip.masks[i]) for i in range(5)]
     regime, note = decide(features, K)
     assert regime == "still" and note is not None and "too blank" in note
-    assert chained_rotations(features, K)[2] == 4
+    assert chained_rotations(features, K)[2].tolist() == [False, True, True, True, True]
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pycolmap") is None, reason="pycolmap is not installed")
@@ -182,7 +202,25 @@ def test_files_of_other_programs_tell_the_same_cameras(tmp_path: Path) -> None:
         motion = load_camera_motion(path)
         assert motion.regime == "moving" and motion.focal_given
         torch.testing.assert_close(motion.cameras.K, cameras.K)
+        assert motion.vertical == ((0.0, 1.0, 0.0) if path.name == "metadata.json" else None)
         points = torch.randn(5, 4, 3, generator=torch.Generator().manual_seed(0))
         torch.testing.assert_close(
             transform(motion.cameras.T_camera_world, points), transform(T, points), atol=1e-4, rtol=1e-4
         )
+
+
+def test_what_is_known_of_the_lens_is_kept(tmp_path: Path) -> None:
+    cameras = Cameras(torch.from_numpy(K).float().repeat(2, 1, 1), _moving(2), WIDTH, HEIGHT)
+    lens = CameraMotion(
+        "moving",
+        cameras,
+        focal_spread=0.07,
+        focal_source="the file",
+        distortion=(0.1, 0.0, 0.0, -0.01),
+        vertical=(0.0, 0.6, 0.8),
+    )
+    save_camera_motion(tmp_path / "camera.json", lens)
+    read = load_camera_motion(tmp_path / "camera.json")
+    assert (read.focal_spread, read.focal_source, read.distortion) == (0.07, "the file", (0.1, 0.0, 0.0, -0.01))
+    assert read.vertical == (0.0, 0.6, 0.8)
+    assert "the file" in read.sentence()

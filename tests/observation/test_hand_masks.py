@@ -7,8 +7,8 @@ import pytest
 from jaxtyping import Float32, UInt8
 
 from avatar.landmark_layouts import LAYOUTS
+from avatar.observation.background_plate import Plate
 from avatar.observation.hand_masks import FINGERS, refine_hands
-from avatar.observation.matting import Plate
 
 WIDTH, HEIGHT, SIZE = 240, 700, 600.0
 LAYOUT = LAYOUTS["blazepose33"]

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from avatar.landmark_layouts import DETECTOR_LAYOUTS, LAYOUTS
+from avatar.observation.background_plate import background_plate
 from avatar.observation.confidence import frame_weights, reweight_confidence
 from avatar.observation.detectors.flip_test import FlipTestDetector
 from avatar.observation.keyframes import select_keyframes, sharpest_per_segment, sharpness
 from avatar.observation.left_right import fix_left_right_swaps
-from avatar.observation.matting import background_plate, largest_region, refine_mask
+from avatar.observation.mask_shapes import largest_region
+from avatar.observation.matting import refine_mask
 from avatar.observation.person_tracks import PersonTracker
 from avatar.types import Detection
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import torch
 from avatar.body import load_body
 from avatar.geometry import geodesic_angle, invert_rigid, rigid, rotation_from_rotvec
 from avatar.io.camera_motion_file import CameraMotion
-from avatar.tracking.camera_path import holds_pose, path_of, tilt_of_path
+from avatar.tracking.camera_path import holds_pose, path_of, tilt_of_motion, tilt_of_path
 from avatar.tracking.fit import track
 from avatar.tracking.kinematics import State, in_cameras, move_points, pose_chain
 from avatar.tracking.landmarks import landmark_points
@@ -73,6 +74,27 @@ def test_a_path_of_a_camera_that_goes_round_is_level() -> None:
     tilt = tilt_of_path(path)
     assert tilt.pitch == pytest.approx(0.1, abs=0.03) and tilt.roll == pytest.approx(0.0, abs=0.03)
     assert path_of(CameraMotion("still", cameras)) is None
+
+
+@pytest.mark.parametrize("regime", ["moving", "still"])
+def test_gravity_tells_the_tilt(regime: Literal["moving", "still"]) -> None:
+    """Whatever the axes of the world, and whether the camera moves or not."""
+    cameras = _carried_round(truth(load_body("open"), FRAMES, 0.0), 0.3)[1]
+    turn = rotation_from_rotvec(torch.tensor([0.4, -1.0, 2.0]))
+    T = cameras.T_camera_world.clone()
+    up = T[0, :3, :3].mT @ torch.tensor([0.3, -0.9, -0.2])
+    T[:, :3, :3] = T[:, :3, :3] @ turn.mT
+    vertical = tuple((turn @ up / up.norm()).tolist())
+    motion = CameraMotion(regime, replace(cameras, T_camera_world=T), vertical=vertical)
+    path = path_of(motion)
+    tilt = tilt_of_motion(motion, path)
+    assert tilt is not None and tilt.pitch_spread < 0.01
+    # Up in the reference camera's frame, from pitch and roll.
+    sine, cosine = math.sin(tilt.pitch), math.cos(tilt.pitch)
+    up = torch.tensor([cosine * math.sin(tilt.roll), -cosine * math.cos(tilt.roll), -sine])
+    first = up if path is None else path.rotations[0].float() @ up
+    torch.testing.assert_close(first, T[0, :3, :3] @ torch.tensor(vertical), atol=1e-5, rtol=1e-5)
+    assert tilt_of_motion(CameraMotion("still", cameras), None) is None
 
 
 def test_a_standing_person_filmed_from_all_round() -> None:

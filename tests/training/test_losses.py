@@ -70,6 +70,7 @@ def _images(seed: int = 0) -> tuple[RenderOutput, tuple[torch.Tensor, ...], torc
     alpha, mask, trust = torch.rand(3, 23, 31, generator=generator)
     for ours, true in ((rgb, image), (alpha, mask)):
         ours[:5], true[:5] = 0, 0
+    trust[3:9, 4:11] = 0
     out = RenderOutput(rgb[None].requires_grad_(), alpha[None].requires_grad_(), torch.zeros(1, 23, 31))
     return out, (image, mask, torch.tensor([0.25, 0.5, 1.0])), trust
 
@@ -100,6 +101,15 @@ def test_the_photometric_kernel_agrees_with_tensors(trusted: bool, parts: tuple[
         torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-6)
     for gradient, true, leaf in zip(gradients, true_gradients, (out.rgb, out.alpha), strict=True):
         torch.testing.assert_close(gradient, torch.zeros_like(leaf) if true is None else true, rtol=1e-4, atol=1e-8)
+
+
+@pytest.mark.parametrize("way", [photometric_loss, photometric_loss.tensors], ids=["kernel", "tensors"])
+def test_what_hides_the_person_pulls_at_nothing(way: Callable[..., PhotometricLoss]) -> None:
+    out, truth, trust = _images()
+    (_, _, rendered, target), gradients = _compared(way, out, truth, trust, ("l1", "mask", "rendered"))
+    hidden = trust == 0
+    assert hidden.any() and torch.equal(rendered[hidden], target[hidden])
+    assert all(gradient is not None and not gradient[0][hidden].any() for gradient in gradients)
 
 
 def test_a_comparison_has_the_same_bits_whatever_the_number_of_threads() -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from avatar.io.files import write_json
 from avatar.pipeline.batch import Outcome, write_summary
 from avatar.pipeline.finished_run import open_run
-from avatar.pipeline.previews import CONTACT_BYTES, write_contact_sheet
+from avatar.pipeline.previews import CONTACT_BYTES, person_windows, write_contact_sheet
 from avatar.pipeline.report_images import write_report_images
 from avatar.pipeline.report_page import write_report_page
 from avatar.pipeline.run_folder import RunFolder
@@ -117,11 +117,22 @@ def test_a_batch_is_sorted_by_clicking(reported: RunFolder, browser: Any) -> Non
     tab.close()
 
 
+def test_the_contact_sheet_shows_the_person(reported: RunFolder) -> None:
+    observations = open_run(reported.folder).observations()
+    windows = person_windows(observations, [0, 1, 2])
+    assert len({(window.width, window.height) for window in windows}) == 1
+    for index, window in enumerate(windows):
+        mask = observations.masks[index] > 127
+        rows, columns = (slice(window.top, window.top + window.height), slice(window.left, window.left + window.width))
+        assert mask[rows, columns].sum() == mask.sum()
+        assert mask[rows, columns].any(1).mean() > 0.75
+
+
 def test_the_contact_sheet_is_small_and_labelled(reported: RunFolder) -> None:
     opened = open_run(reported.folder)
     write_contact_sheet(reported.contact, opened.avatar, opened.track, opened.observations(), "auto", frames=4)
     assert reported.contact.stat().st_size <= CONTACT_BYTES
     with Image.open(reported.contact) as sheet:
-        assert sheet.width == 4 * 300 and sheet.height == 5 * (400 + 24)
+        assert sheet.width <= 4 * 400 and sheet.height == 5 * (400 + 24)
         label = np.asarray(sheet.convert("L"))[424:448, :120]
         assert label.min() < 100, "the second row has its label"

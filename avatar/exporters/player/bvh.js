@@ -1,8 +1,12 @@
 // BVH motion capture files, with the liberties that programs take (see avatar/motion/formats/bvh.py).
 
-const BVH_COMMENT = /(?<!\S)(?:#|\/\/|;)[^\r\n]*/g;
+import { MAX_FRAMES } from "./clips.js";
+import { clipFromAnimation, median } from "./foreign.js";
+import { add, quatAboutAxis, quatMultiply, rotate } from "./rotations.js";
 
-function clipFromBvh(name, text, skeleton) {
+export const BVH_COMMENT = /(?<!\S)(?:#|\/\/|;)[^\r\n]*/g;
+
+export function clipFromBvh(name, text, skeleton) {
   return clipFromAnimation(name, parseBvh(name, text), skeleton);
 }
 

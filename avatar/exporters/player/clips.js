@@ -1,9 +1,11 @@
 // Motion clips: {name, fps, frames, roots (frames x 3), quats (frames x joints x 4), coefficients or null}.
 
-const MAX_FRAMES = 36000;
+import { quatBlend, quatDot, quatNormalize } from "./rotations.js";
+
+export const MAX_FRAMES = 36000;
 
 // The pose at a time in seconds, between the two nearest frames.
-function samplePose(clip, seconds, joints) {
+export function samplePose(clip, seconds, joints) {
   const at = Math.min(Math.max(seconds * clip.fps, 0), clip.frames - 1);
   const a = Math.floor(at), b = Math.min(a + 1, clip.frames - 1), t = at - a;
   const mix = (array, width) =>
@@ -17,12 +19,12 @@ function samplePose(clip, seconds, joints) {
   return { root: mix(clip.roots, 3), quats, coefficients };
 }
 
-function clipDuration(clip) {
+export function clipDuration(clip) {
   return Math.max(clip.frames - 1, 0) / clip.fps;
 }
 
 // Adds the height of the floor, and a smooth path for the camera to follow.
-function prepareClip(clip, skeleton) {
+export function prepareClip(clip, skeleton) {
   const feet = ["left_foot", "right_foot"].map((name) => skeleton.index[name]).filter((i) => i !== undefined);
   const clearance = Math.min(...feet.map((i) => skeleton.joints[i].position[1])) - skeleton.sole;
   const step = Math.max(1, Math.floor(clip.frames / 120));
@@ -72,14 +74,14 @@ function repeats(clip) {
   return Math.hypot(clip.roots[end] - clip.roots[0], clip.roots[end + 2] - clip.roots[2]) > 0.5;
 }
 
-function pathAt(clip, seconds) {
+export function pathAt(clip, seconds) {
   const at = Math.min(Math.max(seconds * clip.fps, 0), clip.frames - 1);
   const a = Math.floor(at), b = Math.min(a + 1, clip.frames - 1), t = at - a;
   return [0, 1].map((axis) => clip.path[2 * a + axis] * (1 - t) + clip.path[2 * b + axis] * t);
 }
 
 // A clip of frames.length poses {root, turns: {joint name: quaternion}}; joints not named stay at rest.
-function clipFromPoses(name, fps, poses, skeleton) {
+export function clipFromPoses(name, fps, poses, skeleton) {
   const frames = poses.length, joints = skeleton.size;
   const clip = {
     name, fps, frames, coefficients: null,
@@ -96,7 +98,7 @@ function clipFromPoses(name, fps, poses, skeleton) {
 
 // Our own motion file, as avatar/motion/formats/player_json.py writes it:
 // {"format": "avatar-motion", "fps", "names": [joints], "root": [[x, y, z]], "quats": [[[w, x, y, z]]]}.
-function clipFromJson(name, text, skeleton) {
+export function clipFromJson(name, text, skeleton) {
   let motion;
   try {
     motion = JSON.parse(text);

@@ -1,20 +1,40 @@
 // Drawing a pose: a figure of 17 points over an image, the poses that fit it, and the panel that shows them.
 
+import { clipFromPoses } from "./clips.js";
+import { download } from "./download.js";
+import { poseOfFigure } from "./figure_fit.js";
+import { followedPose, poseHypotheses } from "./figure_poses.js";
+import { onFloor } from "./foreign.js";
+import { SIDE_NAMES } from "./joint_names.js";
+
 const HYPOTHESES = 4;
 const DRAWING = "drawing"; // name of the motion that holds the pose
 const BLANK_SHEET = { width: 540, height: 720 };
 
-class Drawing {
-  constructor(player) {
+export class Drawing {
+  constructor(player, controls) {
     this.player = player;
-    this.panel = document.getElementById("drawing");
-    this.sheet = document.getElementById("sheet");
-    this.depths = document.getElementById("depths");
-    this.bones = FIGURE_WORDS.bones.map(() => this.shape("line"));
-    this.handles = FIGURE_WORDS.points.map((name) => this.handle(name));
+    this.controls = controls;
+    this.words = player.skeleton.figure;
+    this.panel = controls.element("drawing");
+    this.sheet = controls.element("sheet");
+    this.depths = controls.element("depths");
+    this.bones = this.words.bones.map(() => this.shape("line"));
+    this.handles = this.words.points.map((name) => this.handle(name));
     this.choices = [];
     this.chosen = 0;
+    this.bindButtons();
     this.sized(BLANK_SHEET);
+  }
+
+  bindButtons() {
+    const actions = {
+      "stop-drawing": () => this.open(false),
+      "load-image": () => this.controls.element("image").click(),
+      "at-ease": () => this.sized(this.figure),
+      "save-points": () => this.save(),
+    };
+    for (const [id, act] of Object.entries(actions)) this.controls.element(id).addEventListener("click", act);
   }
 
   get isOpen() {
@@ -23,15 +43,15 @@ class Drawing {
 
   open(isOpen) {
     this.panel.hidden = !isOpen;
-    document.documentElement.dataset.drawing = isOpen ? "on" : "off";
-    this.player.changed = true;
+    this.controls.root.dataset.drawing = isOpen ? "on" : "off";
+    this.controls.moved();
     if (isOpen) this.solve();
   }
 
   // A figure at ease on a sheet of this size.
   sized({ width, height }) {
     const tall = Math.min(0.85 * height, 1.6 * width);
-    const points = Object.entries(FIGURE_WORDS.at_ease).map(([name, [x, y]]) =>
+    const points = Object.entries(this.words.at_ease).map(([name, [x, y]]) =>
       [name, [x * tall + width / 2, y * tall + height / 2]]);
     this.show({ points: Object.fromEntries(points), width, height });
   }
@@ -56,7 +76,7 @@ class Drawing {
       URL.revokeObjectURL(url);
       throw new Error(`${file.name} is no image that this browser reads.`);
     }
-    const under = document.getElementById("underlay");
+    const under = this.controls.element("underlay");
     if (under.href.baseVal) URL.revokeObjectURL(under.href.baseVal);
     under.setAttribute("href", url);
     this.panel.hidden = true; // the pose is solved once, when it opens
@@ -112,12 +132,12 @@ class Drawing {
 
   draw() {
     const { points } = this.figure;
-    FIGURE_WORDS.bones.forEach(([a, b], i) => {
-      const [start, end] = [a, b].map((index) => points[FIGURE_WORDS.points[index]]);
+    this.words.bones.forEach(([a, b], i) => {
+      const [start, end] = [a, b].map((index) => points[this.words.points[index]]);
       Object.entries({ x1: start[0], y1: start[1], x2: end[0], y2: end[1] }).forEach(([name, value]) =>
         this.bones[i].setAttribute(name, value));
     });
-    FIGURE_WORDS.points.forEach((name, i) => {
+    this.words.points.forEach((name, i) => {
       this.handles[i].setAttribute("cx", points[name][0]);
       this.handles[i].setAttribute("cy", points[name][1]);
     });
@@ -164,17 +184,13 @@ class Drawing {
     const { points, width, height } = this.figure;
     const rounded = Object.fromEntries(Object.entries(points).map(([name, place]) =>
       [name, place.map((value) => Math.round(100 * value) / 100)]));
-    const link = document.createElement("a");
     const text = JSON.stringify({ points: rounded, width, height }, null, 2);
-    link.href = URL.createObjectURL(new Blob([text], { type: "application/json" }));
-    link.download = "points.json";
-    link.click();
-    URL.revokeObjectURL(link.href);
+    download(new Blob([text], { type: "application/json" }), "points.json");
   }
 }
 
 // The points of a file that `save` wrote, or null for other content.
-function figureFromJson(name, text) {
+export function figureFromJson(name, text, words) {
   let content;
   try {
     content = JSON.parse(text);
@@ -183,25 +199,10 @@ function figureFromJson(name, text) {
   }
   const { points, width, height } = content ?? {};
   if (!points || typeof points !== "object" || Array.isArray(points)) return null;
-  const missing = FIGURE_WORDS.points.filter((point) =>
+  const missing = words.points.filter((point) =>
     !(Array.isArray(points[point]) && points[point].length === 2 && points[point].every(Number.isFinite)));
   if (missing.length || !(width > 0) || !(height > 0)) {
     throw new Error(`${name} lacks ${missing.length ? missing.join(", ").replaceAll("_", " ") : "width and height"}.`);
   }
-  return { points: Object.fromEntries(FIGURE_WORDS.points.map((point) => [point, points[point]])), width, height };
-}
-
-function bindDrawing(player) {
-  const drawing = new Drawing(player);
-  const press = (id, act) => document.getElementById(id).addEventListener("click", act);
-  press("draw", () => drawing.open(!drawing.isOpen));
-  press("stop-drawing", () => drawing.open(false));
-  press("load-image", () => document.getElementById("image").click());
-  press("at-ease", () => drawing.sized(drawing.figure));
-  press("save-points", () => drawing.save());
-  document.getElementById("image").addEventListener("change", (event) => {
-    for (const file of event.target.files) player.openFile(file);
-    event.target.value = "";
-  });
-  return drawing;
+  return { points: Object.fromEntries(words.points.map((point) => [point, points[point]])), width, height };
 }

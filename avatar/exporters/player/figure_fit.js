@@ -3,6 +3,13 @@
 //
 // World: x to the right of the image, y up, z towards the viewer, with the camera at the origin.
 
+import { CAMERA_PITCH, UPWARDS, figureBones } from "./figure_starts.js";
+import { framesOfPlaces, localTurns } from "./foreign.js";
+import { SIDE_NAMES } from "./joint_names.js";
+import {
+  add, cross, dot, normalize, quatAboutAxis, quatMultiply, quatNormalize, rotate, scaled, subtract,
+} from "./rotations.js";
+
 const FIGURE_FOCAL = 0.92; // of the longer side of the image: a phone's main camera
 const FIGURE_PIXEL = 0.01; // standard deviation of a point, relative to the height of the figure
 const FIGURE_DIRECTION = 0.3; // of a bone from where the start has it, radians
@@ -10,13 +17,14 @@ const FIGURE_OVERSHOOT = 0.035; // of a joint beyond its range, radians
 const FIGURE_STEP = 1e-4; // for slopes by differences
 const FIGURE_BONES = [...figureBones(), ["pelvis", "neck"]];
 
-class FigureFit {
+export class FigureFit {
   // figure: {points: {name: [x, y]}, width, height}.
   constructor(figure, skeleton) {
     this.skeleton = skeleton;
-    this.joints = skeleton.joints.map(({ name }) => name).filter((name) => FIGURE_WORDS.joints.includes(name));
+    this.words = skeleton.figure;
+    this.joints = skeleton.joints.map(({ name }) => name).filter((name) => this.words.joints.includes(name));
     // Joints without a range, such as ankles, stay at rest.
-    this.free = this.joints.flatMap((name, i) => (FIGURE_WORDS.ranges[name] ? [3 * i, 3 * i + 1, 3 * i + 2] : []));
+    this.free = this.joints.flatMap((name, i) => (this.words.ranges[name] ? [3 * i, 3 * i + 1, 3 * i + 2] : []));
     this.parents = this.joints.map((name) => {
       let parent = skeleton.joints[skeleton.index[name]].parent;
       while (parent >= 0 && !this.joints.includes(skeleton.joints[parent].name)) parent = skeleton.joints[parent].parent;
@@ -34,8 +42,8 @@ class FigureFit {
     const middle = [width / 2, height / 2], rows = Object.values(points).map(([, y]) => y);
     this.focal = FIGURE_FOCAL * Math.max(width, height);
     this.deviation = FIGURE_PIXEL * Math.max(Math.max(...rows) - Math.min(...rows), 1);
-    this.points = FIGURE_WORDS.points.map((name) => {
-      const [joint, offset] = FIGURE_WORDS.places[name];
+    this.points = this.words.points.map((name) => {
+      const [joint, offset] = this.words.places[name];
       return { joint: this.at[joint], offset, x: points[name][0] - middle[0], y: middle[1] - points[name][1] };
     });
   }
@@ -47,11 +55,11 @@ class FigureFit {
       this.skeleton.joints[this.skeleton.index.right_hip].position), 0.5);
     const toPelvis = subtract(this.skeleton.joints[this.skeleton.index.pelvis].position, hips);
     const middle = [0, 1].map((axis) => SIDE_NAMES.reduce((sum, side) =>
-      sum + this.points[FIGURE_WORDS.points.indexOf(`${side}_hip`)]["xy"[axis]] / 2, 0));
+      sum + this.points[this.words.points.indexOf(`${side}_hip`)]["xy"[axis]] / 2, 0));
     const state = {
       root: add([middle[0] / pixelsPerMetre, middle[1] / pixelsPerMetre, -this.focal / pixelsPerMetre], toPelvis),
       turn: local.pelvis,
-      rotvecs: this.joints.flatMap((name) => (FIGURE_WORDS.ranges[name] ? rotvecOfQuat(local[name]) : [0, 0, 0])),
+      rotvecs: this.joints.flatMap((name) => (this.words.ranges[name] ? rotvecOfQuat(local[name]) : [0, 0, 0])),
     };
     state.directions = this.directions(this.place(state));
     return state;
@@ -82,7 +90,7 @@ class FigureFit {
       out.push(...robust(scaled(subtract(direction, state.directions[i]), 1 / FIGURE_DIRECTION), 2));
     });
     for (const index of this.free) {
-      const [low, usual, high, spread] = FIGURE_WORDS.ranges[this.joints[Math.floor(index / 3)]][index % 3];
+      const [low, usual, high, spread] = this.words.ranges[this.joints[Math.floor(index / 3)]][index % 3];
       const angle = state.rotvecs[index];
       out.push((angle - usual) / spread, (angle - Math.min(Math.max(angle, low), high)) / FIGURE_OVERSHOOT);
     }
@@ -97,7 +105,7 @@ class FigureFit {
     const forward = normalize(cross(subtract(of("left_hip"), of("right_hip")), UPWARDS));
     const level = (v) => [v[0], dot(v, TOWARDS)];
     let centre = [0, 0, 0], mass = 0, feet = [0, 0, 0], count = 0;
-    for (const [name, share] of Object.entries(FIGURE_WORDS.masses)) {
+    for (const [name, share] of Object.entries(this.words.masses)) {
       if (this.at[name] === undefined) continue;
       centre = add(centre, scaled(of(name), share));
       mass += share;
@@ -153,8 +161,8 @@ class FigureFit {
 const TOWARDS = [0, -UPWARDS[2], UPWARDS[1]]; // the viewer, level
 
 // The pose of a fitted state in the world of the page, where up is y.
-function poseOfFigure({ turn, rotvecs }, skeleton) {
-  const joints = skeleton.joints.map(({ name }) => name).filter((name) => FIGURE_WORDS.joints.includes(name));
+export function poseOfFigure({ turn, rotvecs }, skeleton) {
+  const joints = skeleton.joints.map(({ name }) => name).filter((name) => skeleton.figure.joints.includes(name));
   const turns = Object.fromEntries(joints.map((name, i) => [name, quatOfRotvec(rotvecs, 3 * i)]));
   turns.pelvis = quatMultiply(quatAboutAxis([1, 0, 0], -CAMERA_PITCH), turn);
   return { root: skeleton.joints[skeleton.index.pelvis].position, turns };
@@ -166,19 +174,19 @@ function robust(values, scale) {
   return values.map((value) => value * factor);
 }
 
-function squareSum(values) {
+export function squareSum(values) {
   let sum = 0;
   for (const value of values) sum += value * value;
   return sum;
 }
 
-function quatOfRotvec(values, at) {
+export function quatOfRotvec(values, at) {
   const x = values[at], y = values[at + 1], z = values[at + 2], angle = Math.hypot(x, y, z);
   const factor = angle < 1e-9 ? 0.5 : Math.sin(angle / 2) / angle;
   return [Math.cos(angle / 2), x * factor, y * factor, z * factor];
 }
 
-function rotvecOfQuat([w, x, y, z]) {
+export function rotvecOfQuat([w, x, y, z]) {
   const sine = Math.hypot(x, y, z), sign = w < 0 ? -1 : 1;
   const factor = sine < 1e-9 ? 2 * sign : (2 * sign * Math.atan2(sine, Math.abs(w))) / sine;
   return [x * factor, y * factor, z * factor];
@@ -191,14 +199,16 @@ function normalEquations(slopes, residual) {
 }
 
 // (H + damping diag(H)) x = g by Cholesky's factors; H is the lower triangle.
-function solveDamped(H, g, damping) {
+export function solveDamped(H, g, damping) {
   const n = g.length, L = [], x = new Array(n).fill(0);
   for (let i = 0; i < n; i++) {
-    L.push(new Float64Array(n));
+    const line = new Float64Array(n);
+    L.push(line);
     for (let j = 0; j <= i; j++) {
+      const other = L[j];
       let sum = H[i][j] + (i === j ? damping * H[i][i] + 1e-9 : 0);
-      for (let k = 0; k < j; k++) sum -= L[i][k] * L[j][k];
-      L[i][j] = i === j ? Math.sqrt(Math.max(sum, 1e-12)) : sum / L[j][j];
+      for (let k = 0; k < j; k++) sum -= line[k] * other[k];
+      line[j] = i === j ? Math.sqrt(Math.max(sum, 1e-12)) : sum / other[j];
     }
     let value = g[i];
     for (let k = 0; k < i; k++) value -= L[i][k] * x[k];

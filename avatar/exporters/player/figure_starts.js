@@ -3,38 +3,27 @@
 //
 // World: x to the right of the image, y up, z towards the viewer; an image without perspective.
 
+import { distance, middleOf, quatFromColumns } from "./foreign.js";
+import { SIDE_NAMES } from "./joint_names.js";
+import { add, cross, dot, normalize, quatBetween, rotate, scaled, subtract } from "./rotations.js";
+import { MOTION_WORDS } from "./words.js";
+
 const FIGURE_SCALES = [0.75, 0.95]; // quantiles of apparent over true lengths that count as not foreshortened
 const ALIKE = 0.15; // poses of which no joint differs by more are one, metres
-const STARTS = 16, MOST_CANDIDATES = 400, STEPS = 10, STEPS_OF_A_DRAG = 3;
+const STARTS = 16, MOST_CANDIDATES = 400;
 const HEAD_DEPTH = 0.11; // from the line between the ears to the nose, metres
 const FIGURE_LIMBS = ["left_arm", "right_arm", "left_leg", "right_leg"];
 const FIGURE_PARTS = { arm: ["shoulder", "elbow", "wrist"], leg: ["hip", "knee", "ankle"] };
 const SIGNS = [-1, 1];
 const LEAST_DEPTH = 0.3; // of a bone that does not look short, relative to its length: each choice starts on its own side
-const CAMERA_PITCH = 0.07; // cameras look down a little, radians
-const UPWARDS = [0, Math.cos(CAMERA_PITCH), Math.sin(CAMERA_PITCH)];
+export const CAMERA_PITCH = 0.07; // cameras look down a little, radians
+export const UPWARDS = [0, Math.cos(CAMERA_PITCH), Math.sin(CAMERA_PITCH)];
 
 const towards = (place) => place[2] * UPWARDS[1] - place[1] * UPWARDS[2]; // the viewer, level
 const beyond = (value, limit, deviation) => (Math.max(0, value - limit) / deviation) ** 2;
 
-// The likeliest poses that fit a figure, the likeliest first: [{cost, state, at: {joint: place}}], to go on from.
-// figure: {points: {name: [x, y]}, width, height}, pixels with y down.
-function poseHypotheses(figure, skeleton, count) {
-  const fit = new FigureFit(figure, skeleton), own = ownLimbs(skeleton);
-  const poses = figureStarts(figure.points, skeleton).map(({ at, scale }) => fit.solve(fit.start(at, scale, own), STEPS));
-  for (const pose of poses) pose.at = fit.placesOf(pose.state);
-  return distinctPoses(poses.sort((a, b) => a.cost - b.cost), count);
-}
-
-// A pose that follows a figure whose points have moved a little.
-function followedPose(figure, skeleton, { state }) {
-  const fit = new FigureFit(figure, skeleton);
-  const followed = fit.solve({ ...state, directions: fit.directions(fit.place(state)) }, STEPS_OF_A_DRAG);
-  return { ...followed, at: fit.placesOf(followed.state) };
-}
-
 // Starts for a fit: places of the joints from the middle of the hips, and pixels per metre.
-function figureStarts(points, skeleton) {
+export function figureStarts(points, skeleton) {
   const rest = restOfFigure(skeleton);
   const candidates = [];
   for (const scale of figureScales(points, rest)) {
@@ -51,7 +40,7 @@ function figureStarts(points, skeleton) {
 }
 
 // The first ones of a list that differ.
-function distinctPoses(poses, count) {
+export function distinctPoses(poses, count) {
   const chosen = [];
   for (const pose of poses) {
     if (chosen.length === count) break;
@@ -78,7 +67,7 @@ function restOfFigure(skeleton) {
   return rest;
 }
 
-function figureBones() {
+export function figureBones() {
   const limbs = FIGURE_LIMBS.map((limb) => limbJoints(limb));
   return [...limbs.flatMap(([a, b, c]) => [[a, b], [b, c]]), ["left_shoulder", "left_hip"], ["right_shoulder", "right_hip"]];
 }

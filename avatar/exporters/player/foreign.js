@@ -3,9 +3,17 @@
 // An animation is {names, parents, rest: {places, turns}, frames, fps, pose(frame) -> {places, turns}, up, notes}, in the
 // file's own world and units. Where rotations and the places of the joints disagree, the places decide.
 
+import { clipFromPoses, prepareClip } from "./clips.js";
+import { SIDE_NAMES, ancestorsOf, matchJoints } from "./joint_names.js";
+import {
+  add, cross, dot, normalize, quatBetween, quatBlend, quatConjugate, quatDot, quatFromMatrix, quatMultiply,
+  quatNormalize, rotate, scaled, subtract,
+} from "./rotations.js";
+import { MOTION_WORDS } from "./words.js";
+
 const LIMBS = ["hip knee", "knee ankle", "shoulder elbow", "elbow wrist"].flatMap((pair) =>
   SIDE_NAMES.map((side) => pair.split(" ").map((part) => `${side}_${part}`)));
-const UP_ROWS = {
+export const UP_ROWS = {
   y: [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
   z: [[1, 0, 0], [0, 0, 1], [0, -1, 0]],
   "-y": [[1, 0, 0], [0, -1, 0], [0, 0, -1]],
@@ -13,13 +21,13 @@ const UP_ROWS = {
 };
 const HINGE_SHARE = 0.1, STANDING = 0.04, CONTROL_DEGREES = 40, DECEPTIVE_DEGREES = 45;
 
-const middleOf = (at, part) => scaled(add(at[`left_${part}`], at[`right_${part}`]), 0.5);
-const distance = (a, b) => Math.hypot(...subtract(a, b));
-const median = (values) => [...values].sort((a, b) => a - b)[(values.length - 1) >> 1];
-const quatFromRows = (rows) => quatFromMatrix(rows.flat());
+export const middleOf = (at, part) => scaled(add(at[`left_${part}`], at[`right_${part}`]), 0.5);
+export const distance = (a, b) => Math.hypot(...subtract(a, b));
+export const median = (values) => [...values].sort((a, b) => a - b)[(values.length - 1) >> 1];
+export const quatFromRows = (rows) => quatFromMatrix(rows.flat());
 const quatDegrees = (a, b) => (360 / Math.PI) * Math.acos(Math.min(1, Math.abs(quatDot(a, b))));
 
-function clipFromAnimation(name, animation, skeleton) {
+export function clipFromAnimation(name, animation, skeleton) {
   const first = animation.pose(0);
   const matches = matchJoints(name, animation.names, animation.parents, first.places);
   const entries = Object.entries(matches);
@@ -71,7 +79,7 @@ function clipFromAnimation(name, animation, skeleton) {
 }
 
 // Directions of our own limbs in the T-pose.
-function ownLimbs(skeleton) {
+export function ownLimbs(skeleton) {
   return Object.fromEntries(LIMBS.map(([joint, end]) => {
     const [a, b] = [joint, end].map((n) => skeleton.joints[skeleton.index[n]].position);
     return [joint, normalize(subtract(b, a))];
@@ -203,7 +211,7 @@ function offsetsFromFrames(frames, own, leg) {
 }
 
 // Our joints' turns as their places show them; what they leave open follows the trunk.
-function framesOfPlaces(at, own) {
+export function framesOfPlaces(at, own) {
   const trunk = normalize(subtract(topOfTrunk(at), middleOf(at, "hip")));
   const across = (part) => normalize(subtract(at[`left_${part}`], at[`right_${part}`]));
   const pelvis = carried([1, 0, 0], [0, 1, 0], across("hip"), trunk);
@@ -234,7 +242,7 @@ function framesOfPlaces(at, own) {
 }
 
 // The rotation that brings the direction a to b and, as far as that allows, one normal to the other.
-function carried(a, normalA, b, normalB) {
+export function carried(a, normalA, b, normalB) {
   const frame = (along, normal) => {
     const side = normalize(cross(normal, along));
     return quatFromColumns(along, side, cross(along, side));
@@ -242,7 +250,7 @@ function carried(a, normalA, b, normalB) {
   return quatMultiply(frame(b, normalB), quatConjugate(frame(a, normalA)));
 }
 
-function quatFromColumns(x, y, z) {
+export function quatFromColumns(x, y, z) {
   return quatFromMatrix([x[0], y[0], z[0], x[1], y[1], z[1], x[2], y[2], z[2]]);
 }
 
@@ -293,7 +301,7 @@ function pelvisOfBody(world, notes) {
 
 // Our joints' rotations relative to their parents. Joints that the source lacks go along with their parents; missing
 // parts of the spine share the bend.
-function localTurns(turns, skeleton) {
+export function localTurns(turns, skeleton) {
   const whole = { ...turns };
   if (whole.spine3) {
     const start = whole.spine1 ?? whole.pelvis;
@@ -310,7 +318,7 @@ function localTurns(turns, skeleton) {
 }
 
 // The clip lowered or raised so that it stands on the floor.
-function onFloor(clip, skeleton) {
+export function onFloor(clip, skeleton) {
   prepareClip(clip, skeleton);
   for (let i = 1; i < clip.roots.length; i += 3) clip.roots[i] -= clip.floor;
   return clip;

@@ -1,13 +1,19 @@
 // Animation clips of glTF 2.0: GLB, VRM, VRMA, or glTF with its buffers inside (see avatar/motion/formats/glb.py).
 
+import { MAX_FRAMES } from "./clips.js";
+import { clipFromAnimation, median, quatFromColumns } from "./foreign.js";
+import { ancestorsOf } from "./joint_names.js";
+import { cross, dot, normalize, quatBlend, quatNormalize, quatToMatrix, scaled, subtract } from "./rotations.js";
+import { decodeText } from "./text.js";
+
 const GLTF_KINDS = {
   5120: Int8Array, 5121: Uint8Array, 5122: Int16Array, 5123: Uint16Array, 5125: Uint32Array, 5126: Float32Array,
 };
 const GLTF_WIDTHS = { SCALAR: 1, VEC2: 2, VEC3: 3, VEC4: 4, MAT4: 16 };
 const GLTF_LARGEST = { 5120: 127, 5121: 255, 5122: 32767, 5123: 65535, 5125: 4294967295 };
-const GLTF_FPS = 30;
+export const GLTF_FPS = 30;
 
-function clipFromGltf(name, bytes, skeleton) {
+export function clipFromGltf(name, bytes, skeleton) {
   return clipFromAnimation(name, gltfAnimation(name, openGltf(name, bytes)), skeleton);
 }
 

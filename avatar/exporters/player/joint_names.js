@@ -1,14 +1,16 @@
 // Which joint of a foreign skeleton is which of ours: avatar/motion/joint_names.py and joint_tree.py, rule by rule.
-// The words themselves are theirs: the exporter embeds them as MOTION_WORDS.
+
+import { add, cross, dot, normalize, scaled, subtract } from "./rotations.js";
+import { MOTION_WORDS } from "./words.js";
 
 const LIKE = 1.15, BALANCE = 2, SHORTEST = 1e-3;
-const SIDE_NAMES = ["left", "right"];
+export const SIDE_NAMES = ["left", "right"];
 const LEG = ["hip", "knee", "ankle", "foot"], ARM = ["collar", "shoulder", "elbow", "wrist", "hand"];
 const NEEDED = ["pelvis", ...SIDE_NAMES.flatMap((side) =>
   ["hip", "knee", "ankle", "shoulder", "elbow"].map((part) => `${side}_${part}`))];
 
 // Index of the source joint for each of our joints that the source has.
-function matchJoints(name, names, parents, places) {
+export function matchJoints(name, names, parents, places) {
   const parsed = parseNames(names);
   const matches = limbsByName(parsed);
   const tree = limbsOfTree(parents, places, parsed.map(({ side }) => side));
@@ -120,7 +122,7 @@ function completeLimbs(matches, tree) {
   }
 }
 
-function ancestorsOf(parents, joint) {
+export function ancestorsOf(parents, joint) {
   const above = [];
   for (let i = parents[joint]; i >= 0 && !above.includes(i); i = parents[i]) above.push(i);
   return above;

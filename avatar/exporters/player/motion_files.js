@@ -1,6 +1,12 @@
 // A motion file of any kind that the page reads, recognised by its content.
 
-async function clipFromFile(name, bytes, skeleton) {
+import { BVH_COMMENT, clipFromBvh } from "./bvh.js";
+import { clipFromJson } from "./clips.js";
+import { clipFromGltf } from "./glb.js";
+import { clipFromNpz } from "./npz.js";
+import { decodeText } from "./text.js";
+
+export async function clipFromFile(name, bytes, skeleton) {
   const text = (length) => String.fromCharCode(...bytes.subarray(0, length));
   if (text(4) === "glTF") return guarded(name, () => clipFromGltf(name, bytes, skeleton));
   if (text(2) === "PK") return guarded(name, () => clipFromNpz(name, bytes, skeleton));

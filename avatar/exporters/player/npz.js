@@ -1,6 +1,13 @@
 // NumPy archives: our own tracks, AMASS, and SMPL poses under the usual names (see avatar/motion/formats/smpl.py).
 
-async function clipFromNpz(name, bytes, skeleton) {
+import { MAX_FRAMES, clipFromPoses } from "./clips.js";
+import { UP_ROWS, onFloor, quatFromRows } from "./foreign.js";
+import { GLTF_FPS } from "./glb.js";
+import { float32FromHalf } from "./avatar_file.js";
+import { add, quatAboutAxis, quatFromMatrix, quatMultiply, rotate, scaled } from "./rotations.js";
+import { MOTION_WORDS } from "./words.js";
+
+export async function clipFromNpz(name, bytes, skeleton) {
   const arrays = await readNpz(name, bytes);
   if (arrays.format?.text === "avatar-track") return trackClip(name, arrays, skeleton);
   return smplClip(name, arrays, skeleton);

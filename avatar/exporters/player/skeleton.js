@@ -1,6 +1,8 @@
 // The skeleton: joints at rest, and forward kinematics.
 
-class Skeleton {
+import { add, dot, quatDot, quatMultiply, quatToMatrix, rotate, subtract } from "./rotations.js";
+
+export class Skeleton {
   // joints: [{name, parent, position}] in an order in which parents come first.
   constructor(joints) {
     this.joints = joints;

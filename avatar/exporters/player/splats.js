@@ -1,17 +1,19 @@
 // Drawing: splats are sorted here and skinned in the vertex shader. Attributes lie in textures and corners in a
 // plain index buffer, since instancing is several times slower where there is no graphics card.
 
-const TEXTURE_WIDTH = 1024;
+import { SHADOW_FRAGMENT, SHADOW_VERTEX, SPLAT_FRAGMENT, SPLAT_VERTEX } from "./shaders.js";
 
-class Splats {
+export const TEXTURE_WIDTH = 1024;
+
+export class Splats {
   // Throws where the device cannot draw; all device objects are created again after a lost context.
-  constructor(gl, shaders, header, arrays) {
+  constructor(gl, header, arrays) {
     this.gl = gl;
     this.count = header.splats;
     this.header = header;
     this.arrays = arrays;
-    this.program = new Program(gl, shaders["splat.vert"], shaders["splat.frag"]);
-    this.shadow = new Program(gl, shaders["shadow.vert"], shaders["shadow.frag"]);
+    this.program = new Program(gl, SPLAT_VERTEX, SPLAT_FRAGMENT);
+    this.shadow = new Program(gl, SHADOW_VERTEX, SHADOW_FRAGMENT);
     const T = (name, internal, format, type, width) =>
       new Texture(gl, internal, format, type, fullRows(arrays[name], width, this.count), TEXTURE_WIDTH, width);
     this.textures = {
@@ -43,12 +45,23 @@ class Splats {
     this.joints.update(this.jointData);
   }
 
-  draw(camera, { lit, shadows }) {
+  // camera: {T, K, width, height}; the look: whether the light of the recording shines, and shadows on the floor.
+  draw(camera, look) {
     const { gl } = this;
-    this.order.update(this.sorter.sort(this.rest, this.jointData, camera.T));
+    this.sort(camera);
     gl.viewport(0, 0, camera.width, camera.height);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT);
+    this.drawView(camera, look);
+  }
+
+  sort(camera) {
+    this.order.update(this.sorter.sort(this.rest, this.jointData, camera.T));
+  }
+
+  // Into the viewport that is set, in the order of the last `sort`.
+  drawView(camera, { lit, shadows }) {
+    const { gl } = this;
     for (const { place, radius, darkness } of shadows) {
       this.shadow.use(camera, { disc: [...place, radius], darkness });
       gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
@@ -68,7 +81,7 @@ class Splats {
 }
 
 // Sorts splats from far to near by the depth of their skinned centres: 65536 buckets over the depth of the body.
-class Sorter {
+export class Sorter {
   constructor(count, { bones, weights }) {
     this.bones = bones;
     this.weights = weights;
@@ -169,17 +182,17 @@ class Texture {
 }
 
 // Splats padded to whole rows of a texture.
-function fullCount(count) {
+export function fullCount(count) {
   return Math.ceil(count / TEXTURE_WIDTH) * TEXTURE_WIDTH;
 }
 
-function fullRows(array, stride, count) {
+export function fullRows(array, stride, count) {
   const rows = new array.constructor(fullCount(count) * stride);
   rows.set(array);
   return rows;
 }
 
-function cornerIndices(count) {
+export function cornerIndices(count) {
   const indices = new Uint32Array(6 * count);
   for (let i = 0; i < count; i++) indices.set([0, 1, 2, 2, 1, 3].map((corner) => 4 * i + corner), 6 * i);
   return indices;

@@ -1,6 +1,6 @@
 // Texts in whichever encoding their program wrote them, as avatar/io/files.py decodes them.
 
-function decodeText(bytes) {
+export function decodeText(bytes) {
   const begins = (...mark) => mark.every((byte, i) => bytes[i] === byte);
   if (begins(0xef, 0xbb, 0xbf)) return new TextDecoder("utf-8").decode(bytes);
   if (begins(0xff, 0xfe)) return new TextDecoder("utf-16le").decode(bytes);

@@ -1,4 +1,6 @@
-#version 300 es
+// The shaders in GLSL, as modules can hold them.
+
+export const SPLAT_VERTEX = `#version 300 es
 // One corner of one splat: its Gaussian is skinned, projected and spanned by a square of its own axes.
 precision highp float;
 precision highp int;
@@ -18,6 +20,7 @@ uniform vec2 sizeRange;         // log metres
 uniform mat4 cameraFromWorld;   // OpenCV: x right, y down, z forward
 uniform vec4 intrinsics;        // fx, fy, cx, cy in pixels
 uniform vec2 viewport;           // width and height in pixels
+uniform vec2 depthTerms;         // depth in clip space is x + y / z
 uniform vec3 light[8];          // log gains by the normal's polynomials
 
 out vec4 color;
@@ -104,8 +107,56 @@ void main() {
   place = reach * vec2((gl_VertexID & 1) * 2 - 1, (gl_VertexID & 2) - 1);
   vec2 pixel = intrinsics.xy * inCamera.xy / inCamera.z + intrinsics.zw
     + sqrt(large) * place.x * axis + sqrt(small) * place.y * vec2(-axis.y, axis.x);
-  gl_Position = vec4(2.0 * pixel.x / viewport.x - 1.0, 1.0 - 2.0 * pixel.y / viewport.y, 0.0, 1.0);
+  gl_Position = vec4(2.0 * pixel.x / viewport.x - 1.0, 1.0 - 2.0 * pixel.y / viewport.y, depthTerms.x + depthTerms.y / inCamera.z, 1.0);
 
   vec3 normal = worldFromRest * octahedral(texelFetch(restNormals, at, 0).xy);
   color = vec4(min(paint.rgb * exp(rest.w) * gains(normal), 1.0), paint.a);
 }
+`;
+
+export const SPLAT_FRAGMENT = `#version 300 es
+precision highp float;
+
+in vec4 color;
+in vec2 place;
+out vec4 pixel;
+
+void main() {
+  float alpha = min(0.999, color.a * exp(-0.5 * dot(place, place)));
+  if (alpha < 1.0 / 255.0) discard;
+  pixel = vec4(color.rgb * alpha, alpha);
+}
+`;
+
+export const SHADOW_VERTEX = `#version 300 es
+// One corner of a soft round shadow that lies on the floor.
+precision highp float;
+
+uniform mat4 cameraFromWorld;
+uniform vec4 intrinsics;
+uniform vec2 viewport;
+uniform vec4 disc;  // centre in metres, radius
+
+out vec2 place;
+
+void main() {
+  place = vec2((gl_VertexID & 1) * 2 - 1, (gl_VertexID & 2) - 1);
+  vec3 inCamera = (cameraFromWorld * vec4(disc.xyz + disc.w * vec3(place.x, 0.0, place.y), 1.0)).xyz;
+  vec2 pixel = intrinsics.xy * inCamera.xy + intrinsics.zw * inCamera.z;
+  // The depth as w keeps the disc right in perspective; everything in front of the camera is drawn.
+  gl_Position = vec4(2.0 * pixel.x / viewport.x - inCamera.z, inCamera.z - 2.0 * pixel.y / viewport.y, 0.0, inCamera.z);
+}
+`;
+
+export const SHADOW_FRAGMENT = `#version 300 es
+precision highp float;
+
+uniform float darkness;
+in vec2 place;
+out vec4 pixel;
+
+void main() {
+  float fall = max(1.0 - dot(place, place), 0.0);
+  pixel = vec4(0.0, 0.0, 0.0, darkness * fall * fall);
+}
+`;

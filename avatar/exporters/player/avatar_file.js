@@ -1,0 +1,58 @@
+// An avatar as a file for players: docs/formats/player-file.md says what stands where.
+
+const MAGIC = "AVATAR1\n";
+const ARRAY_TYPES = { uint8: Uint8Array, int8: Int8Array, uint16: Uint16Array, float32: Float32Array };
+
+/**
+ * The header and the arrays of a file that `avatar export --web` wrote.
+ * @param {Uint8Array} bytes
+ * @param {string} [name] for messages
+ * @returns {Promise<{header: object, arrays: Object<string, Float32Array|Uint16Array|Uint8Array|Int8Array>}>}
+ */
+export async function readAvatar(bytes, name = "The file") {
+  const begin = String.fromCharCode(...bytes.subarray(0, MAGIC.length));
+  if (begin !== MAGIC) {
+    const other = /^AVATAR\d/.test(begin) ? "was written by another version of the program" : "is not an avatar";
+    throw new Error(`${name} ${other}: write it with avatar export --web.`);
+  }
+  if (!globalThis.DecompressionStream) throw new Error("This browser is too old to unpack the avatar: update it.");
+  const stream = new Blob([bytes.subarray(MAGIC.length)]).stream().pipeThrough(new DecompressionStream("deflate"));
+  try {
+    return unpack(await new Response(stream).arrayBuffer());
+  } catch {
+    throw new Error(`${name} is cut off or broken: copy it again.`);
+  }
+}
+
+// The length of the header, the header in JSON padded to four bytes, and the arrays it lists.
+function unpack(buffer) {
+  const length = new DataView(buffer).getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  const start = 4 + length;
+  const arrays = {};
+  for (const { name, type, offset, length: size } of header.arrays) {
+    arrays[name] = type === "float16"
+      ? float32FromHalf(new Uint16Array(buffer, start + offset, size))
+      : new ARRAY_TYPES[type](buffer, start + offset, size);
+  }
+  return { header, arrays };
+}
+
+export function float32FromHalf(half) {
+  const out = new Float32Array(half.length);
+  for (let i = 0; i < half.length; i++) {
+    const exponent = (half[i] >> 10) & 31, fraction = half[i] & 1023;
+    const size = exponent ? (1 + fraction / 1024) * 2 ** (exponent - 15) : (fraction / 1024) * 2 ** -14;
+    out[i] = half[i] & 0x8000 ? -size : size;
+  }
+  return out;
+}
+
+// Centres are stored as 16-bit steps through the bounding box of the body at rest.
+export function restCenters(steps, { low, high }) {
+  const centers = new Float32Array(steps.length);
+  for (let i = 0; i < steps.length; i++) {
+    centers[i] = low[i % 3] + (high[i % 3] - low[i % 3]) * (steps[i] / 65535);
+  }
+  return centers;
+}

@@ -1,0 +1,136 @@
+"""What hides the person: a table, a plant, a passer-by.
+
+Where the fitted body lies in the image, the mask is empty, and the detector's landmarks there say that they are hidden,
+something stands before the person. Such pixels tell nothing about them, least of all that nothing is there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+
+from avatar.body import Body
+from avatar.geometry import project
+from avatar.landmark_layouts import DETECTOR_LAYOUTS
+from avatar.runtime.thread_map import map_in_threads
+from avatar.tracking.landmarks import landmark_points
+from avatar.tracking.report import HIDDEN_BELOW
+from avatar.tracking.silhouette import filled_mesh, reduced_size
+from avatar.types import BodyTrack, ImageList, Observations
+
+WORK_HEIGHT = 320  # of the person in the reduced images, pixels
+# In heights of the person: an empty strip along the outline that is thinner is an error of the fit, a smaller area too.
+THINNEST, LEAST_SIDE = 0.02, 0.04
+AROUND = 0.03  # clothes stand off the body by as much, in heights of the person
+PERSON = 230  # of a mask: above, it shows the person
+LEAST_SURE = 0.25  # share of the landmarks that must be visible in a frame that is judged
+# Share of the frames: in fewer the fit has missed a limb, and what is hidden so rarely is not trained away.
+LEAST_FRAMES = 0.06
+
+Hidden = list[Bool[np.ndarray, "h w"] | None]
+
+
+def hidden_pixels(observations: Observations, track: BodyTrack, body: Body) -> Hidden:
+    """Where something hides the person in each frame, at reduced size; None where nothing does, or hardly ever.
+
+    Args:
+        track: of the same frames, with cameras.
+    """
+    count = len(observations)
+    if not len(observations.masks) or track.cameras is None or observations.layout not in DETECTOR_LAYOUTS:
+        return [None] * count
+    vertices = body.vertices(body.rest(track.betas), track.poses)
+    places, _ = landmark_points(body, observations.layout)
+    nearest = torch.cdist(body.template.double(), places.rest).argmin(1).numpy()
+    confidence = observations.keypoints[..., 2].numpy()
+    faces = body.faces.numpy().astype(np.int32)
+    heights = observations.keypoints[..., 1].numpy()
+    tall = float(np.nanmedian(np.nanmax(heights, 1) - np.nanmin(heights, 1)))
+    scale, size = reduced_size(observations.width, observations.height, WORK_HEIGHT / max(tall, 1.0))
+    cameras = track.cameras
+
+    def look(index: int) -> Bool[np.ndarray, "h w"] | None:
+        hidden = confidence[index] < HIDDEN_BELOW
+        if not hidden.any() or hidden.mean() > 1 - LEAST_SURE:
+            return None
+        posed = vertices[int(observations.instant[index])]
+        pixels = project(cameras.K[index], cameras.T_camera_world[index], posed)[0].numpy() * scale
+        return hidden_part(pixels, faces, hidden[nearest], observations.masks[index], size, scale * tall)
+
+    parts = list(map_in_threads(look, range(count)))
+    return parts if sum(part is not None for part in parts) >= LEAST_FRAMES * count else [None] * count
+
+
+def hidden_part(
+    pixels: Float[np.ndarray, "v 2"],
+    faces: Int[np.ndarray, "f 3"],
+    hidden: Bool[np.ndarray, " v"],
+    mask: UInt8[np.ndarray, "mh mw"],
+    size: tuple[int, int],
+    tall: float,
+) -> Bool[np.ndarray, "h w"] | None:
+    """Connected empty parts of a body's silhouette whose vertices are mostly hidden, and the surroundings; or None.
+
+    Args:
+        pixels: of the vertices in an image of `size`; hidden: which of them the landmarks say are hidden.
+        mask: of any size; tall: height of the person in the image of `size`, pixels.
+    """
+    import cv2
+
+    def disc(radius: float) -> UInt8[np.ndarray, "k k"]:
+        side = 2 * max(1, round(radius)) + 1
+        kernel: np.ndarray = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+        return kernel
+
+    person = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+    silhouette = filled_mesh(pixels, faces, size) > 127
+    empty = (silhouette & (person < 128)).astype(np.uint8)
+    empty = cv2.morphologyEx(empty, cv2.MORPH_OPEN, disc(THINNEST * tall / 2)).astype(np.uint8)
+    if not empty.any():
+        return None
+    unseen = filled_mesh(pixels, faces[hidden[faces].all(1)], size) > 127
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(empty)
+    shares = np.bincount(labels[unseen], minlength=len(stats)) / np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
+    large = stats[:, cv2.CC_STAT_AREA] > (LEAST_SIDE * tall) ** 2
+    parts = 1 + np.flatnonzero((shares > 0.5)[1:] & large[1:])
+    if not len(parts):
+        return None
+    around: np.ndarray = cv2.dilate(np.isin(labels, parts).astype(np.uint8), disc(AROUND * tall)) > 0
+    return around
+
+
+def distrusted_where_hidden(observations: Observations, track: BodyTrack, body: Body) -> Observations:
+    """The observations with no trust in the pixels that show what hides the person; unchanged where nothing does.
+
+    Args: as of `hidden_pixels`.
+    """
+    hidden = hidden_pixels(observations, track, body)
+    if not any(part is not None for part in hidden):
+        return observations
+
+    def trust(index: int) -> UInt8[np.ndarray, "h w"]:
+        import cv2
+
+        mask, part = observations.masks[index], hidden[index]
+        before = np.full_like(mask, 255) if observations.trust is None else observations.trust[index]
+        if part is None:
+            return before
+        large = cv2.resize(part.astype(np.uint8), mask.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+        return np.where(large & (mask < PERSON), 0, before).astype(np.uint8)
+
+    return replace(observations, trust=ImageList(len(observations), trust))
+
+
+def note_on_hidden(hidden: Hidden, observations: Observations) -> list[str]:
+    """A sentence for the user on what hides the person, if it does so in some frames."""
+    frames = [index for index, part in enumerate(hidden) if part is not None]
+    if not frames:
+        return []
+    first, last = (float(observations.times[index]) for index in (frames[0], frames[-1]))
+    return [
+        f"something hides a part of the person in {len(frames)} of {len(hidden)} frames, from {first:.1f} s to "
+        f"{last:.1f} s: these pixels were left out of the training"
+    ]
