@@ -151,9 +151,14 @@ def _terms(problem: _Problem, state: HandState) -> list[Term]:
     hands = state.hands
     direction, pixel = _misses(problem, hands)
     eye = torch.eye(UNKNOWNS, dtype=hands.dtype)
-    # A change of one unknown of both hands at all instants: what it does to each hand is that hand's derivative.
-    slopes = torch.func.vmap(lambda unit: torch.func.jvp(partial(_misses, problem), (hands,), (unit.expand_as(hands),)))
-    _, (by_direction, by_pixel) = slopes(eye)
+    misses = partial(_misses, problem)
+
+    def slopes(unit: Float[Tensor, " u"]) -> tuple[Tensor, Tensor]:
+        """What a change of one unknown of both hands at all instants does to each: that hand's derivative."""
+        by_unit: tuple[Tensor, Tensor] = torch.func.jvp(misses, (hands,), (unit.expand_as(hands),))[1]
+        return by_unit
+
+    by_direction, by_pixel = torch.func.vmap(slopes)(eye)
     trust = problem.trust[..., None]
     terms = [
         _term("direction", direction, by_direction.movedim(0, -1), trust.expand(-1, -1, 20), ROBUST_SCALE),

@@ -237,7 +237,8 @@ class ClipLinearization(Generic[AnyClipState]):
 
     def step(self, damping: float) -> AnyClipState:
         """See `Linearization`."""
-        return self._state.moved(*self._normal.step(damping))
+        moved: AnyClipState = self._state.moved(*self._normal.step(damping))
+        return moved
 
 
 def levenberg_marquardt(

@@ -32,8 +32,8 @@ def drawn(points: np.ndarray, thumb: bool, width: int) -> UInt8[np.ndarray, "h w
     cv2.rectangle(mask, (108, 0), (132, 352), 255, -1)
     cv2.fillPoly(mask, [points[[0, 5, 9, 13, 17], :2].astype(np.int32)[None]], 255)
     for start, end in FINGERS if thumb else FINGERS[3:]:
-        ends = [tuple(round(float(v)) for v in points[row, :2]) for row in (start, end)]
-        cv2.line(mask, *ends, 255, width)
+        places = np.rint(points[[start, end], :2]).astype(int).tolist()
+        cv2.line(mask, places[0], places[1], 255, width)
     return mask
 
 
@@ -61,7 +61,7 @@ def scene() -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"], Plate
     skin = np.array(SKIN) + rng.normal(0, 4, (HEIGHT, WIDTH, 3))
     image = np.where(truth[..., None] > 0, skin, room).clip(0, 255).astype(np.uint8)
     plate = Plate(
-        np.float32([150, 165, 150]) + 0 * room.astype(np.float32),
+        np.full((HEIGHT, WIDTH, 3), (150, 165, 150), np.float32),
         np.ones((HEIGHT, WIDTH), bool),
         np.full((HEIGHT, WIDTH), 30, np.float32),
     )
