@@ -144,6 +144,7 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
         camera_stage = stage("camera", (run.camera_motion,))
         track_body = partial(_track, observations, body, settings.track, camera_stage)
         data = cached(stage("track", (run.estimated_track,)), load_data, save_track_alone, track_body)
+        data = replace(data, observations=distrusted_where_hidden(data.observations, data.track, body))
     if watcher is not None:
         watcher.tracked(data.observations, data.track, body)
     for warning in data.all_warnings:
@@ -199,10 +200,7 @@ def _train(
     checkpoint: Path,
     preview: Preview | None,
 ) -> TrainResult:
-    observations = data.observations
-    if data.motion is not None:  # a video
-        observations = distrusted_where_hidden(observations, data.track, body)
-    trainer = Trainer(observations, data.track, body, config, device, backend, checkpoint)
+    trainer = Trainer(data.observations, data.track, body, config, device, backend, checkpoint)
     return trainer.run(preview, resume=checkpoint.is_file())
 
 

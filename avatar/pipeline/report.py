@@ -11,6 +11,8 @@ from statistics import fmean
 from typing import Any
 
 import torch
+from jaxtyping import Bool
+from torch import Tensor
 
 from avatar import __version__
 from avatar.body.shape_attributes import load_shape_attributes, reported_attributes
@@ -85,6 +87,7 @@ def held_out_scores(
 ) -> dict[str, float | int]:
     """Means over the held-out frames, on white.
 
+    What hides the person does not count.
     PSNR of the full image and of the person's box, alpha IoU, detail by octave (`avatar.metrics.detail`), and LPIPS
     with AlexNet's features where its network is installed.
     """
@@ -96,8 +99,11 @@ def held_out_scores(
         truth = image * mask[..., None] + 1 - mask[..., None]
         pose = track.poses[int(track.instant[index])].to(avatar.device)
         out = render(avatar.pose(pose), track.cameras[index].to(avatar.device), backend)
-        rgb = out.on_white()[0].clamp(0, 1).cpu()
-        one = {"psnr": psnr(rgb, truth), "alpha_iou": alpha_iou(out.alpha[0].cpu(), mask)}
+        rgb, alpha = out.on_white()[0].clamp(0, 1).cpu(), out.alpha[0].cpu()
+        hidden = hidden_in(observations, index)
+        if hidden is not None:
+            truth, alpha = torch.where(hidden[..., None], rgb, truth), torch.where(hidden, mask, alpha)
+        one = {"psnr": psnr(rgb, truth), "alpha_iou": alpha_iou(alpha, mask)}
         region = person_box(mask)
         if region is not None:
             one["psnr_box"] = psnr(rgb[region], truth[region])
@@ -107,6 +113,11 @@ def held_out_scores(
     names = dict.fromkeys(name for one in scores for name in one)
     means = {name: fmean(one[name] for one in scores if name in one) for name in names}
     return {"frames": len(held_out)} | {name: round(value, 4) for name, value in means.items()}
+
+
+def hidden_in(observations: Observations, index: int) -> Bool[Tensor, "h w"] | None:
+    """Where something hides the person in a frame: these pixels are not compared; None where nothing may."""
+    return None if observations.trust is None else torch.from_numpy(observations.trust[index] == 0)
 
 
 def lpips_or_none() -> Measure | None:
@@ -137,7 +148,8 @@ def body_mask_iou(avatar: Avatar, track: BodyTrack, observations: Observations, 
         pose = track.poses[int(track.instant[index])].to(avatar.device)
         camera = track.cameras[index].to(avatar.device)
         alpha = render(body_splats(avatar, pose), camera, backend).alpha[0].cpu()
-        values.append(alpha_iou(alpha, to_float(observations.masks[index])))
+        mask, hidden = to_float(observations.masks[index]), hidden_in(observations, index)
+        values.append(alpha_iou(alpha if hidden is None else torch.where(hidden, mask, alpha), mask))
     ordered = sorted(values)
     return {"median": round(ordered[len(ordered) // 2], 3), "worst": round(ordered[0], 3)}
 

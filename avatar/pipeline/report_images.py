@@ -83,8 +83,11 @@ def _compared(
     out = render(avatar.pose(pose), track.cameras[index].resized(*size).to(avatar.device), backend)
     rgb, alpha = out.rgb[0].cpu(), out.alpha[0, ..., None].cpu()
     box = person_box(mask) or (slice(None), slice(None))
-    truth = image * mask[..., None] + 1 - mask[..., None]
-    return image, (rgb + (1 - alpha) * image).clamp(0, 1), psnr((rgb + 1 - alpha).clamp(0, 1)[box], truth[box])
+    truth, ours = image * mask[..., None] + 1 - mask[..., None], (rgb + 1 - alpha).clamp(0, 1)
+    if observations.trust is not None:  # what hides the person is not compared
+        trust = torch.from_numpy(cv2.resize(observations.trust[index], size, interpolation=cv2.INTER_NEAREST))
+        truth = torch.where((trust == 0)[..., None], ours, truth)
+    return image, (rgb + (1 - alpha) * image).clamp(0, 1), psnr(ours[box], truth[box])
 
 
 def _coverage(avatar: Avatar, pose: BodyPose, backend: str) -> np.ndarray:

@@ -27,6 +27,7 @@ from avatar.runtime.progress import Progress, duration
 from avatar.training import losses
 from avatar.training.checkpoint import read_checkpoint, write_checkpoint
 from avatar.training.config import TrainConfig
+from avatar.training.coverage import close_gaps
 from avatar.training.densification import densify
 from avatar.training.initialization import initial_avatar, new_optimizer, sample_gaussians
 from avatar.training.inpainting import inpaint_unobserved
@@ -300,6 +301,7 @@ class Trainer:
         sample = partial(sample_gaussians, state.avatar.body, state.avatar.frames, rng=state.rng)
         resample_unobserved(state.avatar, state.optimizer, sample, config.gaussians, config.max_gaussians, real)
         inpaint_unobserved(state.avatar)
+        close_gaps(state.avatar)
         state.gradients = torch.zeros(len(state.avatar), device=self.device)
 
     @torch.no_grad()
@@ -311,9 +313,12 @@ class Trainer:
         for index in self.held_out[:: max(len(self.held_out) // MEASURED_FRAMES, 1)][:MEASURED_FRAMES]:
             view = self.views.get(index)
             posed = self.state.avatar.pose(self.state.poses.pose(view.instant))
-            rgb = render(posed, view.camera, self.backend).on_white()[0]
+            rgb = render(posed, view.camera, self.backend).on_white()[0].clamp(0, 1)
             mask = view.mask[..., None]
-            values.append(psnr(rgb.clamp(0, 1), view.image * mask + 1 - mask))
+            truth = view.image * mask + 1 - mask
+            if view.trust is not None:  # what hides the person is not compared
+                truth = torch.where((view.trust == 0)[..., None], rgb, truth)
+            values.append(psnr(rgb, truth))
         mean = sum(values) / len(values)
         self.state.history.append((self.state.step, mean))
         return mean

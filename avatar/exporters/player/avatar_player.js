@@ -1,16 +1,16 @@
 // <avatar-player>: an avatar as an element of a page. docs/manual/web.md shows how it is used.
 
-import { readAvatar } from "./avatar_file.js";
 import { BACKGROUNDS, backgroundImage, paintBackground } from "./backgrounds.js";
 import { clipDuration } from "./clips.js";
 import { Controls } from "./controls.js";
-import { AvatarModel } from "./model.js";
+import { loadModel } from "./model.js";
 import { clipFromFile } from "./motion_files.js";
 import { Player } from "./player.js";
 import { poseFromJoints } from "./poses.js";
 import { bytesOf } from "./sources.js";
 import { STYLE } from "./style.js";
 import { TEMPLATE } from "./template.js";
+import { avatarObject3D } from "./three_object.js";
 import { applyView, readView, viewText } from "./view_options.js";
 
 const MESSAGE_SECONDS = 7;
@@ -122,8 +122,7 @@ export class AvatarPlayer extends HTMLElement {
     const turn = this.turn = {};
     this.root.dataset.state = "loading";
     try {
-      const { bytes, name } = await bytesOf(source, "avatar", (share) => this.progress(share));
-      const model = new AvatarModel(await readAvatar(bytes, name));
+      const model = await loadModel(source, (share) => this.progress(share));
       if (this.turn !== turn) return; // another avatar was asked for meanwhile
       this.open(model);
     } catch (error) {
@@ -291,6 +290,15 @@ export class AvatarPlayer extends HTMLElement {
   setPose(joints = NO_JOINTS, { root } = {}) {
     const player = this.loaded;
     player.setPose(poseFromJoints(joints, root, player.skeleton));
+  }
+
+  /**
+   * The avatar as an object of a three.js scene; `update(seconds)` moves it on. It plays for itself.
+   * @param {typeof import("three")} THREE the library, as the page has it
+   * @returns {import("three").Mesh}
+   */
+  object3D(THREE) {
+    return avatarObject3D(THREE, this.loaded.model);
   }
 
   /** Motion, moment and camera as text, such as "clip=walk&t=1.2&yaw=30". */
