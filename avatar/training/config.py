@@ -59,6 +59,8 @@ class LearningRates:
     """Corrections of the joint rotations, radians per step."""
     delta_translation: float = 1e-4
     """Corrections of the root position, metres per step."""
+    delta_hands: float = 3e-3
+    """Corrections of wrists and fingers that last the whole clip, radians per step."""
 
 
 @dataclass(frozen=True)
