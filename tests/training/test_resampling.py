@@ -1,7 +1,7 @@
 """Unobserved regions are closed without contradicting an image, and observed Gaussians stay."""
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -117,6 +117,27 @@ def test_there_are_never_more_than_the_cap(body: Body, scene: Scene) -> None:
     observed_count = int((avatar.observed >= 0.5).sum())
     resample_unobserved(avatar, optimizer, lambda count: sampled(body, count, 1), 6000, observed_count + 500, views)
     assert observed_count + 250 < len(avatar) <= observed_count + 500
+
+
+def test_nothing_is_added_where_the_images_show_nothing(body: Body, scene: Scene) -> None:
+    """A thumb that the person holds elsewhere is no hole."""
+    avatar, optimizer, views, pose = scene
+    hand = body.joint_names.index("left_hand")
+    places = body.vertices(avatar.rest, body.complete(pose))[body.weights[:, hand] > 0.9]
+    empty: list[PosedView] = []
+    for view, own in views:
+        pixels, _ = project(view.camera.K[0], view.camera.T_camera_world[0], places)
+        mask = view.mask.clone()
+        left, top = (pixels.amin(0) - 4).long().tolist()
+        right, bottom = (pixels.amax(0) + 5).long().tolist()
+        mask[top:bottom, left:right] = 0
+        empty.append((replace(view, mask=mask), own))
+    old = int((avatar.observed >= 0.5).sum())
+    resample_unobserved(avatar, optimizer, lambda count: sampled(body, count, 1), 6000, 9000, empty)
+    new = avatar.weights[old:]
+    assert len(new) > 1000 and (new[:, hand] > 0.95).sum() == 0
+    other = body.joint_names.index("right_hand")
+    assert (new[:, other] > 0.95).sum() > 10
 
 
 def test_nothing_shines_through_a_side_that_was_never_filmed(body: Body, scene: Scene) -> None:
