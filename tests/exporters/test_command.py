@@ -82,6 +82,7 @@ def test_a_page_loads_nothing_from_anywhere(run_folder: Path, tmp_path: Path) ->
         (["--html", "me.html", "--motion", "moonwalk"], "There is no built-in motion 'moonwalk'"),
         (["--ply", "me.ply", "--shape", "height=210"], "--shape height is 1.3 to 2.2 metres, not '210'"),
         (["--turntable", "me.mp4", "--size", "big"], "--size must be WIDTHxHEIGHT"),
+        (["--ply", "me.ply", "--live"], "pass --html FILE with it"),
     ],
 )
 def test_wrong_use_is_one_sentence(

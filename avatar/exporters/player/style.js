@@ -16,7 +16,7 @@ export const STYLE = `
 canvas { position: absolute; inset: 0; width: 100%; height: 100%; display: block; outline: none; touch-action: none; cursor: grab; opacity: 0; transition: opacity .5s; }
 canvas:active { cursor: grabbing; }
 #root[data-state="ready"] canvas { opacity: 1; }
-#root[data-ui="off"] canvas { transition: none; }
+#root[data-ui="off"] :is(canvas, #poster) { transition: none; }
 
 #ui { position: absolute; inset: 0; display: flex; flex-direction: column; justify-content: space-between; pointer-events: none; opacity: 0; transition: opacity .4s .2s;
   padding: max(14px, env(safe-area-inset-top)) max(16px, env(safe-area-inset-right)) max(12px, env(safe-area-inset-bottom)) max(16px, env(safe-area-inset-left)); }
