@@ -58,7 +58,7 @@ def move_trainer(trainer: Trainer, device: str) -> None:
         foreach=False,
     )
     for level in trainer.views.levels:
-        level[:] = [(image.to(device), mask.to(device), None, camera.to(device)) for image, mask, _, camera in level]
+        level[:] = [({name: plane.to(device) for name, plane in planes.items()}, c.to(device)) for planes, c in level]
 
 
 def test_a_step_stays_on_its_device_and_waits_for_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
