@@ -224,6 +224,7 @@ def export_html(
     motions: Sequence[BodyTrack] | Mapping[str, BodyTrack] = (),
     title: str = "Avatar",
     credits: str | None = None,
+    live: bool = False,
 ) -> Path:
     """Write one HTML page with the avatar and its motions; it opens in any browser, without a network.
 
@@ -231,6 +232,7 @@ def export_html(
         motions: tracks for this avatar (`avatar.retarget`), by the name that the page shows; the first plays at the
             start. Without any the page plays "walk".
         title: heading of the page; credits: line at its bottom, None: the usual one.
+        live: the page also lets the avatar follow a camera; 11 MB more.
 
     Raises:
         AvatarError: the file cannot be written.
@@ -241,7 +243,7 @@ def export_html(
         motions = {"walk": retarget(load_motion("walk"), person)}
     if not isinstance(motions, Mapping):
         motions = {f"motion {number}": motion for number, motion in enumerate(motions, start=1)}
-    write_page(person, motions, Path(path), title, CREDITS if credits is None else credits)
+    write_page(person, motions, Path(path), title, CREDITS if credits is None else credits, live=live)
     return Path(path)
 
 
