@@ -100,7 +100,7 @@ def _check(settings: Settings) -> None:
         raise UsageError(f"--start and --end choose a part of a video, and {source} is a photo.")
     if settings.init is not None:
         if settings.protocol is not None or is_photo(source):
-            raise UsageError(f"--init is for videos, and {source} is none.")
+            raise UsageError(f"--init is for videos, and {source} is not one.")
         load_motion(Path(settings.init))
     check_detector(settings.observe.detector)
     resolve_shape(load_body(settings.body), settings.track)

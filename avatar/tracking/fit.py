@@ -253,7 +253,7 @@ def fit(
         feet = [names.index(f"{side}_ankle") for side in ("left", "right")]
         landmarks = move_points(pose_chain(problem.body, state), state, problem.landmarks)
         state = from_cameras(state, path, landmarks.x[:, feet], problem.times)
-    told = problem.tilt
+    measured = problem.tilt
     with Progress("fit", len(SCHEDULE) + 1) as bar:
         for stage in SCHEDULE:
             with_images = math.isfinite(stage.silhouette)
@@ -269,7 +269,7 @@ def fit(
             pitch = pitch_from_turn(problem, state)
             if pitch is not None:
                 problem = replace(problem, pitch=given_pitch(problem) or (pitch, PITCH_FROM_TURN))
-            elif told is None and problem.pitch is None:
+            elif measured is None and problem.pitch is None:
                 problem = replace(problem, tilt=tilt_from_turn_within(problem, state))
             problem = replace(problem, holds_pose=problem.pitch is not None or holds_pose(state))
             bar.step(f"{stage.name}, cost {linearization.cost:.0f}")
