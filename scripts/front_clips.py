@@ -2,6 +2,7 @@
 
     python scripts/front_clips.py clips            # 6 motions, 5 pitches of the camera: 30 clips in about 10 minutes
     python scripts/front_clips.py clips --pitches 0 20 --motions dance
+    python scripts/front_clips.py clips --motions turn-dance    # the same after a slow full turn on the spot
     python scripts/front_clips.py clips --again    # track the same observations again, after a change of the fit
 
 The open body with painted clothes stands in a made-up room, or before a backdrop without any line, and everything about
@@ -48,6 +49,7 @@ GREEN = (0.16, 0.62, 0.22)  # colour of the green wall
 WIDTH, HEIGHT, FPS = 360, 640, 12.0
 PITCHES = (-15.0, 0.0, 10.0, 20.0, 30.0)
 MOTIONS = ("wave", "dance", "squat", "arm-circles", "jumping-jack", "bounce")
+TURN, TURN_SECONDS = "turn-", 3.0  # "turn-dance": a dance after a full turn
 LIMBS = [SMPL_JOINTS.index(f"{side}_{name}") for side in ("left", "right")
          for name in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")]  # fmt: skip
 WALL_Z, SIDE_X, CEILING_Y = -1.6, 1.9, 2.7  # of the room, metres
@@ -107,6 +109,8 @@ def make_clip(motion: str, pitch: float, scene: Scene, seconds: float) -> Clip:
 
 
 def _poses(body: Body, betas: Float[Tensor, " s"], motion: str, seconds: float) -> BodyPose:
+    if motion.startswith(TURN):
+        return _after_a_turn(body, betas, _poses(body, betas, motion.removeprefix(TURN), seconds))
     source = builtin_motion("arm-circles" if motion == "bounce" else motion)
     rest = body.rest(betas)
     loops = max(1, math.ceil(seconds / float(source.track.times[-1])))
@@ -121,6 +125,15 @@ def _poses(body: Body, betas: Float[Tensor, " s"], motion: str, seconds: float) 
     if motion == "bounce":
         root[:, 1] += BOUNCE_M * (1 + torch.sin(2 * math.pi * torch.arange(len(poses)) / FPS))
     return BodyPose(root, poses.rotations)
+
+
+def _after_a_turn(body: Body, betas: Float[Tensor, " s"], poses: BodyPose) -> BodyPose:
+    """The poses after a slow full turn on the spot."""
+    still = _poses(body, betas, "a-pose", TURN_SECONDS)
+    angle = torch.arange(len(still.root_position)) * (2 * math.pi / len(still.root_position))
+    yaw = rotation_from_rotvec(angle[:, None] * torch.tensor([0.0, 1.0, 0.0]))
+    root = torch.cat([yaw[:, None] @ still.rotations[:, :1], still.rotations[:, 1:]], 1)
+    return BodyPose(torch.cat([still.root_position, poses.root_position]), torch.cat([root, poses.rotations]))
 
 
 def _camera(focal: float, distance: float, aim: float, pitch: float, roll: float) -> Cameras:

@@ -57,11 +57,15 @@ def _straight_directions(
 def as_rested(fingers: Float[Tensor, "*b 30 3 3"], turns: Float[Tensor, "30 3 3"]) -> Float[Tensor, "*b 30 3 3"]:
     """Finger rotations away from the straight hand -> away from a hand at whose rest each bone still has to turn by
     `turns` to be straight."""
-    above = torch.stack([torch.eye(3).to(turns) if parent < 0 else turns[parent] for parent in FINGER_PARENTS])
-    return above.mT @ fingers @ turns
+    return _turns_above(turns).mT @ fingers @ turns
 
 
 def as_straight(fingers: Float[Tensor, "*b 30 3 3"], turns: Float[Tensor, "30 3 3"]) -> Float[Tensor, "*b 30 3 3"]:
     """The inverse of `as_rested`."""
-    above = torch.stack([torch.eye(3).to(turns) if parent < 0 else turns[parent] for parent in FINGER_PARENTS])
-    return above @ fingers @ turns.mT
+    return _turns_above(turns) @ fingers @ turns.mT
+
+
+def _turns_above(turns: Float[Tensor, "30 3 3"]) -> Float[Tensor, "30 3 3"]:
+    """The turn of each finger joint's parent; none for those at the wrist."""
+    still = torch.eye(3, device=turns.device, dtype=turns.dtype)
+    return torch.stack([still if parent < 0 else turns[parent] for parent in FINGER_PARENTS])

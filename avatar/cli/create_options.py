@@ -56,7 +56,9 @@ LOOKS = {
     "body": Look("research", "body"),
     "observe.detector": Look("research", "detector"),
     "protocol": Look("research", "protocol", none="(optional)"),
+    "init": Look("research", "init", metavar="FILE", none="(default: the detector's own 3D estimate)"),
     "train.steps": Look("training", aliases=("--steps",)),
+    "train.rounds": Look("training", aliases=("--rounds",)),
     "train.seed": Look("training", aliases=("--seed",)),
     "train.deform": Look("training", aliases=("--deform",)),
 }

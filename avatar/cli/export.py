@@ -13,6 +13,7 @@ def export_avatar(
     run: Run,
     html: Path | None = None,
     live: Switch = False,
+    web: Path | None = None,
     ply: Path | None = None,
     ply_sequence: Path | None = None,
     splat: Path | None = None,
@@ -30,6 +31,7 @@ def export_avatar(
     flip: Switch = False,
     title: str | None = None,
     credits: str | None = None,
+    url: str | None = None,
     size: str = "540x960",
     count: int = 100,
     seed: int = 0,
@@ -45,6 +47,8 @@ def export_avatar(
         html: one HTML page with the avatar and its motions; opens anywhere, phones included, without a network.
         live: the page also follows a camera ("Mirror me"): with MediaPipe's pose network, 11 MB more. Images of the
             camera stay in the browser.
+        web: folder for a web server: the avatar as a file, <avatar-player>, the element that shows it in any page, and
+            a page that uses both.
         ply: splats of one pose, with the fields of 3D Gaussian splatting that all splat viewers read.
         ply_sequence: folder for a motion as one PLY per frame, which SuperSplat and Blender add-ons play.
         splat: splats of one pose as .splat (needs the extra "splats").
@@ -65,6 +69,8 @@ def export_avatar(
         flip: the person faces the other way in files of splats.
         title: heading of the page; by default the name of the run folder.
         credits: line at the bottom of the page, such as the name of the person and the licence.
+        url: address where the folder of --web will be, such as https://example.org/me: previews of links need it for
+            their image.
         size: WIDTHxHEIGHT of the images of --turntable and --dataset.
         count: number of images of --dataset.
         seed: seed of the random poses and cameras of --dataset.
@@ -76,7 +82,7 @@ def export_avatar(
         backend: renderer of --turntable and --dataset.
     """
     outputs = {
-        "html": html, "ply": ply, "ply_sequence": ply_sequence, "splat": splat, "spz": spz, "sog": sog,
+        "html": html, "web": web, "ply": ply, "ply_sequence": ply_sequence, "splat": splat, "spz": spz, "sog": sog,
         "ksplat": ksplat, "glb": glb,
         "motion_file": motion_file, "turntable": turntable, "dataset": dataset,
     }  # fmt: skip
@@ -97,6 +103,7 @@ def export_avatar(
     from avatar.pipeline.finished_run import open_run
     from avatar.rendering.devices import resolve_device
 
+    _check_url(url, web)
     words = parse_shape(shape)
     # Only what renders is worth a GPU, whose renderer may have to be compiled first.
     renders = turntable is not None or dataset is not None
@@ -105,7 +112,7 @@ def export_avatar(
         finished.run, finished.avatar.reshape_by(words), motions=motion, pose=pose, lit=lit,
         title=title or run.resolve().name,
         credits=credits, size=_size(size), count=count, seed=seed, backend=backend,
-        orientation=Orientation(up, flip), live=live,
+        orientation=Orientation(up, flip), url=url, live=live,
     )  # fmt: skip
     for kind, path in requested.items():
         print(f"{kind.replace('_', ' ') + ':':14}{path}  ({getattr(job, kind)(path)})", flush=True)
@@ -113,12 +120,21 @@ def export_avatar(
 
 def _check_suffix(kind: str, path: Path) -> None:
     allowed = {
-        "turntable": (".mp4", ".webm", ".gif", ".webp"), "html": (".html", ".htm"), "ply_sequence": ("",),
+        "turntable": (".mp4", ".webm", ".gif", ".webp"), "html": (".html", ".htm"), "ply_sequence": ("",), "web": ("",),
         "dataset": ("",), "motion_file": (".bvh", ".json"),
     }.get(kind, (f".{kind}",))  # fmt: skip
     if path.suffix.lower() not in allowed:
         expected = " or ".join(allowed) if allowed != ("",) else "a folder"
         raise UsageError(f"--{kind.replace('_', '-')} writes {expected}, not {path.name}.")
+
+
+def _check_url(url: str | None, web: Path | None) -> None:
+    if url is None:
+        return
+    if web is None:
+        raise UsageError("--url says where the folder of --web will be: pass --web DIR too.")
+    if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", url):
+        raise UsageError(f"--url must be an address such as https://example.org/me, not {url!r}.")
 
 
 def _size(text: str) -> tuple[int, int]:

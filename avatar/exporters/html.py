@@ -16,6 +16,7 @@ from avatar.exporters.linear_correctives import RANK
 from avatar.exporters.mirror import ENTRY, NOTICE, POLICY, mirror_elements
 from avatar.exporters.player_file import player_file
 from avatar.exporters.player_scripts import script, source
+from avatar.exporters.poster import poster
 from avatar.io.files import atomic_write
 from avatar.model.avatar import Avatar
 from avatar.types import BodyTrack
@@ -67,7 +68,8 @@ def write_page(
         title=html.escape(title),
         credits=html.escape(credits),
         about=html.escape(about(packed.splats) + (NOTICE if live else "")),
-        avatar=base64.b64encode(packed.content).decode(),
+        poster=_base64(poster(avatar, next(iter(clips.values())))),
+        avatar=_base64(packed.content),
         policy=f" {POLICY}" if live else "",
         mirror=mirror_elements(avatar.body) if live else "",
         script=script(ENTRY if live else "page.js"),
@@ -75,6 +77,10 @@ def write_page(
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return PageReport(len(text.encode()), packed.splats, packed.deformation_kept)
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode()
 
 
 def about(splats: int) -> str:

@@ -6,7 +6,7 @@ import posixpath
 import re
 from importlib import resources
 
-_IMPORT = re.compile(r'^import (?:\{[^}]*\} from )?"(?P<file>\.{1,2}/[\w/]+\.js)";\n', re.MULTILINE)
+_IMPORT = re.compile(r'^(?:import|export) (?:\{[^}]*\} from )?"(?P<file>\.{1,2}/[\w/]+\.js)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|class|const)\b)", re.MULTILINE)
 
 

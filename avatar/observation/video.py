@@ -28,7 +28,8 @@ from avatar.observation.background_plate import background_plate
 from avatar.observation.company import notes_on_company
 from avatar.observation.confidence import check_in_view, frame_weights, reweight_confidence
 from avatar.observation.detectors.registry import choose_detector
-from avatar.observation.hands_face import observe_hands_face
+from avatar.observation.hand_masks import refine_hands
+from avatar.observation.hands_face import HandsAndFace, observe_hands_face
 from avatar.observation.held_things import held_things, note_on_held_things, without_things
 from avatar.observation.keyframes import evenly_in_time, select_keyframes
 from avatar.observation.left_right import fix_left_right_swaps
@@ -38,7 +39,7 @@ from avatar.observation.person_tracks import PersonTrack
 from avatar.observation.survey import Thinning, survey_video
 from avatar.runtime.progress import Progress
 from avatar.runtime.thread_map import map_in_threads
-from avatar.types import LandmarkDetector, Observations
+from avatar.types import Images, LandmarkDetector, Masks, Observations
 
 SMALLEST_SIDE = 128
 LONGEST_SIDE = 1920
@@ -133,9 +134,10 @@ def _observe(
         keyframes = evenly_in_time(person_times, max_frames)
     else:
         keyframes = select_keyframes(_views(keypoints, keypoints_3d), weights * keypoints[..., 2].mean(1), max_frames)
-    cut = _write_final_images(person, keyframes, keypoints[keyframes], layout, work, work / "people" / str(who), folder)
+    images, coarse = _move_images(person, keyframes, work, work / "people" / str(who), folder)
+    parts = observe_hands_face(images, keypoints[keyframes], detector.layout)
+    cut = _write_masks(images, coarse, keypoints[keyframes], layout, parts, folder)
     notes += note_on_held_things(cut, len(keyframes))
-    images = stored_frames(folder, len(keyframes))
     observations = Observations(
         images=images,
         masks=stored_masks(folder, len(keyframes)),
@@ -150,7 +152,7 @@ def _observe(
         source=str(source.path),
         notes=tuple(notes),
         start=source.start,
-        **observe_hands_face(images, keypoints[keyframes], detector.layout)._asdict(),
+        **parts._asdict(),
     )
     save_arrays(observations, folder)
     return observations
@@ -166,20 +168,10 @@ def _views(keypoints: np.ndarray, keypoints_3d: np.ndarray) -> np.ndarray:
     return np.column_stack([points.reshape(len(points), -1), np.linspace(0, 0.5, len(points))])
 
 
-def _write_final_images(
-    person: PersonTrack,
-    keyframes: Int[np.ndarray, " keyframes"],
-    keypoints: Float32[np.ndarray, "keyframes joints 3"],
-    layout: Layout,
-    work: Path,
-    coarse: Path,
-    folder: Path,
-) -> int:
-    """Refine the masks of the keyframes and move everything to its final name.
-
-    Returns:
-        From how many masks something in a hand or at a foot was cut.
-    """
+def _move_images(
+    person: PersonTrack, keyframes: Int[np.ndarray, " keyframes"], work: Path, coarse: Path, folder: Path
+) -> tuple[Images, Masks]:
+    """Move the images of the keyframes to their final names; they and their coarse masks, which are not final."""
     for name in ("frames", "masks"):
         shutil.rmtree(folder / name, ignore_errors=True)
         (folder / name).mkdir(parents=True)
@@ -187,20 +179,36 @@ def _write_final_images(
     for position, index in enumerate(keyframes):
         frame_path(work, person.frames[index]).rename(frame_path(folder, position))
         image_path(coarse, person.frames[index]).rename(image_path(work / "coarse", position))
-    images, masks = stored_frames(folder, len(keyframes)), stored_images(work / "coarse", len(keyframes), read_mask)
-    plate = background_plate(images, masks)
+    return stored_frames(folder, len(keyframes)), stored_images(work / "coarse", len(keyframes), read_mask)
+
+
+def _write_masks(
+    images: Images,
+    coarse: Masks,
+    keypoints: Float32[np.ndarray, "keyframes joints 3"],
+    layout: Layout,
+    parts: HandsAndFace,
+    folder: Path,
+) -> int:
+    """Refine the masks of the keyframes.
+
+    Returns:
+        From how many masks something in a hand or at a foot was cut.
+    """
+    plate = background_plate(images, coarse)
+    hands = np.zeros((len(images), 2, 21, 3), np.float32) if parts.hands is None else parts.hands.numpy()
 
     def refine(position: int) -> bool:
-        coarse_mask = masks[position]
-        core = limb_core(coarse_mask.shape, keypoints[position], layout)
-        mask = refine_mask(images[position], coarse_mask, plate, core)
-        things = held_things(mask, keypoints[position], layout)
+        image, own, coarse_mask = images[position], keypoints[position], coarse[position]
+        mask = refine_mask(image, coarse_mask, plate, limb_core(coarse_mask.shape, own, layout))
+        mask = refine_hands(image, mask, plate, own, layout, hands[position])
+        things = held_things(mask, own, layout)
         write_image(image_path(folder / "masks", position), without_things(mask, things))
         return bool(things.any())
 
     cut = 0
-    with Progress("sharpening the masks", len(keyframes)) as bar:
-        for held in map_in_threads(refine, range(len(keyframes))):
+    with Progress("sharpening the masks", len(images)) as bar:
+        for held in map_in_threads(refine, range(len(images))):
             cut += held
             bar.step()
     return cut

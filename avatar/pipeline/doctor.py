@@ -19,6 +19,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox")
 # Distribution -> what it adds, and the command that installs it.
 OPTIONAL = {
     "gaussforge": ("packed splat files (.splat, .spz, .sog, .ksplat)", "pip install 'splat-avatar[splats]'"),
+    "segno": ("phones follow their camera: avatar live --lan", "pip install 'splat-avatar[lan]'"),
     "onnxruntime": ("landmarks by your own ONNX pose model", "pip install 'splat-avatar[onnx]'"),
     "diffusers": ("views of a photo's other sides by your own model", "pip install 'splat-avatar[views]'"),
     "lpips": (
@@ -67,7 +68,12 @@ def examine() -> Iterator[Finding]:
     for package, module in NEEDED.items():
         yield _package(package, module)
     yield _ffmpeg()
-    for folder, file in (("body", "open.npz"), ("models", "pose_landmarker_heavy.task"), ("clips", "turn.mp4")):
+    for folder, file in (
+        ("body", "open.npz"),
+        ("models", "pose_landmarker_heavy.task"),
+        ("live", "vision_wasm_internal.wasm.gz"),
+        ("clips", "turn.mp4"),
+    ):
         yield _asset(folder, file)
     for name, (use, page) in MODELS.items():
         yield _model(name, use, page)

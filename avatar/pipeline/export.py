@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from avatar.exporters.glb import write_glb
 from avatar.exporters.html import CREDITS, write_page
 from avatar.exporters.splats import OURS, Orientation, write_packed, write_ply, write_ply_sequence
 from avatar.exporters.synthetic_dataset import write_dataset
+from avatar.exporters.web import write_web
 from avatar.model.avatar import Avatar
 from avatar.motion.formats.bvh import write_bvh
 from avatar.motion.formats.player_json import write_player_motion
@@ -37,6 +39,7 @@ class ExportOptions:
     seed: int
     backend: str
     orientation: Orientation = OURS
+    url: str | None = None
     live: bool = False
 
     def html(self, path: Path) -> str:
@@ -44,6 +47,14 @@ class ExportOptions:
         clips = motions_for_page(self.run, self.avatar, self.motions)
         report = write_page(self.avatar, clips, path, self.title, self.credits or CREDITS, live=self.live)
         return f"{report.bytes / 1e6:.2f} MB, {report.splats} splats, {len(clips)} motions"
+
+    def web(self, folder: Path) -> str:
+        """Write a folder for a web server: page, avatar and component."""
+        clips = motions_for_page(self.run, self.avatar, self.motions)
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.run.folder.resolve().name).strip("-.") or "avatar"
+        report = write_web(self.avatar, clips, folder, name, self.title, self.credits or CREDITS, self.url)
+        sizes = f"{name}.avatar {report.avatar / 1e6:.2f} MB, component {report.component / 1e6:.2f} MB"
+        return f"{sizes}, {report.splats} splats, {len(clips)} motions; to see it: python -m http.server -d {folder}"
 
     def ply(self, path: Path) -> str:
         """Write the Gaussians of one pose as a PLY file."""

@@ -21,7 +21,7 @@ from avatar.landmark_layouts import LAYOUTS
 from avatar.runtime.progress import Progress
 from avatar.tracking.arm_restart import restart_lost_arms
 from avatar.tracking.camera_path import from_cameras, holds_pose, path_of, tilt_of_motion
-from avatar.tracking.camera_pitch import PITCH_FROM_TURN, pitch_from_turn
+from avatar.tracking.camera_pitch import PITCH_FROM_TURN, pitch_from_turn, pitch_from_turn_within
 from avatar.tracking.face import with_face
 from avatar.tracking.hands import with_fingers
 from avatar.tracking.initialization import initial_state, state_from_rotations
@@ -254,6 +254,7 @@ def fit(
         feet = [names.index(f"{side}_ankle") for side in ("left", "right")]
         landmarks = move_points(pose_chain(problem.body, state), state, problem.landmarks)
         state = from_cameras(state, path, landmarks.x[:, feet], problem.times)
+    measured = problem.tilt
     with Progress("fit", len(SCHEDULE) + 1) as bar:
         for stage in SCHEDULE:
             with_images = math.isfinite(stage.silhouette)
@@ -269,12 +270,20 @@ def fit(
             pitch = pitch_from_turn(problem, state)
             if pitch is not None:
                 problem = replace(problem, pitch=given_pitch(problem) or (pitch, PITCH_FROM_TURN))
+            elif measured is None and problem.pitch is None:
+                problem = replace(problem, tilt=tilt_from_turn_within(problem, state))
             problem = replace(problem, holds_pose=problem.pitch is not None or holds_pose(state))
             bar.step(f"{stage.name}, cost {linearization.cost:.0f}")
         if matcher:
             state = fit_leg_girth(problem, matcher, state)
         bar.step("girth of the legs")
     return problem, state
+
+
+def tilt_from_turn_within(problem: FitProblem, state: State) -> CameraTilt | None:
+    """The camera's tilt from a full turn in a part of the clip, if there is one."""
+    pitch = pitch_from_turn_within(problem, state)
+    return None if pitch is None else CameraTilt(pitch, PITCH_FROM_TURN, 0.0, ROLL)
 
 
 def given_pitch(problem: FitProblem) -> tuple[float, float] | None:

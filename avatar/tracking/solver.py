@@ -11,13 +11,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-
-from avatar.tracking.kinematics import State
 
 REACH = 2  # number of instants ahead that a residual may depend on
 
@@ -200,10 +198,32 @@ class Linearization(Protocol[Unknowns_co]):
         ...
 
 
-class ClipLinearization:
+@runtime_checkable
+class ClipState(Protocol):
+    """Unknowns of a whole clip, of each instant and shared, which a step moves; see `kinematics.State`."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def frame_size(self) -> int:
+        """Unknowns of one instant."""
+        ...
+
+    @property
+    def shared_size(self) -> int:
+        """Unknowns of the whole clip."""
+        ...
+
+    def moved(self, local: Float[Tensor, "n d"], shared: Float[Tensor, " k"]) -> Any: ...
+
+
+AnyClipState = TypeVar("AnyClipState", bound=ClipState)
+
+
+class ClipLinearization(Generic[AnyClipState]):
     """The terms of a whole clip at one state; the normal equations are built for the first step."""
 
-    def __init__(self, terms_of: Callable[[State], Sequence[Term]], state: State) -> None:
+    def __init__(self, terms_of: Callable[[AnyClipState], Sequence[Term]], state: AnyClipState) -> None:
         self._terms, self._state = terms_of(state), state
         self._robust = [term.robust() for term in self._terms]
         self.cost = float(sum(cost for cost, _ in self._robust))
@@ -215,9 +235,10 @@ class ClipLinearization:
             normal.add(term, weight)
         return normal
 
-    def step(self, damping: float) -> State:
+    def step(self, damping: float) -> AnyClipState:
         """See `Linearization`."""
-        return self._state.moved(*self._normal.step(damping))
+        moved: AnyClipState = self._state.moved(*self._normal.step(damping))
+        return moved
 
 
 def levenberg_marquardt(

@@ -59,6 +59,8 @@ class LearningRates:
     """Corrections of the joint rotations, radians per step."""
     delta_translation: float = 1e-4
     """Corrections of the root position, metres per step."""
+    delta_hands: float = 3e-3
+    """Corrections of wrists and fingers that last the whole clip, radians per step."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class TrainConfig:
     """Correct the tracked poses during training."""
     refine_start: float = 0.03
     """Share of the steps after which the poses are corrected."""
+    rounds: int = 1
+    """How many times to train; each time starts from the poses of the one before, which helps with people who move."""
     registrations: int = 6
     """How many times during training poses and surface are registered to the video by optical flow; 0: never."""
     light: bool = True

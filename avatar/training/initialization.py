@@ -55,6 +55,8 @@ def new_optimizer(avatar: Avatar, poses: PoseRefinement, config: TrainConfig) ->
         groups.append(("deform", list(avatar.deform.parameters())))
     if config.refine_poses:
         groups += [("delta_rotvec", [poses.delta_rotvec]), ("delta_translation", [poses.delta_translation])]
+        if poses.delta_hands is not None:
+            groups.append(("delta_hands", [poses.delta_hands]))
     rates = {name: getattr(config.rates, name) for name, _ in groups}
     return torch.optim.Adam(
         [{"params": params, "name": name, "lr": rates[name], "initial": rates[name]} for name, params in groups],

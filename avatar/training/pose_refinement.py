@@ -10,8 +10,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from avatar.body.skeleton import SMPL_JOINTS
 from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
 from avatar.types import BodyPose, BodyTrack
+
+LEFT_WRIST, RIGHT_WRIST = (SMPL_JOINTS.index(f"{side}_wrist") for side in ("left", "right"))
 
 
 class InstantRow(NamedTuple):
@@ -20,6 +23,7 @@ class InstantRow(NamedTuple):
     interpolation: Float[Tensor, "i trained"]
     root_position: Float[Tensor, "i 3"]
     rotations: Float[Tensor, "i j 3 3"]
+    fingers: Float[Tensor, "i f 3 3"]
 
 
 class PoseRefinement(nn.Module):
@@ -30,15 +34,19 @@ class PoseRefinement(nn.Module):
 
     Attributes:
         delta_rotvec: rotation vectors in each joint's own frame, radians; delta_translation: metres in the world.
+        delta_hands: rotation vectors of both wrists and the fingers for the whole clip: what a network mistakes about
+            a hand lasts, and one frame shows too little of it. None without fingers.
         trained_instants: indices of the instants that have corrections of their own.
         interpolation: weights of the trained instants' corrections at every instant.
-        root_positions, rotations: the tracked poses, on the device of the corrections. Fingers and face are left out:
-            hands trained with fitted fingers came out worse (docs/lab/tracking.md).
+        root_positions, rotations, fingers: the tracked poses, on the device of the corrections; no rows of fingers
+            where none were tracked. Faces are left out: the avatar's own is the usual one.
     """
 
     interpolation: Tensor
     root_positions: Tensor
     rotations: Tensor
+    fingers: Tensor
+    delta_hands: nn.Parameter | None
 
     def __init__(self, track: BodyTrack, trained: Bool[Tensor, " instants"]) -> None:
         super().__init__()
@@ -48,9 +56,14 @@ class PoseRefinement(nn.Module):
         count = int(trained.sum())
         self.delta_rotvec = nn.Parameter(torch.zeros(count, joints, 3))
         self.delta_translation = nn.Parameter(torch.zeros(count, 3))
+        fingers = track.poses.fingers
+        if fingers is None:
+            fingers = track.poses.rotations[:, :0]
+        self.delta_hands = nn.Parameter(torch.zeros(2 + fingers.shape[1], 3)) if fingers.shape[1] else None
         self.register_buffer("interpolation", interpolation_matrix(track.times, trained), persistent=False)
         self.register_buffer("root_positions", track.poses.root_position, persistent=False)
         self.register_buffer("rotations", track.poses.rotations, persistent=False)
+        self.register_buffer("fingers", fingers, persistent=False)
 
     def pose(self, instant: int) -> BodyPose:
         """The corrected pose of one instant."""
@@ -88,13 +101,22 @@ class PoseRefinement(nn.Module):
     def corrected(self, rows: InstantRow) -> BodyPose:
         """The corrected poses of rows of instants."""
         rotvec = torch.einsum("it,tjk->ijk", rows.interpolation, self.delta_rotvec)
-        return BodyPose(
-            rows.root_position + rows.interpolation @ self.delta_translation,
-            rows.rotations @ rotation_from_rotvec(rotvec),
-        )
+        position = rows.root_position + rows.interpolation @ self.delta_translation
+        corrections = rotation_from_rotvec(rotvec)
+        if self.delta_hands is None:
+            return BodyPose(position, rows.rotations @ corrections)
+        hands = rotation_from_rotvec(self.delta_hands)
+        still = torch.eye(3, device=hands.device).expand(rows.rotations.shape[1], 3, 3)
+        lasting = torch.cat([still[:LEFT_WRIST], hands[:2], still[RIGHT_WRIST + 1 :]])
+        return BodyPose(position, rows.rotations @ lasting @ corrections, rows.fingers @ hands[2:])
 
     def _rows(self, instants: slice | Tensor) -> InstantRow:
-        return InstantRow(self.interpolation[instants], self.root_positions[instants], self.rotations[instants])
+        return InstantRow(
+            self.interpolation[instants],
+            self.root_positions[instants],
+            self.rotations[instants],
+            self.fingers[instants],
+        )
 
 
 def interpolation_matrix(

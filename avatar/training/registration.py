@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -66,15 +67,16 @@ class RegistrationProblem:
     """All measurements of a clip.
 
     Attributes:
-        rest: centres of the sampled Gaussians on the body at rest, with what each instant's pose changes about them.
-        normals, weights: of the sampled Gaussians on the body at rest.
+        rest, normals: of the sampled Gaussians on the body at rest, with what each instant's pose changes about them,
+            its fingers included.
+        weights: of the sampled Gaussians; fingers move with the wrist.
         field: displacement of the surface at all Gaussians; sampled: which of them are looked for.
         matches: of every frame; rows: which of the n poses belongs to an instant.
     """
 
     body: Body
     rest: Float[Tensor, "n p 3"]
-    normals: Float[Tensor, "p 3"]
+    normals: Float[Tensor, "n p 3"]
     weights: Float[Tensor, "p j"]
     field: SurfaceField
     sampled: Int[Tensor, " p"]
@@ -122,13 +124,16 @@ def registration_problem(
         torch.zeros(1, 3, dtype=torch.float64),
         torch.zeros(4, dtype=torch.float64),
     )
-    rest = torch.stack([avatar.deformed_means(full[row])[0][chosen].double().cpu() for row in range(len(state))])
+    weights = avatar.weights[chosen].double().cpu()
+    if trained.fingers is not None:
+        weights = _with_hands_on_wrists(avatar.body, weights)
+    rest, normals = _unposed(avatar, trained, chosen, weights)
     field = SurfaceField.of(avatar.rest_means(), avatar.surface.normals)
     problem = RegistrationProblem(
         body=avatar.body.to("cpu"),
         rest=rest,
-        normals=avatar.surface.normals[chosen].double().cpu(),
-        weights=avatar.weights[chosen].double().cpu(),
+        normals=normals,
+        weights=weights,
         field=field,
         sampled=chosen.cpu(),
         matches=list(map_in_threads(match, frames)),
@@ -136,6 +141,32 @@ def registration_problem(
     )
     heights = torch.zeros(field.controls, dtype=torch.float64)
     return problem, Correction(state, heights, torch.zeros(len(state), state.frame_size, dtype=torch.float64))
+
+
+def _with_hands_on_wrists(body: Body, weights: Float[Tensor, "p j"]) -> Float[Tensor, "p j"]:
+    """Skinning weights of a hand whose fingers have poses of their own, which no joint of the body turns."""
+    joined = weights.clone()
+    for side in ("left", "right"):
+        wrist, hand = (body.joint_names.index(f"{side}_{name}") for name in ("wrist", "hand"))
+        joined[:, wrist] += joined[:, hand]
+        joined[:, hand] = 0
+    return joined
+
+
+def _unposed(
+    avatar: Avatar, poses: BodyPose, chosen: Int[Tensor, " p"], weights: Float[Tensor, "p j"]
+) -> tuple[Float[Tensor, "n p 3"], Float[Tensor, "n p 3"]]:
+    """Places and normals at rest that the body's joints carry, by these weights, to where the Gaussians are."""
+    body = avatar.body
+    full = body.complete(replace(poses, fingers=None, face=None))
+    Ts = skinning_transforms(avatar.rest.joints, body.parents, full).double().cpu()
+    blended = torch.unflatten(weights @ Ts[..., :3, :].flatten(-2), -1, (3, 4))
+    turned, moved = blended[..., :3], blended[..., 3]
+    each = [poses[row] for row in range(len(poses))]
+    places = torch.stack([avatar.pose(pose, lit=False).means[chosen] for pose in each]).double().cpu()
+    normals = torch.stack([avatar.posed_normals(pose)[chosen] for pose in each]).double().cpu()
+    rest = torch.linalg.solve(turned, (places - moved)[..., None])[..., 0]
+    return rest, F.normalize((turned.mT @ normals[..., None])[..., 0], dim=-1)  # a blend of rotations is almost one
 
 
 def sampled_gaussians(avatar: Avatar, seed: int) -> Int[Tensor, " p"]:
@@ -209,7 +240,7 @@ class RegistrationLinearization:
         row = problem.rows[problem.matches[frame].instant]
         weights, normals, field = (
             problem.weights[points],
-            problem.normals[points],
+            problem.normals[row, points],
             problem.field[problem.sampled[points]],
         )
         rest = problem.rest[row, points] + field.displacement(self.state.heights)[:, None] * normals

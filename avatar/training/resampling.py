@@ -24,6 +24,8 @@ from avatar.training.visibility import PosedView
 
 MIN_OBSERVED = 0.1  # `observed` below which a Gaussian is removed
 MAX_DEPTH, DEPTHS = 0.04, 9  # m; how far in a Gaussian may be pulled, and how many depths are tried
+FAR_OUTSIDE = 0.02  # m from the silhouette, in more than a fifth of the images, at which nothing is missing
+FEW = 0.2
 MIN_CLEARANCE = 0.8  # distance to the opposite side that a depth needs, as a share of the depth
 
 
@@ -55,6 +57,12 @@ def resample_unobserved(
     avatar.refresh()
     new = torch.arange(len(keep), len(gaussians), device=keep.device)
     gaussians.offset[new, 2] = -_depths(avatar, new, views)
+    # A thumb that was assumed elsewhere leaves no hole.
+    outside = torch.stack([_distance_outside(avatar.pose(pose, lit=False).means[new], view) for view, pose in views])
+    missing = new[(outside > FAR_OUTSIDE).float().mean(0) <= FEW]
+    old = torch.arange(len(keep), device=keep.device)
+    replace_gaussians(gaussians, optimizer, torch.cat([old, missing]), fresh, bare[:0])
+    avatar.refresh()
 
 
 def _uncovered(avatar: Avatar, fresh: TriangleGaussians) -> Int[Tensor, " bare"]:
@@ -91,3 +99,14 @@ def _inside_mask(points: Float[Tensor, "m d 3"], view: TrainingView) -> Bool[Ten
     size = pixels.new_tensor([view.camera.width, view.camera.height])
     grid = (pixels / size * 2 - 1).view(1, *points.shape[:2], 2)
     return F.grid_sample(view.mask[None, None], grid, padding_mode="border", align_corners=False)[0, 0] > 0.5
+
+
+def _distance_outside(points: Float[Tensor, "m 3"], view: TrainingView) -> Float[Tensor, " m"]:
+    """How far each point lies outside the person in the image, metres at its depth; 0 inside."""
+    import cv2
+
+    empty = (view.mask <= 0.5).to(torch.uint8).cpu().numpy()
+    distance = torch.from_numpy(cv2.distanceTransform(empty, cv2.DIST_L2, 5)).to(points)
+    pixels, depth = project(view.camera.K[0], view.camera.T_camera_world[0], points)
+    x, y = (pixels[:, axis].long().clamp(0, size - 1) for axis, size in ((0, empty.shape[1]), (1, empty.shape[0])))
+    return distance[y, x] * depth / view.camera.K[0, 0, 0]

@@ -42,6 +42,7 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, config: TrainConfig, sh
     starts = {
         "delta_rotvec": config.refine_start,
         "delta_translation": config.refine_start,
+        "delta_hands": config.refine_start,
         "deform": config.deform_start,
     }
     for group in optimizer.param_groups:

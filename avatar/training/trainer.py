@@ -28,6 +28,7 @@ from avatar.training import losses
 from avatar.training.background import Backdrop
 from avatar.training.checkpoint import read_checkpoint, write_checkpoint
 from avatar.training.config import TrainConfig
+from avatar.training.coverage import close_gaps
 from avatar.training.densification import densify
 from avatar.training.initialization import initial_avatar, new_optimizer, sample_gaussians
 from avatar.training.inpainting import inpaint_unobserved
@@ -306,6 +307,7 @@ class Trainer:
         sample = partial(sample_gaussians, state.avatar.body, state.avatar.frames, rng=state.rng)
         resample_unobserved(state.avatar, state.optimizer, sample, config.gaussians, config.max_gaussians, real)
         inpaint_unobserved(state.avatar)
+        close_gaps(state.avatar)
         state.gradients = torch.zeros(len(state.avatar), device=self.device)
 
     @torch.no_grad()

@@ -189,3 +189,20 @@ def test_what_to_do_next_can_be_copied(tmp_path: Path, capsys: pytest.CaptureFix
     assert "1.80 m" in lines["height"] and "age" not in lines
     _print_results(run, report, show_shape=True)
     assert "age:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--record", "me.json"], "--record takes a .json file, and goes with --camera"),
+        (["--camera", "0", "--record", "me.mp4"], "--record takes a .json file"),
+        (["--camera", "0", "--lan"], "--camera shows the avatar in the viewer"),
+        (["--port", "99999"], "--port must be from 1 to 65535"),
+        ([], "holds no finished avatar"),
+    ],
+)
+def test_the_mirror_refuses_what_does_not_go_together(
+    options: list[str], sentence: str, tmp_path: Path, ends: Ends
+) -> None:
+    code, message = ends("live", tmp_path, *options)
+    assert code == 2 and sentence in message and message.count("error:") == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from avatar.io.track_file import save_track
 from avatar.model.avatar import Avatar
 from avatar.motion import load_motion
 from avatar.types import BodyTrack
+from tests.exporters.player_files import header_of, page_avatar
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_several_kinds_at_once(
     output = capsys.readouterr().out
     assert code == 0 and all(str(path) in output and path.stat().st_size for path in (page, ply, glb, motion))
     assert "<title>Somebody</title>" in page.read_text() and "Filmed in the park" in page.read_text()
-    header = json.loads(page.read_text().split('<script id="header" type="application/json">')[1].split("</script>")[0])
+    header = header_of(page_avatar(page))
     assert [clip["name"] for clip in header["clips"]] == ["as filmed", "squat"]
     assert PlyData.read(ply)["vertex"].count == len(person)
     assert len(load_motion(motion).track) == 24
@@ -82,6 +82,7 @@ def test_a_page_loads_nothing_from_anywhere(run_folder: Path, tmp_path: Path) ->
         (["--html", "me.html", "--motion", "moonwalk"], "There is no built-in motion 'moonwalk'"),
         (["--ply", "me.ply", "--shape", "height=210"], "--shape height is 1.3 to 2.2 metres, not '210'"),
         (["--turntable", "me.mp4", "--size", "big"], "--size must be WIDTHxHEIGHT"),
+        (["--ply", "me.ply", "--live"], "pass --html FILE with it"),
     ],
 )
 def test_wrong_use_is_one_sentence(

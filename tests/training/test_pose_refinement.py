@@ -1,7 +1,11 @@
 """Pose corrections: zero at the start, and none of their own for held-out frames."""
 
+from dataclasses import replace
+
 import torch
 
+from avatar.body.hand_angles import relaxed_fingers
+from avatar.body.skeleton import SMPL_JOINTS
 from avatar.geometry import rotation_from_rotvec
 from avatar.training.pose_refinement import PoseRefinement, interpolation_matrix
 from avatar.types import BodyPose, BodyTrack
@@ -48,3 +52,22 @@ def test_interpolation_reproduces_straight_lines_in_uneven_time() -> None:
     trained = torch.tensor([True, False, True, False, True])
     matrix = interpolation_matrix(times, trained)
     assert torch.allclose(matrix @ (3 * times[trained] + 1), 3 * times + 1, atol=1e-6)
+
+
+def test_a_correction_of_the_hands_lasts_the_whole_clip() -> None:
+    plain = track(5)
+    motion = replace(plain, poses=replace(plain.poses, fingers=relaxed_fingers().repeat(5, 1, 1, 1)))
+    poses = PoseRefinement(motion, torch.tensor([True, True, False, True, True]))
+    wrist, thumb = torch.tensor([0.0, 0.3, 0.0]), torch.tensor([0.2, 0.0, -0.1])
+    assert poses.delta_hands is not None
+    with torch.no_grad():
+        poses.delta_hands[0], poses.delta_hands[2 + 12] = wrist, thumb
+    refined, joint = poses.refined().poses, SMPL_JOINTS.index("left_wrist")
+    assert refined.fingers is not None and motion.poses.fingers is not None
+    still = [row for row in range(24) if row != joint]
+    torch.testing.assert_close(refined.rotations[:, still], motion.poses.rotations[:, still])
+    turned = motion.poses.rotations[:, joint] @ rotation_from_rotvec(wrist)
+    torch.testing.assert_close(refined.rotations[:, joint], turned)
+    torch.testing.assert_close(refined.fingers[:, 12], motion.poses.fingers[:, 12] @ rotation_from_rotvec(thumb))
+    torch.testing.assert_close(refined.fingers[:, 13:], motion.poses.fingers[:, 13:])
+    assert PoseRefinement(plain, torch.ones(5, dtype=torch.bool)).delta_hands is None

@@ -11,6 +11,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from avatar.body import load_body
+from avatar.body.hand_angles import angle_ranges, finger_rotations
+from avatar.body.skinning import skin, skinning_transforms
 from avatar.geometry import project, rotation_from_rotvec
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import sample_on_surface, triangle_frames
@@ -135,6 +137,24 @@ def test_derivatives_agree_with_differences(scene: Scene) -> None:
     heights[column] += step
     raised = replace(start, heights=heights)
     torch.testing.assert_close((pixels(raised) - pixels(start)) / step, by_height[..., column], atol=2e-2, rtol=1e-3)
+
+
+def test_the_body_carries_posed_fingers_to_where_they_are(scene: Scene) -> None:
+    """What is registered stands at rest where the wrists take it to the posed fingertips."""
+    angles = angle_ranges()[2].expand(2, 5, 4) * torch.linspace(0, 0.8, FRAMES)[:, None, None, None]
+    fingers = replace(scene.wrong, poses=replace(scene.wrong.poses, fingers=finger_rotations(angles)))
+    poses = PoseRefinement(fingers, torch.ones(FRAMES, dtype=torch.bool))
+    problem, start = registration_problem(scene.avatar, poses, range(FRAMES), scene.view, draw, 0)
+    Ts = skinning_transforms(scene.avatar.rest.joints, scene.avatar.body.parents, fingers.poses).double()
+    chosen = problem.sampled
+    for row in (0, FRAMES - 1):
+        carried = skin(problem.rest[row], problem.weights, Ts[row])
+        posed = scene.avatar.pose(fingers.poses[row]).means[chosen].detach().double()
+        torch.testing.assert_close(carried, posed, atol=1e-4, rtol=0)
+    hands = [scene.avatar.body.joint_names.index(f"{side}_hand") for side in ("left", "right")]
+    assert problem.weights[:, hands].abs().max() == 0 and len(start.poses) == FRAMES
+    register(scene.avatar, poses, range(FRAMES), scene.view, draw, 0)
+    assert poses.refined().poses.fingers is not None
 
 
 def disc(x: float, radius: float) -> Float[np.ndarray, "h w"]:

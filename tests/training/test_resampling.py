@@ -1,6 +1,7 @@
 """Unobserved regions are closed without contradicting an image, and observed Gaussians stay."""
 
 import math
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -12,11 +13,14 @@ from avatar.io.images import to_float
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import PARAMETERS, TriangleGaussians, sample_on_surface, triangle_frames
 from avatar.rendering.camera_paths import intrinsics, look_at
+from avatar.rendering.renderer import render
 from avatar.tracking.silhouette import filled_mesh
+from avatar.training.coverage import close_gaps
+from avatar.training.inpainting import OBSERVED
 from avatar.training.resampling import MAX_DEPTH, resample_unobserved
 from avatar.training.views import TrainingView
 from avatar.training.visibility import PosedView
-from avatar.types import BodyPose, Cameras
+from avatar.types import BodyPose, Cameras, Gaussians
 
 WIDTH, HEIGHT, EXCESS = 240, 320, 0.015  # m by which the fitted body is thicker than the person
 
@@ -113,3 +117,46 @@ def test_there_are_never_more_than_the_cap(body: Body, scene: Scene) -> None:
     observed_count = int((avatar.observed >= 0.5).sum())
     resample_unobserved(avatar, optimizer, lambda count: sampled(body, count, 1), 6000, observed_count + 500, views)
     assert observed_count + 250 < len(avatar) <= observed_count + 500
+
+
+def test_nothing_is_added_where_the_images_show_nothing(body: Body, scene: Scene) -> None:
+    """A thumb that the person holds elsewhere is no hole."""
+    avatar, optimizer, views, pose = scene
+    hand = body.joint_names.index("left_hand")
+    places = body.vertices(avatar.rest, body.complete(pose))[body.weights[:, hand] > 0.9]
+    empty: list[PosedView] = []
+    for view, own in views:
+        pixels, _ = project(view.camera.K[0], view.camera.T_camera_world[0], places)
+        mask = view.mask.clone()
+        left, top = (pixels.amin(0) - 4).long().tolist()
+        right, bottom = (pixels.amax(0) + 5).long().tolist()
+        mask[top:bottom, left:right] = 0
+        empty.append((replace(view, mask=mask), own))
+    old = int((avatar.observed >= 0.5).sum())
+    resample_unobserved(avatar, optimizer, lambda count: sampled(body, count, 1), 6000, 9000, empty)
+    new = avatar.weights[old:]
+    assert len(new) > 1000 and (new[:, hand] > 0.95).sum() == 0
+    other = body.joint_names.index("right_hand")
+    assert (new[:, other] > 0.95).sum() > 10
+
+
+def test_nothing_shines_through_a_side_that_was_never_filmed(body: Body, scene: Scene) -> None:
+    avatar, optimizer, views, pose = scene
+    resample_unobserved(avatar, optimizer, lambda count: sampled(body, count, 1), 6000, 12000, views)
+    with torch.no_grad():
+        avatar.gaussians.logit_opacities[:] = 3.0
+
+    def shining_through() -> float:
+        """Share of the back through which the front is visible."""
+        posed, behind = avatar.pose(pose), avatar.posed_normals(pose)[:, 2] < 0
+        whole, back = (
+            render(Gaussians(*(getattr(posed, f.name)[chosen] for f in fields(posed))), camera(180.0), "cpu").alpha[0]
+            for chosen in (behind | True, behind)
+        )
+        return float((back[whole > 0.99] < 0.9).float().mean())
+
+    observed = avatar.observed >= OBSERVED
+    before, kept = shining_through(), avatar.gaussians.log_scales.detach()[observed].clone()
+    close_gaps(avatar)
+    assert before > 0.05 and shining_through() < 0.2 * before
+    assert torch.equal(avatar.gaussians.log_scales[observed], kept)

@@ -6,6 +6,7 @@ several devices, which torch itself detects only for some on `meta`.
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from avatar.body import load_body
+from avatar.body.hand_angles import relaxed_fingers
 from avatar.kernels.dispatch import tensor_functions
 from avatar.training.initialization import new_optimizer
 from avatar.training.trainer import Trainer
@@ -49,7 +51,12 @@ def move_trainer(trainer: Trainer, device: str) -> None:
     """Move the whole run; what is computed from numbers once, and not in each step, is computed before."""
     state = trainer.state
     assert state.avatar.neighbors.device.type == "cpu"  # needs numbers, which `meta` does not have
+    assert len(state.avatar.hand_face_rig.joints) == 55
+    rich = state.avatar.body.with_hands_and_face
+    assert rich is not None and rich.straight_hand is not None
+    straight = rich.straight_hand.to(device)
     state.avatar.to(device)
+    vars(state.avatar.body.with_hands_and_face)["straight_hand"] = straight
     state.poses.to(device)
     state.gradients = state.gradients.to(device)
     trainer.device = torch.device(device)
@@ -61,8 +68,15 @@ def move_trainer(trainer: Trainer, device: str) -> None:
         level[:] = [({name: plane.to(device) for name, plane in planes.items()}, c.to(device)) for planes, c in level]
 
 
-def test_a_step_stays_on_its_device_and_waits_for_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+@pytest.mark.parametrize("fingers", [None, relaxed_fingers()])
+def test_a_step_stays_on_its_device_and_waits_for_nothing(
+    scene: Scene,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    fingers: torch.Tensor | None,
+) -> None:
     observations, track = scene
+    if fingers is not None:
+        track = replace(track, poses=replace(track.poses, fingers=fingers.repeat(len(track.poses), 1, 1, 1)))
     trainer = Trainer(observations, track, load_body("open"), small())
     move_trainer(trainer, "meta")
     monkeypatch.setattr("avatar.training.trainer.render", stand_in_image)

@@ -1,16 +1,16 @@
 // <avatar-player>: an avatar as an element of a page. docs/manual/web.md shows how it is used.
 
-import { readAvatar } from "./avatar_file.js";
 import { BACKGROUNDS, backgroundImage, paintBackground } from "./backgrounds.js";
 import { clipDuration } from "./clips.js";
 import { Controls } from "./controls.js";
-import { AvatarModel } from "./model.js";
+import { loadModel } from "./model.js";
 import { clipFromFile } from "./motion_files.js";
 import { Player } from "./player.js";
 import { poseFromJoints } from "./poses.js";
 import { bytesOf } from "./sources.js";
 import { STYLE } from "./style.js";
 import { TEMPLATE } from "./template.js";
+import { avatarObject3D } from "./three_object.js";
 import { applyView, readView, viewText } from "./view_options.js";
 
 const MESSAGE_SECONDS = 7;
@@ -61,7 +61,10 @@ export class AvatarPlayer extends HTMLElement {
   attributeChangedCallback(name, before, now) {
     if (before === now) return;
     if (name === "src" && now) this.load(now).catch(() => {}); // the event has told
-    if (name === "motion" && now && this.model) this.play(now);
+    if (name === "motion" && now && this.model) {
+      if (this.model.find(now) < 0) this.say(this.noMotion(now));
+      else this.play(now);
+    }
     this.update();
   }
 
@@ -73,7 +76,7 @@ export class AvatarPlayer extends HTMLElement {
     root.dataset.cooperative = this.cooperative;
     const asked = this.getAttribute("background");
     const background = asked === "auto" ? (this.dark.matches ? "dusk" : "dawn") : asked;
-    const known = background in BACKGROUNDS;
+    const known = Object.hasOwn(BACKGROUNDS, background);
     if (known) root.dataset.background = background;
     else delete root.dataset.background;
     root.dataset.dark = known ? Boolean(BACKGROUNDS[background].dark) : this.dark.matches;
@@ -122,8 +125,7 @@ export class AvatarPlayer extends HTMLElement {
     const turn = this.turn = {};
     this.root.dataset.state = "loading";
     try {
-      const { bytes, name } = await bytesOf(source, "avatar", (share) => this.progress(share));
-      const model = new AvatarModel(await readAvatar(bytes, name));
+      const model = await loadModel(source, (share) => this.progress(share));
       if (this.turn !== turn) return; // another avatar was asked for meanwhile
       this.open(model);
     } catch (error) {
@@ -162,7 +164,7 @@ export class AvatarPlayer extends HTMLElement {
 
   // A canvas keeps its context, and listeners, so another avatar gets another canvas.
   closePlayer() {
-    this.player.stop();
+    this.player.close();
     this.controls.close();
     this.shadowRoot.innerHTML = TEMPLATE;
     this.root = this.element("root");
@@ -293,6 +295,15 @@ export class AvatarPlayer extends HTMLElement {
     player.setPose(poseFromJoints(joints, root, player.skeleton));
   }
 
+  /**
+   * The avatar as an object of a three.js scene; `update(seconds)` moves it on. It plays for itself.
+   * @param {typeof import("three")} THREE the library, as the page has it
+   * @returns {import("three").Mesh}
+   */
+  object3D(THREE) {
+    return avatarObject3D(THREE, this.loaded.model);
+  }
+
   /** Motion, moment and camera as text, such as "clip=walk&t=1.2&yaw=30". */
   get view() {
     return this.player ? viewText(this.player, this.root.dataset.background) : this.wantedView ?? "";
@@ -303,7 +314,7 @@ export class AvatarPlayer extends HTMLElement {
     if (!this.player) return;
     const view = readView(text);
     if (view.ui === 0) this.root.dataset.ui = "off";
-    if (view.background) this.background = view.background in BACKGROUNDS ? view.background : `#${view.background}`;
+    if (view.background) this.background = Object.hasOwn(BACKGROUNDS, view.background) ? view.background : `#${view.background}`;
     applyView(this.player, view);
     this.controls.moved();
   }

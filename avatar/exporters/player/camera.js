@@ -156,3 +156,15 @@ export function fixedCamera(text, canvas) {
   const T = Float32Array.from([...numbers.slice(4), 0, 0, 0, 1]);
   return { T, K: numbers.slice(0, 4), width: canvas.width, height: canvas.height };
 }
+
+// From matrices of OpenGL (x right, y up, z back), column by column: camera from world, and clip space from camera.
+export function cameraOfGl(M, P, width, height) {
+  const row = (r, sign) => [0, 4, 8, 12].map((column) => sign * M[r + column]);
+  return {
+    T: Float32Array.from([...row(0, 1), ...row(1, -1), ...row(2, -1), 0, 0, 0, 1]),
+    K: [(P[0] * width) / 2, (P[5] * height) / 2, ((1 - P[8]) * width) / 2, ((1 + P[9]) * height) / 2],
+    depth: [-P[10], P[14]],
+    width,
+    height,
+  };
+}

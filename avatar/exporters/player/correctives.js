@@ -1,7 +1,6 @@
 // The learned deformation, as a few directions in which all splats move and brighten together.
 
 import { quatToMatrix } from "./rotations.js";
-import { fullCount } from "./splats.js";
 
 export class Correctives {
   // basis: int8, (components x splats x 4): three of displacement and one of log brightness, in header's units.
@@ -13,7 +12,6 @@ export class Correctives {
     this.high = header.high;
     this.regression = arrays.regression;
     this.centers = centers;
-    this.rest = new Float32Array(4 * fullCount(centers.length / 3));
   }
 
   // Coefficients for a pose outside the clips: linear in the joints' rotation matrices, clamped to the clips' range.
@@ -32,15 +30,15 @@ export class Correctives {
   }
 
   // Centres at rest with log brightness, four numbers per splat, for the shader and for sorting.
-  apply(pose) {
-    const { rest, centers, basis } = this;
+  apply(pose, rest) {
+    const { centers, basis } = this;
     for (let i = 0; i < centers.length / 3; i++) {
       rest[4 * i] = centers[3 * i];
       rest[4 * i + 1] = centers[3 * i + 1];
       rest[4 * i + 2] = centers[3 * i + 2];
       rest[4 * i + 3] = 0;
     }
-    if (!this.count) return rest;
+    if (!this.count) return;
     const coefficients = pose.coefficients || this.predict(pose.quats);
     const length = (centers.length / 3) * 4;
     for (let c = 0; c < this.count; c++) {
@@ -53,6 +51,5 @@ export class Correctives {
         rest[i + 3] += brightness * basis[start + i + 3];
       }
     }
-    return rest;
   }
 }

@@ -1,5 +1,7 @@
 // The avatar in a room: on the floor in front of the wearer of a headset, or in a phone's camera (WebXR).
 
+import { cameraOfGl } from "./camera.js";
+
 const AHEAD = 1.6; // metres from the wearer to the avatar
 const MODES = { "immersive-ar": "Show in the room (AR)", "immersive-vr": "Show in VR" };
 
@@ -45,7 +47,7 @@ export class Immersive {
   draw(pose, layer) {
     const { player } = this;
     if (!pose || !player.splats) return;
-    player.takePose();
+    player.poseSplats();
     const { splats } = player, { gl } = splats;
     gl.bindFramebuffer(gl.FRAMEBUFFER, layer.framebuffer);
     gl.viewport(0, 0, layer.framebufferWidth, layer.framebufferHeight);
@@ -62,18 +64,9 @@ export class Immersive {
   }
 }
 
-// Our camera (x right, y down, z forward) from one of WebXR (x right, y up, z back, column by column). Both worlds have
-// the floor at zero; the avatar is AHEAD of where the wearer's space begins.
-export function cameraOf(view, { width, height }, floor) {
-  const M = view.transform.inverse.matrix, P = view.projectionMatrix;
-  const row = (r, sign) => {
-    const [x, y, z] = [sign * M[r], sign * M[r + 4], sign * M[r + 8]];
-    return [x, y, z, sign * M[r + 12] - y * floor - z * AHEAD];
-  };
-  return {
-    T: Float32Array.from([...row(0, 1), ...row(1, -1), ...row(2, -1), 0, 0, 0, 1]),
-    K: [(P[0] * width) / 2, (P[5] * height) / 2, ((1 - P[8]) * width) / 2, ((1 + P[9]) * height) / 2],
-    width,
-    height,
-  };
+// The avatar stands on the wearer's floor, AHEAD of where their space begins.
+function cameraOf({ transform, projectionMatrix }, area, floor) {
+  const M = Float32Array.from(transform.inverse.matrix);
+  for (let row = 0; row < 3; row++) M[12 + row] -= M[4 + row] * floor + M[8 + row] * AHEAD;
+  return cameraOfGl(M, projectionMatrix, area.width, area.height);
 }

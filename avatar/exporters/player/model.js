@@ -1,9 +1,11 @@
 // An avatar with its motions, and the poses that it takes: all that a player knows without a canvas.
 
-import { restCenters } from "./avatar_file.js";
+import { readAvatar, restCenters } from "./avatar_file.js";
 import { prepareClip, samplePose } from "./clips.js";
 import { Correctives } from "./correctives.js";
 import { Skeleton } from "./skeleton.js";
+import { bytesOf } from "./sources.js";
+import { fullCount } from "./splats.js";
 import { learnWords } from "./words.js";
 
 export class AvatarModel {
@@ -49,20 +51,38 @@ export class AvatarModel {
     return index;
   }
 
+  /** Room for what is drawn in a pose: centres at rest with log brightness, and the joints' transforms. */
+  buffers() {
+    return {
+      rest: new Float32Array(4 * fullCount(this.header.splats)), jointData: new Float32Array(16 * this.skeleton.size),
+    };
+  }
+
   /**
-   * What is drawn in a pose.
+   * Fill the buffers for a pose.
    * @param {{root: number[], quats: Float32Array, coefficients?: number[]}} pose
-   * @returns {{placed: object, rest: Float32Array, jointData: Float32Array}} places and turns of the joints; centres at
-   *   rest with log brightness; the joints' transforms. The arrays are used again for the next pose.
+   * @returns {{places: number[][], turns: number[][]}} of the joints in the world
    */
-  pose(pose) {
+  pose(pose, { rest, jointData }) {
     const placed = this.skeleton.place(pose);
-    this.jointData = this.skeleton.skinning(placed, this.jointData ?? new Float32Array(16 * this.skeleton.size));
-    return { placed, rest: this.correctives.apply(pose), jointData: this.jointData };
+    this.skeleton.skinning(placed, jointData);
+    this.correctives.apply(pose, rest);
+    return placed;
   }
 
   /** The pose of a motion at a time in seconds. */
   poseAt(clip, seconds) {
     return samplePose(clip, seconds, this.skeleton.size);
   }
+}
+
+/**
+ * Load an avatar for `avatarObject3D`, without an element.
+ * @param {string|URL|Blob|ArrayBuffer|Uint8Array} source a file that `avatar export --web` wrote
+ * @param {(share: number) => void} [onProgress] in [0, 1]
+ * @returns {Promise<AvatarModel>}
+ */
+export async function loadModel(source, onProgress) {
+  const { bytes, name } = await bytesOf(source, "avatar", onProgress);
+  return new AvatarModel(await readAvatar(bytes, name));
 }

@@ -1,30 +1,28 @@
 // A canvas on which an avatar plays its motions: the state, and the loop that draws a frame when something has changed.
 
 import { OrbitCamera, fixedCamera } from "./camera.js";
-import { clipDuration, pathAt } from "./clips.js";
+import { pathAt } from "./clips.js";
+import { Playback } from "./playback.js";
 import { Resolution } from "./resolution.js";
 import { Splats } from "./splats.js";
 
 const TURN_PER_SECOND = (20 * Math.PI) / 180;
 const LONGEST_STEP = 0.1; // seconds of the motion that a late frame may skip
 
-/**
- * Dispatches "change" after the state has changed and was drawn, "play", "pause", "ended" and "motion".
- */
-export class Player extends EventTarget {
+/** Dispatches "change" after the state has changed and was drawn, and the events of `Playback`. */
+export class Player extends Playback {
   /**
    * @param {HTMLCanvasElement} canvas
    * @param {import("./model.js").AvatarModel} model
    * @param {{camera?: string, ratio?: number}} [options] a fixed camera, canvas pixels per page pixel
    */
   constructor(canvas, model, options = {}) {
-    super();
+    super(model);
     this.canvas = canvas;
-    this.model = model;
     this.options = options;
     this.camera = new OrbitCamera(canvas, () => { this.changed = true; });
     this.resolution = new Resolution();
-    this.state = { clip: 0, time: 0, playing: false, speed: 1, loop: true, lit: true, shadows: true, rotating: false };
+    Object.assign(this.state, { lit: true, shadows: true, rotating: false });
     this.frames = 0;
     this.visible = true;
     this.startDrawing();
@@ -43,52 +41,6 @@ export class Player extends EventTarget {
     this.changed = true;
   }
 
-  get skeleton() {
-    return this.model.skeleton;
-  }
-
-  get clips() {
-    return this.model.clips;
-  }
-
-  get clip() {
-    return this.clips[this.state.clip];
-  }
-
-  // The only function that changes the state.
-  set(change) {
-    const before = { ...this.state };
-    if (change.clip !== undefined && change.clip !== before.clip) change = { time: 0, ...change };
-    if (change.clip !== undefined || change.time !== undefined || change.playing) this.ownPose = null;
-    Object.assign(this.state, change);
-    this.state.time = Math.min(Math.max(this.state.time, 0), clipDuration(this.clip));
-    this.changed = true;
-    if (this.state.clip !== before.clip) this.dispatchEvent(new Event("motion"));
-    if (this.state.playing !== before.playing) this.dispatchEvent(new Event(this.state.playing ? "play" : "pause"));
-  }
-
-  addClip(clip) {
-    this.set({ clip: this.model.add(clip), playing: true });
-  }
-
-  // One pose, in place of the one shown before it under the same name.
-  showPose(clip) {
-    const index = this.model.replace(clip);
-    this.posed = null;
-    this.set({ clip: index, playing: false });
-  }
-
-  /**
-   * Take a pose that belongs to no motion, until a motion is played: for cameras, games and sliders, frame by frame.
-   * @param {{root: number[], quats: Float32Array, coefficients?: number[], centre?: number[]}|null} pose centre: x and z that
-   *   the camera looks at, if not the pelvis
-   */
-  setPose(pose) {
-    this.set({ playing: false });
-    this.ownPose = pose;
-    this.posed = null;
-  }
-
   // Draw whenever something has changed, until `stop`.
   start() {
     this.running ??= requestAnimationFrame((time) => this.loopFrame(time));
@@ -98,6 +50,12 @@ export class Player extends EventTarget {
     cancelAnimationFrame(this.running);
     this.running = undefined;
     this.lastFrame = undefined;
+  }
+
+  // For good: browsers allow few contexts at a time.
+  close() {
+    this.stop();
+    this.splats?.gl.getExtension("WEBGL_lose_context")?.loseContext();
   }
 
   loopFrame(now) {
@@ -116,30 +74,15 @@ export class Player extends EventTarget {
     }
   }
 
-  advance(seconds) {
-    const duration = clipDuration(this.clip);
-    let time = this.state.time + seconds;
-    if (time < duration) return this.set({ time });
-    if (this.state.loop && duration > 0) return this.set({ time: time % duration });
-    this.set({ time, playing: false });
-    this.dispatchEvent(new Event("ended"));
-  }
-
   drawFrame() {
     this.resize();
-    this.takePose();
+    this.poseSplats();
     this.splats.draw(this.view(), this.look());
     this.frames += 1;
   }
 
-  // Splats in the pose of this moment.
-  takePose() {
-    const key = `${this.state.clip} ${this.state.time}`;
-    if (key === this.posed) return;
-    const { placed, rest, jointData } = this.model.pose(this.ownPose ?? this.model.poseAt(this.clip, this.state.time));
-    this.placed = placed;
-    this.splats.pose(rest, jointData);
-    this.posed = this.ownPose ? null : key;
+  poseSplats() {
+    if (this.takePose()) this.splats.pose(this.buffers.rest, this.buffers.jointData);
   }
 
   look() {
@@ -160,10 +103,6 @@ export class Player extends EventTarget {
     if (!this.ownPose) return pathAt(this.clip, this.state.time);
     const [x, , z] = this.placed.places[0];
     return this.ownPose.centre ?? [x, z];
-  }
-
-  get floor() {
-    return this.clip.floor;
   }
 
   // The part of the canvas that no controls cover, pixels of the page; controls replace it.

@@ -20,6 +20,7 @@ uniform vec2 sizeRange;         // log metres
 uniform mat4 cameraFromWorld;   // OpenCV: x right, y down, z forward
 uniform vec4 intrinsics;        // fx, fy, cx, cy in pixels
 uniform vec2 viewport;           // width and height in pixels
+uniform vec2 depthTerms;         // depth in clip space is x + y / z
 uniform vec3 light[8];          // log gains by the normal's polynomials
 
 out vec4 color;
@@ -106,7 +107,7 @@ void main() {
   place = reach * vec2((gl_VertexID & 1) * 2 - 1, (gl_VertexID & 2) - 1);
   vec2 pixel = intrinsics.xy * inCamera.xy / inCamera.z + intrinsics.zw
     + sqrt(large) * place.x * axis + sqrt(small) * place.y * vec2(-axis.y, axis.x);
-  gl_Position = vec4(2.0 * pixel.x / viewport.x - 1.0, 1.0 - 2.0 * pixel.y / viewport.y, 0.0, 1.0);
+  gl_Position = vec4(2.0 * pixel.x / viewport.x - 1.0, 1.0 - 2.0 * pixel.y / viewport.y, depthTerms.x + depthTerms.y / inCamera.z, 1.0);
 
   vec3 normal = worldFromRest * octahedral(texelFetch(restNormals, at, 0).xy);
   color = vec4(min(paint.rgb * exp(rest.w) * gains(normal), 1.0), paint.a);

@@ -3,7 +3,7 @@
 
 import { SHADOW_FRAGMENT, SHADOW_VERTEX, SPLAT_FRAGMENT, SPLAT_VERTEX } from "./shaders.js";
 
-const TEXTURE_WIDTH = 1024;
+export const TEXTURE_WIDTH = 1024;
 
 export class Splats {
   // Throws where the device cannot draw; all device objects are created again after a lost context.
@@ -186,13 +186,13 @@ export function fullCount(count) {
   return Math.ceil(count / TEXTURE_WIDTH) * TEXTURE_WIDTH;
 }
 
-function fullRows(array, stride, count) {
+export function fullRows(array, stride, count) {
   const rows = new array.constructor(fullCount(count) * stride);
   rows.set(array);
   return rows;
 }
 
-function cornerIndices(count) {
+export function cornerIndices(count) {
   const indices = new Uint32Array(6 * count);
   for (let i = 0; i < count; i++) indices.set([0, 1, 2, 2, 1, 3].map((corner) => 4 * i + corner), 6 * i);
   return indices;

@@ -8,7 +8,7 @@ import { MirrorFollower } from "./follower.js";
 import { loadLandmarker } from "./landmarker.js";
 import { Recorder, mirroredPose } from "./recorder.js";
 import { namedLandmarks } from "./retarget.js";
-import { MIRROR_STYLE, MIRROR_TEMPLATE } from "./template.js";
+import { MIRROR_HELP, MIRROR_STYLE, MIRROR_TEMPLATE } from "./template.js";
 
 const HINT_SECONDS = 1; // without a person in the image
 const CENTRE_SECONDS = 4; // in which the view follows where the person stands
@@ -23,6 +23,7 @@ export class Mirror {
     this.host = host;
     this.words = words;
     this.player = host.player;
+    this.closing = new AbortController();
     this.addElements();
     this.camera = new CameraStream(this.part("video"), (sentence) => this.stop(sentence));
     this.state = "off";
@@ -37,16 +38,23 @@ export class Mirror {
     const holder = document.createElement("template");
     holder.innerHTML = MIRROR_TEMPLATE;
     this.host.element("foot").prepend(holder.content);
+    this.host.element("info").querySelector("ul").insertAdjacentHTML("beforeend", MIRROR_HELP);
     const actions = {
       start: () => this.start(), stop: () => this.stop(), record: () => this.record(), save: () => this.save(),
       flip: () => this.flip(!this.flipped), camera: () => this.nextCamera(),
     };
     for (const [name, act] of Object.entries(actions)) this.part(name).addEventListener("click", act);
     window.addEventListener("keydown", (event) => {
-      if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+      if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || this.host.element("info").open) return;
       if (event.key.toLowerCase() === "m") (this.isOn ? actions.stop : actions.start)();
       if (event.key.toLowerCase() === "e" && this.isOn) actions.record();
-    });
+    }, { signal: this.closing.signal });
+  }
+
+  // Leave camera and keys to another avatar's mirror.
+  close() {
+    this.stop();
+    this.closing.abort();
   }
 
   part(name) {
@@ -68,6 +76,7 @@ export class Mirror {
 
   async start() {
     if (this.state !== "off") return;
+    const { playing } = this.player.state;
     this.show("loading");
     try {
       // The network loads while the person is asked for the camera, and nothing moves, which leaves it the processor.
@@ -79,6 +88,7 @@ export class Mirror {
       this.follow();
     } catch (error) {
       this.stop(error.message);
+      this.player.set({ playing });
     }
   }
 
@@ -144,7 +154,7 @@ export class Mirror {
   showPose({ root, quats }, seconds) {
     const share = 1 - Math.exp(-seconds / CENTRE_SECONDS);
     this.centre = this.centre.map((value, k) => value + share * (root[2 * k] - value));
-    this.player.setPose({ root: [root[0], root[1] + this.player.floor, root[2]], quats, centre: this.centre });
+    this.player.setPose({ root: [root[0], root[1] + this.player.skeleton.sole, root[2]], quats, centre: this.centre });
     this.poses += 1;
   }
 

@@ -19,6 +19,8 @@ export const MIRROR_TEMPLATE = `
   </figure>
 </section>`;
 
+export const MIRROR_HELP = "<li><b>Mirror</b> press Mirror me, or M: the avatar follows your camera; E records</li>";
+
 export const MIRROR_STYLE = `
 #mirror { display: contents; }
 #mirror-start { display: inline-flex; align-items: center; gap: 8px; padding: 9px 18px; border-radius: 999px; background: var(--accent); color: var(--on-accent, #fff); box-shadow: 0 6px 24px rgb(0 0 0 / .15); }

@@ -13,7 +13,7 @@ from avatar.tracking.report import TrackReport
 from avatar.types import BodyTrack, Observations
 
 
-def track_video(
+def fit_video(
     observations: Observations,
     body: Body,
     options: TrackOptions,

@@ -1,0 +1,86 @@
+"""A folder for a web server: the avatar as a file, the component that shows it, and a page that uses both."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from avatar.errors import AvatarError
+from avatar.exporters.html import CREDITS, about, fill
+from avatar.exporters.player_file import player_file
+from avatar.exporters.player_scripts import modules, source
+from avatar.exporters.poster import poster, share_image
+from avatar.model.avatar import Avatar
+from avatar.types import BodyTrack
+
+COMPONENT = "avatar-player"  # folder of the modules
+ENTRIES = ("avatar_player.js", "three.js")
+
+
+@dataclass(frozen=True)
+class WebReport:
+    """Contents of an exported folder.
+
+    Attributes:
+        avatar: size of the avatar's file, bytes.
+        component: size of the player's modules, bytes.
+        splats: number of splats.
+    """
+
+    avatar: int
+    component: int
+    splats: int
+
+
+def write_web(
+    avatar: Avatar,
+    clips: Mapping[str, BodyTrack],
+    folder: Path,
+    name: str,
+    title: str,
+    credits: str = CREDITS,
+    url: str | None = None,
+) -> WebReport:
+    """Write `index.html`, `NAME.avatar`, its poster, and the component's modules.
+
+    Args:
+        avatar: the avatar.
+        clips: motions for this avatar by the name shown in the player; the first plays at the start.
+        folder: where the files go; it is made where it is missing.
+        name: of the avatar's file and its poster.
+        title: heading of the page.
+        credits: a line at the bottom of the page.
+        url: address at which the folder will be, for the image in previews of links, which has to be absolute.
+
+    Raises:
+        AvatarError: a file cannot be written.
+    """
+    packed = player_file(avatar, clips)
+    first = next(iter(clips.values()))
+    escaped = html.escape(title)
+    base = f"{url.rstrip('/')}/" if url else ""
+    page = fill(
+        source("web.html"),
+        title=escaped,
+        credits=html.escape(credits),
+        about=html.escape(about(packed.splats)),
+        name=html.escape(name),
+        share=html.escape(f"{base}share.jpg"),
+    )
+    scripts = {module: source(module).encode() for entry in ENTRIES for module in modules(entry)}
+    files = {
+        f"{name}.avatar": packed.content,
+        f"{name}.webp": poster(avatar, first),
+        "share.jpg": share_image(avatar, first),
+        **{f"{COMPONENT}/{module}": content for module, content in scripts.items()},
+        "index.html": page.encode(),
+    }
+    try:
+        (folder / COMPONENT).mkdir(parents=True, exist_ok=True)
+        for path, content in files.items():
+            (folder / path).write_bytes(content)
+    except OSError as error:
+        raise AvatarError(f"Cannot write {error.filename or folder}: {error.strerror or error}.") from error
+    return WebReport(len(packed.content), sum(map(len, scripts.values())), packed.splats)
