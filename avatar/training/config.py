@@ -67,7 +67,7 @@ class LearningRates:
 class TrainConfig:
     """How an avatar is trained. Shares are fractions of all steps, in [0, 1]."""
 
-    steps: int = 1400
+    steps: int = 1350
     """Number of training steps; each renders one image."""
     gaussians: int = 45000
     """Number of Gaussians at the start."""
@@ -92,7 +92,7 @@ class TrainConfig:
     """Share of the steps after which the poses are corrected."""
     rounds: int = 1
     """How many times to train; each time starts from the poses of the one before, which helps with people who move."""
-    registrations: int = 6
+    registrations: int = 10
     """How many times during training poses and surface are registered to the video by optical flow; 0: never."""
     light: bool = True
     """Learn the light of the room apart from the colours."""
