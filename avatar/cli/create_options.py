@@ -47,6 +47,7 @@ LOOKS = {
     "observe.end": Look("person", "end", metavar="SECONDS", none="(default: the video's end)"),
     "preset": Look("quality", "preset"),
     "observe.max_frames": Look("quality", "max-frames"),
+    "train.masks": Look("quality", "masks"),
     "novel_views.generator": Look("quality", "views"),
     "novel_views.frames": Look("quality", "view-frames"),
     "device": Look("machine", "device"),

@@ -80,11 +80,11 @@ def track_video(
     from avatar.observation.keypoints import observe_keypoints
     from avatar.observation.video import observe
     from avatar.pipeline.animation import parse_size
-    from avatar.pipeline.camera import camera_motion, through_pinhole
+    from avatar.pipeline.camera import camera_motion
     from avatar.pipeline.motions import keypoints_of
     from avatar.pipeline.starting_motion import starting_motion
+    from avatar.pipeline.video_fit import fit_video
     from avatar.tracking.fit import resolve_shape
-    from avatar.tracking.fit import track as fit
     from avatar.tracking.options import TrackOptions, check_camera
 
     if keypoints is not None and (start, end) != (None, None):
@@ -108,7 +108,7 @@ def track_video(
         initial = starting_motion(init, observations, video, start, end)
     motion = camera_motion(observations, options)
     print(motion.sentence())
-    result, report = fit(through_pinhole(observations, motion), model, options, initial, motion)
+    result, report = fit_video(observations, model, options, motion, initial)
     save_track(result, out / "track.npz")
     for warning in (*observations.notes, *motion.notes, *report.warnings):
         print(f"warning: {warning}")

@@ -20,7 +20,7 @@ from avatar.observation.detectors.registry import check_detector, choose_detecto
 from avatar.observation.options import ObserveOptions
 from avatar.observation.photo import is_photo
 from avatar.observation.video import observe
-from avatar.pipeline.camera import camera_motion, through_pinhole
+from avatar.pipeline.camera import camera_motion
 from avatar.pipeline.dataset import dataset_training_data
 from avatar.pipeline.photo import PhotoTraining, photo_training_data
 from avatar.pipeline.previews import write_previews
@@ -33,9 +33,10 @@ from avatar.pipeline.settings import Settings, build
 from avatar.pipeline.stages import Stage, cached, saved_by_compute, timed
 from avatar.pipeline.starting_motion import starting_motion
 from avatar.pipeline.training_data import TrainingData, load_training_data, save_estimated_track, save_training_data
+from avatar.pipeline.video_fit import fit_video
 from avatar.runtime.logging import logger
-from avatar.tracking.fit import resolve_shape, track
-from avatar.tracking.occlusion import distrusted_where_hidden, hidden_pixels, note_on_hidden
+from avatar.tracking.fit import resolve_shape
+from avatar.tracking.occlusion import past_what_hides
 from avatar.training.trainer import Preview
 from avatar.types import BodyTrack, Observations
 
@@ -98,6 +99,8 @@ def _check(settings: Settings) -> None:
         raise UsageError(f"--views is for photos, and {source} is not a photo.")
     if is_photo(source) and (settings.observe.start, settings.observe.end) != (None, None):
         raise UsageError(f"--start and --end choose a part of a video, and {source} is a photo.")
+    if settings.train.masks == "learned" and is_photo(source):
+        raise UsageError(f"--masks learned is for videos, and {source} is a photo.")
     if settings.init is not None:
         if settings.protocol is not None or is_photo(source):
             raise UsageError(f"--init is for videos, and {source} is not one.")
@@ -146,7 +149,7 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
         camera_stage = stage("camera", (run.camera_motion,))
         track_body = partial(_track, observations, body, settings, camera_stage)
         data = cached(stage("track", (run.estimated_track,)), load_data, save_track_alone, track_body)
-        data = replace(data, observations=distrusted_where_hidden(data.observations, data.track, body))
+        data = replace(data, observations=past_what_hides(data.observations, data.track, body))
     if watcher is not None:
         watcher.tracked(data.observations, data.track, body)
     for warning in data.all_warnings:
@@ -187,7 +190,5 @@ def _track(observations: Observations, body: Body, settings: Settings, camera_st
     estimate, save = partial(camera_motion, observations, options), partial(save_camera_motion, file)
     motion = cached(camera_stage, partial(load_camera_motion, file), save, estimate)
     logger.info(motion.sentence())
-    observations = through_pinhole(observations, motion)
-    estimated, report = track(observations, body, options, beginning, motion)
-    hidden = note_on_hidden(hidden_pixels(observations, estimated, body), observations)
-    return TrainingData(observations, estimated, (*motion.notes, *report.warnings, *hidden), motion)
+    estimated, report = fit_video(observations, body, options, motion, beginning)
+    return TrainingData(observations, estimated, (*motion.notes, *report.warnings), motion)

@@ -91,7 +91,8 @@ def track(
     matcher = flow_sampler = None
     if len(observations.masks):
         tall = float(problem.person_height[0])
-        matcher = SilhouetteMatcher(body, observations.masks, observations.width, observations.height, tall)
+        size = observations.width, observations.height
+        matcher = SilhouetteMatcher(body, observations.masks, *size, tall, observations.trust)
         flow_sampler = FlowSampler(body, observations, tall)
 
     def attempt(variant: FitProblem) -> FittedClip:
@@ -144,11 +145,11 @@ def other_starts(problem: FitProblem) -> list[FitProblem]:
     return [free, *(replace(free, focal=factor * problem.focal) for factor in factors)]
 
 
-def report_of(clip: FittedClip, names: tuple[str, ...], height: float | None, focal_told: bool) -> TrackReport:
-    """The report of a fit of a person of this height, if it is given; whether anything told the focal length."""
+def report_of(clip: FittedClip, names: tuple[str, ...], height: float | None, focal_known: bool) -> TrackReport:
+    """The report of a fit of a person of this height, if it is given; whether anything gave the focal length."""
     state, focal = clip.state, float(clip.state.camera[0].exp())
     warnings = fit_warnings(
-        state, clip.problem.confidence, names, None if height else ASSUMED_HEIGHT_M, None if focal_told else focal
+        state, clip.problem.confidence, names, None if height else ASSUMED_HEIGHT_M, None if focal_known else focal
     )
     if not clip.problem.holds_pose:
         warnings += guess_warnings(state, depth_spread(clip.problem, state), clip.problem.body.joint_names)
