@@ -101,8 +101,10 @@ def test_a_step_with_a_body_of_55_joints_waits_once(gpu: Record, scene: Scene, t
     check_a_step(gpu, Trainer(observations, track, body, small(gaussians=300), "cuda"), GRAPHED_LAUNCHES)
 
 
-def test_a_step_with_fingers_waits_once(gpu: Record, scene: Scene) -> None:  # noqa: F811
+@STEPS
+def test_a_step_with_fingers_waits_once(gpu: Record, scene: Scene, step: int) -> None:  # noqa: F811
     trainer = Trainer(*with_fingers(some_frames(scene, 4)), load_body("open"), small(gaussians=300), "cuda")
+    trainer.state.step = step
     assert trainer.state.poses.delta_hands is not None
     check_a_step(gpu, trainer, GRAPHED_LAUNCHES)
 

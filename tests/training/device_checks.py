@@ -61,7 +61,7 @@ def graphs_change_nothing(scene: Scene) -> None:
     config = small(steps=12, gaussians=300, max_gaussians=400, registrations=0, deform_start=0.5, refine_start=0.1)
 
     def losses(graphs: bool) -> tuple[list[float], int]:
-        trainer = Trainer(*some_frames(scene, 4), load_body("open"), config, "cuda", "auto")
+        trainer = Trainer(*with_fingers(some_frames(scene, 4)), load_body("open"), config, "cuda", "auto")
         trainer.poser.graphs = graphs
         values = []
         for step in range(8):
