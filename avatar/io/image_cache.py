@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-MOST_BYTES = 512 * 2**20  # of one folder of images: 300 frames of 540x960, or 80 of 1080x1920
+MOST_BYTES = 256 * 2**20  # of one folder of images: 170 frames of 540x960, or 43 of 1080x1920
 
 Stamp = tuple[int, int]
 

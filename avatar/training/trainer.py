@@ -25,6 +25,7 @@ from avatar.rendering.renderer import render
 from avatar.runtime.logging import logger
 from avatar.runtime.progress import Progress, duration
 from avatar.training import losses
+from avatar.training.background import Backdrop
 from avatar.training.checkpoint import read_checkpoint, write_checkpoint
 from avatar.training.config import TrainConfig
 from avatar.training.coverage import close_gaps
@@ -99,7 +100,7 @@ class Trainer:
         alignment: corrects cameras that are not exactly known; not part of the checkpoint.
 
     Raises:
-        ValueError: the track has no cameras.
+        ValueError: the track has no cameras. UsageError: masks are to be learned, and the camera moves.
     """
 
     def __init__(
@@ -120,7 +121,8 @@ class Trainer:
         self.device = torch.device(device)
         rng = torch.Generator().manual_seed(config.seed)
         torch.manual_seed(config.seed)
-        self.views = TrainingViews(observations, track.cameras, config.long_side, self.device)
+        backdrop = Backdrop(observations, track.cameras) if config.masks == "learned" else None
+        self.views = TrainingViews(observations, track.cameras, config.long_side, self.device, backdrop)
         self.held_out = held_out_frames(len(self.views), config.hold_out)
         self.trained = [index for index in range(len(self.views)) if index not in set(self.held_out)]
         poses = PoseRefinement(track, self._trained_instants(track, observations)).to(self.device)
@@ -259,7 +261,11 @@ class Trainer:
         weights = self.config.weights
         background = to_device(torch.rand(3, generator=self.state.rng), self.device)
         out = self._render(gaussians, view)
-        photometric = losses.photometric_loss(out, view.image, view.mask, background, view.trust)
+        compared = (out, view.image, view.mask, background)
+        if view.behind is None:
+            photometric = losses.photometric_loss(*compared, view.trust)
+        else:
+            photometric = losses.scene_loss(*compared, view.behind, view.trust)
         mask = weights.mask * photometric.mask
         if self.alignment.mask_only(self.state.step):
             return mask

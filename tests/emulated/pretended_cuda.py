@@ -306,6 +306,8 @@ def pretended_cuda() -> Iterator[Record]:
         "torch.cuda.is_available": lambda: True,
         "torch.cuda.device_count": lambda: 1,
         "torch.cuda.current_device": lambda: 0,
+        "torch.cuda.get_device_name": lambda *_: "pretended",
+        "torch.cuda.max_memory_allocated": lambda *_: 0,
         "torch.cuda.synchronize": lambda *_: None,
         "torch.cuda.is_current_stream_capturing": lambda: False,
         "torch.cuda.make_graphed_callables": partial(_graphed, record),

@@ -14,13 +14,19 @@ from avatar.cli.render import render_images
 from avatar.evaluation.pose_fitting import fit_pose
 from avatar.evaluation.targets import held_out_targets
 from avatar.io.camera_file import save_cameras
+from avatar.io.files import read_json
 from avatar.io.images import read_image
+from avatar.metrics.perceptual import load_lpips
 from avatar.pipeline import previews
 from avatar.pipeline.animation import VideoOptions, frames_of
+from avatar.pipeline.create import create
 from avatar.pipeline.finished_run import open_run
 from avatar.pipeline.motions import builtin_track
 from avatar.pipeline.report import body_mask_iou, held_out_scores
+from avatar.pipeline.run_folder import RunFolder
+from avatar.pipeline.settings import settings_for
 from tests.evaluation.conftest import made_up  # noqa: F401  (the fixture)
+from tests.viewer.sample import sample_run
 
 from .pretended_cuda import Record
 
@@ -33,6 +39,24 @@ Folders = tuple[Path, Path]
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(previews, "TURN_SECONDS", 0.1)
     monkeypatch.setattr(previews, "PANEL", 64)
+
+
+def test_a_whole_run_from_its_observations(gpu: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `avatar create --device cuda` does once a video is observed and tracked."""
+    monkeypatch.setenv("AVATAR_CACHE", str(tmp_path))  # no networks are installed here
+    load_lpips.cache_clear()
+    run = RunFolder(sample_run(tmp_path / "run", splats=300, frames=4))
+    run.track.rename(run.estimated_track)
+    run.avatar.unlink()
+    small = {"steps": 6, "gaussians": 300, "max_gaussians": 350, "hold_out": 3, "registrations": 0}
+    settings = settings_for(tmp_path / "a.mp4", "large", {"device": "cuda", "train": small}).resolved()
+    assert (settings.device, settings.backend) == ("cuda", "gsplat")
+    report = create(run, settings)
+    assert report["gpu"]["name"] == "pretended" and report["gpu"]["gsplat"] and report["held_out"]["psnr"] > 10
+    assert read_json(run.report)["gpu"] == report["gpu"]
+    for file in (run.avatar, run.track, run.turntable, run.overlay, run.contact, run.report_page):
+        assert file.is_file(), file
+    assert not run.checkpoint.exists()
 
 
 def test_previews_and_the_report(gpu: Record, made_up: Folders, tmp_path: Path) -> None:  # noqa: F811

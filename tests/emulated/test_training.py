@@ -131,9 +131,12 @@ def test_the_preset_for_a_gpu_trains(
     install_small_vgg(tmp_path)
     large = settings_for("clip", "large").train
     assert large.max_gaussians == 200_000 and large.long_side == LONGEST_SIDE and large.weights.perceptual > 0
-    config = replace(large, steps=10, gaussians=300, max_gaussians=400, registrations=1)
+    config = replace(large, steps=10, gaussians=300, max_gaussians=400)
     trainer = Trainer(*some_frames(scene, 4), load_body("open"), config, "cuda")
-    assert len(trainer.run().avatar) > 300 and trainer.perceptual.weight == large.weights.perceptual
+    assert trainer.perceptual.weight == large.weights.perceptual
+    for step in (0, 9):
+        trainer.state.step = step
+        assert torch.isfinite(trainer.step())
 
 
 def test_a_whole_training_and_its_checkpoint(gpu: Record, scene: Scene, tmp_path: Path) -> None:  # noqa: F811

@@ -1,7 +1,7 @@
 // An avatar as a file for players: docs/formats/player-file.md says what stands where.
 
 const MAGIC = "AVATAR1\n";
-const ARRAY_TYPES = { uint8: Uint8Array, int8: Int8Array, uint16: Uint16Array, float32: Float32Array };
+const ARRAY_TYPES = { uint8: Uint8Array, int8: Int8Array, uint16: Uint16Array, float16: Uint16Array, float32: Float32Array };
 
 /**
  * The header and the arrays of a file that `avatar export --web` wrote.
@@ -24,16 +24,30 @@ export async function readAvatar(bytes, name = "The file") {
   }
 }
 
+// Blocks of `width` planes of one byte per splat as `width` bytes per splat.
+function interleaved(planes, width, count) {
+  const bytes = new Uint8Array(planes.length);
+  for (let block = 0; block < planes.length; block += width * count) {
+    for (let k = 0; k < width; k++) {
+      const plane = block + k * count;
+      for (let i = 0; i < count; i++) bytes[block + i * width + k] = planes[plane + i];
+    }
+  }
+  return bytes;
+}
+
 // The length of the header, the header in JSON padded to four bytes, and the arrays it lists.
 function unpack(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   const start = 4 + length;
   const arrays = {};
-  for (const { name, type, offset, length: size } of header.arrays) {
-    arrays[name] = type === "float16"
-      ? float32FromHalf(new Uint16Array(buffer, start + offset, size))
-      : new ARRAY_TYPES[type](buffer, start + offset, size);
+  for (const { name, type, offset, length: size, planes } of header.arrays) {
+    const kind = ARRAY_TYPES[type];
+    let bytes = new Uint8Array(buffer, start + offset, size * kind.BYTES_PER_ELEMENT);
+    if (planes) bytes = interleaved(bytes, planes, header.splats);
+    const values = new kind(bytes.buffer, bytes.byteOffset, size);
+    arrays[name] = type === "float16" ? float32FromHalf(values) : values;
   }
   return { header, arrays };
 }
