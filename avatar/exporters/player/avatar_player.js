@@ -105,7 +105,10 @@ export class AvatarPlayer extends HTMLElement {
     const named = this.getAttribute("poster"), src = this.getAttribute("src");
     const url = named || (named === "" && src ? src.replace(/\.avatar(?=$|[?#])/, ".webp") : null);
     if (url && poster.getAttribute("src") !== url) {
-      poster.onload = () => { poster.hidden = false; };
+      poster.onload = () => {
+        poster.hidden = false;
+        this.root.dataset.poster = "true"; // the canvas takes its place at once
+      };
       poster.src = url;
     }
   }
