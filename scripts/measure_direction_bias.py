@@ -10,8 +10,10 @@ split by least squares into a constant part, one that goes with the side that is
 from __future__ import annotations
 
 import math
+import tempfile
 from collections import defaultdict
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,12 +23,14 @@ from front_clips import HEIGHT, WIDTH, images, make_clip
 from avatar.body.landmarks import side_and_kind
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.body.skinning import joint_transforms
+from avatar.exporters.mirror import pose_bundle
 from avatar.geometry import rotation_from_rotvec, transform
 from avatar.landmark_layouts import LAYOUTS
+from avatar.observation.detectors.mediapipe import MediaPipeDetector
 from avatar.observation.detectors.registry import choose_detector
 from avatar.tracking.detector_bias import facing
 from avatar.tracking.initialization import rotate_to_rays
-from avatar.types import BodyPose
+from avatar.types import BodyPose, LandmarkDetector
 
 PITCHES = (-20, -10, 0, 10, 20, 30)
 TURNS = tuple(range(0, 360, 45))
@@ -34,9 +38,21 @@ LIMBS = (("hip", "knee"), ("knee", "ankle"), ("shoulder", "hip"), ("shoulder", "
 LEAST_IN_PLANE = 0.5  # share of a bone's length in the plane; bones across it have no direction there
 
 
-def main(motions: tuple[str, ...] = ("wave", "dance", "squat"), frames: int = 2) -> None:
-    """Print the table."""
-    detector, _ = choose_detector("mediapipe")
+def light_detector() -> LandmarkDetector:
+    """The network of `avatar export --html --live`."""
+    path = Path(tempfile.mkdtemp()) / "light.task"
+    path.write_bytes(pose_bundle())
+    return MediaPipeDetector(path)
+
+
+def main(motions: tuple[str, ...] = ("wave", "dance", "squat"), frames: int = 2, light: bool = False) -> None:
+    """Print the table.
+
+    Args:
+        motions: built-in ones; frames: poses of each.
+        light: measure the light network of pages that follow a camera.
+    """
+    detector = light_detector() if light else choose_detector("mediapipe")[0]
     rows: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
     for motion in motions:
         for pitch in PITCHES:

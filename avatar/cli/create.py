@@ -143,11 +143,11 @@ def _make(
 def _kept(run: RunFolder) -> str:
     """What a run that was stopped does not have to do again."""
     files = {
-        "the frames and landmarks": run.observations_file,
-        "the body track": run.estimated_track,
-        "the training so far": run.checkpoint,
+        "the frames and landmarks": [run.observations_file],
+        "the body track": [run.estimated_track],
+        "the training so far": [run.checkpoint, run.round_track(1), run.round_checkpoint(1)],
     }
-    complete = [name for name, file in files.items() if file.is_file()]
+    complete = [name for name, some in files.items() if any(file.is_file() for file in some)]
     return f"Kept: {', '.join(complete)}. " if complete else ""
 
 

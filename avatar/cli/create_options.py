@@ -47,6 +47,7 @@ LOOKS = {
     "observe.end": Look("person", "end", metavar="SECONDS", none="(default: the video's end)"),
     "preset": Look("quality", "preset"),
     "observe.max_frames": Look("quality", "max-frames"),
+    "train.masks": Look("quality", "masks"),
     "novel_views.generator": Look("quality", "views"),
     "novel_views.frames": Look("quality", "view-frames"),
     "device": Look("machine", "device"),
@@ -55,7 +56,9 @@ LOOKS = {
     "body": Look("research", "body"),
     "observe.detector": Look("research", "detector"),
     "protocol": Look("research", "protocol", none="(optional)"),
+    "init": Look("research", "init", metavar="FILE", none="(default: the detector's own 3D estimate)"),
     "train.steps": Look("training", aliases=("--steps",)),
+    "train.rounds": Look("training", aliases=("--rounds",)),
     "train.seed": Look("training", aliases=("--seed",)),
     "train.deform": Look("training", aliases=("--deform",)),
 }

@@ -74,24 +74,22 @@ def track_video(
     from avatar.body import load_body
     from avatar.body.shape_attributes import format_shape, load_shape_attributes, parse_shape, reported_attributes
     from avatar.io.track_file import save_track
+    from avatar.motion import load_motion
     from avatar.motion.motion import ReadOptions
     from avatar.observation.detectors.registry import choose_detector
     from avatar.observation.keypoints import observe_keypoints
     from avatar.observation.video import observe
     from avatar.pipeline.animation import parse_size
-    from avatar.pipeline.camera import camera_motion, through_pinhole
+    from avatar.pipeline.camera import camera_motion
     from avatar.pipeline.motions import keypoints_of
+    from avatar.pipeline.starting_motion import starting_motion
+    from avatar.pipeline.video_fit import fit_video
     from avatar.tracking.fit import resolve_shape
-    from avatar.tracking.fit import track as fit
     from avatar.tracking.options import TrackOptions, check_camera
 
     if keypoints is not None and (start, end) != (None, None):
         raise UsageError("--start and --end choose a part of a video, not of --keypoints.")
-    beginning = None
-    if init is not None:
-        from avatar.motion import load_motion
-
-        beginning = load_motion(init).track
+    initial = None if init is None else load_motion(init).track
     model, options = load_body(body), TrackOptions(height, shape, focal, pitch, camera, keep_going)
     check_camera(camera)
     known_height, _ = resolve_shape(model, options)
@@ -106,9 +104,11 @@ def track_video(
         observations = observe(
             source, out / "observations", person=_number(person), start=start, end=end, detector=chosen
         )
+    if init is not None and video is not None:
+        initial = starting_motion(init, observations, video, start, end)
     motion = camera_motion(observations, options)
     print(motion.sentence())
-    result, report = fit(through_pinhole(observations, motion), model, options, beginning, motion)
+    result, report = fit_video(observations, model, options, motion, initial)
     save_track(result, out / "track.npz")
     for warning in (*observations.notes, *motion.notes, *report.warnings):
         print(f"warning: {warning}")

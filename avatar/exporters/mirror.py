@@ -36,7 +36,7 @@ def mirror_elements(body: Body) -> str:
     """
     words = json.dumps(mirror_table(body), separators=(",", ":"), allow_nan=False)
     blocks = {name: asset_path("live", f"{file}.gz").read_bytes() for name, file in BLOCKS.items()}
-    blocks["model"] = gzip.compress(_pose_bundle(), 9)
+    blocks["model"] = gzip.compress(pose_bundle(), 9)
     return "\n".join(
         [
             f'<script id="mirror-words" type="application/json">{words}</script>',
@@ -48,7 +48,7 @@ def mirror_elements(body: Body) -> str:
     )
 
 
-def _pose_bundle() -> bytes:
+def pose_bundle() -> bytes:
     """The light pose model as a bundle for MediaPipe's task API, which wants its networks uncompressed."""
     landmarks = gzip.decompress(asset_path("live", f"{LANDMARKS}.gz").read_bytes())
     with zipfile.ZipFile(asset_path("models", "pose_landmarker_heavy.task")) as heavy:

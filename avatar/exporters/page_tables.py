@@ -59,7 +59,7 @@ def figure_table(body: Body) -> dict[str, Any]:
 
 
 def mirror_table(body: Body) -> dict[str, Any]:
-    """What the fit to MediaPipe's landmarks needs: `avatar.tracking` measured it for the same detector.
+    """What the fit to the landmarks of MediaPipe's light network needs, as `avatar.tracking` measured it.
 
     `landmarks` holds for each landmark its joint, the offset from it in metres, its weight and the share of the
     camera's pitch that the detector ignores; `bones` the ends of each bone and the bias of its direction; `soles`
@@ -75,7 +75,7 @@ def mirror_table(body: Body) -> dict[str, Any]:
         offset = _rounded(points.rest[index] - joints.rest[bone])
         landmarks.append([body.joint_names[bone], offset, place.weight, place.pitch_bias])
     bones = [(a, b) for a, b in layout.bones if a in SMPL_JOINTS and b in SMPL_JOINTS]
-    biases = direction_biases("blazepose33", bones)
+    biases = direction_biases("blazepose33", bones, light=True)
     soles = []
     for vertex in sole_vertices(body).tolist():
         bone = int(body.weights[vertex].argmax())

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from avatar.body import Body
@@ -52,12 +52,17 @@ class Payload:
     data: bytearray = field(default_factory=bytearray)
     table: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, name: str, array: Tensor, kind: type[np.generic]) -> str:
-        """Append an array, converted to `kind`; returns `name`."""
+    def add(self, name: str, array: Shaped[Tensor, "*blocks rows values"], kind: type[np.generic]) -> str:
+        """Append an array, converted to `kind`; returns `name`.
+
+        Each block is stored byte by byte: the first of all rows, then the second of all, and so on, since the same byte
+        of neighbouring rows is alike and compresses better.
+        """
         values = np.ascontiguousarray(array.detach().cpu().numpy(), dtype=np.dtype(kind).newbyteorder("<"))
-        entry = {"name": name, "type": np.dtype(kind).name, "offset": len(self.data), "length": values.size}
-        self.table.append(entry)
-        self.data += values.tobytes()
+        self.table.append(
+            {"name": name, "type": np.dtype(kind).name, "offset": len(self.data), "shape": list(values.shape)}
+        )
+        self.data += values.view(np.uint8).swapaxes(-2, -1).tobytes()
         self.data += bytes(-len(self.data) % 4)
         return name
 
@@ -148,7 +153,7 @@ def _pack_clips(
                 "fps": track.fps,
                 "frames": len(track),
                 "roots": payload.add(f"roots{index}", poses[name].root_position, np.float32),
-                "quats": payload.add(f"quats{index}", quat_from_rotation(poses[name].rotations), np.float16),
+                "quats": payload.add(f"quats{index}", quat_from_rotation(poses[name].rotations).flatten(1), np.float16),
                 "coefficients": payload.add(f"coefficients{index}", correctives.coefficients[index], np.float32),
             }
         )

@@ -213,8 +213,8 @@ def _motion(cameras: Cameras, metric: bool = False) -> CameraMotion:
         raise ValueError("no frames")
     T = cameras.T_camera_world
     centres = -(T[:, :3, :3].mT @ T[:, :3, 3:]).squeeze(-1)
-    told = cameras.width > 1  # whether there are intrinsics
+    has_lens = cameras.width > 1  # whether there are intrinsics
     if (centres - centres[0]).norm(dim=-1).max() > STILL_M:
-        return CameraMotion("moving", cameras, told, metric=metric)
+        return CameraMotion("moving", cameras, has_lens, metric=metric)
     turned = (T[:, :3, :3] - T[0, :3, :3]).abs().max() > STILL_M
-    return CameraMotion("turning" if turned else "still", cameras, told)
+    return CameraMotion("turning" if turned else "still", cameras, has_lens)

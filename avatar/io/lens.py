@@ -1,6 +1,6 @@
 """What a photo or a video says about the lens that took it: EXIF, and the keys of QuickTime files.
 
-Phones state the focal length as its equivalent on 35 mm film, whose frame has a diagonal of 43.27 mm (CIPA DCG-001).
+Phones state the 35 mm equivalent of the focal length, for a full frame with a diagonal of 43.27 mm (CIPA DCG-001).
 That of a photo holds for its diagonal. That of a video is the same number, of the whole sensor of 4:3, while its frames
 are as wide as the sensor less what the stabiliser cuts off at the sides.
 """
@@ -17,7 +17,7 @@ from typing import IO
 
 from avatar.io.heic import is_heic
 
-FILM_DIAGONAL = 43.27  # mm
+FULL_FRAME_DIAGONAL = 43.27  # mm
 SENSOR_DIAGONAL = 1.25  # of a sensor of 4:3, relative to its longer side
 STABILISED = 1.09  # focal length over that without a stabiliser's crop, as phones' videos of 16:9 show
 PHOTO_SPREAD, VIDEO_SPREAD = 0.03, 0.07  # relative standard deviations: rounding, crops
@@ -34,7 +34,7 @@ class Lens:
     """The lens that took a photo or a video.
 
     Attributes:
-        focal_35mm: equivalent focal length on 35 mm film, mm; device: maker and model, "" if the file has none.
+        focal_35mm: 35 mm equivalent of the focal length, mm; device: maker and model, "" if the file has none.
         video: whether a stabiliser may have cropped it.
     """
 
@@ -46,15 +46,16 @@ class Lens:
         """The focal length of images of a size in pixels, and its standard deviation relative to it."""
         if self.video:
             crop = SENSOR_DIAGONAL * STABILISED * max(width, height)
-            return self.focal_35mm / FILM_DIAGONAL * crop, VIDEO_SPREAD
-        return self.focal_35mm / FILM_DIAGONAL * math.hypot(width, height), PHOTO_SPREAD
+            return self.focal_35mm / FULL_FRAME_DIAGONAL * crop, VIDEO_SPREAD
+        return self.focal_35mm / FULL_FRAME_DIAGONAL * math.hypot(width, height), PHOTO_SPREAD
 
     def sentence(self, width: int, height: int) -> str:
         """Where the focal length comes from, in words."""
         pixels, spread = self.focal(width, height)
         crop = " with the stabiliser's crop" if self.video else ""
         device = f" ({self.device})" if self.device else ""
-        return f"the file gives {self.focal_35mm:g} mm on 35 mm film{device}, {pixels:.0f} px{crop}, ± {spread:.0%}"
+        equivalent = f"a 35 mm equivalent of {self.focal_35mm:g} mm{device}"
+        return f"the file gives {equivalent}, {pixels:.0f} px{crop}, ± {spread:.0%}"
 
 
 def read_lens(path: Path) -> Lens | None:

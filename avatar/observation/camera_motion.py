@@ -39,7 +39,7 @@ STILL = 0.75  # pixels of the work image by which the background of a standing c
 ROTATION_SHARE = 0.7
 # A keyframe's successor: the first frame whose matches with it fall below this share of those of its neighbour.
 OVERLAP = 0.4
-# Sharpness of a frame, relative to its surroundings, below which it counts as blurred; share from which it is told.
+# Sharpness of a frame, relative to its surroundings, below which it counts as blurred; share from which it is reported.
 BLURRED, LEAST_BLURRED = 0.5, 0.03
 
 

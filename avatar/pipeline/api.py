@@ -132,15 +132,15 @@ def track(
     Raises:
         UsageError: a value is out of range. AvatarError: there are too few frames, or the fit has clearly failed.
     """
-    from avatar.pipeline.camera import camera_motion, through_pinhole
+    from avatar.pipeline.camera import camera_motion
+    from avatar.pipeline.video_fit import fit_video
     from avatar.runtime.logging import logger
-    from avatar.tracking.fit import track as fit_track
     from avatar.tracking.options import TrackOptions, check_camera
 
     options = TrackOptions(height, shape, focal, pitch, camera, keep_going)
     check_camera(camera)
     motion = camera_motion(observations, options)
-    estimated, report = fit_track(through_pinhole(observations, motion), _body(body), options, motion=motion)
+    estimated, report = fit_video(observations, _body(body), options, motion)
     for warning in (*motion.notes, *report.warnings):
         logger.warning(warning)
     return estimated
@@ -169,7 +169,7 @@ def train(
         UsageError: the track has no cameras, or the device or the backend does not exist here.
     """
     from avatar.rendering.devices import resolve_device
-    from avatar.tracking.occlusion import distrusted_where_hidden
+    from avatar.tracking.occlusion import past_what_hides
     from avatar.training.config import TrainConfig
     from avatar.training.trainer import Trainer
 
@@ -177,7 +177,7 @@ def train(
         raise UsageError("Training needs a track with cameras, such as avatar.track returns.")
     config = replace(config or TrainConfig(), **options)
     chosen = _body(track.body if body is None else body)
-    observations = distrusted_where_hidden(observations, track, chosen)
+    observations = past_what_hides(observations, track, chosen)
     return Trainer(observations, track, chosen, config, resolve_device(device, backend), backend).run(preview)
 
 
@@ -224,6 +224,7 @@ def export_html(
     motions: Sequence[BodyTrack] | Mapping[str, BodyTrack] = (),
     title: str = "Avatar",
     credits: str | None = None,
+    live: bool = False,
 ) -> Path:
     """Write one HTML page with the avatar and its motions; it opens in any browser, without a network.
 
@@ -231,6 +232,7 @@ def export_html(
         motions: tracks for this avatar (`avatar.retarget`), by the name that the page shows; the first plays at the
             start. Without any the page plays "walk".
         title: heading of the page; credits: line at its bottom, None: the usual one.
+        live: the page also lets the avatar follow a camera; 11 MB more.
 
     Raises:
         AvatarError: the file cannot be written.
@@ -241,7 +243,7 @@ def export_html(
         motions = {"walk": retarget(load_motion("walk"), person)}
     if not isinstance(motions, Mapping):
         motions = {f"motion {number}": motion for number, motion in enumerate(motions, start=1)}
-    write_page(person, motions, Path(path), title, CREDITS if credits is None else credits)
+    write_page(person, motions, Path(path), title, CREDITS if credits is None else credits, live=live)
     return Path(path)
 
 

@@ -15,30 +15,29 @@ from avatar.errors import UsageError
 from avatar.io.camera_motion_file import load_camera_motion, save_camera_motion
 from avatar.io.files import read_json, write_json
 from avatar.io.observations_file import load_observations
-from avatar.io.track_file import load_track, save_track
-from avatar.model.avatar import Avatar
+from avatar.motion import load_motion
 from avatar.observation.detectors.registry import check_detector, choose_detector
 from avatar.observation.options import ObserveOptions
 from avatar.observation.photo import is_photo
 from avatar.observation.video import observe
-from avatar.pipeline.camera import camera_motion, through_pinhole
+from avatar.pipeline.camera import camera_motion
 from avatar.pipeline.dataset import dataset_training_data
 from avatar.pipeline.photo import PhotoTraining, photo_training_data
 from avatar.pipeline.previews import write_previews
 from avatar.pipeline.report import make_report
 from avatar.pipeline.report_images import write_report_images
-from avatar.pipeline.report_page import load_history, write_report_page
+from avatar.pipeline.report_page import write_report_page
+from avatar.pipeline.rounds import Training, trained
 from avatar.pipeline.run_folder import RunFolder, locked_run
 from avatar.pipeline.settings import Settings, build
 from avatar.pipeline.stages import Stage, cached, saved_by_compute, timed
+from avatar.pipeline.starting_motion import starting_motion
 from avatar.pipeline.training_data import TrainingData, load_training_data, save_estimated_track, save_training_data
+from avatar.pipeline.video_fit import fit_video
 from avatar.runtime.logging import logger
-from avatar.tracking.fit import resolve_shape, track
-from avatar.tracking.occlusion import distrusted_where_hidden, hidden_pixels, note_on_hidden
-from avatar.tracking.options import TrackOptions
-from avatar.training.config import TrainConfig
-from avatar.training.split import held_out_frames
-from avatar.training.trainer import Preview, Trainer, TrainResult
+from avatar.tracking.fit import resolve_shape
+from avatar.tracking.occlusion import past_what_hides
+from avatar.training.trainer import Preview
 from avatar.types import BodyTrack, Observations
 
 
@@ -100,6 +99,12 @@ def _check(settings: Settings) -> None:
         raise UsageError(f"--views is for photos, and {source} is not a photo.")
     if is_photo(source) and (settings.observe.start, settings.observe.end) != (None, None):
         raise UsageError(f"--start and --end choose a part of a video, and {source} is a photo.")
+    if settings.train.masks == "learned" and is_photo(source):
+        raise UsageError(f"--masks learned is for videos, and {source} is a photo.")
+    if settings.init is not None:
+        if settings.protocol is not None or is_photo(source):
+            raise UsageError(f"--init is for videos, and {source} is not one.")
+        load_motion(Path(settings.init))
     check_detector(settings.observe.detector)
     resolve_shape(load_body(settings.body), settings.track)
 
@@ -142,19 +147,15 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
             watcher.observed(observations)
         save_track_alone = partial(save_estimated_track, run)
         camera_stage = stage("camera", (run.camera_motion,))
-        track_body = partial(_track, observations, body, settings.track, camera_stage)
+        track_body = partial(_track, observations, body, settings, camera_stage)
         data = cached(stage("track", (run.estimated_track,)), load_data, save_track_alone, track_body)
-        data = replace(data, observations=distrusted_where_hidden(data.observations, data.track, body))
+        data = replace(data, observations=past_what_hides(data.observations, data.track, body))
     if watcher is not None:
         watcher.tracked(data.observations, data.track, body)
     for warning in data.all_warnings:
         logger.info(f"warning: {warning}")
 
-    held_out = held_out_frames(len(data.observations), config.hold_out)
-    load_result = partial(_load_result, run, body, settings.device, held_out)
-    train = partial(_train, data, body, config, settings.device, settings.backend, run.checkpoint, preview)
-    result = cached(stage("train", (run.avatar, run.track)), load_result, partial(_save_result, run), train)
-    run.checkpoint.unlink(missing_ok=True)
+    result = trained(run, data, Training(body, config, settings.device, settings.backend, preview), stage)
 
     with timed("previews", seconds):
         write_previews(run, result.avatar, result.track, data.observations, settings.backend)
@@ -180,37 +181,14 @@ def _observe(video: Path, folder: Path, options: ObserveOptions) -> Observations
     )
 
 
-def _track(observations: Observations, body: Body, options: TrackOptions, camera_stage: Stage) -> TrainingData:
+def _track(observations: Observations, body: Body, settings: Settings, camera_stage: Stage) -> TrainingData:
+    options, part = settings.track, (settings.observe.start, settings.observe.end)
+    beginning = None
+    if settings.init is not None:
+        beginning = starting_motion(Path(settings.init), observations, Path(settings.source), *part)
     (file,) = camera_stage.files
     estimate, save = partial(camera_motion, observations, options), partial(save_camera_motion, file)
     motion = cached(camera_stage, partial(load_camera_motion, file), save, estimate)
     logger.info(motion.sentence())
-    observations = through_pinhole(observations, motion)
-    estimated, report = track(observations, body, options, motion=motion)
-    hidden = note_on_hidden(hidden_pixels(observations, estimated, body), observations)
-    return TrainingData(observations, estimated, (*motion.notes, *report.warnings, *hidden), motion)
-
-
-def _train(
-    data: TrainingData,
-    body: Body,
-    config: TrainConfig,
-    device: str,
-    backend: str,
-    checkpoint: Path,
-    preview: Preview | None,
-) -> TrainResult:
-    trainer = Trainer(data.observations, data.track, body, config, device, backend, checkpoint)
-    return trainer.run(preview, resume=checkpoint.is_file())
-
-
-def _load_result(run: RunFolder, body: Body, device: str, held_out: list[int]) -> TrainResult:
-    """The result that `_save_result` wrote."""
-    avatar = Avatar.load(run.avatar, body).to(device)
-    return TrainResult(avatar, load_track(run.track), held_out, **load_history(run))
-
-
-def _save_result(run: RunFolder, result: TrainResult) -> None:
-    write_json(run.history, {"history": result.history, "losses": result.losses})
-    save_track(result.track, run.track)
-    result.avatar.save(run.avatar)
+    estimated, report = fit_video(observations, body, options, motion, beginning)
+    return TrainingData(observations, estimated, (*motion.notes, *report.warnings), motion)

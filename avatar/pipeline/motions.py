@@ -71,8 +71,8 @@ def motion_of_video(path: Path) -> Motion:
 
     from avatar.body import load_body
     from avatar.observation.video import observe
-    from avatar.pipeline.camera import camera_motion, through_pinhole
-    from avatar.tracking.fit import track
+    from avatar.pipeline.camera import camera_motion
+    from avatar.pipeline.video_fit import fit_video
     from avatar.tracking.options import TrackOptions
 
     body = load_body("open")
@@ -80,7 +80,7 @@ def motion_of_video(path: Path) -> Motion:
         observations = observe(path, Path(folder), max_frames=MOST_FRAMES, thinning="even", warn=logger.warning)
         options = TrackOptions()
         motion = camera_motion(observations, options)
-        estimated, _ = track(through_pinhole(observations, motion), body, options, motion=motion)
+        estimated, _ = fit_video(observations, body, options, motion)
     return motion_of_track("video", estimated, body)
 
 

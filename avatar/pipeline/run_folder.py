@@ -64,6 +64,14 @@ class RunFolder:
         """The state from which interrupted training resumes."""
         return self.folder / "checkpoint.pt"
 
+    def round_track(self, number: int) -> Path:
+        """The poses that one of several rounds of training leaves to the next."""
+        return self.folder / f"track_round{number}.npz"
+
+    def round_checkpoint(self, number: int) -> Path:
+        """The state from which this round, if it was interrupted, resumes."""
+        return self.folder / f"checkpoint_round{number}.pt"
+
     @property
     def config(self) -> Path:
         """The settings of the run."""

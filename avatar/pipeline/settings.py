@@ -64,6 +64,8 @@ class Settings:
         device: where to train; auto takes CUDA where it works.
         backend: renderer: auto (gsplat on CUDA, cpu elsewhere), gsplat, cpu, reference, or one that is registered.
         body: "open", the body that ships with the program, or the path of an SMPL, SMPL-H or SMPL-X file.
+        init: a track or a result of another body fitter for the frames of the video (GVHMR, WHAM, 4D-Humans, TRAM,
+            PromptHMR, any SMPL npz), to start from instead of the detector's own 3D estimate.
         observe: how the video becomes observations.
         track: prior knowledge of the person and the camera.
         novel_views: generated views of the other sides of the person in a photo.
@@ -76,6 +78,7 @@ class Settings:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     backend: str = "auto"
     body: str = "open"
+    init: str | None = None
     observe: ObserveOptions = field(default_factory=ObserveOptions)
     track: TrackOptions = field(default_factory=TrackOptions)
     novel_views: ViewOptions = field(default_factory=ViewOptions)
@@ -126,6 +129,7 @@ def require_sensible(settings: Settings) -> None:
     counts = {
         "--steps": train.steps, "--train.gaussians": train.gaussians, "--train.max-gaussians": train.max_gaussians,
         "--train.long-side": train.long_side, "--max-frames": observe.max_frames, "--person": observe.person,
+        "--rounds": train.rounds,
         "--view-frames": views.frames,
     }  # fmt: skip
     for flag, count in counts.items():

@@ -37,13 +37,22 @@ BIASES = {
     ("shoulder", "elbow"): DirectionBias(-6.2, 5.6, 0.24, 15.5),
     ("elbow", "wrist"): DirectionBias(1.7, 10.1, 0.07, 21.3),
 }
+# The same of the light network, which pages that follow a camera hold: `scripts/measure_direction_bias.py --light`.
+LIGHT_BIASES = {
+    ("hip", "knee"): DirectionBias(1.2, -0.9, 0.46, 10.8),
+    ("knee", "ankle"): DirectionBias(10.8, -3.4, 0.35, 12.2),
+    ("shoulder", "hip"): DirectionBias(-0.1, 1.3, 0.27, 7.4),
+    ("shoulder", "elbow"): DirectionBias(-1.6, 6.8, 0.42, 18.9),
+    ("elbow", "wrist"): DirectionBias(-1.6, 12.3, 0.31, 30.1),
+}
 
 
-def direction_biases(layout: str, bones: list[tuple[str, str]]) -> list[DirectionBias]:
-    """The bias of each bone of a layout, given by the names of its ends."""
+def direction_biases(layout: str, bones: list[tuple[str, str]], light: bool = False) -> list[DirectionBias]:
+    """The bias of each bone of a layout, given by the names of its ends; of the heavy network or the light one."""
     if layout != "blazepose33":
         return [DirectionBias()] * len(bones)
-    return [BIASES.get((side_and_kind(a)[1], side_and_kind(b)[1]), DirectionBias()) for a, b in bones]
+    biases = LIGHT_BIASES if light else BIASES
+    return [biases.get((side_and_kind(a)[1], side_and_kind(b)[1]), DirectionBias()) for a, b in bones]
 
 
 def facing(guess: Float[Tensor, "n l 3"], names: tuple[str, ...]) -> Float[Tensor, " n"]:

@@ -91,7 +91,8 @@ def track(
     matcher = flow_sampler = None
     if len(observations.masks):
         tall = float(problem.person_height[0])
-        matcher = SilhouetteMatcher(body, observations.masks, observations.width, observations.height, tall)
+        size = observations.width, observations.height
+        matcher = SilhouetteMatcher(body, observations.masks, *size, tall, observations.trust)
         flow_sampler = FlowSampler(body, observations, tall)
 
     def attempt(variant: FitProblem) -> FittedClip:
@@ -144,11 +145,11 @@ def other_starts(problem: FitProblem) -> list[FitProblem]:
     return [free, *(replace(free, focal=factor * problem.focal) for factor in factors)]
 
 
-def report_of(clip: FittedClip, names: tuple[str, ...], height: float | None, focal_told: bool) -> TrackReport:
-    """The report of a fit of a person of this height, if it is given; whether anything told the focal length."""
+def report_of(clip: FittedClip, names: tuple[str, ...], height: float | None, focal_known: bool) -> TrackReport:
+    """The report of a fit of a person of this height, if it is given; whether anything gave the focal length."""
     state, focal = clip.state, float(clip.state.camera[0].exp())
     warnings = fit_warnings(
-        state, clip.problem.confidence, names, None if height else ASSUMED_HEIGHT_M, None if focal_told else focal
+        state, clip.problem.confidence, names, None if height else ASSUMED_HEIGHT_M, None if focal_known else focal
     )
     if not clip.problem.holds_pose:
         warnings += guess_warnings(state, depth_spread(clip.problem, state), clip.problem.body.joint_names)
@@ -253,7 +254,7 @@ def fit(
         feet = [names.index(f"{side}_ankle") for side in ("left", "right")]
         landmarks = move_points(pose_chain(problem.body, state), state, problem.landmarks)
         state = from_cameras(state, path, landmarks.x[:, feet], problem.times)
-    told = problem.tilt
+    measured = problem.tilt
     with Progress("fit", len(SCHEDULE) + 1) as bar:
         for stage in SCHEDULE:
             with_images = math.isfinite(stage.silhouette)
@@ -269,7 +270,7 @@ def fit(
             pitch = pitch_from_turn(problem, state)
             if pitch is not None:
                 problem = replace(problem, pitch=given_pitch(problem) or (pitch, PITCH_FROM_TURN))
-            elif told is None and problem.pitch is None:
+            elif measured is None and problem.pitch is None:
                 problem = replace(problem, tilt=tilt_from_turn_within(problem, state))
             problem = replace(problem, holds_pose=problem.pitch is not None or holds_pose(state))
             bar.step(f"{stage.name}, cost {linearization.cost:.0f}")

@@ -14,7 +14,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from avatar.body import Body
@@ -48,9 +48,15 @@ class SilhouetteMatches:
 
 
 class SilhouetteMatcher:
-    """Matches a fitted body with the silhouettes of a clip."""
+    """Matches a fitted body with the silhouettes of a clip.
 
-    def __init__(self, body: Body, masks: Masks, width: int, height: int, person_height: float) -> None:
+    Args:
+        masks: of the person; trust: 0 in pixels where something hides them, or None: there no contour is the person's.
+    """
+
+    def __init__(
+        self, body: Body, masks: Masks, width: int, height: int, person_height: float, trust: Masks | None = None
+    ) -> None:
         import cv2
 
         self.body = body
@@ -58,9 +64,19 @@ class SilhouetteMatcher:
         self.reduce, self.size = reduced_size(width, height, WORK_HEIGHT / person_height)
         self.centre = np.array([width / 2, height / 2])
 
-        def contour(index: int) -> np.ndarray:
-            return _outline(cv2.resize(masks[index], self.size, interpolation=cv2.INTER_AREA), self.size)
+        def hidden_pixels(index: int) -> np.ndarray | None:
+            if trust is None or not (hidden := (trust[index] == 0).astype(np.uint8)).any():
+                return None
+            return (
+                cv2.dilate(cv2.resize(hidden, self.size, interpolation=cv2.INTER_AREA), np.ones((5, 5), np.uint8)) > 0
+            )
 
+        def contour(index: int) -> np.ndarray:
+            lines = _outline(cv2.resize(masks[index], self.size, interpolation=cv2.INTER_AREA), self.size)
+            hidden = self.hidden[index]
+            return lines if hidden is None else lines[~_at(hidden, lines[:, :2])]
+
+        self.hidden = list(map_in_threads(hidden_pixels, range(len(masks))))
         self.contours = list(map_in_threads(contour, range(len(masks))))
         self.faces = body.faces.numpy().astype(np.int32)
         self.bare = np.isin(body.parts.numpy(), [PARTS.index(name) for name in BARE])
@@ -80,7 +96,8 @@ class SilhouetteMatcher:
         posed = posed_vertices(self.body, state)
         pixels = focal * posed[..., :2] / np.maximum(posed[..., 2:], 0.1)
         pairs = map_in_threads(
-            lambda index: self._pair_one(pixels[index], self.contours[index], inside), range(len(state))
+            lambda index: self._pair_one(pixels[index], self.contours[index], inside, self.hidden[index]),
+            range(len(state)),
         )
         for index, (chosen, place, trust) in enumerate(pairs):
             count = len(chosen)
@@ -88,7 +105,11 @@ class SilhouetteMatcher:
         return SilhouetteMatches(torch.from_numpy(vertices), torch.from_numpy(data), torch.from_numpy(weight))
 
     def _pair_one(
-        self, pixels: Float[np.ndarray, "v 2"], contour: Float[np.ndarray, "p 4"], inside: Float[np.ndarray, " v"]
+        self,
+        pixels: Float[np.ndarray, "v 2"],
+        contour: Float[np.ndarray, "p 4"],
+        inside: Float[np.ndarray, " v"],
+        hidden: Bool[np.ndarray, "h w"] | None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Vertices on the outline of one posed body, their places and weights: `inside` where they lie in the mask."""
         from scipy.spatial import cKDTree
@@ -107,9 +128,18 @@ class SilhouetteMatcher:
         apart = np.linalg.norm(small[vertex] - target[:, :2], axis=1)
         agree = (target[:, 2:] * rim[:, 2:]).sum(1) > 0.5
         good = agree & (apart < FARTHEST * self.person_height * self.reduce) & (near < 5)
+        if hidden is not None:
+            good &= ~_at(hidden, small[vertex])
         trust = good * np.where(gap < 0, inside[vertex], 1.0)
         place = np.concatenate([target[:, :2] / self.reduce - self.centre, target[:, 2:]], 1)
         return vertex, place, trust
+
+
+def _at(image: Bool[np.ndarray, "h w"], pixels: Float[np.ndarray, "p 2"]) -> Bool[np.ndarray, " p"]:
+    """The values at some pixels, those outside at the border."""
+    x, y = pixels.astype(int).clip(0, np.array(image.shape[::-1]) - 1).T
+    values: np.ndarray = image[y, x]
+    return values
 
 
 def reduced_size(width: int, height: int, factor: float) -> tuple[float, tuple[int, int]]:

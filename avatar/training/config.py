@@ -67,7 +67,7 @@ class LearningRates:
 class TrainConfig:
     """How an avatar is trained. Shares are fractions of all steps, in [0, 1]."""
 
-    steps: int = 1400
+    steps: int = 1350
     """Number of training steps; each renders one image."""
     gaussians: int = 45000
     """Number of Gaussians at the start."""
@@ -79,6 +79,9 @@ class TrainConfig:
     """Share of the steps at half resolution."""
     hold_out: int = 8
     """Every n-th frame is held out of training and measured; 0 trains on all frames."""
+    masks: Literal["detected", "learned"] = "detected"
+    """Where the person ends: as the masks say, or as the images show over the background that other frames show, with
+    the masks as a hint away from their borders. For masks with wrong borders and a camera that keeps its place."""
     deform: Literal["mlp", "none"] = "mlp"
     """Learn pose-dependent offsets with an MLP, or not at all."""
     deform_start: float = 0.8
@@ -87,7 +90,9 @@ class TrainConfig:
     """Correct the tracked poses during training."""
     refine_start: float = 0.03
     """Share of the steps after which the poses are corrected."""
-    registrations: int = 6
+    rounds: int = 1
+    """How many times to train; each time starts from the poses of the one before, which helps with people who move."""
+    registrations: int = 10
     """How many times during training poses and surface are registered to the video by optical flow; 0: never."""
     light: bool = True
     """Learn the light of the room apart from the colours."""

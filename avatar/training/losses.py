@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -13,6 +14,11 @@ from avatar.kernels.dispatch import compiled_by
 from avatar.model.gaussians import TriangleGaussians
 from avatar.training.config import TrainConfig
 from avatar.types import RenderOutput
+
+# Half the width of a mask's border that the image corrects, relative to the long side of the cropped image, and the
+# weight of the mask away from it.
+BORDER, HINT = 0.05, 0.25
+SURELY_KNOWN = 0.99  # of a background that was scaled
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,37 @@ def photometric_loss(
     rendered = torch.where(hidden[..., None], target, rendered)
     error = (rendered - target).abs() * trust[..., None]
     return PhotometricLoss(error.mean(), torch.where(hidden, 0.0, coverage).mean(), rendered, target)
+
+
+def scene_loss(
+    out: RenderOutput,
+    image: Float[Tensor, "h w 3"],
+    mask: Float[Tensor, "h w"],
+    background: Float[Tensor, " 3"],
+    behind: Float[Tensor, "h w 4"],
+    trust: Float[Tensor, "h w"] | None = None,
+) -> PhotometricLoss:
+    """`photometric_loss` with the avatar over the scene's own background, where it is known.
+
+    The mask counts but for its border, which the image corrects.
+
+    Args:
+        background: colour where the background is not known; behind: colours, and 1 where they are known.
+    """
+    known = behind[..., 3:] > SURELY_KNOWN
+    color = torch.where(known, behind[..., :3], background)
+    rendered = out.rgb[0] + (1 - out.alpha[0, ..., None]) * color
+    target = torch.where(known, image, torch.lerp(background.expand_as(image), image, mask[..., None]))
+    width = 2 * round(BORDER * max(mask.shape)) + 1
+    near = F.avg_pool2d(mask[None, None], width, 1, width // 2, count_include_pad=False)[0, 0]
+    border = (near - near.round()).abs() > 0.01
+    coverage = torch.where(border & known[..., 0], 0.0, (out.alpha[0] - mask).abs())
+    if trust is not None:
+        hidden = trust == 0
+        rendered, coverage = torch.where(hidden[..., None], target, rendered), torch.where(hidden, 0.0, coverage)
+    error = (rendered - target).abs()
+    error = error if trust is None else error * trust[..., None]
+    return PhotometricLoss(error.mean(), HINT * coverage.mean(), rendered, target)
 
 
 def offset_l2(gaussians: TriangleGaussians, offset_sigma: float) -> Float[Tensor, " n"]:

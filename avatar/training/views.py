@@ -13,6 +13,7 @@ from avatar.errors import AvatarError
 from avatar.io.images import to_float
 from avatar.metrics.images import person_box
 from avatar.runtime.progress import progress
+from avatar.training.background import Backdrop
 from avatar.training.rim_colors import replace_rim_colors
 from avatar.types import Cameras, Observations
 
@@ -29,6 +30,7 @@ class TrainingView:
         image: sRGB in [0, 1]; mask: coverage of the person in [0, 1]; camera: of the cropped image.
         index: frame of the observations; instant: index of its body pose; weight: trust in the whole frame.
         trust: weight of each pixel, in [0, 1]; None weights all by 1.
+        behind: the background in [0, 1], and 1 where it is known; None: masks say where the person ends.
     """
 
     image: Float[Tensor, "h w 3"]
@@ -38,6 +40,7 @@ class TrainingView:
     instant: int
     weight: float
     trust: Float[Tensor, "h w"] | None = None
+    behind: Float[Tensor, "h w 4"] | None = None
 
 
 class TrainingViews:
@@ -46,66 +49,69 @@ class TrainingViews:
     Args:
         observations: the images and masks; cameras: one per frame, for the full images.
         long_side: images whose long side is longer are scaled down to it, pixels.
-        device: where they are held.
+        device: where they are held; backdrop: the background behind the person, if it is to be learned from.
 
     Raises:
         AvatarError: a frame has an empty mask.
     """
 
     def __init__(
-        self, observations: Observations, cameras: Cameras, long_side: int, device: torch.device | str
+        self,
+        observations: Observations,
+        cameras: Cameras,
+        long_side: int,
+        device: torch.device | str,
+        backdrop: Backdrop | None = None,
     ) -> None:
-        self.observations = observations
+        self.observations, self.backdrop = observations, backdrop
         self.scale = min(1.0, long_side / max(observations.width, observations.height))
-        self.levels: list[list[tuple[Tensor, Tensor, Tensor | None, Cameras]]] = [[], []]
+        self.levels: list[list[tuple[dict[str, Tensor], Cameras]]] = [[], []]
         for index in progress(range(len(observations)), "reading images"):
             full = self._cut(index, cameras)
             for level, scale in zip(self.levels, (self.scale, self.scale / 2), strict=True):
-                image, mask, trust, camera = _scaled(*full, scale)
-                trusted = None if trust is None else trust.to(device)
-                level.append((image.to(device), mask.to(device), trusted, camera.to(device)))
+                planes, camera = _scaled(*full, scale)
+                level.append(({name: plane.to(device) for name, plane in planes.items()}, camera.to(device)))
 
     def __len__(self) -> int:
         return len(self.levels[0])
 
     def get(self, index: int, level: int = 0) -> TrainingView:
         """Frame `index`, at full resolution (level 0) or half of it (level 1)."""
-        image, mask, trust, camera = self.levels[level][index]
+        planes, camera = self.levels[level][index]
         weight = self.observations.frame_weight
         return TrainingView(
-            image=image.float() / 255,
-            mask=mask.float() / 255,
+            **{name: plane.float() / 255 for name, plane in planes.items()},
             camera=camera,
             index=index,
             instant=int(self.observations.instant[index]),
             weight=1.0 if weight is None else float(weight[index]),
-            trust=None if trust is None else trust.float() / 255,
         )
 
-    def _cut(self, index: int, cameras: Cameras) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, Cameras]:
+    def _cut(self, index: int, cameras: Cameras) -> tuple[dict[str, np.ndarray], Cameras]:
+        """The fields of a `TrainingView` that are images, as bytes, and the camera."""
         image, mask = self.observations.images[index], self.observations.masks[index]
         box = person_box(to_float(mask), round(MARGIN * max(mask.shape)))
         if box is None:
             raise AvatarError(f"Frame {index} has an empty person mask: remove it or observe the video again.")
         rows, columns = box
         camera = cameras[index].cropped(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
-        trust = self.observations.trust
-        colors = replace_rim_colors(image[box], mask[box])
-        return colors, mask[box], None if trust is None else trust[index][box], camera
+        planes = {"image": image[box], "mask": mask[box]}
+        if self.observations.trust is not None:
+            planes["trust"] = self.observations.trust[index][box]
+        if self.backdrop is None:
+            planes["image"] = replace_rim_colors(image[box], mask[box])
+        else:  # the rim mixes both, as the composited image does
+            planes["behind"] = self.backdrop.behind(index, box)
+        return planes, camera
 
 
-def _scaled(
-    image: np.ndarray, mask: np.ndarray, trust: np.ndarray | None, camera: Cameras, scale: float
-) -> tuple[Tensor, Tensor, Tensor | None, Cameras]:
-    """Image, mask, trust and camera scaled by area averaging."""
+def _scaled(planes: dict[str, np.ndarray], camera: Cameras, scale: float) -> tuple[dict[str, Tensor], Cameras]:
+    """Images and camera scaled by area averaging."""
     import cv2
 
     if scale < 1:
         size = (max(round(camera.width * scale), 1), max(round(camera.height * scale), 1))
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        mask = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
-        trust = None if trust is None else cv2.resize(trust, size, interpolation=cv2.INTER_AREA)
+        planes = {name: cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for name, plane in planes.items()}
         camera = camera.resized(*size)
     # A copy, so that the cut does not keep the whole image in memory.
-    trusted = None if trust is None else torch.from_numpy(trust.copy())
-    return torch.from_numpy(image.copy()), torch.from_numpy(mask.copy()), trusted, camera
+    return {name: torch.from_numpy(plane.copy()) for name, plane in planes.items()}, camera

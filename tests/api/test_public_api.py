@@ -30,7 +30,7 @@ SIGNATURES = {
     "load_motion": "(name_or_file, *, up=None, fps=None, format=None, clip=None, person=None)",
     "retarget": "(motion, person, how=None)",
     "render": "(gaussians, cameras, backend='auto')",
-    "export_html": "(person, path, motions=(), title='Avatar', credits=None)",
+    "export_html": "(person, path, motions=(), title='Avatar', credits=None, live=False)",
     "view": "(person, motions=None, *, port=8080, block=True)",
 }
 NOUNS = (

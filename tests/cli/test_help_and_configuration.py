@@ -127,7 +127,7 @@ def test_version_and_help_are_fast_and_without_torch() -> None:
 def test_the_options_of_create_need_no_torch() -> None:
     watch = "import sys, avatar.cli.main as m\ntry: m.main(['create', '--print-config'])\nfinally: print(*sys.modules)"
     answer = subprocess.run([sys.executable, "-c", watch], capture_output=True, text=True, check=True)
-    assert "steps = 1400" in answer.stdout and " torch " not in answer.stdout
+    assert "steps = 1350" in answer.stdout and " torch " not in answer.stdout
 
 
 def test_the_module_is_the_program() -> None:

@@ -9,7 +9,12 @@ import torch
 from avatar.body import Body, load_body
 from avatar.landmark_layouts import LAYOUTS
 from avatar.tracking.fit import to_body_track
-from avatar.tracking.occlusion import distrusted_where_hidden, hidden_pixels, note_on_hidden
+from avatar.tracking.occlusion import (
+    hidden_pixels,
+    note_on_hidden,
+    past_what_hides,
+    without_hidden_landmarks,
+)
 from avatar.tracking.problem import build_problem
 from avatar.types import BodyTrack, Observations
 
@@ -46,7 +51,7 @@ def behind_a_table(observations: Observations, noticed: bool = True) -> Observat
 def test_legs_behind_a_table_are_not_trusted(body: Body, clip: tuple[Observations, BodyTrack]) -> None:
     whole, track = clip
     observations = behind_a_table(whole)
-    trusted = distrusted_where_hidden(observations, track, body).trust
+    trusted = past_what_hides(observations, track, body).trust
     assert trusted is not None
     for index in range(FRAMES):
         trust, mask = trusted[index], whole.masks[index] > 127
@@ -58,7 +63,7 @@ def test_legs_behind_a_table_are_not_trusted(body: Body, clip: tuple[Observation
         assert (trust == 255).mean() > 0.9, "the background"
 
 
-def test_the_user_is_told_when(body: Body, clip: tuple[Observations, BodyTrack]) -> None:
+def test_the_note_says_when(body: Body, clip: tuple[Observations, BodyTrack]) -> None:
     whole, track = clip
     (note,) = note_on_hidden(hidden_pixels(behind_a_table(whole), track, body), whole)
     assert note.startswith("something hides a part of the person in 5 of 10 frames, from 0.5 s to 1.0 s")
@@ -82,4 +87,15 @@ def test_observations_stay_as_they_are(body: Body, clip: tuple[Observations, Bod
         track = replace(track, cameras=None if track.cameras is None else track.cameras[instants], instant=instants)
     elif case == "no masks":
         observations = replace(observations, masks=Stack(np.zeros((0, HEIGHT, 1), np.uint8)))
-    assert distrusted_where_hidden(observations, track, body) is observations
+    assert past_what_hides(observations, track, body) is observations
+
+
+def test_hidden_landmarks_lose_their_confidence(body: Body, clip: tuple[Observations, BodyTrack]) -> None:
+    whole, track = clip
+    observations = behind_a_table(whole)
+    confidence = without_hidden_landmarks(observations, hidden_pixels(observations, track, body)).keypoints[..., 2]
+    feet = LAYOUTS[whole.layout].indices("left_ankle", "right_ankle", "left_heel", "right_heel")
+    shoulders = LAYOUTS[whole.layout].indices("left_shoulder", "right_shoulder")
+    inside = torch.tensor([index in BEHIND for index in range(FRAMES)])
+    assert not confidence[inside][:, feet].any()
+    assert (confidence[~inside] == 1).all() and (confidence[:, shoulders] == 1).all()

@@ -65,7 +65,7 @@ def move_trainer(trainer: Trainer, device: str) -> None:
         foreach=False,
     )
     for level in trainer.views.levels:
-        level[:] = [(image.to(device), mask.to(device), None, camera.to(device)) for image, mask, _, camera in level]
+        level[:] = [({name: plane.to(device) for name, plane in planes.items()}, c.to(device)) for planes, c in level]
 
 
 @pytest.mark.parametrize("fingers", [None, relaxed_fingers()])

@@ -1,7 +1,7 @@
 // An avatar as a file for players: docs/formats/player-file.md says what stands where.
 
 const MAGIC = "AVATAR1\n";
-const ARRAY_TYPES = { uint8: Uint8Array, int8: Int8Array, uint16: Uint16Array, float32: Float32Array };
+const ARRAY_TYPES = { uint8: Uint8Array, int8: Int8Array, uint16: Uint16Array, float16: Uint16Array, float32: Float32Array };
 
 /**
  * The header and the arrays of a file that `avatar export --web` wrote.
@@ -24,16 +24,30 @@ export async function readAvatar(bytes, name = "The file") {
   }
 }
 
+// Arrays are stored block by block, and in a block byte by byte: the first of all rows, the second of all rows, ...
+function unshuffled(stored, rows, width) {
+  const bytes = new Uint8Array(stored.length);
+  for (let block = 0; block < stored.length; block += rows * width) {
+    for (let k = 0; k < width; k++) {
+      const plane = block + k * rows;
+      for (let i = 0; i < rows; i++) bytes[block + i * width + k] = stored[plane + i];
+    }
+  }
+  return bytes;
+}
+
 // The length of the header, the header in JSON padded to four bytes, and the arrays it lists.
 function unpack(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   const start = 4 + length;
   const arrays = {};
-  for (const { name, type, offset, length: size } of header.arrays) {
-    arrays[name] = type === "float16"
-      ? float32FromHalf(new Uint16Array(buffer, start + offset, size))
-      : new ARRAY_TYPES[type](buffer, start + offset, size);
+  for (const { name, type, offset, shape } of header.arrays) {
+    const kind = ARRAY_TYPES[type], size = shape.reduce((product, side) => product * side, kind.BYTES_PER_ELEMENT);
+    const [rows, values] = shape.slice(-2);
+    const bytes = unshuffled(new Uint8Array(buffer, start + offset, size), rows, values * kind.BYTES_PER_ELEMENT);
+    const array = new kind(bytes.buffer);
+    arrays[name] = type === "float16" ? float32FromHalf(array) : array;
   }
   return { header, arrays };
 }

@@ -6,14 +6,7 @@ export type Source = string | URL | Blob | ArrayBuffer | Uint8Array;
 /** By SMPL's names of joints, relative to the parent: quaternions [w, x, y, z], or rotation vectors [x, y, z] in degrees. */
 export type Joints = Record<string, number[]>;
 
-export interface AvatarPlayerEventMap extends HTMLElementEventMap {
-  /** The share of the file that has arrived, in [0, 1]. */
-  progress: ProgressEvent & CustomEvent<number>;
-  load: CustomEvent<null>;
-  error: ErrorEvent & CustomEvent<string>;
-  motion: CustomEvent<null>;
-}
-
+/** Events: progress, load, error, play, pause, ended, motion, change; see docs/manual/web.md. */
 export class AvatarPlayer extends HTMLElement {
   /** Names of the motions. */
   readonly motions: string[];

@@ -61,7 +61,10 @@ export class AvatarPlayer extends HTMLElement {
   attributeChangedCallback(name, before, now) {
     if (before === now) return;
     if (name === "src" && now) this.load(now).catch(() => {}); // the event has told
-    if (name === "motion" && now && this.model) this.play(now);
+    if (name === "motion" && now && this.model) {
+      if (this.model.find(now) < 0) this.say(this.noMotion(now));
+      else this.play(now);
+    }
     this.update();
   }
 
@@ -73,7 +76,7 @@ export class AvatarPlayer extends HTMLElement {
     root.dataset.cooperative = this.cooperative;
     const asked = this.getAttribute("background");
     const background = asked === "auto" ? (this.dark.matches ? "dusk" : "dawn") : asked;
-    const known = background in BACKGROUNDS;
+    const known = Object.hasOwn(BACKGROUNDS, background);
     if (known) root.dataset.background = background;
     else delete root.dataset.background;
     root.dataset.dark = known ? Boolean(BACKGROUNDS[background].dark) : this.dark.matches;
@@ -102,7 +105,10 @@ export class AvatarPlayer extends HTMLElement {
     const named = this.getAttribute("poster"), src = this.getAttribute("src");
     const url = named || (named === "" && src ? src.replace(/\.avatar(?=$|[?#])/, ".webp") : null);
     if (url && poster.getAttribute("src") !== url) {
-      poster.onload = () => { poster.hidden = false; };
+      poster.onload = () => {
+        poster.hidden = false;
+        this.root.dataset.poster = "true"; // the canvas takes its place at once
+      };
       poster.src = url;
     }
   }
@@ -161,7 +167,7 @@ export class AvatarPlayer extends HTMLElement {
 
   // A canvas keeps its context, and listeners, so another avatar gets another canvas.
   closePlayer() {
-    this.player.stop();
+    this.player.close();
     this.controls.close();
     this.shadowRoot.innerHTML = TEMPLATE;
     this.root = this.element("root");
@@ -311,7 +317,7 @@ export class AvatarPlayer extends HTMLElement {
     if (!this.player) return;
     const view = readView(text);
     if (view.ui === 0) this.root.dataset.ui = "off";
-    if (view.background) this.background = view.background in BACKGROUNDS ? view.background : `#${view.background}`;
+    if (view.background) this.background = Object.hasOwn(BACKGROUNDS, view.background) ? view.background : `#${view.background}`;
     applyView(this.player, view);
     this.controls.moved();
   }

@@ -188,7 +188,9 @@ export class Controls {
     this.show("whole", duration.toFixed(1));
     scrub.setAttribute("aria-valuetext", `of ${duration.toFixed(1)} seconds`);
     this.element("play").setAttribute("aria-label", state.playing ? "Pause" : "Play");
-    this.show("speed", `${state.speed}×`.replace("0.", "."));
+    const speed = `${state.speed}×`.replace("0.", ".");
+    this.show("speed", speed);
+    this.element("speed").setAttribute("aria-label", `Speed ${speed}`);
     this.element("loop").setAttribute("aria-pressed", state.loop);
     this.element("light").setAttribute("aria-pressed", state.lit);
     const list = this.element("clips");

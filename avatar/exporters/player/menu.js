@@ -30,6 +30,8 @@ export class Menu {
         Promise.resolve(act()).catch((error) => this.host.say(error.message));
       });
     }
+    // A link opens the view where the element is the page; other pages decide for themselves what their address says.
+    controls.element("share").hidden = !this.host.hasAttribute("page");
     controls.element("fullscreen").hidden = !document.fullscreenEnabled;
     this.format = RECORDINGS.find(([type]) => globalThis.MediaRecorder?.isTypeSupported(type));
     controls.element("record").hidden = !this.format;
@@ -68,9 +70,7 @@ export class Menu {
       await navigator.clipboard.writeText(url.href);
       this.host.say("The link to this view is copied.");
     } catch {
-      // Without the right to the clipboard the link stands where it can be copied by hand.
-      history.replaceState(null, "", url);
-      this.host.say("The link to this view stands in the address bar.");
+      prompt("The link to this view:", url.href); // without the right to the clipboard it can be copied by hand
     }
   }
 

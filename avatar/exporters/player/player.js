@@ -52,6 +52,12 @@ export class Player extends Playback {
     this.lastFrame = undefined;
   }
 
+  // For good: browsers allow few contexts at a time.
+  close() {
+    this.stop();
+    this.splats?.gl.getExtension("WEBGL_lose_context")?.loseContext();
+  }
+
   loopFrame(now) {
     const seconds = Math.min((now - (this.lastFrame ?? now)) / 1000, LONGEST_STEP);
     this.lastFrame = now;

@@ -27,8 +27,9 @@ canvas:active { cursor: grabbing; }
 #root[data-controls="bar"] #head { justify-content: end; }
 #root[data-camera="off"] canvas { cursor: default; pointer-events: none; }
 #root[data-cooperative="true"] canvas { touch-action: pan-y; }
-#poster { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; pointer-events: none; transition: opacity .5s; }
-#root[data-state="ready"] #poster { opacity: 0; }
+#poster { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; pointer-events: none; }
+#root[data-state="ready"] #poster { display: none; }
+#root[data-poster="true"] canvas { transition: none; }
 #ui button, #ui input, #clips { pointer-events: auto; }
 
 #head { position: relative; display: flex; justify-content: space-between; align-items: center; gap: 12px; }
@@ -93,7 +94,7 @@ input[type="range"]::-moz-range-thumb { width: 16px; height: 16px; border: 0; bo
 #depths { display: flex; flex: 1; }
 #depths button[aria-checked="true"] { background: rgb(var(--ink) / .88); color: rgb(var(--paper)); }
 
-.credits { margin: 0; font-size: 11.5px; color: rgb(var(--ink) / .5); text-align: center; }
+.credits { margin: 0; font-size: 11.5px; color: rgb(var(--ink) / .74); text-align: center; }
 
 #drop { position: absolute; inset: 12px; border-radius: 22px; border: 2px dashed var(--accent); background: rgb(var(--paper) / .55); display: grid; place-items: center; font-size: 20px; opacity: 0; pointer-events: none; transition: opacity .15s; }
 #root[data-dragging="true"] #drop { opacity: 1; }

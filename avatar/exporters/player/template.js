@@ -59,7 +59,7 @@ export const TEMPLATE = `
         <button id="play" aria-label="Play" title="Play or pause (space)">${ICONS.play}</button>
         <input id="scrub" type="range" min="0" max="1" step="any" value="0" aria-label="Time">
         <span id="time"><span id="now">0.0</span><span class="total"> / <span id="whole">0.0</span></span> s</span>
-        <button id="speed" class="word" aria-label="Speed" title="Speed (S)">1×</button>
+        <button id="speed" class="word" aria-label="Speed 1×" title="Speed (S)">1×</button>
         <button id="loop" aria-pressed="true" aria-label="Loop" title="Loop (L)">${ICONS.loop}</button>
       </div>
       <p class="credits"></p>

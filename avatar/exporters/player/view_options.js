@@ -46,6 +46,6 @@ export function viewText(player, background) {
   });
   if (camera.pan.some((x) => Math.abs(x) > 1e-3)) words.set("pan", camera.pan.map((x) => x.toFixed(3)).join());
   if (!state.lit) words.set("light", 0);
-  if (background in BACKGROUNDS) words.set("bg", background);
+  if (Object.hasOwn(BACKGROUNDS, background)) words.set("bg", background);
   return words.toString();
 }

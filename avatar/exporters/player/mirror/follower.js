@@ -13,7 +13,7 @@ const FIRST_SECONDS = 0.1; // that the first frame stands for
 const LOST_SECONDS = 0.7; // without a person: the next one starts anew
 // The camera's pitch: usual value and deviation, and that of a trunk's lean, which lasts for about this long.
 const PITCH = { usual: 0.07, deviation: 0.08, lean: 0.12, lasting: 0.5, memory: 20 };
-const PITCH_SHARE = 0.29; // of the camera's pitch that the detector ignores in the trunk
+const PITCH_SHARE = 0.27; // of the camera's pitch that the detector ignores in the trunk
 const STANDING_SPEED = 0.25; // of a foot in the image, metres per second
 const FLOOR_FALLS = 0.15, FLOOR_RISES = 2; // seconds in which the floor follows lower and higher soles
 const LEGS_VISIBLE = 0.4; // mean confidence of ankles, heels and toes below which the floor follows the pose at once
