@@ -83,6 +83,9 @@ def test_a_page_loads_nothing_from_anywhere(run_folder: Path, tmp_path: Path) ->
         (["--ply", "me.ply", "--shape", "height=210"], "--shape height is 1.3 to 2.2 metres, not '210'"),
         (["--turntable", "me.mp4", "--size", "big"], "--size must be WIDTHxHEIGHT"),
         (["--ply", "me.ply", "--live"], "pass --html FILE with it"),
+        (["--web", "me.html"], "--web writes a folder, not me.html."),
+        (["--web", "site", "--url", "example.org"], "--url must be an address such as https://example.org/me"),
+        (["--html", "me.html", "--url", "https://example.org"], "pass --web DIR too"),
     ],
 )
 def test_wrong_use_is_one_sentence(
