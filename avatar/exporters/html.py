@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import html
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def write_page(
         avatar=_base64(packed.content),
         policy=f" {POLICY}" if live else "",
         mirror=mirror_elements(avatar.body) if live else "",
-        script=script(ENTRY if live else "page.js"),
+        script=_base64(zlib.compress(script(ENTRY if live else "page.js").encode(), 9)),
     )
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

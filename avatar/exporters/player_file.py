@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from avatar.body import Body
@@ -52,20 +52,17 @@ class Payload:
     data: bytearray = field(default_factory=bytearray)
     table: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, name: str, array: Tensor, kind: type[np.generic], of_splats: bool = False) -> str:
+    def add(self, name: str, array: Shaped[Tensor, "*blocks rows values"], kind: type[np.generic]) -> str:
         """Append an array, converted to `kind`; returns `name`.
 
-        Arrays `of_splats`, whose axes end with (n, values), are stored byte by byte: the first of all splats, then the
-        second, and so on, since the same byte of neighbours is alike and compresses better.
+        Each block is stored byte by byte: the first of all rows, then the second of all, and so on, since the same byte
+        of neighbouring rows is alike and compresses better.
         """
         values = np.ascontiguousarray(array.detach().cpu().numpy(), dtype=np.dtype(kind).newbyteorder("<"))
-        entry = {"name": name, "type": np.dtype(kind).name, "offset": len(self.data), "length": values.size}
-        if of_splats:
-            count, width = values.shape[-2], values.shape[-1] * values.itemsize
-            values = values.view(np.uint8).reshape(-1, count, width).swapaxes(1, 2)
-            entry["planes"] = width
-        self.table.append(entry)
-        self.data += values.tobytes()
+        self.table.append(
+            {"name": name, "type": np.dtype(kind).name, "offset": len(self.data), "shape": list(values.shape)}
+        )
+        self.data += values.view(np.uint8).swapaxes(-2, -1).tobytes()
         self.data += bytes(-len(self.data) % 4)
         return name
 
@@ -113,14 +110,14 @@ def _pack_splats(avatar: Avatar, rig: Rig, correctives: Correctives, payload: Pa
     small, large = float(log_scales.min()), float(log_scales.max())
     sizes = (log_scales - small) / max(large - small, 1e-6)
     bones, weights = strongest_joints(rig.surface.weights, INFLUENCES)
-    payload.add("centers", (steps[order] * 65535).round(), np.uint16, of_splats=True)
-    payload.add("turns", (gaussians.orientations(avatar.surface.quats)[order] * 127).round(), np.int8, of_splats=True)
-    payload.add("sizes", _four((sizes[order] * 255).round()), np.uint8, of_splats=True)
+    payload.add("centers", (steps[order] * 65535).round(), np.uint16)
+    payload.add("turns", (gaussians.orientations(avatar.surface.quats)[order] * 127).round(), np.int8)
+    payload.add("sizes", _four((sizes[order] * 255).round()), np.uint8)
     paints = torch.cat([gaussians.colors, gaussians.opacities[:, None]], dim=1)
-    payload.add("paints", (paints[order] * 255).round(), np.uint8, of_splats=True)
-    payload.add("normals", (_octahedral(avatar.surface.normals[order]) * 127).round(), np.int8, of_splats=True)
-    payload.add("bones", bones[order], np.uint8, of_splats=True)
-    payload.add("weights", weights[order], np.uint8, of_splats=True)
+    payload.add("paints", (paints[order] * 255).round(), np.uint8)
+    payload.add("normals", (_octahedral(avatar.surface.normals[order]) * 127).round(), np.int8)
+    payload.add("bones", bones[order], np.uint8)
+    payload.add("weights", weights[order], np.uint8)
     return {
         "low": low.tolist(),
         "high": high.tolist(),
@@ -134,7 +131,7 @@ def _pack_correctives(correctives: Correctives, order: Int[Tensor, " n"], payloa
     # Displacements and brightness of each component fill the range of a byte.
     largest = basis.abs().amax(1)
     units = torch.stack([largest[:, :3].amax(1), largest[:, 3]], dim=1).clamp_min(1e-9) / 127
-    payload.add("basis", (basis / units[:, None, [0, 0, 0, 1]]).round(), np.int8, of_splats=True)
+    payload.add("basis", (basis / units[:, None, [0, 0, 0, 1]]).round(), np.int8)
     payload.add("regression", correctives.regression, np.float32)
     coefficients = torch.cat(correctives.coefficients)
     return {
@@ -156,7 +153,7 @@ def _pack_clips(
                 "fps": track.fps,
                 "frames": len(track),
                 "roots": payload.add(f"roots{index}", poses[name].root_position, np.float32),
-                "quats": payload.add(f"quats{index}", quat_from_rotation(poses[name].rotations), np.float16),
+                "quats": payload.add(f"quats{index}", quat_from_rotation(poses[name].rotations).flatten(1), np.float16),
                 "coefficients": payload.add(f"coefficients{index}", correctives.coefficients[index], np.float32),
             }
         )

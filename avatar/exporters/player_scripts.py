@@ -32,4 +32,4 @@ def modules(entry: str) -> list[str]:
 
 def script(entry: str) -> str:
     """The modules in one scope: their names are distinct, so imports and exports can be dropped."""
-    return "\n".join(_EXPORT.sub("", _IMPORT.sub("", source(name))) for name in modules(entry))
+    return "\n".join(('"use strict";', *(_EXPORT.sub("", _IMPORT.sub("", source(name))) for name in modules(entry))))

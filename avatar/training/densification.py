@@ -101,19 +101,27 @@ def rebind_to_nearest_face(gaussians: TriangleGaussians, frames: TriangleFrames,
     """
     from scipy.spatial import cKDTree
 
-    from avatar.geometry import quat_multiply
-
     means = gaussians.means(frames)
     tree = cKDTree(frames.vertices.mean(1).cpu().numpy())
     nearby = torch.from_numpy(tree.query(means.cpu().numpy(), k=candidates)[1]).to(means.device)
     bary, distance = barycentric_of_nearest(frames.vertices[nearby], means[:, None].expand(-1, candidates, -1))
     best = distance.argmin(1, keepdim=True)
     face = nearby.gather(1, best).squeeze(1)
+    bind_to_faces(gaussians, frames, face, bary.gather(1, best[..., None].expand(-1, 1, 3)).squeeze(1))
+
+
+@torch.no_grad()
+def bind_to_faces(
+    gaussians: TriangleGaussians, frames: TriangleFrames, face: Int[Tensor, " n"], bary: Float[Tensor, "n 3"]
+) -> None:
+    """Bind each Gaussian to a point of a triangle; at rest it stays where and as it is."""
+    from avatar.geometry import quat_multiply
+
+    means = gaussians.means(frames)
     conjugate = means.new_tensor([1.0, -1, -1, -1])
     old_quats = gaussians.orientations(gaussians.frame_quats(frames))
-    gaussians.face = face
-    gaussians.bary = bary.gather(1, best[..., None].expand(-1, 1, 3)).squeeze(1)
-    anchor = torch.einsum("nc,ncx->nx", gaussians.bary, frames.vertices[face])
+    gaussians.face, gaussians.bary = face, bary
+    anchor = torch.einsum("nc,ncx->nx", bary, frames.vertices[face])
     gaussians.offset.copy_(torch.einsum("nyx,ny->nx", frames.rotation[face], means - anchor))
     gaussians.quats.copy_(quat_multiply(gaussians.frame_quats(frames) * conjugate, old_quats))
 

@@ -27,6 +27,7 @@ class Event:
 
 
 DENSIFY = Event(6, start=0.15, end=0.7)
+BIND_FACE = Event(1, end=0.75)  # after the last densification, which binds by place; the light adapts after it
 RESAMPLE = Event(1, end=0.85)  # early enough for the images to prune what contradicts them
 REGISTER_UNTIL = 0.75  # share of the run; the last details are trained on poses that only Adam still moves
 MEASURE = Event(8)

@@ -30,6 +30,7 @@ from avatar.training.checkpoint import read_checkpoint, write_checkpoint
 from avatar.training.config import TrainConfig
 from avatar.training.coverage import close_gaps
 from avatar.training.densification import densify
+from avatar.training.face_binding import bind_face
 from avatar.training.initialization import initial_avatar, new_optimizer, sample_gaussians
 from avatar.training.inpainting import inpaint_unobserved
 from avatar.training.perceptual_loss import PerceptualLoss
@@ -37,7 +38,16 @@ from avatar.training.pose_refinement import PoseRefinement
 from avatar.training.posed_frame import FramePoser
 from avatar.training.registration import register
 from avatar.training.resampling import resample_unobserved
-from avatar.training.schedule import DENSIFY, MEASURE, REGISTER_UNTIL, RESAMPLE, SAVE, Event, set_learning_rates
+from avatar.training.schedule import (
+    BIND_FACE,
+    DENSIFY,
+    MEASURE,
+    REGISTER_UNTIL,
+    RESAMPLE,
+    SAVE,
+    Event,
+    set_learning_rates,
+)
 from avatar.training.split import held_out_frames
 from avatar.training.state import TrainingState
 from avatar.training.view_alignment import KnownViews, LearnedViews
@@ -193,6 +203,8 @@ class Trainer:
                     self._densify()
                 if self._registers and register_event.is_due(state.step, steps):
                     self._register()
+                if self._knows_cameras and BIND_FACE.is_due(state.step, steps):
+                    self._bind_face()
                 if self.config.resample_unobserved and RESAMPLE.is_due(state.step, steps):
                     self._resample()
                 measured = self._measure() if MEASURE.is_due(state.step, steps) else None
@@ -278,9 +290,12 @@ class Trainer:
     @property
     def _registers(self) -> bool:
         """Whether poses and surface are registered: the cameras are known, and frames can disagree."""
-        known = not isinstance(self.alignment, LearnedViews)
         configured = self.config.registrations > 0 and self.config.refine_poses
-        return configured and known and len(self.trained) >= LEAST_REGISTERED
+        return configured and self._knows_cameras and len(self.trained) >= LEAST_REGISTERED
+
+    @property
+    def _knows_cameras(self) -> bool:
+        return not isinstance(self.alignment, LearnedViews)
 
     def _register(self) -> None:
         state = self.state
@@ -288,10 +303,18 @@ class Trainer:
         level = self._level if max(self.views.get(0, 1).mask.shape) >= LEAST_COARSE else 0
         view_of = partial(self.views.get, level=level)
         register(state.avatar, state.poses, self.trained, view_of, self._render, seed=state.step)
-        # What moved must not be carried on by the momentum it had before.
-        for moved in (state.avatar.gaussians.offset, *state.poses.parameters()):
-            if moved in state.optimizer.state:
-                state.optimizer.state[moved]["exp_avg"].zero_()
+        self._stop(state.avatar.gaussians.offset, *state.poses.parameters())
+
+    def _bind_face(self) -> None:
+        state = self.state
+        bind_face(state.avatar, state.poses.refined(), self.views.observations)
+        self._stop(state.avatar.gaussians.offset, state.avatar.gaussians.quats)
+
+    def _stop(self, *moved: torch.Tensor) -> None:
+        """Forget the momenta of what was moved."""
+        for parameter in moved:
+            if parameter in self.state.optimizer.state:
+                self.state.optimizer.state[parameter]["exp_avg"].zero_()
 
     def _densify(self) -> None:
         state = self.state

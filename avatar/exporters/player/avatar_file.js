@@ -24,13 +24,13 @@ export async function readAvatar(bytes, name = "The file") {
   }
 }
 
-// Blocks of `width` planes of one byte per splat as `width` bytes per splat.
-function interleaved(planes, width, count) {
-  const bytes = new Uint8Array(planes.length);
-  for (let block = 0; block < planes.length; block += width * count) {
+// Arrays are stored block by block, and in a block byte by byte: the first of all rows, the second of all rows, ...
+function unshuffled(stored, rows, width) {
+  const bytes = new Uint8Array(stored.length);
+  for (let block = 0; block < stored.length; block += rows * width) {
     for (let k = 0; k < width; k++) {
-      const plane = block + k * count;
-      for (let i = 0; i < count; i++) bytes[block + i * width + k] = planes[plane + i];
+      const plane = block + k * rows;
+      for (let i = 0; i < rows; i++) bytes[block + i * width + k] = stored[plane + i];
     }
   }
   return bytes;
@@ -42,12 +42,12 @@ function unpack(buffer) {
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   const start = 4 + length;
   const arrays = {};
-  for (const { name, type, offset, length: size, planes } of header.arrays) {
-    const kind = ARRAY_TYPES[type];
-    let bytes = new Uint8Array(buffer, start + offset, size * kind.BYTES_PER_ELEMENT);
-    if (planes) bytes = interleaved(bytes, planes, header.splats);
-    const values = new kind(bytes.buffer, bytes.byteOffset, size);
-    arrays[name] = type === "float16" ? float32FromHalf(values) : values;
+  for (const { name, type, offset, shape } of header.arrays) {
+    const kind = ARRAY_TYPES[type], size = shape.reduce((product, side) => product * side, kind.BYTES_PER_ELEMENT);
+    const [rows, values] = shape.slice(-2);
+    const bytes = unshuffled(new Uint8Array(buffer, start + offset, size), rows, values * kind.BYTES_PER_ELEMENT);
+    const array = new kind(bytes.buffer);
+    arrays[name] = type === "float16" ? float32FromHalf(array) : array;
   }
   return { header, arrays };
 }

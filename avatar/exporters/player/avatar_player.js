@@ -60,7 +60,7 @@ export class AvatarPlayer extends HTMLElement {
 
   attributeChangedCallback(name, before, now) {
     if (before === now) return;
-    if (name === "src" && now) this.load(now).catch(() => {}); // the event has told
+    if (name === "src" && now) this.load(now).catch(() => {}); // the event says why
     if (name === "motion" && now && this.model) {
       if (this.model.find(now) < 0) this.say(this.noMotion(now));
       else this.play(now);
@@ -105,7 +105,10 @@ export class AvatarPlayer extends HTMLElement {
     const named = this.getAttribute("poster"), src = this.getAttribute("src");
     const url = named || (named === "" && src ? src.replace(/\.avatar(?=$|[?#])/, ".webp") : null);
     if (url && poster.getAttribute("src") !== url) {
-      poster.onload = () => { poster.hidden = false; };
+      poster.onload = () => {
+        poster.hidden = false;
+        this.root.dataset.poster = "true"; // the canvas takes its place at once
+      };
       poster.src = url;
     }
   }

@@ -27,8 +27,9 @@ canvas:active { cursor: grabbing; }
 #root[data-controls="bar"] #head { justify-content: end; }
 #root[data-camera="off"] canvas { cursor: default; pointer-events: none; }
 #root[data-cooperative="true"] canvas { touch-action: pan-y; }
-#poster { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; pointer-events: none; transition: opacity .5s; }
-#root[data-state="ready"] #poster { opacity: 0; }
+#poster { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; pointer-events: none; }
+#root[data-state="ready"] #poster { display: none; }
+#root[data-poster="true"] canvas { transition: none; }
 #ui button, #ui input, #clips { pointer-events: auto; }
 
 #head { position: relative; display: flex; justify-content: space-between; align-items: center; gap: 12px; }
