@@ -26,7 +26,7 @@ def straight_turns(wrists: Float[Tensor, "2 3"], fingers: Float[Tensor, "30 3"])
     Args:
         wrists: left and right; fingers: places of the finger joints at rest.
     """
-    turns = torch.eye(3).repeat(30, 1, 1)
+    turns = torch.eye(3, device=wrists.device).repeat(30, 1, 1)
     for side, wrist in enumerate(wrists):
         joints = fingers[15 * side : 15 * side + 15].view(5, 3, 3)
         for finger, straight in enumerate(_straight_directions(wrist, joints, mirrored=side == 1)):

@@ -163,7 +163,8 @@ class Body:
         missing = len(self.parents) - pose.rotations.shape[-3]
         if self.face_units is None or missing != 3:
             raise ValueError(f"a pose of {pose.rotations.shape[-3]} joints for a body of {len(self.parents)}")
-        rest = torch.eye(3).to(pose.rotations).expand(*pose.rotations.shape[:-3], missing, 3, 3)
+        still = torch.eye(3, dtype=pose.rotations.dtype, device=pose.rotations.device)
+        rest = still.expand(*pose.rotations.shape[:-3], missing, 3, 3)
         return replace(pose, rotations=torch.cat([pose.rotations, rest], dim=-3))
 
     def vertices(self, rest: RestBody, pose: BodyPose) -> Float[Tensor, "*b v 3"]:
@@ -195,5 +196,5 @@ def smpl_pose(pose: BodyPose) -> BodyPose:
     if pose.rotations.shape[-3] <= len(SMPL_JOINTS):
         return pose
     rotations = pose.rotations[..., : len(SMPL_JOINTS), :, :].clone()
-    rotations[..., 22:, :, :] = torch.eye(3).to(rotations)
+    rotations[..., 22:, :, :] = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
     return replace(pose, rotations=rotations)

@@ -38,7 +38,7 @@ def render_gsplat(gaussians: Gaussians, cameras: Cameras) -> RenderOutput:
         cameras.T_camera_world, cameras.K, cameras.width, cameras.height,
         near_plane=NEAR, eps2d=BLUR, packed=False, render_mode="RGB+D",
     )  # fmt: skip
-    return RenderOutput(rgb=image[..., :3], alpha=alpha[..., 0], depth=image[..., -1])
+    return RenderOutput(rgb=image[..., :3], alpha=alpha.squeeze(-1), depth=image[..., -1])
 
 
 def _empty_images(gaussians: Gaussians, cameras: Cameras) -> RenderOutput:

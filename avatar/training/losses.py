@@ -69,9 +69,10 @@ def photometric_loss(
         trust: weight of each pixel's colour, in [0, 1]; None weights all by 1. Where it is 0, something hides the
             person: the rendered image takes the target's value, and the coverage does not count either.
     """
-    rendered = out.composite(background)[0]
+    # Squeezed and not indexed, whose gradient would be two launches more on a GPU.
+    rendered, alpha = out.composite(background).squeeze(0), out.alpha.squeeze(0)
     target = torch.lerp(background.expand_as(image), image, mask[..., None])
-    coverage = (out.alpha[0] - mask).abs()
+    coverage = (alpha - mask).abs()
     if trust is None:
         return PhotometricLoss((rendered - target).abs().mean(), coverage.mean(), rendered, target)
     hidden = trust == 0

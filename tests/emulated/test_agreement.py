@@ -82,6 +82,15 @@ def test_nothing_in_view(gpu: Record, gaussians: Gaussians) -> None:
         assert not any(value.any() for value in gradients.values())
 
 
+def test_broken_gaussians_are_not_drawn(gpu: Record) -> None:
+    broken = blob(60)
+    broken.means[0, 0], broken.scales[1, 2], broken.quats[2], broken.opacities[3] = torch.nan, torch.inf, 0.0, torch.nan
+    sound = Gaussians(*(getattr(broken, name)[4:] for name in FIELDS))
+    ours, truth = (render(one.to("cuda"), cameras(40, 30), "gsplat") for one in (broken, sound))
+    for name in ("rgb", "alpha", "depth"):
+        torch.testing.assert_close(getattr(ours, name).cpu(), getattr(truth, name).cpu(), atol=1e-6, rtol=0)
+
+
 def test_a_crop_shows_the_same_pixels(gpu: Record) -> None:
     gaussians = blob(300)
     gaussians = Gaussians(gaussians.means * 0.3, *(getattr(gaussians, name) for name in FIELDS[1:])).to("cuda")

@@ -21,6 +21,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 def test_the_check_is_rehearsed(gpu: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(SCRIPTS))
+    monkeypatch.setenv("AVATAR_CACHE", str(tmp_path))  # no networks are installed there, as on a bare machine
     monkeypatch.setattr("torch.cuda.get_device_properties", lambda _: SimpleNamespace(name="pretended", total_memory=0))
     monkeypatch.setattr("avatar.pipeline.previews.TURN_SECONDS", 0.1)
     monkeypatch.setattr("avatar.pipeline.previews.PANEL", 64)

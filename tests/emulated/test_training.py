@@ -19,7 +19,7 @@ from avatar.training.trainer import Trainer
 from avatar.training.view_alignment import LearnedViews
 from tests.body.made_up_bodies import made_up_person
 from tests.metrics.small_vgg import install_small_vgg
-from tests.training.device_checks import CHECKS, some_frames
+from tests.training.device_checks import CHECKS, some_frames, with_fingers
 from tests.training.test_trainer import Scene, scene, small  # noqa: F401  (the fixture)
 
 from .pretended_cuda import Record
@@ -99,6 +99,14 @@ def test_a_step_with_a_body_of_55_joints_waits_once(gpu: Record, scene: Scene, t
     track = replace(track, body=body.name, betas=torch.zeros(body.shape_dirs.shape[-1]), poses=track.poses)
     assert poses.rotations.shape[-3] == 55
     check_a_step(gpu, Trainer(observations, track, body, small(gaussians=300), "cuda"), GRAPHED_LAUNCHES)
+
+
+@STEPS
+def test_a_step_with_fingers_waits_once(gpu: Record, scene: Scene, step: int) -> None:  # noqa: F811
+    trainer = Trainer(*with_fingers(some_frames(scene, 4)), load_body("open"), small(gaussians=300), "cuda")
+    trainer.state.step = step
+    assert trainer.state.poses.delta_hands is not None
+    check_a_step(gpu, trainer, GRAPHED_LAUNCHES)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from avatar.body import load_body
+from avatar.geometry import rotation_from_rotvec
 from avatar.training.trainer import Trainer
 from tests.training.test_trainer import Scene, small
 
@@ -33,6 +34,19 @@ def some_frames(scene: Scene, count: int) -> Scene:
     )  # fmt: skip
 
 
+def with_fingers(scene: Scene) -> Scene:
+    """The same with hands that close over time."""
+    observations, track = scene
+    count = len(track)
+    closing = torch.linspace(0, 0.5, count)[:, None, None] * torch.tensor([0.0, 0.0, 1.0]).expand(count, 30, 3)
+    fingers = rotation_from_rotvec(closing)
+    return observations, replace(track, poses=replace(track.poses, fingers=fingers))
+
+
+def first_steps_with_fingers_are_those_of_the_cpu(scene: Scene) -> None:
+    first_steps_are_those_of_the_cpu(with_fingers(scene))
+
+
 def first_steps_are_those_of_the_cpu(scene: Scene) -> None:
     config = small(gaussians=300, deform_start=0.0, refine_start=0.0)
     ours, truth = (
@@ -47,7 +61,7 @@ def graphs_change_nothing(scene: Scene) -> None:
     config = small(steps=12, gaussians=300, max_gaussians=400, registrations=0, deform_start=0.5, refine_start=0.1)
 
     def losses(graphs: bool) -> tuple[list[float], int]:
-        trainer = Trainer(*some_frames(scene, 4), load_body("open"), config, "cuda", "auto")
+        trainer = Trainer(*with_fingers(some_frames(scene, 4)), load_body("open"), config, "cuda", "auto")
         trainer.poser.graphs = graphs
         values = []
         for step in range(8):
@@ -90,6 +104,7 @@ def _weighted_sum(values: Tensor) -> Tensor:
 
 CHECKS: tuple[Callable[[Scene], None], ...] = (
     first_steps_are_those_of_the_cpu,
+    first_steps_with_fingers_are_those_of_the_cpu,
     graphs_change_nothing,
     posing_is_that_of_the_cpu,
 )
