@@ -60,7 +60,7 @@ export class AvatarPlayer extends HTMLElement {
 
   attributeChangedCallback(name, before, now) {
     if (before === now) return;
-    if (name === "src" && now) this.load(now).catch(() => {}); // the event has told
+    if (name === "src" && now) this.load(now).catch(() => {}); // the event says why
     if (name === "motion" && now && this.model) {
       if (this.model.find(now) < 0) this.say(this.noMotion(now));
       else this.play(now);
