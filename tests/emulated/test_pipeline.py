@@ -42,7 +42,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_whole_run_from_its_observations(gpu: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `avatar create --device cuda` does once a video is observed and tracked."""
+    """What `avatar create --device cuda` does after a video is observed and tracked."""
     monkeypatch.setenv("AVATAR_CACHE", str(tmp_path))  # no networks are installed here
     load_lpips.cache_clear()
     run = RunFolder(sample_run(tmp_path / "run", splats=300, frames=4))
