@@ -47,8 +47,7 @@ def test_the_times_of_a_driving_video_are_kept(monkeypatch: pytest.MonkeyPatch, 
     asked: dict[str, Any] = {}
     monkeypatch.setattr("avatar.observation.video.observe", lambda *_, **options: asked.update(options))
     monkeypatch.setattr("avatar.pipeline.camera.camera_motion", lambda *_: None)
-    monkeypatch.setattr("avatar.pipeline.camera.through_pinhole", lambda *_: None)
-    monkeypatch.setattr("avatar.tracking.fit.track", lambda *_, **__: (turning(5 + TIMES[name]), None))
+    monkeypatch.setattr("avatar.pipeline.video_fit.fit_video", lambda *_, **__: (turning(5 + TIMES[name]), None))
     track = motion_of_video(Path("dance.mp4")).track
     assert asked["thinning"] == "even"
     assert float(track.times[0]) == 0
@@ -83,8 +82,7 @@ def test_a_driving_video_moves_fingers_and_face(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("avatar.observation.video.observe", lambda *_, **options: None)
     monkeypatch.setattr("avatar.pipeline.camera.camera_motion", lambda *_: None)
-    monkeypatch.setattr("avatar.pipeline.camera.through_pinhole", lambda *_: None)
-    monkeypatch.setattr("avatar.tracking.fit.track", followed)
+    monkeypatch.setattr("avatar.pipeline.video_fit.fit_video", followed)
     played = retarget(
         motion_of_video(Path("hands.mp4")), load_body("open").rest(torch.zeros(10)), Retargeting(fps=10.0)
     )

@@ -155,7 +155,7 @@ def test_the_doctor_names_what_is_missing_and_how_to_get_it(monkeypatch: pytest.
     monkeypatch.undo()
     monkeypatch.setattr("avatar.io.assets.ROOT", tmp_path)
     missing = [finding for finding in examine() if finding.state == "missing"]
-    assert len(missing) == 3 and all(finding.remedy for finding in missing)
+    assert len(missing) == 4 and all(finding.remedy for finding in missing)
     assert missing[0].remedy in report(missing)
 
 
