@@ -12,6 +12,7 @@ from avatar.exporters.html import CREDITS, about, fill
 from avatar.exporters.player_file import player_file
 from avatar.exporters.player_scripts import modules, source
 from avatar.exporters.poster import poster, share_image
+from avatar.io.files import atomic_write
 from avatar.model.avatar import Avatar
 from avatar.types import BodyTrack
 
@@ -80,7 +81,8 @@ def write_web(
     try:
         (folder / COMPONENT).mkdir(parents=True, exist_ok=True)
         for path, content in files.items():
-            (folder / path).write_bytes(content)
+            with atomic_write(folder / path) as temporary:
+                temporary.write_bytes(content)
     except OSError as error:
         raise AvatarError(f"Cannot write {error.filename or folder}: {error.strerror or error}.") from error
     return WebReport(len(packed.content), sum(map(len, scripts.values())), packed.splats)

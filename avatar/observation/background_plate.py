@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Int16, UInt8
 
-from avatar.observation.mask_shapes import dilate, mask_scale
+from avatar.observation.mask_shapes import Box, dilate, mask_scale
 from avatar.runtime.thread_map import map_in_threads
 from avatar.types import Images, Masks
 
 PLATE_FRAMES = 21
+NOWHERE = 999  # stands for a colour that no image shows: above all others
 MOST_SHIFT = 0.5  # pixels by which the background's edges may move in the images of a static camera
 SHADOW = 2.0  # log-likelihood that a pixel loses for being explained as shaded background
 MATCH = 3.0  # standard deviations within which a pixel looks like the background
@@ -31,7 +32,7 @@ class Plate:
     visible: Bool[np.ndarray, "h w"]
     variance: Float32[np.ndarray, "h w"]
 
-    def crop(self, box: tuple[slice, slice]) -> Plate:
+    def crop(self, box: Box) -> Plate:
         """Rows and columns of it."""
         return Plate(self.color[box], self.visible[box], self.variance[box])
 
@@ -59,13 +60,7 @@ def background_plate(images: Images, masks: Masks) -> Plate | None:
     person = np.stack(list(map_in_threads(lambda i: _around_person(masks[int(i)]), chosen)))
     count = (~person).sum(0)
 
-    def median_of(row: int) -> np.ndarray:  # row by row: a sort of the whole stack would need gigabytes
-        values = np.where(person[:, row, :, None], 999, colors[:, row].astype(np.int16))
-        middle = np.maximum(count[row] - 1, 0)[None, :, None] // 2
-        row_median: np.ndarray = np.take_along_axis(np.sort(values, axis=0), middle, axis=0)[0].astype(np.float32)
-        return row_median
-
-    median = np.stack(list(map_in_threads(median_of, range(colors.shape[1]))))
+    median = median_shown(colors, ~person).astype(np.float32)
     background = ~person & (count >= min(3, len(chosen)))
     views = zip(colors[::3], background[::3], strict=True)
     changes, shifts = zip(*map_in_threads(lambda view: _change(*view, median), views), strict=True)
@@ -74,6 +69,18 @@ def background_plate(images: Images, masks: Masks) -> Plate | None:
     visible = ~dilate(count < min(3, len(chosen)), 2.0)
     noise = np.float32(np.median(changes))
     return Plate(median, visible, 10 + 4 * noise**2 + 0.25 * _gradient_square(median))
+
+
+def median_shown(colors: UInt8[np.ndarray, "k h w 3"], shown: Bool[np.ndarray, "k h w"]) -> Int16[np.ndarray, "h w 3"]:
+    """The median colour of the images that show each pixel; `NOWHERE` where none does."""
+
+    def median_of(row: int) -> np.ndarray:  # row by row: a sort of the whole stack would need gigabytes
+        values = np.where(shown[:, row, :, None], colors[:, row].astype(np.int16), NOWHERE)
+        middle = np.maximum(shown[:, row].sum(0) - 1, 0)[None, :, None] // 2
+        row_median: np.ndarray = np.take_along_axis(np.sort(values, axis=0), middle, axis=0)[0]
+        return row_median.astype(np.int16)
+
+    return np.stack(list(map_in_threads(median_of, range(colors.shape[1]))))
 
 
 def _around_person(mask: np.ndarray) -> np.ndarray:

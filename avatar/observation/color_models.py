@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Shaped
 
 OUTLIER = -16.0  # log-likelihood of any colour under "something else", about 1 / 256^3
 LEAST_SHARE = 0.01  # of a window that counts
@@ -55,16 +55,14 @@ def _gaussian(x: np.ndarray, moments: np.ndarray) -> np.ndarray:
     return density
 
 
-def nearest_colors(
-    image: Float32[np.ndarray, "h w 3"], chosen: Bool[np.ndarray, "h w"]
-) -> Float32[np.ndarray, "h w 3"]:
+def nearest_colors(image: Shaped[np.ndarray, "h w 3"], chosen: Bool[np.ndarray, "h w"]) -> Shaped[np.ndarray, "h w 3"]:
     """For every pixel the colour of the nearest chosen one."""
     import cv2
 
     _, labels = cv2.distanceTransformWithLabels(
         (~chosen).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
-    colors = np.zeros((labels.max() + 1, 3), np.float32)
-    colors[labels[chosen]] = cv2.GaussianBlur(image, (0, 0), 1.5)[chosen]
+    colors = np.zeros((labels.max() + 1, 3), image.dtype)
+    colors[labels[chosen]] = image[chosen]
     nearest: np.ndarray = colors[labels]
     return nearest

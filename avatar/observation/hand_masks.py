@@ -17,8 +17,7 @@ from avatar.observation.background_plate import Plate
 from avatar.observation.color_models import OUTLIER, local_likelihood
 from avatar.observation.detectors.flip_test import person_size
 from avatar.observation.detectors.hands_face import HAND
-from avatar.observation.mask_shapes import largest_region
-from avatar.observation.matting import Box
+from avatar.observation.mask_shapes import Box, largest_region, sharpened, signed_depth
 
 SIDES = ("left", "right")
 LENGTH = 0.1  # of a hand, as a share of the person's size; lengths below are shares of it
@@ -118,8 +117,6 @@ def _around_place(mask: np.ndarray, points: Float32[np.ndarray, "3 2"], length: 
 
 
 def _judged(image: np.ndarray, mask: np.ndarray, plate: Plate, area: _Area, length: float) -> np.ndarray:
-    import cv2
-
     colors, before, judged = image[area.box].astype(np.float32), mask[area.box], area.judged
     depth, window = signed_depth(before), max(3, round(NEARBY * length))
     sure = (depth > SURE_DEPTH).astype(np.float32)
@@ -133,21 +130,11 @@ def _judged(image: np.ndarray, mask: np.ndarray, plate: Plate, area: _Area, leng
     odds = np.where(plate.visible[area.box][judged], area.odds[judged] + evidence, np.nan)
     likely = before.astype(np.float32) / 255
     likely[judged] = np.where(np.isnan(odds), likely[judged], 1 / (1 + np.exp(-odds)))
-    smooth = cv2.ximgproc.guidedFilter(colors, likely, 2, 1e-3 * 255**2)
-    sharp = np.clip((smooth - 0.5) * 2 + 0.5, 0, 1)
+    sharp = sharpened(colors, likely, 2)
     share = np.clip(-area.outside / (FEATHER * length), 0, 1)
     refined = mask.copy()
     refined[area.box] = np.rint(255 * share * sharp + (1 - share) * before).astype(np.uint8)
     return refined
-
-
-def signed_depth(mask: UInt8[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
-    """Distance inside the mask's outline, negative outside, pixels."""
-    import cv2
-
-    inside = (mask > 127).astype(np.uint8)
-    outwards = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
-    return np.asarray(cv2.distanceTransform(inside, cv2.DIST_L2, 5) - outwards, np.float32)
 
 
 def _box(points: Float32[np.ndarray, "n 2"], margin: float, shape: tuple[int, ...]) -> Box | None:

@@ -14,13 +14,11 @@ from jaxtyping import Bool, UInt8
 
 from avatar.observation.background_plate import Plate
 from avatar.observation.color_models import local_likelihood
-from avatar.observation.mask_shapes import dilate, largest_region, mask_scale
+from avatar.observation.mask_shapes import Box, dilate, largest_region, mask_scale, sharpened, signed_depth
 from avatar.observation.unmixing import unmixed
 
 EXPOSED_DEPTH = 6.0  # how deep inside the coarse mask such a pixel counts at most, see `mask_scale`
 EXPOSED_WEIGHT = 0.003  # of the colours of such pixels among the person's: they count where there are hardly others
-
-Box = tuple[slice, slice]
 
 
 def refine_mask(
@@ -51,11 +49,7 @@ def refine_mask(
 def _refine_box(
     image: np.ndarray, coarse: np.ndarray, plate: Plate | None, core: np.ndarray | None, scale: float
 ) -> np.ndarray:
-    import cv2
-
-    inside = coarse > 127
-    depth = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 3)
-    depth = depth - cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 3)
+    inside, depth = coarse > 127, signed_depth(coarse, kernel=3)
     band = np.abs(depth) <= 8 * scale
     radius = round(12 * scale)
     sure = depth > 4 * scale
@@ -75,9 +69,7 @@ def _refine_box(
     odds = np.clip(depth[band] / (2 * scale), -6, 6) + evidence
     likely = inside.astype(np.float32)
     likely[band] = 1 / (1 + np.exp(-odds))
-    smooth = cv2.ximgproc.guidedFilter(image, likely, max(2, round(4 * scale)), 1e-3 * 255**2)
-    # The filter widens the edge; twice the slope brings back a transition of one or two pixels.
-    alpha = np.clip((smooth - 0.5) * 2 + 0.5, 0, 1)
+    alpha = sharpened(image, likely, max(2, round(4 * scale)))
     if plate is not None:
         alpha = unmixed(image, alpha, sure, plate, scale)
     return np.asarray(np.rint(255 * alpha), np.uint8)

@@ -11,6 +11,7 @@ from avatar.observation.color_models import nearest_colors
 # Depths inside the mask, in units of its scale (`mask_scale`): from which a colour is the person's own, and down to
 # which pixels may be mixtures.
 OWN_DEPTH, MIXED_DEPTH = 8.0, 10.0
+OWN_BLUR = 1.5  # pixels, of the person's own colours
 DISTINCT = 80.0  # least distance of the two colours, of 255
 OFF_LINE = 0.2  # most distance of a mixture from the line between them, as a share of it
 FULL = 1.15  # shading varies: the person's share times this is opaque from 1 on
@@ -39,7 +40,7 @@ def unmixed(
     own = sure & (depth > OWN_DEPTH * scale)
     if not own.any():
         return alpha
-    span = nearest_colors(image, own) - plate.color
+    span = nearest_colors(cv2.GaussianBlur(image, (0, 0), OWN_BLUR), own) - plate.color
     distance = np.sqrt((span**2).sum(-1)) + 1e-3
     share = ((image - plate.color) * span).sum(-1) / distance**2
     off = np.sqrt(((image - plate.color - share[..., None] * span) ** 2).sum(-1))

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from avatar.geometry import quat_from_rotation
 from avatar.io.files import atomic_write
-from avatar.io.images import to_uint8
+from avatar.io.images import to_float, to_uint8
 from avatar.io.videos import VideoWriter
+from avatar.metrics.images import person_box
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import FLATNESS, triangle_frames
 from avatar.pipeline.run_folder import RunFolder
@@ -202,20 +203,18 @@ def person_windows(observations: Observations, frames: Sequence[int]) -> list[Wi
     width, height = observations.width, observations.height
     if not len(observations.masks):
         return [Window(0, 0, width, height)] * len(frames)
-    boxes = []
-    for frame in frames:
-        mask = observations.masks[frame] > 127
-        lines = [np.flatnonzero(mask.any(axis)) for axis in (0, 1)]
-        boxes.append([(int(line[0]), int(line[-1]) + 1) if len(line) else (0, 1) for line in lines])
-    sizes = [max(box[axis][1] - box[axis][0] for box in boxes) for axis in (0, 1)]
+    nobody = slice(0, height), slice(0, width)
+    boxes = [person_box(to_float(observations.masks[frame]), 0) or nobody for frame in frames]
+    sizes = [max(box[axis].stop - box[axis].start for box in boxes) for axis in (1, 0)]
     margin = round(WINDOW_MARGIN * max(sizes))
     across, down = (min(size + 2 * margin, whole) for size, whole in zip(sizes, (width, height), strict=True))
-    return [Window(_start(box[0], across, width), _start(box[1], down, height), across, down) for box in boxes]
+    return [Window(_start(box[1], across, width), _start(box[0], down, height), across, down) for box in boxes]
 
 
-def _start(interval: tuple[int, int], length: int, whole: int) -> int:
+def _start(interval: slice, length: int, whole: int) -> int:
     """Where a window of this length begins that has the interval in its middle, as far as the image reaches."""
-    return min(max((interval[0] + interval[1] - length) // 2, 0), whole - length)
+    start: int = (interval.start + interval.stop - length) // 2
+    return min(max(start, 0), whole - length)
 
 
 def sheet(columns: Sequence[UInt8[np.ndarray, "h w 3"]]) -> UInt8[np.ndarray, "h w2 3"]:

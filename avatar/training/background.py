@@ -6,23 +6,20 @@ et al. 2024); masks are right but for their borders.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 
 from avatar.errors import UsageError
 from avatar.geometry import invert_rigid
 from avatar.observation.background_features import free_background
+from avatar.observation.background_plate import median_shown
+from avatar.observation.mask_shapes import Box
 from avatar.types import Cameras, Observations
 
 SOURCES = 17  # frames that show the background
 LEAST_SHOWN = 3  # of them that must show a pixel
 MOST_MOVED = 0.02  # metres by which the camera may move
 STANDS = 1e-4  # difference of two projections below which a camera stands still
-HIDDEN = 999  # stands for a colour that is not shown; above all others
-
-Box = tuple[slice, slice]
 
 
 class Backdrop:
@@ -64,17 +61,7 @@ class Backdrop:
             H = shift @ rays @ np.linalg.inv(other) @ half
             colors.append(cv2.warpPerspective(image, H, size, flags=cv2.INTER_LINEAR))
             known.append(cv2.warpPerspective(free.astype(np.uint8), H, size, flags=cv2.INTER_NEAREST) > 0)
-        return median_shown(colors, known)
-
-
-def median_shown(
-    colors: Sequence[UInt8[np.ndarray, "h w 3"]], known: Sequence[Bool[np.ndarray, "h w"]]
-) -> UInt8[np.ndarray, "h w 4"]:
-    """The median colour of the images that show a pixel, and 255 where at least `LEAST_SHOWN` do, else 0."""
-    shown = np.stack(known)
-    values = np.sort(np.where(shown[..., None], np.stack(colors), HIDDEN).astype(np.int16), axis=0)
-    count = shown.sum(0)
-    middle = np.maximum(count - 1, 0)[None, :, :, None] // 2
-    color = np.take_along_axis(values, middle, axis=0)[0].clip(0, 255)
-    alpha = np.where(count >= min(LEAST_SHOWN, len(shown)), 255, 0)
-    return np.concatenate([color, alpha[..., None]], -1).astype(np.uint8)
+        shown = np.stack(known)
+        color = median_shown(np.stack(colors), shown).clip(0, 255)
+        alpha = np.where(shown.sum(0) >= min(LEAST_SHOWN, len(shown)), 255, 0)
+        return np.concatenate([color, alpha[..., None]], -1).astype(np.uint8)

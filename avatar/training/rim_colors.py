@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from avatar.observation.color_models import nearest_colors
+
 RIM = 0.004  # width of the rim, relative to the person's height in the image
 LEAST_RIM = 1  # pixels
 COVERED = 200  # mask value from which a pixel shows the person
@@ -25,12 +27,7 @@ def replace_rim_colors(image: UInt8[np.ndarray, "h w 3"], mask: UInt8[np.ndarray
     inner = interior(mask)
     if inner.all() or not inner.any():
         return image
-    _, labels = cv2.distanceTransformWithLabels(
-        (~inner).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    colors = np.zeros((labels.max() + 1, 3), np.uint8)
-    colors[labels[inner]] = image[inner]
-    carried = cv2.GaussianBlur(colors[labels], (0, 0), SOFTNESS)
+    carried = cv2.GaussianBlur(nearest_colors(image, inner), (0, 0), SOFTNESS)
     return np.where(inner[..., None], image, carried)
 
 

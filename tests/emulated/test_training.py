@@ -114,14 +114,18 @@ def test_what_is_checked_on_a_real_gpu(gpu: Record, check: Callable[[Scene], Non
     check(scene)
 
 
+@pytest.fixture
+def perceptual_networks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small network where the program looks for those of LPIPS."""
+    monkeypatch.setenv("AVATAR_CACHE", str(tmp_path))
+    install_small_vgg(tmp_path)
+
+
 def test_a_step_with_the_perceptual_loss_waits_once(
     gpu: Record,
     scene: Scene,  # noqa: F811
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    perceptual_networks: None,
 ) -> None:
-    monkeypatch.setenv("AVATAR_CACHE", str(tmp_path))
-    install_small_vgg(tmp_path)
     config = small(gaussians=300, coarse=0.0, weights=LossWeights(perceptual=0.1))
     trainer = Trainer(*some_frames(scene, 4), load_body("open"), config, "cuda")
     assert all(array.is_cuda for array in trainer.perceptual.networks.values())
@@ -131,12 +135,9 @@ def test_a_step_with_the_perceptual_loss_waits_once(
 def test_the_preset_for_a_gpu_trains(
     gpu: Record,
     scene: Scene,  # noqa: F811
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    perceptual_networks: None,
 ) -> None:
     """With all its settings but for the numbers that take time."""
-    monkeypatch.setenv("AVATAR_CACHE", str(tmp_path))
-    install_small_vgg(tmp_path)
     large = settings_for("clip", "large").train
     assert large.max_gaussians == 200_000 and large.long_side == LONGEST_SIDE and large.weights.perceptual > 0
     config = replace(large, steps=10, gaussians=300, max_gaussians=400)

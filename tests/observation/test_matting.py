@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from avatar.landmark_layouts import LAYOUTS
-from avatar.observation.background_plate import Plate
+from avatar.observation.background_plate import NOWHERE, Plate, median_shown
 from avatar.observation.limbs import limb_core
 from avatar.observation.matting import refine_mask
 
@@ -95,3 +95,13 @@ def test_the_core_lies_within_the_limbs() -> None:
     assert not limb_core((SIZE, SIZE), keypoints, LAYOUT)[195, 101]
     keypoints[LAYOUT.names.index("right_knee")] = np.nan
     assert not limb_core((SIZE, SIZE), keypoints, LAYOUT).any()
+
+
+def test_a_bright_wall_is_not_darkened_by_those_who_hide_it() -> None:
+    colors = np.full((7, 4, 5, 3), 250, np.uint8)
+    shown = np.zeros((7, 4, 5), bool)
+    shown[:3] = True
+    colors[3:] = 10
+    shown[:, 0, 0] = False
+    median = median_shown(colors, shown)
+    assert (median[0, 0] == NOWHERE).all() and (median[1:] == 250).all()
