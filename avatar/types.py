@@ -25,6 +25,8 @@ import torch
 from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor
 
+from avatar.geometry import quat_from_rotation, quat_multiply, transform
+
 
 @dataclass(frozen=True)
 class Cameras:
@@ -357,6 +359,18 @@ class Gaussians:
 
     def __len__(self) -> int:
         return self.means.shape[0]
+
+    @staticmethod
+    def cat(parts: Sequence[Gaussians]) -> Gaussians:
+        """All of these together, in this order, as one image shows them; at least one."""
+        return Gaussians(
+            *(torch.cat([getattr(part, name) for part in parts]) for name in parts[0].__dataclass_fields__)
+        )
+
+    def moved(self, T_world_own: Float[Tensor, "4 4"]) -> Gaussians:
+        """The same Gaussians carried along by a rigid transform."""
+        turn = quat_from_rotation(T_world_own[:3, :3]).expand_as(self.quats)
+        return replace(self, means=transform(T_world_own, self.means), quats=quat_multiply(turn, self.quats))
 
     def to(self, device: torch.device | str) -> Gaussians:
         """The same Gaussians on another device."""

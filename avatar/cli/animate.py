@@ -101,6 +101,7 @@ def animate_avatar(
             raise UsageError(f"{option} must be above 0, not {value:g}.")
     from avatar.body.shape_attributes import parse_shape
     from avatar.model.avatar import Avatar
+    from avatar.model.world import World
     from avatar.motion.alive import with_blinks_and_breath, with_face_of
     from avatar.motion.joint_names import read_name_map
     from avatar.motion.motion import ReadOptions
@@ -139,4 +140,4 @@ def animate_avatar(
     if out is None:
         name = Path(motion).stem if motion is not None else "pose"
         out = run / "animations" / f"{name}{'.webm' if background == 'alpha' else '.mp4'}"
-    print(f"video: {render_video(subject, track, video, out, backend)}")
+    print(f"video: {render_video(World((subject,)), [track], video, out, backend)}")
