@@ -21,6 +21,7 @@ from avatar.geometry import rotation_from_quat
 from avatar.io.files import atomic_write
 from avatar.model.avatar_file import FORMAT, AvatarHeader, check_gaussians, read_avatar_file
 from avatar.model.deformation import DeformMLP, joint_influence, positional_encoding
+from avatar.model.diffused_skinning import diffused_weights
 from avatar.model.gaussians import TriangleGaussians, triangle_frames
 from avatar.model.joint_transforms import joint_transforms_and_quats
 from avatar.model.lighting import Light
@@ -54,15 +55,24 @@ class Avatar(nn.Module):
         gaussians: the raw Gaussians on the triangles.
         light: gains by the direction of the surface, fixed in the world.
         deform: the pose-driven MLP, or None.
+        diffused: whether Gaussians away from the body get the weights of `avatar.model.diffused_skinning`; otherwise
+            those of their triangles, wherever they are.
         weights: skinning weights of each Gaussian over the body's joints.
         surface: the body at rest under each Gaussian; frames: the frames of its triangles.
         joint_influence, positional_encoding: inputs of the MLP, see `avatar.model.deformation`.
         rig: what moves the Gaussians with the body's joints; hand_face_rig: with those of fingers, jaw and eyes too.
     """
 
-    def __init__(self, body: Body, betas: Float[Tensor, " shapes"], gaussians: TriangleGaussians, deform: bool) -> None:
+    def __init__(
+        self,
+        body: Body,
+        betas: Float[Tensor, " shapes"],
+        gaussians: TriangleGaussians,
+        deform: bool,
+        diffused: bool = False,
+    ) -> None:
         super().__init__()
-        self.body, self.betas = body, betas
+        self.body, self.betas, self.diffused = body, betas, diffused
         self.rest = body.rest(betas)
         self.gaussians = gaussians
         self.light = Light()
@@ -76,7 +86,7 @@ class Avatar(nn.Module):
             self.__dict__.pop(derived, None)
         self.frames = triangle_frames(self.rest.vertices, body.faces)
         corners = body.faces[gaussians.face]
-        self.weights = torch.einsum("nc,ncj->nj", gaussians.bary, body.weights[corners])
+        self.weights = self._weights_of(body)
         self.surface = CanonicalSurface(
             anchors=gaussians.anchors(self.frames),
             frames=self.frames.rotation[gaussians.face],
@@ -93,9 +103,17 @@ class Avatar(nn.Module):
         """The rig of `Body.with_hands_and_face`, made when the first pose moves fingers or face."""
         body, gaussians = self.body.with_hands_and_face, self.gaussians
         assert body is not None
-        corners = body.faces[gaussians.face]
-        weights = torch.einsum("nc,ncj->nj", gaussians.bary, body.weights[corners])
-        return Rig.of(body, self.rest, replace(self.surface, weights=weights), corners, gaussians.bary)
+        surface = replace(self.surface, weights=self._weights_of(body))
+        return Rig.of(body, self.rest, surface, body.faces[gaussians.face], gaussians.bary)
+
+    def _weights_of(self, body: Body) -> Float[Tensor, "n joints"]:
+        """Skinning weights of the Gaussians over the joints of this body, which has the avatar's triangles."""
+        gaussians = self.gaussians
+        weights = torch.einsum("nc,ncj->nj", gaussians.bary, body.weights[body.faces[gaussians.face]])
+        if not self.diffused:
+            return weights
+        means, distance = gaussians.means(self.frames).detach(), gaussians.offset.detach().norm(dim=1)
+        return diffused_weights(means, distance, weights, body, self.frames)
 
     def rig_for(self, poses: Iterable[BodyPose]) -> tuple[Body, Rig]:
         """The body and the rig that play all of these poses: with fingers, jaw and eyes if any pose moves them."""
@@ -228,7 +246,12 @@ class Avatar(nn.Module):
         from safetensors.torch import save
 
         header = AvatarHeader(
-            FORMAT, __version__, self.body.name, self.body.digest, "none" if self.deform is None else "mlp"
+            FORMAT,
+            __version__,
+            self.body.name,
+            self.body.digest,
+            "none" if self.deform is None else "mlp",
+            "diffused" if self.diffused else "triangle",
         )
         tensors = {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
         with atomic_write(path) as temporary:
@@ -262,7 +285,8 @@ class Avatar(nn.Module):
             tensors["gaussians.log_scales"].exp(),
             torch.zeros(len(tensors["gaussians.face"]), 3),
         )
-        avatar = Avatar(body, tensors.pop("betas"), gaussians, deform=header.deform == "mlp")
+        deform, diffused = header.deform == "mlp", header.skinning == "diffused"
+        avatar = Avatar(body, tensors.pop("betas"), gaussians, deform, diffused)
         try:
             avatar.load_state_dict(tensors)
         except RuntimeError as error:

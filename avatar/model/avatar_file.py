@@ -16,13 +16,19 @@ FORMAT = "avatar-1"
 
 @dataclass(frozen=True)
 class AvatarHeader:
-    """The file's header beside the tensors; all values are strings."""
+    """The file's header beside the tensors; all values are strings.
+
+    Attributes:
+        deform: "mlp" or "none".
+        skinning: "triangle" or "diffused", see `Avatar.diffused`; files of earlier versions do not have it.
+    """
 
     format: str
     written_by: str
     body: str
     body_digest: str
     deform: str
+    skinning: str = "triangle"
 
 
 def read_avatar_file(path: Path) -> tuple[AvatarHeader, dict[str, Tensor]]:

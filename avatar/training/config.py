@@ -86,6 +86,9 @@ class TrainConfig:
     """Learn pose-dependent offsets with an MLP, or not at all."""
     deform_start: float = 0.8
     """Share of the steps after which the pose-dependent MLP is trained."""
+    skinning: Literal["diffused", "triangle"] = "diffused"
+    """What clothes away from the body follow: the limbs around them by their distance, so that a skirt follows both
+    legs, or only the part of the body that is nearest."""
     refine_poses: bool = True
     """Correct the tracked poses during training."""
     refine_start: float = 0.03

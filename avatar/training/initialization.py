@@ -38,7 +38,7 @@ def initial_avatar(
     """A grey avatar of the tracked shape, in the usual light."""
     frames = triangle_frames(body.rest(track.betas).vertices, body.faces)
     gaussians = sample_gaussians(body, frames, config.gaussians, rng)
-    avatar = Avatar(body, track.betas, gaussians, deform=config.deform == "mlp").to(device)
+    avatar = Avatar(body, track.betas, gaussians, config.deform == "mlp", config.skinning == "diffused").to(device)
     if config.light:
         avatar.light.initialize_prior()
     if avatar.deform is not None:

@@ -1,0 +1,54 @@
+"""Skinning weights of Gaussians that hang away from the body.
+
+A skirt does not follow the one triangle nearest to it: between the legs it follows both. So away from the surface the
+body's skinning weights are diffused through space, as the mean over the whole surface by the inverse distance (Shepard
+1968), and a cloth that spans two limbs stays one piece. Diffused weights for loose clothes go back to FITE (Lin et al.
+2022, section 3.2), which solves for a smoother field on a grid.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from avatar.body import Body
+from avatar.model.gaussians import TriangleFrames
+
+# Metres from the surface between which the weights of the triangle give way to the diffused ones.
+ON_BODY, OFF_BODY = 0.015, 0.04
+POWER = 4
+SAMPLES = 2048  # of the surface, for equal areas each
+AT_ONCE = 4096  # Gaussians; bounds the memory
+
+
+@torch.no_grad()
+def diffused_weights(
+    means: Float[Tensor, "n 3"],
+    distance: Float[Tensor, " n"],
+    weights: Float[Tensor, "n joints"],
+    body: Body,
+    frames: TriangleFrames,
+) -> Float[Tensor, "n joints"]:
+    """Skinning weights of points around the body at rest.
+
+    Args:
+        means: the points in the rest frame, metres; distance: of each from its place on the surface, metres.
+        weights: the body's weights at these places.
+        body, frames: the body, and its triangles at rest.
+
+    Returns:
+        `weights` on the body, and away from it the mean over the surface by the inverse fourth power of the distance.
+    """
+    looseness = ((distance - ON_BODY) / (OFF_BODY - ON_BODY)).clamp(0, 1)
+    loose = looseness.nonzero()[:, 0]
+    total = frames.area.cumsum(0)
+    steps = (torch.arange(SAMPLES, device=total.device) + 0.5) / SAMPLES * total[-1]
+    face = torch.searchsorted(total, steps.to(total)).clamp(max=len(total) - 1)
+    places, at_places = frames.vertices[face].mean(1), body.weights[body.faces[face]].mean(1)
+    result = weights.clone()
+    for rows in loose.split(AT_ONCE):
+        nearness = torch.cdist(means[rows], places).clamp_min(1e-4).pow(-POWER)
+        spread = nearness @ at_places / nearness.sum(1, keepdim=True)
+        result[rows] = torch.lerp(weights[rows], spread, looseness[rows, None])
+    return result
