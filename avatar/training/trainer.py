@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from avatar.body import Body
+from avatar.errors import AvatarError
 from avatar.metrics.images import psnr
 from avatar.metrics.ssim import ssim
 from avatar.model.avatar import Avatar
@@ -48,7 +49,7 @@ from avatar.training.schedule import (
     Event,
     set_learning_rates,
 )
-from avatar.training.split import held_out_frames
+from avatar.training.split import held_out_frames, shown_frames
 from avatar.training.state import TrainingState
 from avatar.training.view_alignment import KnownViews, LearnedViews
 from avatar.training.views import TrainingView, TrainingViews
@@ -101,6 +102,7 @@ class Trainer:
 
     Raises:
         ValueError: the track has no cameras. UsageError: masks are to be learned, and the camera moves.
+        AvatarError: no frame shows the person without somebody else before or beside them.
     """
 
     def __init__(
@@ -123,8 +125,10 @@ class Trainer:
         torch.manual_seed(config.seed)
         backdrop = Backdrop(observations, track.cameras) if config.masks == "learned" else None
         self.views = TrainingViews(observations, track.cameras, config.long_side, self.device, backdrop)
-        self.held_out = held_out_frames(len(self.views), config.hold_out)
-        self.trained = [index for index in range(len(self.views)) if index not in set(self.held_out)]
+        self.held_out = held_out_frames(observations, config.hold_out)
+        self.trained = [index for index in shown_frames(observations) if index not in set(self.held_out)]
+        if not self.trained:
+            raise AvatarError("Somebody else is in the way in all frames: film the person alone, or take another part.")
         poses = PoseRefinement(track, self._trained_instants(track, observations)).to(self.device)
         avatar = initial_avatar(body, track, config, self.device, rng)
         optimizer = new_optimizer(avatar, poses, config)
