@@ -15,7 +15,7 @@ uniform sampler2D paints;       // colour and opacity
 uniform sampler2D restNormals;  // octahedral
 uniform usampler2D bones;       // four joints ...
 uniform sampler2D boneWeights;  // ... and their weights
-uniform sampler2D joints;       // three rows of a matrix and a quaternion for each joint
+uniform sampler2D joints;       // three rows of a matrix and a quaternion for each joint, and for the world
 uniform vec2 sizeRange;         // log metres
 uniform mat4 cameraFromWorld;   // OpenCV: x right, y down, z forward
 uniform vec4 intrinsics;        // fx, fy, cx, cy in pixels
@@ -110,7 +110,8 @@ void main() {
   gl_Position = vec4(2.0 * pixel.x / viewport.x - 1.0, 1.0 - 2.0 * pixel.y / viewport.y, depthTerms.x + depthTerms.y / inCamera.z, 1.0);
 
   vec3 normal = worldFromRest * octahedral(texelFetch(restNormals, at, 0).xy);
-  color = vec4(min(paint.rgb * exp(rest.w) * gains(normal), 1.0), paint.a);
+  bool still = int(bone.x) == textureSize(joints, 0).y - 1;  // the scene has its light in its colours
+  color = vec4(min(paint.rgb * exp(rest.w) * (still ? vec3(1.0) : gains(normal)), 1.0), paint.a);
 }
 `;
 
