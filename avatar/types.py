@@ -53,6 +53,12 @@ class Cameras:
         return replace(self, K=self.K[chosen], T_camera_world=self.T_camera_world[chosen])
 
     @staticmethod
+    def centred(focal: float, T_camera_world: Float[Tensor, "frames 4 4"], width: int, height: int) -> Cameras:
+        """Cameras of one focal length in pixels, their optical axes in the middle of the image."""
+        K = T_camera_world.new_tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
+        return Cameras(K.repeat(len(T_camera_world), 1, 1), T_camera_world, width, height)
+
+    @staticmethod
     def cat(cameras: Sequence[Cameras]) -> Cameras:
         """The cameras one after the other.
 
