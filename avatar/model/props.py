@@ -18,6 +18,7 @@ from avatar.types import Gaussians
 
 SPACING = 0.002  # metres between the splats of a mesh
 COVER = 1.3  # how much larger splats are than on an avatar, whose training closes the holes
+SOLID, LOOKS = 0.3, 1.4  # opacity of splats that become squares; half a square's side in standard deviations
 DEEPEST = 0.004  # metres that a hat may reach into the head
 WIDER = 12  # percent by which a hat may be widened for a head of another form
 FEWEST, MOST = 2_000, 20_000  # splats of a mesh
@@ -59,6 +60,23 @@ class Shape:
         normals = R.gather(2, thinnest[:, None, None].expand(-1, 3, 1)).squeeze(2)
         outward = ((gaussians.means - gaussians.means.median(0).values) * normals).sum(1, keepdim=True)
         return Shape(gaussians, torch.where(outward < 0, -normals, normals))
+
+    def as_mesh(self) -> Mesh:
+        """Its surface; where it came as splats, a square for each that is seen, as wide as the splat looks."""
+        if self.mesh is not None:
+            return self.mesh
+        kept = self.gaussians.opacities > SOLID
+        splats, count = self.gaussians, int(kept.sum())
+        reach = (LOOKS * splats.rotations * splats.scales[:, None])[kept]
+        thinnest = splats.scales[kept].argmin(1)
+        # The two longer axes, right-handed with the normal.
+        u, v = (reach[torch.arange(count), :, (thinnest + k) % 3] for k in (1, 2))
+        facing = (torch.linalg.cross(u, v) * self.normals[kept]).sum(1, keepdim=True) > 0
+        u, v = torch.where(facing, u, v), torch.where(facing, v, u)
+        corners = torch.stack([-u - v, u - v, u + v, v - u], dim=1) + splats.means[kept, None]
+        first = 4 * torch.arange(count)[:, None]
+        faces = torch.cat([first + torch.tensor(corner) for corner in ((0, 1, 2), (0, 2, 3))])
+        return Mesh(corners.flatten(0, 1), faces, splats.colors[kept].repeat_interleave(4, 0))
 
     def stretched(self, factors: Float[Tensor, " 3"]) -> Shape:
         """The same thing, larger by a factor along each of its axes."""
