@@ -374,6 +374,13 @@ class Gaussians:
         )
 
     @property
+    def inner_box(self) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
+        """Opposite corners of all but the outermost hundredth of the centres on each side."""
+        ordered = self.means.sort(dim=0).values
+        cut = len(self) // 100
+        return ordered[cut], ordered[len(self) - 1 - cut]
+
+    @property
     def rotations(self) -> Float[Tensor, "n 3 3"]:
         """The orientations as matrices, whose columns are the local axes."""
         return rotation_from_quat(self.quats)

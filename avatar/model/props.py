@@ -17,14 +17,13 @@ from avatar.model.lighting import irradiance_gain
 from avatar.types import Gaussians
 
 SPACING = 0.002  # metres between the splats of a mesh
-COVER = 1.3  # how much larger splats are than on an avatar, whose training closes the holes
 SOLID, LOOKS = 0.3, 1.4  # opacity of splats that become squares; half a square's side in standard deviations
 DEEPEST = 0.004  # metres that a hat may reach into the head
 WIDER = 12  # percent by which a hat may be widened for a head of another form
 FEWEST, MOST = 2_000, 20_000  # splats of a mesh
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shape:
     """What something looks like, in axes of its own (y up, z its front), metres.
 
@@ -39,15 +38,19 @@ class Shape:
     mesh: Mesh | None = None
 
     @staticmethod
-    def of_mesh(mesh: Mesh, count: int | None = None) -> Shape:
-        """Flat splats spread over a mesh; `count` of them, by default one per `SPACING`."""
+    def of_mesh(mesh: Mesh, count: int | None = None, cover: float = 1.3) -> Shape:
+        """Flat splats spread over a mesh; `count` of them, by default one per `SPACING`.
+
+        Args:
+            cover: how much larger they are than on an avatar, whose training closes the holes.
+        """
         frames = triangle_frames(mesh.vertices, mesh.faces)
         if count is None:
             count = min(max(round(float(frames.area.sum()) / SPACING**2), FEWEST), MOST)
         spread = sample_on_surface(frames, torch.ones_like(frames.area), count, torch.Generator().manual_seed(0))
         colors = torch.einsum("nc,ncx->nx", spread.bary, mesh.colors[mesh.faces[spread.face]])
         splats = Gaussians(
-            spread.means(frames), spread.orientations(spread.frame_quats(frames)), COVER * spread.scales,
+            spread.means(frames), spread.orientations(spread.frame_quats(frames)), cover * spread.scales,
             torch.full((count,), 0.98), colors,
         )  # fmt: skip
         return Shape(splats.detach(), frames.rotation[spread.face][..., 2], mesh)
@@ -102,7 +105,7 @@ class Shape:
         return replace(gaussians, colors=colors.clamp(max=1.0))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prop:
     """Something that a person wears or holds.
 
@@ -128,7 +131,7 @@ class Prop:
         return self.place.removesuffix("_hand") if self.place.endswith("_hand") else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PlacedProp:
     """A prop on one body at rest.
 

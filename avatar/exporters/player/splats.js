@@ -1,6 +1,7 @@
 // Drawing: splats are sorted here and skinned in the vertex shader. Attributes lie in textures and corners in a
 // plain index buffer, since instancing is several times slower where there is no graphics card.
 
+import { cutDepth } from "./cut_open.js";
 import { SHADOW_FRAGMENT, SHADOW_VERTEX, SPLAT_FRAGMENT, SPLAT_VERTEX } from "./shaders.js";
 
 export const TEXTURE_WIDTH = 1024;
@@ -66,7 +67,8 @@ export class Splats {
       this.shadow.use(camera, { disc: [...place, radius], darkness });
       gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
     }
-    this.program.use(camera, { sizeRange: this.header.size_range });
+    const cut = cutDepth(this.header, this.jointData, camera.T);
+    this.program.use(camera, { sizeRange: this.header.size_range, cutDepth: cut });
     const light = lit ? this.header.light.flat() : new Float32Array(24);
     gl.uniform3fv(this.program.at("light"), light);
     const textures = { ...this.textures, restPlaces: this.places, drawOrder: this.order, joints: this.joints };
