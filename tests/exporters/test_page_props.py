@@ -95,8 +95,8 @@ def test_a_wall_before_the_person_is_cut_away_for_a_camera_behind_it(
     person: Avatar,
     moves: dict[str, BodyTrack],
     room: Gaussians,
-    tab: Page,
-    tmp_path: Path,  # noqa: F811
+    tab: Page,  # noqa: F811
+    tmp_path: Path,
 ) -> None:
     before = replace(room, means=room.means * torch.tensor([1.0, 1.0, -1.0]))
     whole = Gaussians.cat([room, before])
