@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar.model.avatar import Avatar
+from avatar.model.props import Prop
 from avatar.pipeline.finished_run import open_run
 from avatar.pipeline.report_images import observed_colors
 from avatar.types import BodyPose, BodyTrack, Gaussians, Observations
@@ -32,6 +33,7 @@ class PosedState:
     colors: Colors
     detail: float = 1.0
     opacity: float = 1.0
+    scene: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,33 +93,41 @@ class Session:
         """What a state shows; the very same object as before while none of it changes."""
         clip = self.clip(state.clip)
         frame = min(max(round(state.frame), 0), len(clip) - 1)
-        values = (frame, state.on_spot, state.colors, state.detail, state.opacity, state.betas)
+        look = (state.colors, state.detail, state.opacity, state.betas, state.scene)
+        values = (frame, state.on_spot, *look, *map(id, state.props))
         with self.lock:
             last = self._cached
             # Motions and poses by identity: tensors have no equality that fits a condition.
             if last is None or last.clip is not clip or last.edited is not state.edited or last.values != values:
                 pose = state.edited or self.displayed_clip(state).poses[frame]
-                posed = PosedState(pose, state.colors, state.detail, state.opacity)
+                posed = PosedState(pose, state.colors, state.detail, state.opacity, state.scene)
                 self._cached = last = _CachedState(clip, state.edited, values, posed)
             return last.posed
 
-    @torch.no_grad()
     def gaussians(self, posed: PosedState) -> Gaussians:
-        """The splats of a posed state, on the avatar's device."""
+        """The splats of a posed state, on the avatar's device: the person, what they carry, and the scene."""
+        person = self.person(posed)
+        return person if self.scene is None or not posed.scene else Gaussians.cat([person, self.scene])
+
+    @torch.no_grad()
+    def person(self, posed: PosedState) -> Gaussians:
+        """The same without the scene."""
         with self.lock:
             if self._posed is not None and self._posed[0] is posed:
                 return self._posed[1]
             avatar = self.avatar
-            gaussians = avatar.pose(posed.pose.to(avatar.device), lit=posed.colors == "lit").detach()
+            pose, lit = posed.pose.to(avatar.device), posed.colors == "lit"
+            gaussians = avatar.own_pose(pose, lit).detach()
             if posed.colors == "observed":
                 gaussians = replace(gaussians, colors=observed_colors(avatar, gaussians.colors))
-            gaussians = replace(gaussians, opacities=gaussians.opacities * posed.opacity**LAYERS)
-            self._posed = (posed, self.thinned(gaussians, posed.detail))
+            thinned = self.thinned(gaussians, posed.detail)
+            whole = Gaussians.cat([thinned, *(prop.detach() for prop in avatar.posed_props(pose, lit))])
+            self._posed = (posed, replace(whole, opacities=whole.opacities * posed.opacity**LAYERS))
             return self._posed[1]
 
     def box(self, state: ViewState) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
         """Opposite corners of the person as a state shows it, world, metres."""
-        means = self.gaussians(self.posed_state(state)).means.cpu()
+        means = self.person(self.posed_state(state)).means.cpu()
         return means.amin(0), means.amax(0)
 
     def _drawn(self, detail: float) -> Int[Tensor, " drawn"]:
@@ -139,6 +149,12 @@ class Session:
             gaussians.means[subset], gaussians.quats[subset], gaussians.scales[subset] * growth,
             gaussians.opacities[subset], gaussians.colors[subset],
         )  # fmt: skip
+
+    def dress(self, props: tuple[Prop, ...]) -> None:
+        """Let the person wear and hold these things and no others."""
+        with self.lock:
+            self.avatar.with_props([prop.to(self.avatar.device) for prop in props])
+            self._posed = None
 
     def reshape(self, betas: tuple[float, ...]) -> None:
         """Give the body another shape."""

@@ -125,6 +125,19 @@ class Prop:
     size: Float[Tensor, " 3"]
     worn: bool
 
+    def to(self, device: torch.device | str) -> Prop:
+        """The same prop with its tensors on `device`."""
+        shape, mesh = self.shape, self.shape.mesh
+        if mesh is not None:
+            mesh = Mesh(*(getattr(mesh, name).to(device) for name in mesh.__dataclass_fields__))
+        moved = Shape(shape.gaussians.to(device), shape.normals.to(device), mesh)
+        return replace(self, shape=moved, T_anchor_prop=self.T_anchor_prop.to(device), size=self.size.to(device))
+
+    def stretch(self, anchor: Anchor) -> Float[Tensor, " 3"]:
+        """By how much it is larger on a body with this anchor, along the axes of the anchor."""
+        one = torch.ones_like(anchor.size)
+        return anchor.size / self.size.to(one) if self.worn else one
+
     @property
     def hand(self) -> str | None:
         """The side whose fingers close on it, if it is held."""
@@ -148,8 +161,8 @@ def placed_prop(prop: Prop, body: Body, rest: RestBody) -> PlacedProp:
     """The prop on a person, by the anchor of its place on this body."""
     anchor = anchor_of(body, rest, prop.place)
     shape = prop.shape.moved(prop.T_anchor_prop.to(rest.vertices))
-    factors = anchor.size / prop.size.to(rest.vertices)
-    if prop.worn and float((factors - 1).abs().max()) > 1e-6:
+    factors = prop.stretch(anchor)
+    if float((factors - 1).abs().max()) > 1e-6:
         shape = shape.stretched(factors)
         if prop.place == "head":
             shape = _clear_of_head(shape, anchor, body, rest)
