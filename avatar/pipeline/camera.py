@@ -72,7 +72,7 @@ def recorded_motion(cameras: Cameras) -> CameraMotion:
     T_world_camera = invert_rigid(cameras.T_camera_world.double())
     R, places = T_world_camera[:, :3, :3], T_world_camera[:, :3, 3]
     middle, mean = places.median(0).values, mean_rotation(R, R.new_ones(1, len(R)))
-    sway, turn = (places - middle).norm(dim=-1).max(), geodesic_angle(R, mean).max()
+    sway, turn = (places - middle).norm(dim=-1).max(), geodesic_angle(R, mean.expand_as(R)).max()
     if sway < STANDS_M and turn < STANDS_RADIANS:
         T = invert_rigid(rigid(mean[0], middle)).float().repeat(len(cameras), 1, 1)
         cameras = replace(cameras, T_camera_world=T)

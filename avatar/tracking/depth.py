@@ -44,6 +44,11 @@ class DepthReadings:
     depth: Float[Tensor, "n p"]
     weight: Float[Tensor, "n p"]
 
+    @property
+    def tells(self) -> Bool[Tensor, " n"]:
+        """Whether enough was measured at an instant to tell where the person is."""
+        return (self.weight > 0).sum(1) >= LEAST_MEASURED
+
 
 class DepthSampler:
     """Reads the depth images of a clip at the visible points of a fitted body.
@@ -92,8 +97,8 @@ class DepthSampler:
         ratios = []
         readings = self.read(state)
         for index, mesh in enumerate(posed_vertices(self.body, state)):
-            measured = (readings.weight[index] > 0).numpy()
-            if measured.sum() >= LEAST_MEASURED:
+            if readings.tells[index]:
+                measured = (readings.weight[index] > 0).numpy()
                 own = mesh[self.vertices.numpy()[measured], 2]
                 ratios.append(float(np.median(readings.depth[index].numpy()[measured] / own)))
         factor = float(np.median(ratios)) if ratios else 0.0

@@ -88,7 +88,12 @@ def track(
     problem = build_problem(observations, body, focal, height or ASSUMED_HEIGHT_M)
     tilt = resolve_tilt(observations, options, focal, spread, tilt_of_motion(motion, path))
     problem = replace(
-        problem, shape_constraint=shape_constraint, focal_given=given, tilt=tilt, pitch_given=options.pitch is not None
+        problem,
+        shape_constraint=shape_constraint,
+        focal_given=given,
+        tilt=tilt,
+        pitch_given=options.pitch is not None,
+        height_given=height is not None,
     )
     matcher = flow_sampler = depth_sampler = None
     if len(observations.masks):
@@ -98,7 +103,6 @@ def track(
         flow_sampler = FlowSampler(body, observations, tall)
         if observations.depth is not None:
             depth_sampler = DepthSampler(body, observations, tall)
-            problem = replace(problem, height_spread=problem.height_spread if height else MEASURED_HEIGHT)
 
     def attempt(variant: FitProblem) -> FittedClip:
         fitted, state = fit(variant, names, matcher, flow_sampler, start, path, depth_sampler)
@@ -303,8 +307,8 @@ def fit(
 
 def resized(problem: FitProblem, state: State, factor: float) -> tuple[FitProblem, State]:
     """A person of mean shape moved to this many times the distance, and the height that their size then means."""
-    if problem.height_spread == MEASURED_HEIGHT:
-        problem = replace(problem, height=problem.stature[0] * factor)
+    if not problem.height_given:
+        problem = replace(problem, height=problem.stature[0] * factor, height_spread=MEASURED_HEIGHT)
     return problem, replace(state, position=state.position * factor)
 
 

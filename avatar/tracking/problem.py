@@ -50,7 +50,7 @@ class FitProblem:
         bone_directions, bone_confidence: that direction as a unit vector, and its confidence.
         joint_prior: see `avatar.body.joint_limits.joint_prior`.
         height: of the person standing, metres; sets the scale of everything.
-        height_spread: its standard deviation.
+        height_spread: its standard deviation; height_given: whether the user gave it.
         stature: the body's height without shape, and its derivative by the shape coefficients.
         trunk: the pair of joints that is upright in most clips.
         knees: the two joints.
@@ -97,6 +97,7 @@ class FitProblem:
     pitch_given: bool = False
     holds_pose: bool = False
     height_spread: float = HEIGHT
+    height_given: bool = True
     depth: DepthReadings | None = None
 
     def __len__(self) -> int:
