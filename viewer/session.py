@@ -52,6 +52,7 @@ class Session:
         folder: the run's folder; what is saved in the page goes there. None for a preview.
         track, observations: what the avatar was made from, where the run still has them.
         clips: motions by name.
+        scene: what stands still around the person, world, metres, on the avatar's device; None: nothing.
     """
 
     avatar: Avatar
@@ -59,6 +60,7 @@ class Session:
     folder: Path | None = None
     track: BodyTrack | None = None
     observations: Observations | None = None
+    scene: Gaussians | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
     _cached: _CachedState | None = None
     _posed: tuple[PosedState, Gaussians] | None = None
@@ -145,8 +147,11 @@ class Session:
             self._posed = None
 
 
-def open_session(folder: Path, device: str = "cpu") -> Session:
+def open_session(folder: Path, device: str = "cpu", scene: Gaussians | None = None) -> Session:
     """Read a run's avatar, its track and images if it still has them, and all its motions.
+
+    Args:
+        scene: what stands still around the person, world, metres.
 
     Raises:
         UsageError: the folder holds no finished avatar.
@@ -160,4 +165,4 @@ def open_session(folder: Path, device: str = "cpu") -> Session:
     if track is not None:
         clips[TRAINING] = clip_of_track(TRAINING, track)
     clips.update(file_clips(folder / "motions", avatar) | builtin_clips(avatar))
-    return Session(avatar, clips, folder, track, observations)
+    return Session(avatar, clips, folder, track, observations, None if scene is None else scene.to(device))
