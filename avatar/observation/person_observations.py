@@ -12,12 +12,22 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int, UInt8
 
+from avatar.io.depth_recording import DepthVideo
 from avatar.io.images import read_mask, write_image
-from avatar.io.observations_file import frame_path, image_path, save_arrays, stored_frames, stored_images, stored_masks
+from avatar.io.observations_file import (
+    frame_path,
+    image_path,
+    save_arrays,
+    stored_depth,
+    stored_frames,
+    stored_images,
+    stored_masks,
+)
 from avatar.landmark_layouts import LAYOUTS
 from avatar.observation.background_plate import background_plate
 from avatar.observation.company import notes_on_company
 from avatar.observation.confidence import check_in_view, frame_weights, reweight_confidence
+from avatar.observation.depth import store_depth
 from avatar.observation.hand_masks import refine_hands
 from avatar.observation.hands_face import HandsAndFace, observe_hands_face
 from avatar.observation.held_things import held_things, note_on_held_things, without_things
@@ -42,12 +52,14 @@ class SurveyedPerson:
     Attributes:
         survey: of the whole video; work: where it stored frames and coarse masks.
         track: the person's; layout_name: the detector's landmark layout.
+        recording: the depth that was recorded with the video; None without.
     """
 
     survey: Survey
     work: Path
     track: PersonTrack
     layout_name: str
+    recording: DepthVideo | None = None
 
     @cached_property
     def times(self) -> Float[np.ndarray, " frames"]:
@@ -70,11 +82,21 @@ class SurveyedPerson:
         return frame_weights(np.array(self.track.sharpness))
 
     def keyframes(self, most: int, thinning: Thinning) -> Indices:
-        """Which of the person's frames are used, at most so many."""
+        """Indices of the frames that are used, at most `most`."""
         if thinning == "even":
             return evenly_in_time(self.times, most)
         keypoints, keypoints_3d, _ = self.landmarks
         return select_keyframes(_views(keypoints, keypoints_3d), self.weights * keypoints[..., 2].mean(1), most)
+
+    def require_legs(self) -> list[str]:
+        """Notes on body parts that are rarely in view.
+
+        Raises:
+            AvatarError: only the upper body is in view.
+        """
+        source = self.survey.source
+        size = source.width, source.height
+        return check_in_view(self.landmarks[0], LAYOUTS[self.layout_name], *size, str(source.path))
 
     def observations(self, keyframes: Indices, folder: Path, notes: Sequence[str] = ()) -> Observations:
         """Write the observations of some of the person's frames into a folder.
@@ -82,16 +104,20 @@ class SurveyedPerson:
         Raises:
             AvatarError: only the upper body is in view.
         """
-        survey, layout, source = self.survey, LAYOUTS[self.layout_name], self.survey.source
+        survey, source = self.survey, self.survey.source
         keypoints, keypoints_3d, flips = self.landmarks
         notes = [*survey.notes, *notes, *notes_on_company(self.track, survey.people.tracks, survey.times)]
-        notes += check_in_view(keypoints, layout, source.width, source.height, str(source.path))
+        notes += self.require_legs()
         if flips:
             notes.append(f"Left and right were put right in {flips} frames.")
         self._copy_frames(keyframes, folder)
         parts = observe_hands_face(stored_frames(folder, len(keyframes)), keypoints[keyframes], self.layout_name)
         masks = _MaskWriter(self, keyframes, parts, folder)
         notes += note_on_held_things(masks.write(), len(keyframes))
+        cameras, recording = None, self.recording
+        if recording is not None:
+            cameras, notes_on_depth = store_depth(recording, source, self.times[keyframes], folder)
+            notes += notes_on_depth
         trust = stored_images(folder / "trust", len(keyframes), read_mask) if masks.has_trust else None
         observations = Observations(
             images=stored_frames(folder, len(keyframes)),
@@ -105,7 +131,9 @@ class SurveyedPerson:
             width=source.width,
             height=source.height,
             frame_weight=torch.from_numpy(self.weights[keyframes]),
-            source=str(source.path),
+            cameras=cameras,
+            depth=None if recording is None else stored_depth(folder, len(keyframes)),
+            source=str(source.path if recording is None else recording.recording.path),
             notes=tuple(notes),
             start=source.start,
             **parts._asdict(),

@@ -167,6 +167,15 @@ class PersonTracker:
                 if np.isfinite(apart):
                     yield apart + LOOKS * (0.0 if np.isnan(unlike) else unlike), apart, who, index
 
+    def lasting(self, shot: int = 0) -> list[int]:
+        """Indices of the people who are in view for long enough, the largest and most persistent first.
+
+        Args:
+            shot: only persons in this one count.
+        """
+        order = sorted(range(len(self.tracks)), key=lambda who: -self.tracks[who].presence)
+        return [who for who in order if self.tracks[who].shot == shot and len(self.tracks[who].frames) >= LEAST_FRAMES]
+
     def choose(self, requested: int | None, video: str, frames: int, shot: int = 0) -> tuple[int, str]:
         """Index of the requested person (1 is the largest and most persistent) and a sentence for the report.
 
@@ -179,14 +188,13 @@ class PersonTracker:
         """
         if not self.tracks:
             raise AvatarError(f"{video}: no person was found. Film one person who is wholly in view.")
-        present = [who for who, track in enumerate(self.tracks) if track.shot == shot]
-        order = sorted(present, key=lambda who: -self.tracks[who].presence)
-        lasting = [who for who in order if len(self.tracks[who].frames) >= LEAST_FRAMES]
+        lasting = self.lasting(shot)
         number = 1 if requested is None else requested
         if requested is not None and not 1 <= requested <= max(1, len(lasting)):
             raise UsageError(f"{video} shows {len(lasting)} persons long enough: there is no person {requested}.")
         if not lasting:
-            most = len(self.tracks[order[0]].frames)
+            present = [track for track in self.tracks if track.shot == shot]
+            most = len(max(present, key=lambda track: track.presence).frames)
             raise AvatarError(
                 f"{video}: a person is in view in only {most} of {frames} frames; at least {LEAST_FRAMES} are needed."
             )
