@@ -57,7 +57,8 @@ def _page(session: Session, store: Store, path: Path) -> None:
     clip = session.clip(store.state.clip)
     rest = motions_for_page(RunFolder(session.folder), session.avatar, ())
     first = {_page_name(clip.name): track_of(clip)}
-    write_page(session.avatar, first | {k: v for k, v in rest.items() if k not in first}, path, session.folder.name)
+    clips = first | {name: track for name, track in rest.items() if name not in first}
+    write_page(session.avatar, clips, path, session.folder.name, light=session.chosen_light(store.state.light))
 
 
 def _splats(session: Session, store: Store, path: Path) -> None:

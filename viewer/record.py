@@ -128,7 +128,7 @@ def write_video(path: Path, frames: Iterator[np.ndarray], fps: float | int, repo
 
 
 def _posed(session: Session, state: ViewState, pose: BodyPose) -> Gaussians:
-    return session.gaussians(PosedState(pose, state.colors, state.detail, state.opacity))
+    return session.gaussians(PosedState(pose, state.colors, state.detail, state.opacity, state.light))
 
 
 def _premultiplied(gaussians: Gaussians, camera: Cameras) -> Float[Tensor, "h w 4"]:

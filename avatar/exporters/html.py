@@ -20,6 +20,7 @@ from avatar.exporters.player_scripts import script, source
 from avatar.exporters.poster import poster
 from avatar.io.files import atomic_write
 from avatar.model.avatar import Avatar
+from avatar.model.environment import ChosenLight
 from avatar.types import BodyTrack
 
 CREDITS = f"Made with avatar {__version__}, open source"
@@ -48,6 +49,7 @@ def write_page(
     credits: str = CREDITS,
     rank: int = RANK,
     live: bool = False,
+    light: ChosenLight | None = None,
 ) -> PageReport:
     """Write the avatar with its clips as one HTML file that opens anywhere.
 
@@ -59,11 +61,12 @@ def write_page(
         credits: a line at the bottom, such as who made the recording and under which licence it may be shared.
         rank: number of linear correctives that approximate the learned deformation.
         live: with the mirror, in which the avatar follows a camera; 11 MB more.
+        light: the light at the start; None is that of the recording.
 
     Raises:
         AvatarError: the file cannot be written.
     """
-    packed = player_file(avatar, clips, rank)
+    packed = player_file(avatar, clips, rank, light)
     text = fill(
         source("player.html"),
         title=html.escape(title),

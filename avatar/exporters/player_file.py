@@ -23,7 +23,9 @@ from avatar.exporters.page_tables import figure_table, motion_table
 from avatar.exporters.skin_weights import strongest_joints
 from avatar.geometry import quat_from_rotation
 from avatar.model.avatar import Avatar
+from avatar.model.environment import FILMED, ChosenLight, builtin_lights
 from avatar.model.rig import Rig
+from avatar.model.skin_shading import LARGEST
 from avatar.types import BodyPose, BodyTrack
 
 MAGIC = b"AVATAR1\n"
@@ -68,13 +70,16 @@ class Payload:
 
 
 @torch.no_grad()
-def player_file(avatar: Avatar, clips: Mapping[str, BodyTrack], rank: int = RANK) -> PlayerFile:
+def player_file(
+    avatar: Avatar, clips: Mapping[str, BodyTrack], rank: int = RANK, light: ChosenLight | None = None
+) -> PlayerFile:
     """Pack the avatar with its clips.
 
     Args:
         avatar: the avatar.
         clips: motions for this avatar by the name shown in the player; the first plays at the start.
         rank: number of linear correctives that approximate the learned deformation.
+        light: the light at the start; the light of the recording and the built-in ones can be chosen too.
     """
     if avatar.device.type != "cpu":
         avatar = copy.deepcopy(avatar).cpu()  # clips are on the CPU, and so is all that is written
@@ -85,7 +90,7 @@ def player_file(avatar: Avatar, clips: Mapping[str, BodyTrack], rank: int = RANK
     header = {
         "splats": len(avatar),
         "joints": _joints(body, rig),
-        "light": avatar.light.coefficients.tolist(),
+        **_lights(avatar, light or ChosenLight(FILMED, None)),
         **_pack_splats(avatar, rig, correctives, payload),
         "clips": _pack_clips(clips, poses, correctives, payload),
         "words": motion_table(),
@@ -96,6 +101,18 @@ def player_file(avatar: Avatar, clips: Mapping[str, BodyTrack], rank: int = RANK
     text += b" " * (-len(text) % 4)  # the arrays begin at a multiple of four bytes
     packed = zlib.compress(len(text).to_bytes(4, "little") + text + bytes(payload.data), 9)
     return PlayerFile(MAGIC + packed, len(avatar), correctives.explained)
+
+
+def _lights(avatar: Avatar, start: ChosenLight) -> dict[str, Any]:
+    """The light of the recording, the others by name, and the name of the one at the start."""
+    others = builtin_lights()
+    if start.coefficients is not None:
+        others[start.name] = start.coefficients
+    return {
+        "light": avatar.light.coefficients.tolist(),
+        "lights": {name: [[round(x, 4) for x in row] for row in values.tolist()] for name, values in others.items()},
+        "start_light": start.name,
+    }
 
 
 def _pack_splats(avatar: Avatar, rig: Rig, correctives: Correctives, payload: Payload) -> dict[str, Any]:
@@ -112,7 +129,8 @@ def _pack_splats(avatar: Avatar, rig: Rig, correctives: Correctives, payload: Pa
     bones, weights = strongest_joints(rig.surface.weights, INFLUENCES)
     payload.add("centers", (steps[order] * 65535).round(), np.uint16)
     payload.add("turns", (gaussians.orientations(avatar.surface.quats)[order] * 127).round(), np.int8)
-    payload.add("sizes", _four((sizes[order] * 255).round()), np.uint8)
+    shading = 128 + (avatar.skin_shading / LARGEST * 127).round()
+    payload.add("sizes", torch.cat([(sizes * 255).round(), shading[:, None]], 1)[order], np.uint8)
     paints = torch.cat([gaussians.colors, gaussians.opacities[:, None]], dim=1)
     payload.add("paints", (paints[order] * 255).round(), np.uint8)
     payload.add("normals", (_octahedral(avatar.surface.normals[order]) * 127).round(), np.int8)
@@ -122,6 +140,7 @@ def _pack_splats(avatar: Avatar, rig: Rig, correctives: Correctives, payload: Pa
         "low": low.tolist(),
         "high": high.tolist(),
         "size_range": [small, large],
+        "shading_range": LARGEST,
         "correctives": _pack_correctives(correctives, order, payload),
     }
 
@@ -183,7 +202,3 @@ def _octahedral(normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 2"]:
     flat = normals / normals.abs().sum(1, keepdim=True)
     folded = (1 - flat[:, [1, 0]].abs()) * torch.where(flat[:, :2] >= 0, 1.0, -1.0)
     return torch.where(flat[:, 2:] >= 0, flat[:, :2], folded)
-
-
-def _four(values: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4"]:
-    return torch.cat([values, torch.zeros_like(values[:, :1])], dim=1)
