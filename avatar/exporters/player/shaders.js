@@ -10,7 +10,7 @@ precision highp usampler2D;
 uniform usampler2D drawOrder;   // splats from far to near
 uniform sampler2D restPlaces;   // centre at rest in metres, log brightness
 uniform sampler2D restTurns;    // orientation at rest, quaternion wxyz
-uniform sampler2D sizes;        // log standard deviations, scaled to 0..1; shading of skin, 128 is none
+uniform sampler2D sizes;        // log standard deviations, scaled to 0..1; shading of skin from 128 on
 uniform sampler2D paints;       // colour and opacity
 uniform sampler2D restNormals;  // octahedral
 uniform usampler2D bones;       // four joints ...
