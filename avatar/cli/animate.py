@@ -104,7 +104,7 @@ def animate_avatar(
         if not value > 0:
             raise UsageError(f"{option} must be above 0, not {value:g}.")
     from avatar.body.shape_attributes import parse_shape
-    from avatar.model.avatar import Avatar
+    from avatar.model.world import World
     from avatar.motion.alive import with_blinks_and_breath, with_face_of
     from avatar.motion.joint_names import read_name_map
     from avatar.motion.motion import ReadOptions
@@ -112,6 +112,7 @@ def animate_avatar(
     from avatar.motion.text.key_poses import is_words_motion
     from avatar.pipeline.animation import VideoOptions, parse_size
     from avatar.pipeline.animation import animate as render_video
+    from avatar.pipeline.finished_run import open_run
     from avatar.pipeline.lights import read_light
     from avatar.pipeline.motions import find_motion, motion_of_pose, pose_of_option
     from avatar.pipeline.run_folder import RunFolder
@@ -135,7 +136,7 @@ def animate_avatar(
     else:
         moved = motion_of_pose(pose_of_option(pose or "", hypothesis, reading))
         facing = "keep"
-    subject = Avatar.load(place.avatar).to(resolve_device(device, backend)).reshape_by(words)
+    subject = open_run(run, device=resolve_device(device, backend)).avatar.reshape_by(words)
     subject.relight(chosen.coefficients)
     track = retarget(moved, subject.rest, Retargeting(fps, start, end, speed, loop, facing, feet))
     if face is not None:
@@ -145,4 +146,4 @@ def animate_avatar(
     if out is None:
         name = Path(motion).stem if motion is not None else "pose"
         out = run / "animations" / f"{name}{'.webm' if background == 'alpha' else '.mp4'}"
-    print(f"video: {render_video(subject, track, video, out, backend)}")
+    print(f"video: {render_video(World((subject,)), [track], video, out, backend)}")

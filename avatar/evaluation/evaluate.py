@@ -59,7 +59,7 @@ def evaluate_run(
     Raises:
         UsageError, AvatarError: see `open_run` and `load_capture`; or there is nothing to compare with.
     """
-    opened = open_run(folder, device=device)
+    opened = open_run(folder, device=device, props=False)
     if capture is not None and is_multicamera(capture):
         if joints_alone:
             raise UsageError(

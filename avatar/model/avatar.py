@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,14 +16,17 @@ from torch import Tensor, nn
 from avatar import __version__
 from avatar.body import Body, load_body, smpl_pose
 from avatar.body.shape_attributes import load_shape_attributes
+from avatar.body.skinning import skinning_transforms
 from avatar.errors import AvatarError
 from avatar.geometry import rotation_from_quat
 from avatar.io.files import atomic_write
 from avatar.model.avatar_file import FORMAT, AvatarHeader, check_gaussians, read_avatar_file
 from avatar.model.deformation import DeformMLP, joint_influence, positional_encoding
 from avatar.model.gaussians import TriangleGaussians, triangle_frames
+from avatar.model.grip import Grip, grips_of, with_grips
 from avatar.model.joint_transforms import joint_transforms_and_quats
 from avatar.model.lighting import Light
+from avatar.model.props import PlacedProp, Prop, placed_prop
 from avatar.model.rig import Rig
 from avatar.model.skin_shading import skin_shading
 from avatar.model.skinning import CanonicalSurface, GaussianAttributes, skin_gaussians
@@ -58,6 +61,7 @@ class Avatar(nn.Module):
         deform: the pose-driven MLP, or None.
         weights: skinning weights of each Gaussian over the body's joints.
         surface: the body at rest under each Gaussian; frames: the frames of its triangles.
+        props: what the person wears or holds; they are no part of the avatar's file.
         joint_influence, positional_encoding: inputs of the MLP, see `avatar.model.deformation`.
         rig: what moves the Gaussians with the body's joints; hand_face_rig: with those of fingers, jaw and eyes too.
     """
@@ -70,12 +74,13 @@ class Avatar(nn.Module):
         self.light = Light()
         self.other_light: Float[Tensor, "8 3"] | None = None
         self.deform = DeformMLP(len(body.parents)) if deform else None
+        self.props: tuple[Prop, ...] = ()
         self.refresh()
 
     def refresh(self) -> None:
         """Recompute everything derived from the body and from the Gaussians' triangles."""
         body, gaussians = self.body, self.gaussians
-        for derived in ("neighbors", "hand_face_rig", "skin_shading"):
+        for derived in ("neighbors", "hand_face_rig", "placed_props", "grips", "skin_shading"):
             self.__dict__.pop(derived, None)
         self.frames = triangle_frames(self.rest.vertices, body.faces)
         corners = body.faces[gaussians.face]
@@ -192,8 +197,40 @@ class Avatar(nn.Module):
         means = self.rest_means().detach().cpu().numpy()
         return torch.from_numpy(cKDTree(means).query(means, k=5)[1][:, 1:]).to(self.device)
 
+    def with_props(self, props: Sequence[Prop]) -> Avatar:
+        """Let the person wear and hold these things, and nothing else; returns itself."""
+        self.props = tuple(props)
+        self.refresh()
+        return self
+
+    @cached_property
+    def placed_props(self) -> tuple[PlacedProp, ...]:
+        """The props on this body at rest."""
+        return tuple(placed_prop(prop, self.body, self.rest) for prop in self.props)
+
+    @cached_property
+    def grips(self) -> tuple[Grip, ...]:
+        """The fingers of each hand that holds something."""
+        return grips_of(self.body, self.rest, self.placed_props)
+
+    def gripping(self, pose: BodyPose) -> BodyPose:
+        """The pose, or batch of poses, with the fingers closed on what the hands hold."""
+        return with_grips(pose, self.grips) if self.props else pose
+
+    def posed_props(self, pose: BodyPose, lit: bool = True) -> list[Gaussians]:
+        """The splats of each prop in the world, for one pose."""
+        if not self.props:
+            return []
+        rig, full = self._playing(self.gripping(pose))
+        Ts = skinning_transforms(rig.joints, rig.parents, full)
+        body = self.body if rig is self.rig else self.body.with_hands_and_face
+        assert body is not None
+        names = body.joint_names
+        light, _ = self._lighting(lit)
+        return [placed.shape.posed(Ts[names.index(placed.joint)], light) for placed in self.placed_props]
+
     def pose(self, body_pose: BodyPose, lit: bool = True) -> Gaussians:
-        """The Gaussians in the world, for one pose.
+        """The Gaussians in the world, for one pose: those of the avatar and then those of its props.
 
         Args:
             body_pose: an unbatched pose of the common 24 joints or of all the body's joints, with or without fingers
@@ -201,10 +238,16 @@ class Avatar(nn.Module):
             lit: with the learned light of the room, or that of `relight`, fixed in the world; otherwise the plain
                 colours.
         """
-        return self.pose_with_offsets(body_pose, lit)[0]
+        if not self.props:
+            return self.own_pose(body_pose, lit)
+        return Gaussians.cat([self.own_pose(body_pose, lit), *self.posed_props(body_pose, lit)])
+
+    def own_pose(self, body_pose: BodyPose, lit: bool = True) -> Gaussians:
+        """The same as `pose` without the props, which the hands hold nevertheless."""
+        return self.pose_with_offsets(self.gripping(body_pose), lit)[0]
 
     def pose_with_offsets(self, body_pose: BodyPose, lit: bool = True) -> tuple[Gaussians, PoseOffsets]:
-        """The same as `pose`, and what the pose changed about the Gaussians at rest (training regularises it)."""
+        """The avatar's own Gaussians, and what the pose changed about them at rest (training regularises it)."""
         rig, full = self._playing(body_pose)
         offsets = self._pose_offsets(rig, full)
         light, colors = self._lighting(lit)

@@ -78,6 +78,11 @@ class RunFolder:
         return self.folder / "config.json"
 
     @property
+    def props(self) -> Path:
+        """The folder of what the person wears and holds, one file each."""
+        return self.folder / "props"
+
+    @property
     def report(self) -> Path:
         """Scores, times and warnings of the run."""
         return self.folder / "report.json"

@@ -15,7 +15,7 @@ uniform sampler2D paints;       // colour and opacity
 uniform sampler2D restNormals;  // octahedral
 uniform usampler2D bones;       // four joints ...
 uniform sampler2D boneWeights;  // ... and their weights
-uniform sampler2D joints;       // three rows of a matrix and a quaternion for each joint
+uniform sampler2D joints;       // three rows of a matrix and a quaternion for each joint, and for the world
 uniform vec2 sizeRange;         // log metres
 uniform mat4 cameraFromWorld;   // OpenCV: x right, y down, z forward
 uniform vec4 intrinsics;        // fx, fy, cx, cy in pixels
@@ -113,7 +113,9 @@ void main() {
 
   vec3 normal = worldFromRest * octahedral(texelFetch(restNormals, at, 0).xy);
   float shading = shadingRange * (255.0 * size.w - 128.0) / 127.0;
-  color = vec4(min(paint.rgb * exp(rest.w - shading) * gains(normal), 1.0), paint.a);
+  bool still = int(bone.x) == textureSize(joints, 0).y - 1;  // the scene has its light in its colours
+  vec3 shines = still ? vec3(1.0) : exp(-shading) * gains(normal);
+  color = vec4(min(paint.rgb * exp(rest.w) * shines, 1.0), paint.a);
 }
 `;
 
