@@ -108,6 +108,7 @@ def player_file(
         "words": motion_table(),
         "figure": figure_table(avatar.body),
         **({} if extras is None else {"grips": _grips(avatar, body)}),
+        **({} if scene is None else {"scene": _scene_box(scene)}),
         "arrays": payload.table,
     }
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
@@ -216,6 +217,11 @@ def _pack_splats(own: SplatTable, extras: SplatTable | None, payload: Payload) -
         return entries
     box = {"low": extras.low.tolist(), "high": extras.high.tolist()}
     return {**entries, "extras": {"splats": len(extras.gaussians), **box}}
+
+
+def _scene_box(scene: Gaussians) -> dict[str, list[float]]:
+    low, high = scene.inner_box
+    return {"low": low.tolist(), "high": high.tolist()}
 
 
 def _grips(avatar: Avatar, body: Body) -> dict[str, list[float]]:

@@ -79,9 +79,9 @@ def environment_light(radiance: Float[Tensor, "h w 3"], turn: float = 0.0) -> Fl
     irradiance = cosines @ (areas[:, None] * radiance.flatten(0, 1).float())
     mean = (weights[:, None] * irradiance).sum(0) / weights.sum()
     gains = (irradiance / mean.clamp_min(1e-12)).clamp_min(FLOOR).log() / SRGB_POWER
-    coefficients = _projected(normals, weights, gains)
+    coefficients: Tensor = _projected(normals, weights, gains)
     largest = float((normal_polynomials(normals) @ coefficients).max())
-    scale = min(1.0, math.log(LARGEST_GAIN) / max(largest, 1e-9))
+    scale: float = min(1.0, math.log(LARGEST_GAIN) / max(largest, 1e-9))
     return scale * coefficients
 
 
@@ -106,7 +106,8 @@ def lamp(direction: Float[Tensor, " 3"], warmth: float = 0.0) -> Float[Tensor, "
     inside = (directions @ direction > math.cos(LAMP_RADIUS)).float()
     color = torch.tensor(WARM if warmth > 0 else COLD).log().mul(abs(warmth)).exp()
     bright = inside / (inside * areas).sum() * areas.sum()
-    return (bright[:, None] * color + WALLS).unflatten(0, (rows, columns))
+    radiance: Tensor = (bright[:, None] * color + WALLS).unflatten(0, (rows, columns))
+    return radiance
 
 
 def from_above() -> Float[Tensor, "8 3"]:

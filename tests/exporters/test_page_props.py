@@ -91,6 +91,32 @@ def test_the_page_shows_props_and_scene_where_our_renderer_does(
 
 
 @needs_browser
+def test_a_wall_before_the_person_is_cut_away_for_a_camera_behind_it(
+    person: Avatar,
+    moves: dict[str, BodyTrack],
+    room: Gaussians,
+    tab: Page,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    before = replace(room, means=room.means * torch.tensor([1.0, 1.0, -1.0]))
+    whole = Gaussians.cat([room, before])
+    write_page(person, moves, tmp_path / "me.html", title="me", scene=whole)
+    with torch.no_grad():
+        pose = moves["wave"].poses[5]
+        body = person.pose(pose)
+        camera = front(body.means.amin(0), body.means.amax(0), 1, WIDTH, HEIGHT)
+        world = World((person,), whole)
+        ours, hidden = (
+            render(splats, camera, "reference").on_white()[0].numpy()
+            for splats in (world.posed([pose], seen_from=camera), world.posed([pose]))
+        )
+    look = f"?clip=wave&frame=5&light=1&camera={camera_option(camera)}&ui=0&shadow=0&bg=ffffff"
+    open_page(tab, tmp_path / "me.html", look)
+    theirs = canvas_image(tab)
+    assert psnr(ours, theirs) > 30 and psnr(hidden, theirs) < 18
+
+
+@needs_browser
 def test_a_hand_holds_on_in_a_motion_that_is_dropped_on_the_page(
     dressed: Avatar, moves: dict[str, BodyTrack], tab: Page, tmp_path: Path  # noqa: F811
 ) -> None:  # fmt: skip

@@ -23,6 +23,7 @@ uniform vec2 viewport;           // width and height in pixels
 uniform vec2 depthTerms;         // depth in clip space is x + y / z
 uniform vec3 light[8];          // log gains by the normal's polynomials
 uniform float shadingRange;     // log brightness that the shading of skin has at most; 0 leaves it
+uniform float cutDepth;         // nearer than this the scene is cut away above its floor, metres
 
 out vec4 color;
 out vec2 place;  // in standard deviations
@@ -31,6 +32,7 @@ const float BLUR = 0.3;          // px^2, as the training renderer
 const float NEAR = 0.01;
 const float VIEW_MARGIN = 0.15;
 const float MIN_ALPHA = 1.0 / 255.0;
+const float FLOOR = 0.1;         // metres above the ground, as in avatar/model/world.py
 
 ivec2 texel(int index) {
   return ivec2(index & 1023, index >> 10);
@@ -83,6 +85,8 @@ void main() {
 
   vec3 inCamera = (cameraFromWorld * vec4(center, 1.0)).xyz;
   if (inCamera.z < NEAR) return;
+  bool still = int(bone.x) == textureSize(joints, 0).y - 1;  // the scene
+  if (still && inCamera.z < cutDepth && center.y > FLOOR) return;
   vec4 paint = texelFetch(paints, at, 0);
   if (paint.a < MIN_ALPHA) return;
 
@@ -112,8 +116,8 @@ void main() {
   gl_Position = vec4(2.0 * pixel.x / viewport.x - 1.0, 1.0 - 2.0 * pixel.y / viewport.y, depthTerms.x + depthTerms.y / inCamera.z, 1.0);
 
   vec3 normal = worldFromRest * octahedral(texelFetch(restNormals, at, 0).xy);
+  // The scene has its light in its colours.
   float shading = shadingRange * (255.0 * size.w - 128.0) / 127.0;
-  bool still = int(bone.x) == textureSize(joints, 0).y - 1;  // the scene has its light in its colours
   vec3 shines = still ? vec3(1.0) : exp(-shading) * gains(normal);
   color = vec4(min(paint.rgb * exp(rest.w) * shines, 1.0), paint.a);
 }

@@ -1,6 +1,7 @@
 // Drawing: splats are sorted here and skinned in the vertex shader. Attributes lie in textures and corners in a
 // plain index buffer, since instancing is several times slower where there is no graphics card.
 
+import { cutDepth } from "./cut_open.js";
 import { lightUniforms } from "./lights.js";
 import { SHADOW_FRAGMENT, SHADOW_VERTEX, SPLAT_FRAGMENT, SPLAT_VERTEX } from "./shaders.js";
 
@@ -67,8 +68,9 @@ export class Splats {
       this.shadow.use(camera, { disc: [...place, radius], darkness });
       gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
     }
+    const cut = cutDepth(this.header, this.jointData, camera.T);
     const { light: gains, shadingRange } = lightUniforms(this.header, light);
-    this.program.use(camera, { sizeRange: this.header.size_range, shadingRange });
+    this.program.use(camera, { sizeRange: this.header.size_range, cutDepth: cut, shadingRange });
     gl.uniform3fv(this.program.at("light"), gains);
     const textures = { ...this.textures, restPlaces: this.places, drawOrder: this.order, joints: this.joints };
     Object.entries(textures).forEach(([name, texture], unit) => {
