@@ -31,7 +31,8 @@ from avatar.training.checkpoint import read_checkpoint, write_checkpoint
 from avatar.training.config import TrainConfig
 from avatar.training.coverage import close_gaps
 from avatar.training.densification import densify
-from avatar.training.face_binding import bind_face
+from avatar.training.eyelids import add_eyelids
+from avatar.training.face_binding import bind_face, face_moves
 from avatar.training.initialization import initial_avatar, new_optimizer, sample_gaussians
 from avatar.training.inpainting import inpaint_unobserved
 from avatar.training.perceptual_loss import PerceptualLoss
@@ -142,7 +143,7 @@ class Trainer:
         Raises:
             AvatarError: the checkpoint cannot be read, or not be written.
         """
-        state = self.state
+        state, config = self.state, self.config
         if resume and self.checkpoint is not None and self.checkpoint.exists():
             read_checkpoint(self.checkpoint, self.device, state.load_dict)
         else:
@@ -156,6 +157,8 @@ class Trainer:
             state.avatar.deform.enabled = True
         inside = measure_visibility(state.avatar, self._posed_views(VISIBILITY_VIEWS), self._render)
         inpaint_unobserved(state.avatar, inside)
+        if self._knows_cameras and face_moves(state.avatar, state.poses.refined(), self.views.observations) is not None:
+            add_eyelids(state.avatar, config.seed)
         return TrainResult(state.avatar, state.poses.refined(), self.held_out, state.history, state.losses)
 
     def save(self) -> None:
