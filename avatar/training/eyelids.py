@@ -72,8 +72,8 @@ def _add_lid(avatar: Avatar, rich: Body, outside: Bool[Tensor, " f"], side: str,
 
 def _areas(triangles: Float[Tensor, "f 3 3"]) -> Float[Tensor, " f"]:
     a, b, c = triangles.unbind(1)
-    cross: Tensor = torch.linalg.cross(b - a, c - a)
-    return cross.norm(dim=-1) / 2
+    area: Tensor = torch.linalg.cross(b - a, c - a).norm(dim=-1) / 2
+    return area
 
 
 def _blended(
