@@ -147,6 +147,8 @@ class Trainer:
         if resume and self.checkpoint is not None and self.checkpoint.exists():
             read_checkpoint(self.checkpoint, self.device, state.load_dict)
         else:
+            if self._follows_face:
+                self._bind_face()
             initialize_colors(state.avatar, self._posed_views(COLOR_VIEWS), self._render)
         try:
             self._loop(preview)
@@ -312,6 +314,11 @@ class Trainer:
         register(state.avatar, state.poses, self.trained, view_of, self._render, seed=state.step)
         self._stop(state.avatar.gaussians.offset, *state.poses.parameters())
 
+    @property
+    def _follows_face(self) -> bool:
+        """Whether the face moves in training: then lips and lids must be where the images show them all the time."""
+        return self._knows_cameras and self.state.poses.face.shape[1] > 0
+
     def _bind_face(self) -> None:
         state = self.state
         bind_face(state.avatar, state.poses.refined(), self.views.observations)
@@ -326,6 +333,8 @@ class Trainer:
     def _densify(self) -> None:
         state = self.state
         densify(state.avatar, state.optimizer, state.gradients, self.config.max_gaussians)
+        if self._follows_face:
+            self._bind_face()
         state.gradients = torch.zeros(len(state.avatar), device=self.device)
 
     def _resample(self) -> None:
