@@ -57,12 +57,13 @@ def _page(session: Session, store: Store, path: Path) -> None:
     clip = session.clip(store.state.clip)
     rest = motions_for_page(RunFolder(session.folder), session.avatar, ())
     first = {_page_name(clip.name): track_of(clip)}
-    write_page(session.avatar, first | {k: v for k, v in rest.items() if k not in first}, path, session.folder.name)
+    clips = first | {k: v for k, v in rest.items() if k not in first}
+    write_page(session.avatar, clips, path, session.folder.name, scene=session.scene if store.state.scene else None)
 
 
 def _splats(session: Session, store: Store, path: Path) -> None:
     # Translucency is for looking at the skeleton here; other programs get solid splats.
-    write_ply(session.gaussians(replace(session.posed_state(store.state), opacity=1.0)), path)
+    write_ply(session.person(replace(session.posed_state(store.state), opacity=1.0)), path)
 
 
 def _mesh(session: Session, store: Store, path: Path) -> None:

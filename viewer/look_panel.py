@@ -8,12 +8,14 @@ from typing import Any
 
 import viser
 
+from avatar.viewer.props_folder import props_folder
 from avatar.viewer.session import Session
 from avatar.viewer.shape_panel import shape_folder
 from avatar.viewer.state import Colors, Drawing, Store, ViewState
 from avatar.viewer.widgets import Show, on_user, set_if_changed
 
-LAYERS = {"splats": "Splats", "mesh": "Body mesh", "skeleton": "Skeleton", "cameras": "Cameras", "ground": "Ground"}
+LAYERS = {"splats": "Splats", "mesh": "Body mesh", "skeleton": "Skeleton", "cameras": "Cameras", "ground": "Ground",
+          "scene": "Scene"}  # fmt: skip
 COLORS: dict[str, Colors] = {"Lit": "lit", "Neutral": "neutral", "Observed": "observed"}
 TRANSLUCENT = 0.5
 DRAWINGS: dict[str, Drawing] = {"Splats in the browser": "splats", "Images from the server": "images"}
@@ -32,6 +34,7 @@ def look_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     detail = gui.add_slider("Detail", 0.05, 1.0, 0.05, 1.0, hint="Fraction of the splats that is drawn")
     drawing = gui.add_dropdown("Drawn as", tuple(DRAWINGS), hint="Splats need a GPU in the browser's machine")
     show_shape = shape_folder(gui, store, session)
+    show_props = props_folder(gui, store, session)
 
     for name, box in layers.items():
         on_user(box, partial(_show_layer, store, name))
@@ -40,6 +43,7 @@ def look_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     on_user(opacity, lambda value: store.set(opacity=float(value)))
     on_user(detail, lambda value: store.set(detail=float(value)))
     on_user(drawing, lambda name: store.set(drawing=DRAWINGS[name], drawing_chosen=True))
+    set_if_changed(layers["scene"], visible=session.scene is not None)
     set_if_changed(layers["cameras"], disabled=session.track is None or session.track.cameras is None)
 
     def show(state: ViewState) -> None:
@@ -51,6 +55,7 @@ def look_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
         set_if_changed(detail, value=state.detail)
         set_if_changed(drawing, value=next(label for label, value in DRAWINGS.items() if value == state.drawing))
         show_shape(state)
+        show_props(state)
 
     return show
 

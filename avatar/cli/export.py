@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from avatar.cli.options import Backend, Device, Run, Switch, Up
+from avatar.cli.scene import scene_of_options
 from avatar.errors import UsageError
 
 
@@ -37,6 +38,11 @@ def export_avatar(
     seed: int = 0,
     body: str | None = None,
     shape: str | None = None,
+    scene: Path | None = None,
+    scene_up: Up = "y",
+    scene_scale: float = 1.0,
+    scene_floor: float | None = None,
+    scene_at: tuple[float, float] | None = None,
     device: Device = "auto",
     backend: Backend = "auto",
 ) -> None:
@@ -78,6 +84,12 @@ def export_avatar(
         shape: another shape for the body, in words, such as height=1.82,weight=0.6. The words are height (metres), age
             (years), weight, gender (0 male to 1 female), muscle and proportions (0 to 1); the others stay as they are.
             Not available for SMPL files.
+        scene: splats (.ply, .splat, .spz, .sog, .ksplat) or a mesh (.glb, .obj, .ply) of a room or landscape, which
+            surrounds the person in --html, --web and --turntable.
+        scene_up: the axis that points up in that file; minus-y in most scenes trained from photos.
+        scene_scale: metres per unit of that file.
+        scene_floor: height of the floor in that file, in its units, if it is not estimated well.
+        scene_at: x and z of the place, in metres, to which the middle of the scene comes.
         device: where --turntable and --dataset are rendered; auto takes CUDA where it works.
         backend: renderer of --turntable and --dataset.
     """
@@ -94,6 +106,8 @@ def export_avatar(
         _check_suffix(kind, path)
     if live and html is None:
         raise UsageError("--live makes a page that follows a camera: pass --html FILE with it, or use `avatar live`.")
+    if scene is not None and not {"html", "web", "turntable"} & requested.keys():
+        raise UsageError("--scene surrounds the person in --html, --web and --turntable: pass one of them.")
     if count < 1:
         raise UsageError(f"--count must be at least 1, not {count}.")
 
@@ -105,6 +119,7 @@ def export_avatar(
 
     _check_url(url, web)
     words = parse_shape(shape)
+    around = scene_of_options(scene, scene_up, scene_scale, scene_floor, scene_at)
     # Only what renders is worth a GPU, whose renderer may have to be compiled first.
     renders = turntable is not None or dataset is not None
     finished = open_run(run, body, resolve_device(device, backend) if renders else "cpu")
@@ -112,7 +127,7 @@ def export_avatar(
         finished.run, finished.avatar.reshape_by(words), motions=motion, pose=pose, lit=lit,
         title=title or run.resolve().name,
         credits=credits, size=_size(size), count=count, seed=seed, backend=backend,
-        orientation=Orientation(up, flip), url=url, live=live,
+        orientation=Orientation(up, flip), url=url, live=live, scene=around,
     )  # fmt: skip
     for kind, path in requested.items():
         print(f"{kind.replace('_', ' ') + ':':14}{path}  ({getattr(job, kind)(path)})", flush=True)

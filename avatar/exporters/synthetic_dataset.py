@@ -111,7 +111,7 @@ def random_camera(avatar: Avatar, pose: BodyPose, width: int, height: int, gener
 
     azimuth, elevation = between(0.0, 2 * math.pi), math.radians(between(*ELEVATIONS))
     K = intrinsics(width, height, between(*FIELDS_OF_VIEW))
-    means = avatar.pose(pose).means.cpu()
+    means = avatar.own_pose(pose).means.cpu()
     low, high = means.amin(0), means.amax(0)
     wide, tall = float((high - low)[[0, 2]].norm()), float(high[1] - low[1])
     # The nearer half of the person must lie within the image too.
@@ -128,7 +128,7 @@ def render_sample(
     avatar: Avatar, pose: BodyPose, camera: Cameras, background: Float[Tensor, " 3"], backend: str
 ) -> Sample:
     """The image of a pose on one background colour, with depth and normals (camera axes, OpenCV)."""
-    gaussians = avatar.pose(pose)
+    gaussians = avatar.own_pose(pose)
     output = render(gaussians, camera.to(avatar.device), backend).to("cpu")
     alpha = output.alpha[0]
     covered = alpha.clamp_min(1e-6)

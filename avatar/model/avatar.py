@@ -171,7 +171,8 @@ class Avatar(nn.Module):
     def with_props(self, props: Sequence[Prop]) -> Avatar:
         """Let the person wear and hold these things, and nothing else; returns itself."""
         self.props = tuple(props)
-        self.refresh()
+        for derived in ("placed_props", "grips"):
+            self.__dict__.pop(derived, None)
         return self
 
     @cached_property
@@ -190,15 +191,15 @@ class Avatar(nn.Module):
 
     def posed_props(self, pose: BodyPose, lit: bool = True) -> list[Gaussians]:
         """The splats of each prop in the world, for one pose."""
-        if not self.props:
-            return []
-        rig, full = self._playing(self.gripping(pose))
-        Ts = skinning_transforms(rig.joints, rig.parents, full)
-        body = self.body if rig is self.rig else self.body.with_hands_and_face
-        assert body is not None
-        names = body.joint_names
         light = self.light.coefficients if lit else None
-        return [placed.shape.posed(Ts[names.index(placed.joint)], light) for placed in self.placed_props]
+        pose = self.gripping(pose)
+        return [placed.shape.posed(self.carried_by(placed.joint, pose), light) for placed in self.placed_props]
+
+    def carried_by(self, joint: str, pose: BodyPose) -> Float[Tensor, "4 4"]:
+        """The rigid transform from the rest frame to the world that a joint gives to what it carries."""
+        body = self.body.playing(pose)
+        rig = self.rig if body is self.body else self.hand_face_rig
+        return skinning_transforms(rig.joints, rig.parents, body.complete(pose))[body.joint_names.index(joint)]
 
     def pose(self, body_pose: BodyPose, lit: bool = True) -> Gaussians:
         """The Gaussians in the world, for one pose: those of the avatar and then those of its props.

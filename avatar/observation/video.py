@@ -13,20 +13,24 @@ import torch
 from jaxtyping import Float32, Int
 
 from avatar.errors import AvatarError, UsageError
+from avatar.io.depth_recording import DepthVideo
 from avatar.io.images import read_mask, write_image
 from avatar.io.observations_file import (
     frame_path,
     image_path,
     save_arrays,
+    stored_depth,
     stored_frames,
     stored_images,
     stored_masks,
 )
+from avatar.io.recordings import is_depth_recording, open_depth_recording
 from avatar.io.videos import Video, open_video
 from avatar.landmark_layouts import LAYOUTS, Layout
 from avatar.observation.background_plate import background_plate
 from avatar.observation.company import notes_on_company
 from avatar.observation.confidence import check_in_view, frame_weights, reweight_confidence
+from avatar.observation.depth import store_depth
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.hand_masks import refine_hands
 from avatar.observation.hands_face import HandsAndFace, observe_hands_face
@@ -60,7 +64,8 @@ def observe(
     """Find one person in every frame of a video: landmarks, their 3D guess, sharp masks and confidences.
 
     Args:
-        video: the file; frames larger than 1920 pixels are scaled down to that.
+        video: the file, or a recording with depth (see `avatar.io.recordings`); frames larger than 1920 pixels are
+            scaled down to that.
         out: folder for the frames, masks and `observations.npz`; None keeps them in a temporary folder that is
             removed with the last reference to the images.
         person: which person, 1 being the largest and most persistent, or None for that one.
@@ -78,26 +83,30 @@ def observe(
     """
     if max_frames < 1:
         raise UsageError(f"max_frames is {max_frames}: at least one frame must be kept.")
-    source = open_video(Path(video), longest=LONGEST_SIDE)
-    if start is not None or end is not None:
-        source = source.part(start or 0.0, end)
-    if min(source.width, source.height) < SMALLEST_SIDE:
-        raise AvatarError(
-            f"{video} is {source.width}x{source.height}: frames need at least {SMALLEST_SIDE} pixels per side."
-        )
     if detector is None:
         detector, _ = choose_detector()
     folder = Path(tempfile.mkdtemp(prefix="avatar-observations-")) if out is None else Path(out)
-    (folder / "observations.npz").unlink(missing_ok=True)
-    work = folder / "unfinished"
+    work, unpacked = folder / "unfinished", folder / "unpacked"
     try:
-        observations = _observe(source, detector, work, folder, person, max_frames, thinning)
+        recording = None
+        if is_depth_recording(Path(video)):
+            recording = open_depth_recording(Path(video), unpacked, LONGEST_SIDE)
+        source = open_video(Path(video), longest=LONGEST_SIDE) if recording is None else recording.video
+        if start is not None or end is not None:
+            source = source.part(start or 0.0, end)
+        if min(source.width, source.height) < SMALLEST_SIDE:
+            raise AvatarError(
+                f"{video} is {source.width}x{source.height}: frames need at least {SMALLEST_SIDE} pixels per side."
+            )
+        (folder / "observations.npz").unlink(missing_ok=True)
+        observations = _observe(source, recording, detector, work, folder, person, max_frames, thinning)
     except BaseException:
         if out is None:
             shutil.rmtree(folder, ignore_errors=True)
         raise
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        for rest in (work, unpacked):
+            shutil.rmtree(rest, ignore_errors=True)
     if warn is not None:
         for note in observations.notes:
             warn(note)
@@ -108,6 +117,7 @@ def observe(
 
 def _observe(
     source: Video,
+    recording: DepthVideo | None,
     detector: LandmarkDetector,
     work: Path,
     folder: Path,
@@ -138,6 +148,10 @@ def _observe(
     parts = observe_hands_face(images, keypoints[keyframes], detector.layout)
     cut = _write_masks(images, coarse, keypoints[keyframes], layout, parts, folder)
     notes += note_on_held_things(cut, len(keyframes))
+    cameras = None
+    if recording is not None:
+        cameras, notes_on_depth = store_depth(recording, source, person_times[keyframes], folder)
+        notes += notes_on_depth
     observations = Observations(
         images=images,
         masks=stored_masks(folder, len(keyframes)),
@@ -149,7 +163,9 @@ def _observe(
         width=source.width,
         height=source.height,
         frame_weight=torch.from_numpy(weights[keyframes]),
-        source=str(source.path),
+        cameras=cameras,
+        depth=None if recording is None else stored_depth(folder, len(keyframes)),
+        source=str(source.path if recording is None else recording.recording.path),
         notes=tuple(notes),
         start=source.start,
         **parts._asdict(),

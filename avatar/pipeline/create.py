@@ -15,6 +15,7 @@ from avatar.errors import UsageError
 from avatar.io.camera_motion_file import load_camera_motion, save_camera_motion
 from avatar.io.files import read_json, write_json
 from avatar.io.observations_file import load_observations
+from avatar.io.recordings import is_depth_recording
 from avatar.motion import load_motion
 from avatar.observation.detectors.registry import check_detector, choose_detector
 from avatar.observation.options import ObserveOptions
@@ -93,8 +94,11 @@ def _check(settings: Settings) -> None:
     source = Path(settings.source)
     if not source.exists():
         raise UsageError(f"There is no file {source}.")
-    if settings.protocol is None and source.is_dir():
-        raise UsageError(f"{source} is a folder: give a video or a photo, or --protocol for a public dataset.")
+    if settings.protocol is None and source.is_dir() and not is_depth_recording(source):
+        raise UsageError(
+            f"{source} is a folder, and no recording of Stray Scanner: give a video or a photo, or --protocol for a "
+            "public dataset."
+        )
     if settings.novel_views.generator != "none" and not is_photo(source):
         raise UsageError(f"--views is for photos, and {source} is not a photo.")
     if is_photo(source) and (settings.observe.start, settings.observe.end) != (None, None):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -41,18 +41,21 @@ class ExportOptions:
     orientation: Orientation = OURS
     url: str | None = None
     live: bool = False
+    scene: Gaussians | None = None
 
     def html(self, path: Path) -> str:
         """Write the interactive web page. Like every method here, returns a short description of the result."""
         clips = motions_for_page(self.run, self.avatar, self.motions)
-        report = write_page(self.avatar, clips, path, self.title, self.credits or CREDITS, live=self.live)
+        report = write_page(
+            self.avatar, clips, path, self.title, self.credits or CREDITS, live=self.live, scene=self.scene
+        )
         return f"{report.bytes / 1e6:.2f} MB, {report.splats} splats, {len(clips)} motions"
 
     def web(self, folder: Path) -> str:
         """Write a folder for a web server: page, avatar and component."""
         clips = motions_for_page(self.run, self.avatar, self.motions)
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.run.folder.resolve().name).strip("-.") or "avatar"
-        report = write_web(self.avatar, clips, folder, name, self.title, self.credits or CREDITS, self.url)
+        report = write_web(self.avatar, clips, folder, name, self.title, self.credits or CREDITS, self.url, self.scene)
         sizes = f"{name}.avatar {report.avatar / 1e6:.2f} MB, component {report.component / 1e6:.2f} MB"
         return f"{sizes}, {report.splats} splats, {len(clips)} motions; to see it: python -m http.server -d {folder}"
 
@@ -103,7 +106,10 @@ class ExportOptions:
             pose = track.poses[len(track) // 2]
         else:
             pose = self._chosen_pose()
-        write_turntable(self.avatar, pose, path, *self.size, self.backend)
+        if self.scene is not None:  # whose floor is at y = 0
+            lowest = self.avatar.body.vertices(self.avatar.rest, pose)[:, 1].min()
+            pose = replace(pose, root_position=pose.root_position - torch.stack([0 * lowest, lowest, 0 * lowest]).cpu())
+        write_turntable(self.avatar, pose, path, *self.size, self.backend, self.scene)
         return f"{self.size[0]}x{self.size[1]}"
 
     def dataset(self, folder: Path) -> str:

@@ -20,7 +20,7 @@ DOUBTFUL_OVERLAP, DOUBTFUL_ERROR = 0.7, 0.015  # from here another start is trie
 CHECKED_FRAMES = 16
 WORK_HEIGHT = 160  # of the person, pixels
 # What ties the joints' depths to the images, and the loose priors that keep the rest within a body's reach.
-DEPTH_TERMS = ("landmarks", "joint limit", "rest pose")
+DEPTH_TERMS = ("landmarks", "depth", "joint limit", "rest pose")
 
 
 def silhouette_overlap(problem: FitProblem, state: State, observations: Observations) -> float | None:

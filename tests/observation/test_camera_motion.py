@@ -18,7 +18,7 @@ from avatar.geometry import geodesic_angle, invert_rigid, procrustes, rigid, rot
 from avatar.io.camera_motion_file import CameraMotion, load_camera_motion, save_camera_motion
 from avatar.io.files import write_json
 from avatar.observation import camera_reconstruction
-from avatar.observation.background_features import background_features, chained_rotations
+from avatar.observation.background_features import background_features, chained_rotations, consistent_with_depth
 from avatar.observation.camera_motion import decide, estimate_camera_motion
 from avatar.observation.time_spans import spans_in_words
 from avatar.types import Cameras, ImageList, Observations
@@ -150,6 +150,17 @@ def test_a_blank_wall_says_nothing() -> None:
     regime, note = decide(features, K)
     assert regime == "still" and note is not None and "too blank" in note
     assert chained_rotations(features, K)[2].tolist() == [False, True, True, True, True]
+
+
+def test_few_matches_with_many_outliers_are_answered() -> None:
+    """OpenCV's own check of its model fails for the first set, and more like it."""
+    for seed in (2611, *range(50)):
+        random = np.random.default_rng(seed)
+        count = int(random.integers(8, 60))
+        p = (random.random((count, 2)) * 500).astype(np.float32)
+        moved = random.normal(0, 100, (count, 2)) * (random.random((count, 1)) < 0.5)
+        inside = consistent_with_depth(p, (p + moved).astype(np.float32))
+        assert inside.shape == (count,)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("pycolmap") is None, reason="pycolmap is not installed")

@@ -1,6 +1,7 @@
 // Drawing: splats are sorted here and skinned in the vertex shader. Attributes lie in textures and corners in a
 // plain index buffer, since instancing is several times slower where there is no graphics card.
 
+import { cutDepth } from "./cut_open.js";
 import { SHADOW_FRAGMENT, SHADOW_VERTEX, SPLAT_FRAGMENT, SPLAT_VERTEX } from "./shaders.js";
 
 export const TEXTURE_WIDTH = 1024;
@@ -28,7 +29,7 @@ export class Splats {
     this.rest = new Float32Array(4 * fullCount(this.count));
     this.places = new Texture(gl, gl.RGBA32F, gl.RGBA, gl.FLOAT, this.rest, TEXTURE_WIDTH, 4);
     this.order = new Texture(gl, gl.R32UI, gl.RED_INTEGER, gl.UNSIGNED_INT, this.sorter.sorted, TEXTURE_WIDTH, 1);
-    this.jointData = new Float32Array(16 * header.joints.length);
+    this.jointData = new Float32Array(16 * (header.joints.length + 1)); // the last one is the world
     this.joints = new Texture(gl, gl.RGBA32F, gl.RGBA, gl.FLOAT, this.jointData, 4, 4);
     this.corners = gl.createBuffer();
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.corners);
@@ -66,7 +67,8 @@ export class Splats {
       this.shadow.use(camera, { disc: [...place, radius], darkness });
       gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
     }
-    this.program.use(camera, { sizeRange: this.header.size_range });
+    const cut = cutDepth(this.header, this.jointData, camera.T);
+    this.program.use(camera, { sizeRange: this.header.size_range, cutDepth: cut });
     const light = lit ? this.header.light.flat() : new Float32Array(24);
     gl.uniform3fv(this.program.at("light"), light);
     const textures = { ...this.textures, restPlaces: this.places, drawOrder: this.order, joints: this.joints };
