@@ -14,11 +14,12 @@ from itertools import pairwise
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from avatar.geometry import invert_rigid, quat_from_rotation
 from avatar.io.images import to_float
+from avatar.metrics.images import psnr
 from avatar.metrics.ssim import ssim
 from avatar.observation.background_features import free_background
 from avatar.observation.scene_points import scene_points
@@ -37,7 +38,8 @@ BEHIND_M = 1.5  # distance of the plane behind the person
 FARTHEST_M = 30.0
 THIN = 0.1  # thickness of a splat, relative to its smaller extent
 STEEPEST = 6.0  # ratio of a splat's extents at the start
-SIMILARITY = 0.3  # weight of 1 - SSIM
+SIMILARITY, OPAQUE = 0.3, 0.1  # weights of 1 - SSIM and of gaps
+MEASURED = 8  # views
 RATES = {"means": 1e-3, "quats": 5e-3, "log_scales": 1e-2, "logit_opacities": 3e-2, "raw_colors": 3e-2}
 
 
@@ -70,11 +72,11 @@ def scene_views(observations: Observations, cameras: Cameras) -> list[SceneView]
     size = max(1, round(cameras.width * scale)), max(1, round(cameras.height * scale))
     views = []
     for index in range(len(observations)):
-        image: UInt8[np.ndarray, "h w 3"] = cv2.resize(observations.images[index], size, interpolation=cv2.INTER_AREA)
-        free = free_background(observations.masks[index]).astype(np.uint8)
-        free = cv2.resize(free, size, interpolation=cv2.INTER_NEAREST)
+        image = cv2.resize(observations.images[index], size, interpolation=cv2.INTER_AREA)
+        whole = free_background(observations.masks[index]).astype(np.uint8)
+        free = cv2.resize(whole, size, interpolation=cv2.INTER_NEAREST)
         camera = cameras[index].resized(*size)
-        views.append(SceneView(to_float(image), torch.from_numpy(free).float(), camera))
+        views.append(SceneView(to_float(image.astype(np.uint8)), torch.from_numpy(free).float(), camera))
     return views
 
 
@@ -190,7 +192,7 @@ class SceneTrainer:
         """
         parts = [] if splats is None else [splats]
         for index in self.seed_frames:
-            if sum(map(len, parts)) >= MOST_SPLATS:
+            if sum(map(len, parts)) >= MOST_SPLATS and not hidden:
                 break
             view = self.views[index]
             gap = torch.ones_like(view.free, dtype=torch.bool) if hidden else view.free > 0
@@ -227,9 +229,21 @@ class SceneTrainer:
 
     def _loss(self, splats: Gaussians, view: SceneView) -> Float[Tensor, ""]:
         free = view.free[..., None]
-        shown = render(splats, view.camera, self.backend).composite(torch.rand(3, generator=self.rng))[0] * free
-        truth = view.image * free
-        return (shown - truth).abs().mean() + SIMILARITY * (1 - ssim(shown, truth))
+        out = render(splats, view.camera, self.backend)
+        shown, truth = out.composite(torch.rand(3, generator=self.rng))[0] * free, view.image * free
+        gaps = ((1 - out.alpha[0]) * view.free).mean()
+        return (shown - truth).abs().mean() + SIMILARITY * (1 - ssim(shown, truth)) + OPAQUE * gaps
+
+    @torch.no_grad()
+    def psnr(self, splats: Gaussians) -> float:
+        """How well a few views are reproduced where they show background, dB."""
+        chosen = np.unique(np.linspace(0, len(self.views) - 1, MEASURED).round().astype(int)).tolist()
+        values = []
+        for view in (self.views[k] for k in chosen):
+            shown = render(splats, view.camera, self.backend).on_white()[0].clamp(0, 1)
+            free = view.free > 0
+            values.append(psnr(shown[free][None], view.image[free][None]))
+        return sum(values) / len(values)
 
 
 def _reversed_bits(number: int) -> int:
