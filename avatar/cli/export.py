@@ -27,6 +27,7 @@ def export_avatar(
     dataset: Path | None = None,
     motion: tuple[str, ...] = (),
     pose: str | None = None,
+    light: str | None = None,
     lit: Switch = False,
     up: Up = "y",
     flip: Switch = False,
@@ -69,7 +70,11 @@ def export_avatar(
             first. By default pages and data sets take the filmed and some built-in ones, the others the filmed.
         pose: pose to write: rest (the T-pose) or MOTION:FRAME, such as walk:12. The default is rest, and for a
             turntable the middle of the filmed motion.
-        lit: keep the light of the recording in the colours of splats; otherwise they are as in even light.
+        light: the light that the avatar stands in: filmed, even, above, window, window:left (right, front, behind, or
+            degrees to the right), window:left:WARMTH (-1 to 1), or an equirectangular image (.hdr, .exr, .png, .jpg),
+            with :DEGREES to turn it. By default splats are in even light and images as filmed; pages start with
+            it and offer others too. It does not change --glb.
+        lit: keep the light of the recording in the colours of splats; the same as --light filmed.
         up: the axis that points up in files of splats: y; minus-y for SuperSplat and PlayCanvas, which turn what they
             read; z for programs whose floor is the XY plane. Files other than those of splats keep Y up.
         flip: the person faces the other way in files of splats.
@@ -106,6 +111,8 @@ def export_avatar(
         _check_suffix(kind, path)
     if live and html is None:
         raise UsageError("--live makes a page that follows a camera: pass --html FILE with it, or use `avatar live`.")
+    if lit and light not in (None, "filmed"):
+        raise UsageError("--lit keeps the light of the recording: leave it out, or --light.")
     if scene is not None and not {"html", "web", "turntable"} & requested.keys():
         raise UsageError("--scene surrounds the person in --html, --web and --turntable: pass one of them.")
     if count < 1:
@@ -115,16 +122,19 @@ def export_avatar(
     from avatar.exporters.splats import Orientation
     from avatar.pipeline.export import ExportOptions
     from avatar.pipeline.finished_run import open_run
+    from avatar.pipeline.lights import read_light
     from avatar.rendering.devices import resolve_device
 
     _check_url(url, web)
+    chosen = "filmed" if lit else light
     words = parse_shape(shape)
     around = scene_of_options(scene, scene_up, scene_scale, scene_floor, scene_at)
     # Only what renders is worth a GPU, whose renderer may have to be compiled first.
     renders = turntable is not None or dataset is not None
     finished = open_run(run, body, resolve_device(device, backend) if renders else "cpu")
     job = ExportOptions(
-        finished.run, finished.avatar.reshape_by(words), motions=motion, pose=pose, lit=lit,
+        finished.run, finished.avatar.reshape_by(words), motions=motion, pose=pose,
+        light=None if chosen is None else read_light(chosen),
         title=title or run.resolve().name,
         credits=credits, size=_size(size), count=count, seed=seed, backend=backend,
         orientation=Orientation(up, flip), url=url, live=live, scene=around,
