@@ -101,7 +101,7 @@ def observed_people(folder: PeopleFolder, settings: Settings, seconds: dict[str,
         runs = folder.load() if folder.is_complete else [folder.run]
         return [load_observations(run.observations) for run in runs]
 
-    marks = (folder.run.observations_file,) if folder.run.observations_file.is_file() else (folder.run.scene,)
+    marks = (folder.run.observations_file,) if folder.run.observations_file.is_file() else (folder.run.people,)
     return cached(Stage("observe", marks, seconds), load, saved_by_compute, compute)
 
 

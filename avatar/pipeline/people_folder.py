@@ -26,7 +26,7 @@ class PeopleFolder:
     @property
     def is_complete(self) -> bool:
         """Whether it is known who is in the video; their avatars may not be finished."""
-        return self.run.scene.is_file()
+        return self.run.people.is_file()
 
     def person(self, number: int) -> RunFolder:
         """The run folder of a person; numbers begin at 1."""
@@ -35,7 +35,7 @@ class PeopleFolder:
     def save(self, source: str, count: int) -> None:
         """Write that these are the people of a video."""
         names = [self.person(number).folder.name for number in range(1, count + 1)]
-        write_json(self.run.scene, {"version": VERSION, "source": source, "persons": names})
+        write_json(self.run.people, {"version": VERSION, "source": source, "persons": names})
 
     def load(self) -> list[RunFolder]:
         """The run folders of the people.
@@ -44,11 +44,11 @@ class PeopleFolder:
             UsageError: the folder holds no people. AvatarError: its file is broken.
         """
         if not self.is_complete:
-            raise UsageError(f"{self.run.folder} holds no people: {self.run.scene.name} is missing.")
-        content = read_json(self.run.scene)
+            raise UsageError(f"{self.run.folder} holds no people: {self.run.people.name} is missing.")
+        content = read_json(self.run.people)
         names = content.get("persons") if isinstance(content, dict) and content.get("version") == VERSION else None
         if not isinstance(names, list) or not names or not all(_is_name(name) for name in names):
-            raise AvatarError(f"{self.run.scene} does not hold people as this version writes them.")
+            raise AvatarError(f"{self.run.people} does not hold people as this version writes them.")
         return [RunFolder(self.run.folder / name) for name in names]
 
 

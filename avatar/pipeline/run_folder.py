@@ -118,7 +118,7 @@ class RunFolder:
         return self.folder / "log.txt"
 
     @property
-    def scene(self) -> Path:
+    def people(self) -> Path:
         """Which people of a video have their run folders in this one."""
         return self.folder / "scene.json"
 
@@ -170,10 +170,10 @@ def locked_run(run: RunFolder, overwrite: bool, resume: bool) -> Iterator[None]:
                 yield
             except AvatarError:
                 # Bad input shows before the body is estimated: then the folder is restored.
-                if not resume and not (run.estimated_track.is_file() or run.scene.is_file()):
+                if not resume and not (run.estimated_track.is_file() or run.people.is_file()):
                     _restore(run)
                 raise
-        if run.avatar.is_file() or run.scene.is_file():
+        if run.avatar.is_file() or run.people.is_file():
             shutil.rmtree(run.folder / PREVIOUS, ignore_errors=True)
 
 

@@ -122,7 +122,7 @@ def test_a_folder_of_people_names_its_own_folders(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"person-1 holds no finished avatar"):
         open_people(tmp_path)
     for persons in ([], ["../elsewhere"], [3], None, ["a/b"]):
-        write_json(folder.run.scene, {"version": 1, "persons": persons})
+        write_json(folder.run.people, {"version": 1, "persons": persons})
         with pytest.raises(AvatarError, match="does not hold people"):
             folder.load()
 
