@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from avatar.body import smpl_pose
+from avatar.exporters.control_videos import write_control_videos
 from avatar.exporters.glb import write_glb
 from avatar.exporters.html import CREDITS, write_page
 from avatar.exporters.splats import OURS, Orientation, write_packed, write_ply, write_ply_sequence
@@ -16,8 +17,10 @@ from avatar.exporters.synthetic_dataset import write_dataset
 from avatar.exporters.web import write_web
 from avatar.model.avatar import Avatar
 from avatar.model.environment import EVEN, ChosenLight, builtin_lights
+from avatar.model.world import World
 from avatar.motion.formats.bvh import write_bvh
 from avatar.motion.formats.player_json import write_player_motion
+from avatar.pipeline.animation import VideoOptions, background_color, cameras_of
 from avatar.pipeline.motions import FILMED, motion_track, motions_for_page, pose_by_name
 from avatar.pipeline.previews import write_turntable
 from avatar.pipeline.run_folder import RunFolder
@@ -46,6 +49,8 @@ class ExportOptions:
     orientation: Orientation = OURS
     url: str | None = None
     live: bool = False
+    backgrounds: tuple[Path, ...] = ()
+    camera: str = "follow"
     scene: Gaussians | None = None
 
     def html(self, path: Path) -> str:
@@ -122,8 +127,17 @@ class ExportOptions:
     def dataset(self, folder: Path) -> str:
         """Write rendered images with labels for training other models."""
         motions = motions_for_page(self.run, self.avatar, self.motions)
-        write_dataset(self._filmed, motions, folder, self.count, *self.size, self.seed, self.backend)
+        write_dataset(self._filmed, motions, folder, self.count, *self.size, self.seed, self.backend, self.backgrounds)
         return f"{self.count} images"
+
+    def control(self, folder: Path) -> str:
+        """Write control videos of the first motion."""
+        track = self._first_motion()
+        options = VideoOptions(self.camera, *self.size)
+        cameras = cameras_of(options, World((self.avatar,)), [track])
+        background = torch.tensor(background_color(options.background))
+        write_control_videos(self._filmed, track, cameras, folder, background, self.backend)
+        return f"{len(track)} frames at {track.fps:g} per second"
 
     def _first_motion(self) -> BodyTrack:
         return motion_track(self.run, self.avatar, self.motions[0] if self.motions else FILMED)
