@@ -57,8 +57,9 @@ def _page(session: Session, store: Store, path: Path) -> None:
     clip = session.clip(store.state.clip)
     rest = motions_for_page(RunFolder(session.folder), session.avatar, ())
     first = {_page_name(clip.name): track_of(clip)}
-    clips = first | {k: v for k, v in rest.items() if k not in first}
-    write_page(session.avatar, clips, path, session.folder.name, scene=session.scene if store.state.scene else None)
+    clips = first | {name: track for name, track in rest.items() if name not in first}
+    scene, light = session.scene if store.state.scene else None, session.chosen_light(store.state.light)
+    write_page(session.avatar, clips, path, session.folder.name, light=light, scene=scene)
 
 
 def _splats(session: Session, store: Store, path: Path) -> None:

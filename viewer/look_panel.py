@@ -8,6 +8,7 @@ from typing import Any
 
 import viser
 
+from avatar.viewer.light_panel import light_folder
 from avatar.viewer.props_folder import props_folder
 from avatar.viewer.session import Session
 from avatar.viewer.shape_panel import shape_folder
@@ -16,7 +17,7 @@ from avatar.viewer.widgets import Show, on_user, set_if_changed
 
 LAYERS = {"splats": "Splats", "mesh": "Body mesh", "skeleton": "Skeleton", "cameras": "Cameras", "ground": "Ground",
           "scene": "Scene"}  # fmt: skip
-COLORS: dict[str, Colors] = {"Lit": "lit", "Neutral": "neutral", "Observed": "observed"}
+COLORS: dict[str, Colors] = {"The person's": "lit", "How well observed": "observed"}
 TRANSLUCENT = 0.5
 DRAWINGS: dict[str, Drawing] = {"Splats in the browser": "splats", "Images from the server": "images"}
 
@@ -27,12 +28,13 @@ def look_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     colors = gui.add_dropdown(
         "Colours",
         tuple(COLORS),
-        hint="Lit as in the video, without the room's light, or by how well each splat was observed",
+        hint="The person's own, or by how well the video shows each splat (dark: guessed)",
     )
     background = gui.add_rgb("Background", store.state.background)
     opacity = gui.add_slider("Opacity", 0.05, 1.0, 0.05, 1.0, hint="Of the splats; lower it to see the skeleton")
     detail = gui.add_slider("Detail", 0.05, 1.0, 0.05, 1.0, hint="Fraction of the splats that is drawn")
     drawing = gui.add_dropdown("Drawn as", tuple(DRAWINGS), hint="Splats need a GPU in the browser's machine")
+    show_light = light_folder(gui, store, session)
     show_shape = shape_folder(gui, store, session)
     show_props = props_folder(gui, store, session)
 
@@ -54,6 +56,7 @@ def look_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
         set_if_changed(opacity, value=state.opacity)
         set_if_changed(detail, value=state.detail)
         set_if_changed(drawing, value=next(label for label, value in DRAWINGS.items() if value == state.drawing))
+        show_light(state)
         show_shape(state)
         show_props(state)
 

@@ -133,7 +133,7 @@ def _posed(session: Session, state: ViewState, pose: BodyPose) -> Gaussians:
 
 
 def _state(state: ViewState, pose: BodyPose) -> PosedState:
-    return PosedState(pose, state.colors, state.detail, state.opacity, state.scene)
+    return PosedState(pose, state.colors, state.detail, state.opacity, state.light, state.scene)
 
 
 def _premultiplied(gaussians: Gaussians, camera: Cameras) -> Float[Tensor, "h w 4"]:

@@ -16,10 +16,28 @@ from avatar.model.props import Prop
 from avatar.types import BodyPose
 
 Handles = Literal["off", "joint", "hands and feet"]
-Colors = Literal["lit", "neutral", "observed"]
+Colors = Literal["lit", "observed"]
 Compare = Literal["off", "wipe", "overlay", "side by side", "difference"]
 Drawing = Literal["splats", "images"]
 PROP = -1  # in place of a joint
+
+
+@dataclass(frozen=True)
+class LightChoice:
+    """The light that the avatar stands in.
+
+    Attributes:
+        kind: "filmed", "even", "above", "window", or the name of loaded surroundings.
+        degrees: where the window is, to the right of the front, or by how much the surroundings are turned.
+        warmth: of the window's light, from -1 to 1.
+    """
+
+    kind: str = "filmed"
+    degrees: float = -60.0
+    warmth: float = 0.0
+
+
+AS_FILMED = LightChoice()
 
 
 @dataclass(frozen=True)
@@ -92,6 +110,7 @@ class ViewState:
     cameras: bool = False
     ground: bool = True
     colors: Colors = "lit"
+    light: LightChoice = AS_FILMED
     detail: float = 1.0
     opacity: float = 1.0
     background: tuple[int, int, int] = (244, 244, 246)

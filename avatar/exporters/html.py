@@ -20,6 +20,7 @@ from avatar.exporters.player_scripts import script, source
 from avatar.exporters.poster import poster
 from avatar.io.files import atomic_write
 from avatar.model.avatar import Avatar
+from avatar.model.environment import ChosenLight
 from avatar.model.world import World
 from avatar.types import BodyTrack, Gaussians
 
@@ -49,6 +50,7 @@ def write_page(
     credits: str = CREDITS,
     rank: int = RANK,
     live: bool = False,
+    light: ChosenLight | None = None,
     scene: Gaussians | None = None,
 ) -> PageReport:
     """Write the avatar with its clips as one HTML file that opens anywhere.
@@ -61,12 +63,13 @@ def write_page(
         credits: a line at the bottom, such as who made the recording and under which licence it may be shared.
         rank: number of linear correctives that approximate the learned deformation.
         live: with the mirror, in which the avatar follows a camera; 11 MB more.
+        light: the light at the start; None is that of the recording.
         scene: what stands still around the person, world, metres, floor at y = 0.
 
     Raises:
         AvatarError: the file cannot be written.
     """
-    packed = player_file(avatar, clips, rank, scene)
+    packed = player_file(avatar, clips, rank, light, scene)
     text = fill(
         source("player.html"),
         title=html.escape(title),

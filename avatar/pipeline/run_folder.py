@@ -50,6 +50,11 @@ class RunFolder:
         return self.folder / "camera_motion.json"
 
     @property
+    def scene(self) -> Path:
+        """Splats of the scene in which the person was filmed, where `avatar scene` made them."""
+        return self.folder / "scene.ply"
+
+    @property
     def observations(self) -> Path:
         """The folder of frames, masks and landmarks."""
         return self.folder / "observations"

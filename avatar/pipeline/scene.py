@@ -11,10 +11,13 @@ from torch import Tensor
 
 from avatar.errors import UsageError
 from avatar.exporters.splats import Orientation, Up
+from avatar.io.splat_files import read_splats
 from avatar.model.props import Shape
 from avatar.pipeline.props import read_shape
 from avatar.types import Gaussians
 
+FILMED = "the scene of a run, in its world"  # in the header of a PLY: it is not moved
+HEADER = 2000  # bytes that hold the comments of our own PLY
 LAYER = 0.02  # metres: how thick a floor is taken to be
 LOWER = 0.5  # share of the height, from below, in which the floor lies
 NARROWEST, WIDEST = 0.8, 500.0  # metres between which the size of a scene is believable
@@ -48,6 +51,9 @@ def read_scene(path: Path, placement: ScenePlacement | None = None) -> tuple[Gau
         AvatarError: it is broken, or needs a package that is not installed.
     """
     placement = placement or ScenePlacement()
+    if placement == ScenePlacement() and _is_filmed(path):
+        filmed = read_splats(path)
+        return filmed, f"{len(filmed)} splats, where the person was filmed"
     if not placement.scale > 0:
         raise UsageError(f"--scene-scale must be above 0, not {placement.scale:g}.")
     shape = read_shape(path)
@@ -75,6 +81,14 @@ def read_scene(path: Path, placement: ScenePlacement | None = None) -> tuple[Gau
     where = f", its middle moved to x = {x:g}, z = {z:g}" if moves else ""
     note = f"{len(gaussians)} splats, {size} m, floor {estimated} at {floor / placement.scale:.2f} of the file{where}"
     return replace(gaussians, means=gaussians.means + shift), note
+
+
+def _is_filmed(path: Path) -> bool:
+    """Whether a file is the scene of a run."""
+    if path.suffix.lower() != ".ply" or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return FILMED.encode() in file.read(HEADER)
 
 
 def floor_height(gaussians: Gaussians, normals: Float[Tensor, "n 3"]) -> float:
