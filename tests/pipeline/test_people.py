@@ -109,8 +109,8 @@ def test_the_motion_takes_over_what_the_first_fit_tells() -> None:
     shared = motion_of_track(motion, rows, fitted)
     assert shared.metric and shared.focal_given and shared.vertical == (0.0, 1.0, 0.0)
     assert torch.allclose(shared.cameras.K, truth.K)
-    centres = [invert_rigid(T)[:, :3, 3] for T in (shared.cameras.T_camera_world, truth.T_camera_world)]
-    assert torch.allclose(*centres, atol=1e-4)
+    ours, theirs = (invert_rigid(view.T_camera_world)[:, :3, 3] for view in (shared.cameras, truth))
+    assert torch.allclose(ours, theirs, atol=1e-4)
 
 
 def test_a_folder_of_people_names_its_own_folders(tmp_path: Path) -> None:
