@@ -22,7 +22,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 from torch import Tensor
 
 from avatar.geometry import quat_from_rotation, quat_multiply, rotation_from_quat, transform
@@ -197,6 +197,8 @@ class Observations:
         width, height: image size in pixels.
         frame_weight: how far each whole frame is trusted, in [0, 1] (generated views and blurred frames less).
         trust: how far each pixel is trusted, 0 to 255, read lazily; None: all wholly (repaired faces).
+        depth: what a depth camera measured along the optical axis, metres (float32), 0 where nothing, read lazily; it
+            covers the image at its own resolution. None without one.
         hands: the 21 points of the left and the right hand (wrist, then thumb to little finger, from root to tip):
             x, y in pixels and a confidence in [0, 1], 0 where the hand was not detected; None without a hand network.
         hands_3d: the network's estimate of the same points, metres, axes as the camera's; NaN where not detected.
@@ -218,6 +220,7 @@ class Observations:
     cameras: Cameras | None = None
     frame_weight: Float[Tensor, " frames"] | None = None
     trust: Masks | None = None
+    depth: ImageList | None = None
     hands: Float[Tensor, "frames 2 21 3"] | None = None
     hands_3d: Float[Tensor, "frames 2 21 3"] | None = None
     face: Float[Tensor, "frames 478 3"] | None = None
@@ -372,6 +375,17 @@ class Gaussians:
         return Gaussians(
             *(torch.cat([getattr(part, name) for part in parts]) for name in parts[0].__dataclass_fields__)
         )
+
+    def where(self, chosen: Bool[Tensor, " n"]) -> Gaussians:
+        """Some of the Gaussians."""
+        return Gaussians(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+
+    @property
+    def inner_box(self) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
+        """Opposite corners of all but the outermost hundredth of the centres on each side."""
+        ordered = self.means.sort(dim=0).values
+        cut = len(self) // 100
+        return ordered[cut], ordered[len(self) - 1 - cut]
 
     @property
     def rotations(self) -> Float[Tensor, "n 3 3"]:

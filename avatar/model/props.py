@@ -16,14 +16,14 @@ from avatar.model.gaussians import sample_on_surface, triangle_frames
 from avatar.model.lighting import irradiance_gain
 from avatar.types import Gaussians
 
-SPACING = 0.002  # metres between the splats of a mesh
-COVER = 1.3  # how much larger splats are than on an avatar, whose training closes the holes
+SPACING = 0.003  # metres between the splats of a mesh
+SOLID, LOOKS = 0.3, 1.4  # opacity of splats that become squares; half a square's side in standard deviations
 DEEPEST = 0.004  # metres that a hat may reach into the head
 WIDER = 12  # percent by which a hat may be widened for a head of another form
-FEWEST, MOST = 2_000, 20_000  # splats of a mesh
+FEWEST, MOST = 5_000, 20_000  # splats of a mesh
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shape:
     """What something looks like, in axes of its own (y up, z its front), metres.
 
@@ -38,15 +38,19 @@ class Shape:
     mesh: Mesh | None = None
 
     @staticmethod
-    def of_mesh(mesh: Mesh, count: int | None = None) -> Shape:
-        """Flat splats spread over a mesh; `count` of them, by default one per `SPACING`."""
+    def of_mesh(mesh: Mesh, count: int | None = None, cover: float = 1.3) -> Shape:
+        """Flat splats spread over a mesh; `count` of them, by default one per `SPACING`.
+
+        Args:
+            cover: how much larger they are than on an avatar, whose training closes the holes.
+        """
         frames = triangle_frames(mesh.vertices, mesh.faces)
         if count is None:
             count = min(max(round(float(frames.area.sum()) / SPACING**2), FEWEST), MOST)
         spread = sample_on_surface(frames, torch.ones_like(frames.area), count, torch.Generator().manual_seed(0))
         colors = torch.einsum("nc,ncx->nx", spread.bary, mesh.colors[mesh.faces[spread.face]])
         splats = Gaussians(
-            spread.means(frames), spread.orientations(spread.frame_quats(frames)), COVER * spread.scales,
+            spread.means(frames), spread.orientations(spread.frame_quats(frames)), cover * spread.scales,
             torch.full((count,), 0.98), colors,
         )  # fmt: skip
         return Shape(splats.detach(), frames.rotation[spread.face][..., 2], mesh)
@@ -59,6 +63,23 @@ class Shape:
         normals = R.gather(2, thinnest[:, None, None].expand(-1, 3, 1)).squeeze(2)
         outward = ((gaussians.means - gaussians.means.median(0).values) * normals).sum(1, keepdim=True)
         return Shape(gaussians, torch.where(outward < 0, -normals, normals))
+
+    def as_mesh(self) -> Mesh:
+        """Its surface; where it came as splats, a square for each that is seen, as wide as the splat looks."""
+        if self.mesh is not None:
+            return self.mesh
+        kept = self.gaussians.opacities > SOLID
+        splats, count = self.gaussians, int(kept.sum())
+        reach = (LOOKS * splats.rotations * splats.scales[:, None])[kept]
+        thinnest = splats.scales[kept].argmin(1)
+        # The two longer axes, right-handed with the normal.
+        u, v = (reach[torch.arange(count), :, (thinnest + k) % 3] for k in (1, 2))
+        facing = (torch.linalg.cross(u, v) * self.normals[kept]).sum(1, keepdim=True) > 0
+        u, v = torch.where(facing, u, v), torch.where(facing, v, u)
+        corners = torch.stack([-u - v, u - v, u + v, v - u], dim=1) + splats.means[kept, None]
+        first = 4 * torch.arange(count)[:, None]
+        faces = torch.cat([first + torch.tensor(corner) for corner in ((0, 1, 2), (0, 2, 3))])
+        return Mesh(corners.flatten(0, 1), faces, splats.colors[kept].repeat_interleave(4, 0))
 
     def stretched(self, factors: Float[Tensor, " 3"]) -> Shape:
         """The same thing, larger by a factor along each of its axes."""
@@ -84,7 +105,7 @@ class Shape:
         return replace(gaussians, colors=colors.clamp(max=1.0))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prop:
     """Something that a person wears or holds.
 
@@ -104,13 +125,26 @@ class Prop:
     size: Float[Tensor, " 3"]
     worn: bool
 
+    def to(self, device: torch.device | str) -> Prop:
+        """The same prop with its tensors on `device`."""
+        shape, mesh = self.shape, self.shape.mesh
+        if mesh is not None:
+            mesh = Mesh(*(getattr(mesh, name).to(device) for name in mesh.__dataclass_fields__))
+        moved = Shape(shape.gaussians.to(device), shape.normals.to(device), mesh)
+        return replace(self, shape=moved, T_anchor_prop=self.T_anchor_prop.to(device), size=self.size.to(device))
+
+    def stretch(self, anchor: Anchor) -> Float[Tensor, " 3"]:
+        """By how much it is larger on a body with this anchor, along the axes of the anchor."""
+        one = torch.ones_like(anchor.size)
+        return anchor.size / self.size.to(one) if self.worn else one
+
     @property
     def hand(self) -> str | None:
         """The side whose fingers close on it, if it is held."""
         return self.place.removesuffix("_hand") if self.place.endswith("_hand") else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PlacedProp:
     """A prop on one body at rest.
 
@@ -127,8 +161,8 @@ def placed_prop(prop: Prop, body: Body, rest: RestBody) -> PlacedProp:
     """The prop on a person, by the anchor of its place on this body."""
     anchor = anchor_of(body, rest, prop.place)
     shape = prop.shape.moved(prop.T_anchor_prop.to(rest.vertices))
-    factors = anchor.size / prop.size.to(rest.vertices)
-    if prop.worn and float((factors - 1).abs().max()) > 1e-6:
+    factors = prop.stretch(anchor)
+    if float((factors - 1).abs().max()) > 1e-6:
         shape = shape.stretched(factors)
         if prop.place == "head":
             shape = _clear_of_head(shape, anchor, body, rest)

@@ -99,7 +99,8 @@ def frames_of(
     color = background_color(options.background)
     motions = [_held(track, len(cameras)) for track in tracks]
     for frame in range(len(cameras)):
-        out = render(world.posed([poses[frame] for poses in motions]), cameras[frame], backend)
+        splats = world.posed([poses[frame] for poses in motions], seen_from=cameras[frame])
+        out = render(splats, cameras[frame], backend)
         if color is None:
             alpha = out.alpha[0, ..., None]
             image = torch.cat([out.rgb[0] / alpha.clamp_min(1e-4), alpha], -1)

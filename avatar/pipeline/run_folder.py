@@ -50,6 +50,11 @@ class RunFolder:
         return self.folder / "camera_motion.json"
 
     @property
+    def scene(self) -> Path:
+        """Splats of the scene in which the person was filmed, where `avatar scene` made them."""
+        return self.folder / "scene.ply"
+
+    @property
     def observations(self) -> Path:
         """The folder of frames, masks and landmarks."""
         return self.folder / "observations"
@@ -113,6 +118,11 @@ class RunFolder:
         return self.folder / "log.txt"
 
     @property
+    def people(self) -> Path:
+        """Which people of a video have their run folders in this one."""
+        return self.folder / "scene.json"
+
+    @property
     def turntable(self) -> Path:
         """A video of the avatar turning once."""
         return self.folder / "turntable.mp4"
@@ -160,10 +170,10 @@ def locked_run(run: RunFolder, overwrite: bool, resume: bool) -> Iterator[None]:
                 yield
             except AvatarError:
                 # Bad input shows before the body is estimated: then the folder is restored.
-                if not resume and not run.estimated_track.is_file():
+                if not resume and not (run.estimated_track.is_file() or run.people.is_file()):
                     _restore(run)
                 raise
-        if run.avatar.is_file():
+        if run.avatar.is_file() or run.people.is_file():
             shutil.rmtree(run.folder / PREVIOUS, ignore_errors=True)
 
 

@@ -15,7 +15,7 @@ from avatar.pipeline.animation import VideoOptions, cameras_of, frames_of
 from avatar.pipeline.motions import find_motion
 from avatar.rendering.camera_paths import front
 from avatar.rendering.renderer import render
-from avatar.types import BodyTrack, Gaussians
+from avatar.types import BodyTrack, Cameras, Gaussians
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_a_world_shows_each_person_and_the_scene(person: Avatar) -> None:
     torch.testing.assert_close(together.means[len(person) : -450], alone[1].means)
 
 
-def test_a_scene_lies_behind_the_person_and_in_front_of_the_background(person: Avatar) -> None:
+def test_a_scene_lies_behind_the_person_and_is_cut_open_before_them(person: Avatar) -> None:
     track = retarget(find_motion("a-pose"), person.rest, Retargeting(fps=2.0))
     options = VideoOptions("front", 60, 80, "#0000ff")
     bare, behind, before = (
@@ -63,7 +63,17 @@ def test_a_scene_lies_behind_the_person_and_in_front_of_the_background(person: A
     assert behind[40, 2, 0] > 180 and behind[40, 2, 2] < 80  # red instead of blue
     middle = slice(25, 35), slice(27, 33)
     assert abs(int(behind[middle].mean()) - int(bare[middle].mean())) < 25
-    assert before[middle][..., 0].mean() > 200
+    assert abs(int(before[middle].mean()) - int(bare[middle].mean())) < 25
+    # A camera between the person and the wall sees all of the wall.
+    world, pose = World((person,), wall(1.0)), track.poses[0]
+    assert len(world.posed([pose], seen_from=looking_from(3.0))) < len(world.posed([pose]))
+    room = World((person,), Gaussians.cat([wall(-2.0), wall(2.0)]))
+    assert len(room.posed([pose], seen_from=looking_from(1.5))) == len(room.posed([pose]))
+
+
+def looking_from(z: float) -> Cameras:
+    T = torch.tensor([[1.0, 0, 0, 0], [0, -1, 0, 1.0], [0, 0, -1, z], [0, 0, 0, 1]])
+    return Cameras(torch.tensor([[[60.0, 0, 30], [0, 60, 40], [0, 0, 1]]]), T[None], 60, 80)
 
 
 def test_cameras_see_everybody_and_who_stops_first_stands_still(person: Avatar) -> None:

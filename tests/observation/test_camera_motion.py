@@ -163,7 +163,6 @@ def test_few_matches_with_many_outliers_are_answered() -> None:
         assert inside.shape == (count,)
 
 
-
 @pytest.mark.skipif(importlib.util.find_spec("pycolmap") is None, reason="pycolmap is not installed")
 def test_cameras_that_move_are_reconstructed() -> None:
     cameras = _moving(14)
