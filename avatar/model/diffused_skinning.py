@@ -19,6 +19,7 @@ from avatar.model.gaussians import TriangleFrames
 ON_BODY, OFF_BODY = 0.015, 0.04
 POWER = 4
 SAMPLES = 2048  # of the surface, for equal areas each
+STRONGEST = 4  # joints; the others' weights are small, and players and files hold no more
 AT_ONCE = 4096  # Gaussians; bounds the memory
 
 
@@ -49,6 +50,8 @@ def diffused_weights(
     result = weights.clone()
     for rows in loose.split(AT_ONCE):
         nearness = torch.cdist(means[rows], places).clamp_min(1e-4).pow(-POWER)
-        spread = nearness @ at_places / nearness.sum(1, keepdim=True)
-        result[rows] = torch.lerp(weights[rows], spread, looseness[rows, None])
+        spread = nearness @ at_places
+        # Less by the first weight that is left out, so that no joint comes or goes in a jump.
+        spread = (spread - spread.topk(STRONGEST + 1, dim=1).values[:, -1:]).clamp_min(0)
+        result[rows] = torch.lerp(weights[rows], spread / spread.sum(1, keepdim=True), looseness[rows, None])
     return result
