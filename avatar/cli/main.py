@@ -26,6 +26,7 @@ COMMANDS = {
     "animate": Command("animate", "animate_avatar", "drive an avatar with a motion or a pose and write a video"),
     "motions": Command("motions", "list_motions", "list the built-in motions and the readable motion files"),
     "describe": Command("describe", "describe_motion", "describe a pose or a motion in words"),
+    "edit": Command("edit", "edit_avatar", "give an avatar other colours, clothes or another head"),
     "export": Command("export", "export_avatar", "write an avatar as files for other programs"),
     "evaluate": Command("evaluate", "evaluate_avatar", "measure an avatar on images it was not trained on"),
     "render": Command("render", "render_images", "render images with alpha for any cameras and poses"),
