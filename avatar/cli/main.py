@@ -28,6 +28,8 @@ COMMANDS = {
     "describe": Command("describe", "describe_motion", "describe a pose or a motion in words"),
     "edit": Command("edit", "edit_avatar", "give an avatar other colours, clothes or another head"),
     "export": Command("export", "export_avatar", "write an avatar as files for other programs"),
+    "prop": Command("prop", "change_props", "put a cup into a hand, a hat on the head, a pack on the back"),
+    "scene": Command("filmed_scene", "make_scene", "make splats of the room in which the person was filmed"),
     "evaluate": Command("evaluate", "evaluate_avatar", "measure an avatar on images it was not trained on"),
     "render": Command("render", "render_images", "render images with alpha for any cameras and poses"),
     "track": Command("track", "track_video", "estimate the motion of the person in a video"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from avatar.geometry import quat_from_rotation, vertex_normals
 from avatar.io.exposure import linear_light
 from avatar.io.files import atomic_write
 from avatar.model.avatar import Avatar
+from avatar.model.props import PlacedProp
 from avatar.model.rig import Rig
 from avatar.types import BodyPose, BodyTrack
 
@@ -60,7 +61,7 @@ class Buffer:
 def write_glb(
     avatar: Avatar, path: Path, pose: BodyPose | None = None, motions: Mapping[str, BodyTrack] | None = None
 ) -> None:
-    """Write the body as a rigged, coloured mesh.
+    """Write the body as a rigged, coloured mesh, with its props as meshes below their joints.
 
     Args:
         avatar: the avatar.
@@ -72,9 +73,11 @@ def write_glb(
         AvatarError: the file cannot be written.
     """
     buffer = Buffer()
-    body, rig = avatar.rig_for([*([] if pose is None else [pose]), *(t.poses for t in (motions or {}).values())])
+    pose = None if pose is None else avatar.gripping(pose)
+    motions = {name: replace(t, poses=avatar.gripping(t.poses)) for name, t in (motions or {}).items()}
+    body, rig = avatar.rig_for([*([] if pose is None else [pose]), *(t.poses for t in motions.values())])
     joints = len(body.parents)
-    mesh = {"name": "body", "primitives": [_primitive(avatar, body, buffer)]}
+    meshes = [{"name": "body", "primitives": [_primitive(avatar, body, buffer)]}]
     inverse_binds = np.tile(np.eye(4, dtype="<f4"), (joints, 1, 1))
     inverse_binds[:, :3, 3] = -_array(rig.joints)
     skin = {
@@ -84,14 +87,26 @@ def write_glb(
         "inverseBindMatrices": buffer.add(inverse_binds.transpose(0, 2, 1).copy(), "MAT4"),
     }
     nodes = _joint_nodes(body, rig, pose) + [{"name": "avatar", "mesh": 0, "skin": 0}]
-    animations = [_animation(body, name, track, buffer) for name, track in (motions or {}).items()]
+    for placed in avatar.placed_props:
+        joint = body.joint_names.index(placed.joint)
+        meshes.append({"name": placed.prop.name, "primitives": [_prop_primitive(placed, rig.joints[joint], buffer)]})
+        nodes[joint].setdefault("children", []).append(len(nodes))
+        nodes.append({"name": placed.prop.name, "mesh": len(meshes) - 1})
+    animations = [_animation(body, name, track, buffer) for name, track in motions.items()]
     content = {
         "asset": {"version": "2.0", "generator": f"avatar {__version__}"},
         "scene": 0,
         "scenes": [{"nodes": [0, joints]}],
         "nodes": nodes,
-        "meshes": [mesh],
-        "materials": [{"name": "skin", "pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 0.9}}],
+        "meshes": meshes,
+        "materials": [
+            {"name": "skin", "pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 0.9}},
+            {
+                "name": "prop",
+                "doubleSided": True,
+                "pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 0.8},
+            },
+        ],
         "skins": [skin],
         "buffers": [{"byteLength": len(buffer.data)}],
         "bufferViews": buffer.views,
@@ -115,6 +130,18 @@ def _primitive(avatar: Avatar, body: Body, buffer: Buffer) -> dict[str, Any]:
     }
     indices = buffer.add(_array(faces.flatten(), "<u4"), "SCALAR", ELEMENT_ARRAY_BUFFER)
     return {"attributes": attributes, "indices": indices, "material": 0}
+
+
+def _prop_primitive(placed: PlacedProp, joint: Float[Tensor, " 3"], buffer: Buffer) -> dict[str, Any]:
+    """The mesh of a prop in the frame of its joint, which is parallel to the world's at rest."""
+    mesh = placed.shape.as_mesh()
+    attributes = {
+        "POSITION": buffer.add(_array(mesh.vertices - joint), "VEC3", ARRAY_BUFFER, bounds=True),
+        "NORMAL": buffer.add(_array(vertex_normals(mesh.vertices, mesh.faces)), "VEC3", ARRAY_BUFFER),
+        "COLOR_0": buffer.add(linear_light(_array(mesh.colors)).astype("<f4"), "VEC3", ARRAY_BUFFER),
+    }
+    indices = buffer.add(_array(mesh.faces.flatten(), "<u4"), "SCALAR", ELEMENT_ARRAY_BUFFER)
+    return {"attributes": attributes, "indices": indices, "material": 1}
 
 
 def _joint_nodes(body: Body, rig: Rig, pose: BodyPose | None) -> list[dict[str, Any]]:

@@ -52,7 +52,7 @@ class _Desk:
 
     def other(self, folder: Path) -> Labelled:
         """The avatar in another run folder, with its labels."""
-        opened = open_run(folder, self.body, str(self.person.avatar.device))
+        opened = open_run(folder, self.body, str(self.person.avatar.device), props=False)
         return Labelled(opened.avatar, opened.garments)
 
 
@@ -168,6 +168,8 @@ def _write(run: RunFolder, opened: FinishedRun, desk: _Desk, backend: str) -> No
     avatar, source = desk.person.avatar, opened.run
     provenance = {"edited_from": str(source.folder), "edits": desk.edits}
     write_json(run.config, {**opened.config, **_earlier(opened.config, provenance)})
+    if source.props.is_dir():
+        shutil.copytree(source.props, run.props)
     if opened.has_track:
         shutil.copyfile(source.track, run.track)
         pose = opened.track.poses[len(opened.track) // 2]

@@ -20,6 +20,7 @@ from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track
 from avatar.model.avatar import Avatar
 from avatar.model.garments import GARMENTS, garment_labels
+from avatar.model.prop_file import PropFolder
 from avatar.pipeline.camera import at_usual_exposure
 from avatar.pipeline.run_folder import RunFolder
 from avatar.types import BodyTrack, Cameras, Observations
@@ -105,12 +106,13 @@ def save_garments(run: RunFolder, labels: Int[Tensor, " n"]) -> None:
         np.save(temporary, labels.numpy().astype(np.uint8))
 
 
-def open_run(folder: Path | str, body: str | None = None, device: str = "cpu") -> FinishedRun:
-    """Open a run folder.
+def open_run(folder: Path | str, body: str | None = None, device: str = "cpu", props: bool = True) -> FinishedRun:
+    """Open a run folder; the avatar wears and holds its props.
 
     Args:
         body: path of the body model's file, where it lies elsewhere than when the avatar was made.
         device: where the avatar goes.
+        props: False leaves them off, for comparisons with the video.
 
     Raises:
         UsageError: the folder holds no finished avatar.
@@ -118,4 +120,7 @@ def open_run(folder: Path | str, body: str | None = None, device: str = "cpu") -
     """
     run = RunFolder(Path(folder))
     run.require_avatar()
-    return FinishedRun(run, Avatar.load(run.avatar, load_body(body) if body else None).to(device))
+    avatar = Avatar.load(run.avatar, load_body(body) if body else None)
+    if props:
+        avatar.with_props(PropFolder(run.props).load())
+    return FinishedRun(run, avatar.to(device))

@@ -55,6 +55,11 @@ class RunFolder:
         return self.folder / "camera_motion.json"
 
     @property
+    def scene(self) -> Path:
+        """Splats of the scene in which the person was filmed, where `avatar scene` made them."""
+        return self.folder / "scene.ply"
+
+    @property
     def observations(self) -> Path:
         """The folder of frames, masks and landmarks."""
         return self.folder / "observations"
@@ -81,6 +86,11 @@ class RunFolder:
     def config(self) -> Path:
         """The settings of the run."""
         return self.folder / "config.json"
+
+    @property
+    def props(self) -> Path:
+        """The folder of what the person wears and holds, one file each."""
+        return self.folder / "props"
 
     @property
     def report(self) -> Path:
@@ -111,6 +121,11 @@ class RunFolder:
     def log(self) -> Path:
         """The log of all its commands."""
         return self.folder / "log.txt"
+
+    @property
+    def people(self) -> Path:
+        """Which people of a video have their run folders in this one."""
+        return self.folder / "scene.json"
 
     @property
     def turntable(self) -> Path:
@@ -160,10 +175,10 @@ def locked_run(run: RunFolder, overwrite: bool, resume: bool) -> Iterator[None]:
                 yield
             except AvatarError:
                 # Bad input shows before the body is estimated: then the folder is restored.
-                if not resume and not run.estimated_track.is_file():
+                if not resume and not (run.estimated_track.is_file() or run.people.is_file()):
                     _restore(run)
                 raise
-        if run.avatar.is_file():
+        if run.avatar.is_file() or run.people.is_file():
             shutil.rmtree(run.folder / PREVIOUS, ignore_errors=True)
 
 

@@ -1,5 +1,6 @@
 """Every exported format read back by a program we did not write, and compared with the avatar."""
 
+import copy
 import json
 import math
 import shutil
@@ -18,12 +19,16 @@ from pygltflib import GLTF2
 
 from avatar.errors import AvatarError
 from avatar.exporters.glb import write_glb
-from avatar.exporters.splats import SH_C0, Orientation, Up, write_packed, write_ply, write_ply_sequence
+from avatar.exporters.splats import Orientation, Up, write_packed, write_ply, write_ply_sequence
 from avatar.exporters.synthetic_dataset import write_dataset
 from avatar.geometry import geodesic_angle, rotation_from_quat
 from avatar.io.exposure import linear_light
+from avatar.io.splat_files import SH_C0
 from avatar.io.videos import open_video
 from avatar.model.avatar import Avatar
+from avatar.model.prop_fit import Adjustment, fit_prop
+from avatar.model.prop_shapes import BUILT_IN
+from avatar.model.props import Shape
 from avatar.motion import load_motion
 from avatar.motion.text.pose_file import pose_from_words
 from avatar.pipeline.previews import write_turntable
@@ -140,7 +145,7 @@ def test_every_format_opens_alike_in_playcanvas(
 def test_gaussforge_missing_or_failing_is_one_sentence(
     posed: Gaussians, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(AvatarError, match=r"cannot write \.nonsense"):
+    with pytest.raises(AvatarError, match=r"me\.nonsense cannot be written: gaussforge"):
         write_packed(posed, tmp_path / "me.nonsense")
     monkeypatch.setitem(__import__("sys").modules, "gaussforge", None)
     with pytest.raises(AvatarError, match=r"needs the package gaussforge: pip install"):
@@ -286,3 +291,23 @@ def _values(file: GLTF2, accessor_index: int) -> np.ndarray:
     kind = {5126: np.float32, 5121: np.uint8, 5123: np.uint16, 5125: np.uint32}[accessor.componentType]
     width = {"SCALAR": 1, "VEC3": 3, "VEC4": 4, "MAT4": 16}[accessor.type]
     return np.frombuffer(file.binary_blob(), kind, accessor.count * width, view.byteOffset).reshape(-1, width)
+
+
+def test_glb_holds_props_below_their_joints(person: Avatar, moves: dict[str, BodyTrack], tmp_path: Path) -> None:
+    """A hat that came as a mesh and a cup that came as splats, where trimesh reads them in a posed file."""
+    subject, pose = copy.deepcopy(person), moves["wave"].poses[5]
+    hat = Shape.of_mesh(BUILT_IN["hat"](), 1000)
+    cup = Shape.of_splats(Shape.of_mesh(BUILT_IN["cup"](), 1000).gaussians)
+    kinds = {"hat": hat, "cup": cup}
+    subject.with_props([fit_prop(subject, shape, kind, kind, None, Adjustment())[0] for kind, shape in kinds.items()])
+    write_glb(subject, tmp_path / "me.glb", pose, moves)
+    scene = trimesh.load_scene(tmp_path / "me.glb", process=False)
+    posed = subject.posed_props(pose, lit=False)
+    for kind, splats in zip(kinds, posed, strict=True):
+        T, name = scene.graph[kind]
+        points = trimesh.transform_points(scene.geometry[name].sample(8000, seed=0), T)
+        distances = torch.cdist(torch.tensor(points, dtype=torch.float32), splats.means).amin(0)
+        assert float(distances.max()) < 0.012  # every splat lies at the mesh
+        middle = torch.tensor(points.mean(0), dtype=torch.float32) - splats.means.mean(0)
+        assert float(middle.norm()) < 0.03
+    assert len(scene.geometry) == 3
