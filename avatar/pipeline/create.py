@@ -15,8 +15,8 @@ from avatar.errors import UsageError
 from avatar.io.camera_motion_file import load_camera_motion, save_camera_motion
 from avatar.io.files import read_json, write_json
 from avatar.io.observations_file import load_observations
-from avatar.model.garments import garment_labels
 from avatar.io.recordings import is_depth_recording
+from avatar.model.garments import garment_labels
 from avatar.motion import load_motion
 from avatar.observation.detectors.registry import check_detector, choose_detector
 from avatar.observation.options import ObserveOptions
