@@ -16,11 +16,11 @@ from avatar.model.gaussians import sample_on_surface, triangle_frames
 from avatar.model.lighting import irradiance_gain
 from avatar.types import Gaussians
 
-SPACING = 0.002  # metres between the splats of a mesh
+SPACING = 0.003  # metres between the splats of a mesh
 SOLID, LOOKS = 0.3, 1.4  # opacity of splats that become squares; half a square's side in standard deviations
 DEEPEST = 0.004  # metres that a hat may reach into the head
 WIDER = 12  # percent by which a hat may be widened for a head of another form
-FEWEST, MOST = 2_000, 20_000  # splats of a mesh
+FEWEST, MOST = 5_000, 20_000  # splats of a mesh
 
 
 @dataclass(frozen=True, eq=False)
