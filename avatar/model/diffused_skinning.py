@@ -16,7 +16,7 @@ from avatar.body import Body
 from avatar.model.gaussians import TriangleFrames
 
 # Metres from the surface between which the weights of the triangle give way to the diffused ones.
-ON_BODY, OFF_BODY = 0.015, 0.04
+ON_BODY, OFF_BODY = 0.02, 0.045
 POWER = 4
 SAMPLES = 2048  # of the surface, for equal areas each
 STRONGEST = 4  # joints; the others' weights are small, and players and files hold no more
