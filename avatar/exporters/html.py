@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import html
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from avatar.model.environment import ChosenLight
 from avatar.model.world import World
 from avatar.types import BodyTrack, Gaussians
 
+COMPANION = '<script class="companion" type="text/plain">{}</script>'
 CREDITS = f"Made with avatar {__version__}, open source"
 
 
@@ -52,6 +53,7 @@ def write_page(
     live: bool = False,
     light: ChosenLight | None = None,
     scene: Gaussians | None = None,
+    companions: Sequence[tuple[Avatar, Mapping[str, BodyTrack]]] = (),
 ) -> PageReport:
     """Write the avatar with its clips as one HTML file that opens anywhere.
 
@@ -65,25 +67,29 @@ def write_page(
         live: with the mirror, in which the avatar follows a camera; 11 MB more.
         light: the light at the start; None is that of the recording.
         scene: what stands still around the person, world, metres, floor at y = 0.
+        companions: other people in the same world, each with clips of the same names, which play along.
 
     Raises:
         AvatarError: the file cannot be written.
     """
     packed = player_file(avatar, clips, rank, light, scene)
+    others = [player_file(other, theirs, rank, light) for other, theirs in companions]
+    splats = packed.splats + sum(other.splats for other in others)
     text = fill(
         source("player.html"),
         title=html.escape(title),
         credits=html.escape(credits),
-        about=html.escape(about(packed.splats) + (NOTICE if live else "")),
+        about=html.escape(about(splats) + (NOTICE if live else "")),
         poster=_base64(poster(World((avatar,), scene), next(iter(clips.values())))),
         avatar=_base64(packed.content),
+        companions="\n".join(COMPANION.format(_base64(other.content)) for other in others),
         policy=f" {POLICY}" if live else "",
         mirror=mirror_elements(avatar.body) if live else "",
         script=_base64(zlib.compress(script(ENTRY if live else "page.js").encode(), 9)),
     )
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    return PageReport(len(text.encode()), packed.splats, packed.deformation_kept)
+    return PageReport(len(text.encode()), splats, packed.deformation_kept)
 
 
 def _base64(content: bytes) -> str:

@@ -75,7 +75,7 @@ def separate(people: Sequence[CoarsePerson], backend: str) -> int:
         image = first.observations.images[row]
         rendered = [_rendered(person, time, first.track, row, backend) for person in people]
         masks = [people[who].observations.masks[index] for who in present if (index := rows[who]) is not None]
-        instances = told_apart(image, np.maximum.reduce(masks), rendered)
+        instances = separated_masks(image, np.maximum.reduce(masks), rendered)
         for who in present:
             mask, trust = instances[who]
             folder, index = people[who].run.observations, rows[who]
@@ -113,7 +113,7 @@ def _rendered(person: CoarsePerson, time: float, track: BodyTrack, row: int, bac
     return Rendered(alpha, out.rgb[0].numpy() / solid[..., None], out.depth[0].numpy() / solid)
 
 
-def told_apart(
+def separated_masks(
     image: UInt8[np.ndarray, "h w 3"], together: UInt8[np.ndarray, "h w"], rendered: Sequence[Rendered | None]
 ) -> list[tuple[UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]]:
     """Each person's mask and trust in one frame.

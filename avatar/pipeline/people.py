@@ -196,7 +196,7 @@ def separate_people(folder: PeopleFolder, settings: Settings, seconds: dict[str,
             run.checkpoint.unlink(missing_ok=True)
             people.append(CoarsePerson(run, data.observations, coarse.avatar, coarse.track))
         count = separate(people, settings.backend)
-        logger.info(f"people were told apart in {count} frames in which they touch or hide each other")
+        logger.info(f"people were separated in {count} frames in which they touch or hide each other")
         return count
 
     mark = folder.run.separation

@@ -124,7 +124,7 @@ class RunFolder:
 
     @property
     def separation(self) -> Path:
-        """In how many frames people who touch or hide each other were told apart."""
+        """In how many frames people who touch or hide each other were separated."""
         return self.folder / "separation.json"
 
     @property
