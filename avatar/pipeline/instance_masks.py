@@ -29,8 +29,10 @@ DEPTH_SIGMA = 0.06  # metres, by which the depth of one person relative to anoth
 EDGE = 3.0  # pixels by which an avatar's outline is off, see `mask_scale`; evidence grows with the distance from it
 MOST_EVIDENCE = 3.0  # of outline and of depth each
 SMOOTH = 2.0  # pixels over which evidence is gathered
-UNSURE = 1.0  # difference of evidence below which nobody's pixel is trusted
-LEAST_AGREEMENT = 0.6  # intersection over union with what the avatar covers, below which a mask is not trusted at all
+UNSURE = 2.0  # difference of evidence below which nobody's pixel is trusted
+# Intersection over union of a mask and what the avatar covers, at least, and at most below that person's usual one:
+# otherwise the pose is wrong, and the whole mask is not trusted.
+LEAST_AGREEMENT, MOST_BELOW = 0.6, 0.05
 PRESENT = 0.5  # coverage from which an avatar shows
 
 
@@ -46,6 +48,20 @@ class CoarsePerson:
     observations: Observations
     avatar: Avatar
     track: BodyTrack
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A person's pixels in one frame.
+
+    Attributes:
+        mask: soft; trust: 0 where it is not sure whose pixel it is, or where somebody else is.
+        agreement: intersection over union with what the person's avatar covers, of trusted pixels.
+    """
+
+    mask: UInt8[np.ndarray, "h w"]
+    trust: UInt8[np.ndarray, "h w"]
+    agreement: float
 
 
 @dataclass(frozen=True)
@@ -68,6 +84,7 @@ def separate(people: Sequence[CoarsePerson], backend: str) -> int:
         In how many frames.
     """
     frames = list(_frames_of_contact(people))
+    agreements: list[dict[int, float]] = [{} for _ in people]
     for time, rows in progress(frames, "telling people apart"):
         present = [who for who, row in enumerate(rows) if row is not None]
         first, row = people[present[0]], rows[present[0]]
@@ -77,12 +94,23 @@ def separate(people: Sequence[CoarsePerson], backend: str) -> int:
         masks = [people[who].observations.masks[index] for who in present if (index := rows[who]) is not None]
         instances = separated_masks(image, np.maximum.reduce(masks), rendered)
         for who in present:
-            mask, trust = instances[who]
-            folder, index = people[who].run.observations, rows[who]
+            instance, folder, index = instances[who], people[who].run.observations, rows[who]
             assert index is not None
-            write_image(image_path(folder / "masks", index), mask)
-            write_image(image_path(folder / "trust", index), trust)
+            agreements[who][index] = instance.agreement
+            write_image(image_path(folder / "masks", index), instance.mask)
+            write_image(image_path(folder / "trust", index), instance.trust)
+    for person, agreement in zip(people, agreements, strict=True):
+        _distrust_wrong_poses(person, agreement)
     return len(frames)
+
+
+def _distrust_wrong_poses(person: CoarsePerson, agreement: dict[int, float]) -> None:
+    """Trust nothing of the frames in which the avatar is not where the person is; `agreement` by frame."""
+    least = max(LEAST_AGREEMENT, float(np.median(list(agreement.values()) or [0.0])) - MOST_BELOW)
+    nothing = np.zeros((person.observations.height, person.observations.width), np.uint8)
+    for index, value in agreement.items():
+        if value < least:
+            write_image(image_path(person.run.observations / "trust", index), nothing)
 
 
 def _frames_of_contact(people: Sequence[CoarsePerson]) -> Iterator[tuple[float, list[int | None]]]:
@@ -115,8 +143,8 @@ def _rendered(person: CoarsePerson, time: float, track: BodyTrack, row: int, bac
 
 def separated_masks(
     image: UInt8[np.ndarray, "h w 3"], together: UInt8[np.ndarray, "h w"], rendered: Sequence[Rendered | None]
-) -> list[tuple[UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]]:
-    """Each person's mask and trust in one frame.
+) -> list[Instance]:
+    """Each person's pixels in one frame.
 
     Args:
         together: mask of all people; rendered: each person's avatar, None for who is not there.
@@ -138,8 +166,7 @@ def _evidence(
     """Log-likelihood, up to a constant, that each pixel shows a person."""
     if one is None:
         return np.full(image.shape[:2], -1e3, np.float32)
-    covered = (255 * one.alpha).astype(np.uint8)
-    outline = np.clip(signed_depth(covered) / (EDGE * scale), -MOST_EVIDENCE, MOST_EVIDENCE)
+    outline = np.clip(signed_depth(_bytes(one.alpha)) / (EDGE * scale), -MOST_EVIDENCE, MOST_EVIDENCE)
     wrong = ((image / 255 - one.rgb) ** 2).sum(-1) / (2 * COLOR_SIGMA**2)
     color = np.where(one.alpha > PRESENT, -np.minimum(wrong, MOST_COLOR), -MOST_COLOR)
     nearest = np.full(image.shape[:2], np.inf)
@@ -159,25 +186,22 @@ def _instance(
     sure: Bool[np.ndarray, "h w"],
     one: Rendered | None,
     scale: float,
-) -> tuple[UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]:
+) -> Instance:
     own = owner == who
     likely = own.astype(np.float32)
     soft = sharpened(image.astype(np.float32), likely, max(2, round(2 * scale)))
     mask = np.rint(together * soft).astype(np.uint8)
     person = together > 127
     others = dilate(person & ~own, 1.0) & ~(own & sure)
-    trust = np.where(others | (person & ~sure), 0, 255).astype(np.uint8)
-    if one is None or not _agrees(mask, trust, one.alpha, own | ~person):
-        trust = np.zeros_like(trust)
-    return mask, trust
+    missed = np.zeros_like(person) if one is None else ~person & (signed_depth(_bytes(one.alpha)) > EDGE * scale)
+    trust = np.where(others | (person & ~sure) | missed, 0, 255).astype(np.uint8)
+    if one is None:
+        return Instance(mask, np.zeros_like(trust), 0.0)
+    visible = (own | ~person) & (trust > 0)
+    shown, covered = (mask > 127) & (trust > 0), (one.alpha > PRESENT) & visible
+    agreement = (shown & covered).sum() / max((shown | covered).sum(), 1)
+    return Instance(mask, trust, float(agreement))
 
 
-def _agrees(
-    mask: UInt8[np.ndarray, "h w"],
-    trust: UInt8[np.ndarray, "h w"],
-    alpha: Float[np.ndarray, "h w"],
-    visible: Bool[np.ndarray, "h w"],
-) -> bool:
-    """Whether the mask and the avatar cover the same, where nobody else is before it."""
-    shown, covered = (mask > 127) & (trust > 0), (alpha > PRESENT) & (trust > 0) & visible
-    return bool((shown & covered).sum() >= LEAST_AGREEMENT * max((shown | covered).sum(), 1))
+def _bytes(alpha: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    return np.rint(255 * alpha.clip(0, 1)).astype(np.uint8)

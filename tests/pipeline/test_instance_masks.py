@@ -36,20 +36,20 @@ def test_pixels_go_to_who_shows_there(apart: int, deep: float) -> None:
     together = (255 * (front | back)).astype(np.uint8)
     people = [rendered(101, RED + 0.05, 3.0, 1), rendered(99 + apart, GREEN - 0.05, 3.0 + deep, -1)]
     truths = [front, back & ~front]
-    for (mask, trust), truth in zip(separated_masks(image, together, people), truths, strict=True):
-        trusted = trust > 0
-        assert (trusted & truth).sum() > 0.6 * truth.sum()
-        shown = (mask > 127) & trusted
+    instances = separated_masks(image, together, people)
+    for one, truth in zip(instances, truths, strict=True):
+        trusted = one.trust > 0
+        assert (trusted & truth).sum() > 0.6 * truth.sum() and one.agreement > 0.85
+        shown = (one.mask > 127) & trusted
         assert (shown & truth).sum() / (shown | (truth & trusted)).sum() > 0.94
-    (_, first), (_, second) = separated_masks(image, together, people)
-    assert not (first[truths[1]] > 0).mean() > 0.1 and not (second[truths[0]] > 0).mean() > 0.1
+    assert (instances[0].trust[truths[1]] > 0).mean() < 0.1 and (instances[1].trust[truths[0]] > 0).mean() < 0.1
 
 
 def test_an_avatar_that_is_elsewhere_is_not_trusted() -> None:
     image = np.full((HEIGHT, WIDTH, 3), 128, np.uint8)
     image[body(60)] = (255 * RED).astype(np.uint8)
     together = (255 * body(60)).astype(np.uint8)
-    (_, here), (_, elsewhere) = separated_masks(image, together, [rendered(60, RED, 3.0), rendered(150, GREEN, 3.0)])
-    assert (here[body(60)] > 0).mean() > 0.95 and not elsewhere.any()
-    (_, trust), (_, gone) = separated_masks(image, together, [rendered(60, RED, 3.0), None])
-    assert trust.any() and not gone.any()
+    here, elsewhere = separated_masks(image, together, [rendered(60, RED, 3.0), rendered(150, GREEN, 3.0)])
+    assert (here.trust[body(60)] > 0).mean() > 0.95 and here.agreement > 0.95 and elsewhere.agreement < 0.1
+    here, gone = separated_masks(image, together, [rendered(60, RED, 3.0), None])
+    assert here.trust.any() and not gone.trust.any()

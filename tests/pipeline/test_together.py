@@ -1,4 +1,4 @@
-"""Several finished people shown together: films, page and viewer."""
+"""Several finished people shown together: videos, page and viewer."""
 
 from pathlib import Path
 
