@@ -43,6 +43,9 @@ HEAVY = (
     "gaussforge",
     "matplotlib",
     "pycolmap",
+    "skimage",
+    "fast_simplification",
+    "xatlas",
 )
 # A room of its own is the one place of viser: the viewer is an app of it.
 HEAVY_ROOMS = {"viser": "viewer"}

@@ -20,7 +20,10 @@ def export_avatar(
     spz: Path | None = None,
     sog: Path | None = None,
     ksplat: Path | None = None,
+    compressed_ply: Path | None = None,
     glb: Path | None = None,
+    glb_splats: Path | None = None,
+    glb_rigged_splats: Path | None = None,
     motion_file: Path | None = None,
     turntable: Path | None = None,
     dataset: Path | None = None,
@@ -55,7 +58,12 @@ def export_avatar(
         spz: splats of one pose as .spz, a sixth of the size of a PLY (needs the extra "splats").
         sog: splats of one pose as .sog, an eighth of the size (needs the extra "splats").
         ksplat: splats of one pose as .ksplat (needs the extra "splats").
-        glb: the body as a rigged mesh, coloured from the splats, with the motions as animations.
+        compressed_ply: splats of one pose as .compressed.ply, a quarter of the size of a PLY (needs the extra
+            "splats").
+        glb: the person as a rigged mesh with texture, made from the splats, with the motions as animations and the 52
+            units of the face as morph targets. Takes about half a minute.
+        glb_splats: splats of one pose as glTF with KHR_gaussian_splatting.
+        glb_rigged_splats: the same at rest, with skeleton, skinning weights and the motions as animations.
         motion_file: a motion as .bvh, or as the .json that can be dropped on a page.
         turntable: the avatar turning once, as .mp4, .webm, .gif or .webp.
         dataset: folder for images with masks, depth, normals, keypoints and SMPL parameters, in random poses.
@@ -63,9 +71,9 @@ def export_avatar(
             first. By default pages and data sets take the filmed and some built-in ones, the others the filmed.
         pose: pose to write: rest (the T-pose) or MOTION:FRAME, such as walk:12. The default is rest, and for a
             turntable the middle of the filmed motion.
-        lit: keep the light of the recording in the colours of splats; otherwise they are as in even light.
+        lit: keep the light of the recording in the colours of splats and meshes; otherwise they are as in even light.
         up: the axis that points up in files of splats: y; minus-y for SuperSplat and PlayCanvas, which turn what they
-            read; z for programs whose floor is the XY plane. Files other than those of splats keep Y up.
+            read; z for programs whose floor is the XY plane. Other files, glTF among them, keep Y up.
         flip: the person faces the other way in files of splats.
         title: heading of the page; by default the name of the run folder.
         credits: line at the bottom of the page, such as the name of the person and the licence.
@@ -83,7 +91,8 @@ def export_avatar(
     """
     outputs = {
         "html": html, "web": web, "ply": ply, "ply_sequence": ply_sequence, "splat": splat, "spz": spz, "sog": sog,
-        "ksplat": ksplat, "glb": glb,
+        "ksplat": ksplat, "compressed_ply": compressed_ply, "glb": glb, "glb_splats": glb_splats,
+        "glb_rigged_splats": glb_rigged_splats,
         "motion_file": motion_file, "turntable": turntable, "dataset": dataset,
     }  # fmt: skip
     requested = {kind: path for kind, path in outputs.items() if path is not None}
@@ -115,15 +124,18 @@ def export_avatar(
         orientation=Orientation(up, flip), url=url, live=live,
     )  # fmt: skip
     for kind, path in requested.items():
-        print(f"{kind.replace('_', ' ') + ':':14}{path}  ({getattr(job, kind)(path)})", flush=True)
+        print(f"{kind.replace('_', ' ') + ':':13} {path}  ({getattr(job, kind)(path)})", flush=True)
 
 
 def _check_suffix(kind: str, path: Path) -> None:
     allowed = {
         "turntable": (".mp4", ".webm", ".gif", ".webp"), "html": (".html", ".htm"), "ply_sequence": ("",), "web": ("",),
-        "dataset": ("",), "motion_file": (".bvh", ".json"),
+        "dataset": ("",), "motion_file": (".bvh", ".json"), "compressed_ply": (".compressed.ply",),
+        "glb_splats": (".glb",), "glb_rigged_splats": (".glb",),
     }.get(kind, (f".{kind}",))  # fmt: skip
-    if path.suffix.lower() not in allowed:
+    name = path.name.lower()
+    suffix = ".compressed.ply" if name.endswith(".compressed.ply") else path.suffix.lower()
+    if suffix not in allowed:
         expected = " or ".join(allowed) if allowed != ("",) else "a folder"
         raise UsageError(f"--{kind.replace('_', '-')} writes {expected}, not {path.name}.")
 
