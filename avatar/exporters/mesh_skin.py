@@ -95,7 +95,7 @@ def face_targets(body: Body, rig: Rig, skin: Skin, beside: SplatsBeside) -> Floa
         return None
     directions = torch.zeros(len(rig.surface.anchors), rig.face.directions[0].numel())
     directions[rig.face.on_face.cpu()] = rig.face.directions.flatten(1).cpu()
-    targets = beside.mean(directions).unflatten(1, rig.face.directions.shape[1:]).permute(2, 0, 1)
+    targets: Tensor = beside.mean(directions).unflatten(1, rig.face.directions.shape[1:]).permute(2, 0, 1)
     jaw = body.joint_names.index("jaw")
     turns = rotation_from_rotvec(unit_turns().permute(2, 0, 1)) - torch.eye(3)  # per unit and joint
     for offset in range(3):

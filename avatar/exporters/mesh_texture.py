@@ -180,4 +180,5 @@ def _filled(
     index = np.full(side * side, -1)
     index[pixel] = np.arange(len(pixel))
     nearest = distance_transform_edt(index.reshape(side, side) < 0, return_distances=False, return_indices=True)
-    return colors[index.reshape(side, side)[tuple(nearest)]]
+    texture: np.ndarray = colors[index.reshape(side, side)[tuple(nearest)]]
+    return texture

@@ -57,7 +57,8 @@ def joint_matrices(file: GLTF2, clip: int, frame: int) -> Float[np.ndarray, "joi
 
     visit(file.scenes[0].nodes[0], np.eye(4))
     inverse_binds = values(file, skin.inverseBindMatrices).reshape(-1, 4, 4).transpose(0, 2, 1)
-    return np.stack([world[joint] for joint in skin.joints]) @ inverse_binds
+    moved: np.ndarray = np.stack([world[joint] for joint in skin.joints]) @ inverse_binds
+    return moved
 
 
 def skinned(file: GLTF2, clip: int, frame: int) -> Float[np.ndarray, "n 3"]:
@@ -66,4 +67,5 @@ def skinned(file: GLTF2, clip: int, frame: int) -> Float[np.ndarray, "n 3"]:
     points = attribute(file, "POSITION")
     homogeneous = np.concatenate([points, np.ones((len(points), 1))], axis=1)
     matrices = joint_matrices(file, clip, frame)
-    return np.einsum("nk,nkij,nj->ni", weights, matrices[joints], homogeneous)[:, :3]
+    moved: np.ndarray = np.einsum("nk,nkij,nj->ni", weights, matrices[joints], homogeneous)[:, :3]
+    return moved
