@@ -22,8 +22,10 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 from torch import Tensor
+
+from avatar.geometry import quat_from_rotation, quat_multiply, rotation_from_quat, transform
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,12 @@ class Cameras:
         """The chosen cameras; a single index keeps the leading axis."""
         chosen = slice(index, index + 1 or None) if isinstance(index, int) else index
         return replace(self, K=self.K[chosen], T_camera_world=self.T_camera_world[chosen])
+
+    @staticmethod
+    def centred(focal: float, T_camera_world: Float[Tensor, "frames 4 4"], width: int, height: int) -> Cameras:
+        """Cameras of one focal length in pixels, their optical axes in the middle of the image."""
+        K = T_camera_world.new_tensor([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
+        return Cameras(K.repeat(len(T_camera_world), 1, 1), T_camera_world, width, height)
 
     @staticmethod
     def cat(cameras: Sequence[Cameras]) -> Cameras:
@@ -189,6 +197,8 @@ class Observations:
         width, height: image size in pixels.
         frame_weight: how far each whole frame is trusted, in [0, 1] (generated views and blurred frames less).
         trust: how far each pixel is trusted, 0 to 255, read lazily; None: all wholly (repaired faces).
+        depth: what a depth camera measured along the optical axis, metres (float32), 0 where nothing, read lazily; it
+            covers the image at its own resolution. None without one.
         hands: the 21 points of the left and the right hand (wrist, then thumb to little finger, from root to tip):
             x, y in pixels and a confidence in [0, 1], 0 where the hand was not detected; None without a hand network.
         hands_3d: the network's estimate of the same points, metres, axes as the camera's; NaN where not detected.
@@ -210,6 +220,7 @@ class Observations:
     cameras: Cameras | None = None
     frame_weight: Float[Tensor, " frames"] | None = None
     trust: Masks | None = None
+    depth: ImageList | None = None
     hands: Float[Tensor, "frames 2 21 3"] | None = None
     hands_3d: Float[Tensor, "frames 2 21 3"] | None = None
     face: Float[Tensor, "frames 478 3"] | None = None
@@ -357,6 +368,40 @@ class Gaussians:
 
     def __len__(self) -> int:
         return self.means.shape[0]
+
+    @staticmethod
+    def cat(parts: Sequence[Gaussians]) -> Gaussians:
+        """All of these together, in this order, as one image shows them; at least one."""
+        return Gaussians(
+            *(torch.cat([getattr(part, name) for part in parts]) for name in parts[0].__dataclass_fields__)
+        )
+
+    def where(self, chosen: Bool[Tensor, " n"]) -> Gaussians:
+        """Some of the Gaussians."""
+        return Gaussians(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+
+    @property
+    def inner_box(self) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
+        """Opposite corners of all but the outermost hundredth of the centres on each side."""
+        ordered = self.means.sort(dim=0).values
+        cut = len(self) // 100
+        return ordered[cut], ordered[len(self) - 1 - cut]
+
+    @property
+    def rotations(self) -> Float[Tensor, "n 3 3"]:
+        """The orientations as matrices, whose columns are the local axes."""
+        return rotation_from_quat(self.quats)
+
+    def stretched(self, factors: Float[Tensor, " 3"]) -> Gaussians:
+        """The same Gaussians in a space that is larger by a factor along each axis."""
+        axes, scales, _ = torch.linalg.svd(factors[:, None] * self.rotations * self.scales[:, None])
+        proper = axes * torch.linalg.det(axes).sign()[:, None, None]
+        return replace(self, means=self.means * factors, quats=quat_from_rotation(proper), scales=scales)
+
+    def moved(self, T_world_own: Float[Tensor, "4 4"]) -> Gaussians:
+        """The same Gaussians carried along by a rigid transform."""
+        turn = quat_from_rotation(T_world_own[:3, :3]).expand_as(self.quats)
+        return replace(self, means=transform(T_world_own, self.means), quats=quat_multiply(turn, self.quats))
 
     def to(self, device: torch.device | str) -> Gaussians:
         """The same Gaussians on another device."""

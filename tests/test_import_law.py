@@ -41,6 +41,8 @@ HEAVY = (
     "ray",
     "h5py",
     "gaussforge",
+    "trimesh",
+    "lzfse",
     "matplotlib",
     "pycolmap",
     "skimage",

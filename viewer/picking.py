@@ -24,7 +24,7 @@ def joint_at_ray(
         pose: of the avatar.
         origin, direction: of the ray, world; the direction has length 1.
     """
-    gaussians = avatar.pose(pose.to(avatar.device))
+    gaussians = avatar.own_pose(pose.to(avatar.device))
     offset = gaussians.means.cpu() - origin
     depth = offset @ direction
     distance = (offset - depth[:, None] * direction).norm(dim=1)

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from avatar.cli.options import Backend, Device, Switch
+from avatar.cli.options import Backend, Device, Switch, Up
+from avatar.cli.scene import scene_of_options
 from avatar.errors import UsageError
 
 
@@ -24,6 +25,7 @@ def animate_avatar(
     size: str = "540x960",
     fps: float = 30.0,
     background: str = "white",
+    light: str = "filmed",
     start: float = 0.0,
     end: float | None = None,
     speed: float = 1.0,
@@ -42,6 +44,11 @@ def animate_avatar(
     face: Path | None = None,
     alive: Switch = False,
     shape: str | None = None,
+    scene: Path | None = None,
+    scene_up: Up = "y",
+    scene_scale: float = 1.0,
+    scene_floor: float | None = None,
+    scene_at: tuple[float, float] | None = None,
     device: Device = "auto",
     backend: Backend = "auto",
 ) -> None:
@@ -81,9 +88,18 @@ def animate_avatar(
         feet: plant holds standing feet on the floor, keep leaves them as they are.
         face: CSV of Live Link Face, or a glTF file with ARKit's morph targets, whose face is played as well.
         alive: let the eyes blink, and the chest breathe while the person stands.
+        light: the light that the avatar stands in: filmed, even, above, window, window:left (right, front, behind, or
+            degrees to the right), window:left:WARMTH (-1 to 1), or an equirectangular image (.hdr, .exr, .png, .jpg),
+            with :DEGREES to turn it.
         shape: another shape for the body, in words, such as height=1.82,weight=0.6. The words are height (metres), age
             (years), weight, gender (0 male to 1 female), muscle and proportions (0 to 1); the others stay as they are.
             Not available for SMPL files.
+        scene: splats (.ply, .splat, .spz, .sog, .ksplat) or a mesh (.glb, .obj, .ply) of a room or landscape, which
+            surrounds the person.
+        scene_up: the axis that points up in that file; minus-y in most scenes trained from photos.
+        scene_scale: metres per unit of that file.
+        scene_floor: height of the floor in that file, in its units, if it is not estimated well.
+        scene_at: x and z of the place, in metres, to which the middle of the scene comes.
         device: where to render; auto takes CUDA where it works.
         backend: renderer; auto takes gsplat on CUDA and cpu elsewhere.
     """
@@ -100,7 +116,7 @@ def animate_avatar(
         if not value > 0:
             raise UsageError(f"{option} must be above 0, not {value:g}.")
     from avatar.body.shape_attributes import parse_shape
-    from avatar.model.avatar import Avatar
+    from avatar.model.world import World
     from avatar.motion.alive import with_blinks_and_breath, with_face_of
     from avatar.motion.joint_names import read_name_map
     from avatar.motion.motion import ReadOptions
@@ -108,11 +124,13 @@ def animate_avatar(
     from avatar.motion.text.key_poses import is_words_motion
     from avatar.pipeline.animation import VideoOptions, parse_size
     from avatar.pipeline.animation import animate as render_video
+    from avatar.pipeline.finished_run import open_run
+    from avatar.pipeline.lights import read_light
     from avatar.pipeline.motions import find_motion, motion_of_pose, pose_of_option
     from avatar.pipeline.run_folder import RunFolder
     from avatar.rendering.devices import resolve_device
 
-    words = parse_shape(shape)
+    words, chosen = parse_shape(shape), read_light(light)
     place = RunFolder(run)
     place.require_avatar()
     width, height = parse_size(size)
@@ -130,7 +148,9 @@ def animate_avatar(
     else:
         moved = motion_of_pose(pose_of_option(pose or "", hypothesis, reading))
         facing = "keep"
-    subject = Avatar.load(place.avatar).to(resolve_device(device, backend)).reshape_by(words)
+    around = scene_of_options(scene, scene_up, scene_scale, scene_floor, scene_at)
+    subject = open_run(run, device=resolve_device(device, backend)).avatar.reshape_by(words)
+    subject.relight(chosen.coefficients)
     track = retarget(moved, subject.rest, Retargeting(fps, start, end, speed, loop, facing, feet))
     if face is not None:
         track = with_face_of(track, find_motion(str(face)), str(face))
@@ -139,4 +159,4 @@ def animate_avatar(
     if out is None:
         name = Path(motion).stem if motion is not None else "pose"
         out = run / "animations" / f"{name}{'.webm' if background == 'alpha' else '.mp4'}"
-    print(f"video: {render_video(subject, track, video, out, backend)}")
+    print(f"video: {render_video(World((subject,), around), [track], video, out, backend)}")

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from avatar.cli.options import Backend, Device, Run, Switch, Up
+from avatar.cli.scene import scene_of_options
 from avatar.errors import UsageError
 
 
@@ -27,8 +28,10 @@ def export_avatar(
     motion_file: Path | None = None,
     turntable: Path | None = None,
     dataset: Path | None = None,
+    control: Path | None = None,
     motion: tuple[str, ...] = (),
     pose: str | None = None,
+    light: str | None = None,
     lit: Switch = False,
     up: Up = "y",
     flip: Switch = False,
@@ -37,9 +40,16 @@ def export_avatar(
     url: str | None = None,
     size: str = "540x960",
     count: int = 100,
+    backgrounds: Path | None = None,
+    camera: str = "follow",
     seed: int = 0,
     body: str | None = None,
     shape: str | None = None,
+    scene: Path | None = None,
+    scene_up: Up = "y",
+    scene_scale: float = 1.0,
+    scene_floor: float | None = None,
+    scene_at: tuple[float, float] | None = None,
     device: Device = "auto",
     backend: Backend = "auto",
 ) -> None:
@@ -66,12 +76,19 @@ def export_avatar(
         glb_rigged_splats: the same at rest, with skeleton, skinning weights and the motions as animations.
         motion_file: a motion as .bvh, or as the .json that can be dropped on a page.
         turntable: the avatar turning once, as .mp4, .webm, .gif or .webp.
-        dataset: folder for images with masks, depth, normals, keypoints and SMPL parameters, in random poses.
+        dataset: folder for images with masks, depth, normals, parts with surface coordinates, keypoints and SMPL
+            parameters, in random poses.
+        control: folder for control videos of the first motion, for networks that make videos: pose (in OpenPose's
+            style), depth, normals, mask and the avatar itself.
         motion: motions: "filmed", built-in names (walk, wave, ...) or files. --ply-sequence and --motion-file take the
             first. By default pages and data sets take the filmed and some built-in ones, the others the filmed.
         pose: pose to write: rest (the T-pose) or MOTION:FRAME, such as walk:12. The default is rest, and for a
             turntable the middle of the filmed motion.
-        lit: keep the light of the recording in the colours of splats and meshes; otherwise they are as in even light.
+        light: the light that the avatar stands in: filmed, even, above, window, window:left (right, front, behind, or
+            degrees to the right), window:left:WARMTH (-1 to 1), or an equirectangular image (.hdr, .exr, .png, .jpg),
+            with :DEGREES to turn it. By default splats and meshes are in even light and images as filmed; pages
+            start with it and offer others too.
+        lit: keep the light of the recording in the colours of splats and meshes; the same as --light filmed.
         up: the axis that points up in files of splats: y; minus-y for SuperSplat and PlayCanvas, which turn what they
             read; z for programs whose floor is the XY plane. Other files, glTF among them, keep Y up.
         flip: the person faces the other way in files of splats.
@@ -79,21 +96,30 @@ def export_avatar(
         credits: line at the bottom of the page, such as the name of the person and the licence.
         url: address where the folder of --web will be, such as https://example.org/me: previews of links need it for
             their image.
-        size: WIDTHxHEIGHT of the images of --turntable and --dataset.
+        size: WIDTHxHEIGHT of the images of --turntable, --dataset and --control.
         count: number of images of --dataset.
+        backgrounds: folder of images that stand behind the person in --dataset, instead of plain colours.
+        camera: of --control: follow, front or orbit, or a camera file.
         seed: seed of the random poses and cameras of --dataset.
         body: path of the body file, if it has moved since the avatar was made.
         shape: another shape for the body, in words, such as height=1.82,weight=0.6. The words are height (metres), age
             (years), weight, gender (0 male to 1 female), muscle and proportions (0 to 1); the others stay as they are.
             Not available for SMPL files.
-        device: where --turntable and --dataset are rendered; auto takes CUDA where it works.
-        backend: renderer of --turntable and --dataset.
+        scene: splats (.ply, .splat, .spz, .sog, .ksplat) or a mesh (.glb, .obj, .ply) of a room or landscape, which
+            surrounds the person in --html, --web and --turntable.
+        scene_up: the axis that points up in that file; minus-y in most scenes trained from photos.
+        scene_scale: metres per unit of that file.
+        scene_floor: height of the floor in that file, in its units, if it is not estimated well.
+        scene_at: x and z of the place, in metres, to which the middle of the scene comes.
+        device: where --turntable, --dataset and --control are rendered; auto takes CUDA where it works.
+        backend: renderer of --turntable, --dataset and --control.
     """
     outputs = {
         "html": html, "web": web, "ply": ply, "ply_sequence": ply_sequence, "splat": splat, "spz": spz, "sog": sog,
         "ksplat": ksplat, "compressed_ply": compressed_ply, "glb": glb, "glb_splats": glb_splats,
         "glb_rigged_splats": glb_rigged_splats,
         "motion_file": motion_file, "turntable": turntable, "dataset": dataset,
+        "control": control,
     }  # fmt: skip
     requested = {kind: path for kind, path in outputs.items() if path is not None}
     if not requested:
@@ -103,25 +129,35 @@ def export_avatar(
         _check_suffix(kind, path)
     if live and html is None:
         raise UsageError("--live makes a page that follows a camera: pass --html FILE with it, or use `avatar live`.")
+    if lit and light not in (None, "filmed"):
+        raise UsageError("--lit keeps the light of the recording: leave it out, or --light.")
+    if scene is not None and not {"html", "web", "turntable"} & requested.keys():
+        raise UsageError("--scene surrounds the person in --html, --web and --turntable: pass one of them.")
     if count < 1:
         raise UsageError(f"--count must be at least 1, not {count}.")
 
     from avatar.body.shape_attributes import parse_shape
     from avatar.exporters.splats import Orientation
+    from avatar.exporters.synthetic_dataset import background_files
     from avatar.pipeline.export import ExportOptions
     from avatar.pipeline.finished_run import open_run
+    from avatar.pipeline.lights import read_light
     from avatar.rendering.devices import resolve_device
 
     _check_url(url, web)
+    chosen = "filmed" if lit else light
     words = parse_shape(shape)
+    around = scene_of_options(scene, scene_up, scene_scale, scene_floor, scene_at)
     # Only what renders is worth a GPU, whose renderer may have to be compiled first.
-    renders = turntable is not None or dataset is not None
+    renders = bool({"turntable", "dataset", "control"} & requested.keys())
     finished = open_run(run, body, resolve_device(device, backend) if renders else "cpu")
     job = ExportOptions(
-        finished.run, finished.avatar.reshape_by(words), motions=motion, pose=pose, lit=lit,
+        finished.run, finished.avatar.reshape_by(words), motions=motion, pose=pose,
+        light=None if chosen is None else read_light(chosen),
         title=title or run.resolve().name,
         credits=credits, size=_size(size), count=count, seed=seed, backend=backend,
-        orientation=Orientation(up, flip), url=url, live=live,
+        orientation=Orientation(up, flip), url=url, live=live, scene=around,
+        backgrounds=() if backgrounds is None else tuple(background_files(backgrounds)), camera=camera,
     )  # fmt: skip
     for kind, path in requested.items():
         print(f"{kind.replace('_', ' ') + ':':13} {path}  ({getattr(job, kind)(path)})", flush=True)
@@ -130,7 +166,7 @@ def export_avatar(
 def _check_suffix(kind: str, path: Path) -> None:
     allowed = {
         "turntable": (".mp4", ".webm", ".gif", ".webp"), "html": (".html", ".htm"), "ply_sequence": ("",), "web": ("",),
-        "dataset": ("",), "motion_file": (".bvh", ".json"), "compressed_ply": (".compressed.ply",),
+        "dataset": ("",), "control": ("",), "motion_file": (".bvh", ".json"), "compressed_ply": (".compressed.ply",),
         "glb_splats": (".glb",), "glb_rigged_splats": (".glb",),
     }.get(kind, (f".{kind}",))  # fmt: skip
     name = path.name.lower()

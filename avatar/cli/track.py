@@ -113,7 +113,9 @@ def track_video(
     for warning in (*observations.notes, *motion.notes, *report.warnings):
         print(f"warning: {warning}")
     if model.name == "open":
-        attributes = load_shape_attributes().describe(result.betas, known_height is not None)
+        attributes = load_shape_attributes().describe(
+            result.betas, known_height is not None or observations.depth is not None
+        )
         attributes = reported_attributes(attributes, parse_shape(shape))
         print(f"shape: {format_shape(attributes if show_shape else {'height': attributes['height']})}")
     place = out / "track.npz"

@@ -34,7 +34,7 @@ def evaluate_dataset(
         UsageError: the run was not trained by this protocol, or the dataset's folder is not there.
         AvatarError: files of the dataset are missing (each is named) or broken.
     """
-    opened, rules = open_run(folder, device=device), protocol_named(protocol)
+    opened, rules = open_run(folder, device=device, props=False), protocol_named(protocol)
     if opened.config.get("protocol") != protocol:
         raise UsageError(
             f"{folder} was not trained by the protocol {protocol}: make a run by `avatar create {dataset} --protocol "

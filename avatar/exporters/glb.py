@@ -32,7 +32,9 @@ from avatar.exporters.gltf_file import (
 from avatar.exporters.mesh_skin import Skin, face_targets, skin_of, splats_beside
 from avatar.exporters.mesh_texture import Unwrapped, baked, unwrapped
 from avatar.exporters.surface import MeshQuality, Surface, parted_pose, surface_normals, surface_of
+from avatar.io.exposure import linear_light
 from avatar.model.avatar import Avatar
+from avatar.model.props import PlacedProp
 from avatar.types import BodyPose, BodyTrack
 
 QUALITY = MeshQuality()
@@ -50,23 +52,26 @@ def write_glb(
     motions: Mapping[str, BodyTrack] | None = None,
     lit: bool = False,
 ) -> int:
-    """Write the surface that the splats show as a rigged, textured mesh; returns the number of its triangles.
+    """Write the surface that the splats show as a rigged, textured mesh, with the props as meshes below their joints.
 
     Args:
         avatar: the avatar.
         path: the file to write.
         pose: the pose of the skeleton; the rest pose if not given.
         motions: animations by name.
-        lit: with the light of the recording in the texture; otherwise as in even light.
+        lit: with the light that the avatar stands in baked into the texture; otherwise its plain colours.
+
+    Returns:
+        How many triangles the person has.
 
     Raises:
         AvatarError: the file cannot be written, or the splats show no surface.
     """
     body, rig = avatar.richest_rig
     parted = body.to("cpu").complete(parted_pose(avatar))
-    gaussians = avatar.pose(parted, lit).to("cpu")
+    gaussians = avatar.pose_with_offsets(parted, lit)[0].to("cpu")  # with open, empty hands
     surface = surface_of(gaussians, QUALITY)
-    beside = splats_beside(avatar, surface, parted)
+    beside = splats_beside(gaussians, avatar.posed_normals(parted), surface)
     skin = skin_of(body, rig, surface, beside, parted)
     of_head = [joint for joint, name in enumerate(body.joint_names) if name in HEAD_JOINTS]
     head = torch.stack([skin.share_of(joint) for joint in of_head]).sum(0)
@@ -76,18 +81,25 @@ def write_glb(
     buffer, joints = Buffer(), len(body.parents)
     targets = face_targets(body, rig, skin, beside)
     image = {"name": "skin and clothes", "mimeType": "image/jpeg", "bufferView": buffer.add_bytes(_jpeg(texture))}
-    node = {"name": "avatar", "mesh": 0, "skin": 0}
+    pose = None if pose is None else avatar.gripping(pose)
+    nodes = [*joint_nodes(body, rig, pose), {"name": "avatar", "mesh": 0, "skin": 0}]
+    meshes = [_mesh(skin, surface_normals(Surface(skin.rest, surface.faces)), chart, targets, buffer)]
+    for placed in avatar.placed_props:
+        joint = body.joint_names.index(placed.joint)
+        meshes.append({"name": placed.prop.name, "primitives": [_prop_primitive(placed, rig.joints[joint], buffer)]})
+        nodes[joint].setdefault("children", []).append(len(nodes))
+        nodes.append({"name": placed.prop.name, "mesh": len(meshes) - 1})
     content = {
         "scenes": [{"nodes": [0, joints]}],
-        "nodes": [*joint_nodes(body, rig, pose), node],
-        "meshes": [_mesh(skin, surface_normals(Surface(skin.rest, surface.faces)), chart, targets, buffer)],
-        "materials": [_material()],
+        "nodes": nodes,
+        "meshes": meshes,
+        "materials": _materials(),
         "textures": [{"source": 0, "sampler": 0}],
         "samplers": [{"magFilter": LINEAR, "minFilter": MIPMAPS, "wrapS": CLAMP, "wrapT": CLAMP}],
         "images": [image],
         "skins": [skin_table(rig, buffer)],
         "animations": [
-            _animation(body, name, track, buffer, None if targets is None else joints)
+            _animation(avatar, body, name, track, buffer, None if targets is None else joints)
             for name, track in (motions or {}).items()
         ],
     }
@@ -125,17 +137,36 @@ def _morph(target: Float[Tensor, "v 3"], buffer: Buffer) -> int:
     return buffer.add_sparse(array(target), moved.numpy(), "VEC3")
 
 
-def _material() -> dict[str, Any]:
-    surface = {"baseColorTexture": {"index": 0}, "metallicFactor": 0, "roughnessFactor": 0.9}
-    return {"name": "skin and clothes", "pbrMetallicRoughness": surface}
+def _prop_primitive(placed: PlacedProp, joint: Float[Tensor, " 3"], buffer: Buffer) -> dict[str, Any]:
+    """The mesh of a prop in the frame of its joint, which is parallel to the world's at rest."""
+    mesh = placed.shape.as_mesh()
+    attributes = {
+        "POSITION": buffer.add(array(mesh.vertices - joint), "VEC3", ARRAY_BUFFER, bounds=True),
+        "NORMAL": buffer.add(array(surface_normals(Surface(mesh.vertices, mesh.faces))), "VEC3", ARRAY_BUFFER),
+        "COLOR_0": buffer.add(linear_light(array(mesh.colors)).astype("<f4"), "VEC3", ARRAY_BUFFER),
+    }
+    indices = buffer.add(array(mesh.faces.flatten(), "<u4"), "SCALAR", ELEMENT_ARRAY_BUFFER)
+    return {"attributes": attributes, "indices": indices, "material": 1}
 
 
-def _animation(body: Body, name: str, track: BodyTrack, buffer: Buffer, face_node: int | None) -> dict[str, Any]:
+def _materials() -> list[dict[str, Any]]:
+    person = {"baseColorTexture": {"index": 0}, "metallicFactor": 0, "roughnessFactor": 0.9}
+    prop = {"metallicFactor": 0, "roughnessFactor": 0.8}
+    return [
+        {"name": "skin and clothes", "pbrMetallicRoughness": person},
+        {"name": "prop", "doubleSided": True, "pbrMetallicRoughness": prop},
+    ]
+
+
+def _animation(
+    avatar: Avatar, body: Body, name: str, track: BodyTrack, buffer: Buffer, face_node: int | None
+) -> dict[str, Any]:
     """A motion; where the mesh has morph targets, they move the face instead of jaw and eyes."""
-    if track.poses.face is None or face_node is None:
-        return animation(body, name, track, buffer)
-    still = replace(track, poses=replace(track.poses, face=None))
-    return animation(body, name, still, buffer, (face_node, array(track.poses.face)))
+    poses = avatar.gripping(track.poses)
+    if poses.face is None or face_node is None:
+        return animation(body, name, replace(track, poses=poses), buffer)
+    still = replace(track, poses=replace(poses, face=None))
+    return animation(body, name, still, buffer, (face_node, array(poses.face)))
 
 
 def _jpeg(image: UInt8[np.ndarray, "h w 3"]) -> bytes:

@@ -24,8 +24,8 @@ from avatar.exporters.gltf_file import (
     write_gltf,
 )
 from avatar.exporters.skin_weights import strongest_joints
-from avatar.exporters.splats import SH_C0
 from avatar.io.exposure import linear_light
+from avatar.io.splat_files import SH_C0
 from avatar.model.avatar import Avatar
 from avatar.types import BodyPose, BodyTrack, Gaussians
 
@@ -51,7 +51,7 @@ def write_rigged_splats(avatar: Avatar, path: Path, motions: Mapping[str, BodyTr
 
     Args:
         motions: animations by name.
-        lit: with the light of the recording in the colours; otherwise as in even light.
+        lit: with the light that the avatar stands in baked into the colours; otherwise its plain colours.
 
     Raises:
         AvatarError: the file cannot be written.
@@ -60,9 +60,14 @@ def write_rigged_splats(avatar: Avatar, path: Path, motions: Mapping[str, BodyTr
     body, rig = avatar.richest_rig
     still = BodyPose(rig.joints[0], torch.eye(3).expand(len(body.parents), 3, 3))
     # Without what the network adds in this one pose.
-    rest = replace(avatar.pose(still, lit), means=avatar.rest_means())
-    joints, weights = strongest_joints(rig.surface.weights, 4)
-    attributes = _attributes(rest, buffer) | {
+    rest = replace(avatar.pose_with_offsets(still, lit)[0], means=avatar.rest_means())
+    splats = Gaussians.cat([rest, *avatar.posed_props(still, lit)])
+    shares = [rig.surface.weights]
+    for placed in avatar.placed_props:
+        carrier = torch.tensor(body.joint_names.index(placed.joint), device=avatar.device)
+        shares.append(F.one_hot(carrier, len(body.parents)).float().expand(len(placed.shape.gaussians), -1))
+    joints, weights = strongest_joints(torch.cat(shares), 4)
+    attributes = _attributes(splats, buffer) | {
         "JOINTS_0": buffer.add(array(joints, "<u1"), "VEC4", ARRAY_BUFFER),
         "WEIGHTS_0": buffer.add(array(weights, "<u1"), "VEC4", ARRAY_BUFFER, normalized=True),
     }
@@ -72,7 +77,10 @@ def write_rigged_splats(avatar: Avatar, path: Path, motions: Mapping[str, BodyTr
         "nodes": [*joint_nodes(body, rig, None), {"name": "splats", "mesh": 0, "skin": 0}],
         "meshes": [_mesh(attributes)],
         "skins": [skin_table(rig, buffer)],
-        "animations": [animation(body, name, track, buffer) for name, track in motions.items()],
+        "animations": [
+            animation(body, name, replace(track, poses=avatar.gripping(track.poses)), buffer)
+            for name, track in motions.items()
+        ],
     }
     write_gltf(path, {"extensionsUsed": [EXTENSION], **content}, buffer)
 

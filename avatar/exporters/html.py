@@ -20,7 +20,9 @@ from avatar.exporters.player_scripts import script, source
 from avatar.exporters.poster import poster
 from avatar.io.files import atomic_write
 from avatar.model.avatar import Avatar
-from avatar.types import BodyTrack
+from avatar.model.environment import ChosenLight
+from avatar.model.world import World
+from avatar.types import BodyTrack, Gaussians
 
 CREDITS = f"Made with avatar {__version__}, open source"
 
@@ -48,6 +50,8 @@ def write_page(
     credits: str = CREDITS,
     rank: int = RANK,
     live: bool = False,
+    light: ChosenLight | None = None,
+    scene: Gaussians | None = None,
 ) -> PageReport:
     """Write the avatar with its clips as one HTML file that opens anywhere.
 
@@ -59,17 +63,19 @@ def write_page(
         credits: a line at the bottom, such as who made the recording and under which licence it may be shared.
         rank: number of linear correctives that approximate the learned deformation.
         live: with the mirror, in which the avatar follows a camera; 11 MB more.
+        light: the light at the start; None is that of the recording.
+        scene: what stands still around the person, world, metres, floor at y = 0.
 
     Raises:
         AvatarError: the file cannot be written.
     """
-    packed = player_file(avatar, clips, rank)
+    packed = player_file(avatar, clips, rank, light, scene)
     text = fill(
         source("player.html"),
         title=html.escape(title),
         credits=html.escape(credits),
         about=html.escape(about(packed.splats) + (NOTICE if live else "")),
-        poster=_base64(poster(avatar, next(iter(clips.values())))),
+        poster=_base64(poster(World((avatar,), scene), next(iter(clips.values())))),
         avatar=_base64(packed.content),
         policy=f" {POLICY}" if live else "",
         mirror=mirror_elements(avatar.body) if live else "",

@@ -15,9 +15,8 @@ from avatar.body.skinning import skinning_transforms
 from avatar.exporters.skin_weights import strongest_joints
 from avatar.exporters.surface import Surface, adjacency, surface_normals
 from avatar.geometry import rotation_from_rotvec
-from avatar.model.avatar import Avatar
 from avatar.model.rig import Rig
-from avatar.types import BodyPose
+from avatar.types import BodyPose, Gaussians
 
 NEIGHBOURS = 12  # splats that one vertex takes after
 NEAR = 0.003  # metres: closer splats count alike
@@ -57,16 +56,18 @@ class Skin:
 
 
 @torch.no_grad()
-def splats_beside(avatar: Avatar, surface: Surface, pose: BodyPose) -> SplatsBeside:
-    """The splats around each vertex that face the same way, with the avatar in the pose of the surface."""
+def splats_beside(gaussians: Gaussians, normals: Float[Tensor, "n 3"], surface: Surface) -> SplatsBeside:
+    """The splats around each vertex that face the same way.
+
+    Args:
+        gaussians: in the pose of the surface; normals: of theirs.
+    """
     from scipy.spatial import cKDTree
 
-    gaussians = avatar.pose(pose).to("cpu")
     count = min(NEIGHBOURS, len(gaussians))
     distance, index = cKDTree(gaussians.means.numpy()).query(surface.vertices.numpy(), k=range(1, count + 1))
     index, near = torch.from_numpy(index), torch.from_numpy(distance.astype(np.float32)) + NEAR
-    normals = surface_normals(surface)
-    facing = torch.einsum("vkx,vx->vk", avatar.posed_normals(pose).cpu()[index], normals).clamp_min(OTHER_SIDE)
+    facing = torch.einsum("vkx,vx->vk", normals.cpu()[index], surface_normals(surface)).clamp_min(OTHER_SIDE)
     share = gaussians.opacities[index] * facing / near.square()
     return SplatsBeside(index, share / share.sum(1, keepdim=True))
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import copy
 import json
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,15 +19,20 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from avatar.body import Body
+from avatar.body.skeleton import FINGER_JOINTS
+from avatar.exporters.face_table import FaceTable, face_table
 from avatar.exporters.linear_correctives import RANK, Correctives, fit_correctives
 from avatar.exporters.page_tables import figure_table, motion_table
 from avatar.exporters.skin_weights import strongest_joints
 from avatar.geometry import quat_from_rotation
 from avatar.model.avatar import Avatar
+from avatar.model.environment import FILMED, ChosenLight, builtin_lights
 from avatar.model.rig import Rig
-from avatar.types import BodyPose, BodyTrack
+from avatar.model.skin_shading import LARGEST
+from avatar.types import BodyPose, BodyTrack, Gaussians
 
-MAGIC = b"AVATAR1\n"
+# The second version has splats beside the avatar's: props and a scene. Without any the first one is written.
+MAGIC, MAGIC_WITH_EXTRAS = b"AVATAR1\n", b"AVATAR2\n"
 INFLUENCES = 4  # joints that move one splat
 
 
@@ -68,62 +74,166 @@ class Payload:
 
 
 @torch.no_grad()
-def player_file(avatar: Avatar, clips: Mapping[str, BodyTrack], rank: int = RANK) -> PlayerFile:
-    """Pack the avatar with its clips.
+def player_file(
+    avatar: Avatar,
+    clips: Mapping[str, BodyTrack],
+    rank: int = RANK,
+    light: ChosenLight | None = None,
+    scene: Gaussians | None = None,
+) -> PlayerFile:
+    """Pack the avatar with its props and clips.
 
     Args:
         avatar: the avatar.
         clips: motions for this avatar by the name shown in the player; the first plays at the start.
         rank: number of linear correctives that approximate the learned deformation.
+        light: the light at the start; the light of the recording and the built-in ones can be chosen too.
+        scene: what stands still around the person, world, metres.
     """
     if avatar.device.type != "cpu":
         avatar = copy.deepcopy(avatar).cpu()  # clips are on the CPU, and so is all that is written
+    clips = {name: replace(track, poses=avatar.gripping(track.poses)) for name, track in clips.items()}
     body, rig = avatar.rig_for(track.poses for track in clips.values())
     poses = {name: body.complete(track.poses) for name, track in clips.items()}
-    correctives = fit_correctives(avatar, list(poses.values()), [track.fps for track in clips.values()], rank)
+    still = [replace(pose, face=None) for pose in poses.values()]  # the face has a table of its own
+    correctives = fit_correctives(avatar, still, [track.fps for track in clips.values()], rank)
     payload = Payload()
+    own = _own_splats(avatar, rig)
+    face = face_table(rig, own.order, clips)
+    extras = extra_splats(avatar, body, None if scene is None else scene.to("cpu"))
     header = {
-        "splats": len(avatar),
+        "splats": len(avatar) + (0 if extras is None else len(extras.gaussians)),
         "joints": _joints(body, rig),
-        "light": avatar.light.coefficients.tolist(),
-        **_pack_splats(avatar, rig, correctives, payload),
+        **_lights(avatar, light or ChosenLight(FILMED, None)),
+        **_pack_splats(own, extras, payload),
+        "correctives": _pack_correctives(correctives, own.order, payload),
+        **({} if face is None else {"face": _pack_face(face, payload)}),
         "clips": _pack_clips(clips, poses, correctives, payload),
         "words": motion_table(),
         "figure": figure_table(avatar.body),
+        **({} if extras is None else {"grips": _grips(avatar, body)}),
+        **({} if scene is None else {"scene": _scene_box(scene)}),
         "arrays": payload.table,
     }
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % 4)  # the arrays begin at a multiple of four bytes
     packed = zlib.compress(len(text).to_bytes(4, "little") + text + bytes(payload.data), 9)
-    return PlayerFile(MAGIC + packed, len(avatar), correctives.explained)
+    content = (MAGIC if extras is None else MAGIC_WITH_EXTRAS) + packed
+    return PlayerFile(content, header["splats"], correctives.explained)
 
 
-def _pack_splats(avatar: Avatar, rig: Rig, correctives: Correctives, payload: Payload) -> dict[str, Any]:
-    """Add the splats' arrays to the payload; returns the entries of the header that say how to read them."""
-    means = avatar.rest_means()
-    low, high = means.amin(0), means.amax(0)
-    steps = (means - low) / (high - low).clamp_min(1e-6)
-    # Neighbours in space become neighbours in the array, which compresses better.
-    order = _morton_order(steps)
+def _lights(avatar: Avatar, start: ChosenLight) -> dict[str, Any]:
+    """The light of the recording, the others by name, and the name of the one at the start."""
+    others = builtin_lights()
+    if start.coefficients is not None:
+        others[start.name] = start.coefficients
+    return {
+        "light": avatar.light.coefficients.tolist(),
+        "lights": {name: [[round(x, 4) for x in row] for row in values.tolist()] for name, values in others.items()},
+        "start_light": start.name,
+    }
+
+
+@dataclass(frozen=True)
+class SplatTable:
+    """Splats at rest as players skin them.
+
+    Attributes:
+        gaussians: in the rest frame, in even light; normals: unit.
+        shading: of skin, log brightness, see `Avatar.skin_shading`.
+        bones, weights: the joints that move each, and their weights of 0 to 255.
+        low, high: corners of the box of the centres, metres.
+        order: neighbours in space become neighbours in the file, which compresses better.
+    """
+
+    gaussians: Gaussians
+    normals: Float[Tensor, "n 3"]
+    bones: Int[Tensor, "n 4"]
+    weights: Int[Tensor, "n 4"]
+    shading: Float[Tensor, " n"]
+
+    @cached_property
+    def low(self) -> Float[Tensor, " 3"]:
+        return self.gaussians.means.amin(0)
+
+    @cached_property
+    def high(self) -> Float[Tensor, " 3"]:
+        return self.gaussians.means.amax(0)
+
+    @cached_property
+    def steps(self) -> Float[Tensor, "n 3"]:
+        """Centres through the box, 0 to 1."""
+        return (self.gaussians.means - self.low) / (self.high - self.low).clamp_min(1e-6)
+
+    @cached_property
+    def order(self) -> Int[Tensor, " n"]:
+        return _morton_order(self.steps)
+
+
+def _own_splats(avatar: Avatar, rig: Rig) -> SplatTable:
     gaussians = avatar.gaussians
-    log_scales = gaussians.scales.log()
+    turns = gaussians.orientations(avatar.surface.quats)
+    splats = Gaussians(avatar.rest_means(), turns, gaussians.scales, gaussians.opacities, gaussians.colors)
+    bones, weights = strongest_joints(rig.surface.weights, INFLUENCES)
+    return SplatTable(splats, avatar.surface.normals, bones, weights, avatar.skin_shading)
+
+
+def extra_splats(avatar: Avatar, body: Body, scene: Gaussians | None) -> SplatTable | None:
+    """The props, which follow one joint each, and the scene, which follows one beyond the last: the world."""
+    parts = [(p.shape.gaussians, p.shape.normals, body.joint_names.index(p.joint)) for p in avatar.placed_props]
+    if scene is not None:
+        parts.append((scene, torch.tensor([0.0, 1.0, 0.0]).expand(len(scene), 3), len(body.joint_names)))
+    if not parts:
+        return None
+    bones = torch.cat([torch.full((len(splats), 1), bone) for splats, _, bone in parts])
+    weights = torch.tensor([255, 0, 0, 0]).expand(len(bones), 4)
+    normals = torch.cat([normals for _, normals, _ in parts])
+    splats = Gaussians.cat([splats for splats, _, _ in parts])
+    return SplatTable(splats, normals, bones.expand(-1, 4), weights, torch.zeros(len(bones)))
+
+
+def _pack_splats(own: SplatTable, extras: SplatTable | None, payload: Payload) -> dict[str, Any]:
+    """Add the arrays of all splats to the payload, the avatar's first; returns the entries of the header for them."""
+    tables = [own] if extras is None else [own, extras]
+
+    def together(values: Callable[[SplatTable], Tensor]) -> Tensor:
+        return torch.cat([values(table)[table.order] for table in tables])
+
+    log_scales = together(lambda table: table.gaussians.scales.log())
     small, large = float(log_scales.min()), float(log_scales.max())
     sizes = (log_scales - small) / max(large - small, 1e-6)
-    bones, weights = strongest_joints(rig.surface.weights, INFLUENCES)
-    payload.add("centers", (steps[order] * 65535).round(), np.uint16)
-    payload.add("turns", (gaussians.orientations(avatar.surface.quats)[order] * 127).round(), np.int8)
-    payload.add("sizes", _four((sizes[order] * 255).round()), np.uint8)
-    paints = torch.cat([gaussians.colors, gaussians.opacities[:, None]], dim=1)
-    payload.add("paints", (paints[order] * 255).round(), np.uint8)
-    payload.add("normals", (_octahedral(avatar.surface.normals[order]) * 127).round(), np.int8)
-    payload.add("bones", bones[order], np.uint8)
-    payload.add("weights", weights[order], np.uint8)
-    return {
-        "low": low.tolist(),
-        "high": high.tolist(),
+    paints = together(lambda table: torch.cat([table.gaussians.colors, table.gaussians.opacities[:, None]], dim=1))
+    payload.add("centers", (together(lambda table: table.steps) * 65535).round(), np.uint16)
+    payload.add("turns", (together(lambda table: table.gaussians.quats) * 127).round(), np.int8)
+    shading = 128 + (together(lambda table: table.shading[:, None]) / LARGEST * 127).round()
+    payload.add("sizes", torch.cat([(sizes * 255).round(), shading], 1), np.uint8)
+    payload.add("paints", (paints.clamp(0, 1) * 255).round(), np.uint8)
+    payload.add("normals", (_octahedral(together(lambda table: table.normals)) * 127).round(), np.int8)
+    payload.add("bones", together(lambda table: table.bones), np.uint8)
+    payload.add("weights", together(lambda table: table.weights), np.uint8)
+    entries = {
+        "low": own.low.tolist(),
+        "high": own.high.tolist(),
         "size_range": [small, large],
-        "correctives": _pack_correctives(correctives, order, payload),
+        "shading_range": LARGEST,
     }
+    if extras is None:
+        return entries
+    box = {"low": extras.low.tolist(), "high": extras.high.tolist()}
+    return {**entries, "extras": {"splats": len(extras.gaussians), **box}}
+
+
+def _scene_box(scene: Gaussians) -> dict[str, list[float]]:
+    low, high = scene.inner_box
+    return {"low": low.tolist(), "high": high.tolist()}
+
+
+def _grips(avatar: Avatar, body: Body) -> dict[str, list[float]]:
+    """Rotations of the finger joints, by name, that hold something whatever the motion: for motions loaded later."""
+    rest = BodyPose(torch.zeros(3), torch.eye(3).repeat(24, 1, 1))
+    quats = quat_from_rotation(body.complete(avatar.gripping(rest)).rotations)
+    joints = [name for name in FINGER_JOINTS if any(name.startswith(grip.side) for grip in avatar.grips)]
+    return {name: quats[body.joint_names.index(name)].tolist() for name in joints}
 
 
 def _pack_correctives(correctives: Correctives, order: Int[Tensor, " n"], payload: Payload) -> dict[str, Any]:
@@ -142,11 +252,21 @@ def _pack_correctives(correctives: Correctives, order: Int[Tensor, " n"], payloa
     }
 
 
+def _pack_face(face: FaceTable, payload: Payload) -> dict[str, Any]:
+    payload.add("face_splats", face.splats[:, None], np.uint32)
+    payload.add("face_moves", face.moves, np.int8)
+    return face.header
+
+
 def _pack_clips(
     clips: Mapping[str, BodyTrack], poses: Mapping[str, BodyPose], correctives: Correctives, payload: Payload
 ) -> list[dict[str, Any]]:
     entries = []
     for index, (name, track) in enumerate(clips.items()):
+        face = track.poses.face
+        shown = (
+            {} if face is None else {"face": payload.add(f"face{index}", (face.clamp(0, 1) * 255).round(), np.uint8)}
+        )
         entries.append(
             {
                 "name": name,
@@ -155,6 +275,7 @@ def _pack_clips(
                 "roots": payload.add(f"roots{index}", poses[name].root_position, np.float32),
                 "quats": payload.add(f"quats{index}", quat_from_rotation(poses[name].rotations).flatten(1), np.float16),
                 "coefficients": payload.add(f"coefficients{index}", correctives.coefficients[index], np.float32),
+                **shown,
             }
         )
     return entries
@@ -183,7 +304,3 @@ def _octahedral(normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 2"]:
     flat = normals / normals.abs().sum(1, keepdim=True)
     folded = (1 - flat[:, [1, 0]].abs()) * torch.where(flat[:, :2] >= 0, 1.0, -1.0)
     return torch.where(flat[:, 2:] >= 0, flat[:, :2], folded)
-
-
-def _four(values: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4"]:
-    return torch.cat([values, torch.zeros_like(values[:, :1])], dim=1)

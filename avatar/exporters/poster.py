@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.io.images import to_uint8
-from avatar.model.avatar import Avatar
+from avatar.model.world import World
 from avatar.rendering.camera_paths import intrinsics, look_at
 from avatar.rendering.renderer import render
 from avatar.types import BodyTrack, Cameras
@@ -25,34 +25,34 @@ WEBP_QUALITY, JPEG_QUALITY = 80, 85
 
 
 @torch.no_grad()
-def poster(avatar: Avatar, track: BodyTrack) -> bytes:
-    """The first frame of a motion on nothing, as WebP."""
-    image = _render(avatar, track, *POSTER_SIZE)
+def poster(world: World, track: BodyTrack) -> bytes:
+    """The first frame of a motion, played by the first person of a world, on nothing, as WebP."""
+    image = _render(world, track, *POSTER_SIZE)
     straight = image[..., :3] / image[..., 3:].clamp_min(1e-6)
     return _encoded(torch.cat([straight, image[..., 3:]], dim=-1), "WEBP", WEBP_QUALITY)
 
 
 @torch.no_grad()
-def share_image(avatar: Avatar, track: BodyTrack) -> bytes:
+def share_image(world: World, track: BodyTrack) -> bytes:
     """The same in the shape of a preview of a link, as JPEG."""
-    image = _render(avatar, track, *SHARE_SIZE)
+    image = _render(world, track, *SHARE_SIZE)
     return _encoded(
         image[..., :3] + (1 - image[..., 3:]) * torch.tensor(SHARE_BACKGROUND).to(image), "JPEG", JPEG_QUALITY
     )
 
 
-def _render(avatar: Avatar, track: BodyTrack, width: int, height: int) -> Float[Tensor, "h w 4"]:
+def _render(world: World, track: BodyTrack, width: int, height: int) -> Float[Tensor, "h w 4"]:
     """Premultiplied colour and coverage."""
-    pose = track.poses[0].to(avatar.device)
-    gaussians = avatar.pose(pose)
+    avatar, pose = world.people[0], track.poses[0]
+    gaussians = world.posed([pose])
     rest = avatar.rest_means()[:, 1]
     tall = float(rest.max() - rest.min())
     x, _, z = pose.root_position.cpu().tolist()
-    target = torch.tensor([x, float(gaussians.means[:, 1].min()) + tall / 2, z])
+    target = torch.tensor([x, float(gaussians.means[: len(avatar), 1].min()) + tall / 2, z])
     K = intrinsics(width, height)
     distance = float(K[0, 0]) * tall * max(TALL / height, WIDE / width)
     away = torch.tensor([math.sin(YAW) * math.cos(PITCH), math.sin(PITCH), math.cos(YAW) * math.cos(PITCH)])
-    camera = Cameras(K[None], look_at(target + distance * away, target)[None], width, height).to(avatar.device)
+    camera = Cameras(K[None], look_at(target + distance * away, target)[None], width, height).to(world.device)
     output = render(gaussians, camera)
     return torch.cat([output.rgb[0], output.alpha[0, ..., None]], dim=-1)
 

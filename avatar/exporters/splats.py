@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -12,16 +12,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar import __version__
-from avatar.errors import AvatarError
-from avatar.geometry import quat_from_rotation, quat_multiply
+from avatar.geometry import rigid
 from avatar.io.files import atomic_write, write_json
+from avatar.io.splat_files import SH_C0, converted_splats
 from avatar.types import Gaussians
 
 FIELDS = (
     "x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "opacity",
     "scale_0", "scale_1", "scale_2", "rot_0", "rot_1", "rot_2", "rot_3",
 )  # fmt: skip
-SH_C0 = 0.28209479177387814  # the constant spherical harmonic: colour = 0.5 + SH_C0 * f_dc
 FRAME_NOTE = "Y up, metres, the person at rest faces +Z with the left hand at +X, floor near y = 0"
 Up = Literal["y", "minus-y", "z"]
 # Rows: where the axes of the file lie in ours. Each is a rotation, and turns the person to the viewer as far as the
@@ -58,15 +57,18 @@ class Orientation:
         return torch.tensor(AXES[self.up], dtype=torch.float32) @ turn
 
     @property
+    def from_file(self) -> Float[Tensor, "4 4"]:
+        """From the frame of a file to ours."""
+        return rigid(self.rotation.T, torch.zeros(3))
+
+    @property
     def note(self) -> str:
         """The frame in words, for the file."""
         return FRAMES[self.up] + (", then turned by 180 degrees about the vertical" if self.flip else "")
 
     def applied(self, gaussians: Gaussians) -> Gaussians:
         """The Gaussians in the frame of the file."""
-        R = self.rotation.to(gaussians.means)
-        turn = quat_from_rotation(R).expand_as(gaussians.quats)
-        return replace(gaussians, means=gaussians.means @ R.mT, quats=quat_multiply(turn, gaussians.quats))
+        return gaussians.moved(rigid(self.rotation, torch.zeros(3)).to(gaussians.means))
 
 
 OURS = Orientation()
@@ -115,24 +117,7 @@ def write_packed(gaussians: Gaussians, path: Path, orientation: Orientation = OU
     """
     name = path.name.lower()
     kind = next((kind for kind in PACKED_FORMATS if name.endswith(f".{kind}")), path.suffix[1:])
-    data = _converted(ply_bytes(gaussians, (), orientation), kind)
+    data = converted_splats(ply_bytes(gaussians, (), orientation), "ply", kind, f"{path} cannot be written")
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
     write_json(path.with_name(path.name + ".json"), {"frame": orientation.note, "splats": len(gaussians)})
-
-
-def _converted(ply: bytes, kind: str) -> bytes:
-    try:
-        import gaussforge
-    except ImportError as error:
-        raise AvatarError(
-            f"Writing .{kind} needs the package gaussforge: pip install 'splat-avatar[splats]'. "
-            "A .ply needs nothing and opens in the same viewers."
-        ) from error
-    # gaussforge reports errors as {"error": sentence} instead of raising.
-    answer = gaussforge.GaussForge().convert(ply, "ply", kind)
-    if "data" not in answer:
-        raise AvatarError(
-            f"gaussforge {gaussforge.__version__} cannot write .{kind}: {answer.get('error', 'no data')}."
-        )
-    return bytes(answer["data"])

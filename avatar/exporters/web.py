@@ -14,7 +14,9 @@ from avatar.exporters.player_scripts import modules, source
 from avatar.exporters.poster import poster, share_image
 from avatar.io.files import atomic_write
 from avatar.model.avatar import Avatar
-from avatar.types import BodyTrack
+from avatar.model.environment import ChosenLight
+from avatar.model.world import World
+from avatar.types import BodyTrack, Gaussians
 
 COMPONENT = "avatar-player"  # folder of the modules
 ENTRIES = ("avatar_player.js", "three.js")
@@ -43,6 +45,8 @@ def write_web(
     title: str,
     credits: str = CREDITS,
     url: str | None = None,
+    light: ChosenLight | None = None,
+    scene: Gaussians | None = None,
 ) -> WebReport:
     """Write `index.html`, `NAME.avatar`, its poster, and the component's modules.
 
@@ -54,12 +58,14 @@ def write_web(
         title: heading of the page.
         credits: a line at the bottom of the page.
         url: address at which the folder will be, for the image in previews of links, which has to be absolute.
+        light: the light at the start; None is that of the recording.
+        scene: what stands still around the person, world, metres, floor at y = 0.
 
     Raises:
         AvatarError: a file cannot be written.
     """
-    packed = player_file(avatar, clips)
-    first = next(iter(clips.values()))
+    packed = player_file(avatar, clips, light=light, scene=scene)
+    first, world = next(iter(clips.values())), World((avatar,), scene)
     escaped = html.escape(title)
     base = f"{url.rstrip('/')}/" if url else ""
     page = fill(
@@ -73,8 +79,8 @@ def write_web(
     scripts = {module: source(module).encode() for entry in ENTRIES for module in modules(entry)}
     files = {
         f"{name}.avatar": packed.content,
-        f"{name}.webp": poster(avatar, first),
-        "share.jpg": share_image(avatar, first),
+        f"{name}.webp": poster(world, first),
+        "share.jpg": share_image(world, first),
         **{f"{COMPONENT}/{module}": content for module, content in scripts.items()},
         "index.html": page.encode(),
     }

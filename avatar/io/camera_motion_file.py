@@ -111,7 +111,7 @@ def load_camera_motion(path: Path) -> CameraMotion:
         if "frames" in content:
             return _nerfstudio(content)
         if "poses" in content:
-            return _record3d(content)
+            return metric_motion(record3d_cameras(content))
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError, EOFError, StopIteration) as error:
         raise AvatarError(f"{path} is broken: {type(error).__name__}, {error}.") from error
     raise AvatarError(
@@ -123,7 +123,7 @@ def load_camera_motion(path: Path) -> CameraMotion:
 def _own(path: Path, content: dict[str, Any]) -> CameraMotion:
     cameras = load_cameras(path)
     if "regime" not in content:
-        return replace(_motion(cameras, metric=True), vertical=Y_UP)
+        return metric_motion(cameras)
     regime = content["regime"]
     if regime not in ("still", "turning", "moving"):
         raise ValueError(f"regime {regime!r}")
@@ -164,12 +164,16 @@ def _nerfstudio(content: dict[str, Any]) -> CameraMotion:
     return replace(_motion(Cameras(K, T, int(settings[0]["w"]), int(settings[0]["h"]))), distortion=lens)
 
 
-def _record3d(content: dict[str, Any]) -> CameraMotion:
+def record3d_cameras(content: dict[str, Any]) -> Cameras:
+    """The cameras of Record3D's metadata, in metres, in ARKit's world, whose y axis points up.
+
+    Raises:
+        KeyError, TypeError, ValueError, RuntimeError: it is broken.
+    """
     poses = torch.tensor(content["poses"], dtype=torch.float32)  # qx qy qz qw x y z
     K = torch.tensor(content["K"], dtype=torch.float32).view(3, 3).T  # column by column
     T = _from_gl(rotation_from_quat(poses[:, [3, 0, 1, 2]]), poses[:, 4:])
-    cameras = Cameras(K.repeat(len(T), 1, 1), T, int(content["w"]), int(content["h"]))
-    return replace(_motion(cameras, metric=True), vertical=Y_UP)
+    return Cameras(K.repeat(len(T), 1, 1), T, int(content["w"]), int(content["h"]))
 
 
 def _colmap(folder: Path) -> CameraMotion:
@@ -205,6 +209,11 @@ def _from_gl(R: Float[Tensor, "n 3 3"], centres: Float[Tensor, "n 3"]) -> Float[
     """World-to-camera transforms from cameras placed in the world, with OpenGL's axes."""
     R_camera_world = (R * R.new_tensor(GL_AXES)).mT
     return rigid(R_camera_world, -(R_camera_world @ centres[..., None]).squeeze(-1))
+
+
+def metric_motion(cameras: Cameras) -> CameraMotion:
+    """The motion of cameras in metres, in a world whose y axis points up."""
+    return replace(_motion(cameras, metric=True), vertical=Y_UP)
 
 
 def _motion(cameras: Cameras, metric: bool = False) -> CameraMotion:

@@ -86,6 +86,19 @@ def read_depth(path: Path) -> Float[np.ndarray, "h w"]:
         raise AvatarError(f"{path} is not a readable png: {short_message(error)}.") from error
 
 
+def write_depth(path: Path, depth: Float[np.ndarray, "h w"]) -> None:
+    """Write what `read_depth` reads, in one step.
+
+    Raises:
+        AvatarError: the file cannot be written.
+    """
+    from PIL import Image
+
+    millimetres = np.rint(depth * 1000).clip(0, 65535).astype(np.uint16)
+    with atomic_write(path) as temporary:
+        Image.fromarray(millimetres).save(temporary, "PNG", compress_level=PNG_COMPRESSION)
+
+
 def write_image(path: Path, image: UInt8[np.ndarray, "h w *c"]) -> None:
     """Write a (h, w), (h, w, 3) or (h, w, 4) image in one step, in the format of the suffix.
 

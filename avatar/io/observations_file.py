@@ -1,6 +1,7 @@
 """Observations as a folder: `frames/00000.jpg`, `masks/00000.png`, `observations.npz` with the rest.
 
-Where confidence differs between pixels, `trust/00000.png` holds it. Frames of a video, which is compressed anyway, are
+Where confidence differs between pixels, `trust/00000.png` holds it; what a depth camera measured lies in
+`depth/00000.png`, 16-bit millimetres. Frames of a video, which is compressed anyway, are
 stored as JPEG of high quality, since coding PNG takes ten times as long; images that must stay exact (a photo, a
 dataset) as `frames/00000.png`.
 """
@@ -17,7 +18,7 @@ from jaxtyping import UInt8
 from avatar.errors import AvatarError, short_message
 from avatar.io.files import read_npz, write_npz
 from avatar.io.image_cache import shared_cache
-from avatar.io.images import read_image, read_mask, write_image
+from avatar.io.images import read_depth, read_image, read_mask, write_depth, write_image
 from avatar.landmark_layouts import DETECTOR_LAYOUTS, LAYOUTS
 from avatar.types import Cameras, ImageList, Observations
 
@@ -51,6 +52,11 @@ def stored_masks(folder: Path, count: int) -> ImageList:
     return stored_images(folder / "masks", count, read_mask)
 
 
+def stored_depth(folder: Path, count: int) -> ImageList:
+    """The stored depth images, read when they are used."""
+    return stored_images(folder / "depth", count, read_depth)
+
+
 def read_color(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """Read an image file without its alpha channel."""
     return read_image(path)[..., :3]
@@ -63,6 +69,8 @@ def save_observations(observations: Observations, folder: Path) -> None:
         write_image(image_path(folder / "masks", index), observations.masks[index])
         if observations.trust is not None:
             write_image(image_path(folder / "trust", index), observations.trust[index])
+        if observations.depth is not None:
+            write_depth(image_path(folder / "depth", index), observations.depth[index])
     save_arrays(observations, folder)
 
 
@@ -133,6 +141,7 @@ def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:
         images=stored_frames(folder, count),
         masks=stored_masks(folder, count),
         trust=stored_images(folder / "trust", count, read_mask) if (folder / "trust").is_dir() else None,
+        depth=stored_depth(folder, count) if (folder / "depth").is_dir() else None,
         layout=layout,
         instant=instant,
         width=width,

@@ -40,7 +40,8 @@ def video_layout(video: Video) -> VideoLayout:
         AvatarError: the decoder gives nothing for a minute.
     """
     size = f"scale={video.width}:{video.height}"
-    filters = f"{video.trim}{size},scdet=threshold=100,cropdetect=round=2:reset=0:skip=0,metadata=mode=print:file=-"
+    look = "scdet=threshold=100,cropdetect=round=2:reset=0:skip=0,metadata=mode=print:file=-"
+    filters = f"{video.trim}{video.upright}{size},{look}"
     options = ("-map", f"0:{video.stream.index}", "-fps_mode", "passthrough", "-vf", filters, "-f", "null", "-")
     times: list[float] = []
     changes: list[float] = []

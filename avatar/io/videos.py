@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import IO, Literal
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, Int, UInt8
 
 from avatar.errors import AvatarError, UsageError
 from avatar.io.ffmpeg import STALL_SECONDS, ffmpeg_program, messages, opened_safely
@@ -50,6 +50,7 @@ class Video:
         longest: the longer side that larger frames are scaled down to, or None.
         start, end: seconds of the part of the file that is read; None: to its end.
         content: the part of the frames that is used, or None for all.
+        upright: ffmpeg's filters, with a comma, that turn and cut the stored frames; "" for none.
         notes: sentences about how the file is read: which of several tracks, and deinterlacing.
     """
 
@@ -63,6 +64,7 @@ class Video:
     start: float = 0.0
     end: float | None = None
     content: Box | None = None
+    upright: str = ""
 
     @property
     def fps(self) -> float:
@@ -89,6 +91,11 @@ class Video:
         if self.start == 0 and self.end is None:
             return ""
         return f"trim=start={self.start:.6f}" + ("" if self.end is None else f":end={self.end:.6f}") + ","
+
+    def indices(self, times: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+        """Which frames of the whole file are shown at these seconds from the first frame that `frames` gives."""
+        first = int(np.ceil(self.start * self.fps - 0.1))  # the stated rate is rounded
+        return first + np.rint(times * self.fps).astype(int)
 
     def part(self, start: float, end: float | None) -> Video:
         """The part between two times, in seconds from the first frame of this one; `end` is left out, None: to the end.
@@ -120,7 +127,7 @@ class Video:
         chosen = None if only is None else sorted({0, *only})
         select = "" if chosen is None else f"select='{_any_of(chosen)}',"
         start = None
-        decoded = _decode(self.path, self.stream, self.longest, self.trim, select)
+        decoded = _decode(self.path, self.stream, self.longest, self.trim, select, self.upright)
         for index, (frame, image) in zip(chosen or itertools.count(), decoded, strict=False):
             time = index / self.fps if frame.seconds is None else frame.seconds
             start = time if start is None else start
@@ -135,11 +142,11 @@ class Video:
         return f"The file is damaged or cut off: {decoded} of about {expected} frames could be read and were used."
 
 
-def open_video(path: Path, longest: int | None = None) -> Video:
+def open_video(path: Path, longest: int | None = None, upright: str = "") -> Video:
     """Open a video, reading its header and first frame; frames with a side above `longest` are scaled down.
 
     Of several video tracks it takes the one that the file marks as default, else the one with the most pixels.
-    Interlaced frames are deinterlaced.
+    Interlaced frames are deinterlaced. `upright`: see `Video`.
 
     Raises:
         UsageError: there is no such file.
@@ -153,7 +160,7 @@ def open_video(path: Path, longest: int | None = None) -> Video:
     if re.search(r"DOVI configuration.*profile: 5", header):
         raise AvatarError(f"{path} is in Dolby Vision profile 5: export it as HDR10, HLG or standard video.")
     stream = main_stream(streams)
-    with contextlib.closing(_decode(path, stream, longest)) as decoder:
+    with contextlib.closing(_decode(path, stream, longest, upright=upright)) as decoder:
         frame, image = next(decoder, (None, None))
     if frame is None or image is None:
         raise AvatarError(f"{path} holds no frame that can be decoded: it is empty or broken.")
@@ -167,7 +174,7 @@ def open_video(path: Path, longest: int | None = None) -> Video:
         )
     if stream.interlaced:
         notes.append("The video is interlaced and was deinterlaced.")
-    return Video(path, image.shape[1], image.shape[0], stream, duration(header), longest, tuple(notes))
+    return Video(path, image.shape[1], image.shape[0], stream, duration(header), longest, tuple(notes), upright=upright)
 
 
 def _other_tracks_are_complete(video: Video) -> bool:
@@ -214,13 +221,15 @@ def _any_of(indices: list[int]) -> str:
 
 
 def _decode(
-    path: Path, stream: VideoStream, longest: int | None, trim: str = "", select: str = ""
+    path: Path, stream: VideoStream, longest: int | None, trim: str = "", select: str = "", upright: str = ""
 ) -> Generator[tuple[_FrameInfo, UInt8[np.ndarray, "h w 3"]], None, None]:
-    """Upright square-pixelled RGB frames of one track; `trim` and `select`: filters, each with a comma."""
+    """Upright square-pixelled RGB frames of a track; `trim`, `select`, `upright`: filters, each with a comma."""
     factor = "1" if longest is None else f"min(1,{longest}/max(iw*sar,ih))"
     size = f"w='iw*sar*{factor}':h='ih*{factor}'"
     scale = f"scale={size}:flags=bicubic+accurate_rnd,setsar=1,showinfo=checksum=0"
-    chain = trim + (DEINTERLACE if stream.interlaced else "") + select + (TO_SDR if stream.hdr else "") + scale
+    chain = (
+        trim + (DEINTERLACE if stream.interlaced else "") + select + upright + (TO_SDR if stream.hdr else "") + scale
+    )
     command = [
         *opened_safely(path), "-map", f"0:{stream.index}", "-fps_mode", "passthrough", "-vf", chain,
         "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "pipe:1",

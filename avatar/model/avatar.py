@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,15 +16,19 @@ from torch import Tensor, nn
 from avatar import __version__
 from avatar.body import Body, load_body, smpl_pose
 from avatar.body.shape_attributes import load_shape_attributes
+from avatar.body.skinning import skinning_transforms
 from avatar.errors import AvatarError
 from avatar.geometry import rotation_from_quat
 from avatar.io.files import atomic_write
 from avatar.model.avatar_file import FORMAT, AvatarHeader, check_gaussians, read_avatar_file
 from avatar.model.deformation import DeformMLP, joint_influence, positional_encoding
 from avatar.model.gaussians import TriangleGaussians, triangle_frames
+from avatar.model.grip import Grip, grips_of, with_grips
 from avatar.model.joint_transforms import joint_transforms_and_quats
 from avatar.model.lighting import Light
+from avatar.model.props import PlacedProp, Prop, placed_prop
 from avatar.model.rig import Rig
+from avatar.model.skin_shading import skin_shading
 from avatar.model.skinning import CanonicalSurface, GaussianAttributes, skin_gaussians
 from avatar.types import BodyPose, Gaussians
 
@@ -53,9 +57,11 @@ class Avatar(nn.Module):
         body: the body model; betas: its shape coefficients; rest: the shaped body at rest.
         gaussians: the raw Gaussians on the triangles.
         light: gains by the direction of the surface, fixed in the world.
+        other_light: coefficients of a light that the avatar stands in instead, see `relight`; None: in its own.
         deform: the pose-driven MLP, or None.
         weights: skinning weights of each Gaussian over the body's joints.
         surface: the body at rest under each Gaussian; frames: the frames of its triangles.
+        props: what the person wears or holds; they are no part of the avatar's file.
         joint_influence, positional_encoding: inputs of the MLP, see `avatar.model.deformation`.
         rig: what moves the Gaussians with the body's joints; hand_face_rig: with those of fingers, jaw and eyes too.
     """
@@ -66,13 +72,15 @@ class Avatar(nn.Module):
         self.rest = body.rest(betas)
         self.gaussians = gaussians
         self.light = Light()
+        self.other_light: Float[Tensor, "8 3"] | None = None
         self.deform = DeformMLP(len(body.parents)) if deform else None
+        self.props: tuple[Prop, ...] = ()
         self.refresh()
 
     def refresh(self) -> None:
         """Recompute everything derived from the body and from the Gaussians' triangles."""
         body, gaussians = self.body, self.gaussians
-        for derived in ("neighbors", "hand_face_rig"):
+        for derived in ("neighbors", "hand_face_rig", "placed_props", "grips", "skin_shading"):
             self.__dict__.pop(derived, None)
         self.frames = triangle_frames(self.rest.vertices, body.faces)
         corners = body.faces[gaussians.face]
@@ -155,6 +163,32 @@ class Avatar(nn.Module):
         """
         return self.reshape(load_shape_attributes(self.body.name).reshaped(self.betas, words)) if words else self
 
+    def relight(self, coefficients: Float[Tensor, "8 3"] | None) -> Avatar:
+        """Put the avatar into another light; None brings that of the recording back. Returns itself.
+
+        Args:
+            coefficients: of `avatar.model.lighting.irradiance_gain`; zeros are even light. The shading that is left in
+                the colours of skin is taken out too.
+        """
+        self.other_light = None if coefficients is None else coefficients.to(self.betas)
+        return self
+
+    @cached_property
+    def skin_shading(self) -> Float[Tensor, " n"]:
+        """Log brightness of the shading that is left in the colours of skin; see `avatar.model.skin_shading`."""
+        gaussians = self.gaussians
+        colors = gaussians.colors.detach()
+        return skin_shading(colors, self.surface.normals, self.observed, self.weights, self.body.joint_names)
+
+    def _lighting(self, lit: bool) -> tuple[Float[Tensor, "8 3"] | None, Float[Tensor, "n 3"]]:
+        """The light that shines, and the colours that it shines on."""
+        colors = self.gaussians.colors
+        if not lit:
+            return None, colors
+        if self.other_light is None:
+            return self.light.coefficients, colors
+        return self.other_light, colors * (-self.skin_shading).exp()[:, None]
+
     def rest_means(self) -> Float[Tensor, "n 3"]:
         """Centres of the Gaussians on the body at rest, metres."""
         return self.surface.means(self.gaussians.offset)
@@ -167,29 +201,70 @@ class Avatar(nn.Module):
         means = self.rest_means().detach().cpu().numpy()
         return torch.from_numpy(cKDTree(means).query(means, k=5)[1][:, 1:]).to(self.device)
 
+    def with_props(self, props: Sequence[Prop]) -> Avatar:
+        """Let the person wear and hold these things, and nothing else; returns itself."""
+        self.props = tuple(props)
+        for derived in ("placed_props", "grips"):
+            self.__dict__.pop(derived, None)
+        return self
+
+    @cached_property
+    def placed_props(self) -> tuple[PlacedProp, ...]:
+        """The props on this body at rest."""
+        return tuple(placed_prop(prop, self.body, self.rest) for prop in self.props)
+
+    @cached_property
+    def grips(self) -> tuple[Grip, ...]:
+        """The fingers of each hand that holds something."""
+        return grips_of(self.body, self.rest, self.placed_props)
+
+    def gripping(self, pose: BodyPose) -> BodyPose:
+        """The pose, or batch of poses, with the fingers closed on what the hands hold."""
+        return with_grips(pose, self.grips) if self.props else pose
+
+    def posed_props(self, pose: BodyPose, lit: bool = True) -> list[Gaussians]:
+        """The splats of each prop in the world, for one pose."""
+        light, _ = self._lighting(lit)
+        pose = self.gripping(pose)
+        return [placed.shape.posed(self.carried_by(placed.joint, pose), light) for placed in self.placed_props]
+
+    def carried_by(self, joint: str, pose: BodyPose) -> Float[Tensor, "4 4"]:
+        """The rigid transform from the rest frame to the world that a joint gives to what it carries."""
+        body = self.body.playing(pose)
+        rig = self.rig if body is self.body else self.hand_face_rig
+        return skinning_transforms(rig.joints, rig.parents, body.complete(pose))[body.joint_names.index(joint)]
+
     def pose(self, body_pose: BodyPose, lit: bool = True) -> Gaussians:
-        """The Gaussians in the world, for one pose.
+        """The Gaussians in the world, for one pose: those of the avatar and then those of its props.
 
         Args:
             body_pose: an unbatched pose of the common 24 joints or of all the body's joints, with or without fingers
                 and face.
-            lit: with the learned light of the room, fixed in the world; otherwise the plain colours.
+            lit: with the learned light of the room, or that of `relight`, fixed in the world; otherwise the plain
+                colours.
         """
-        return self.pose_with_offsets(body_pose, lit)[0]
+        if not self.props:
+            return self.own_pose(body_pose, lit)
+        return Gaussians.cat([self.own_pose(body_pose, lit), *self.posed_props(body_pose, lit)])
+
+    def own_pose(self, body_pose: BodyPose, lit: bool = True) -> Gaussians:
+        """The same as `pose` without the props, which the hands hold nevertheless."""
+        return self.pose_with_offsets(self.gripping(body_pose), lit)[0]
 
     def pose_with_offsets(self, body_pose: BodyPose, lit: bool = True) -> tuple[Gaussians, PoseOffsets]:
-        """The same as `pose`, and what the pose changed about the Gaussians at rest (training regularises it)."""
+        """The avatar's own Gaussians, and what the pose changed about them at rest (training regularises it)."""
         rig, full = self._playing(body_pose)
         offsets = self._pose_offsets(rig, full)
+        light, colors = self._lighting(lit)
         own = GaussianAttributes(
             self.gaussians.offset,
             self.gaussians.quats,
-            self.gaussians.colors,
+            colors,
             offsets.displacement,
             offsets.brightness,
         )
         joints = joint_transforms_and_quats(rig.joints, rig.parents, full)
-        skinned = skin_gaussians(rig.surface, own, joints, self.light.coefficients if lit else None)
+        skinned = skin_gaussians(rig.surface, own, joints, light)
         posed = Gaussians(
             means=skinned.means,
             quats=skinned.quats,

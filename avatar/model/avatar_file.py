@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from avatar.errors import AvatarError, short_message
-from avatar.io.files import require_file
+from avatar.io.tensor_files import read_tensors
 
 FORMAT = "avatar-1"
 
@@ -32,20 +32,7 @@ def read_avatar_file(path: Path) -> tuple[AvatarHeader, dict[str, Tensor]]:
         UsageError: the file does not exist.
         AvatarError: it is damaged or not an avatar.
     """
-    from safetensors import SafetensorError, safe_open
-
-    require_file(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        raise AvatarError(f"{path} is not a readable avatar file: {short_message(error)}.") from error
-    if metadata.get("format") != FORMAT:
-        raise AvatarError(
-            f"{path} is not an avatar of this program's format {FORMAT} "
-            f"(it says {metadata.get('format')!r}, written by {metadata.get('written_by', 'something else')})."
-        )
+    metadata, tensors = read_tensors(path, "avatar", FORMAT)
     try:
         header = AvatarHeader(**metadata)
     except TypeError as error:

@@ -1,11 +1,12 @@
-"""Points of the background that several frames show, and the rotation of the camera between two frames."""
+"""Points of the background that several frames show, and the rotations of the camera between frames."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 WORK_SIDE = 960  # longer side of the images that are searched, pixels
 MOST_POINTS = 1200  # per frame
@@ -14,6 +15,9 @@ AROUND = 15  # pixels around the mask that are not searched: masks may be wrong 
 BORDER = 4  # pixels at the image's border that are not searched
 RATIO = 0.75  # of the best to the second-best match (Lowe 2004)
 INLIER = 2.0  # pixels of the work image
+LEAST_MATCHES = 20  # between two frames
+# A keyframe's successor: the first frame whose matches with it fall below this share of those of its neighbour.
+OVERLAP = 0.4
 ROUNDS = 6  # of the refinement of a rotation
 
 
@@ -58,13 +62,19 @@ def free_background(mask: UInt8[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
 
 def matched_points(a: Features, b: Features) -> tuple[Float[np.ndarray, "m 2"], Float[np.ndarray, "m 2"]]:
     """The places in both frames of points that look alike and like nothing else."""
+    i, j = matched_indices(a, b)
+    return a.points[i], b.points[j]
+
+
+def matched_indices(a: Features, b: Features) -> tuple[Int[np.ndarray, " m"], Int[np.ndarray, " m"]]:
+    """The indices in both frames of points that look alike and like nothing else."""
     import cv2
 
     if min(len(a.points), len(b.points)) < 2:
-        return np.zeros((0, 2)), np.zeros((0, 2))
+        return np.zeros(0, int), np.zeros(0, int)
     pairs = cv2.BFMatcher().knnMatch(a.descriptors, b.descriptors, k=2)
     good = [best for best, second in pairs if best.distance < RATIO * second.distance]
-    return a.points[[match.queryIdx for match in good]], b.points[[match.trainIdx for match in good]]
+    return np.array([m.queryIdx for m in good], int), np.array([m.trainIdx for m in good], int)
 
 
 def consistent_with_depth(p: Float[np.ndarray, "m 2"], q: Float[np.ndarray, "m 2"]) -> Bool[np.ndarray, " m"]:
@@ -73,7 +83,10 @@ def consistent_with_depth(p: Float[np.ndarray, "m 2"], q: Float[np.ndarray, "m 2
 
     if len(p) < 8:
         return np.zeros(len(p), bool)
-    inside = cv2.findFundamentalMat(p, q, cv2.USAC_MAGSAC, 1.5, 0.999, 2000)[1]
+    try:
+        inside = cv2.findFundamentalMat(p, q, cv2.USAC_MAGSAC, 1.5, 0.999, 2000)[1]
+    except cv2.error:  # OpenCV 5.0 fails an assertion of its own where few of few matches agree
+        inside = cv2.findFundamentalMat(p, q, cv2.FM_RANSAC, 1.5, 0.999, 2000)[1]
     return np.zeros(len(p), bool) if inside is None else inside.ravel() > 0
 
 
@@ -105,6 +118,36 @@ def rotation_between(
         scale = INLIER * 2.0 ** max(ROUNDS - 3 - round_, 0)
         weight = 1 / (1 + (distance / scale) ** 2) ** 2
     return R, distance
+
+
+def chained_rotations(
+    features: Sequence[Features], K: Float[np.ndarray, "3 3"]
+) -> tuple[Float[np.ndarray, "n 3 3"], float, Bool[np.ndarray, " n"]]:
+    """World-to-camera rotations of a camera that keeps its place; the first camera is the world.
+
+    Each frame is compared with a keyframe, which is replaced as the views part, so that errors add up over few links.
+
+    Returns:
+        The rotations, the median distance of inliers in pixels of the work image, and the frames without enough
+        matches, which keep the rotation of their predecessor.
+    """
+    rotations = [np.eye(3)]
+    key, key_matches, distances = 0, 0, []
+    lost = np.zeros(len(features), bool)
+    for index in range(1, len(features)):
+        p, q = matched_points(features[key], features[index])
+        if key_matches and len(p) < OVERLAP * key_matches:
+            key, key_matches = index - 1, 0
+            p, q = matched_points(features[key], features[index])
+        if len(p) < LEAST_MATCHES:
+            rotations.append(rotations[-1])
+            lost[index] = True
+            continue
+        key_matches = key_matches or len(p)
+        R, distance = rotation_between(p, q, K)
+        rotations.append(R @ rotations[key])
+        distances.append(float(np.median(distance[distance < 2 * INLIER])) if (distance < 2 * INLIER).any() else INLIER)
+    return np.stack(rotations), float(np.median(distances)) if distances else float("inf"), lost
 
 
 def _rays(pixels: Float[np.ndarray, "m 2"], K: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "m 3"]:

@@ -6,8 +6,9 @@ the places of the same points, a rotation with the matches that some motion expl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -16,29 +17,29 @@ from jaxtyping import Bool, Float
 
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import rigid
-from avatar.io.camera_motion_file import CameraMotion, CameraRegime
+from avatar.io.camera_motion_file import USUAL_FOCAL_SPREAD, CameraMotion, CameraRegime
 from avatar.observation.background_features import (
     INLIER,
+    LEAST_MATCHES,
     Features,
     background_features,
+    chained_rotations,
     consistent_with_depth,
     matched_points,
     rotation_between,
     work_scale,
 )
 from avatar.observation.camera_reconstruction import reconstruct_cameras
+from avatar.observation.small_motion import swaying_cameras, sways
 from avatar.observation.time_spans import spans_in_words
 from avatar.runtime.progress import progress
 from avatar.runtime.thread_map import map_in_threads
 from avatar.types import Cameras, Observations
 
 PROBES = 9  # frames by which the regime is decided
-LEAST_MATCHES = 20  # between two frames
 STILL = 0.75  # pixels of the work image by which the background of a standing camera may be displaced
 # Share of the matches with any consistent depth that a rotation must explain.
 ROTATION_SHARE = 0.7
-# A keyframe's successor: the first frame whose matches with it fall below this share of those of its neighbour.
-OVERLAP = 0.4
 # Sharpness of a frame, relative to its surroundings, below which it counts as blurred; share from which it is reported.
 BLURRED, LEAST_BLURRED = 0.5, 0.03
 
@@ -56,6 +57,36 @@ class Probe:
     displacement: float
     consistent: int
     rotated: int
+
+
+class Background:
+    """What the frames of a video show of the background: a few of them at once, all of them when first asked for.
+
+    Attributes:
+        observations: frames in order of time, with the person's masks; K: of the work images.
+        probes: features of evenly spaced frames.
+    """
+
+    def __init__(self, observations: Observations, focal: float) -> None:
+        self.observations, self.K = observations, _work_intrinsics(observations, focal)
+        self.chosen = np.unique(np.linspace(0, len(observations) - 1, PROBES).round().astype(int)).tolist()
+        self.probes = list(map_in_threads(self._look, self.chosen))
+
+    @cached_property
+    def features(self) -> list[Features]:
+        """Of all frames."""
+        done = dict(zip(self.chosen, self.probes, strict=True))
+        rest = [index for index in range(len(self.observations)) if index not in done]
+        done |= zip(rest, map_in_threads(self._look, progress(rest, "following the background")), strict=True)
+        return [done[index] for index in range(len(self.observations))]
+
+    @cached_property
+    def chain(self) -> tuple[Float[np.ndarray, "n 3 3"], float, Bool[np.ndarray, " n"]]:
+        """`chained_rotations` of all frames."""
+        return chained_rotations(self.features, self.K)
+
+    def _look(self, index: int) -> Features:
+        return background_features(self.observations.images[index], self.observations.masks[index])
 
 
 def estimate_camera_motion(
@@ -76,56 +107,52 @@ def estimate_camera_motion(
     still = standing_still(observations, focal, focal_given)
     if regime == "still" or not len(observations.images):
         return still
-    count = len(observations)
-    probes = np.unique(np.linspace(0, count - 1, PROBES).round().astype(int)).tolist()
-
-    def look(index: int) -> Features:
-        return background_features(observations.images[index], observations.masks[index])
-
-    probed = dict(zip(probes, map_in_threads(look, probes), strict=True))
-    K = _work_intrinsics(observations, focal)
-    if regime is None:
-        decided, note = decide(list(probed.values()), K)
-        if decided == "still":
-            return CameraMotion("still", still.cameras, focal_given, notes=(note,) if note else ())
-    notes: list[str] = []
-    if regime == "moving" or (regime is None and decided == "moving"):
+    background = Background(observations, focal)
+    decided, note = (regime, None) if regime is not None else decide(background.probes, background.K)
+    if decided == "still":
+        return replace(still, notes=(note,) if note else ())
+    spread = 0.0 if focal_given else USUAL_FOCAL_SPREAD
+    models: list[Callable[[], CameraMotion]] = []
+    if regime != "turning" and sways(background.probes, background.K, spread):
+        models.append(
+            lambda: swaying_cameras(observations, background.features, background.chain, background.K, spread)
+        )
+    if decided == "moving":
+        models.append(lambda: reconstruct_cameras(observations, focal, focal_given))
+    failure: list[str] = []
+    for model in models:
         try:
-            motion = reconstruct_cameras(observations, focal, focal_given)
+            motion = model()
             return replace(motion, notes=(*motion.notes, *note_on_blur(observations)))
         except AvatarError as error:
             if isinstance(error, UsageError) and regime is not None:
                 raise
-            notes.append(f"the camera moves, but {error}; it was taken for one that turns and keeps its place")
-    rest = [index for index in range(count) if index not in probed]
-    found = map_in_threads(look, progress(rest, "following the background"))
-    features = [one for _, one in sorted([*probed.items(), *zip(rest, found, strict=True)], key=lambda item: item[0])]
-    rotations, residual, lost = chained_rotations(features, K)
-    if lost.sum() > count // 2:
-        notes.append("the background shows too little to follow the camera, which was taken to stand still")
-        return CameraMotion("still", still.cameras, focal_given, notes=tuple(notes))
+            failure = [f"the camera moves, but {error}; it was taken for one that turns and keeps its place"]
+    return _turning(background, still, failure)
+
+
+def _turning(background: Background, still: CameraMotion, notes: list[str]) -> CameraMotion:
+    """The motion of a camera that keeps its place; it stands still if the background cannot be followed."""
+    observations, (rotations, residual, lost) = background.observations, background.chain
+    if lost.sum() > len(lost) // 2:
+        nothing = "the background shows too little to follow the camera, which was taken to stand still"
+        return replace(still, notes=(*notes, nothing))
     if lost.any():
         where = spans_in_words(observations.times.numpy(), lost)
         notes.append(
             f"the camera moved too fast, or showed too little background, {where}: it could not be followed in "
-            f"{int(lost.sum())} of {count} frames"
+            f"{int(lost.sum())} of {len(lost)} frames"
         )
-    notes += note_on_blur(observations)
-    turning = Cameras(
-        still.cameras.K,
-        rigid(torch.from_numpy(rotations).float(), torch.zeros(count, 3)),
-        observations.width,
-        observations.height,
-    )
+    T = rigid(torch.from_numpy(rotations).float(), torch.zeros(len(lost), 3))
+    cameras = Cameras(still.cameras.K, T, observations.width, observations.height)
     pixels = residual / work_scale(observations.width, observations.height)
-    return CameraMotion("turning", turning, focal_given, pixels, notes=tuple(notes))
+    return CameraMotion("turning", cameras, still.focal_given, pixels, notes=(*notes, *note_on_blur(observations)))
 
 
 def standing_still(observations: Observations, focal: float, focal_given: bool) -> CameraMotion:
     """A camera that stands still, with the optical axis in the middle of the image."""
-    K = torch.tensor([[focal, 0, observations.width / 2], [0, focal, observations.height / 2], [0, 0, 1]])
-    count = len(observations)
-    cameras = Cameras(K.repeat(count, 1, 1), torch.eye(4).repeat(count, 1, 1), observations.width, observations.height)
+    T = torch.eye(4).repeat(len(observations), 1, 1)
+    cameras = Cameras.centred(focal, T, observations.width, observations.height)
     return CameraMotion("still", cameras, focal_given)
 
 
@@ -160,36 +187,6 @@ def look_at_pair(a: Features, b: Features, K: Float[np.ndarray, "3 3"]) -> Probe
     _, distance = rotation_between(p, q, K)
     displacement = float(np.median(np.linalg.norm(p - q, axis=1)))
     return Probe(len(p), displacement, int(consistent.sum()), int((consistent & (distance < INLIER)).sum()))
-
-
-def chained_rotations(
-    features: Sequence[Features], K: Float[np.ndarray, "3 3"]
-) -> tuple[Float[np.ndarray, "n 3 3"], float, Bool[np.ndarray, " n"]]:
-    """World-to-camera rotations of a camera that keeps its place; the first camera is the world.
-
-    Each frame is compared with a keyframe, which is replaced as the views part, so that errors add up over few links.
-
-    Returns:
-        The rotations, the median distance of inliers in pixels of the work image, and the frames without enough
-        matches, which keep the rotation of their predecessor.
-    """
-    rotations = [np.eye(3)]
-    key, key_matches, distances = 0, 0, []
-    lost = np.zeros(len(features), bool)
-    for index in range(1, len(features)):
-        p, q = matched_points(features[key], features[index])
-        if key_matches and len(p) < OVERLAP * key_matches:
-            key, key_matches = index - 1, 0
-            p, q = matched_points(features[key], features[index])
-        if len(p) < LEAST_MATCHES:
-            rotations.append(rotations[-1])
-            lost[index] = True
-            continue
-        key_matches = key_matches or len(p)
-        R, distance = rotation_between(p, q, K)
-        rotations.append(R @ rotations[key])
-        distances.append(float(np.median(distance[distance < 2 * INLIER])) if (distance < 2 * INLIER).any() else INLIER)
-    return np.stack(rotations), float(np.median(distances)) if distances else float("inf"), lost
 
 
 def note_on_blur(observations: Observations) -> list[str]:

@@ -67,21 +67,27 @@ def reconstruct_cameras(observations: Observations, focal: float, focal_given: b
         if (frame := frames.get(_name(index))) is not None:
             T[index] = rigid(torch.tensor(frame["R"]), torch.tensor(frame["t"]))
             valid[index] = True
-    notes: tuple[str, ...] = ()
-    if not valid.all():
-        T = filled_gaps(T, valid, observations.times)
-        where = spans_in_words(observations.times.numpy(), missing)
-        notes = (
-            f"the camera moved too fast, or showed too little background, {where}: its path was filled from the "
-            f"neighbours in {int(missing.sum())} of {count} frames",
-        )
-    K = torch.tensor([[estimated, 0, observations.width / 2], [0, estimated, observations.height / 2], [0, 0, 1]])
-    cameras = Cameras(K.repeat(count, 1, 1), T, observations.width, observations.height)
+    T, notes = without_gaps(T, valid, observations.times)
+    cameras = Cameras.centred(estimated, T, observations.width, observations.height)
     lens = float(result["distortion"]), 0.0, 0.0, 0.0
-    visible = displacement(K, lens) > VISIBLE
+    visible = displacement(cameras.K[0], lens) > VISIBLE
     return CameraMotion(
         "moving", cameras, True, result["residual"] / scale, notes=notes, distortion=lens if visible else None
     )
+
+
+def without_gaps(
+    T: Float[Tensor, "n 4 4"], valid: Bool[Tensor, " n"], times: Float[Tensor, " n"]
+) -> tuple[Float[Tensor, "n 4 4"], tuple[str, ...]]:
+    """`filled_gaps`, and a note that says where there were any."""
+    if valid.all():
+        return T, ()
+    where = spans_in_words(times.numpy(), ~valid.numpy())
+    note = (
+        f"the camera moved too fast, or showed too little background, {where}: its path was filled from the neighbours "
+        f"in {int((~valid).sum())} of {len(valid)} frames"
+    )
+    return filled_gaps(T, valid, times), (note,)
 
 
 def filled_gaps(

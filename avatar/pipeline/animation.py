@@ -1,15 +1,16 @@
-"""An avatar and a motion in, a video out: which cameras, which background, which file."""
+"""People and their motions in, a video out: which cameras, which background, which file."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
 from avatar.body.skeleton import SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
@@ -18,11 +19,12 @@ from avatar.io.camera_file import load_cameras
 from avatar.io.images import to_uint8, write_image
 from avatar.io.videos import VideoWriter
 from avatar.model.avatar import Avatar
+from avatar.model.world import World
 from avatar.motion.smoothing import smooth_path
 from avatar.rendering.camera_paths import follow, front, orbit
 from avatar.rendering.renderer import render
 from avatar.runtime.progress import progress
-from avatar.types import BodyTrack, Cameras
+from avatar.types import BodyPose, BodyTrack, Cameras
 
 # From the joints to the end of the body: hands, crown and toes reach beyond them.
 BEYOND_JOINTS = 0.22
@@ -46,40 +48,59 @@ class VideoOptions:
     background: str = "white"
 
 
-def cameras_of(options: VideoOptions, avatar: Avatar, track: BodyTrack) -> Cameras:
-    """The cameras for a motion, one per frame, with the whole body in view.
+def cameras_of(options: VideoOptions, world: World, tracks: Sequence[BodyTrack]) -> Cameras:
+    """The cameras for the motions of all people, one per frame of the longest, with every whole body in view.
 
     Raises:
         UsageError: `options.camera` is neither a name of a camera path nor a camera file.
     """
+    frames = max(map(len, tracks))
     if options.camera not in ("orbit", "front", "follow"):
         given = load_cameras(Path(options.camera)).resized(options.width, options.height)
-        if len(given) not in (1, len(track)):
+        if len(given) not in (1, frames):
             raise UsageError(
-                f"{options.camera} holds {len(given)} cameras for {len(track)} frames: give one, or one per frame."
+                f"{options.camera} holds {len(given)} cameras for {frames} frames: give one, or one per frame."
             )
-        return given if len(given) == len(track) else given[[0] * len(track)]
-    rest = avatar.rest.smpl_joints.detach().cpu()
-    joints = joint_transforms(rest, SMPL_PARENTS, track.poses)[..., :3, 3]
-    path = smooth_path(track.poses.root_position, FOLLOW_SECONDS * track.fps) * torch.tensor([1.0, 0.0, 1.0])
+        return given if len(given) == frames else given[[0] * frames]
+    pairs = zip(world.people, tracks, strict=True)
+    joints = torch.cat([_joints_of(person, track, frames) for person, track in pairs], dim=1)
+    pelvises = joints[:, :: len(SMPL_PARENTS)].mean(1)
+    path = smooth_path(pelvises, FOLLOW_SECONDS * tracks[0].fps) * torch.tensor([1.0, 0.0, 1.0])
     about = joints - path[:, None] if options.camera == "follow" else joints
     low, high = about.amin((0, 1)) - BEYOND_JOINTS, about.amax((0, 1)) + BEYOND_JOINTS
     low[1] = min(float(low[1]) + BEYOND_JOINTS, 0.0)
     if options.camera == "follow":
         return follow(path, low, high, options.width, options.height, azimuth=20.0)
     make = front if options.camera == "front" else orbit
-    return make(low, high, len(track), options.width, options.height)
+    return make(low, high, frames, options.width, options.height)
+
+
+def _joints_of(person: Avatar, track: BodyTrack, frames: int) -> Float[Tensor, "frames 24 3"]:
+    """World places of the joints; the last pose is held."""
+    rest = person.rest.smpl_joints.detach().cpu()
+    return joint_transforms(rest, SMPL_PARENTS, _held(track, frames))[..., :3, 3]
+
+
+def _held(track: BodyTrack, frames: int) -> BodyPose:
+    """The poses of a track, the last one repeated up to this number of frames."""
+    return track.poses[[min(frame, len(track) - 1) for frame in range(frames)]]
 
 
 @torch.no_grad()
 def frames_of(
-    avatar: Avatar, track: BodyTrack, options: VideoOptions, backend: str = "auto"
+    world: World, tracks: Sequence[BodyTrack], options: VideoOptions, backend: str = "auto"
 ) -> Iterator[UInt8[np.ndarray, "h w c"]]:
-    """The frames one after another: RGB on the background, or RGBA with straight alpha."""
-    cameras = cameras_of(options, avatar, track).to(avatar.device)
+    """The frames one after another: RGB on the background, or RGBA with straight alpha.
+
+    Args:
+        tracks: the motion of each person, at one rate; who stops earlier keeps the last pose.
+    """
+    cameras = cameras_of(options, world, tracks).to(world.device)
     color = background_color(options.background)
-    for frame in range(len(track)):
-        out = render(avatar.pose(track.poses[frame].to(avatar.device)), cameras[frame], backend)
+    motions = [_held(track, len(cameras)) for track in tracks]
+    for frame in range(len(cameras)):
+        splats = world.posed([poses[frame] for poses in motions], seen_from=cameras[frame])
+        out = render(splats, cameras[frame], backend)
         if color is None:
             alpha = out.alpha[0, ..., None]
             image = torch.cat([out.rgb[0] / alpha.clamp_min(1e-4), alpha], -1)
@@ -88,7 +109,7 @@ def frames_of(
         yield to_uint8(image)
 
 
-def animate(avatar: Avatar, track: BodyTrack, options: VideoOptions, out: Path, backend: str = "auto") -> Path:
+def animate(world: World, tracks: Sequence[BodyTrack], options: VideoOptions, out: Path, backend: str = "auto") -> Path:
     """Write a video (.mp4, .webm, .gif), a folder of images (a path without suffix), or the first frame (.png).
 
     Returns:
@@ -100,11 +121,12 @@ def animate(avatar: Avatar, track: BodyTrack, options: VideoOptions, out: Path, 
     if options.background == "alpha" and out.suffix in (".mp4", ".gif"):
         raise UsageError(f"{out.suffix} holds no alpha: use --out video.webm or a folder of images.")
     if out.suffix == ".png" and "%" not in out.name:
-        write_image(out, next(frames_of(avatar, track, options, backend)))
+        write_image(out, next(frames_of(world, tracks, options, backend)))
         return out
     target = out if out.suffix else out / "%04d.png"
-    with VideoWriter(target, track.fps) as video:
-        for frame in progress(frames_of(avatar, track, options, backend), "rendering", total=len(track)):
+    with VideoWriter(target, tracks[0].fps) as video:
+        frames = frames_of(world, tracks, options, backend)
+        for frame in progress(frames, "rendering", total=max(map(len, tracks))):
             video.add(frame)
     return out
 

@@ -23,7 +23,7 @@ from avatar.pipeline.verdict import verdict
 from avatar.runtime.progress import Progress
 
 COLUMNS = ("video", "result", "PSNR", "minutes", "warnings", "more")
-VIDEOS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
+VIDEOS = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".r3d")
 PROGRAM = "from avatar.cli.main import main; main()"
 
 

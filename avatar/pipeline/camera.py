@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import cast, get_args
 
 from avatar.errors import UsageError
-from avatar.io.camera_motion_file import CameraMotion, CameraRegime, load_camera_motion
+from avatar.geometry import geodesic_angle, invert_rigid, mean_rotation, rigid
+from avatar.io.camera_motion_file import CameraMotion, CameraRegime, load_camera_motion, metric_motion
 from avatar.io.exposure import exposed
 from avatar.io.lens import read_lens
 from avatar.io.videos import open_video
@@ -19,6 +21,7 @@ from avatar.tracking.options import TrackOptions
 from avatar.types import Cameras, ImageList, Observations
 
 MOST_MISCOUNTED = 2  # frames: the length that a video states is rounded
+STANDS_M, STANDS_RADIANS = 0.01, math.radians(0.3)  # by which the recorded path of a standing phone wavers at most
 
 
 def camera_motion(observations: Observations, options: TrackOptions) -> CameraMotion:
@@ -61,7 +64,24 @@ def at_usual_exposure(observations: Observations, motion: CameraMotion | None) -
     return replace(observations, images=ImageList(len(images), lambda index: exposed(images[index], gains[index])))
 
 
+def recorded_motion(cameras: Cameras) -> CameraMotion:
+    """The motion that a recording with depth brings: metres, and gravity along the world's y axis.
+
+    The path of a phone that stands still wavers by some millimetres: it is replaced by its middle.
+    """
+    T_world_camera = invert_rigid(cameras.T_camera_world.double())
+    R, places = T_world_camera[:, :3, :3], T_world_camera[:, :3, 3]
+    middle, mean = places.median(0).values, mean_rotation(R, R.new_ones(1, len(R)))
+    sway, turn = (places - middle).norm(dim=-1).max(), geodesic_angle(R, mean.expand_as(R)).max()
+    if sway < STANDS_M and turn < STANDS_RADIANS:
+        T = invert_rigid(rigid(mean[0], middle)).float().repeat(len(cameras), 1, 1)
+        cameras = replace(cameras, T_camera_world=T)
+    return metric_motion(cameras)
+
+
 def _motion(observations: Observations, options: TrackOptions) -> CameraMotion:
+    if options.camera == "auto" and observations.depth is not None and observations.cameras is not None:
+        return recorded_motion(observations.cameras)
     if options.camera not in ("auto", *get_args(CameraRegime)):
         return _from_file(Path(options.camera), observations)
     focal = resolve_focal(observations, options)
@@ -105,6 +125,6 @@ def _frames_of_video(path: Path, count: int, observations: Observations) -> list
             f"{path} has {count} cameras, but {len(observations)} frames{of_video} are used: --camera needs one per "
             "frame that is used, or one per frame of the video."
         )
-    frames = ((observations.start + observations.times) * video.fps).round().long().clamp(0, count - 1)
+    frames = replace(video, start=observations.start).indices(observations.times.double().numpy()).clip(0, count - 1)
     indices: list[int] = frames.tolist()
     return indices

@@ -19,6 +19,7 @@ from avatar.io.videos import VideoWriter
 from avatar.metrics.images import person_box
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import FLATNESS, triangle_frames
+from avatar.model.world import cut_open
 from avatar.pipeline.run_folder import RunFolder
 from avatar.rendering.camera_paths import orbit
 from avatar.rendering.renderer import render
@@ -83,13 +84,24 @@ def body_splats(avatar: Avatar, pose: BodyPose) -> Gaussians:
     )
 
 
-def write_turntable(avatar: Avatar, pose: BodyPose, path: Path, width: int, height: int, backend: str = "auto") -> None:
+def write_turntable(
+    avatar: Avatar,
+    pose: BodyPose,
+    path: Path,
+    width: int,
+    height: int,
+    backend: str = "auto",
+    scene: Gaussians | None = None,
+) -> None:
     """Write one full rotation around the avatar, on white: `.mp4`, `.webm`, `.gif` or `.webp` by the suffix.
+
+    Args:
+        scene: what stands still around the person, world, metres.
 
     Raises:
         AvatarError: the suffix is another one, or the file cannot be written.
     """
-    frames = turntable_frames(avatar, pose, width, height, backend)
+    frames = turntable_frames(avatar, pose, width, height, backend, scene)
     if path.suffix.lower() == ".webp":
         _write_webp(frames, path)
         return
@@ -109,7 +121,7 @@ def _write_webp(frames: Iterator[UInt8[np.ndarray, "h w 3"]], path: Path) -> Non
 
 
 def turntable_frames(
-    avatar: Avatar, pose: BodyPose, width: int, height: int, backend: str
+    avatar: Avatar, pose: BodyPose, width: int, height: int, backend: str, scene: Gaussians | None = None
 ) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """Images of one pose over a full rotation of the camera, at `TURN_FPS` per second, on white."""
     low, high = bounding_box(avatar, pose)
@@ -117,7 +129,8 @@ def turntable_frames(
     with torch.no_grad():
         posed = avatar.pose(pose.to(avatar.device))
     for index in progress(range(len(cameras)), "turntable"):
-        yield to_uint8(render(posed, cameras[index], backend).on_white()[0])
+        around = [] if scene is None else [cut_open(scene.to(avatar.device), posed, cameras[index])]
+        yield to_uint8(render(Gaussians.cat([posed, *around]), cameras[index], backend).on_white()[0])
 
 
 @torch.no_grad()

@@ -26,6 +26,7 @@ from avatar.pipeline.previews import body_splats
 from avatar.pipeline.training_data import TrainingData
 from avatar.rendering.renderer import render
 from avatar.runtime.memory import peak_memory_mb
+from avatar.training.split import shown_frames
 from avatar.training.trainer import TrainResult
 from avatar.types import BodyTrack, Observations
 
@@ -54,7 +55,7 @@ def make_report(
         "size": [observations.width, observations.height],
         "splats": len(avatar),
         "camera": camera_summary(data.motion),
-        "shape": shape_attributes(track, known_height, shape),
+        "shape": shape_attributes(track, known_height is not None or observations.depth is not None, shape),
         "held_out": held_out_scores(avatar, track, observations, result.held_out, backend),
         "held_out_frames": [int(index) for index in result.held_out],
         "body_mask_iou": body_mask_iou(avatar, track, observations, backend),
@@ -129,12 +130,12 @@ def lpips_or_none() -> Measure | None:
 
 
 def shape_attributes(
-    track: BodyTrack, known_height: float | None, given: Mapping[str, float]
+    track: BodyTrack, height_known: bool, given: Mapping[str, float]
 ) -> dict[str, dict[str, float]] | None:
     """The fitted shape of the open body in words, each with its standard deviation; None for other bodies."""
     if track.body != "open":
         return None
-    described = load_shape_attributes().describe(track.betas, known_height is not None)
+    described = load_shape_attributes().describe(track.betas, height_known)
     described = reported_attributes(described, given)
     return {name: {"value": round(value, 3), "spread": round(spread, 3)} for name, (value, spread) in described.items()}
 
@@ -144,7 +145,7 @@ def body_mask_iou(avatar: Avatar, track: BodyTrack, observations: Observations, 
     """Overlap of the fitted body's silhouette and the person's mask, over every fourth frame."""
     assert track.cameras is not None
     values = []
-    for index in range(0, len(observations), 4):
+    for index in shown_frames(observations)[::4]:
         pose = track.poses[int(track.instant[index])].to(avatar.device)
         camera = track.cameras[index].to(avatar.device)
         alpha = render(body_splats(avatar, pose), camera, backend).alpha[0].cpu()

@@ -22,6 +22,7 @@ from avatar.runtime.progress import Progress
 from avatar.tracking.arm_restart import restart_lost_arms
 from avatar.tracking.camera_path import from_cameras, holds_pose, path_of, tilt_of_motion
 from avatar.tracking.camera_pitch import PITCH_FROM_TURN, pitch_from_turn, pitch_from_turn_within
+from avatar.tracking.depth import DepthSampler
 from avatar.tracking.face import with_face
 from avatar.tracking.hands import with_fingers
 from avatar.tracking.initialization import initial_state, state_from_rotations
@@ -49,6 +50,7 @@ FREE_ACCELERATION = 20.0  # m/s^2
 DOUBTFUL_DEPTH = 0.1  # standard deviation of a joint's depth that halves its confidence, metres
 OTHER_FOCALS = (1.4, 0.7)
 LEAST_FRAMES = 5
+MEASURED_HEIGHT = 0.12  # deviation of the height that depth images show before the fit, metres
 
 
 def track(
@@ -86,17 +88,24 @@ def track(
     problem = build_problem(observations, body, focal, height or ASSUMED_HEIGHT_M)
     tilt = resolve_tilt(observations, options, focal, spread, tilt_of_motion(motion, path))
     problem = replace(
-        problem, shape_constraint=shape_constraint, focal_given=given, tilt=tilt, pitch_given=options.pitch is not None
+        problem,
+        shape_constraint=shape_constraint,
+        focal_given=given,
+        tilt=tilt,
+        pitch_given=options.pitch is not None,
+        height_given=height is not None,
     )
-    matcher = flow_sampler = None
+    matcher = flow_sampler = depth_sampler = None
     if len(observations.masks):
         tall = float(problem.person_height[0])
         size = observations.width, observations.height
         matcher = SilhouetteMatcher(body, observations.masks, *size, tall, observations.trust)
         flow_sampler = FlowSampler(body, observations, tall)
+        if observations.depth is not None:
+            depth_sampler = DepthSampler(body, observations, tall)
 
     def attempt(variant: FitProblem) -> FittedClip:
-        fitted, state = fit(variant, names, matcher, flow_sampler, start, path)
+        fitted, state = fit(variant, names, matcher, flow_sampler, start, path, depth_sampler)
         return FittedClip(
             fitted, state, reprojection_error(fitted, state), silhouette_overlap(fitted, state, observations)
         )
@@ -106,6 +115,8 @@ def track(
         best = min([best, *map(attempt, other_starts(problem))], key=lambda clip: clip.error)
     from_file = motion is not None and motion.focal_source != ""
     report = report_of(best, names, height, given or from_file)
+    if depth_sampler is not None and best.problem.depth is None:
+        report.warnings.append("the depth images do not fit the person in view: they were not used")
     if report.failure is not None:
         if not options.keep_going:
             raise AvatarError(
@@ -148,8 +159,13 @@ def other_starts(problem: FitProblem) -> list[FitProblem]:
 def report_of(clip: FittedClip, names: tuple[str, ...], height: float | None, focal_known: bool) -> TrackReport:
     """The report of a fit of a person of this height, if it is given; whether anything gave the focal length."""
     state, focal = clip.state, float(clip.state.camera[0].exp())
+    height_known = height is not None or clip.problem.depth is not None
     warnings = fit_warnings(
-        state, clip.problem.confidence, names, None if height else ASSUMED_HEIGHT_M, None if focal_known else focal
+        state,
+        clip.problem.confidence,
+        names,
+        None if height_known else ASSUMED_HEIGHT_M,
+        None if focal_known else focal,
     )
     if not clip.problem.holds_pose:
         warnings += guess_warnings(state, depth_spread(clip.problem, state), clip.problem.body.joint_names)
@@ -235,10 +251,12 @@ def fit(
     flow_sampler: FlowSampler | None,
     start: BodyTrack | None = None,
     path: CameraPath | None = None,
+    depth_sampler: DepthSampler | None = None,
 ) -> tuple[FitProblem, State]:
     """Run the schedule from the detector's own 3D guess, or from the joint rotations of `start`.
 
-    Without `matcher` and `flow_sampler` the fit goes by the landmarks alone.
+    Without `matcher` and `flow_sampler` the fit goes by the landmarks alone; `depth_sampler` adds measured
+    depth.
 
     Returns:
         The problem with what the fit itself showed, such as the camera's pitch from a full turn; and its solution.
@@ -250,6 +268,11 @@ def fit(
     else:
         state = state_from_rotations(*inputs, initial_rotations(start, problem))
         problem = with_fixed_directions(problem, state)
+    factor = None if depth_sampler is None else depth_sampler.size_factor(state)
+    if factor is None:
+        depth_sampler = None
+    else:
+        problem, state = resized(problem, state, factor)
     if path is not None:
         feet = [names.index(f"{side}_ankle") for side in ("left", "right")]
         landmarks = move_points(pose_chain(problem.body, state), state, problem.landmarks)
@@ -262,6 +285,8 @@ def fit(
             # A person who turns on the spot is constrained by the constant pose instead of the flow: the light does
             # not turn with them, and its shading would bias the flow (half a degree of tilt).
             flow = flow_sampler.sample(state) if flow_sampler and with_images and problem.pitch is None else None
+            if depth_sampler is not None:
+                problem = replace(problem, depth=depth_sampler.read(state))
             terms = partial(residual_terms, problem, stage, matches, flow)
             state, linearization = levenberg_marquardt(state, partial(ClipLinearization, terms), stage.steps)
             if stage.name == "limbs" and problem.pitch is None:
@@ -278,6 +303,13 @@ def fit(
             state = fit_leg_girth(problem, matcher, state)
         bar.step("girth of the legs")
     return problem, state
+
+
+def resized(problem: FitProblem, state: State, factor: float) -> tuple[FitProblem, State]:
+    """A person of mean shape moved to this many times the distance, and the height that their size then means."""
+    if not problem.height_given:
+        problem = replace(problem, height=problem.stature[0] * factor, height_spread=MEASURED_HEIGHT)
+    return problem, replace(state, position=state.position * factor)
 
 
 def tilt_from_turn_within(problem: FitProblem, state: State) -> CameraTilt | None:

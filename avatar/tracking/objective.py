@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avatar.tracking.depth import DepthReadings
 from avatar.tracking.initialization import CAMERA_HEIGHT_M
 from avatar.tracking.joint_priors import joint_limit, rest_pose
 from avatar.tracking.kinematics import (
@@ -31,6 +32,7 @@ from avatar.tracking.problem import FitProblem
 from avatar.tracking.residuals import (
     angular_velocity,
     bone_direction,
+    depth_error,
     floor_distance,
     image_residual,
     lift_point_residual,
@@ -97,7 +99,9 @@ CAMERA_HEIGHT = 0.5
 SILHOUETTE_WEIGHT = 0.3  # of each point: errors of neighbours on an outline are correlated
 FLOW = 0.002  # motion of a surface point between instants, relative to the person's height in the image
 FLOW_WEIGHT = 0.4  # of each point: errors of neighbours on the surface are correlated
-HEIGHT = 0.003  # of the person, metres: the images of one camera do not determine it
+DEPTH = 0.015  # of the measured depth of a point on the surface, metres
+DEPTH_WEIGHT = 0.3  # of each point: errors of neighbours on the surface are correlated
+METRIC_PATH = 0.01  # of the logarithm of the scale of a camera's path in metres, beside measured depth
 SHAPE_CONSTRAINT = 0.02  # of the user's other shape attributes, relative to the range of each
 FLOOR = 0.02  # metres between sole and floor
 # Speed of a planted sole, metres per second. Faster soles are in swing, and the robust scale reduces their weight.
@@ -163,6 +167,7 @@ def _image_terms(
         Term("rest pose", rest_pose(state, problem.joint_prior), time_weight),
         *shape_terms(problem, state),
         *([] if matches is None else [silhouette_term(problem, state, stage, chain, matches)]),
+        *([] if problem.depth is None else [_depth_term(problem, state, chain, problem.depth)]),
         *_priors(problem, state, stage),
     ]
 
@@ -226,6 +231,14 @@ def _flow_term(problem: FitProblem, state: State, chain: KinematicChain, flow: F
     return Term("flow", away, FLOW_WEIGHT * problem.time_weight[1:, None] * flow.weight, 3.0)
 
 
+def _depth_term(problem: FitProblem, state: State, chain: KinematicChain, readings: DepthReadings) -> Term:
+    """The body's surface against the measured depth."""
+    points = surface_points(problem.body, readings.vertices)
+    data = torch.stack([readings.depth, torch.full_like(readings.depth, DEPTH)], -1)
+    residual = image_residual(depth_error, move_points(chain, state, points), _alone(points), state, data)
+    return Term("depth", residual, DEPTH_WEIGHT * problem.time_weight[:, None] * readings.weight, 3.0)
+
+
 def silhouette_term(
     problem: FitProblem, state: State, stage: Stage, chain: KinematicChain, matches: SilhouetteMatches
 ) -> Term:
@@ -251,7 +264,7 @@ def _priors(problem: FitProblem, state: State, stage: Stage) -> list[Term]:
     parts = (
         ("shape", state.betas, torch.zeros_like(state.betas), torch.full_like(state.betas, stage.shape)),
         ("offsets", state.offsets.flatten(), torch.zeros_like(spread), spread),
-        ("path", state.log_scale, state.log_scale, torch.full_like(state.log_scale, 1.0)),
+        ("path", state.log_scale, *_path_scale(problem, state)),
         ("view", state.camera, start, camera),
     )
     result, column = [], 0
@@ -263,10 +276,20 @@ def _priors(problem: FitProblem, state: State, stage: Stage) -> list[Term]:
     return result
 
 
+def _path_scale(problem: FitProblem, state: State) -> tuple[Float[Tensor, " p"], Float[Tensor, " p"]]:
+    """Mean and standard deviation of the logarithm of the path's scale.
+
+    Without measured depth nothing but the person's height, which may be assumed, ties the scale to metres.
+    """
+    if problem.depth is None or state.path is None or state.path.log_scale is None:
+        return state.log_scale, torch.full_like(state.log_scale, 1.0)
+    return torch.full_like(state.log_scale, state.path.log_scale), torch.full_like(state.log_scale, METRIC_PATH)
+
+
 def shape_terms(problem: FitProblem, state: State) -> list[Term]:
     """Stature and other shape attributes of the body, compared with those that the user gave."""
     height, slope = problem.stature
-    parts = [("height", slope[None], slope.new_tensor([problem.height - height]), HEIGHT)]
+    parts = [("height", slope[None], slope.new_tensor([problem.height - height]), problem.height_spread)]
     if problem.shape_constraint is not None:
         parts.append(("shape attributes", *problem.shape_constraint, SHAPE_CONSTRAINT))
     result = []

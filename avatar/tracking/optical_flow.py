@@ -85,10 +85,12 @@ class FlowSampler:
         return list(map_in_threads(measure_flow, pairwise(frames)))
 
     def _reduced(self, index: int) -> tuple[UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]:
-        """The grey image and the mask of a frame."""
+        """The grey image and the mask, where it is trusted, of a frame."""
         import cv2
 
         image, mask = self.observations.images[index], self.observations.masks[index]
+        if self.observations.trust is not None:
+            mask = np.where(self.observations.trust[index] > 0, mask, 0).astype(np.uint8)
         grey, mask = (
             cv2.resize(plane, self.size, interpolation=cv2.INTER_AREA)
             for plane in (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), mask)
@@ -121,16 +123,33 @@ class FlowSampler:
         self, mesh: Float[np.ndarray, "v 3"], focal: float
     ) -> tuple[Float[np.ndarray, "p 2"], Bool[np.ndarray, " p"]]:
         """Downscaled pixels of the points, and which points face the camera with nothing in front."""
-        depth = np.maximum(mesh[:, 2], 0.1)
-        pixels = (focal * mesh[:, :2] / depth[:, None] + self.centre) * self.reduce
-        cells = (pixels / CELL).astype(int).clip(0, (np.array(self.size) - 1) // CELL)
-        nearest = np.full((self.size[1] // CELL + 1, self.size[0] // CELL + 1), np.inf)
-        np.minimum.at(nearest, (cells[:, 1], cells[:, 0]), depth)
-        chosen = self.vertices.numpy()
-        normals = vertex_normals(torch.from_numpy(mesh), self.faces_around).numpy()
-        towards = -(normals[chosen] * mesh[chosen]).sum(1) / np.linalg.norm(mesh[chosen], axis=1)
-        free = depth[chosen] < nearest[cells[chosen, 1], cells[chosen, 0]] + BEHIND
-        return pixels[chosen], (towards > FACING) & free
+        pixels = (focal * mesh[:, :2] / np.maximum(mesh[:, 2:], 0.1) + self.centre) * self.reduce
+        return pixels[self.vertices.numpy()], visible_points(mesh, pixels, self.size, self.vertices, self.faces_around)
+
+
+def visible_points(
+    mesh: Float[np.ndarray, "v 3"],
+    pixels: Float[np.ndarray, "v 2"],
+    size: tuple[int, int],
+    vertices: Int[Tensor, " p"],
+    faces_around: Int[Tensor, "f 3"],
+) -> Bool[np.ndarray, " p"]:
+    """Which of some vertices face the camera with nothing in front.
+
+    Args:
+        mesh: all vertices in the camera's frame, metres; pixels: theirs in an image of `size`, width and height.
+        faces_around: all faces that these vertices are part of.
+    """
+    depth = np.maximum(mesh[:, 2], 0.1)
+    cells = (pixels / CELL).astype(int).clip(0, (np.array(size) - 1) // CELL)
+    nearest = np.full((size[1] // CELL + 1, size[0] // CELL + 1), np.inf)
+    np.minimum.at(nearest, (cells[:, 1], cells[:, 0]), depth)
+    chosen = vertices.numpy()
+    normals = vertex_normals(torch.from_numpy(mesh), faces_around).numpy()
+    towards = -(normals[chosen] * mesh[chosen]).sum(1) / np.linalg.norm(mesh[chosen], axis=1)
+    free = depth[chosen] < nearest[cells[chosen, 1], cells[chosen, 0]] + BEHIND
+    visible: Bool[np.ndarray, " p"] = (towards > FACING) & free
+    return visible
 
 
 def measure_flow(frames: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]) -> FlowPair:

@@ -13,6 +13,7 @@ from avatar.body import Body
 from avatar.body.joint_limits import joint_prior
 from avatar.landmark_layouts import LAYOUTS, SMPL_JOINTS
 from avatar.tracking.acceleration import nearest_landmarks, visible_accelerations
+from avatar.tracking.depth import DepthReadings
 from avatar.tracking.detector_bias import direction_biases, facing, unbiased
 from avatar.tracking.initialization import rotate_to_rays
 from avatar.tracking.kinematics import SkinnedPoints, joint_points, surface_points
@@ -23,6 +24,7 @@ from avatar.tracking.vertical_lines import CameraTilt
 from avatar.types import Observations
 
 LIFTED_CONFIDENCE = 0.2  # in directions that follow from 2D alone; a quarter of it fits as well
+HEIGHT = 0.003  # deviation of the person's height, metres: the images of one camera do not determine it
 REFERENCE_RATE = 30.0  # frames per second for which the deviations in the schedule are meant
 
 
@@ -48,6 +50,7 @@ class FitProblem:
         bone_directions, bone_confidence: that direction as a unit vector, and its confidence.
         joint_prior: see `avatar.body.joint_limits.joint_prior`.
         height: of the person standing, metres; sets the scale of everything.
+        height_spread: its standard deviation; height_given: whether the user gave it.
         stature: the body's height without shape, and its derivative by the shape coefficients.
         trunk: the pair of joints that is upright in most clips.
         knees: the two joints.
@@ -57,6 +60,7 @@ class FitProblem:
         shape_constraint: `slopes @ betas = values` from the user's shape attributes, relative to the range of each.
         holds_pose: whether the person was recognised as holding one pose while all their sides were filmed.
         pitch: the camera's pitch and its standard deviation, radians, if a full turn determines it; else None.
+        depth: what a depth camera measured at the points that the last state showed, or None.
         tilt: the camera's pitch and roll, if the user (`pitch_given`) or the lines of the scene tell them.
     """
 
@@ -92,6 +96,9 @@ class FitProblem:
     tilt: CameraTilt | None = None
     pitch_given: bool = False
     holds_pose: bool = False
+    height_spread: float = HEIGHT
+    height_given: bool = True
+    depth: DepthReadings | None = None
 
     def __len__(self) -> int:
         return len(self.times)

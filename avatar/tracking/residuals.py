@@ -56,6 +56,13 @@ def point_to_contour(
     return (((pixel_of(points[0], camera) - data[:2]) * data[2:4]).sum() / data[4])[None]
 
 
+def depth_error(
+    points: Float[Tensor, "1 3"], camera: Float[Tensor, "4"], data: Float[Tensor, "2"]
+) -> Float[Tensor, "1"]:
+    """Depth of a point minus the measured one. Data: that depth and its deviation, metres."""
+    return ((points[0, 2] - data[0]) / data[1])[None]
+
+
 def bone_direction(
     points: Float[Tensor, "2 3"], camera: Float[Tensor, "4"], data: Float[Tensor, "4"]
 ) -> Float[Tensor, "3"]:

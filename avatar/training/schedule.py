@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 
 from avatar.training.config import TrainConfig
+
+ROUNDING = 1e-6  # of a share of all steps
 
 
 @dataclass(frozen=True)
@@ -19,11 +22,12 @@ class Event:
 
     def is_due(self, step: int, steps: int) -> bool:
         """Whether the event falls on `step` (counted from 1) of `steps`."""
-        first, last = steps * self.start, steps * self.end
-        if not first < step <= last:
-            return False
-        period = (last - first) / self.times
-        return int((step - first) / period) != int((step - 1 - first) / period)
+        return self._count(step, steps) != self._count(step - 1, steps)
+
+    def _count(self, step: int, steps: int) -> int:
+        """How often it has happened after `step`: the last time in the step in which its time ends."""
+        share = (step / steps - self.start) / (self.end - self.start)
+        return min(max(math.floor(share * self.times + ROUNDING), 0), self.times)
 
 
 DENSIFY = Event(6, start=0.15, end=0.7)

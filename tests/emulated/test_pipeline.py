@@ -17,6 +17,7 @@ from avatar.io.camera_file import save_cameras
 from avatar.io.files import read_json
 from avatar.io.images import read_image
 from avatar.metrics.perceptual import load_lpips
+from avatar.model.world import World
 from avatar.pipeline import previews
 from avatar.pipeline.animation import VideoOptions, frames_of
 from avatar.pipeline.create import create
@@ -74,7 +75,7 @@ def test_a_motion_is_rendered(gpu: Record, made_up: Folders) -> None:  # noqa: F
     track = builtin_track(avatar, "wave")
     for camera in ("follow", "orbit", "front"):
         options = VideoOptions(camera, 36, 64, "white")
-        assert next(iter(frames_of(avatar, track, options))).shape == (64, 36, 3)
+        assert next(iter(frames_of(World((avatar,)), [track], options))).shape == (64, 36, 3)
 
 
 def test_evaluation(gpu: Record, made_up: Folders, tmp_path: Path) -> None:  # noqa: F811

@@ -13,9 +13,10 @@ from PIL import Image, ImageSequence
 from plyfile import PlyData
 
 from avatar.errors import AvatarError
-from avatar.exporters.splats import SH_C0, Orientation, Up, write_packed, write_ply, write_ply_sequence
+from avatar.exporters.splats import Orientation, Up, write_packed, write_ply, write_ply_sequence
 from avatar.exporters.synthetic_dataset import write_dataset
 from avatar.geometry import rotation_from_quat
+from avatar.io.splat_files import SH_C0
 from avatar.io.videos import open_video
 from avatar.model.avatar import Avatar
 from avatar.pipeline.previews import write_turntable
@@ -135,7 +136,7 @@ def test_every_format_opens_alike_in_playcanvas(
 def test_gaussforge_missing_or_failing_is_one_sentence(
     posed: Gaussians, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(AvatarError, match=r"cannot write \.nonsense"):
+    with pytest.raises(AvatarError, match=r"me\.nonsense cannot be written: gaussforge"):
         write_packed(posed, tmp_path / "me.nonsense")
     monkeypatch.setitem(__import__("sys").modules, "gaussforge", None)
     with pytest.raises(AvatarError, match=r"needs the package gaussforge: pip install"):

@@ -1,5 +1,6 @@
 """The mesh: its surface against a sphere and the body that carry the splats, the rest read back by others' readers."""
 
+import copy
 import math
 import shutil
 import subprocess
@@ -20,6 +21,9 @@ from avatar.exporters.skin_weights import strongest_joints
 from avatar.exporters.surface import MeshQuality, Surface, decimated, surface_of
 from avatar.geometry import geodesic_angle
 from avatar.model.avatar import Avatar
+from avatar.model.prop_fit import Adjustment, fit_prop
+from avatar.model.prop_shapes import BUILT_IN
+from avatar.model.props import Shape
 from avatar.motion import load_motion
 from avatar.motion.motion import ReadOptions
 from avatar.motion.text.pose_file import pose_from_words
@@ -200,6 +204,27 @@ def test_it_stands_in_the_pose_asked_for(person: Avatar, moves: dict[str, BodyTr
     write_glb(person, tmp_path / "me.glb", pose=pose)
     root = GLTF2().load(tmp_path / "me.glb").nodes[0]
     assert root.translation == pytest.approx(pose.root_position.tolist())
+
+
+@pytest.mark.usefixtures("coarse_meshes")
+def test_glb_holds_props_below_their_joints(person: Avatar, moves: dict[str, BodyTrack], tmp_path: Path) -> None:
+    """A hat that came as a mesh and a cup that came as splats, where trimesh reads them in a posed file."""
+    subject, pose = copy.deepcopy(person), moves["wave"].poses[5]
+    hat = Shape.of_mesh(BUILT_IN["hat"](), 1000)
+    cup = Shape.of_splats(Shape.of_mesh(BUILT_IN["cup"](), 1000).gaussians)
+    kinds = {"hat": hat, "cup": cup}
+    subject.with_props([fit_prop(subject, shape, kind, kind, None, Adjustment())[0] for kind, shape in kinds.items()])
+    write_glb(subject, tmp_path / "me.glb", pose, moves)
+    scene = trimesh.load_scene(tmp_path / "me.glb", process=False)
+    posed = subject.posed_props(pose, lit=False)
+    for kind, splats in zip(kinds, posed, strict=True):
+        T, name = scene.graph[kind]
+        points = trimesh.transform_points(scene.geometry[name].sample(8000, seed=0), T)
+        distances = torch.cdist(torch.tensor(points, dtype=torch.float32), splats.means).amin(0)
+        assert float(distances.max()) < 0.012  # every splat lies at the mesh
+        middle = torch.tensor(points.mean(0), dtype=torch.float32) - splats.means.mean(0)
+        assert float(middle.norm()) < 0.03
+    assert len(scene.geometry) == 3
 
 
 def has_validator() -> bool:

@@ -9,8 +9,8 @@ from pygltflib import GLTF2
 
 from avatar.body.skinning import skin, skinning_transforms
 from avatar.exporters.glb_splats import EXTENSION, write_glb_splats, write_rigged_splats
-from avatar.exporters.splats import SH_C0
 from avatar.io.exposure import linear_light
+from avatar.io.splat_files import SH_C0
 from avatar.model.avatar import Avatar
 from avatar.types import BodyTrack
 from tests.exporters.gltf_reader import attribute, skinned, values

@@ -126,14 +126,14 @@ def test_a_link_opens_the_same_view(browser: Browser, address: str) -> None:
     tab.goto(f"{address}?clip=turn&t=0.5&yaw=40&light=0&bg=dusk")
     tab.wait_for_selector("html[data-state=ready]", state="attached")
     tab.evaluate("player.camera.pan = [0.1, 0.2, 0]; player.camera.zoomBy(1.4); player.drawFrame()")
-    view = "[player.clip.name, player.state.time, player.state.lit, ...player.view().T, ...player.view().K]"
+    view = "[player.clip.name, player.state.time, player.state.light, ...player.view().T, ...player.view().K]"
     before = tab.evaluate(view)
     choose(tab, "share")
     until(tab, "controls.element('message').textContent.includes('copied')")
     tab.goto(tab.evaluate("navigator.clipboard.readText()"))
     tab.wait_for_selector("html[data-state=ready]", state="attached")
     after = tab.evaluate(view)
-    assert after[:3] == before[:3] == ["turn", 0.5, False]
+    assert after[:3] == before[:3] == ["turn", 0.5, "even"]
     assert after[3:] == pytest.approx(before[3:], abs=0.02)
     assert tab.evaluate("controls.root.dataset.background") == "dusk"
     context.close()

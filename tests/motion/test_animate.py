@@ -14,6 +14,7 @@ from avatar.io.images import read_image
 from avatar.io.videos import open_video
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import sample_on_surface, triangle_frames
+from avatar.model.world import World
 from avatar.motion.retarget import Retargeting, retarget
 from avatar.motion.text.pose_file import pose_from_words
 from avatar.pipeline.animation import VideoOptions, animate, background_color, cameras_of, parse_size
@@ -39,14 +40,14 @@ def track(avatar: Avatar) -> BodyTrack:
 @pytest.mark.parametrize("camera", ["orbit", "front", "follow"])
 def test_the_whole_person_is_in_view_all_the_time(avatar: Avatar, camera: str) -> None:
     walk = retarget(find_motion("walk"), avatar.rest, Retargeting(fps=10.0, loop=3))
-    cameras = cameras_of(VideoOptions(camera, 120, 200), avatar, walk)
+    cameras = cameras_of(VideoOptions(camera, 120, 200), World((avatar,)), [walk])
     for frame in range(len(walk)):
         pixels, depth = project(cameras.K[frame], cameras.T_camera_world[frame], avatar.pose(walk.poses[frame]).means)
         assert bool((depth > 0.1).all() & (pixels > 0).all() & (pixels < torch.tensor([120, 200])).all())
 
 
 def test_a_video_has_the_requested_frames_and_size(avatar: Avatar, track: BodyTrack, tmp_path: Path) -> None:
-    out = animate(avatar, track, VideoOptions("front", 48, 64), tmp_path / "a.mp4", "reference")
+    out = animate(World((avatar,)), [track], VideoOptions("front", 48, 64), tmp_path / "a.mp4", "reference")
     video = open_video(out)
     frames = [image for _, image in video.frames()]
     assert (video.width, video.height, len(frames)) == (48, 64, len(track))
@@ -54,12 +55,12 @@ def test_a_video_has_the_requested_frames_and_size(avatar: Avatar, track: BodyTr
 
 
 def test_frames_with_alpha_and_a_single_image(avatar: Avatar, track: BodyTrack, tmp_path: Path) -> None:
-    animate(avatar, track, VideoOptions("front", 48, 64, "alpha"), tmp_path / "frames", "reference")
+    animate(World((avatar,)), [track], VideoOptions("front", 48, 64, "alpha"), tmp_path / "frames", "reference")
     images = sorted((tmp_path / "frames").glob("*.png"))
     assert len(images) == len(track)
     first = read_image(images[0])
     assert first.shape == (64, 48, 4) and first[0, 0, 3] == 0 and first[..., 3].max() > 100
-    animate(avatar, track, VideoOptions("front", 48, 64, "#ff0000"), tmp_path / "one.png", "reference")
+    animate(World((avatar,)), [track], VideoOptions("front", 48, 64, "#ff0000"), tmp_path / "one.png", "reference")
     one = read_image(tmp_path / "one.png")
     assert tuple(one[0, 0, :3]) == (255, 0, 0)
     blended = first[..., :3] * (first[..., 3:] / 255) + np.array([255, 0, 0]) * (1 - first[..., 3:] / 255)
@@ -68,18 +69,18 @@ def test_frames_with_alpha_and_a_single_image(avatar: Avatar, track: BodyTrack, 
 
 def test_mp4_cannot_hold_alpha(avatar: Avatar, track: BodyTrack, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="webm"):
-        animate(avatar, track, VideoOptions(background="alpha"), tmp_path / "a.mp4")
+        animate(World((avatar,)), [track], VideoOptions(background="alpha"), tmp_path / "a.mp4")
 
 
 def test_a_camera_file_is_used_and_must_fit(avatar: Avatar, track: BodyTrack, tmp_path: Path) -> None:
     save_cameras(
         tmp_path / "c.json", orbit(torch.tensor([-1.0, 0, -1]), torch.tensor([1.0, 2, 1]), len(track), 480, 640)
     )
-    cameras = cameras_of(VideoOptions(str(tmp_path / "c.json"), 48, 64), avatar, track)
+    cameras = cameras_of(VideoOptions(str(tmp_path / "c.json"), 48, 64), World((avatar,)), [track])
     assert (len(cameras), cameras.width, cameras.height) == (len(track), 48, 64)
     save_cameras(tmp_path / "d.json", orbit(torch.tensor([-1.0, 0, -1]), torch.tensor([1.0, 2, 1]), 2, 480, 640))
     with pytest.raises(UsageError, match="2 cameras"):
-        cameras_of(VideoOptions(str(tmp_path / "d.json"), 48, 64), avatar, track)
+        cameras_of(VideoOptions(str(tmp_path / "d.json"), 48, 64), World((avatar,)), [track])
 
 
 def test_a_pose_in_words_stands_on_the_floor(avatar: Avatar) -> None:

@@ -1,7 +1,7 @@
 // An avatar as a file for players: docs/formats/player-file.md says what stands where.
 
-const MAGIC = "AVATAR1\n";
-const ARRAY_TYPES = { uint8: Uint8Array, int8: Int8Array, uint16: Uint16Array, float16: Uint16Array, float32: Float32Array };
+const MAGICS = ["AVATAR1\n", "AVATAR2\n"]; // without and with props or a scene
+const ARRAY_TYPES = { uint8: Uint8Array, int8: Int8Array, uint16: Uint16Array, uint32: Uint32Array, float16: Uint16Array, float32: Float32Array };
 
 /**
  * The header and the arrays of a file that `avatar export --web` wrote.
@@ -10,13 +10,13 @@ const ARRAY_TYPES = { uint8: Uint8Array, int8: Int8Array, uint16: Uint16Array, f
  * @returns {Promise<{header: object, arrays: Object<string, Float32Array|Uint16Array|Uint8Array|Int8Array>}>}
  */
 export async function readAvatar(bytes, name = "The file") {
-  const begin = String.fromCharCode(...bytes.subarray(0, MAGIC.length));
-  if (begin !== MAGIC) {
+  const begin = String.fromCharCode(...bytes.subarray(0, MAGICS[0].length));
+  if (!MAGICS.includes(begin)) {
     const other = /^AVATAR\d/.test(begin) ? "was written by another version of the program" : "is not an avatar";
     throw new Error(`${name} ${other}: write it with avatar export --web.`);
   }
   if (!globalThis.DecompressionStream) throw new Error("This browser is too old to unpack the avatar: update it.");
-  const stream = new Blob([bytes.subarray(MAGIC.length)]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const stream = new Blob([bytes.subarray(MAGICS[0].length)]).stream().pipeThrough(new DecompressionStream("deflate"));
   try {
     return unpack(await new Response(stream).arrayBuffer());
   } catch {
@@ -62,11 +62,13 @@ export function float32FromHalf(half) {
   return out;
 }
 
-// Centres are stored as 16-bit steps through the bounding box of the body at rest.
-export function restCenters(steps, { low, high }) {
+// Centres are stored as 16-bit steps through the box of the body at rest; those of props and scene through their own.
+export function restCenters(steps, { low, high, extras }) {
   const centers = new Float32Array(steps.length);
+  const own = steps.length - 3 * (extras?.splats ?? 0);
   for (let i = 0; i < steps.length; i++) {
-    centers[i] = low[i % 3] + (high[i % 3] - low[i % 3]) * (steps[i] / 65535);
+    const box = i < own ? { low, high } : extras;
+    centers[i] = box.low[i % 3] + (box.high[i % 3] - box.low[i % 3]) * (steps[i] / 65535);
   }
   return centers;
 }

@@ -3,7 +3,7 @@
 import { quatToMatrix } from "./rotations.js";
 
 export class Correctives {
-  // basis: int8, (components x splats x 4): three of displacement and one of log brightness, in header's units.
+  // basis: int8, (components x own splats x 4): three of displacement and one of log brightness, in header's units.
   constructor(header, arrays, centers) {
     this.count = header.components;
     this.basis = arrays.basis;
@@ -40,7 +40,7 @@ export class Correctives {
     }
     if (!this.count) return;
     const coefficients = pose.coefficients || this.predict(pose.quats);
-    const length = (centers.length / 3) * 4;
+    const length = basis.length / this.count; // the avatar's own splats; props and scene stand behind them
     for (let c = 0; c < this.count; c++) {
       const start = c * length;
       const [move, brightness] = [coefficients[c] * this.units[c][0], coefficients[c] * this.units[c][1]];

@@ -3,10 +3,13 @@
 import { readAvatar, restCenters } from "./avatar_file.js";
 import { prepareClip, samplePose } from "./clips.js";
 import { Correctives } from "./correctives.js";
+import { Face } from "./face.js";
 import { Skeleton } from "./skeleton.js";
 import { bytesOf } from "./sources.js";
 import { fullCount } from "./splats.js";
 import { learnWords } from "./words.js";
+
+const STILL = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0]; // rows of a matrix and a quaternion that move nothing
 
 export class AvatarModel {
   /** @param {{header: object, arrays: object}} content what `readAvatar` returns */
@@ -17,9 +20,12 @@ export class AvatarModel {
     this.skeleton = new Skeleton(header.joints);
     this.skeleton.sole = header.low[1];
     this.skeleton.figure = header.figure;
+    this.grips = Object.entries(header.grips ?? {}).map(([name, quat]) => [this.skeleton.index[name], quat]);
     this.correctives = new Correctives(header.correctives, arrays, restCenters(arrays.centers, header));
+    this.face = header.face && new Face(header.face, arrays);
     this.clips = header.clips.map((clip) => prepareClip({
       ...clip, roots: arrays[clip.roots], quats: arrays[clip.quats], coefficients: arrays[clip.coefficients] || null,
+      face: clip.face && Float32Array.from(arrays[clip.face], (step) => step / 255),
     }, this.skeleton));
   }
 
@@ -51,22 +57,25 @@ export class AvatarModel {
     return index;
   }
 
-  /** Room for what is drawn in a pose: centres at rest with log brightness, and the joints' transforms. */
+  /** Room for what is drawn in a pose: centres at rest with log brightness; transforms of the joints and of the world. */
   buffers() {
-    return {
-      rest: new Float32Array(4 * fullCount(this.header.splats)), jointData: new Float32Array(16 * this.skeleton.size),
-    };
+    const jointData = new Float32Array(16 * (this.skeleton.size + 1));
+    jointData.set(STILL, 16 * this.skeleton.size);
+    return { rest: new Float32Array(4 * fullCount(this.header.splats)), jointData };
   }
 
   /**
    * Fill the buffers for a pose.
-   * @param {{root: number[], quats: Float32Array, coefficients?: number[]}} pose
+   * @param {{root: number[], quats: Float32Array, coefficients?: number[], face?: number[]}} pose
    * @returns {{places: number[][], turns: number[][]}} of the joints in the world
    */
   pose(pose, { rest, jointData }) {
+    if (this.grips.length) pose = { ...pose, quats: pose.quats.slice() };
+    for (const [joint, quat] of this.grips) pose.quats.set(quat, 4 * joint);
     const placed = this.skeleton.place(pose);
     this.skeleton.skinning(placed, jointData);
     this.correctives.apply(pose, rest);
+    if (pose.face) this.face?.apply(pose.face, rest);
     return placed;
   }
 

@@ -10,18 +10,20 @@ precision highp usampler2D;
 uniform usampler2D drawOrder;   // splats from far to near
 uniform sampler2D restPlaces;   // centre at rest in metres, log brightness
 uniform sampler2D restTurns;    // orientation at rest, quaternion wxyz
-uniform sampler2D sizes;        // log standard deviations, scaled to 0..1
+uniform sampler2D sizes;        // log standard deviations, scaled to 0..1; shading of skin from 128 on
 uniform sampler2D paints;       // colour and opacity
 uniform sampler2D restNormals;  // octahedral
 uniform usampler2D bones;       // four joints ...
 uniform sampler2D boneWeights;  // ... and their weights
-uniform sampler2D joints;       // three rows of a matrix and a quaternion for each joint
+uniform sampler2D joints;       // three rows of a matrix and a quaternion for each joint, and for the world
 uniform vec2 sizeRange;         // log metres
 uniform mat4 cameraFromWorld;   // OpenCV: x right, y down, z forward
 uniform vec4 intrinsics;        // fx, fy, cx, cy in pixels
 uniform vec2 viewport;           // width and height in pixels
 uniform vec2 depthTerms;         // depth in clip space is x + y / z
 uniform vec3 light[8];          // log gains by the normal's polynomials
+uniform float shadingRange;     // log brightness that the shading of skin has at most; 0 leaves it
+uniform float cutDepth;         // nearer than this the scene is cut away above its floor, metres
 
 out vec4 color;
 out vec2 place;  // in standard deviations
@@ -30,6 +32,7 @@ const float BLUR = 0.3;          // px^2, as the training renderer
 const float NEAR = 0.01;
 const float VIEW_MARGIN = 0.15;
 const float MIN_ALPHA = 1.0 / 255.0;
+const float FLOOR = 0.1;         // metres above the ground, as in avatar/model/world.py
 
 ivec2 texel(int index) {
   return ivec2(index & 1023, index >> 10);
@@ -82,6 +85,8 @@ void main() {
 
   vec3 inCamera = (cameraFromWorld * vec4(center, 1.0)).xyz;
   if (inCamera.z < NEAR) return;
+  bool still = int(bone.x) == textureSize(joints, 0).y - 1;  // the scene
+  if (still && inCamera.z < cutDepth && center.y > FLOOR) return;
   vec4 paint = texelFetch(paints, at, 0);
   if (paint.a < MIN_ALPHA) return;
 
@@ -91,7 +96,8 @@ void main() {
     (viewport - intrinsics.zw) / intrinsics.xy + margin);
   vec2 focal = intrinsics.xy / inCamera.z;
   mat3x2 J = mat3x2(focal.x, 0.0, 0.0, focal.y, -focal.x * slope.x, -focal.y * slope.y);
-  vec3 deviations = exp(mix(vec3(sizeRange.x), vec3(sizeRange.y), texelFetch(sizes, at, 0).xyz));
+  vec4 size = texelFetch(sizes, at, 0);
+  vec3 deviations = exp(mix(vec3(sizeRange.x), vec3(sizeRange.y), size.xyz));
   mat3 own = worldFromRest * matrixOf(normalize(texelFetch(restTurns, at, 0)));
   own = mat3(own[0] * deviations.x, own[1] * deviations.y, own[2] * deviations.z);
   mat3x2 root = J * mat3(cameraFromWorld) * own;
@@ -110,7 +116,10 @@ void main() {
   gl_Position = vec4(2.0 * pixel.x / viewport.x - 1.0, 1.0 - 2.0 * pixel.y / viewport.y, depthTerms.x + depthTerms.y / inCamera.z, 1.0);
 
   vec3 normal = worldFromRest * octahedral(texelFetch(restNormals, at, 0).xy);
-  color = vec4(min(paint.rgb * exp(rest.w) * gains(normal), 1.0), paint.a);
+  // The scene has its light in its colours.
+  float shading = shadingRange * (255.0 * size.w - 128.0) / 127.0;
+  vec3 shines = still ? vec3(1.0) : exp(-shading) * gains(normal);
+  color = vec4(min(paint.rgb * exp(rest.w) * shines, 1.0), paint.a);
 }
 `;
 

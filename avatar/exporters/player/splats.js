@@ -1,6 +1,8 @@
 // Drawing: splats are sorted here and skinned in the vertex shader. Attributes lie in textures and corners in a
 // plain index buffer, since instancing is several times slower where there is no graphics card.
 
+import { cutDepth } from "./cut_open.js";
+import { lightUniforms } from "./lights.js";
 import { SHADOW_FRAGMENT, SHADOW_VERTEX, SPLAT_FRAGMENT, SPLAT_VERTEX } from "./shaders.js";
 
 export const TEXTURE_WIDTH = 1024;
@@ -28,7 +30,7 @@ export class Splats {
     this.rest = new Float32Array(4 * fullCount(this.count));
     this.places = new Texture(gl, gl.RGBA32F, gl.RGBA, gl.FLOAT, this.rest, TEXTURE_WIDTH, 4);
     this.order = new Texture(gl, gl.R32UI, gl.RED_INTEGER, gl.UNSIGNED_INT, this.sorter.sorted, TEXTURE_WIDTH, 1);
-    this.jointData = new Float32Array(16 * header.joints.length);
+    this.jointData = new Float32Array(16 * (header.joints.length + 1)); // the last one is the world
     this.joints = new Texture(gl, gl.RGBA32F, gl.RGBA, gl.FLOAT, this.jointData, 4, 4);
     this.corners = gl.createBuffer();
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.corners);
@@ -45,7 +47,7 @@ export class Splats {
     this.joints.update(this.jointData);
   }
 
-  // camera: {T, K, width, height}; the look: whether the light of the recording shines, and shadows on the floor.
+  // camera: {T, K, width, height}; the look: name of the light, and shadows on the floor.
   draw(camera, look) {
     const { gl } = this;
     this.sort(camera);
@@ -60,15 +62,16 @@ export class Splats {
   }
 
   // Into the viewport that is set, in the order of the last `sort`.
-  drawView(camera, { lit, shadows }) {
+  drawView(camera, { light, shadows }) {
     const { gl } = this;
     for (const { place, radius, darkness } of shadows) {
       this.shadow.use(camera, { disc: [...place, radius], darkness });
       gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
     }
-    this.program.use(camera, { sizeRange: this.header.size_range });
-    const light = lit ? this.header.light.flat() : new Float32Array(24);
-    gl.uniform3fv(this.program.at("light"), light);
+    const cut = cutDepth(this.header, this.jointData, camera.T);
+    const { light: gains, shadingRange } = lightUniforms(this.header, light);
+    this.program.use(camera, { sizeRange: this.header.size_range, cutDepth: cut, shadingRange });
+    gl.uniform3fv(this.program.at("light"), gains);
     const textures = { ...this.textures, restPlaces: this.places, drawOrder: this.order, joints: this.joints };
     Object.entries(textures).forEach(([name, texture], unit) => {
       gl.activeTexture(gl.TEXTURE0 + unit);
