@@ -21,7 +21,7 @@ from avatar.types import Cameras, Gaussians
 PADDING = 4  # pixels between charts
 HEAD_ENLARGED = 2.0  # the head gets as many pixels as if it were this many times as large
 FINER = 1.5  # images for the texture, compared with the depth maps
-AROUND = 3  # one image from the level of the eyes, and one of the head, for so many views
+AROUND = 3  # the views for each image from the level of the eyes, and for each of the head
 SLANT = 0.25  # cosine below which a view does not see a texel
 SHARPNESS = 10  # the exponent of that cosine: the view from straight ahead counts most
 LEVEL = 4  # the exponent of the squared cosine of the elevation: people are filmed from about the level of their eyes

@@ -218,7 +218,7 @@ def smoothed(surface: Surface) -> Surface:
 
 
 def decimated(surface: Surface, triangles: int) -> Surface:
-    """At most so many triangles, more where the surface bends (Garland and Heckbert 1997)."""
+    """At most this number of triangles, more where the surface bends (Garland and Heckbert 1997)."""
     import fast_simplification
 
     if len(surface.faces) <= triangles:

@@ -182,7 +182,7 @@ def test_face_units_are_morph_targets(person: Avatar, read: GLTF2, file: Path) -
     jaw, smile = moved["jawOpen"], moved["mouthSmileLeft"]
     assert jaw[:, 1].min() < -0.01, "the chin sinks by a centimetre"
     left = points[np.linalg.norm(smile, axis=1) > 0.002, 0]
-    assert len(left) and (left > -0.01).all()
+    assert len(left) and left.min() > -0.025 and np.median(left) > 0.015, "only the left corner of the mouth"
     face = load_motion(file, ReadOptions(clip="turn")).track.poses.face
     assert face is not None
     assert float(face[-1, FACE_UNITS.index("jawOpen")]) == pytest.approx(1, abs=0.01)
