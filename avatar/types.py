@@ -22,7 +22,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int, UInt8
+from jaxtyping import Bool, Float, Float32, Int, UInt8
 from torch import Tensor
 
 from avatar.geometry import quat_from_rotation, quat_multiply, rotation_from_quat, transform
@@ -375,6 +375,10 @@ class Gaussians:
         return Gaussians(
             *(torch.cat([getattr(part, name) for part in parts]) for name in parts[0].__dataclass_fields__)
         )
+
+    def where(self, chosen: Bool[Tensor, " n"]) -> Gaussians:
+        """Some of the Gaussians."""
+        return Gaussians(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
 
     @property
     def inner_box(self) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:

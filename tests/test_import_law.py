@@ -41,6 +41,7 @@ HEAVY = (
     "ray",
     "h5py",
     "gaussforge",
+    "trimesh",
     "lzfse",
     "matplotlib",
     "pycolmap",

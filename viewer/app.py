@@ -29,10 +29,11 @@ from avatar.viewer.look_panel import look_panel
 from avatar.viewer.picking import joint_at_ray
 from avatar.viewer.pose_panel import pose_panel
 from avatar.viewer.posing import on_the_floor, pulled
+from avatar.viewer.prop_gizmo import PropGizmo
 from avatar.viewer.server_images import ServerImageLayer
 from avatar.viewer.session import PosedState, Session
 from avatar.viewer.splat_layer import SplatLayer
-from avatar.viewer.state import Drag, Store, ViewState, advanced
+from avatar.viewer.state import Drag, Drawing, Store, ViewState, advanced
 from avatar.viewer.timeline import TimelineEvents, add_keys, timeline_values
 from avatar.viewer.timeline_panel import timeline_panel
 
@@ -79,6 +80,7 @@ class Viewer:
             SplatLayer(self.server, session),
             BodyLayer(self.server, session),
             Gizmos(scene, self.store, session),
+            PropGizmo(scene, self.store, session),
             CameraLayer(scene, session),
         ]
         self.server_images = ServerImageLayer(self.server, session)
@@ -154,6 +156,8 @@ class Viewer:
         """Bring scene and panels to `state`; images are updated even when only a camera has moved."""
         if drawn is not None and state.betas != drawn.betas:
             self.session.reshape(state.betas)
+        if drawn is not None and state.props is not drawn.props:
+            self.session.dress(state.props)
         posed = self.session.posed_state(state)
         if state is not drawn:
             for layer in self.layers:
@@ -212,7 +216,8 @@ def first_state(session: Session) -> ViewState:
     clip = TRAINING if TRAINING in session.clips else next(iter(session.clips))
     betas = tuple(session.avatar.betas.detach().cpu().tolist())
     cuda = session.avatar.device.type == "cuda"
-    return ViewState(clip, betas, "images" if cuda else "splats", playing=len(session.clip(clip)) > 1)
+    drawing: Drawing = "images" if cuda else "splats"
+    return ViewState(clip, betas, drawing, playing=len(session.clip(clip)) > 1, props=session.avatar.props)
 
 
 def configure_theme(server: viser.ViserServer) -> None:

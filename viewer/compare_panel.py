@@ -104,7 +104,7 @@ def compared(
     person = downscaled(np.repeat(mask[rows, columns, None], 3, axis=2), SIDE) / 255
     # Cut out along the mask, so that only the person is compared and not the room behind.
     cut = (source * person + np.array(state.background) * (1 - person)).round().astype(np.uint8)
-    avatar = render_image(session.gaussians(replace(posed, opacity=1.0)), camera, state.background)
+    avatar = render_image(session.person(replace(posed, opacity=1.0)), camera, state.background)
     error = avatar.astype(np.float32) - cut
     psnr = float(10 * np.log10(255**2 / max(float((error**2).mean()), 1e-6)))
     difference = (255 - np.abs(error) * GAIN).clip(0, 255).astype(np.uint8)

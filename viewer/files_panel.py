@@ -57,12 +57,14 @@ def _page(session: Session, store: Store, path: Path) -> None:
     clip = session.clip(store.state.clip)
     rest = motions_for_page(RunFolder(session.folder), session.avatar, ())
     first = {_page_name(clip.name): track_of(clip)}
-    write_page(session.avatar, first | {k: v for k, v in rest.items() if k not in first}, path, session.folder.name)
+    clips = first | {name: track for name, track in rest.items() if name not in first}
+    scene, light = session.scene if store.state.scene else None, session.chosen_light(store.state.light)
+    write_page(session.avatar, clips, path, session.folder.name, light=light, scene=scene)
 
 
 def _splats(session: Session, store: Store, path: Path) -> None:
     # Translucency is for looking at the skeleton here; other programs get solid splats.
-    write_ply(session.gaussians(replace(session.posed_state(store.state), opacity=1.0)), path)
+    write_ply(session.person(replace(session.posed_state(store.state), opacity=1.0)), path)
 
 
 def _mesh(session: Session, store: Store, path: Path) -> None:

@@ -8,13 +8,16 @@ from typing import Any
 
 import viser
 
+from avatar.viewer.light_panel import light_folder
+from avatar.viewer.props_folder import props_folder
 from avatar.viewer.session import Session
 from avatar.viewer.shape_panel import shape_folder
 from avatar.viewer.state import Colors, Drawing, Store, ViewState
 from avatar.viewer.widgets import Show, on_user, set_if_changed
 
-LAYERS = {"splats": "Splats", "mesh": "Body mesh", "skeleton": "Skeleton", "cameras": "Cameras", "ground": "Ground"}
-COLORS: dict[str, Colors] = {"Lit": "lit", "Neutral": "neutral", "Observed": "observed"}
+LAYERS = {"splats": "Splats", "mesh": "Body mesh", "skeleton": "Skeleton", "cameras": "Cameras", "ground": "Ground",
+          "scene": "Scene"}  # fmt: skip
+COLORS: dict[str, Colors] = {"The person's": "lit", "How well observed": "observed"}
 TRANSLUCENT = 0.5
 DRAWINGS: dict[str, Drawing] = {"Splats in the browser": "splats", "Images from the server": "images"}
 
@@ -25,13 +28,15 @@ def look_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     colors = gui.add_dropdown(
         "Colours",
         tuple(COLORS),
-        hint="Lit as in the video, without the room's light, or by how well each splat was observed",
+        hint="The person's own, or by how well the video shows each splat (dark: guessed)",
     )
     background = gui.add_rgb("Background", store.state.background)
     opacity = gui.add_slider("Opacity", 0.05, 1.0, 0.05, 1.0, hint="Of the splats; lower it to see the skeleton")
     detail = gui.add_slider("Detail", 0.05, 1.0, 0.05, 1.0, hint="Fraction of the splats that is drawn")
     drawing = gui.add_dropdown("Drawn as", tuple(DRAWINGS), hint="Splats need a GPU in the browser's machine")
+    show_light = light_folder(gui, store, session)
     show_shape = shape_folder(gui, store, session)
+    show_props = props_folder(gui, store, session)
 
     for name, box in layers.items():
         on_user(box, partial(_show_layer, store, name))
@@ -40,6 +45,7 @@ def look_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     on_user(opacity, lambda value: store.set(opacity=float(value)))
     on_user(detail, lambda value: store.set(detail=float(value)))
     on_user(drawing, lambda name: store.set(drawing=DRAWINGS[name], drawing_chosen=True))
+    set_if_changed(layers["scene"], visible=session.scene is not None)
     set_if_changed(layers["cameras"], disabled=session.track is None or session.track.cameras is None)
 
     def show(state: ViewState) -> None:
@@ -50,7 +56,9 @@ def look_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
         set_if_changed(opacity, value=state.opacity)
         set_if_changed(detail, value=state.detail)
         set_if_changed(drawing, value=next(label for label, value in DRAWINGS.items() if value == state.drawing))
+        show_light(state)
         show_shape(state)
+        show_props(state)
 
     return show
 

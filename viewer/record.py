@@ -49,7 +49,8 @@ def turntable(session: Session, state: ViewState, size: tuple[int, int], finish:
     """Frames of one orbit around the current pose."""
     gaussians = session.gaussians(session.posed_state(state))
     count = FPS * TURN_SECONDS
-    cameras = orbit(*_box([gaussians.means]), count * BLUR_STEPS, *size)
+    person = session.person(session.posed_state(state))
+    cameras = orbit(*_box([person.means]), count * BLUR_STEPS, *size)
     return video_frames(count, lambda at: (gaussians, cameras[round(at * BLUR_STEPS)]), finish)
 
 
@@ -59,7 +60,7 @@ def clip_frames(
     """Frames of a whole motion, from a given camera or from the front with all of it in view."""
     if camera is None:
         some = torch.linspace(0, len(clip) - 1, BOX_POSES).round().long().unique().tolist()
-        camera = front(*_box([_posed(session, state, clip.poses[index]).means for index in some]), 1, *size)
+        camera = front(*_box([session.person(_state(state, clip.poses[index])).means for index in some]), 1, *size)
     return video_frames(len(clip), lambda at: (_posed(session, state, pose_at(clip, at)), camera), finish)
 
 
@@ -128,7 +129,11 @@ def write_video(path: Path, frames: Iterator[np.ndarray], fps: float | int, repo
 
 
 def _posed(session: Session, state: ViewState, pose: BodyPose) -> Gaussians:
-    return session.gaussians(PosedState(pose, state.colors, state.detail, state.opacity))
+    return session.gaussians(_state(state, pose))
+
+
+def _state(state: ViewState, pose: BodyPose) -> PosedState:
+    return PosedState(pose, state.colors, state.detail, state.opacity, state.light, state.scene)
 
 
 def _premultiplied(gaussians: Gaussians, camera: Cameras) -> Float[Tensor, "h w 4"]:

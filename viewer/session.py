@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import re
+import tempfile
 import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from avatar.errors import AvatarError
+from avatar.io.environment_file import read_environment
 from avatar.model.avatar import Avatar
+from avatar.model.environment import (
+    FILMED,
+    WINDOW,
+    ChosenLight,
+    builtin_lights,
+    environment_light,
+    from_window,
+)
+from avatar.model.props import Prop
 from avatar.pipeline.finished_run import open_run
 from avatar.pipeline.report_images import observed_colors
 from avatar.types import BodyPose, BodyTrack, Gaussians, Observations
 from avatar.viewer.clips import TRAINING, Clip, Source, builtin_clips, clip_of_track, file_clips
-from avatar.viewer.state import Colors, ViewState
+from avatar.viewer.state import AS_FILMED, Colors, LightChoice, ViewState
 
 # Splats that are not drawn are replaced by larger neighbours, so that no holes open.
 MAX_GROWTH = 2.5
@@ -32,6 +46,8 @@ class PosedState:
     colors: Colors
     detail: float = 1.0
     opacity: float = 1.0
+    light: LightChoice = AS_FILMED
+    scene: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +68,7 @@ class Session:
         folder: the run's folder; what is saved in the page goes there. None for a preview.
         track, observations: what the avatar was made from, where the run still has them.
         clips: motions by name.
+        surroundings: loaded ones by name, see `avatar.io.environment_file`.
         scene: what stands still around the person, world, metres, on the avatar's device; None: nothing.
     """
 
@@ -60,6 +77,7 @@ class Session:
     folder: Path | None = None
     track: BodyTrack | None = None
     observations: Observations | None = None
+    surroundings: dict[str, Float[np.ndarray, "h w 3"]] = field(default_factory=dict)
     scene: Gaussians | None = None
     lock: threading.RLock = field(default_factory=threading.RLock)
     _cached: _CachedState | None = None
@@ -91,33 +109,42 @@ class Session:
         """What a state shows; the very same object as before while none of it changes."""
         clip = self.clip(state.clip)
         frame = min(max(round(state.frame), 0), len(clip) - 1)
-        values = (frame, state.on_spot, state.colors, state.detail, state.opacity, state.betas)
+        look = (state.colors, state.detail, state.opacity, state.light, state.betas, state.scene)
+        values = (frame, state.on_spot, *look, *map(id, state.props))
         with self.lock:
             last = self._cached
             # Motions and poses by identity: tensors have no equality that fits a condition.
             if last is None or last.clip is not clip or last.edited is not state.edited or last.values != values:
                 pose = state.edited or self.displayed_clip(state).poses[frame]
-                posed = PosedState(pose, state.colors, state.detail, state.opacity)
+                posed = PosedState(pose, state.colors, state.detail, state.opacity, state.light, state.scene)
                 self._cached = last = _CachedState(clip, state.edited, values, posed)
             return last.posed
 
-    @torch.no_grad()
     def gaussians(self, posed: PosedState) -> Gaussians:
-        """The splats of a posed state, on the avatar's device."""
+        """The splats of a posed state, on the avatar's device: the person, what they carry, and the scene."""
+        person = self.person(posed)
+        return person if self.scene is None or not posed.scene else Gaussians.cat([person, self.scene])
+
+    @torch.no_grad()
+    def person(self, posed: PosedState) -> Gaussians:
+        """The same without the scene."""
         with self.lock:
             if self._posed is not None and self._posed[0] is posed:
                 return self._posed[1]
             avatar = self.avatar
-            gaussians = avatar.pose(posed.pose.to(avatar.device), lit=posed.colors == "lit").detach()
+            avatar.relight(self.chosen_light(posed.light).coefficients)
+            pose = posed.pose.to(avatar.device)
+            gaussians = avatar.own_pose(pose).detach()
             if posed.colors == "observed":
                 gaussians = replace(gaussians, colors=observed_colors(avatar, gaussians.colors))
-            gaussians = replace(gaussians, opacities=gaussians.opacities * posed.opacity**LAYERS)
-            self._posed = (posed, self.thinned(gaussians, posed.detail))
+            thinned = self.thinned(gaussians, posed.detail)
+            whole = Gaussians.cat([thinned, *(prop.detach() for prop in avatar.posed_props(pose))])
+            self._posed = (posed, replace(whole, opacities=whole.opacities * posed.opacity**LAYERS))
             return self._posed[1]
 
     def box(self, state: ViewState) -> tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]:
         """Opposite corners of the person as a state shows it, world, metres."""
-        means = self.gaussians(self.posed_state(state)).means.cpu()
+        means = self.person(self.posed_state(state)).means.cpu()
         return means.amin(0), means.amax(0)
 
     def _drawn(self, detail: float) -> Int[Tensor, " drawn"]:
@@ -139,6 +166,39 @@ class Session:
             gaussians.means[subset], gaussians.quats[subset], gaussians.scales[subset] * growth,
             gaussians.opacities[subset], gaussians.colors[subset],
         )  # fmt: skip
+
+    def chosen_light(self, light: LightChoice) -> ChosenLight:
+        """The light of a state."""
+        if light.kind in self.surroundings:
+            radiance = torch.from_numpy(self.surroundings[light.kind])
+            return ChosenLight(light.kind, environment_light(radiance, light.degrees))
+        if light.kind == WINDOW:
+            return ChosenLight(WINDOW, from_window(light.degrees, light.warmth))
+        return ChosenLight(light.kind, None if light.kind == FILMED else builtin_lights()[light.kind])
+
+    def add_surroundings(self, name: str, content: bytes) -> str:
+        """Add an equirectangular image that a browser sent; returns the name by which it can be chosen.
+
+        Raises:
+            AvatarError: it is no such image.
+        """
+        stem = re.sub(r"[^A-Za-z0-9._ -]+", "-", Path(name).stem)[:40].strip(".- ") or "surroundings"
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "surroundings"
+            path.write_bytes(content)
+            try:
+                radiance = read_environment(path)
+            except AvatarError as error:
+                raise AvatarError(str(error).replace(str(path), Path(name).name)) from error
+        chosen = f"{stem} (image)"  # never the name of a built-in light
+        self.surroundings = {**self.surroundings, chosen: radiance}
+        return chosen
+
+    def dress(self, props: tuple[Prop, ...]) -> None:
+        """Let the person wear and hold these things and no others."""
+        with self.lock:
+            self.avatar.with_props([prop.to(self.avatar.device) for prop in props])
+            self._posed = None
 
     def reshape(self, betas: tuple[float, ...]) -> None:
         """Give the body another shape."""
@@ -165,4 +225,5 @@ def open_session(folder: Path, device: str = "cpu", scene: Gaussians | None = No
     if track is not None:
         clips[TRAINING] = clip_of_track(TRAINING, track)
     clips.update(file_clips(folder / "motions", avatar) | builtin_clips(avatar))
-    return Session(avatar, clips, folder, track, observations, None if scene is None else scene.to(device))
+    around = None if scene is None else scene.to(device)
+    return Session(avatar, clips, folder, track, observations, scene=around)

@@ -47,6 +47,7 @@ class SplatLayer:
     def __init__(self, server: viser.ViserServer, session: Session) -> None:
         self.scene, self.session = server.scene, session
         self.handle: viser.GaussianSplatHandle | None = None
+        self.standing: viser.GaussianSplatHandle | None = None
         self.displayed: PosedState | None = None
 
     def show(self, state: ViewState, posed: PosedState) -> None:
@@ -54,10 +55,18 @@ class SplatLayer:
         visible = state.splats and state.drawing == "splats"
         if visible and posed is not self.displayed:
             self.displayed = posed
-            gaussians = self.session.gaussians(posed)
+            gaussians = self.session.person(posed)
             if self.handle is None:
                 self.handle = add_splats(self.scene, "/splats", gaussians)
             else:
                 self.handle.buffer = packed(gaussians)
         if self.handle is not None:
             self.handle.visible = visible
+        self._show_scene(visible and state.scene)
+
+    def _show_scene(self, visible: bool) -> None:
+        """What stands still is sent once."""
+        if self.standing is None and visible and self.session.scene is not None:
+            self.standing = add_splats(self.scene, "/scene", self.session.scene)
+        if self.standing is not None:
+            self.standing.visible = visible

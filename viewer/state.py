@@ -12,12 +12,32 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from avatar.model.props import Prop
 from avatar.types import BodyPose
 
 Handles = Literal["off", "joint", "hands and feet"]
-Colors = Literal["lit", "neutral", "observed"]
+Colors = Literal["lit", "observed"]
 Compare = Literal["off", "wipe", "overlay", "side by side", "difference"]
 Drawing = Literal["splats", "images"]
+PROP = -1  # in place of a joint
+
+
+@dataclass(frozen=True)
+class LightChoice:
+    """The light that the avatar stands in.
+
+    Attributes:
+        kind: "filmed", "even", "above", "window", or the name of loaded surroundings.
+        degrees: where the window is, to the right of the front, or by how much the surroundings are turned.
+        warmth: of the window's light, from -1 to 1.
+    """
+
+    kind: str = "filmed"
+    degrees: float = -60.0
+    warmth: float = 0.0
+
+
+AS_FILMED = LightChoice()
 
 
 @dataclass(frozen=True)
@@ -47,11 +67,13 @@ class ViewState:
         frame: position in the motion, in frames; fractional while it plays slowly.
         edited: a pose made by hand, shown instead of the motion's; None follows the motion.
         on_spot: motions that walk away stay in the middle of the scene.
-        held: index of the joint whose gizmo the mouse holds, or None.
+        held: index of the joint whose gizmo the mouse holds, `PROP` while it holds that of a prop, or None.
         drag: target of a dragged hand or foot; the loop solves for the pose.
         keyframes: poses collected for a new clip.
         step_seconds: from one keyframe to the next.
         views: cameras collected for a path.
+        props: what the person wears and holds.
+        prop: name of the one that the arrows and rings move, or None.
         limits: first and last frame that play; None plays the whole motion.
         betas: the body's shape coefficients.
         detail: fraction of the splats that is drawn, in (0, 1].
@@ -79,12 +101,16 @@ class ViewState:
     step_seconds: float = 1.0
     views: tuple[View, ...] = ()
     limits: tuple[int, int] | None = None
+    props: tuple[Prop, ...] = ()
+    prop: str | None = None
     splats: bool = True
+    scene: bool = True
     mesh: bool = False
     skeleton: bool = False
     cameras: bool = False
     ground: bool = True
     colors: Colors = "lit"
+    light: LightChoice = AS_FILMED
     detail: float = 1.0
     opacity: float = 1.0
     background: tuple[int, int, int] = (244, 244, 246)
@@ -149,7 +175,7 @@ def limited(state: ViewState, end: int, frame: int, frames: int) -> ViewState:
 
 
 # What undo brings back. Poses and tuples of them are compared by identity: tensors have no equality that fits.
-EDITS = ("edited", "keyframes", "views", "limits", "betas")
+EDITS = ("edited", "keyframes", "views", "limits", "betas", "props")
 HISTORY = 200  # steps
 SAME_GESTURE_SECONDS = 1.0  # changes by one gesture, such as a slider that is dragged, follow each other faster
 

@@ -34,6 +34,9 @@ MIRRORED_UNITS: tuple[int, ...] = tuple(
 JAW_OPEN, EYE_SIDE, EYE_UP_DOWN = 0.32, 0.42, 0.30
 """Radians by which jaw and eyes turn at a coefficient of one."""
 
+SHUT = 0.72
+"""Share of MakeHuman's blink at which the upper lid reaches the lower one all along the eye."""
+
 
 def unit_turns() -> Float[Tensor, "3 3 52"]:
     """The rotation vector of jaw, left and right eye for one of each unit: +x opens the jaw and looks down."""
@@ -58,6 +61,16 @@ def face_of_turns(turns: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 52"]:
     moves = unit_turns().to(turns)
     face = torch.einsum("jxu,...jx->...u", moves, turns) / moves.square().sum((0, 1)).clamp_min(1e-9)
     return face.clamp(0, 1)
+
+
+def with_lids_that_meet(directions: Float[Tensor, "v 3 52"]) -> Float[Tensor, "v 3 52"]:
+    """The units of the open body's file with eyes that are just shut at a blink of one.
+
+    MakeHuman's upper lids go on over the lower ones for another 4 mm.
+    """
+    scale = directions.new_ones(len(FACE_UNITS))
+    scale[[FACE_UNITS.index(f"eyeBlink{side}") for side in ("Left", "Right")]] = SHUT
+    return directions * scale
 
 
 @dataclass(frozen=True)

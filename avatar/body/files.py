@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from avatar.body.face import FACE_UNITS, FaceUnits
+from avatar.body.face import FACE_UNITS, FaceUnits, with_lids_that_meet
 from avatar.body.model import Body, Kind
 from avatar.body.open_file import HAND_FACE_ARRAYS, hand_face_arrays, smpl_arrays
 from avatar.body.parts import parts_by_joint
@@ -127,7 +127,7 @@ def _open_body(name: str, path: Path, arrays: Mapping[str, Any]) -> Body:
         parts=plain.parts,
         # Fingers, jaw and eyes have no correctives.
         pose_dirs=plain.pose_dirs[..., : 9 * 21],
-        face_units=FaceUnits(_floats(arrays, "face_directions", (v, 3, len(FACE_UNITS)))),
+        face_units=FaceUnits(with_lids_that_meet(_floats(arrays, "face_directions", (v, 3, len(FACE_UNITS))))),
     )
     earlier = tuple(str(digest) for digest in np.ravel(arrays["earlier_digests"]))
     return replace(plain, with_hands_and_face=rich, earlier_digests=earlier)

@@ -25,6 +25,7 @@ def animate_avatar(
     size: str = "540x960",
     fps: float = 30.0,
     background: str = "white",
+    light: str = "filmed",
     start: float = 0.0,
     end: float | None = None,
     speed: float = 1.0,
@@ -87,6 +88,9 @@ def animate_avatar(
         feet: plant holds standing feet on the floor, keep leaves them as they are.
         face: CSV of Live Link Face, or a glTF file with ARKit's morph targets, whose face is played as well.
         alive: let the eyes blink, and the chest breathe while the person stands.
+        light: the light that the avatar stands in: filmed, even, above, window, window:left (right, front, behind, or
+            degrees to the right), window:left:WARMTH (-1 to 1), or an equirectangular image (.hdr, .exr, .png, .jpg),
+            with :DEGREES to turn it.
         shape: another shape for the body, in words, such as height=1.82,weight=0.6. The words are height (metres), age
             (years), weight, gender (0 male to 1 female), muscle and proportions (0 to 1); the others stay as they are.
             Not available for SMPL files.
@@ -121,11 +125,12 @@ def animate_avatar(
     from avatar.pipeline.animation import VideoOptions, parse_size
     from avatar.pipeline.animation import animate as render_video
     from avatar.pipeline.finished_run import open_run
+    from avatar.pipeline.lights import read_light
     from avatar.pipeline.motions import find_motion, motion_of_pose, pose_of_option
     from avatar.pipeline.run_folder import RunFolder
     from avatar.rendering.devices import resolve_device
 
-    words = parse_shape(shape)
+    words, chosen = parse_shape(shape), read_light(light)
     place = RunFolder(run)
     place.require_avatar()
     width, height = parse_size(size)
@@ -145,6 +150,7 @@ def animate_avatar(
         facing = "keep"
     around = scene_of_options(scene, scene_up, scene_scale, scene_floor, scene_at)
     subject = open_run(run, device=resolve_device(device, backend)).avatar.reshape_by(words)
+    subject.relight(chosen.coefficients)
     track = retarget(moved, subject.rest, Retargeting(fps, start, end, speed, loop, facing, feet))
     if face is not None:
         track = with_face_of(track, find_motion(str(face)), str(face))

@@ -72,13 +72,15 @@ def change_props(
         remove_prop(folder, what)
         print(f"removed: {what}")
         return
+    from avatar.model.prop_file import save_prop
     from avatar.model.prop_fit import Adjustment
     from avatar.pipeline.finished_run import open_run
-    from avatar.pipeline.props import add_prop
+    from avatar.pipeline.props import make_prop
 
     avatar = open_run(run, body, props=False).avatar
     file = None if what is None else Path(what)
-    added, notes = add_prop(avatar, folder, file, preset, to, name, Adjustment(scale, turn, offset), up)
+    added, notes = make_prop(avatar, folder.names(), file, preset, to, name, Adjustment(scale, turn, offset), up)
+    save_prop(added, folder.path(added.name))
     for note in notes:
         print(f"note: {note}")
     print(f"added: {added.name}, {len(added.shape.gaussians)} splats at {added.place}  ({folder.path(added.name)})")

@@ -17,7 +17,7 @@ from avatar.evaluation.ground_truth import retarget_ground_truth
 from avatar.geometry import invert_rigid
 from avatar.io.images import to_float
 from avatar.pipeline.finished_run import FinishedRun
-from avatar.training.split import held_out_frames
+from avatar.training.split import held_out_frames, shown_frames
 from avatar.types import BodyPose, Cameras, Observations
 
 SIDE_DEGREES = 90.0
@@ -75,7 +75,7 @@ def held_out_targets(opened: FinishedRun, clip: CaptureClip | None) -> tuple[lis
         clip: the truth about the training clip: its masks are then used instead of the run's own.
     """
     observations = opened.observations()
-    frames = held_out_frames(len(observations), int(opened.config["train"]["hold_out"]))
+    frames = held_out_frames(observations, int(opened.config["train"]["hold_out"]))
     return _frame_targets(opened, clip, frames, HELD_OUT_GROUP)
 
 
@@ -85,9 +85,9 @@ def training_targets(opened: FinishedRun, clip: CaptureClip | None) -> list[Eval
     Args:
         clip: see `held_out_targets`.
     """
-    count = len(opened.observations())
-    held_out = set(held_out_frames(count, int(opened.config["train"]["hold_out"])))
-    trained = [index for index in range(count) if index not in held_out]
+    observations = opened.observations()
+    held_out = set(held_out_frames(observations, int(opened.config["train"]["hold_out"])))
+    trained = [index for index in shown_frames(observations) if index not in held_out]
     step = max(1, len(trained) // TRAINING_FRAMES)
     targets, _ = _frame_targets(opened, clip, trained[step // 2 :: step], TRAINING_GROUP)
     return [replace(target, brief=True) for target in targets]

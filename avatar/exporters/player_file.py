@@ -20,12 +20,15 @@ from torch import Tensor
 
 from avatar.body import Body
 from avatar.body.skeleton import FINGER_JOINTS
+from avatar.exporters.face_table import FaceTable, face_table
 from avatar.exporters.linear_correctives import RANK, Correctives, fit_correctives
 from avatar.exporters.page_tables import figure_table, motion_table
 from avatar.exporters.skin_weights import strongest_joints
 from avatar.geometry import quat_from_rotation
 from avatar.model.avatar import Avatar
+from avatar.model.environment import FILMED, ChosenLight, builtin_lights
 from avatar.model.rig import Rig
+from avatar.model.skin_shading import LARGEST
 from avatar.types import BodyPose, BodyTrack, Gaussians
 
 # The second version has splats beside the avatar's: props and a scene. Without any the first one is written.
@@ -72,7 +75,11 @@ class Payload:
 
 @torch.no_grad()
 def player_file(
-    avatar: Avatar, clips: Mapping[str, BodyTrack], rank: int = RANK, scene: Gaussians | None = None
+    avatar: Avatar,
+    clips: Mapping[str, BodyTrack],
+    rank: int = RANK,
+    light: ChosenLight | None = None,
+    scene: Gaussians | None = None,
 ) -> PlayerFile:
     """Pack the avatar with its props and clips.
 
@@ -80,6 +87,7 @@ def player_file(
         avatar: the avatar.
         clips: motions for this avatar by the name shown in the player; the first plays at the start.
         rank: number of linear correctives that approximate the learned deformation.
+        light: the light at the start; the light of the recording and the built-in ones can be chosen too.
         scene: what stands still around the person, world, metres.
     """
     if avatar.device.type != "cpu":
@@ -87,16 +95,19 @@ def player_file(
     clips = {name: replace(track, poses=avatar.gripping(track.poses)) for name, track in clips.items()}
     body, rig = avatar.rig_for(track.poses for track in clips.values())
     poses = {name: body.complete(track.poses) for name, track in clips.items()}
-    correctives = fit_correctives(avatar, list(poses.values()), [track.fps for track in clips.values()], rank)
+    still = [replace(pose, face=None) for pose in poses.values()]  # the face has a table of its own
+    correctives = fit_correctives(avatar, still, [track.fps for track in clips.values()], rank)
     payload = Payload()
     own = _own_splats(avatar, rig)
+    face = face_table(rig, own.order, clips)
     extras = extra_splats(avatar, body, None if scene is None else scene.to("cpu"))
     header = {
         "splats": len(avatar) + (0 if extras is None else len(extras.gaussians)),
         "joints": _joints(body, rig),
-        "light": avatar.light.coefficients.tolist(),
+        **_lights(avatar, light or ChosenLight(FILMED, None)),
         **_pack_splats(own, extras, payload),
         "correctives": _pack_correctives(correctives, own.order, payload),
+        **({} if face is None else {"face": _pack_face(face, payload)}),
         "clips": _pack_clips(clips, poses, correctives, payload),
         "words": motion_table(),
         "figure": figure_table(avatar.body),
@@ -111,12 +122,25 @@ def player_file(
     return PlayerFile(content, header["splats"], correctives.explained)
 
 
+def _lights(avatar: Avatar, start: ChosenLight) -> dict[str, Any]:
+    """The light of the recording, the others by name, and the name of the one at the start."""
+    others = builtin_lights()
+    if start.coefficients is not None:
+        others[start.name] = start.coefficients
+    return {
+        "light": avatar.light.coefficients.tolist(),
+        "lights": {name: [[round(x, 4) for x in row] for row in values.tolist()] for name, values in others.items()},
+        "start_light": start.name,
+    }
+
+
 @dataclass(frozen=True)
 class SplatTable:
     """Splats at rest as players skin them.
 
     Attributes:
         gaussians: in the rest frame, in even light; normals: unit.
+        shading: of skin, log brightness, see `Avatar.skin_shading`.
         bones, weights: the joints that move each, and their weights of 0 to 255.
         low, high: corners of the box of the centres, metres.
         order: neighbours in space become neighbours in the file, which compresses better.
@@ -126,6 +150,7 @@ class SplatTable:
     normals: Float[Tensor, "n 3"]
     bones: Int[Tensor, "n 4"]
     weights: Int[Tensor, "n 4"]
+    shading: Float[Tensor, " n"]
 
     @cached_property
     def low(self) -> Float[Tensor, " 3"]:
@@ -149,7 +174,8 @@ def _own_splats(avatar: Avatar, rig: Rig) -> SplatTable:
     gaussians = avatar.gaussians
     turns = gaussians.orientations(avatar.surface.quats)
     splats = Gaussians(avatar.rest_means(), turns, gaussians.scales, gaussians.opacities, gaussians.colors)
-    return SplatTable(splats, avatar.surface.normals, *strongest_joints(rig.surface.weights, INFLUENCES))
+    bones, weights = strongest_joints(rig.surface.weights, INFLUENCES)
+    return SplatTable(splats, avatar.surface.normals, bones, weights, avatar.skin_shading)
 
 
 def extra_splats(avatar: Avatar, body: Body, scene: Gaussians | None) -> SplatTable | None:
@@ -162,7 +188,8 @@ def extra_splats(avatar: Avatar, body: Body, scene: Gaussians | None) -> SplatTa
     bones = torch.cat([torch.full((len(splats), 1), bone) for splats, _, bone in parts])
     weights = torch.tensor([255, 0, 0, 0]).expand(len(bones), 4)
     normals = torch.cat([normals for _, normals, _ in parts])
-    return SplatTable(Gaussians.cat([splats for splats, _, _ in parts]), normals, bones.expand(-1, 4), weights)
+    splats = Gaussians.cat([splats for splats, _, _ in parts])
+    return SplatTable(splats, normals, bones.expand(-1, 4), weights, torch.zeros(len(bones)))
 
 
 def _pack_splats(own: SplatTable, extras: SplatTable | None, payload: Payload) -> dict[str, Any]:
@@ -178,12 +205,18 @@ def _pack_splats(own: SplatTable, extras: SplatTable | None, payload: Payload) -
     paints = together(lambda table: torch.cat([table.gaussians.colors, table.gaussians.opacities[:, None]], dim=1))
     payload.add("centers", (together(lambda table: table.steps) * 65535).round(), np.uint16)
     payload.add("turns", (together(lambda table: table.gaussians.quats) * 127).round(), np.int8)
-    payload.add("sizes", _four((sizes * 255).round()), np.uint8)
+    shading = 128 + (together(lambda table: table.shading[:, None]) / LARGEST * 127).round()
+    payload.add("sizes", torch.cat([(sizes * 255).round(), shading], 1), np.uint8)
     payload.add("paints", (paints.clamp(0, 1) * 255).round(), np.uint8)
     payload.add("normals", (_octahedral(together(lambda table: table.normals)) * 127).round(), np.int8)
     payload.add("bones", together(lambda table: table.bones), np.uint8)
     payload.add("weights", together(lambda table: table.weights), np.uint8)
-    entries = {"low": own.low.tolist(), "high": own.high.tolist(), "size_range": [small, large]}
+    entries = {
+        "low": own.low.tolist(),
+        "high": own.high.tolist(),
+        "size_range": [small, large],
+        "shading_range": LARGEST,
+    }
     if extras is None:
         return entries
     box = {"low": extras.low.tolist(), "high": extras.high.tolist()}
@@ -219,11 +252,21 @@ def _pack_correctives(correctives: Correctives, order: Int[Tensor, " n"], payloa
     }
 
 
+def _pack_face(face: FaceTable, payload: Payload) -> dict[str, Any]:
+    payload.add("face_splats", face.splats[:, None], np.uint32)
+    payload.add("face_moves", face.moves, np.int8)
+    return face.header
+
+
 def _pack_clips(
     clips: Mapping[str, BodyTrack], poses: Mapping[str, BodyPose], correctives: Correctives, payload: Payload
 ) -> list[dict[str, Any]]:
     entries = []
     for index, (name, track) in enumerate(clips.items()):
+        face = track.poses.face
+        shown = (
+            {} if face is None else {"face": payload.add(f"face{index}", (face.clamp(0, 1) * 255).round(), np.uint8)}
+        )
         entries.append(
             {
                 "name": name,
@@ -232,6 +275,7 @@ def _pack_clips(
                 "roots": payload.add(f"roots{index}", poses[name].root_position, np.float32),
                 "quats": payload.add(f"quats{index}", quat_from_rotation(poses[name].rotations).flatten(1), np.float16),
                 "coefficients": payload.add(f"coefficients{index}", correctives.coefficients[index], np.float32),
+                **shown,
             }
         )
     return entries
@@ -260,7 +304,3 @@ def _octahedral(normals: Float[Tensor, "n 3"]) -> Float[Tensor, "n 2"]:
     flat = normals / normals.abs().sum(1, keepdim=True)
     folded = (1 - flat[:, [1, 0]].abs()) * torch.where(flat[:, :2] >= 0, 1.0, -1.0)
     return torch.where(flat[:, 2:] >= 0, flat[:, :2], folded)
-
-
-def _four(values: Float[Tensor, "n 3"]) -> Float[Tensor, "n 4"]:
-    return torch.cat([values, torch.zeros_like(values[:, :1])], dim=1)

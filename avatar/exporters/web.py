@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avatar.errors import AvatarError
-from avatar.exporters.html import CREDITS, about, fill
+from avatar.exporters.html import CREDITS, SHARE, about, fill
 from avatar.exporters.player_file import player_file
 from avatar.exporters.player_scripts import modules, source
 from avatar.exporters.poster import poster, share_image
 from avatar.io.files import atomic_write
 from avatar.model.avatar import Avatar
+from avatar.model.environment import ChosenLight
 from avatar.model.world import World
 from avatar.types import BodyTrack, Gaussians
 
@@ -44,6 +45,7 @@ def write_web(
     title: str,
     credits: str = CREDITS,
     url: str | None = None,
+    light: ChosenLight | None = None,
     scene: Gaussians | None = None,
 ) -> WebReport:
     """Write `index.html`, `NAME.avatar`, its poster, and the component's modules.
@@ -56,22 +58,23 @@ def write_web(
         title: heading of the page.
         credits: a line at the bottom of the page.
         url: address at which the folder will be, for the image in previews of links, which has to be absolute.
+        light: the light at the start; None is that of the recording.
         scene: what stands still around the person, world, metres, floor at y = 0.
 
     Raises:
         AvatarError: a file cannot be written.
     """
-    packed = player_file(avatar, clips, scene=scene)
+    packed = player_file(avatar, clips, light=light, scene=scene)
     first, world = next(iter(clips.values())), World((avatar,), scene)
-    escaped = html.escape(title)
+    heading, summary = html.escape(title), html.escape(about(packed.splats))
     base = f"{url.rstrip('/')}/" if url else ""
     page = fill(
         source("web.html"),
-        title=escaped,
+        title=heading,
         credits=html.escape(credits),
-        about=html.escape(about(packed.splats)),
+        about=summary,
         name=html.escape(name),
-        share=html.escape(f"{base}share.jpg"),
+        share=fill(SHARE, title=heading, about=summary, share=html.escape(f"{base}share.jpg")),
     )
     scripts = {module: source(module).encode() for entry in ENTRIES for module in modules(entry)}
     files = {

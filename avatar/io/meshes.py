@@ -56,13 +56,11 @@ def read_mesh(path: Path) -> Mesh:
 
     Raises:
         UsageError: there is no such file.
-        AvatarError: it is broken or holds no triangles, or trimesh is not installed.
+        AvatarError: it is broken or holds no triangles.
     """
     require_file(path)
-    try:
-        import trimesh
-    except ImportError as error:
-        raise AvatarError(f"{path} needs the package trimesh: pip install 'splat-avatar[props]'.") from error
+    import trimesh
+
     if path.stat().st_size > MOST_BYTES:
         raise AvatarError(f"{path} is too large: {path.stat().st_size / 1e9:.3g} GB.")
     try:

@@ -28,6 +28,7 @@ from avatar.model.joint_transforms import joint_transforms_and_quats
 from avatar.model.lighting import Light
 from avatar.model.props import PlacedProp, Prop, placed_prop
 from avatar.model.rig import Rig
+from avatar.model.skin_shading import skin_shading
 from avatar.model.skinning import CanonicalSurface, GaussianAttributes, skin_gaussians
 from avatar.types import BodyPose, Gaussians
 
@@ -56,6 +57,7 @@ class Avatar(nn.Module):
         body: the body model; betas: its shape coefficients; rest: the shaped body at rest.
         gaussians: the raw Gaussians on the triangles.
         light: gains by the direction of the surface, fixed in the world.
+        other_light: coefficients of a light that the avatar stands in instead, see `relight`; None: in its own.
         deform: the pose-driven MLP, or None.
         weights: skinning weights of each Gaussian over the body's joints.
         surface: the body at rest under each Gaussian; frames: the frames of its triangles.
@@ -70,6 +72,7 @@ class Avatar(nn.Module):
         self.rest = body.rest(betas)
         self.gaussians = gaussians
         self.light = Light()
+        self.other_light: Float[Tensor, "8 3"] | None = None
         self.deform = DeformMLP(len(body.parents)) if deform else None
         self.props: tuple[Prop, ...] = ()
         self.refresh()
@@ -77,7 +80,7 @@ class Avatar(nn.Module):
     def refresh(self) -> None:
         """Recompute everything derived from the body and from the Gaussians' triangles."""
         body, gaussians = self.body, self.gaussians
-        for derived in ("neighbors", "hand_face_rig", "placed_props", "grips"):
+        for derived in ("neighbors", "hand_face_rig", "placed_props", "grips", "skin_shading"):
             self.__dict__.pop(derived, None)
         self.frames = triangle_frames(self.rest.vertices, body.faces)
         corners = body.faces[gaussians.face]
@@ -156,6 +159,32 @@ class Avatar(nn.Module):
         """
         return self.reshape(load_shape_attributes(self.body.name).reshaped(self.betas, words)) if words else self
 
+    def relight(self, coefficients: Float[Tensor, "8 3"] | None) -> Avatar:
+        """Put the avatar into another light; None brings that of the recording back. Returns itself.
+
+        Args:
+            coefficients: of `avatar.model.lighting.irradiance_gain`; zeros are even light. The shading that is left in
+                the colours of skin is taken out too.
+        """
+        self.other_light = None if coefficients is None else coefficients.to(self.betas)
+        return self
+
+    @cached_property
+    def skin_shading(self) -> Float[Tensor, " n"]:
+        """Log brightness of the shading that is left in the colours of skin; see `avatar.model.skin_shading`."""
+        gaussians = self.gaussians
+        colors = gaussians.colors.detach()
+        return skin_shading(colors, self.surface.normals, self.observed, self.weights, self.body.joint_names)
+
+    def _lighting(self, lit: bool) -> tuple[Float[Tensor, "8 3"] | None, Float[Tensor, "n 3"]]:
+        """The light that shines, and the colours that it shines on."""
+        colors = self.gaussians.colors
+        if not lit:
+            return None, colors
+        if self.other_light is None:
+            return self.light.coefficients, colors
+        return self.other_light, colors * (-self.skin_shading).exp()[:, None]
+
     def rest_means(self) -> Float[Tensor, "n 3"]:
         """Centres of the Gaussians on the body at rest, metres."""
         return self.surface.means(self.gaussians.offset)
@@ -171,7 +200,8 @@ class Avatar(nn.Module):
     def with_props(self, props: Sequence[Prop]) -> Avatar:
         """Let the person wear and hold these things, and nothing else; returns itself."""
         self.props = tuple(props)
-        self.refresh()
+        for derived in ("placed_props", "grips"):
+            self.__dict__.pop(derived, None)
         return self
 
     @cached_property
@@ -190,15 +220,15 @@ class Avatar(nn.Module):
 
     def posed_props(self, pose: BodyPose, lit: bool = True) -> list[Gaussians]:
         """The splats of each prop in the world, for one pose."""
-        if not self.props:
-            return []
-        rig, full = self._playing(self.gripping(pose))
-        Ts = skinning_transforms(rig.joints, rig.parents, full)
-        body = self.body if rig is self.rig else self.body.with_hands_and_face
-        assert body is not None
-        names = body.joint_names
-        light = self.light.coefficients if lit else None
-        return [placed.shape.posed(Ts[names.index(placed.joint)], light) for placed in self.placed_props]
+        light, _ = self._lighting(lit)
+        pose = self.gripping(pose)
+        return [placed.shape.posed(self.carried_by(placed.joint, pose), light) for placed in self.placed_props]
+
+    def carried_by(self, joint: str, pose: BodyPose) -> Float[Tensor, "4 4"]:
+        """The rigid transform from the rest frame to the world that a joint gives to what it carries."""
+        body = self.body.playing(pose)
+        rig = self.rig if body is self.body else self.hand_face_rig
+        return skinning_transforms(rig.joints, rig.parents, body.complete(pose))[body.joint_names.index(joint)]
 
     def pose(self, body_pose: BodyPose, lit: bool = True) -> Gaussians:
         """The Gaussians in the world, for one pose: those of the avatar and then those of its props.
@@ -206,7 +236,8 @@ class Avatar(nn.Module):
         Args:
             body_pose: an unbatched pose of the common 24 joints or of all the body's joints, with or without fingers
                 and face.
-            lit: with the learned light of the room, fixed in the world; otherwise the plain colours.
+            lit: with the learned light of the room, or that of `relight`, fixed in the world; otherwise the plain
+                colours.
         """
         if not self.props:
             return self.own_pose(body_pose, lit)
@@ -220,15 +251,16 @@ class Avatar(nn.Module):
         """The avatar's own Gaussians, and what the pose changed about them at rest (training regularises it)."""
         rig, full = self._playing(body_pose)
         offsets = self._pose_offsets(rig, full)
+        light, colors = self._lighting(lit)
         own = GaussianAttributes(
             self.gaussians.offset,
             self.gaussians.quats,
-            self.gaussians.colors,
+            colors,
             offsets.displacement,
             offsets.brightness,
         )
         joints = joint_transforms_and_quats(rig.joints, rig.parents, full)
-        skinned = skin_gaussians(rig.surface, own, joints, self.light.coefficients if lit else None)
+        skinned = skin_gaussians(rig.surface, own, joints, light)
         posed = Gaussians(
             means=skinned.means,
             quats=skinned.quats,

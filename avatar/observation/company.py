@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool
 
+from avatar.observation.contact import box_overlap, landmark_distance
 from avatar.observation.detectors.flip_test import SAME_PERSON, person_size
 from avatar.observation.person_tracks import FARTHEST, PersonTrack
 
@@ -33,8 +34,8 @@ def notes_on_company(person: PersonTrack, everyone: Sequence[PersonTrack], times
         first, last = np.array([times[frame] for frame in person.frames])[overlapped][[0, -1]]
         notes.append(
             f"Somebody else is before, behind or very near the person in {overlapped.mean():.0%} of the frames, from "
-            f"{first:.1f} s to {last:.1f} s: parts of both can end up in the avatar, or the other one can be followed. "
-            "Look at overlay.mp4; choose another part with --start and --end, or film alone."
+            f"{first:.1f} s to {last:.1f} s: these pixels are left out. If overlay.mp4 shows parts of both, choose "
+            "another part with --start and --end, or film alone."
         )
     for track in others:
         if _goes_on(person, track, times) or _goes_on(track, person, times):
@@ -58,46 +59,32 @@ def overlaps(person: PersonTrack, others: Sequence[PersonTrack], times: Sequence
     overlapped = np.zeros(len(person.frames), bool)
     for other in others:
         place = {frame: index for index, frame in enumerate(other.frames)}
-        if _found_twice(person, other, place):
+        if found_twice(person, other):
             continue
         for index, frame in enumerate(person.frames):
             if frame in place:
                 theirs = other.keypoints[place[frame]]
-                overlapped[index] |= _overlap(person.keypoints[index], theirs) >= LEAST_OVERLAP
+                overlapped[index] |= box_overlap(person.keypoints[index], theirs) >= LEAST_OVERLAP
         for before, after in zip(other.frames, [*other.frames[1:], None], strict=True):
             gone = [
                 index for index, frame in enumerate(person.frames)
                 if frame > before and (after is None or frame < after)
             ]  # fmt: skip
-            if gone and _overlap(person.keypoints[gone[0]], other.keypoints[place[before]], MARGIN) > 0:
+            if gone and box_overlap(person.keypoints[gone[0]], other.keypoints[place[before]], MARGIN) > 0:
                 until = np.inf if after is not None else times[before] + RESUMED
                 overlapped[[index for index in gone if times[person.frames[index]] <= until]] = True
     return overlapped
 
 
-def _found_twice(person: PersonTrack, other: PersonTrack, place: dict[int, int]) -> bool:
-    """Whether two tracks are one person, whom the detector reports twice; `place` has the other's index of a frame."""
-    steps = [
-        np.nanmean(np.linalg.norm((keypoints - other.keypoints[place[frame]])[:, :2], axis=1)) / person_size(keypoints)
+def found_twice(person: PersonTrack, other: PersonTrack) -> bool:
+    """Whether two tracks are one person, whom the detector reports twice."""
+    place = {frame: index for index, frame in enumerate(other.frames)}
+    apart = [
+        landmark_distance(keypoints, other.keypoints[place[frame]])
         for frame, keypoints in zip(person.frames, person.keypoints, strict=True)
         if frame in place
     ]
-    return bool(steps) and bool(np.median(steps) < SAME_PERSON)
-
-
-def _overlap(a: Float32[np.ndarray, "joints 3"], b: Float32[np.ndarray, "joints 3"], margin: float = 0.0) -> float:
-    """Share of the box of `a` that lies in the box of `b`, both widened by a margin."""
-    size = float(person_size(a))
-    (low_a, high_a), (low_b, high_b) = _box(a, margin * size), _box(b, margin * size)
-    common = np.clip(np.minimum(high_a, high_b) - np.maximum(low_a, low_b), 0, None)
-    return float(common.prod() / np.maximum((high_a - low_a).prod(), 1.0))
-
-
-def _box(
-    keypoints: Float32[np.ndarray, "joints 3"], margin: float
-) -> tuple[Float[np.ndarray, " 2"], Float[np.ndarray, " 2"]]:
-    places = keypoints[:, :2].astype(float)
-    return np.nanmin(places, 0) - margin, np.nanmax(places, 0) + margin
+    return bool(apart) and bool(np.median(apart) < SAME_PERSON)
 
 
 def _goes_on(first: PersonTrack, second: PersonTrack, times: Sequence[float]) -> bool:

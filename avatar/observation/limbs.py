@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Bool, Float32
 
@@ -21,6 +24,10 @@ CORE = {
 }
 HEAD_CORE = 0.03
 LEAST_CONFIDENCE = 0.5
+
+# Radii around bones and landmarks that hold the whole body, as shares of the person's height.
+TORSO, THIGH, SHANK, ARM, HEAD = 0.07, 0.075, 0.055, 0.05, 0.12
+HAND, FOOT = 0.075, 0.11  # around the middle of the hand, and around the ankle
 
 Places = dict[str, Float32[np.ndarray, " 2"]]
 
@@ -76,3 +83,51 @@ def limb_core(
     if "nose" in sure:
         cv2.circle(core, sure["nose"], max(1, round(HEAD_CORE * height)), 1, -1)
     return core > 0
+
+
+@dataclass(frozen=True)
+class LimbZones:
+    """Where the limbs lie, which part of that are the ends of arms and legs, and how tall the person is, in pixels."""
+
+    body: Bool[np.ndarray, "h w"]
+    ends: Bool[np.ndarray, "h w"]
+    height: float
+
+
+def limb_zones(shape: tuple[int, ...], keypoints: Float32[np.ndarray, "joints 3"], layout: Layout) -> LimbZones | None:
+    """The zones of a person, or None where the landmarks do not show one.
+
+    Args:
+        shape: rows and columns of the image.
+        keypoints: x, y in pixels and a confidence in [0, 1].
+    """
+    import cv2
+
+    place = landmark_places(keypoints, layout)
+    if place is None:
+        return None
+    height = person_height(place)
+    limbs, ends = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
+
+    def bone(a: np.ndarray, b: np.ndarray, width: float) -> None:
+        (x0, y0), (x1, y1) = np.rint(a).astype(int).tolist(), np.rint(b).astype(int).tolist()
+        cv2.line(limbs, (x0, y0), (x1, y1), 1, max(1, round(2 * width * height)))
+
+    def disc(canvas: np.ndarray, middle: np.ndarray, radius: float) -> None:
+        x, y = np.rint(middle).astype(int).tolist()
+        cv2.circle(canvas, (x, y), max(1, round(radius * height)), 1, -1)
+
+    for side in SIDES:
+        shoulder, elbow, wrist, hip, knee, ankle = (place[f"{side}_{name}"] for name in JOINTS)
+        for a, b, width in ((shoulder, elbow, ARM), (elbow, wrist, ARM), (hip, knee, THIGH), (knee, ankle, SHANK)):
+            bone(a, b, width)
+        forearm = (wrist - elbow) / (np.linalg.norm(wrist - elbow) + 1e-6)
+        disc(ends, wrist + forearm * HAND / 2 * height, HAND)
+        disc(ends, ankle, FOOT)
+    trunk = [place[name] for name in TRUNK]
+    cv2.fillConvexPoly(limbs, cv2.convexHull(np.rint(trunk).astype(np.int32)), 1)
+    for a, b in itertools.pairwise([*trunk, trunk[0]]):
+        bone(a, b, TORSO)
+    disc(limbs, place["nose"] if "nose" in place else (trunk[0] + trunk[1]) / 2, HEAD)
+    bone((trunk[0] + trunk[1]) / 2, place.get("nose", trunk[0]), ARM)
+    return LimbZones((limbs | ends) > 0, (ends > 0) & (limbs == 0), height)

@@ -16,6 +16,10 @@ from avatar.io.images import write_image
 from avatar.io.observations_file import frame_path, image_path
 from avatar.io.video_layout import video_layout, without_bars
 from avatar.io.videos import Video
+from avatar.landmark_layouts import LAYOUTS
+from avatar.observation.appearance import appearance
+from avatar.observation.contact import CloserLook, others_in
+from avatar.observation.identities import untangled
 from avatar.observation.keyframes import CANDIDATES, evenly_in_time, sharpest_per_segment, sharpness
 from avatar.observation.person_tracks import PersonTracker
 from avatar.runtime.progress import Progress
@@ -23,6 +27,7 @@ from avatar.runtime.thread_map import map_in_threads
 from avatar.types import Detection, LandmarkDetector
 
 Thinning = Literal["telling", "even"]
+MOST_PEOPLE = 6  # in one image
 NAMED_CUTS = 5  # times in the note on cuts
 
 
@@ -47,14 +52,25 @@ class Survey:
     shot: int = 0
 
 
-def survey_video(source: Video, detector: LandmarkDetector, work: Path, max_frames: int, thinning: Thinning) -> Survey:
+def survey_video(
+    source: Video,
+    detector: LandmarkDetector,
+    work: Path,
+    max_frames: int,
+    thinning: Thinning,
+    everybody: bool = False,
+) -> Survey:
     """Detect everyone in the candidate frames, storing frames and coarse masks under `work` as it goes.
 
     Of a video with cuts only the shot that shows most of one person counts. Black bars are cut away.
+
+    Args:
+        everybody: look for those too whom the detector finds only when the others are painted over.
     """
     layout = video_layout(source)
     source = without_bars(source, layout)
-    whole = _survey(source, detector, work, max_frames, thinning, layout.cuts)
+    look = _Look(detector, work, everybody)
+    whole = _survey(source, look, max_frames, thinning, layout.cuts)
     if not layout.cuts:
         return whole
     shot = whole.people.best_shot
@@ -66,7 +82,7 @@ def survey_video(source: Video, detector: LandmarkDetector, work: Path, max_fram
         return replace(whole, shot=shot, frames=len(times), notes=[*whole.notes, note])
     # The shot deserves all the candidate frames.
     shutil.rmtree(work)
-    alone = _survey(source.part(begin, end), detector, work, max_frames, thinning, ())
+    alone = _survey(source.part(begin, end), look, max_frames, thinning, ())
     return replace(alone, notes=[*whole.notes, note])
 
 
@@ -81,23 +97,53 @@ def _note_on_cuts(source: Video, cuts: Sequence[float], begin: float, end: float
     )
 
 
-def _survey(
-    source: Video, detector: LandmarkDetector, work: Path, max_frames: int, thinning: Thinning, cuts: Sequence[float]
-) -> Survey:
+@dataclass(frozen=True)
+class _Frame:
+    """A candidate frame: its index and time in seconds, and who was detected in it."""
+
+    index: int
+    time: float
+    image: UInt8[np.ndarray, "h w 3"]
+    detections: list[Detection]
+
+
+class _Look:
+    """Detects people in single frames, and stores what it finds under `work`."""
+
+    def __init__(self, detector: LandmarkDetector, work: Path, everybody: bool) -> None:
+        self.detector, self.work, self.everybody = detector, work, everybody
+        self.closer, self.layout = CloserLook(detector), LAYOUTS[detector.layout]
+
+    def detect(self, item: tuple[int, float, UInt8[np.ndarray, "h w 3"]]) -> _Frame:
+        """Everybody in one frame, as the detector sees them."""
+        index, time, image = item
+        detections = self.detector.detect(image)
+        if self.everybody:
+            detections += others_in(image, detections, self.detector, MOST_PEOPLE)
+        if detections:
+            write_image(frame_path(self.work, index), image)
+        return _Frame(index, time, image, detections)
+
+    def follow(self, people: PersonTracker, frame: _Frame) -> None:
+        """Add one frame's people to their tracks, those in contact found anew."""
+        expected = people.expected(frame.index, frame.time)
+        detections = frame.detections
+        if len(expected) > 1 and detections:
+            detections = self.closer.resolve(frame.image, detections, expected)
+        sharp = [sharpness(frame.image, detection.mask) for detection in detections]
+        looks = [appearance(frame.image, detection, self.layout) for detection in detections]
+        first = people.count
+        people.add(frame.index, frame.time, detections, sharp, looks)
+        for number, detection in enumerate(detections, first):
+            write_image(image_path(self.work / "people", number), detection.mask)
+
+
+def _survey(source: Video, look: _Look, max_frames: int, thinning: Thinning, cuts: Sequence[float]) -> Survey:
     most = CANDIDATES * max_frames
     thinned = (source.expected_frames or most + 1) > most
     candidates, decoded = _candidates(source, most, thinning) if thinned else (None, 0)
     times: list[float] = []
     people = PersonTracker(cuts)
-
-    def look(
-        item: tuple[int, float, UInt8[np.ndarray, "h w 3"]],
-    ) -> tuple[int, float, list[Detection], list[float]]:
-        index, time, image = item
-        detections = detector.detect(image)
-        if detections:
-            write_image(frame_path(work, index), image)
-        return index, time, detections, [sharpness(image, detection.mask) for detection in detections]
 
     def candidate_frames() -> Iterator[tuple[int, float, UInt8[np.ndarray, "h w 3"]]]:
         for time, image in itertools.islice(source.frames(candidates), most):
@@ -106,10 +152,10 @@ def _survey(
 
     total = source.expected_frames if candidates is None else len(candidates)
     with Progress("finding the person", total) as bar:
-        for index, time, detections, sharp in map_in_threads(look, candidate_frames()):
-            for who, detection in zip(people.add(index, time, detections, sharp), detections, strict=True):
-                write_image(image_path(work / "people" / str(who), index), detection.mask)
+        for frame in map_in_threads(look.detect, candidate_frames()):
+            look.follow(people, frame)
             bar.step()
+    people.tracks = untangled(people.tracks, times)
     damage = source.damage(decoded or len(times))
     notes = [*source.notes, *([damage] if damage else [])]
     return Survey(source, people, times, len(times), thinned, notes)

@@ -9,14 +9,18 @@ from pathlib import Path
 import torch
 
 from avatar.body import smpl_pose
+from avatar.exporters.control_videos import write_control_videos
 from avatar.exporters.glb import write_glb
 from avatar.exporters.html import CREDITS, write_page
 from avatar.exporters.splats import OURS, Orientation, write_packed, write_ply, write_ply_sequence
 from avatar.exporters.synthetic_dataset import write_dataset
 from avatar.exporters.web import write_web
 from avatar.model.avatar import Avatar
+from avatar.model.environment import EVEN, ChosenLight, builtin_lights
+from avatar.model.world import World
 from avatar.motion.formats.bvh import write_bvh
 from avatar.motion.formats.player_json import write_player_motion
+from avatar.pipeline.animation import VideoOptions, background_color, cameras_of
 from avatar.pipeline.motions import FILMED, motion_track, motions_for_page, pose_by_name
 from avatar.pipeline.previews import write_turntable
 from avatar.pipeline.run_folder import RunFolder
@@ -25,13 +29,17 @@ from avatar.types import BodyPose, BodyTrack, Gaussians
 
 @dataclass(frozen=True)
 class ExportOptions:
-    """The options of an export. Each method writes one kind of file and returns a message for the user."""
+    """The options of an export. Each method writes one kind of file and returns a message for the user.
+
+    Attributes:
+        light: that the avatar stands in; None takes what is usual for the kind of file.
+    """
 
     run: RunFolder
     avatar: Avatar
     motions: tuple[str, ...]
     pose: str | None
-    lit: bool
+    light: ChosenLight | None
     title: str
     credits: str | None
     size: tuple[int, int]
@@ -41,21 +49,26 @@ class ExportOptions:
     orientation: Orientation = OURS
     url: str | None = None
     live: bool = False
+    backgrounds: tuple[Path, ...] = ()
+    camera: str = "follow"
     scene: Gaussians | None = None
 
     def html(self, path: Path) -> str:
         """Write the interactive web page. Like every method here, returns a short description of the result."""
         clips = motions_for_page(self.run, self.avatar, self.motions)
+        credits = self.credits or CREDITS
         report = write_page(
-            self.avatar, clips, path, self.title, self.credits or CREDITS, live=self.live, scene=self.scene
-        )
+            self._filmed, clips, path, self.title, credits,
+            live=self.live, light=self.light, scene=self.scene, url=self.url,
+        )  # fmt: skip
         return f"{report.bytes / 1e6:.2f} MB, {report.splats} splats, {len(clips)} motions"
 
     def web(self, folder: Path) -> str:
         """Write a folder for a web server: page, avatar and component."""
         clips = motions_for_page(self.run, self.avatar, self.motions)
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.run.folder.resolve().name).strip("-.") or "avatar"
-        report = write_web(self.avatar, clips, folder, name, self.title, self.credits or CREDITS, self.url, self.scene)
+        credits = self.credits or CREDITS
+        report = write_web(self._filmed, clips, folder, name, self.title, credits, self.url, self.light, self.scene)
         sizes = f"{name}.avatar {report.avatar / 1e6:.2f} MB, component {report.component / 1e6:.2f} MB"
         return f"{sizes}, {report.splats} splats, {len(clips)} motions; to see it: python -m http.server -d {folder}"
 
@@ -109,14 +122,23 @@ class ExportOptions:
         if self.scene is not None:  # whose floor is at y = 0
             lowest = self.avatar.body.vertices(self.avatar.rest, pose)[:, 1].min()
             pose = replace(pose, root_position=pose.root_position - torch.stack([0 * lowest, lowest, 0 * lowest]).cpu())
-        write_turntable(self.avatar, pose, path, *self.size, self.backend, self.scene)
+        write_turntable(self._filmed, pose, path, *self.size, self.backend, self.scene)
         return f"{self.size[0]}x{self.size[1]}"
 
     def dataset(self, folder: Path) -> str:
         """Write rendered images with labels for training other models."""
         motions = motions_for_page(self.run, self.avatar, self.motions)
-        write_dataset(self.avatar, motions, folder, self.count, *self.size, self.seed, self.backend)
+        write_dataset(self._filmed, motions, folder, self.count, *self.size, self.seed, self.backend, self.backgrounds)
         return f"{self.count} images"
+
+    def control(self, folder: Path) -> str:
+        """Write control videos of the first motion."""
+        track = self._first_motion()
+        options = VideoOptions(self.camera, *self.size)
+        cameras = cameras_of(options, World((self.avatar,)), [track])
+        background = torch.tensor(background_color(options.background))
+        write_control_videos(self._filmed, track, cameras, folder, background, self.backend)
+        return f"{len(track)} frames at {track.fps:g} per second"
 
     def _first_motion(self) -> BodyTrack:
         return motion_track(self.run, self.avatar, self.motions[0] if self.motions else FILMED)
@@ -126,4 +148,12 @@ class ExportOptions:
 
     @torch.no_grad()
     def _gaussians(self, pose: BodyPose) -> Gaussians:
-        return self.avatar.pose(pose, lit=self.lit)
+        return self._lit(ChosenLight(EVEN, builtin_lights()[EVEN])).pose(pose)
+
+    @property
+    def _filmed(self) -> Avatar:
+        """The avatar in the chosen light, and as filmed where none is chosen."""
+        return self._lit(ChosenLight("filmed", None))
+
+    def _lit(self, usual: ChosenLight) -> Avatar:
+        return self.avatar.relight((self.light or usual).coefficients)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from avatar.errors import UsageError
@@ -35,9 +36,9 @@ def read_shape(path: Path, up: Up = "y") -> Shape:
     return shape.moved(Orientation(up).from_file)
 
 
-def add_prop(
+def make_prop(
     avatar: Avatar,
-    folder: PropFolder,
+    taken: Collection[str],
     file: Path | None,
     preset: str | None,
     place: str | None,
@@ -45,9 +46,10 @@ def add_prop(
     adjustment: Adjustment,
     up: Up = "y",
 ) -> tuple[Prop, list[str]]:
-    """Make a prop and keep it with the others; nothing is overwritten.
+    """Read a thing from a file, or make a simple one, and place it on an avatar.
 
     Args:
+        taken: names of the props that there are.
         file: of a mesh or of splats; None: the built-in thing of this preset.
         name: what it will be called; None: as its file or preset, with a number if that is taken.
 
@@ -56,8 +58,9 @@ def add_prop(
 
     Raises:
         UsageError: an option makes no sense, or the name is taken.
-        AvatarError: the file is broken, or the prop cannot be written.
+        AvatarError: the file is broken.
     """
+    chosen = _free_name(taken, name, file.stem if file is not None else str(preset))
     if file is None:
         if preset not in BUILT_IN:
             raise UsageError("Pass a file, such as cup.glb, or --preset for a thing that the program has: "
@@ -65,22 +68,31 @@ def add_prop(
         shape = Shape.of_mesh(BUILT_IN[preset]())
     else:
         shape = read_shape(file, up)
-    chosen = _free_name(folder, name, file.stem if file is not None else str(preset))
-    prop, notes = fit_prop(avatar, shape, chosen, preset, place, adjustment)
-    save_prop(prop, folder.path(chosen))
-    return prop, notes
+    return fit_prop(avatar, shape, chosen, preset, place, adjustment)
 
 
-def _free_name(folder: PropFolder, name: str | None, base: str) -> str:
+def keep_props(folder: PropFolder, props: Sequence[Prop]) -> None:
+    """Let the files of a folder be those of these props, and no others.
+
+    Raises:
+        AvatarError: a file cannot be written.
+    """
+    for prop in props:
+        save_prop(prop, folder.path(prop.name))
+    for name in set(folder.names()) - {prop.name for prop in props}:
+        folder.path(name).unlink()
+
+
+def _free_name(taken: Collection[str], name: str | None, base: str) -> str:
     if name is not None:
         if not re.fullmatch(NAME, name):
             raise UsageError(f"--name must be letters, digits, - and _, at most 40 of them, not {name!r}.")
-        if folder.path(name).exists():
+        if name in taken:
             raise UsageError(f"There is already a prop called {name}: remove it first, or give another --name.")
         return name
     plain = re.sub(r"[^A-Za-z0-9_-]+", "-", base).strip("-_")[:32] or "prop"
     names, number = [plain, *(f"{plain}-{number}" for number in range(2, 1000))], 0
-    while folder.path(names[number]).exists():
+    while names[number] in taken:
         number += 1
     return names[number]
 

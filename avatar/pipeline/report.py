@@ -26,6 +26,7 @@ from avatar.pipeline.previews import body_splats
 from avatar.pipeline.training_data import TrainingData
 from avatar.rendering.renderer import render
 from avatar.runtime.memory import peak_memory_mb
+from avatar.training.split import shown_frames
 from avatar.training.trainer import TrainResult
 from avatar.types import BodyTrack, Observations
 
@@ -144,7 +145,7 @@ def body_mask_iou(avatar: Avatar, track: BodyTrack, observations: Observations, 
     """Overlap of the fitted body's silhouette and the person's mask, over every fourth frame."""
     assert track.cameras is not None
     values = []
-    for index in range(0, len(observations), 4):
+    for index in shown_frames(observations)[::4]:
         pose = track.poses[int(track.instant[index])].to(avatar.device)
         camera = track.cameras[index].to(avatar.device)
         alpha = render(body_splats(avatar, pose), camera, backend).alpha[0].cpu()

@@ -74,7 +74,7 @@ def _save_poses(file: Path, track: BodyTrack) -> None:
 def _load(run: RunFolder, training: Training, data: TrainingData) -> TrainResult:
     """The result that `_save` wrote."""
     avatar = Avatar.load(run.avatar, training.body).to(training.device)
-    held_out = held_out_frames(len(data.observations), training.config.hold_out)
+    held_out = held_out_frames(data.observations, training.config.hold_out)
     return TrainResult(avatar, load_track(run.track), held_out, **load_history(run))
 
 

@@ -85,10 +85,12 @@ class FlowSampler:
         return list(map_in_threads(measure_flow, pairwise(frames)))
 
     def _reduced(self, index: int) -> tuple[UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]:
-        """The grey image and the mask of a frame."""
+        """The grey image and the mask, where it is trusted, of a frame."""
         import cv2
 
         image, mask = self.observations.images[index], self.observations.masks[index]
+        if self.observations.trust is not None:
+            mask = np.where(self.observations.trust[index] > 0, mask, 0).astype(np.uint8)
         grey, mask = (
             cv2.resize(plane, self.size, interpolation=cv2.INTER_AREA)
             for plane in (cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), mask)

@@ -24,7 +24,8 @@ DEPTH_TERMS = ("landmarks", "depth", "joint limit", "rest pose")
 
 
 def silhouette_overlap(problem: FitProblem, state: State, observations: Observations) -> float | None:
-    """Median intersection over union of the body's silhouette and the person's mask; None without masks."""
+    """Median intersection over union of the body's silhouette and the person's mask where it is trusted; None without
+    masks."""
     import cv2
 
     if not len(observations.masks):
@@ -38,8 +39,13 @@ def silhouette_overlap(problem: FitProblem, state: State, observations: Observat
     for index in chosen.tolist():
         ours = filled_mesh((pixels[index] + [width / 2, height / 2]) * scale, faces, size) > 127
         mask = cv2.resize(observations.masks[index], size, interpolation=cv2.INTER_AREA) > 127
+        if observations.trust is not None:
+            trusted = cv2.resize(observations.trust[index], size, interpolation=cv2.INTER_NEAREST) > 0
+            ours, mask = ours & trusted, mask & trusted
+        if not mask.any():
+            continue
         values.append((ours & mask).sum() / max((ours | mask).sum(), 1))
-    return float(np.median(values))
+    return float(np.median(values)) if values else None
 
 
 def is_doubtful(overlap: float | None, error: float) -> bool:

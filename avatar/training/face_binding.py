@@ -18,6 +18,7 @@ from avatar.body import Body
 from avatar.body.skinning import skinning_transforms
 from avatar.landmark_layouts import LAYOUTS
 from avatar.model.avatar import Avatar
+from avatar.model.gaussians import TriangleFrames
 from avatar.training.densification import barycentric_of_nearest, bind_to_faces
 from avatar.types import BodyTrack, Observations
 
@@ -36,6 +37,9 @@ LEAST_FRAMES = 5  # that show a feature
 SURE = 0.5  # confidence
 OUTSIDE = 0.005  # m behind the foremost surface that still count as outside, within this many m:
 NEARBY = 0.0035
+DEEPEST, ASIDE = 0.008, 0.004  # m behind the foremost surface, and aside from it, at which a Gaussian shows the face
+CANDIDATES = 96  # triangles; those of an eye are larger than those of the lids around it
+ROUNDING = 1e-5  # m
 STEPS = 6
 
 
@@ -43,24 +47,43 @@ STEPS = 6
 def bind_face(avatar: Avatar, track: BodyTrack, observations: Observations) -> None:
     """Bind the face's Gaussians to the features they show; at rest nothing moves.
 
-    Bodies without face units, and key points without a mouth, change nothing.
+    Nothing changes where `face_moves` has nothing to say.
 
     Args:
         track: refined poses and cameras of the frames of `observations`.
     """
+    moves = face_moves(avatar, track, observations)
+    if moves is not None:
+        _bind(avatar, *moves)
+
+
+@torch.no_grad()
+def face_moves(
+    avatar: Avatar, track: BodyTrack, observations: Observations
+) -> tuple[Float[Tensor, "l 3"], Float[Tensor, "l 3"]] | None:
+    """Where the images show the features of the face on the body at rest, and the way to the body's own, metres.
+
+    Ways are alike on both sides, since faces are nearly symmetric and landmarks noisy. None for bodies without face
+    units, key points without a mouth, and where too few frames show some feature.
+    """
     rich = avatar.body.with_hands_and_face
     if rich is None or rich.face_units is None or track.cameras is None:
-        return
+        return None
     names = LAYOUTS[observations.layout].names
     if "mouth_left" not in names:
-        return
+        return None
     places = feature_places(rich, avatar.rest.vertices)
     shown = {name: shown_place(avatar, track, observations, names.index(name), place) for name, place in places.items()}
-    pairs = [(at, places[name] - at) for name, at in shown.items() if at is not None]
-    if len(pairs) < len(places):
-        return
-    features, moves = (torch.stack(values) for values in zip(*pairs, strict=True))
-    _bind(avatar, rich, features, moves)
+    moves = {name: places[name] - at for name, at in shown.items() if at is not None}
+    if len(moves) < len(places):
+        return None
+    mirror = avatar.rest.vertices.new_tensor([-1.0, 1.0, 1.0])
+    even = [(move + mirror * moves[_other_side(name)]) / 2 for name, move in moves.items()]
+    return torch.stack([places[name] - move for name, move in moves.items()]), torch.stack(even)
+
+
+def _other_side(name: str) -> str:
+    return name.replace("left", "*").replace("right", "left").replace("*", "right")
 
 
 def feature_places(rich: Body, vertices: Float[Tensor, "v 3"]) -> dict[str, Float[Tensor, "3"]]:
@@ -106,44 +129,69 @@ def shown_place(
     return start + move.to(start)
 
 
-def _bind(avatar: Avatar, rich: Body, features: Float[Tensor, "l 3"], moves: Float[Tensor, "l 3"]) -> None:
-    from scipy.spatial import cKDTree
-
-    gaussians, frames = avatar.gaussians, avatar.frames
-    outside = outer_face(rich, frames.vertices)
-    chosen = outside[gaussians.face].nonzero()[:, 0]
-    means = gaussians.means(frames)[chosen]
+def _bind(avatar: Avatar, features: Float[Tensor, "l 3"], moves: Float[Tensor, "l 3"]) -> None:
+    gaussians, frames, rich = avatar.gaussians, avatar.frames, avatar.body.with_hands_and_face
+    assert rich is not None
+    outside = outer_face(rich, frames.vertices).nonzero()[:, 0]
+    # Whatever lies there shows the face, also on the triangles of the mouth's inside or the folds of the lids.
+    on_face = moved_by_face(rich)[rich.faces].any(1)[gaussians.face].nonzero()[:, 0]
+    means = gaussians.means(frames)[on_face]
+    _, _, surface, distance = foremost(frames, outside, means)
+    shows = (means[:, 2] > surface - DEEPEST) & (distance < ASIDE)
+    chosen, means = on_face[shows], means[shows]
     apart = (means[:, None, :2] - features[:, :2]).square().sum(-1)
     share = torch.exp(-0.5 * apart / SPREAD**2)
-    share = share / (share.sum(1, keepdim=True) + FADE)
     goals = means.clone()
-    goals[:, :2] += share @ moves[:, :2]
-    triangles = outside.nonzero()[:, 0]
-    tree = cKDTree(frames.vertices[triangles].mean(1).cpu().numpy()[:, :2])
-    nearby = triangles[torch.from_numpy(tree.query(goals[:, :2].cpu().numpy(), k=12)[1]).to(triangles)]
-    # Seen from the front: how deep a place lies is the body's affair.
-    flat, at = frames.vertices[nearby].clone(), goals[:, None].expand(-1, 12, -1).clone()
-    flat[..., 2], at[..., 2] = 0, 0
-    bary, distance = barycentric_of_nearest(flat, at)
-    best = distance.argmin(1, keepdim=True)
+    goals[:, :2] += share @ moves[:, :2] / (share.sum(1, keepdim=True) + FADE)
     face, own = gaussians.face.clone(), gaussians.bary.clone()
-    face[chosen] = nearby.gather(1, best)[:, 0]
-    own[chosen] = bary.gather(1, best[..., None].expand(-1, 1, 3))[:, 0]
+    face[chosen], own[chosen], _, _ = foremost(frames, outside, goals)
     bind_to_faces(gaussians, frames, face, own)
     avatar.refresh()
+
+
+def foremost(
+    frames: TriangleFrames, triangles: Int[Tensor, " t"], points: Float[Tensor, "n 3"]
+) -> tuple[Int[Tensor, " n"], Float[Tensor, "n 3"], Float[Tensor, " n"], Float[Tensor, " n"]]:
+    """The triangle in front at the place of each point as seen from the front: how deep it lies is the body's affair.
+
+    Returns:
+        the triangle, the place on it, how far in front (z, metres) that is, and its distance aside, metres.
+    """
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(frames.vertices[triangles].mean(1)[:, :2].cpu().numpy())
+    count = min(CANDIDATES, len(triangles))
+    nearby = triangles[torch.from_numpy(tree.query(points[:, :2].cpu().numpy(), k=count)[1]).to(triangles)]
+    corners = frames.vertices[nearby]
+    flat, at = corners.clone(), points[:, None].expand(-1, count, -1).clone()
+    flat[..., 2], at[..., 2] = 0, 0
+    bary, distance = barycentric_of_nearest(flat, at)
+    depth = (bary[..., None] * corners).sum(-2)[..., 2]
+    inside = distance <= distance.amin(1, keepdim=True) + ROUNDING
+    best = torch.where(inside, depth, -math.inf).argmax(1, keepdim=True)
+    place = bary.gather(1, best[..., None].expand(-1, 1, 3))[:, 0]
+    return nearby.gather(1, best)[:, 0], place, depth.gather(1, best)[:, 0], distance.gather(1, best)[:, 0]
+
+
+def eye_weights(rich: Body) -> Float[Tensor, " v"]:
+    """Share of the eyes in each vertex."""
+    return rich.weights[:, [rich.joint_names.index(f"{side}_eye") for side in ("left", "right")]].sum(1)
+
+
+def moved_by_face(rich: Body) -> Bool[Tensor, " v"]:
+    """Which vertices some unit of the face moves, the eyes' included."""
+    assert rich.face_units is not None
+    return (rich.face_units.directions != 0).flatten(1).any(1) | (eye_weights(rich) > 0.5)
 
 
 def outer_face(rich: Body, triangles: Float[Tensor, "f 3 3"]) -> Bool[Tensor, " f"]:
     """Which triangles of a body at rest are the front of the face as one sees it, not the inside of the mouth."""
     from scipy.spatial import cKDTree
 
-    assert rich.face_units is not None
-    eyes = [rich.joint_names.index(f"{side}_eye") for side in ("left", "right")]
-    moved = (rich.face_units.directions != 0).flatten(1).any(1) | (rich.weights[:, eyes].sum(1) > 0.5)
     middles = triangles.mean(1)
     normal = torch.linalg.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
     facing = normal[:, 2] > 0.2 * normal.norm(dim=-1)
-    candidates: Int[Tensor, " c"] = (moved[rich.faces].any(1) & facing).nonzero()[:, 0]
+    candidates: Int[Tensor, " c"] = (moved_by_face(rich)[rich.faces].any(1) & facing).nonzero()[:, 0]
     places = middles[candidates].cpu().numpy()
     around = cKDTree(places[:, :2]).query_ball_point(places[:, :2], NEARBY)
     front = np.array([places[near, 2].max(initial=-math.inf) for near in around])

@@ -24,6 +24,7 @@ class InstantRow(NamedTuple):
     root_position: Float[Tensor, "i 3"]
     rotations: Float[Tensor, "i j 3 3"]
     fingers: Float[Tensor, "i f 3 3"]
+    face: Float[Tensor, "i u"]
 
 
 class PoseRefinement(nn.Module):
@@ -38,14 +39,16 @@ class PoseRefinement(nn.Module):
             a hand lasts, and one frame shows too little of it. None without fingers.
         trained_instants: indices of the instants that have corrections of their own.
         interpolation: weights of the trained instants' corrections at every instant.
-        root_positions, rotations, fingers: the tracked poses, on the device of the corrections; no rows of fingers
-            where none were tracked. Faces are left out: the avatar's own is the usual one.
+        root_positions, rotations, fingers, face: the tracked poses, on the device of the corrections; no rows of
+            fingers and no columns of the face where none were tracked. The face is what goes beyond the usual one,
+            which is the avatar's own.
     """
 
     interpolation: Tensor
     root_positions: Tensor
     rotations: Tensor
     fingers: Tensor
+    face: Tensor
     delta_hands: nn.Parameter | None
 
     def __init__(self, track: BodyTrack, trained: Bool[Tensor, " instants"]) -> None:
@@ -64,6 +67,8 @@ class PoseRefinement(nn.Module):
         self.register_buffer("root_positions", track.poses.root_position, persistent=False)
         self.register_buffer("rotations", track.poses.rotations, persistent=False)
         self.register_buffer("fingers", fingers, persistent=False)
+        face = track.poses.face
+        self.register_buffer("face", track.times.new_zeros(len(track), 0) if face is None else face, persistent=False)
 
     def pose(self, instant: int) -> BodyPose:
         """The corrected pose of one instant."""
@@ -76,9 +81,7 @@ class PoseRefinement(nn.Module):
     @torch.no_grad()
     def refined(self) -> BodyTrack:
         """The whole track with the corrections applied, on the track's own device."""
-        # The avatar's own face is the usual one, and the track's face is what goes beyond it.
-        poses = replace(self.corrected(self._rows(slice(None))).to(self.track.times.device), face=self.track.poses.face)
-        return replace(self.track, poses=poses)
+        return replace(self.track, poses=self.corrected(self._rows(slice(None))).to(self.track.times.device))
 
     @torch.no_grad()
     def trained_poses(self) -> BodyPose:
@@ -103,12 +106,13 @@ class PoseRefinement(nn.Module):
         rotvec = torch.einsum("it,tjk->ijk", rows.interpolation, self.delta_rotvec)
         position = rows.root_position + rows.interpolation @ self.delta_translation
         corrections = rotation_from_rotvec(rotvec)
+        face = rows.face if rows.face.shape[1] else None
         if self.delta_hands is None:
-            return BodyPose(position, rows.rotations @ corrections)
+            return BodyPose(position, rows.rotations @ corrections, face=face)
         hands = rotation_from_rotvec(self.delta_hands)
         still = torch.eye(3, device=hands.device).expand(rows.rotations.shape[1], 3, 3)
         lasting = torch.cat([still[:LEFT_WRIST], hands[:2], still[RIGHT_WRIST + 1 :]])
-        return BodyPose(position, rows.rotations @ lasting @ corrections, rows.fingers @ hands[2:])
+        return BodyPose(position, rows.rotations @ lasting @ corrections, rows.fingers @ hands[2:], face)
 
     def _rows(self, instants: slice | Tensor) -> InstantRow:
         return InstantRow(
@@ -116,6 +120,7 @@ class PoseRefinement(nn.Module):
             self.root_positions[instants],
             self.rotations[instants],
             self.fingers[instants],
+            self.face[instants],
         )
 
 

@@ -98,14 +98,14 @@ def _inside_mask(points: Float[Tensor, "m d 3"], view: TrainingView) -> Bool[Ten
     pixels, _depth = project(view.camera.K[0], view.camera.T_camera_world[0], points.flatten(0, 1))
     size = pixels.new_tensor([view.camera.width, view.camera.height])
     grid = (pixels / size * 2 - 1).view(1, *points.shape[:2], 2)
-    return F.grid_sample(view.mask[None, None], grid, padding_mode="border", align_corners=False)[0, 0] > 0.5
+    return F.grid_sample(view.possible_mask[None, None], grid, padding_mode="border", align_corners=False)[0, 0] > 0.5
 
 
 def _distance_outside(points: Float[Tensor, "m 3"], view: TrainingView) -> Float[Tensor, " m"]:
     """How far each point lies outside the person in the image, metres at its depth; 0 inside."""
     import cv2
 
-    empty = (view.mask <= 0.5).to(torch.uint8).cpu().numpy()
+    empty = (view.possible_mask <= 0.5).to(torch.uint8).cpu().numpy()
     distance = torch.from_numpy(cv2.distanceTransform(empty, cv2.DIST_L2, 5)).to(points)
     pixels, depth = project(view.camera.K[0], view.camera.T_camera_world[0], points)
     x, y = (pixels[:, axis].long().clamp(0, size - 1) for axis, size in ((0, empty.shape[1]), (1, empty.shape[0])))

@@ -1,8 +1,29 @@
-"""Which frames are held out."""
+"""Which frames are trained, and which are held out."""
 
 from __future__ import annotations
 
+from avatar.types import Observations
 
-def held_out_frames(count: int, every: int) -> list[int]:
-    """Indices of the held-out frames: every `every`-th, starting in the middle of a stride; none for 0."""
-    return list(range(every // 2, count, every)) if every else []
+LEAST_TRUSTED = 0.5  # share of the person's mask, below which a frame tells too little
+
+
+def shown_frames(observations: Observations) -> list[int]:
+    """Indices of the frames that show the person: those of which most is trusted.
+
+    In the others somebody else is in the way; they have landmarks alone.
+    """
+    if observations.trust is None:
+        return list(range(len(observations)))
+    return [index for index in range(len(observations)) if _is_shown(observations, index)]
+
+
+def held_out_frames(observations: Observations, every: int) -> list[int]:
+    """Indices of the held-out frames: every `every`-th that shows the person, starting in the middle of a stride; none
+    for 0."""
+    return shown_frames(observations)[every // 2 :: every] if every else []
+
+
+def _is_shown(observations: Observations, index: int) -> bool:
+    assert observations.trust is not None
+    person = observations.masks[index] > 127
+    return not person.any() or bool((observations.trust[index][person] > 0).mean() >= LEAST_TRUSTED)

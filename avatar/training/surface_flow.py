@@ -7,6 +7,7 @@ outlines of the two take its place.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,14 +77,14 @@ def match_surface(
     rendered, real = _grey_pair(out, view)
     at = pixels.cpu().numpy()
     moved, axes, reliable = measured_displacement(rendered, real, at)
-    inside = sample(view.mask.cpu().numpy(), at + moved)[:, 0] > INSIDE
+    inside = sample(view.trusted_mask.cpu().numpy(), at + moved)[:, 0] > INSIDE
     good = (visible & (facing > FACING)).cpu().numpy() & reliable & inside
     good &= np.linalg.norm(moved, axis=1) < FARTHEST * max(view.camera.height, view.camera.width)
     rows = torch.from_numpy(np.flatnonzero(good))
     places = torch.from_numpy((at + moved)[good]).double()
     rim = np.flatnonzero((visible & (facing.abs() <= FACING)).cpu().numpy())
     outward, normals = outline_displacement(out.alpha[0].cpu().numpy(), view.mask.cpu().numpy(), at[rim])
-    near = np.isfinite(outward)
+    near = np.isfinite(outward) & _beside_trusted(view, at[rim])
     on_rim = torch.from_numpy(at[rim] + outward[:, None] * normals)[near].double()
     return SurfaceMatches(
         rows, places, torch.from_numpy(axes[good]).double(), facing.cpu()[rows].double(),
@@ -143,6 +144,19 @@ def outline_displacement(
     length = np.linalg.norm(slope, axis=1, keepdims=True)
     near = (np.abs(depths) < OUTLINE_REACH * blur).all(0) & (length[:, 0] > 1e-3)
     return np.where(near, depths[1] - depths[0], np.nan), -slope / np.maximum(length, 1e-3)
+
+
+def _beside_trusted(view: TrainingView, pixels: Float[np.ndarray, "n 2"]) -> Bool[np.ndarray, " n"]:
+    """Whether all is trusted as far as an outline is looked for: where somebody else is, the mask's edge is theirs."""
+    import cv2
+
+    if view.trust is None:
+        return np.ones(len(pixels), bool)
+    reach = OUTLINE_REACH * max(OUTLINE_BLUR * max(view.mask.shape), LEAST_OUTLINE_BLUR)
+    side = 2 * math.ceil(reach) + 1
+    trusted = cv2.erode((view.trust > 0).to(torch.uint8).cpu().numpy(), np.ones((side, side), np.uint8))
+    beside: Bool[np.ndarray, " n"] = sample(trusted.astype(np.float32), pixels)[:, 0] > 0.99
+    return beside
 
 
 def sample(values: Float[np.ndarray, "h w *c"], pixels: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n c"]:

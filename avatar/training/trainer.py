@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from avatar.body import Body
+from avatar.errors import AvatarError
 from avatar.metrics.images import psnr
 from avatar.metrics.ssim import ssim
 from avatar.model.avatar import Avatar
@@ -30,7 +31,8 @@ from avatar.training.checkpoint import read_checkpoint, write_checkpoint
 from avatar.training.config import TrainConfig
 from avatar.training.coverage import close_gaps
 from avatar.training.densification import densify
-from avatar.training.face_binding import bind_face
+from avatar.training.eyelids import add_eyelids
+from avatar.training.face_binding import bind_face, face_moves
 from avatar.training.initialization import initial_avatar, new_optimizer, sample_gaussians
 from avatar.training.inpainting import inpaint_unobserved
 from avatar.training.perceptual_loss import PerceptualLoss
@@ -48,7 +50,7 @@ from avatar.training.schedule import (
     Event,
     set_learning_rates,
 )
-from avatar.training.split import held_out_frames
+from avatar.training.split import held_out_frames, shown_frames
 from avatar.training.state import TrainingState
 from avatar.training.view_alignment import KnownViews, LearnedViews
 from avatar.training.views import TrainingView, TrainingViews
@@ -101,6 +103,7 @@ class Trainer:
 
     Raises:
         ValueError: the track has no cameras. UsageError: masks are to be learned, and the camera moves.
+        AvatarError: no frame shows the person without somebody else before or beside them.
     """
 
     def __init__(
@@ -123,8 +126,10 @@ class Trainer:
         torch.manual_seed(config.seed)
         backdrop = Backdrop(observations, track.cameras) if config.masks == "learned" else None
         self.views = TrainingViews(observations, track.cameras, config.long_side, self.device, backdrop)
-        self.held_out = held_out_frames(len(self.views), config.hold_out)
-        self.trained = [index for index in range(len(self.views)) if index not in set(self.held_out)]
+        self.held_out = held_out_frames(observations, config.hold_out)
+        self.trained = [index for index in shown_frames(observations) if index not in set(self.held_out)]
+        if not self.trained:
+            raise AvatarError("Somebody else is in the way in all frames: film the person alone, or take another part.")
         poses = PoseRefinement(track, self._trained_instants(track, observations)).to(self.device)
         avatar = initial_avatar(body, track, config, self.device, rng)
         optimizer = new_optimizer(avatar, poses, config)
@@ -138,10 +143,12 @@ class Trainer:
         Raises:
             AvatarError: the checkpoint cannot be read, or not be written.
         """
-        state = self.state
+        state, config = self.state, self.config
         if resume and self.checkpoint is not None and self.checkpoint.exists():
             read_checkpoint(self.checkpoint, self.device, state.load_dict)
         else:
+            if self._follows_face:
+                self._bind_face()
             initialize_colors(state.avatar, self._posed_views(COLOR_VIEWS), self._render)
         try:
             self._loop(preview)
@@ -152,6 +159,8 @@ class Trainer:
             state.avatar.deform.enabled = True
         inside = measure_visibility(state.avatar, self._posed_views(VISIBILITY_VIEWS), self._render)
         inpaint_unobserved(state.avatar, inside)
+        if self._knows_cameras and face_moves(state.avatar, state.poses.refined(), self.views.observations) is not None:
+            add_eyelids(state.avatar, config.seed)
         return TrainResult(state.avatar, state.poses.refined(), self.held_out, state.history, state.losses)
 
     def save(self) -> None:
@@ -305,6 +314,11 @@ class Trainer:
         register(state.avatar, state.poses, self.trained, view_of, self._render, seed=state.step)
         self._stop(state.avatar.gaussians.offset, *state.poses.parameters())
 
+    @property
+    def _follows_face(self) -> bool:
+        """Whether the face moves in training: then lips and lids must be where the images show them all the time."""
+        return self._knows_cameras and self.state.poses.face.shape[1] > 0
+
     def _bind_face(self) -> None:
         state = self.state
         bind_face(state.avatar, state.poses.refined(), self.views.observations)
@@ -319,6 +333,8 @@ class Trainer:
     def _densify(self) -> None:
         state = self.state
         densify(state.avatar, state.optimizer, state.gradients, self.config.max_gaussians)
+        if self._follows_face:
+            self._bind_face()
         state.gradients = torch.zeros(len(state.avatar), device=self.device)
 
     def _resample(self) -> None:

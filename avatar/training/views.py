@@ -42,6 +42,16 @@ class TrainingView:
     trust: Float[Tensor, "h w"] | None = None
     behind: Float[Tensor, "h w 4"] | None = None
 
+    @property
+    def trusted_mask(self) -> Float[Tensor, "h w"]:
+        """The mask where it is trusted, 0 elsewhere: what surely shows the person."""
+        return self.mask if self.trust is None else self.mask * (self.trust > 0)
+
+    @property
+    def possible_mask(self) -> Float[Tensor, "h w"]:
+        """The mask where it is trusted, 1 elsewhere: where the person may be, perhaps hidden."""
+        return self.mask if self.trust is None else torch.where(self.trust > 0, self.mask, 1.0)
+
 
 class TrainingViews:
     """All frames of a video, cut to the person, in two resolutions, held as bytes.

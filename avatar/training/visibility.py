@@ -55,8 +55,8 @@ def measure_visibility(avatar: Avatar, views: Sequence[PosedView], render_view: 
             facing = facing_cosine(avatar, pose, posed, view)
         probe = posed.colors.clone().requires_grad_()
         rgb = render_view(replace(posed, colors=probe), view).rgb[0]
-        inner = _interior(view.mask)
-        whole = torch.autograd.grad((rgb * (view.mask > 0.9)[..., None]).sum(), probe, retain_graph=True)[0]
+        inner = _interior(view.trusted_mask)
+        whole = torch.autograd.grad((rgb * (view.trusted_mask > 0.9)[..., None]).sum(), probe, retain_graph=True)[0]
         coverage += whole[:, 0] * (facing > 0)
         inside += torch.autograd.grad((rgb * inner[..., None]).sum(), probe)[0][:, 0] * (facing > GRAZING)
     # One pixel's worth in one of the frames counts as well observed.
@@ -86,7 +86,7 @@ def covered_pixels(
             facing = facing_cosine(avatar, pose, posed, view) > 0
         probe = posed.colors.clone().requires_grad_()
         rgb = render_view(replace(posed, colors=probe), view).rgb[0]
-        mask = (view.mask > 0.9)[..., None]
+        mask = (view.trusted_mask > 0.9)[..., None]
         covered = torch.autograd.grad((rgb * mask).sum(), probe, retain_graph=True)[0]
         summed = torch.autograd.grad((rgb * view.image * mask).sum(), probe)[0]
         coverage += covered[:, 0] * facing

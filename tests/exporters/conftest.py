@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from avatar.body import load_body
+from avatar.body.parts import PARTS
 from avatar.geometry import rotation_from_rotvec
-from avatar.model.avatar import Avatar
+from avatar.model.avatar import Avatar, part_of_gaussians
 from avatar.model.gaussians import sample_on_surface, triangle_frames
 from avatar.types import BodyPose, BodyTrack
 
@@ -54,6 +55,12 @@ def person(moves: dict[str, BodyTrack]) -> Avatar:
     avatar = Avatar(body, betas, splats, deform=True)
     means = avatar.rest_means()
     colors = 0.5 + 0.4 * (means * torch.tensor([6.0, 9.0, 12.0])).sin()
+    # Skin on head and hands, with some of the light baked in.
+    bare = torch.isin(
+        part_of_gaussians(avatar), torch.tensor([PARTS.index(name) for name in ("head", "face", "hands")])
+    )
+    skin = torch.tensor([0.75, 0.57, 0.45]) * (0.2 * avatar.surface.normals[:, 1:2]).exp()
+    colors = torch.where(bare[:, None], skin, colors)
     assert avatar.deform is not None
     with torch.no_grad():
         avatar.gaussians.raw_colors.copy_(torch.logit(colors))

@@ -17,6 +17,7 @@ from avatar.body.hand_angles import relaxed_fingers
 from avatar.exporters.html import write_page
 from avatar.geometry import quat_from_rotation
 from avatar.model.avatar import Avatar
+from avatar.model.environment import ChosenLight, builtin_lights, from_window
 from avatar.motion import load_motion
 from avatar.motion.formats.bvh import write_bvh
 from avatar.motion.formats.player_json import write_player_motion
@@ -31,6 +32,7 @@ SOFTWARE_GL = [
     "--ignore-gpu-blocklist",
 ]  # fmt: skip
 WIDTH, HEIGHT = 320, 480
+LIGHTS = {"filmed": None, "0": builtin_lights()["even"], "window": from_window()}
 
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine: apt-get install chromium")
 pytestmark = [needs_browser, pytest.mark.timeout(120)]
@@ -92,7 +94,10 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
     return float(-10 * np.log10(((a - b) ** 2).mean()))
 
 
-@pytest.mark.parametrize(("clip", "frame", "azimuth", "lit"), [("wave", 5, 30.0, 1), ("turn", 15, -100.0, 0)])
+@pytest.mark.parametrize(
+    ("clip", "frame", "azimuth", "light"),
+    [("wave", 5, 30.0, "filmed"), ("turn", 15, -100.0, "0"), ("wave", 8, 10.0, "window")],
+)
 def test_page_shows_what_our_renderer_shows(
     person: Avatar,
     moves: dict[str, BodyTrack],
@@ -101,13 +106,14 @@ def test_page_shows_what_our_renderer_shows(
     clip: str,
     frame: int,
     azimuth: float,
-    lit: int,
+    light: str,
 ) -> None:
     with torch.no_grad():
-        gaussians = person.pose(moves[clip].poses[frame], lit=bool(lit))
+        gaussians = person.relight(LIGHTS[light]).pose(moves[clip].poses[frame])
+        person.relight(None)
         camera = front(gaussians.means.amin(0), gaussians.means.amax(0), 1, WIDTH, HEIGHT, azimuth=azimuth)
         ours = render(gaussians, camera, "reference").on_white()[0].numpy()
-    look = f"?clip={clip}&frame={frame}&light={lit}&camera={camera_option(camera)}&ui=0&shadow=0&bg=ffffff"
+    look = f"?clip={clip}&frame={frame}&light={light}&camera={camera_option(camera)}&ui=0&shadow=0&bg=ffffff"
     open_page(tab, page_file, look)
     theirs = canvas_image(tab)
     person_pixels = (ours < 0.99).any(-1)
@@ -116,6 +122,32 @@ def test_page_shows_what_our_renderer_shows(
     assert psnr(ours[person_pixels], theirs[person_pixels]) > 35
     # The measure itself must distinguish two images.
     assert psnr(ours[:, ::-1], theirs) < 25
+
+
+def test_a_page_starts_in_its_light_and_offers_the_others(
+    person: Avatar, moves: dict[str, BodyTrack], tab: Page, tmp_path: Path
+) -> None:
+    lamp = ChosenLight("lamp", from_window(120.0, 1.0))
+    path = tmp_path / "lamp.html"
+    write_page(person, {"wave": moves["wave"]}, path, title="lamp", light=lamp)
+    with torch.no_grad():
+        gaussians = person.relight(lamp.coefficients).pose(moves["wave"].poses[3])
+        person.relight(None)
+    camera = front(gaussians.means.amin(0), gaussians.means.amax(0), 1, WIDTH, HEIGHT)
+    ours = render(gaussians, camera, "reference").on_white()[0].detach().numpy()
+    open_page(tab, path, f"?frame=3&camera={camera_option(camera)}&ui=0&shadow=0&bg=ffffff")
+    assert psnr(ours, canvas_image(tab)) > 40
+    names = []
+    for _ in range(5):
+        tab.keyboard.press("t")
+        names.append(tab.evaluate("player.state.light"))
+    assert names == ["filmed", "even", "above", "window", "lamp"]
+    assert "as filmed" in tab.evaluate(
+        "player.set({light: 'filmed'}), player.drawFrame(), controls.update(), controls.element('light').title"
+    )
+    assert tab.evaluate("document.querySelector('avatar-player').light = 'above', player.state.light") == "above"
+    tab.evaluate("document.querySelector('avatar-player').light = 'moon'")
+    assert "no light called moon, only filmed, even" in tab.evaluate("controls.element('message').textContent")
 
 
 def test_a_page_with_fingers_closes_them(

@@ -3,6 +3,7 @@
 import functools
 import io
 import threading
+import time
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -126,14 +127,14 @@ def test_a_link_opens_the_same_view(browser: Browser, address: str) -> None:
     tab.goto(f"{address}?clip=turn&t=0.5&yaw=40&light=0&bg=dusk")
     tab.wait_for_selector("html[data-state=ready]", state="attached")
     tab.evaluate("player.camera.pan = [0.1, 0.2, 0]; player.camera.zoomBy(1.4); player.drawFrame()")
-    view = "[player.clip.name, player.state.time, player.state.lit, ...player.view().T, ...player.view().K]"
+    view = "[player.clip.name, player.state.time, player.state.light, ...player.view().T, ...player.view().K]"
     before = tab.evaluate(view)
     choose(tab, "share")
     until(tab, "controls.element('message').textContent.includes('copied')")
     tab.goto(tab.evaluate("navigator.clipboard.readText()"))
     tab.wait_for_selector("html[data-state=ready]", state="attached")
     after = tab.evaluate(view)
-    assert after[:3] == before[:3] == ["turn", 0.5, False]
+    assert after[:3] == before[:3] == ["turn", 0.5, "even"]
     assert after[3:] == pytest.approx(before[3:], abs=0.02)
     assert tab.evaluate("controls.root.dataset.background") == "dusk"
     context.close()
@@ -244,3 +245,31 @@ def test_a_headset_sees_the_avatar_with_both_eyes(browser: Browser, page_file: P
     frames = tab.evaluate("(session.end(), player.frames)")
     until(tab, f"player.frames > {frames}")
     tab.close()
+
+
+def test_fullscreen_fills_the_screen_and_comes_back(page_file: Path, tab: Page) -> None:
+    frame = page_file.parent / "around.html"  # in a page around it, where the wheel is the page's
+    frame.write_text(
+        f'<body style="margin:0"><iframe src="{page_file.name}" allowfullscreen width=280 height=300></iframe>'
+    )
+    tab.goto(frame.as_uri())
+    inner = tab.frames[1]
+    inner.wait_for_selector("html[data-state=ready]", state="attached")
+    assert inner.evaluate("document.querySelector('avatar-player').cooperative")
+    small = inner.evaluate("player.canvas.clientWidth")
+    inner.click("#more")
+    inner.click("#fullscreen")
+
+    def until_inside(condition: str) -> None:
+        deadline = time.monotonic() + 20
+        while not inner.evaluate(condition):
+            assert time.monotonic() < deadline, f"never came true: {condition}"
+            time.sleep(0.03)
+
+    until_inside(f"document.fullscreenElement?.localName === 'avatar-player' && player.canvas.clientWidth > {small}")
+    # Now the whole screen is the player's, so the plain wheel zooms.
+    until_inside("controls.root.dataset.cooperative === 'false'")
+    assert not inner.evaluate("document.querySelector('avatar-player').cooperative")
+    tab.keyboard.press("f")
+    until_inside(f"!document.fullscreenElement && player.canvas.clientWidth === {small}")
+    until_inside("controls.root.dataset.cooperative === 'true'")

@@ -71,3 +71,17 @@ def test_a_correction_of_the_hands_lasts_the_whole_clip() -> None:
     torch.testing.assert_close(refined.fingers[:, 12], motion.poses.fingers[:, 12] @ rotation_from_rotvec(thumb))
     torch.testing.assert_close(refined.fingers[:, 13:], motion.poses.fingers[:, 13:])
     assert PoseRefinement(plain, torch.ones(5, dtype=torch.bool)).delta_hands is None
+
+
+def test_the_tracked_face_plays_in_training_as_it_is() -> None:
+    plain = track(5)
+    assert PoseRefinement(plain, torch.ones(5, dtype=torch.bool)).pose(2).face is None
+    face = torch.rand(5, 52, generator=torch.Generator().manual_seed(0))
+    poses = PoseRefinement(replace(plain, poses=replace(plain.poses, face=face)), torch.ones(5, dtype=torch.bool))
+    assert torch.equal(_face(poses.pose(2)), face[2])
+    assert torch.equal(_face(poses.refined().poses), face)
+
+
+def _face(pose: BodyPose) -> torch.Tensor:
+    assert pose.face is not None
+    return pose.face

@@ -1,13 +1,15 @@
 """Training recovers a person whose truth is known: another avatar, rendered turning in front of one camera."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
 
 from avatar.body import load_body
+from avatar.errors import AvatarError
 from avatar.io.images import to_uint8
 from avatar.model.avatar import Avatar
 from avatar.model.gaussians import sample_on_surface, triangle_frames
@@ -18,7 +20,7 @@ from avatar.runtime.progress import duration
 from avatar.training.config import TrainConfig
 from avatar.training.split import held_out_frames
 from avatar.training.trainer import Trainer
-from avatar.types import BodyPose, BodyTrack, Observations
+from avatar.types import BodyPose, BodyTrack, ImageList, Observations
 from tests.training.people import turning
 
 FRAMES, WIDTH, HEIGHT = 12, 96, 160
@@ -110,9 +112,24 @@ def test_poses_are_corrected_by_the_images(scene: Scene) -> None:
     assert error < 0.02
 
 
-def test_held_out_frames_are_spread_and_optional() -> None:
-    assert held_out_frames(10, 0) == []
-    assert held_out_frames(20, 8) == [4, 12]
+def test_held_out_frames_are_spread_and_optional(scene: Scene) -> None:
+    observations, _ = scene
+    assert held_out_frames(observations, 0) == []
+    assert held_out_frames(observations, 5) == [2, 7]
+
+
+def test_frames_in_which_somebody_else_is_in_the_way_are_neither_trained_nor_held_out(scene: Scene) -> None:
+    observations, track = scene
+    whole, nothing = np.full((HEIGHT, WIDTH), 255, np.uint8), np.zeros((HEIGHT, WIDTH), np.uint8)
+    hidden = (2, 3)
+    trust = ImageList(len(observations), lambda index: nothing if index in hidden else whole)
+    crowded = replace(observations, trust=trust)
+    assert held_out_frames(crowded, 5) == [4, 9]
+    trainer = Trainer(crowded, track, load_body("open"), small(hold_out=5, steps=3))
+    assert trainer.trained == [0, 1, 5, 6, 7, 8, 10, 11]
+    nobody = replace(observations, trust=ImageList(len(observations), lambda index: nothing))
+    with pytest.raises(AvatarError, match="Somebody else is in the way in all frames"):
+        Trainer(nobody, track, load_body("open"), small())
 
 
 def test_estimating_the_time_changes_nothing(scene: Scene) -> None:

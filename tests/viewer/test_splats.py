@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ import torch
 import viser
 from jaxtyping import UInt32
 
+from avatar.errors import AvatarError
 from avatar.geometry import quat_from_rotation, rotation_from_quat, rotation_from_rotvec
+from avatar.io.images import write_image
 from avatar.model.avatar import Avatar
 from avatar.pipeline.report_images import heat
 from avatar.types import Gaussians
@@ -19,7 +22,7 @@ from avatar.viewer.posing import t_pose
 from avatar.viewer.server_images import MOVING_SECONDS, PixelBudget
 from avatar.viewer.session import PosedState, Session
 from avatar.viewer.splat_layer import THINNEST, SplatLayer, add_splats, packed
-from avatar.viewer.state import ViewState
+from avatar.viewer.state import LightChoice, ViewState
 
 from .sample import sample_avatar, sample_track
 
@@ -113,7 +116,7 @@ def test_a_moment_is_the_same_object_until_something_changes(avatar: Avatar) -> 
 def test_less_detail_keeps_the_silhouette(avatar: Avatar) -> None:
     session = Session(avatar, {})
     pose = t_pose(torch.tensor([0.0, 0.9, 0.0]))
-    whole, less = (session.gaussians(PosedState(pose, "neutral", detail)) for detail in (1.0, 0.25))
+    whole, less = (session.gaussians(PosedState(pose, "lit", detail)) for detail in (1.0, 0.25))
     assert len(less) == round(0.25 * len(whole))
     size = whole.means.amax(0) - whole.means.amin(0)
     assert torch.allclose(less.means.amax(0) - less.means.amin(0), size, atol=0.12)
@@ -123,3 +126,18 @@ def test_the_heat_map_rises_in_lightness() -> None:
     colors = heat(torch.linspace(0, 1, 50))
     lightness = colors @ torch.tensor([0.21, 0.72, 0.07])
     assert (lightness.diff() > 0).all()
+
+
+def test_a_session_lights_the_avatar(avatar: Avatar, tmp_path: Path) -> None:
+    session, pose = Session(avatar, {}), t_pose(torch.tensor([0.0, 0.9, 0.0]))
+    surroundings = tmp_path / "x.png"
+    write_image(surroundings, np.repeat(np.linspace(0, 255, 32).astype(np.uint8)[None, :, None], 16, 0).repeat(3, 2))
+    name = session.add_surroundings("../room.png", surroundings.read_bytes())
+    assert name == "room (image)"
+    choices = [LightChoice(kind) for kind in ("filmed", "even", "above", "window", name)]
+    choices += [LightChoice("window", 120.0), LightChoice("window", warmth=1.0), LightChoice(name, 90.0)]
+    colors = [session.gaussians(PosedState(pose, "lit", light=light)).colors for light in choices]
+    for i, one in enumerate(colors):
+        assert not any(torch.equal(one, other) for other in colors[i + 1 :])
+    with pytest.raises(AvatarError, match=r"broken\.hdr is not"):
+        session.add_surroundings("broken.hdr", b"#?RADIANCE")

@@ -12,6 +12,10 @@ export class AvatarPlayer extends HTMLElement {
   readonly motions: string[];
   /** Name of the motion that plays. */
   motion: string | null;
+  /** Names of the lights: "filmed", "even", "above", "window", and one that the file was written with. */
+  readonly lights: string[];
+  /** Name of the light that shines. */
+  light: string | null;
   readonly paused: boolean;
   /** Seconds into the motion. */
   currentTime: number;

@@ -3,6 +3,7 @@
 import { BACKGROUNDS, backgroundImage, paintBackground } from "./backgrounds.js";
 import { clipDuration } from "./clips.js";
 import { Controls } from "./controls.js";
+import { FILMED, lightNames, noLight } from "./lights.js";
 import { loadModel } from "./model.js";
 import { clipFromFile } from "./motion_files.js";
 import { Player } from "./player.js";
@@ -21,13 +22,13 @@ const sheet = new CSSStyleSheet();
 sheet.replaceSync(STYLE);
 
 /**
- * Attributes: src, motion, poster, controls ("bar" or "full"), camera-controls, auto-rotate, paused, background, heading,
- * credits, about, page (the window's keys and drops are the player's).
+ * Attributes: src, motion, light, poster, controls ("bar" or "full"), camera-controls, auto-rotate, paused, background,
+ * heading, credits, about, page (the window's keys and drops are the player's).
  *
  * Events: load, error (detail: a sentence), play, pause, ended, motion, change.
  */
 export class AvatarPlayer extends HTMLElement {
-  static observedAttributes = ["src", "motion", "poster", "controls", "camera-controls", "auto-rotate", "background",
+  static observedAttributes = ["src", "motion", "light", "poster", "controls", "camera-controls", "auto-rotate", "background",
     "heading", "credits", "about"];
 
   constructor() {
@@ -65,6 +66,7 @@ export class AvatarPlayer extends HTMLElement {
       if (this.model.find(now) < 0) this.say(this.noMotion(now));
       else this.play(now);
     }
+    if (name === "light" && this.player) this.shine(now);
     this.update();
   }
 
@@ -138,6 +140,13 @@ export class AvatarPlayer extends HTMLElement {
     }
   }
 
+  // The light of this name, or the one that the file begins with.
+  shine(name) {
+    const light = name ?? this.model.header.start_light ?? FILMED;
+    if (this.lights.includes(light)) this.player.set({ light });
+    else this.say(noLight(light, this.lights));
+  }
+
   progress(share) {
     this.dispatchEvent(new CustomEvent("progress", { detail: share }));
   }
@@ -155,6 +164,7 @@ export class AvatarPlayer extends HTMLElement {
     const motion = this.getAttribute("motion");
     const still = this.hasAttribute("paused") || matchMedia("(prefers-reduced-motion: reduce)").matches;
     player.set({ clip: Math.max(motion ? model.find(motion) : 0, 0), playing: !still });
+    this.shine(this.getAttribute("light"));
     this.update();
     if (this.wantedView) this.view = this.wantedView;
     player.drawFrame();
@@ -259,6 +269,20 @@ export class AvatarPlayer extends HTMLElement {
 
   set loop(loop) {
     this.loaded.set({ loop });
+  }
+
+  /** Names of the lights: "filmed", "even", "above", "window", and one that the file was written with. */
+  get lights() {
+    return this.model ? lightNames(this.model.header) : [];
+  }
+
+  /** Name of the light that shines. */
+  get light() {
+    return this.player?.state.light ?? this.getAttribute("light");
+  }
+
+  set light(name) {
+    this.setAttribute("light", name);
   }
 
   get heading() {

@@ -3,6 +3,7 @@
 import { BACKGROUNDS } from "./backgrounds.js";
 import { clipDuration } from "./clips.js";
 import { Drawing, figureFromJson } from "./drawing.js";
+import { lightNames, lightWords } from "./lights.js";
 import { Menu } from "./menu.js";
 import { clipFromFile } from "./motion_files.js";
 import { decodeText } from "./text.js";
@@ -60,7 +61,12 @@ export class Controls {
       },
       speed: () => player.set({ speed: SPEEDS[(SPEEDS.indexOf(player.state.speed) + 1) % SPEEDS.length] }),
       loop: () => player.set({ loop: !player.state.loop }),
-      light: () => player.set({ lit: !player.state.lit }),
+      light: () => {
+        const names = lightNames(player.model.header);
+        const light = names[(names.indexOf(player.state.light) + 1) % names.length];
+        player.set({ light });
+        this.host.say(`Light: ${lightWords(light)}`);
+      },
       home: () => camera.reset(),
       background: () => {
         const names = Object.keys(BACKGROUNDS);
@@ -181,7 +187,7 @@ export class Controls {
     scrub.style.setProperty("--done", `${100 * done}%`);
     this.show("now", state.time.toFixed(1));
     // The rest changes seldom, and writing it makes the browser lay out the page again.
-    const rest = JSON.stringify([state.playing, state.speed, state.loop, state.lit, state.clip, clips.length, duration]);
+    const rest = JSON.stringify([state.playing, state.speed, state.loop, state.light, state.clip, clips.length, duration]);
     if (rest === this.shownState) return;
     this.shownState = rest;
     this.root.dataset.playing = state.playing;
@@ -192,7 +198,9 @@ export class Controls {
     this.show("speed", speed);
     this.element("speed").setAttribute("aria-label", `Speed ${speed}`);
     this.element("loop").setAttribute("aria-pressed", state.loop);
-    this.element("light").setAttribute("aria-pressed", state.lit);
+    const light = `Light: ${lightWords(state.light)}`;
+    this.element("light").setAttribute("aria-label", light);
+    this.element("light").title = `${light} (T for the next)`;
     const list = this.element("clips");
     if (list.children.length !== clips.length) this.listClips(list);
     [...list.children].forEach((chip, i) => {

@@ -2,6 +2,7 @@
 
 import { OrbitCamera, fixedCamera } from "./camera.js";
 import { pathAt } from "./clips.js";
+import { FILMED } from "./lights.js";
 import { Playback } from "./playback.js";
 import { Resolution } from "./resolution.js";
 import { Splats } from "./splats.js";
@@ -22,7 +23,7 @@ export class Player extends Playback {
     this.options = options;
     this.camera = new OrbitCamera(canvas, () => { this.changed = true; });
     this.resolution = new Resolution();
-    Object.assign(this.state, { lit: true, shadows: true, rotating: false });
+    Object.assign(this.state, { light: model.header.start_light ?? FILMED, shadows: true, rotating: false });
     this.frames = 0;
     this.visible = true;
     this.startDrawing();
@@ -86,7 +87,7 @@ export class Player extends Playback {
   }
 
   look() {
-    return { lit: this.state.lit, shadows: this.state.shadows ? this.shadows() : [] };
+    return { light: this.state.light, shadows: this.state.shadows ? this.shadows() : [] };
   }
 
   view() {

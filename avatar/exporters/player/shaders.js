@@ -10,7 +10,7 @@ precision highp usampler2D;
 uniform usampler2D drawOrder;   // splats from far to near
 uniform sampler2D restPlaces;   // centre at rest in metres, log brightness
 uniform sampler2D restTurns;    // orientation at rest, quaternion wxyz
-uniform sampler2D sizes;        // log standard deviations, scaled to 0..1
+uniform sampler2D sizes;        // log standard deviations, scaled to 0..1; shading of skin from 128 on
 uniform sampler2D paints;       // colour and opacity
 uniform sampler2D restNormals;  // octahedral
 uniform usampler2D bones;       // four joints ...
@@ -22,6 +22,7 @@ uniform vec4 intrinsics;        // fx, fy, cx, cy in pixels
 uniform vec2 viewport;           // width and height in pixels
 uniform vec2 depthTerms;         // depth in clip space is x + y / z
 uniform vec3 light[8];          // log gains by the normal's polynomials
+uniform float shadingRange;     // log brightness that the shading of skin has at most; 0 leaves it
 uniform float cutDepth;         // nearer than this the scene is cut away above its floor, metres
 
 out vec4 color;
@@ -95,7 +96,8 @@ void main() {
     (viewport - intrinsics.zw) / intrinsics.xy + margin);
   vec2 focal = intrinsics.xy / inCamera.z;
   mat3x2 J = mat3x2(focal.x, 0.0, 0.0, focal.y, -focal.x * slope.x, -focal.y * slope.y);
-  vec3 deviations = exp(mix(vec3(sizeRange.x), vec3(sizeRange.y), texelFetch(sizes, at, 0).xyz));
+  vec4 size = texelFetch(sizes, at, 0);
+  vec3 deviations = exp(mix(vec3(sizeRange.x), vec3(sizeRange.y), size.xyz));
   mat3 own = worldFromRest * matrixOf(normalize(texelFetch(restTurns, at, 0)));
   own = mat3(own[0] * deviations.x, own[1] * deviations.y, own[2] * deviations.z);
   mat3x2 root = J * mat3(cameraFromWorld) * own;
@@ -115,7 +117,9 @@ void main() {
 
   vec3 normal = worldFromRest * octahedral(texelFetch(restNormals, at, 0).xy);
   // The scene has its light in its colours.
-  color = vec4(min(paint.rgb * exp(rest.w) * (still ? vec3(1.0) : gains(normal)), 1.0), paint.a);
+  float shading = shadingRange * (255.0 * size.w - 128.0) / 127.0;
+  vec3 shines = still ? vec3(1.0) : exp(-shading) * gains(normal);
+  color = vec4(min(paint.rgb * exp(rest.w) * shines, 1.0), paint.a);
 }
 `;
 

@@ -2,6 +2,7 @@
 // plain index buffer, since instancing is several times slower where there is no graphics card.
 
 import { cutDepth } from "./cut_open.js";
+import { lightUniforms } from "./lights.js";
 import { SHADOW_FRAGMENT, SHADOW_VERTEX, SPLAT_FRAGMENT, SPLAT_VERTEX } from "./shaders.js";
 
 export const TEXTURE_WIDTH = 1024;
@@ -46,7 +47,7 @@ export class Splats {
     this.joints.update(this.jointData);
   }
 
-  // camera: {T, K, width, height}; the look: whether the light of the recording shines, and shadows on the floor.
+  // camera: {T, K, width, height}; the look: name of the light, and shadows on the floor.
   draw(camera, look) {
     const { gl } = this;
     this.sort(camera);
@@ -61,16 +62,16 @@ export class Splats {
   }
 
   // Into the viewport that is set, in the order of the last `sort`.
-  drawView(camera, { lit, shadows }) {
+  drawView(camera, { light, shadows }) {
     const { gl } = this;
     for (const { place, radius, darkness } of shadows) {
       this.shadow.use(camera, { disc: [...place, radius], darkness });
       gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
     }
     const cut = cutDepth(this.header, this.jointData, camera.T);
-    this.program.use(camera, { sizeRange: this.header.size_range, cutDepth: cut });
-    const light = lit ? this.header.light.flat() : new Float32Array(24);
-    gl.uniform3fv(this.program.at("light"), light);
+    const { light: gains, shadingRange } = lightUniforms(this.header, light);
+    this.program.use(camera, { sizeRange: this.header.size_range, cutDepth: cut, shadingRange });
+    gl.uniform3fv(this.program.at("light"), gains);
     const textures = { ...this.textures, restPlaces: this.places, drawOrder: this.order, joints: this.joints };
     Object.entries(textures).forEach(([name, texture], unit) => {
       gl.activeTexture(gl.TEXTURE0 + unit);

@@ -22,7 +22,7 @@ export const TEMPLATE = `
     <div id="head">
       <div id="heading" role="heading" aria-level="2"></div>
       <nav aria-label="View">
-        <button id="light" aria-pressed="true" aria-label="Light of the recording" title="Light of the recording (T)">${ICONS.light}</button>
+        <button id="light" aria-label="Light" title="Light (T)">${ICONS.light}</button>
         <button id="background" aria-label="Background" title="Background (B)">${ICONS.background}</button>
         <button id="home" aria-label="Reset the view" title="Reset the view (R)">${ICONS.home}</button>
         <button id="more" aria-label="More" title="More" aria-expanded="false" aria-controls="menu">${ICONS.more}</button>

@@ -11,6 +11,9 @@ export interface AvatarModel {
 /** A THREE.Mesh: metres, Y up, facing +Z, on the floor at y = 0. */
 export interface AvatarObject3D {
   readonly motions: string[];
+  readonly lights: string[];
+  /** Name of the light that shines. */
+  light: string;
   /** Dispatches "play", "pause", "ended" and "motion". */
   readonly playback: EventTarget;
   /** Move on by some seconds; call it once per frame. */

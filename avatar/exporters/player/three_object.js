@@ -2,6 +2,7 @@
 // chooses its version and has it once.
 
 import { cameraOfGl } from "./camera.js";
+import { FILMED, lightNames, lightUniforms, noLight } from "./lights.js";
 import { clipFromFile } from "./motion_files.js";
 import { Playback } from "./playback.js";
 import { poseFromJoints } from "./poses.js";
@@ -13,7 +14,7 @@ import { Sorter, TEXTURE_WIDTH, cornerIndices, fullRows } from "./splats.js";
  * @param {typeof import("three")} THREE
  * @param {import("./model.js").AvatarModel} model
  * @returns {import("three").Mesh} metres, Y up, facing +Z, on the floor at y = 0; with `update(seconds)`, `play(motion)`,
- *   `pause()`, `setMotion(file, name)`, `setPose(joints, {root})`, `motions` and `playback`, whose events are the element's
+ *   `pause()`, `setMotion(file, name)`, `setPose(joints, {root})`, `motions`, `lights`, `light` and `playback`, whose events are the element's
  */
 export function avatarObject3D(THREE, model) {
   class AvatarObject extends THREE.Mesh {
@@ -27,6 +28,7 @@ export function avatarObject3D(THREE, model) {
       uniforms.restPlaces.value = dataTexture(THREE, "RGBA32F", rest, TEXTURE_WIDTH);
       uniforms.joints.value = dataTexture(THREE, "RGBA32F", jointData, 4);
       uniforms.drawOrder.value = dataTexture(THREE, "R32UI", this.sorter.sorted, TEXTURE_WIDTH);
+      this.light = model.header.start_light ?? FILMED;
       this.playback.set({ playing: true });
       this.update(0);
     }
@@ -41,7 +43,24 @@ export function avatarObject3D(THREE, model) {
       const { playback } = this, { uniforms } = this.material;
       if (playback.state.playing) playback.advance(seconds * playback.state.speed);
       if (playback.takePose()) uniforms.restPlaces.value.needsUpdate = uniforms.joints.value.needsUpdate = true;
-      uniforms.light.value = playback.state.lit === false ? new Float32Array(24) : model.header.light.flat();
+    }
+
+    /** Names of the lights. */
+    get lights() {
+      return lightNames(model.header);
+    }
+
+    /** Name of the light that shines. */
+    get light() {
+      return this.shines;
+    }
+
+    set light(name) {
+      if (!this.lights.includes(name)) throw new Error(noLight(name, this.lights));
+      const { light, shadingRange } = lightUniforms(model.header, name), { uniforms } = this.material;
+      Object.assign(this, { shines: name });
+      uniforms.light.value = light;
+      uniforms.shadingRange.value = shadingRange;
     }
 
     play(motion) {
@@ -113,7 +132,7 @@ function splatMaterial(THREE, { header, arrays }) {
       boneWeights: texture("weights", "RGBA8", 4),
       restPlaces: { value: null }, joints: { value: null }, drawOrder: { value: null },
       sizeRange: { value: header.size_range },
-      light: { value: header.light.flat() },
+      light: { value: null }, shadingRange: { value: 0 },
       cameraFromWorld: { value: new THREE.Matrix4() },
       intrinsics: { value: new THREE.Vector4() },
       viewport: { value: new THREE.Vector2() },

@@ -1,7 +1,9 @@
 // A view as text: "clip=walk&t=1.2&yaw=30", as in the address of a page; docs/manual/export.md lists the words.
 
 import { BACKGROUNDS } from "./backgrounds.js";
+import { EVEN, FILMED, lightNames } from "./lights.js";
 
+const LIGHT_NUMBERS = { 0: EVEN, 1: FILMED };
 const DEGREES = 180 / Math.PI;
 
 export function readView(text) {
@@ -13,7 +15,7 @@ export function readView(text) {
   return {
     clip: given.get("clip"), time: number("t"), frame: number("frame"), play: number("play"), yaw: number("yaw"),
     pitch: number("pitch"), distance: number("dist"), pan: given.get("pan")?.split(",").map(Number),
-    camera: given.get("camera"), background: given.get("bg"), light: number("light"), ui: number("ui"),
+    camera: given.get("camera"), background: given.get("bg"), light: given.get("light"), ui: number("ui"),
     shadow: number("shadow"), ratio: number("ratio"),
   };
 }
@@ -23,11 +25,13 @@ export function applyView(player, view) {
   const { camera, model } = player;
   const named = view.clip === null ? player.state.clip : Math.max(model.find(view.clip), 0);
   const time = view.time ?? (view.frame === undefined ? undefined : view.frame / model.clips[named].fps);
+  const asked = LIGHT_NUMBERS[view.light] ?? view.light;
+  const light = lightNames(model.header).find((name) => name === asked);
   player.set({
     clip: named,
     ...(time === undefined ? {} : { time, playing: false }),
     ...(view.play === undefined ? {} : { playing: Boolean(view.play) }),
-    ...(view.light === undefined ? {} : { lit: view.light !== 0 }),
+    ...(light === undefined ? {} : { light }),
     ...(view.shadow === undefined ? {} : { shadows: view.shadow !== 0 }),
   });
   if (view.yaw !== undefined) camera.yaw = view.yaw / DEGREES;
@@ -45,7 +49,7 @@ export function viewText(player, background) {
     pitch: (camera.pitch * DEGREES).toFixed(1), dist: camera.distance.toFixed(2),
   });
   if (camera.pan.some((x) => Math.abs(x) > 1e-3)) words.set("pan", camera.pan.map((x) => x.toFixed(3)).join());
-  if (!state.lit) words.set("light", 0);
+  if (state.light !== (player.model.header.start_light ?? FILMED)) words.set("light", state.light);
   if (Object.hasOwn(BACKGROUNDS, background)) words.set("bg", background);
   return words.toString();
 }
