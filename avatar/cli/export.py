@@ -25,7 +25,10 @@ def export_avatar(
     spz: Path | None = None,
     sog: Path | None = None,
     ksplat: Path | None = None,
+    compressed_ply: Path | None = None,
     glb: Path | None = None,
+    glb_splats: Path | None = None,
+    glb_rigged_splats: Path | None = None,
     motion_file: Path | None = None,
     turntable: Path | None = None,
     dataset: Path | None = None,
@@ -69,7 +72,12 @@ def export_avatar(
         spz: splats of one pose as .spz, a sixth of the size of a PLY (needs the extra "splats").
         sog: splats of one pose as .sog, an eighth of the size (needs the extra "splats").
         ksplat: splats of one pose as .ksplat (needs the extra "splats").
-        glb: the body as a rigged mesh, coloured from the splats, with the motions as animations.
+        compressed_ply: splats of one pose as .compressed.ply, a quarter of the size of a PLY (needs the extra
+            "splats").
+        glb: the person as a rigged mesh with texture, made from the splats, with the motions as animations and the 52
+            units of the face as morph targets. Takes about half a minute.
+        glb_splats: splats of one pose as glTF with KHR_gaussian_splatting.
+        glb_rigged_splats: the same at rest, with skeleton, skinning weights and the motions as animations.
         motion_file: a motion as .bvh, or as the .json that can be dropped on a page.
         turntable: the avatar turning once, as .mp4, .webm, .gif or .webp.
         dataset: folder for images with masks, depth, normals, parts with surface coordinates, keypoints and SMPL
@@ -82,16 +90,16 @@ def export_avatar(
             turntable the middle of the filmed motion.
         light: the light that the avatar stands in: filmed, even, above, window, window:left (right, front, behind, or
             degrees to the right), window:left:WARMTH (-1 to 1), or an equirectangular image (.hdr, .exr, .png, .jpg),
-            with :DEGREES to turn it. By default splats are in even light and images as filmed; pages start with
-            it and offer others too. It does not change --glb.
-        lit: keep the light of the recording in the colours of splats; the same as --light filmed.
+            with :DEGREES to turn it. By default splats and meshes are in even light and images as filmed; pages
+            start with it and offer others too.
+        lit: keep the light of the recording in the colours of splats and meshes; the same as --light filmed.
         up: the axis that points up in files of splats: y; minus-y for SuperSplat and PlayCanvas, which turn what they
-            read; z for programs whose floor is the XY plane. Files other than those of splats keep Y up.
+            read; z for programs whose floor is the XY plane. Other files, glTF among them, keep Y up.
         flip: the person faces the other way in files of splats.
         title: heading of the page; by default the name of the run folder.
         credits: line at the bottom of the page, such as the name of the person and the licence.
-        url: address where the folder of --web will be, such as https://example.org/me: previews of links need it for
-            their image.
+        url: address where the folder of --web, or that of the page of --html, will be, such as https://example.org/me:
+            previews of links need it for their image. With --html the image is written beside the page, as .jpg.
         size: WIDTHxHEIGHT of the images of --turntable, --dataset and --control.
         count: number of images of --dataset.
         backgrounds: folder of images that stand behind the person in --dataset, instead of plain colours.
@@ -112,7 +120,8 @@ def export_avatar(
     """
     outputs = {
         "html": html, "web": web, "ply": ply, "ply_sequence": ply_sequence, "splat": splat, "spz": spz, "sog": sog,
-        "ksplat": ksplat, "glb": glb,
+        "ksplat": ksplat, "compressed_ply": compressed_ply, "glb": glb, "glb_splats": glb_splats,
+        "glb_rigged_splats": glb_rigged_splats,
         "motion_file": motion_file, "turntable": turntable, "dataset": dataset,
         "control": control,
     }  # fmt: skip
@@ -140,7 +149,7 @@ def export_avatar(
     from avatar.pipeline.people_folder import require_people
     from avatar.rendering.devices import resolve_device
 
-    _check_url(url, web)
+    _check_url(url, web or html)
     chosen = "filmed" if lit else light
     words = parse_shape(shape)
     around = scene_of_options(scene, scene_up, scene_scale, scene_floor, scene_at)
@@ -159,7 +168,7 @@ def export_avatar(
         backgrounds=() if backgrounds is None else tuple(background_files(backgrounds)), camera=camera,
     )  # fmt: skip
     for kind, path in requested.items():
-        print(f"{kind.replace('_', ' ') + ':':14}{path}  ({getattr(job, kind)(path)})", flush=True)
+        print(f"{kind.replace('_', ' ') + ':':13} {path}  ({getattr(job, kind)(path)})", flush=True)
 
 
 def _export_people(
@@ -199,18 +208,21 @@ def _export_people(
 def _check_suffix(kind: str, path: Path) -> None:
     allowed = {
         "turntable": (".mp4", ".webm", ".gif", ".webp"), "html": (".html", ".htm"), "ply_sequence": ("",), "web": ("",),
-        "dataset": ("",), "control": ("",), "motion_file": (".bvh", ".json"),
+        "dataset": ("",), "control": ("",), "motion_file": (".bvh", ".json"), "compressed_ply": (".compressed.ply",),
+        "glb_splats": (".glb",), "glb_rigged_splats": (".glb",),
     }.get(kind, (f".{kind}",))  # fmt: skip
-    if path.suffix.lower() not in allowed:
+    name = path.name.lower()
+    suffix = ".compressed.ply" if name.endswith(".compressed.ply") else path.suffix.lower()
+    if suffix not in allowed:
         expected = " or ".join(allowed) if allowed != ("",) else "a folder"
         raise UsageError(f"--{kind.replace('_', '-')} writes {expected}, not {path.name}.")
 
 
-def _check_url(url: str | None, web: Path | None) -> None:
+def _check_url(url: str | None, page: Path | None) -> None:
     if url is None:
         return
-    if web is None:
-        raise UsageError("--url says where the folder of --web will be: pass --web DIR too.")
+    if page is None:
+        raise UsageError("--url says where a page will be: pass --web DIR or --html FILE too.")
     if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", url):
         raise UsageError(f"--url must be an address such as https://example.org/me, not {url!r}.")
 

@@ -16,6 +16,7 @@ from avatar.io.camera_motion_file import load_camera_motion, save_camera_motion
 from avatar.io.files import read_json, write_json
 from avatar.io.observations_file import load_observations
 from avatar.io.recordings import is_depth_recording
+from avatar.model.garments import garment_labels
 from avatar.motion import load_motion
 from avatar.observation.detectors.registry import check_detector, choose_detector
 from avatar.observation.options import ObserveOptions
@@ -23,6 +24,7 @@ from avatar.observation.photo import is_photo
 from avatar.observation.video import observe
 from avatar.pipeline.camera import camera_motion
 from avatar.pipeline.dataset import dataset_training_data
+from avatar.pipeline.finished_run import save_garments
 from avatar.pipeline.people import check_people, observed_people, people_settings, separate_people, track_people
 from avatar.pipeline.people_folder import PeopleFolder
 from avatar.pipeline.photo import PhotoTraining, photo_training_data
@@ -186,6 +188,7 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
 
     result = trained(run, data, Training(body, config, settings.device, settings.backend, preview), stage)
 
+    save_garments(run, garment_labels(result.avatar))
     with timed("previews", seconds):
         write_previews(run, result.avatar, result.track, data.observations, settings.backend)
         write_report_images(run, result.avatar, result.track, data.observations, settings.backend)

@@ -30,6 +30,11 @@ class RunFolder:
         return self.folder / "avatar.safetensors"
 
     @property
+    def garments(self) -> Path:
+        """The label of each splat of the avatar: one byte each, see `avatar.model.garments`."""
+        return self.folder / "garments.npy"
+
+    @property
     def track(self) -> Path:
         """The body track that belongs to the avatar, its poses corrected by training."""
         return self.folder / "track.npz"
