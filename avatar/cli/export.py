@@ -156,7 +156,9 @@ def export_avatar(
     # Only what renders is worth a GPU, whose renderer may have to be compiled first.
     renders = bool({"turntable", "dataset", "control"} & requested.keys())
     if require_people(run) > 1:
-        _export_people(run, requested, motion, title, credits, chosen, around, body, {"--live": live, "--shape": shape})
+        _export_people(
+            run, requested, motion, title, credits, chosen, around, url, body, {"--live": live, "--shape": shape}
+        )
         return
     finished = open_run(run, body, resolve_device(device, backend) if renders else "cpu")
     job = ExportOptions(
@@ -179,6 +181,7 @@ def _export_people(
     credits: str | None,
     light: str | None,
     scene: Gaussians | None,
+    url: str | None,
     body: str | None,
     of_one: dict[str, object],
 ) -> None:
@@ -199,7 +202,7 @@ def _export_people(
     ]
     report = write_page(
         *first, requested["html"], title or run.resolve().name, credits or CREDITS,
-        light=None if light is None else read_light(light), scene=scene, companions=others,
+        light=None if light is None else read_light(light), scene=scene, url=url, companions=others,
     )  # fmt: skip
     size = f"{report.bytes / 1e6:.2f} MB, {report.splats} splats, {len(people)} people, {len(clips)} motions"
     print(f"{'html:':14}{requested['html']}  ({size})", flush=True)

@@ -204,4 +204,4 @@ def _instance(
 
 
 def _bytes(alpha: Float[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
-    return np.rint(255 * alpha.clip(0, 1)).astype(np.uint8)
+    return np.asarray(np.rint(255 * alpha.clip(0, 1)), np.uint8)
