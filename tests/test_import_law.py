@@ -41,9 +41,13 @@ HEAVY = (
     "ray",
     "h5py",
     "gaussforge",
+    "trimesh",
     "lzfse",
     "matplotlib",
     "pycolmap",
+    "skimage",
+    "fast_simplification",
+    "xatlas",
 )
 # A room of its own is the one place of viser: the viewer is an app of it.
 HEAVY_ROOMS = {"viser": "viewer"}

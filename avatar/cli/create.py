@@ -66,8 +66,10 @@ def create_command(arguments: Sequence[str]) -> Callable[..., None]:
             run, configured = _run_to_resume(settings, source, out)
         else:
             run, configured = _new_run(settings, source, out), settings
+        if viewer and settings.people is not None:
+            raise UsageError("--viewer shows how one avatar is made: leave it out with --people.")
         preview = _preview(viewer)
-        _print_results(run, _make(run, configured, preview, overwrite, resume), show_shape)
+        _print_reports(run, _make(run, configured, preview, overwrite, resume), show_shape)
         if preview is not None:
             _view(preview, run)
 
@@ -167,6 +169,19 @@ def _view(preview: LivePreview, run: RunFolder) -> None:
         viewer.thread.join()
     finally:
         viewer.stop()
+
+
+def _print_reports(run: RunFolder, report: dict[str, Any], show_shape: bool) -> None:
+    """The results of one person, or of each of several."""
+    if "persons" not in report:
+        _print_results(run, report, show_shape)
+        return
+    from avatar.pipeline.people_folder import PeopleFolder
+
+    for person, own in zip(PeopleFolder(run).load(), report["persons"], strict=True):
+        print(f"{person.folder.name}:")
+        _print_results(person, own, show_shape)
+    print(f"together: avatar view {quote(str(run.folder))}")
 
 
 def _print_results(run: RunFolder, report: dict[str, Any], show_shape: bool) -> None:

@@ -43,6 +43,7 @@ LOOKS = {
     "track.camera": Look("person", "camera", metavar="HOW"),
     "track.keep_going": Look("quality", "keep-going"),
     "observe.person": Look("person", "person", metavar="INDEX", none="(default: the largest and most persistent)"),
+    "people": Look("person", "people", metavar="all|N", none="(default: one person)"),
     "observe.start": Look("person", "start", metavar="SECONDS", none="(default: the video's beginning)"),
     "observe.end": Look("person", "end", metavar="SECONDS", none="(default: the video's end)"),
     "preset": Look("quality", "preset"),

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from avatar.cli.options import Backend, Device, Run, Switch, Up
 from avatar.cli.scene import scene_of_options
 from avatar.errors import UsageError
+
+if TYPE_CHECKING:
+    from avatar.types import Gaussians
 
 
 def export_avatar(
@@ -21,10 +25,14 @@ def export_avatar(
     spz: Path | None = None,
     sog: Path | None = None,
     ksplat: Path | None = None,
+    compressed_ply: Path | None = None,
     glb: Path | None = None,
+    glb_splats: Path | None = None,
+    glb_rigged_splats: Path | None = None,
     motion_file: Path | None = None,
     turntable: Path | None = None,
     dataset: Path | None = None,
+    control: Path | None = None,
     motion: tuple[str, ...] = (),
     pose: str | None = None,
     light: str | None = None,
@@ -36,6 +44,8 @@ def export_avatar(
     url: str | None = None,
     size: str = "540x960",
     count: int = 100,
+    backgrounds: Path | None = None,
+    camera: str = "follow",
     seed: int = 0,
     body: str | None = None,
     shape: str | None = None,
@@ -62,28 +72,38 @@ def export_avatar(
         spz: splats of one pose as .spz, a sixth of the size of a PLY (needs the extra "splats").
         sog: splats of one pose as .sog, an eighth of the size (needs the extra "splats").
         ksplat: splats of one pose as .ksplat (needs the extra "splats").
-        glb: the body as a rigged mesh, coloured from the splats, with the motions as animations.
+        compressed_ply: splats of one pose as .compressed.ply, a quarter of the size of a PLY (needs the extra
+            "splats").
+        glb: the person as a rigged mesh with texture, made from the splats, with the motions as animations and the 52
+            units of the face as morph targets. Takes about half a minute.
+        glb_splats: splats of one pose as glTF with KHR_gaussian_splatting.
+        glb_rigged_splats: the same at rest, with skeleton, skinning weights and the motions as animations.
         motion_file: a motion as .bvh, or as the .json that can be dropped on a page.
         turntable: the avatar turning once, as .mp4, .webm, .gif or .webp.
-        dataset: folder for images with masks, depth, normals, keypoints and SMPL parameters, in random poses.
+        dataset: folder for images with masks, depth, normals, parts with surface coordinates, keypoints and SMPL
+            parameters, in random poses.
+        control: folder for control videos of the first motion, for networks that make videos: pose (in OpenPose's
+            style), depth, normals, mask and the avatar itself.
         motion: motions: "filmed", built-in names (walk, wave, ...) or files. --ply-sequence and --motion-file take the
             first. By default pages and data sets take the filmed and some built-in ones, the others the filmed.
         pose: pose to write: rest (the T-pose) or MOTION:FRAME, such as walk:12. The default is rest, and for a
             turntable the middle of the filmed motion.
         light: the light that the avatar stands in: filmed, even, above, window, window:left (right, front, behind, or
             degrees to the right), window:left:WARMTH (-1 to 1), or an equirectangular image (.hdr, .exr, .png, .jpg),
-            with :DEGREES to turn it. By default splats are in even light and images as filmed; pages start with
-            it and offer others too. It does not change --glb.
-        lit: keep the light of the recording in the colours of splats; the same as --light filmed.
+            with :DEGREES to turn it. By default splats and meshes are in even light and images as filmed; pages
+            start with it and offer others too.
+        lit: keep the light of the recording in the colours of splats and meshes; the same as --light filmed.
         up: the axis that points up in files of splats: y; minus-y for SuperSplat and PlayCanvas, which turn what they
-            read; z for programs whose floor is the XY plane. Files other than those of splats keep Y up.
+            read; z for programs whose floor is the XY plane. Other files, glTF among them, keep Y up.
         flip: the person faces the other way in files of splats.
         title: heading of the page; by default the name of the run folder.
         credits: line at the bottom of the page, such as the name of the person and the licence.
-        url: address where the folder of --web will be, such as https://example.org/me: previews of links need it for
-            their image.
-        size: WIDTHxHEIGHT of the images of --turntable and --dataset.
+        url: address where the folder of --web, or that of the page of --html, will be, such as https://example.org/me:
+            previews of links need it for their image. With --html the image is written beside the page, as .jpg.
+        size: WIDTHxHEIGHT of the images of --turntable, --dataset and --control.
         count: number of images of --dataset.
+        backgrounds: folder of images that stand behind the person in --dataset, instead of plain colours.
+        camera: of --control: follow, front or orbit, or a camera file.
         seed: seed of the random poses and cameras of --dataset.
         body: path of the body file, if it has moved since the avatar was made.
         shape: another shape for the body, in words, such as height=1.82,weight=0.6. The words are height (metres), age
@@ -95,13 +115,15 @@ def export_avatar(
         scene_scale: metres per unit of that file.
         scene_floor: height of the floor in that file, in its units, if it is not estimated well.
         scene_at: x and z of the place, in metres, to which the middle of the scene comes.
-        device: where --turntable and --dataset are rendered; auto takes CUDA where it works.
-        backend: renderer of --turntable and --dataset.
+        device: where --turntable, --dataset and --control are rendered; auto takes CUDA where it works.
+        backend: renderer of --turntable, --dataset and --control.
     """
     outputs = {
         "html": html, "web": web, "ply": ply, "ply_sequence": ply_sequence, "splat": splat, "spz": spz, "sog": sog,
-        "ksplat": ksplat, "glb": glb,
+        "ksplat": ksplat, "compressed_ply": compressed_ply, "glb": glb, "glb_splats": glb_splats,
+        "glb_rigged_splats": glb_rigged_splats,
         "motion_file": motion_file, "turntable": turntable, "dataset": dataset,
+        "control": control,
     }  # fmt: skip
     requested = {kind: path for kind, path in outputs.items() if path is not None}
     if not requested:
@@ -120,17 +142,24 @@ def export_avatar(
 
     from avatar.body.shape_attributes import parse_shape
     from avatar.exporters.splats import Orientation
+    from avatar.exporters.synthetic_dataset import background_files
     from avatar.pipeline.export import ExportOptions
     from avatar.pipeline.finished_run import open_run
     from avatar.pipeline.lights import read_light
+    from avatar.pipeline.people_folder import require_people
     from avatar.rendering.devices import resolve_device
 
-    _check_url(url, web)
+    _check_url(url, web or html)
     chosen = "filmed" if lit else light
     words = parse_shape(shape)
     around = scene_of_options(scene, scene_up, scene_scale, scene_floor, scene_at)
     # Only what renders is worth a GPU, whose renderer may have to be compiled first.
-    renders = turntable is not None or dataset is not None
+    renders = bool({"turntable", "dataset", "control"} & requested.keys())
+    if require_people(run) > 1:
+        _export_people(
+            run, requested, motion, title, credits, chosen, around, url, body, {"--live": live, "--shape": shape}
+        )
+        return
     finished = open_run(run, body, resolve_device(device, backend) if renders else "cpu")
     job = ExportOptions(
         finished.run, finished.avatar.reshape_by(words), motions=motion, pose=pose,
@@ -138,26 +167,65 @@ def export_avatar(
         title=title or run.resolve().name,
         credits=credits, size=_size(size), count=count, seed=seed, backend=backend,
         orientation=Orientation(up, flip), url=url, live=live, scene=around,
+        backgrounds=() if backgrounds is None else tuple(background_files(backgrounds)), camera=camera,
     )  # fmt: skip
     for kind, path in requested.items():
-        print(f"{kind.replace('_', ' ') + ':':14}{path}  ({getattr(job, kind)(path)})", flush=True)
+        print(f"{kind.replace('_', ' ') + ':':13} {path}  ({getattr(job, kind)(path)})", flush=True)
+
+
+def _export_people(
+    run: Path,
+    requested: dict[str, Path],
+    motions: tuple[str, ...],
+    title: str | None,
+    credits: str | None,
+    light: str | None,
+    scene: Gaussians | None,
+    url: str | None,
+    body: str | None,
+    of_one: dict[str, object],
+) -> None:
+    """Write the page of several people; `of_one` are options that only one person has."""
+    flags = [f"--{kind.replace('_', '-')}" for kind in requested if kind != "html"]
+    flags += [flag for flag, value in of_one.items() if value]
+    if flags:
+        raise UsageError(f"{run} holds several people, whom --html shows together: {flags[0]} takes {run}/person-1.")
+    from avatar.exporters.html import CREDITS, write_page
+    from avatar.pipeline.lights import read_light
+    from avatar.pipeline.people_folder import open_people
+    from avatar.pipeline.together import motions_together
+
+    people = open_people(run, body=body)
+    clips = motions_together(people, motions)
+    first, *others = [
+        (person.avatar, {name: tracks[place] for name, tracks in clips.items()}) for place, person in enumerate(people)
+    ]
+    report = write_page(
+        *first, requested["html"], title or run.resolve().name, credits or CREDITS,
+        light=None if light is None else read_light(light), scene=scene, url=url, companions=others,
+    )  # fmt: skip
+    size = f"{report.bytes / 1e6:.2f} MB, {report.splats} splats, {len(people)} people, {len(clips)} motions"
+    print(f"{'html:':14}{requested['html']}  ({size})", flush=True)
 
 
 def _check_suffix(kind: str, path: Path) -> None:
     allowed = {
         "turntable": (".mp4", ".webm", ".gif", ".webp"), "html": (".html", ".htm"), "ply_sequence": ("",), "web": ("",),
-        "dataset": ("",), "motion_file": (".bvh", ".json"),
+        "dataset": ("",), "control": ("",), "motion_file": (".bvh", ".json"), "compressed_ply": (".compressed.ply",),
+        "glb_splats": (".glb",), "glb_rigged_splats": (".glb",),
     }.get(kind, (f".{kind}",))  # fmt: skip
-    if path.suffix.lower() not in allowed:
+    name = path.name.lower()
+    suffix = ".compressed.ply" if name.endswith(".compressed.ply") else path.suffix.lower()
+    if suffix not in allowed:
         expected = " or ".join(allowed) if allowed != ("",) else "a folder"
         raise UsageError(f"--{kind.replace('_', '-')} writes {expected}, not {path.name}.")
 
 
-def _check_url(url: str | None, web: Path | None) -> None:
+def _check_url(url: str | None, page: Path | None) -> None:
     if url is None:
         return
-    if web is None:
-        raise UsageError("--url says where the folder of --web will be: pass --web DIR too.")
+    if page is None:
+        raise UsageError("--url says where a page will be: pass --web DIR or --html FILE too.")
     if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", url):
         raise UsageError(f"--url must be an address such as https://example.org/me, not {url!r}.")
 

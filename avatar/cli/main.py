@@ -26,6 +26,7 @@ COMMANDS = {
     "animate": Command("animate", "animate_avatar", "drive an avatar with a motion or a pose and write a video"),
     "motions": Command("motions", "list_motions", "list the built-in motions and the readable motion files"),
     "describe": Command("describe", "describe_motion", "describe a pose or a motion in words"),
+    "edit": Command("edit", "edit_avatar", "give an avatar other colours, clothes or another head"),
     "export": Command("export", "export_avatar", "write an avatar as files for other programs"),
     "prop": Command("prop", "change_props", "put a cup into a hand, a hat on the head, a pack on the back"),
     "scene": Command("filmed_scene", "make_scene", "make splats of the room in which the person was filmed"),

@@ -60,6 +60,11 @@ def evaluate_run(
         UsageError, AvatarError: see `open_run` and `load_capture`; or there is nothing to compare with.
     """
     opened = open_run(folder, device=device, props=False)
+    if opened.config.get("edits"):
+        raise UsageError(
+            f"{folder} was edited, so that it no longer looks like its video: evaluate the avatar that it was made "
+            f"from, {opened.config.get('edited_from')}."
+        )
     if capture is not None and is_multicamera(capture):
         if joints_alone:
             raise UsageError(

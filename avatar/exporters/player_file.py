@@ -20,6 +20,7 @@ from torch import Tensor
 
 from avatar.body import Body
 from avatar.body.skeleton import FINGER_JOINTS
+from avatar.exporters.face_table import FaceTable, face_table
 from avatar.exporters.linear_correctives import RANK, Correctives, fit_correctives
 from avatar.exporters.page_tables import figure_table, motion_table
 from avatar.exporters.skin_weights import strongest_joints
@@ -94,9 +95,11 @@ def player_file(
     clips = {name: replace(track, poses=avatar.gripping(track.poses)) for name, track in clips.items()}
     body, rig = avatar.rig_for(track.poses for track in clips.values())
     poses = {name: body.complete(track.poses) for name, track in clips.items()}
-    correctives = fit_correctives(avatar, list(poses.values()), [track.fps for track in clips.values()], rank)
+    still = [replace(pose, face=None) for pose in poses.values()]  # the face has a table of its own
+    correctives = fit_correctives(avatar, still, [track.fps for track in clips.values()], rank)
     payload = Payload()
     own = _own_splats(avatar, rig)
+    face = face_table(rig, own.order, clips)
     extras = extra_splats(avatar, body, None if scene is None else scene.to("cpu"))
     header = {
         "splats": len(avatar) + (0 if extras is None else len(extras.gaussians)),
@@ -104,6 +107,7 @@ def player_file(
         **_lights(avatar, light or ChosenLight(FILMED, None)),
         **_pack_splats(own, extras, payload),
         "correctives": _pack_correctives(correctives, own.order, payload),
+        **({} if face is None else {"face": _pack_face(face, payload)}),
         "clips": _pack_clips(clips, poses, correctives, payload),
         "words": motion_table(),
         "figure": figure_table(avatar.body),
@@ -248,11 +252,21 @@ def _pack_correctives(correctives: Correctives, order: Int[Tensor, " n"], payloa
     }
 
 
+def _pack_face(face: FaceTable, payload: Payload) -> dict[str, Any]:
+    payload.add("face_splats", face.splats[:, None], np.uint32)
+    payload.add("face_moves", face.moves, np.int8)
+    return face.header
+
+
 def _pack_clips(
     clips: Mapping[str, BodyTrack], poses: Mapping[str, BodyPose], correctives: Correctives, payload: Payload
 ) -> list[dict[str, Any]]:
     entries = []
     for index, (name, track) in enumerate(clips.items()):
+        face = track.poses.face
+        shown = (
+            {} if face is None else {"face": payload.add(f"face{index}", (face.clamp(0, 1) * 255).round(), np.uint8)}
+        )
         entries.append(
             {
                 "name": name,
@@ -261,6 +275,7 @@ def _pack_clips(
                 "roots": payload.add(f"roots{index}", poses[name].root_position, np.float32),
                 "quats": payload.add(f"quats{index}", quat_from_rotation(poses[name].rotations).flatten(1), np.float16),
                 "coefficients": payload.add(f"coefficients{index}", correctives.coefficients[index], np.float32),
+                **shown,
             }
         )
     return entries

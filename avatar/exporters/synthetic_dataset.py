@@ -1,15 +1,15 @@
 """Rendered images of the avatar with ground truth, to train other networks on.
 
 Each sample is a random pose (frames of the given motions, the upper body of one with the lower body of another, and
-a random heading) seen by a random camera. The folder holds `images/`, `masks/`, `depth/`, `normals/` and one
+a random heading) seen by a random camera. The folder holds `images/`, `masks/`, `depth/`, `normals/`, `iuv/` and one
 `labels.json`; docs/manual/export.md describes every entry.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,34 +22,35 @@ from avatar import __version__
 from avatar.body import smpl_pose
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.body.skinning import joint_transforms
+from avatar.errors import UsageError
+from avatar.exporters.rendered_geometry import Geometry, rendered_geometry
 from avatar.exporters.splats import FRAME_NOTE
-from avatar.geometry import project, quat_multiply, rotation_from_quat, rotation_from_rotvec, rotation_to_rotvec
+from avatar.exporters.surface_charts import surface_charts
+from avatar.geometry import project, rotation_from_rotvec, rotation_to_rotvec
 from avatar.io.files import atomic_write, write_json
-from avatar.io.images import to_uint8, write_image
+from avatar.io.images import read_image, to_uint8, write_image
 from avatar.model.avatar import Avatar
 from avatar.rendering.camera_paths import intrinsics, look_at
-from avatar.rendering.renderer import render
 from avatar.runtime.progress import progress
-from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians
+from avatar.types import BodyPose, BodyTrack, Cameras
 
 # Joints that stay with the legs when halves of two poses are joined, so that the feet keep their contact.
 LOWER_BODY = [i for i, name in enumerate(SMPL_JOINTS) if name.endswith(("pelvis", "hip", "knee", "ankle", "foot"))]
 FIELDS_OF_VIEW = (25.0, 65.0)  # degrees across the longer side
 ELEVATIONS = (-15.0, 45.0)  # degrees above the horizon
 FILLED = (0.45, 0.95)  # fraction of the image's height or width that the person fills
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".avif")
 DEPTH_UNIT = 0.001  # metres per step of a depth image
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One image and its ground truth; see `render_sample`."""
+    """One image and its ground truth."""
 
     pose: BodyPose
     camera: Cameras
     rgb: Float[Tensor, "h w 3"]
-    alpha: Float[Tensor, "h w"]
-    depth: Float[Tensor, "h w"]
-    normals: Float[Tensor, "h w 3"]
+    geometry: Geometry
 
 
 @torch.no_grad()
@@ -62,19 +63,28 @@ def write_dataset(
     height: int,
     seed: int = 0,
     backend: str = "auto",
+    backgrounds: Sequence[Path] = (),
 ) -> None:
     """Write `count` labelled images of `width` by `height` pixels; the same seed gives the same ones.
 
+    Args:
+        backgrounds: images, of which random crops stand behind the person; without any, plain random colours do.
+
     Raises:
-        AvatarError: a file cannot be written.
+        AvatarError: a file cannot be written, or a background is no image.
     """
     generator = torch.Generator().manual_seed(seed)
+    charts = surface_charts(avatar)
     poses = [track.poses[frame] for track in motions.values() for frame in range(len(track))]
     entries = []
     for index in progress(range(count), "images"):
         pose = random_pose(poses, generator)
         camera = random_camera(avatar, pose, width, height, generator)
-        sample = render_sample(avatar, pose, camera, torch.rand(3, generator=generator), backend)
+        behind = random_background(backgrounds, width, height, generator)
+        geometry = rendered_geometry(avatar, pose, camera, charts, backend)
+        output = geometry.output
+        rgb = output.rgb[0] + (1 - output.alpha[0, ..., None]) * behind
+        sample = Sample(pose, camera, rgb, geometry)
         _write_sample(sample, folder, index)
         entries.append(_entry(avatar, sample, index))
     write_json(
@@ -85,6 +95,7 @@ def write_dataset(
             "body": avatar.body.name,
             "betas": avatar.betas.tolist(),
             "joints": list(SMPL_JOINTS),
+            "parts": ["background", *SMPL_JOINTS],
             "depth_unit_m": DEPTH_UNIT,
             "seed": seed,
             "samples": entries,
@@ -124,40 +135,50 @@ def random_camera(avatar: Avatar, pose: BodyPose, width: int, height: int, gener
     return Cameras(K[None], T_camera_world, width, height)
 
 
-def render_sample(
-    avatar: Avatar, pose: BodyPose, camera: Cameras, background: Float[Tensor, " 3"], backend: str
-) -> Sample:
-    """The image of a pose on one background colour, with depth and normals (camera axes, OpenCV)."""
-    gaussians = avatar.own_pose(pose)
-    output = render(gaussians, camera.to(avatar.device), backend).to("cpu")
-    alpha = output.alpha[0]
-    covered = alpha.clamp_min(1e-6)
-    normals = posed_normals(avatar, gaussians) @ camera.T_camera_world[0, :3, :3].T.to(avatar.device)
-    # Normals are drawn like colours, which must lie in [0, 1].
-    drawn = render(replace(gaussians, colors=(normals + 1) / 2), camera.to(avatar.device), backend).rgb[0].cpu()
-    mean = torch.nn.functional.normalize(drawn / covered[..., None] * 2 - 1, dim=-1)
-    solid = alpha > 0.5
-    return Sample(
-        pose=pose,
-        camera=camera,
-        rgb=output.composite(background)[0],
-        alpha=alpha,
-        depth=torch.where(solid, output.depth[0] / covered, 0.0),
-        normals=torch.where(solid[..., None], mean, 0.0),
-    )
+def random_background(
+    paths: Sequence[Path], width: int, height: int, generator: torch.Generator
+) -> Float[Tensor, "#h #w 3"]:
+    """A plain random colour, or a random crop of a random image, as large as the image allows, sRGB."""
+    if not paths:
+        return torch.rand(1, 1, 3, generator=generator)
+    import cv2
+
+    image = read_image(paths[int(torch.randint(len(paths), (), generator=generator))])[..., :3]
+    scale = min(image.shape[1] / width, image.shape[0] / height)
+    wide, high = max(int(scale * width), 1), max(int(scale * height), 1)
+    room = torch.tensor([image.shape[1] - wide, image.shape[0] - high])
+    left, top = (torch.rand(2, generator=generator) * room).int().tolist()
+    crop = image[top : top + high, left : left + wide]
+    shrinks = cv2.INTER_AREA if scale > 1 else cv2.INTER_CUBIC
+    return torch.from_numpy(cv2.resize(crop, (width, height), interpolation=shrinks)).float() / 255
 
 
-def posed_normals(avatar: Avatar, gaussians: Gaussians) -> Float[Tensor, "n 3"]:
-    """World normals of the surface under each Gaussian: the normals at rest, rotated with the Gaussian."""
-    rest = avatar.gaussians.orientations(avatar.surface.quats)
-    turn = quat_multiply(gaussians.quats, rest * rest.new_tensor([1.0, -1.0, -1.0, -1.0]))
-    return (rotation_from_quat(turn) @ avatar.surface.normals[..., None]).squeeze(-1)
+def background_files(folder: Path) -> list[Path]:
+    """The images of a folder, by name.
+
+    Raises:
+        UsageError: there is no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"There is no folder {folder}: --backgrounds takes a folder of images.")
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not paths:
+        raise UsageError(f"There is no image in {folder}: --backgrounds takes {', '.join(IMAGE_SUFFIXES)}.")
+    return paths
 
 
 def _write_sample(sample: Sample, folder: Path, index: int) -> None:
-    for name, values in (("images", sample.rgb), ("masks", sample.alpha), ("normals", (sample.normals + 1) / 2)):
+    geometry = sample.geometry
+    parts = geometry.parts[..., None] / 255
+    images = {
+        "images": sample.rgb,
+        "masks": geometry.output.alpha[0],
+        "normals": (geometry.normals + 1) / 2,
+        "iuv": torch.cat([parts, geometry.chart], -1),
+    }
+    for name, values in images.items():
         write_image(folder / name / f"{index:06d}.png", to_uint8(values))
-    _write_depth(folder / "depth" / f"{index:06d}.png", sample.depth)
+    _write_depth(folder / "depth" / f"{index:06d}.png", geometry.depth)
 
 
 def _write_depth(path: Path, depth: Float[Tensor, "h w"]) -> None:

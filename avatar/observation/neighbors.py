@@ -17,7 +17,7 @@ from avatar.observation.person_tracks import PersonTrack
 
 PERSON = 60  # of a coarse mask: above, it may show somebody
 NEAR = 10.0  # width of the strip around others that is not trusted either, see `mask_scale`
-LEAST_TRUSTED = 0.5  # share of the person's mask; with less, the mask itself is not to be trusted
+LEAST_TRUSTED = 0.7  # share of the person's mask; with less, the mask itself is not to be trusted
 
 
 @dataclass(frozen=True)

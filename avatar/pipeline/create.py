@@ -16,6 +16,7 @@ from avatar.io.camera_motion_file import load_camera_motion, save_camera_motion
 from avatar.io.files import read_json, write_json
 from avatar.io.observations_file import load_observations
 from avatar.io.recordings import is_depth_recording
+from avatar.model.garments import garment_labels
 from avatar.motion import load_motion
 from avatar.observation.detectors.registry import check_detector, choose_detector
 from avatar.observation.options import ObserveOptions
@@ -23,6 +24,9 @@ from avatar.observation.photo import is_photo
 from avatar.observation.video import observe
 from avatar.pipeline.camera import camera_motion
 from avatar.pipeline.dataset import dataset_training_data
+from avatar.pipeline.finished_run import save_garments
+from avatar.pipeline.people import check_people, observed_people, people_settings, separate_people, track_people
+from avatar.pipeline.people_folder import PeopleFolder
 from avatar.pipeline.photo import PhotoTraining, photo_training_data
 from avatar.pipeline.previews import write_previews
 from avatar.pipeline.report import make_report
@@ -86,7 +90,29 @@ def create_run(
     with locked_run(run, overwrite, resume):
         write_json(run.config, settings.as_dict())
         logger.info(f"{settings.source} -> {run.folder}, on {settings.device} with the {settings.backend} renderer")
+        return create(run, settings, preview) if settings.people is None else create_people(run, settings, preview)
+
+
+def create_people(run: RunFolder, settings: Settings, preview: Preview | None = None) -> dict[str, Any]:
+    """Make an avatar of each of several people, as `create` does of one, in run folders within the folder of `run`.
+
+    Returns:
+        The content of the report, or {"persons": their reports}.
+    """
+    folder = PeopleFolder(run)
+    seconds: dict[str, float] = {}
+    people = observed_people(folder, settings, seconds)
+    if len(people) == 1:
+        settings = replace(settings, people=None)
+        write_json(run.config, settings.as_dict())
         return create(run, settings, preview)
+    track_people(folder, people, settings, seconds)
+    separate_people(folder, settings, seconds)
+    reports = []
+    for number, person in enumerate(folder.load(), start=1):
+        logger.info(f"{person.folder.name} of {len(people)}")
+        reports.append(create(person, people_settings(settings, number), preview))
+    return {"persons": reports}
 
 
 def _check(settings: Settings) -> None:
@@ -99,6 +125,7 @@ def _check(settings: Settings) -> None:
             f"{source} is a folder, and no recording of Stray Scanner: give a video or a photo, or --protocol for a "
             "public dataset."
         )
+    check_people(settings)
     if settings.novel_views.generator != "none" and not is_photo(source):
         raise UsageError(f"--views is for photos, and {source} is not a photo.")
     if is_photo(source) and (settings.observe.start, settings.observe.end) != (None, None):
@@ -161,6 +188,7 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
 
     result = trained(run, data, Training(body, config, settings.device, settings.backend, preview), stage)
 
+    save_garments(run, garment_labels(result.avatar))
     with timed("previews", seconds):
         write_previews(run, result.avatar, result.track, data.observations, settings.backend)
         write_report_images(run, result.avatar, result.track, data.observations, settings.backend)

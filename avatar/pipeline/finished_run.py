@@ -7,13 +7,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
 from avatar.body import Body, RestBody, load_body
 from avatar.errors import UsageError
 from avatar.io.camera_motion_file import load_camera_motion
-from avatar.io.files import read_json
+from avatar.io.files import atomic_write, read_json
 from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track
 from avatar.model.avatar import Avatar
+from avatar.model.garments import GARMENTS, garment_labels
 from avatar.model.prop_file import PropFolder
 from avatar.pipeline.camera import at_usual_exposure
 from avatar.pipeline.run_folder import RunFolder
@@ -56,6 +62,17 @@ class FinishedRun:
         """
         return load_track(self.run.track)
 
+    @cached_property
+    def garments(self) -> Int[Tensor, " n"]:
+        """Index into `avatar.model.garments.GARMENTS` of each Gaussian: as the run has them, otherwise estimated."""
+        try:
+            labels = np.load(self.run.garments, allow_pickle=False)
+        except (OSError, ValueError):
+            return garment_labels(self.avatar)
+        if labels.dtype != np.uint8 or labels.shape != (len(self.avatar),) or labels.max(initial=0) >= len(GARMENTS):
+            return garment_labels(self.avatar)
+        return torch.from_numpy(labels.astype(np.int64))
+
     @property
     def cameras(self) -> Cameras:
         """The cameras of the training frames.
@@ -81,6 +98,12 @@ class FinishedRun:
     def filmed(self) -> Observations:
         """The training frames as they were filmed."""
         return load_observations(self.run.observations)
+
+
+def save_garments(run: RunFolder, labels: Int[Tensor, " n"]) -> None:
+    """Write the label of each Gaussian into a run folder."""
+    with atomic_write(run.garments) as temporary:
+        np.save(temporary, labels.numpy().astype(np.uint8))
 
 
 def open_run(folder: Path | str, body: str | None = None, device: str = "cpu", props: bool = True) -> FinishedRun:

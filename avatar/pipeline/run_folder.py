@@ -30,6 +30,11 @@ class RunFolder:
         return self.folder / "avatar.safetensors"
 
     @property
+    def garments(self) -> Path:
+        """The label of each splat of the avatar: one byte each, see `avatar.model.garments`."""
+        return self.folder / "garments.npy"
+
+    @property
     def track(self) -> Path:
         """The body track that belongs to the avatar, its poses corrected by training."""
         return self.folder / "track.npz"
@@ -118,6 +123,16 @@ class RunFolder:
         return self.folder / "log.txt"
 
     @property
+    def people(self) -> Path:
+        """Which people of a video have their run folders in this one."""
+        return self.folder / "scene.json"
+
+    @property
+    def separation(self) -> Path:
+        """In how many frames people who touch or hide each other were separated."""
+        return self.folder / "separation.json"
+
+    @property
     def turntable(self) -> Path:
         """A video of the avatar turning once."""
         return self.folder / "turntable.mp4"
@@ -165,10 +180,10 @@ def locked_run(run: RunFolder, overwrite: bool, resume: bool) -> Iterator[None]:
                 yield
             except AvatarError:
                 # Bad input shows before the body is estimated: then the folder is restored.
-                if not resume and not run.estimated_track.is_file():
+                if not resume and not (run.estimated_track.is_file() or run.people.is_file()):
                     _restore(run)
                 raise
-        if run.avatar.is_file():
+        if run.avatar.is_file() or run.people.is_file():
             shutil.rmtree(run.folder / PREVIOUS, ignore_errors=True)
 
 

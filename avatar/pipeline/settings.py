@@ -66,6 +66,8 @@ class Settings:
         body: "open", the body that ships with the program, or the path of an SMPL, SMPL-H or SMPL-X file.
         init: a track or a result of another body fitter for the frames of the video (GVHMR, WHAM, 4D-Humans, TRAM,
             PromptHMR, any SMPL npz), to start from instead of the detector's own 3D estimate.
+        people: make an avatar of each of several people in the video, in one world: all who are in view for long
+            enough, or a number, such as 2: the largest and most persistent ones.
         observe: how the video becomes observations.
         track: prior knowledge of the person and the camera.
         novel_views: generated views of the other sides of the person in a photo.
@@ -79,6 +81,7 @@ class Settings:
     backend: str = "auto"
     body: str = "open"
     init: str | None = None
+    people: str | None = None
     observe: ObserveOptions = field(default_factory=ObserveOptions)
     track: TrackOptions = field(default_factory=TrackOptions)
     novel_views: ViewOptions = field(default_factory=ViewOptions)

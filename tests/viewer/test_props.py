@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,21 +114,28 @@ def test_put_on_kept_and_taken_off_in_the_page(page: Page, run_folder: Path) -> 
     folder = PropFolder(run_folder / "props")
     page.open_tab("Look")
 
-    def press(label: str) -> None:
+    def press(label: str, done: Callable[[], bool]) -> None:
+        """Press a button until it has worked: a folder that is still opening loses clicks."""
         button = page.tab.get_by_role("button", name=label, exact=True).first
-        assert page.until(lambda: button.is_visible() and button.is_enabled()), f"{label} cannot be pressed"
-        button.click(force=True)
 
-    page.tab.get_by_role("button", name="Props", exact=True).first.click(force=True)
-    page.choose("Thing", "Hat")
-    press("Put it on")
-    assert page.until(lambda: [prop.name for prop in page.viewer.store.state.props] == ["hat"])
-    press("Keep in the run")
-    assert page.until(lambda: folder.names() == ["hat"])
+        def worked() -> bool:
+            if not done() and button.is_visible() and button.is_enabled():
+                button.click(force=True)
+                page.tab.wait_for_timeout(2000)
+            return done()
+
+        assert page.until(worked), f"{label} does nothing"
+
+    page.tab.get_by_text("Props", exact=True).first.click(force=True)
+    assert page.until(lambda: page.tab.get_by_label("Thing", exact=True).first.is_visible())
     store = page.viewer.store
-    page.tab.get_by_label("Move it").first.click(force=True)
-    assert page.until(lambda: store.state.prop == "hat")
-    press("Take it off")
-    assert page.until(lambda: store.state.props == () and store.state.prop is None)
-    press("Keep in the run")
-    assert page.until(lambda: folder.names() == [])
+    press("Put it on", lambda: bool(store.state.props))
+    assert store.state.props[0].name == "cup"
+    press("Keep in the run", lambda: "cup" in folder.names())
+    move = page.tab.get_by_label("Move it").first
+    assert page.until(move.is_visible)
+    move.click(force=True)
+    assert page.until(lambda: store.state.prop == "cup")
+    press("Take it off", lambda: store.state.props == ())
+    assert store.state.prop is None
+    press("Keep in the run", lambda: folder.names() == [])

@@ -1,7 +1,7 @@
 // An avatar as a file for players: docs/formats/player-file.md says what stands where.
 
 const MAGICS = ["AVATAR1\n", "AVATAR2\n"]; // without and with props or a scene
-const ARRAY_TYPES = { uint8: Uint8Array, int8: Int8Array, uint16: Uint16Array, float16: Uint16Array, float32: Float32Array };
+const ARRAY_TYPES = { uint8: Uint8Array, int8: Int8Array, uint16: Uint16Array, uint32: Uint32Array, float16: Uint16Array, float32: Float32Array };
 
 /**
  * The header and the arrays of a file that `avatar export --web` wrote.

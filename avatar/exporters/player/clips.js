@@ -1,4 +1,5 @@
-// Motion clips: {name, fps, frames, roots (frames x 3), quats (frames x joints x 4), coefficients or null}.
+// Motion clips: {name, fps, frames, roots (frames x 3), quats (frames x joints x 4), coefficients or null, face or
+// undefined (frames x units, 0 to 1)}.
 
 import { quatBlend, quatDot, quatNormalize } from "./rotations.js";
 
@@ -16,7 +17,8 @@ export function samplePose(clip, seconds, joints) {
     quats.set(quatBlend(pick(a), pick(b), t), 4 * j);
   }
   const coefficients = clip.coefficients && mix(clip.coefficients, clip.coefficients.length / clip.frames);
-  return { root: mix(clip.roots, 3), quats, coefficients };
+  const face = clip.face && mix(clip.face, clip.face.length / clip.frames);
+  return { root: mix(clip.roots, 3), quats, coefficients, face };
 }
 
 export function clipDuration(clip) {

@@ -3,6 +3,7 @@
 import { readAvatar, restCenters } from "./avatar_file.js";
 import { prepareClip, samplePose } from "./clips.js";
 import { Correctives } from "./correctives.js";
+import { Face } from "./face.js";
 import { Skeleton } from "./skeleton.js";
 import { bytesOf } from "./sources.js";
 import { fullCount } from "./splats.js";
@@ -21,8 +22,10 @@ export class AvatarModel {
     this.skeleton.figure = header.figure;
     this.grips = Object.entries(header.grips ?? {}).map(([name, quat]) => [this.skeleton.index[name], quat]);
     this.correctives = new Correctives(header.correctives, arrays, restCenters(arrays.centers, header));
+    this.face = header.face && new Face(header.face, arrays);
     this.clips = header.clips.map((clip) => prepareClip({
       ...clip, roots: arrays[clip.roots], quats: arrays[clip.quats], coefficients: arrays[clip.coefficients] || null,
+      face: clip.face && Float32Array.from(arrays[clip.face], (step) => step / 255),
     }, this.skeleton));
   }
 
@@ -63,7 +66,7 @@ export class AvatarModel {
 
   /**
    * Fill the buffers for a pose.
-   * @param {{root: number[], quats: Float32Array, coefficients?: number[]}} pose
+   * @param {{root: number[], quats: Float32Array, coefficients?: number[], face?: number[]}} pose
    * @returns {{places: number[][], turns: number[][]}} of the joints in the world
    */
   pose(pose, { rest, jointData }) {
@@ -72,6 +75,7 @@ export class AvatarModel {
     const placed = this.skeleton.place(pose);
     this.skeleton.skinning(placed, jointData);
     this.correctives.apply(pose, rest);
+    if (pose.face) this.face?.apply(pose.face, rest);
     return placed;
   }
 

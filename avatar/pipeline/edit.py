@@ -1,0 +1,189 @@
+"""Editing an avatar: other colours, other clothes, another head, another face. The result is a run of its own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from avatar.errors import UsageError
+from avatar.io.colors import parse_color
+from avatar.io.files import read_json, write_json
+from avatar.model.garments import FACE, GARMENTS, SKIN
+from avatar.model.recoloring import recolor
+from avatar.model.wardrobe import WEARABLE, Labelled, dressed, with_head
+from avatar.pipeline.finished_run import FinishedRun, open_run, save_garments
+from avatar.pipeline.previews import TURNTABLE_SIZE, write_turntable
+from avatar.pipeline.report_page import write_report_page
+from avatar.pipeline.run_folder import RunFolder, locked_run
+
+# Scores of the avatar as it was filmed, which the edited one does not have.
+MEASURED = ("held_out", "held_out_frames", "body_mask_iou", "observed_share", "seconds", "peak_memory_mb", "gpu")
+OTHERS_LOOK = "clothes and heads are taken from another person's avatar: make sure that you may use them"
+
+
+@dataclass(frozen=True)
+class Edits:
+    """What changes, in the order in which it is applied.
+
+    Attributes:
+        wear: OTHER:top,bottom,shoes, clothes of the avatars in other run folders; head: run folder of another head.
+        recolor: LABEL=COLOUR, such as top=#2050b0.
+    """
+
+    wear: tuple[str, ...] = ()
+    head: Path | None = None
+    recolor: tuple[str, ...] = ()
+
+
+@dataclass
+class _Desk:
+    """The edited person, and what is to be written about the edits."""
+
+    person: Labelled
+    body: str | None
+    edits: list[dict[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def other(self, folder: Path) -> Labelled:
+        """The avatar in another run folder, with its labels."""
+        opened = open_run(folder, self.body, str(self.person.avatar.device), props=False)
+        return Labelled(opened.avatar, opened.garments)
+
+
+def edit_run(
+    folder: Path,
+    edits: Edits,
+    out: Path,
+    overwrite: bool = False,
+    body: str | None = None,
+    device: str = "cpu",
+    backend: str = "auto",
+) -> list[dict[str, str]]:
+    """Edit the avatar of a run into a run folder of its own; the old one stays as it is.
+
+    Args:
+        out: the new run folder; overwrite: replace an older run in it.
+        body: path of the body file, if it has moved since the avatars were made.
+        device, backend: where and by which renderer the turntable is made.
+
+    Returns:
+        What was done, as the new run's report and configuration have it under "edits".
+
+    Raises:
+        UsageError: an edit names no colour, label or run, or `out` holds another run or one of those used.
+        AvatarError: a run is damaged, or a file cannot be written.
+    """
+    steps = _steps(edits)
+    opened = open_run(folder, body, device)
+    others = [RunFolder(path) for path in (folder, *([edits.head] if edits.head else []), *_wardrobes(edits))]
+    for other in others:
+        other.require_avatar()
+        if out.resolve() == other.folder.resolve():
+            raise UsageError(f"{out} is one of the avatars used, and no edit is made in place: choose another --out.")
+    desk = _Desk(Labelled(opened.avatar, opened.garments), body)
+    for step in steps:
+        step(desk)
+    run = RunFolder(out)
+    with locked_run(run, overwrite, resume=False):
+        _write(run, opened, desk, backend)
+    return desk.edits
+
+
+def parse_recolor(text: str) -> tuple[tuple[int, ...], torch.Tensor]:
+    """The labels and the colour that LABEL=COLOUR means; skin is that of the face too.
+
+    Raises:
+        UsageError: there is no such label or colour.
+    """
+    name, equals, color = text.partition("=")
+    if not equals or name.strip() not in GARMENTS:
+        raise UsageError(f"--recolor takes LABEL=COLOUR with a label of {', '.join(GARMENTS)}, not {text!r}.")
+    label = GARMENTS.index(name.strip())
+    return ((SKIN, FACE) if label == SKIN else (label,)), parse_color(color)
+
+
+def _steps(edits: Edits) -> list[Callable[[_Desk], None]]:
+    """The edits, each checked as far as it can be without any avatar."""
+    steps: list[Callable[[_Desk], None]] = [partial(_wear, *_parse_wear(text)) for text in edits.wear]
+    if edits.head is not None:
+        steps.append(partial(_take_head, edits.head))
+    for text in edits.recolor:
+        parse_recolor(text)
+        steps.append(partial(_recolor, text))
+    if not steps:
+        raise UsageError("Say what to edit, for example --recolor top=navy; `avatar edit --help` lists the edits.")
+    return steps
+
+
+def _wardrobes(edits: Edits) -> list[Path]:
+    return [_parse_wear(text)[0] for text in edits.wear]
+
+
+def _parse_wear(text: str) -> tuple[Path, tuple[int, ...]]:
+    """The run folder and the labels that OTHER:top,bottom means."""
+    folder, colon, clothes = text.rpartition(":")  # a Windows path has a colon of its own
+    wearable = {GARMENTS[label]: label for label in WEARABLE}
+    names = [name.strip() for name in clothes.split(",")]
+    if not colon or not folder or any(name not in wearable for name in names):
+        raise UsageError(f"--wear takes OTHER_RUN:CLOTHES with clothes of {', '.join(wearable)}, not {text!r}.")
+    return Path(folder), tuple(wearable[name] for name in dict.fromkeys(names))
+
+
+def _wear(folder: Path, worn: tuple[int, ...], desk: _Desk) -> None:
+    desk.person = dressed(desk.person, desk.other(folder), worn)
+    clothes = ", ".join(GARMENTS[label] for label in worn)
+    desk.edits.append({"edit": "wear", "from": str(folder), "clothes": clothes, "sentence": f"{clothes} of {folder}"})
+    _note(desk, OTHERS_LOOK)
+
+
+def _take_head(folder: Path, desk: _Desk) -> None:
+    desk.person = with_head(desk.person, desk.other(folder))
+    desk.edits.append({"edit": "head", "from": str(folder), "sentence": f"the head of {folder}"})
+    _note(desk, OTHERS_LOOK)
+
+
+def _recolor(text: str, desk: _Desk) -> None:
+    labels, color = parse_recolor(text)
+    chosen = desk.person.has(*labels)
+    name, value = GARMENTS[labels[0]], text.partition("=")[2].strip()
+    if not chosen.any():
+        raise UsageError(f"This avatar shows no {name}: it cannot be recoloured.")
+    recolor(desk.person.avatar, chosen, color)
+    desk.edits.append({"edit": "recolor", "label": name, "color": value, "sentence": f"{name} in {value}"})
+
+
+def _note(desk: _Desk, text: str) -> None:
+    if text not in desk.notes:
+        desk.notes.append(text)
+
+
+def _write(run: RunFolder, opened: FinishedRun, desk: _Desk, backend: str) -> None:
+    """Write the new run: the avatar, its labels and motion, and where it comes from."""
+    avatar, source = desk.person.avatar, opened.run
+    provenance = {"edited_from": str(source.folder), "edits": desk.edits}
+    write_json(run.config, {**opened.config, **_earlier(opened.config, provenance)})
+    if source.props.is_dir():
+        shutil.copytree(source.props, run.props)
+    if opened.has_track:
+        shutil.copyfile(source.track, run.track)
+        pose = opened.track.poses[len(opened.track) // 2]
+        write_turntable(avatar, pose, run.turntable, *TURNTABLE_SIZE, backend)
+    save_garments(run, desk.person.labels)
+    avatar.save(run.avatar)
+    report = read_json(source.report) if source.report.is_file() else {"source": opened.config.get("source", "")}
+    sentences = [f"edited: {edit['sentence']}" for edit in desk.edits]
+    warnings = [*report.get("warnings", ()), *sentences, *desk.notes]
+    kept = {name: value for name, value in report.items() if name not in MEASURED}
+    write_json(run.report, {**kept, "splats": len(avatar), "warnings": warnings, **_earlier(report, provenance)})
+    write_report_page(run)
+
+
+def _earlier(content: Mapping[str, Any], provenance: dict[str, Any]) -> dict[str, Any]:
+    """The provenance, with the edits that the edited run had already."""
+    return {**provenance, "edits": [*content.get("edits", ()), *provenance["edits"]]}
