@@ -62,6 +62,7 @@ class Avatar(nn.Module):
         deform: the pose-driven MLP, or None.
         diffused: whether Gaussians away from the body get the weights of `avatar.model.diffused_skinning`; otherwise
             those of their triangles, wherever they are.
+        hanging: the Gaussians' offsets when their weights were diffused; training moves them on.
         weights: skinning weights of each Gaussian over the body's joints.
         surface: the body at rest under each Gaussian; frames: the frames of its triangles.
         props: what the person wears or holds; they are no part of the avatar's file.
@@ -87,9 +88,14 @@ class Avatar(nn.Module):
         self.props: tuple[Prop, ...] = ()
         self.refresh()
 
-    def refresh(self) -> None:
-        """Recompute everything derived from the body and from the Gaussians' triangles."""
+    def refresh(self, hanging: Float[Tensor, "n 3"] | None = None) -> None:
+        """Recompute everything derived from the body and from the Gaussians' triangles.
+
+        Args:
+            hanging: the offsets by which the weights are diffused, see `hanging`; None: those of now.
+        """
         body, gaussians = self.body, self.gaussians
+        self.hanging = gaussians.offset.detach().clone() if hanging is None else hanging
         for derived in ("neighbors", "hand_face_rig", "placed_props", "grips", "skin_shading"):
             self.__dict__.pop(derived, None)
         self.frames = triangle_frames(self.rest.vertices, body.faces)
@@ -120,8 +126,8 @@ class Avatar(nn.Module):
         weights = torch.einsum("nc,ncj->nj", gaussians.bary, body.weights[body.faces[gaussians.face]])
         if not self.diffused:
             return weights
-        means, distance = gaussians.means(self.frames).detach(), gaussians.offset.detach().norm(dim=1)
-        return diffused_weights(means, distance, weights, body, self.frames)
+        means = gaussians.anchors(self.frames) + (self.frames.rotation[gaussians.face] * self.hanging[:, None]).sum(-1)
+        return diffused_weights(means, self.hanging.norm(dim=1), weights, body, self.frames)
 
     def rig_for(self, poses: Iterable[BodyPose]) -> tuple[Body, Rig]:
         """The body and the rig that play all of these poses: with fingers, jaw and eyes if any pose moves them."""

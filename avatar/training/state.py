@@ -50,6 +50,7 @@ class TrainingState:
             "avatar": self.avatar.state_dict(),
             # Computed when Gaussians are added, and different if computed again from where those are now.
             "neighbors": self.avatar.neighbors,
+            "hanging": self.avatar.hanging,
             "poses": self.poses.state_dict(),
             "optimizer": self.optimizer.state_dict(),
         }
@@ -62,7 +63,7 @@ class TrainingState:
         """
         self._resize_gaussians(saved["avatar"])
         self.avatar.load_state_dict(saved["avatar"])
-        self.avatar.refresh()
+        self.avatar.refresh(saved.get("hanging"))
         self.avatar.neighbors = saved["neighbors"]
         self.poses.load_state_dict(saved["poses"])
         self.optimizer.load_state_dict(saved["optimizer"])

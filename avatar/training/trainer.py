@@ -30,11 +30,12 @@ from avatar.training.background import background_of
 from avatar.training.checkpoint import read_checkpoint, write_checkpoint
 from avatar.training.config import TrainConfig
 from avatar.training.coverage import close_gaps
-from avatar.training.densification import densify
+from avatar.training.densification import densify, replace_gaussians
 from avatar.training.eyelids import add_eyelids
 from avatar.training.face_binding import bind_face, face_moves
 from avatar.training.initialization import initial_avatar, new_optimizer, sample_gaussians
 from avatar.training.inpainting import inpaint_unobserved
+from avatar.training.loose_clothes import ALL_ROUND, directions, held_loosely, loose_gaussians
 from avatar.training.perceptual_loss import PerceptualLoss
 from avatar.training.pose_refinement import PoseRefinement
 from avatar.training.posed_frame import FramePoser
@@ -134,7 +135,8 @@ class Trainer:
         avatar = initial_avatar(body, track, config, self.device, rng)
         optimizer = new_optimizer(avatar, poses, config)
         self.state = TrainingState(avatar, poses, optimizer, rng, torch.zeros(len(avatar), device=self.device))
-        self.poser = FramePoser(avatar, poses, config)
+        self.all_round = self._knows_cameras and directions(self._posed_views(VISIBILITY_VIEWS)) >= ALL_ROUND
+        self.poser = FramePoser(avatar, poses, held_loosely(config) if self.all_round else config)
         self.perceptual = PerceptualLoss(config.weights.perceptual, self.device)
 
     def run(self, preview: Preview | None = None, resume: bool = False) -> TrainResult:
@@ -157,6 +159,7 @@ class Trainer:
             raise
         if state.avatar.deform is not None:
             state.avatar.deform.enabled = True
+        state.avatar.refresh()  # as it will be when it is loaded
         inside = measure_visibility(state.avatar, self._posed_views(VISIBILITY_VIEWS), self._render)
         inpaint_unobserved(state.avatar, inside)
         if self._knows_cameras and face_moves(state.avatar, state.poses.refined(), self.views.observations) is not None:
@@ -305,6 +308,19 @@ class Trainer:
     @property
     def _knows_cameras(self) -> bool:
         return not isinstance(self.alignment, LearnedViews)
+
+    def _dress(self) -> None:
+        """Start Gaussians on clothes that hang away from the body."""
+        state, config = self.state, self.config
+        if config.skinning == "triangle" or not self.all_round:
+            return
+        per_area = config.gaussians / float(state.avatar.frames.area.sum())
+        loose = loose_gaussians(state.avatar, self._posed_views(VISIBILITY_VIEWS), per_area, state.rng)
+        if loose is not None:
+            rows = partial(torch.arange, device=self.device)
+            replace_gaussians(state.avatar.gaussians, state.optimizer, rows(len(state.avatar)), loose, rows(len(loose)))
+            state.avatar.refresh()
+            state.gradients = torch.zeros(len(state.avatar), device=self.device)
 
     def _register(self) -> None:
         state = self.state
