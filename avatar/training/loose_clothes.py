@@ -121,10 +121,11 @@ def _loose_surface(
     covered = torch.stack([_covered(avatar, grid, *view) for view in views]).float().mean(0)
     volume = covered.new_zeros(math.prod(grid.size))
     volume[grid.index] = torch.where(grid.outside, covered, 1.0)
-    # Smoothed, so that the surface and its normals do not follow single voxels.
-    solid = F.avg_pool3d(volume.view(1, 1, *grid.size), 3, stride=1, padding=1)[0, 0]
-    slopes = torch.stack(torch.gradient(solid, spacing=VOXEL), dim=-1).flatten(0, 2)[grid.index]
-    inside = solid >= INSIDE
+    volume = volume.view(grid.size)
+    inside = volume >= INSIDE
+    # Normals of the smoothed volume, which do not follow single voxels.
+    smooth = F.avg_pool3d(volume[None, None], 3, stride=1, padding=1)[0, 0]
+    slopes = torch.stack(torch.gradient(smooth, spacing=VOXEL), dim=-1).flatten(0, 2)[grid.index]
     # Inside, with a neighbour outside.
     inner = -F.max_pool3d(-inside[None, None].float(), 3, stride=1, padding=1)[0, 0] > 0
     shell = (inside & ~inner).flatten()[grid.index]
