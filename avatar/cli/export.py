@@ -86,8 +86,8 @@ def export_avatar(
         flip: the person faces the other way in files of splats.
         title: heading of the page; by default the name of the run folder.
         credits: line at the bottom of the page, such as the name of the person and the licence.
-        url: address where the folder of --web will be, such as https://example.org/me: previews of links need it for
-            their image.
+        url: address where the folder of --web, or that of the page of --html, will be, such as https://example.org/me:
+            previews of links need it for their image. With --html the image is written beside the page, as .jpg.
         size: WIDTHxHEIGHT of the images of --turntable, --dataset and --control.
         count: number of images of --dataset.
         backgrounds: folder of images that stand behind the person in --dataset, instead of plain colours.
@@ -135,7 +135,7 @@ def export_avatar(
     from avatar.pipeline.lights import read_light
     from avatar.rendering.devices import resolve_device
 
-    _check_url(url, web)
+    _check_url(url, web or html)
     chosen = "filmed" if lit else light
     words = parse_shape(shape)
     around = scene_of_options(scene, scene_up, scene_scale, scene_floor, scene_at)
@@ -164,11 +164,11 @@ def _check_suffix(kind: str, path: Path) -> None:
         raise UsageError(f"--{kind.replace('_', '-')} writes {expected}, not {path.name}.")
 
 
-def _check_url(url: str | None, web: Path | None) -> None:
+def _check_url(url: str | None, page: Path | None) -> None:
     if url is None:
         return
-    if web is None:
-        raise UsageError("--url says where the folder of --web will be: pass --web DIR too.")
+    if page is None:
+        raise UsageError("--url says where a page will be: pass --web DIR or --html FILE too.")
     if not re.fullmatch(r"https?://[^\s/?#]+[^\s?#]*", url):
         raise UsageError(f"--url must be an address such as https://example.org/me, not {url!r}.")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 from avatar.cli.options import Run, Switch
@@ -69,16 +68,14 @@ def live_avatar(
 
 def _page(run: Path, motions: tuple[str, ...]) -> bytes:
     """The page with the mirror."""
-    from avatar.exporters.html import write_page
+    from avatar.exporters.html import page_text
     from avatar.pipeline.finished_run import open_run
     from avatar.pipeline.motions import motions_for_page
 
     finished = open_run(run, None, "cpu")
     clips = motions_for_page(finished.run, finished.avatar, motions)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "live.html"
-        write_page(finished.avatar, clips, path, run.resolve().name, live=True)
-        return path.read_bytes()
+    text, _ = page_text(finished.avatar, clips, run.resolve().name, live=True)
+    return text.encode()
 
 
 def _in_viewer(run: Path, camera: str, record: Path | None, port: int, token: str | None) -> None:

@@ -11,19 +11,29 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from avatar import __version__
 from avatar.exporters.linear_correctives import RANK
 from avatar.exporters.mirror import ENTRY, NOTICE, POLICY, mirror_elements
 from avatar.exporters.player_file import player_file
 from avatar.exporters.player_scripts import script, source
-from avatar.exporters.poster import poster
+from avatar.exporters.poster import SHARE_SIZE, poster, share_image
 from avatar.io.files import atomic_write
 from avatar.model.avatar import Avatar
 from avatar.model.environment import ChosenLight
 from avatar.model.world import World
 from avatar.types import BodyTrack, Gaussians
 
+# What previews of links show, https://ogp.me; both kinds of pages have it.
+SHARE = f"""<meta name="description" content="{{{{about}}}}">
+<meta property="og:type" content="website">
+<meta property="og:title" content="{{{{title}}}}">
+<meta property="og:description" content="{{{{about}}}}">
+<meta property="og:image" content="{{{{share}}}}">
+<meta property="og:image:width" content="{SHARE_SIZE[0]}">
+<meta property="og:image:height" content="{SHARE_SIZE[1]}">
+<meta name="twitter:card" content="summary_large_image">"""
 CREDITS = f"Made with avatar {__version__}, open source"
 
 
@@ -52,6 +62,7 @@ def write_page(
     live: bool = False,
     light: ChosenLight | None = None,
     scene: Gaussians | None = None,
+    url: str | None = None,
 ) -> PageReport:
     """Write the avatar with its clips as one HTML file that opens anywhere.
 
@@ -65,25 +76,50 @@ def write_page(
         live: with the mirror, in which the avatar follows a camera; 11 MB more.
         light: the light at the start; None is that of the recording.
         scene: what stands still around the person, world, metres, floor at y = 0.
+        url: address of the folder where the page will be. With it an image for previews of links is written beside the
+            page, under the same name as .jpg; those need its whole address.
 
     Raises:
-        AvatarError: the file cannot be written.
+        AvatarError: a file cannot be written.
     """
+    image = path.with_suffix(".jpg")
+    address = None if url is None else f"{url.rstrip('/')}/{quote(image.name)}"
+    text, report = page_text(avatar, clips, title, credits, rank, live, light, scene, address)
+    if url is not None:
+        with atomic_write(image) as temporary:
+            temporary.write_bytes(share_image(World((avatar,), scene), next(iter(clips.values()))))
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return report
+
+
+def page_text(
+    avatar: Avatar,
+    clips: Mapping[str, BodyTrack],
+    title: str,
+    credits: str = CREDITS,
+    rank: int = RANK,
+    live: bool = False,
+    light: ChosenLight | None = None,
+    scene: Gaussians | None = None,
+    share: str | None = None,
+) -> tuple[str, PageReport]:
+    """The page that `write_page` writes, as text; `share` is the address of the image for previews of links."""
     packed = player_file(avatar, clips, rank, light, scene)
+    heading, summary = html.escape(title), html.escape(about(packed.splats) + (NOTICE if live else ""))
     text = fill(
         source("player.html"),
-        title=html.escape(title),
+        title=heading,
         credits=html.escape(credits),
-        about=html.escape(about(packed.splats) + (NOTICE if live else "")),
+        about=summary,
+        share="" if share is None else fill(SHARE, title=heading, about=summary, share=html.escape(share)),
         poster=_base64(poster(World((avatar,), scene), next(iter(clips.values())))),
         avatar=_base64(packed.content),
         policy=f" {POLICY}" if live else "",
         mirror=mirror_elements(avatar.body) if live else "",
         script=_base64(zlib.compress(script(ENTRY if live else "page.js").encode(), 9)),
     )
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return PageReport(len(text.encode()), packed.splats, packed.deformation_kept)
+    return text, PageReport(len(text.encode()), packed.splats, packed.deformation_kept)
 
 
 def _base64(content: bytes) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avatar.errors import AvatarError
-from avatar.exporters.html import CREDITS, about, fill
+from avatar.exporters.html import CREDITS, SHARE, about, fill
 from avatar.exporters.player_file import player_file
 from avatar.exporters.player_scripts import modules, source
 from avatar.exporters.poster import poster, share_image
@@ -66,15 +66,15 @@ def write_web(
     """
     packed = player_file(avatar, clips, light=light, scene=scene)
     first, world = next(iter(clips.values())), World((avatar,), scene)
-    escaped = html.escape(title)
+    heading, summary = html.escape(title), html.escape(about(packed.splats))
     base = f"{url.rstrip('/')}/" if url else ""
     page = fill(
         source("web.html"),
-        title=escaped,
+        title=heading,
         credits=html.escape(credits),
-        about=html.escape(about(packed.splats)),
+        about=summary,
         name=html.escape(name),
-        share=html.escape(f"{base}share.jpg"),
+        share=fill(SHARE, title=heading, about=summary, share=html.escape(f"{base}share.jpg")),
     )
     scripts = {module: source(module).encode() for entry in ENTRIES for module in modules(entry)}
     files = {

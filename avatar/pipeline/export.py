@@ -58,8 +58,9 @@ class ExportOptions:
         clips = motions_for_page(self.run, self.avatar, self.motions)
         credits = self.credits or CREDITS
         report = write_page(
-            self._filmed, clips, path, self.title, credits, live=self.live, light=self.light, scene=self.scene
-        )
+            self._filmed, clips, path, self.title, credits,
+            live=self.live, light=self.light, scene=self.scene, url=self.url,
+        )  # fmt: skip
         return f"{report.bytes / 1e6:.2f} MB, {report.splats} splats, {len(clips)} motions"
 
     def web(self, folder: Path) -> str:

@@ -10,6 +10,7 @@ from plyfile import PlyData
 
 from avatar.cli.main import main
 from avatar.exporters.linear_correctives import deformation, fit_correctives
+from avatar.io.images import read_image
 from avatar.io.track_file import save_track
 from avatar.model.avatar import Avatar
 from avatar.motion import load_motion
@@ -85,7 +86,7 @@ def test_a_page_loads_nothing_from_anywhere(run_folder: Path, tmp_path: Path) ->
         (["--ply", "me.ply", "--live"], "pass --html FILE with it"),
         (["--web", "me.html"], "--web writes a folder, not me.html."),
         (["--web", "site", "--url", "example.org"], "--url must be an address such as https://example.org/me"),
-        (["--html", "me.html", "--url", "https://example.org"], "pass --web DIR too"),
+        (["--ply", "me.ply", "--url", "https://example.org"], "pass --web DIR or --html FILE too"),
     ],
 )
 def test_wrong_use_is_one_sentence(
@@ -125,3 +126,15 @@ def test_correctives_are_exact_up_to_their_rank(person: Avatar, moves: dict[str,
     )
     total = sum(float(field.square().sum()) for field in fields)
     assert 1 - residual / total == pytest.approx(weaker.explained, abs=1e-3)
+
+
+def test_a_page_with_an_address_has_an_image_for_previews_of_links(run_folder: Path, tmp_path: Path) -> None:
+    page = tmp_path / "my page.html"
+    assert export(run_folder, "--html", page, "--url", "https://example.org/people/", "--title", "A & B") == 0
+    image = read_image(tmp_path / "my page.jpg")
+    assert image.shape == (630, 1200, 3) and image.std() > 10
+    text = page.read_text()
+    assert '<meta property="og:image" content="https://example.org/people/my%20page.jpg">' in text
+    assert '<meta property="og:title" content="A &amp; B">' in text
+    assert export(run_folder, "--html", tmp_path / "plain.html") == 0
+    assert "og:image" not in (tmp_path / "plain.html").read_text() and not (tmp_path / "plain.jpg").exists()

@@ -3,6 +3,7 @@
 import functools
 import io
 import threading
+import time
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
@@ -244,3 +245,31 @@ def test_a_headset_sees_the_avatar_with_both_eyes(browser: Browser, page_file: P
     frames = tab.evaluate("(session.end(), player.frames)")
     until(tab, f"player.frames > {frames}")
     tab.close()
+
+
+def test_fullscreen_fills_the_screen_and_comes_back(page_file: Path, tab: Page) -> None:
+    frame = page_file.parent / "around.html"  # in a page around it, where the wheel is the page's
+    frame.write_text(
+        f'<body style="margin:0"><iframe src="{page_file.name}" allowfullscreen width=280 height=300></iframe>'
+    )
+    tab.goto(frame.as_uri())
+    inner = tab.frames[1]
+    inner.wait_for_selector("html[data-state=ready]", state="attached")
+    assert inner.evaluate("document.querySelector('avatar-player').cooperative")
+    small = inner.evaluate("player.canvas.clientWidth")
+    inner.click("#more")
+    inner.click("#fullscreen")
+
+    def until_inside(condition: str) -> None:
+        deadline = time.monotonic() + 20
+        while not inner.evaluate(condition):
+            assert time.monotonic() < deadline, f"never came true: {condition}"
+            time.sleep(0.03)
+
+    until_inside(f"document.fullscreenElement?.localName === 'avatar-player' && player.canvas.clientWidth > {small}")
+    # Now the whole screen is the player's, so the plain wheel zooms.
+    until_inside("controls.root.dataset.cooperative === 'false'")
+    assert not inner.evaluate("document.querySelector('avatar-player').cooperative")
+    tab.keyboard.press("f")
+    until_inside(f"!document.fullscreenElement && player.canvas.clientWidth === {small}")
+    until_inside("controls.root.dataset.cooperative === 'true'")
