@@ -18,6 +18,7 @@ from avatar.model.garments import GARMENTS, labels_of
 from avatar.model.recoloring import recolor
 from avatar.model.wardrobe import WEARABLE, Labelled, dressed, with_head
 from avatar.novel_views.diffusers_weights import licence_of
+from avatar.pipeline.edit_face import FROM_ONE_SIDE, transfer_face
 from avatar.pipeline.edit_text import COLORS_ALONE, pieces_of, repaint
 from avatar.pipeline.finished_run import FinishedRun, open_run, save_garments
 from avatar.pipeline.previews import TURNTABLE_SIZE, write_turntable
@@ -28,6 +29,8 @@ from avatar.pipeline.run_folder import RunFolder, locked_run
 MEASURED = ("held_out", "held_out_frames", "body_mask_iou", "observed_share", "seconds", "peak_memory_mb", "gpu")
 OTHERS_LOOK = "clothes and heads are taken from another person's avatar: make sure that you may use them"
 
+OTHERS_FACE = "the face is that of a photo: make sure that the person agrees"
+
 
 @dataclass(frozen=True)
 class Edits:
@@ -35,6 +38,7 @@ class Edits:
 
     Attributes:
         wear: OTHER:top,bottom,shoes, clothes of the avatars in other run folders; head: run folder of another head.
+        face: photo of another face.
         text: descriptions of clothes, such as "a leather jacket", painted by the editing pipeline `model`: a folder, or
             a name on the Hugging Face hub.
         recolor: LABEL=COLOUR, such as top=#2050b0.
@@ -42,6 +46,7 @@ class Edits:
 
     wear: tuple[str, ...] = ()
     head: Path | None = None
+    face: Path | None = None
     text: tuple[str, ...] = ()
     model: str | None = None
     recolor: tuple[str, ...] = ()
@@ -118,6 +123,8 @@ def _steps(edits: Edits, backend: str) -> list[Callable[[_Desk], None]]:
     steps: list[Callable[[_Desk], None]] = [partial(_wear, *_parse_wear(text)) for text in edits.wear]
     if edits.head is not None:
         steps.append(partial(_take_head, edits.head))
+    if edits.face is not None:
+        steps.append(partial(_take_face, edits.face, backend))
     if bool(edits.text) != (edits.model is not None):
         raise UsageError("--text and --model go together: the words, and the image-editing pipeline that paints them.")
     for text in edits.text:
@@ -156,6 +163,13 @@ def _take_head(folder: Path, desk: _Desk) -> None:
     desk.person = with_head(desk.person, desk.other(folder))
     desk.edits.append({"edit": "head", "from": str(folder), "sentence": f"the head of {folder}"})
     _note(desk, OTHERS_LOOK)
+
+
+def _take_face(photo: Path, backend: str, desk: _Desk) -> None:
+    transfer_face(desk.person, photo, backend)
+    desk.edits.append({"edit": "face", "from": str(photo), "sentence": f"the face in {photo}"})
+    for note in (FROM_ONE_SIDE, OTHERS_FACE):
+        _note(desk, note)
 
 
 def _repaint(text: str, model: str, backend: str, desk: _Desk) -> None:

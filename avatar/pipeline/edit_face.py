@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
+from torch import Tensor
 
 from avatar.errors import AvatarError, UsageError
 from avatar.io.colors import lab_of_rgb, rgb_of_lab
@@ -33,8 +34,8 @@ WHOLE, CLOSE = (1080, 1920), 512  # px, of the avatar's image in which its face 
 LONGEST_SIDE = 1920  # px, of the photo
 CLOSE_UP = 4.5  # side of the close-up, in distances between the outer corners of the eyes
 SMALLEST_FACE = 24.0  # px between the outer corners of the eyes in the photo
-MOST_TURNED = 0.35  # how far the nose may lie from the middle of the eyes, as a share of their distance
-FEATHER = 0.12  # of the close-up's side, over which the new face goes over into the old one
+MOST_TURNED = 0.12  # mean distance of the landmarks of both faces, laid over each other, in distances of the eyes
+FEATHER = 0.08  # of the close-up's side, over which the new face goes over into the old one
 ROUNDS = 8
 STANDING = "standing, both arms sideways 35"
 FROM_ONE_SIDE = "the face of a photo shows one side, its light stays in it, and the shape of the head is the filmed one"
@@ -53,8 +54,7 @@ def transfer_face(
         raise UsageError(f"--face takes a photo, and {photo} is none.")
     detector = detector or choose_detector(most_people=1)[0]
     pixels, _ = on_white(scaled_down(read_image(photo), LONGEST_SIDE))
-    source = _face_points(pixels, detector, str(photo))
-    _check(source, photo)
+    source, mask = _face_points(pixels, detector, str(photo))
 
     avatar = person.avatar
     pose = BodyPose(avatar.rest.joints[0].cpu(), parse_pose(STANDING))
@@ -63,12 +63,13 @@ def transfer_face(
         low, high = posed.means.amin(0).cpu(), posed.means.amax(0).cpu()
         camera = front(low, high, 1, *WHOLE, elevation=0.0).to(avatar.device)
         whole = to_uint8(render(posed, camera, backend).on_white()[0].cpu())
-        points, camera = _close_up(_face_points(whole, detector, "the avatar"), camera)
+        points, camera = _close_up(_face_points(whole, detector, "the avatar")[0], camera)
         own = render(posed, camera, backend).on_white()[0].cpu()
         shown = (person.labels == FACE).to(posed.colors)[:, None].expand(-1, 3)
         share = render(replace(posed, colors=shown), camera, backend).rgb[0, ..., 0].cpu().numpy()
-    warped, inside = _warped(pixels, source, points)
-    strength = torch.from_numpy(_feathered((share > 0.9) & inside))
+    _check(source, points, photo)
+    warped, inside = _warped(pixels, mask, source, points)
+    strength = torch.from_numpy(_feathered((share > 0.9) & inside) * inside)
     target = torch.lerp(own, _in_tone(warped, own, strength > 0.5), strength[..., None])
     view = ColorTarget(target, (strength > 0).float(), camera.to("cpu"))
     refit_colors(avatar, person.labels == FACE, [view] * ROUNDS, pose, backend)
@@ -76,27 +77,28 @@ def transfer_face(
 
 def _face_points(
     image: UInt8[np.ndarray, "h w 3"], detector: LandmarkDetector, name: str
-) -> Float32[np.ndarray, "9 2"]:
-    """Pixels of `LANDMARKS` of the most certain person in an image."""
+) -> tuple[Float32[np.ndarray, "9 2"], UInt8[np.ndarray, "h w"]]:
+    """Pixels of `LANDMARKS` of the person in an image whose face is the most certain, and the person's mask."""
     (people,) = map_in_threads(detector.detect, [image])
     names = LAYOUTS[detector.layout].names
     if not set(LANDMARKS) <= set(names):
         raise AvatarError("A face needs a detector with the landmarks of BlazePose.")
     rows = [names.index(landmark) for landmark in LANDMARKS]
-    faces = [one.keypoints[rows] for one in people]
-    best = max(faces, key=lambda face: float(face[:, 2].mean()), default=None)
-    if best is None or best[:, 2].mean() < SURE:
+    best = max(people, key=lambda one: float(one.keypoints[rows, 2].mean()), default=None)
+    if best is None or best.keypoints[rows, 2].mean() < SURE:
         raise AvatarError(f"No face is recognised in {name}: it must be seen from the front, in light.")
-    return best[:, :2]
+    return best.keypoints[rows, :2], best.mask
 
 
-def _check(points: Float32[np.ndarray, "9 2"], photo: Path) -> None:
-    left, right, nose = (points[LANDMARKS.index(name)] for name in ("left_eye_outer", "right_eye_outer", "nose"))
+def _check(source: Float32[np.ndarray, "9 2"], target: Float32[np.ndarray, "9 2"], photo: Path) -> None:
+    """Refuse faces that are tiny or turned away: no similarity lays their landmarks over those of a face in front."""
+    left, right = (source[LANDMARKS.index(f"{side}_eye_outer")] for side in ("left", "right"))
     apart = float(np.linalg.norm(left - right))
     if apart < SMALLEST_FACE:
         raise AvatarError(f"The face in {photo} is too small: the eyes are {apart:.0f} pixels apart.")
-    aside = abs(float((nose - (left + right) / 2) @ (left - right))) / apart**2
-    if aside > MOST_TURNED:
+    a, b = (points[:, 0] + 1j * points[:, 1] for points in (source - source.mean(0), target - target.mean(0)))
+    residual = np.abs(b * (np.vdot(b, a) / np.vdot(b, b)) - a).mean() / apart
+    if residual > MOST_TURNED:
         raise AvatarError(f"The face in {photo} is turned to the side: give a photo from the front.")
 
 
@@ -110,9 +112,12 @@ def _close_up(points: Float32[np.ndarray, "9 2"], camera: Cameras) -> tuple[Floa
 
 
 def _warped(
-    photo: UInt8[np.ndarray, "h w 3"], source: Float32[np.ndarray, "9 2"], target: Float32[np.ndarray, "9 2"]
-) -> tuple[Float[torch.Tensor, "s s 3"], np.ndarray]:
-    """The photo bent by a thin-plate spline so that its landmarks lie at `target`, and where it has pixels."""
+    photo: UInt8[np.ndarray, "h w 3"],
+    mask: UInt8[np.ndarray, "h w"],
+    source: Float32[np.ndarray, "9 2"],
+    target: Float32[np.ndarray, "9 2"],
+) -> tuple[Float[Tensor, "s s 3"], Bool[np.ndarray, "s s"]]:
+    """The photo bent by a thin-plate spline so that its landmarks lie at `target`, and where it shows the person."""
     import cv2
     from scipy.interpolate import RBFInterpolator
 
@@ -120,21 +125,26 @@ def _warped(
     bend = RBFInterpolator(target, source, kernel="thin_plate_spline", smoothing=1.0)
     grid = (bend(places) - 0.5).reshape(CLOSE, CLOSE, 2).astype(np.float32)
     image = cv2.remap(photo, grid[..., 0], grid[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    inside = (grid >= 0).all(-1) & (grid[..., 0] < photo.shape[1]) & (grid[..., 1] < photo.shape[0])
+    inside = cv2.remap(mask, grid[..., 0], grid[..., 1], cv2.INTER_LINEAR) > 127
     return torch.from_numpy(image).float() / 255, inside
 
 
-def _feathered(mask: np.ndarray) -> Float32[np.ndarray, "s s"]:
-    """1 inside a mask, falling to 0 at its border."""
+def _feathered(mask: Bool[np.ndarray, "s s"]) -> Float32[np.ndarray, "s s"]:
+    """1 inside the outline of a mask, falling to 0 at its border."""
     import cv2
 
-    distance = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
-    return np.clip(distance / (FEATHER * CLOSE), 0, 1).astype(np.float32)
+    outline = np.zeros(mask.shape, np.uint8)
+    corners = np.argwhere(mask)[:, ::-1].astype(np.int32)
+    if len(corners):  # brows and nostrils may have other labels: the outline has no holes
+        cv2.fillConvexPoly(outline, cv2.convexHull(corners), 1)
+    distance = cv2.distanceTransform(outline, cv2.DIST_L2, 5)
+    faded: Float32[np.ndarray, "s s"] = np.clip(distance / (FEATHER * CLOSE), 0, 1).astype(np.float32)
+    return faded
 
 
 def _in_tone(
-    image: Float[torch.Tensor, "s s 3"], own: Float[torch.Tensor, "s s 3"], where: torch.Tensor
-) -> Float[torch.Tensor, "s s 3"]:
+    image: Float[Tensor, "s s 3"], own: Float[Tensor, "s s 3"], where: Bool[Tensor, "s s"]
+) -> Float[Tensor, "s s 3"]:
     """The image with the median colour of `own` in a region, so that face, ears and neck match."""
     if not where.any():
         raise AvatarError("The avatar shows no face from the front.")

@@ -49,7 +49,7 @@ def refit_colors(
         error = (out.on_white()[0] - target.image.to(avatar.device)).abs().mean(-1)
         loss = (error * weight).sum() / weight.sum().clamp_min(1.0)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch's
+        loss.backward()
         optimizer.step()
     with torch.no_grad():
         raw[chosen] = own
