@@ -26,11 +26,12 @@ from avatar.model.environment import (
     from_window,
 )
 from avatar.model.props import Prop
+from avatar.model.world import cut_open
 from avatar.pipeline.finished_run import open_run
 from avatar.pipeline.people_folder import PeopleFolder
 from avatar.pipeline.report_images import observed_colors
 from avatar.pipeline.run_folder import RunFolder
-from avatar.types import BodyPose, BodyTrack, Gaussians, Observations
+from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians, Observations
 from avatar.viewer.clips import TRAINING, Clip, Source, builtin_clips, clip_of_track, file_clips
 from avatar.viewer.companions import Companion, Playing, open_companions
 from avatar.viewer.state import AS_FILMED, Colors, LightChoice, ViewState
@@ -128,10 +129,17 @@ class Session:
                 self._cached = last = _CachedState(clip, state.edited, values, posed)
             return last.posed
 
-    def gaussians(self, posed: PosedState) -> Gaussians:
-        """The splats of a posed state, on the avatar's device: the person, what they carry, and the scene."""
+    def gaussians(self, posed: PosedState, seen_from: Cameras | None = None) -> Gaussians:
+        """The splats of a posed state, on the avatar's device: the person, what they carry, and the scene.
+
+        Args:
+            seen_from: a camera, for which walls before the person are cut away (`avatar.model.world.cut_open`).
+        """
         person = self.person(posed)
-        return person if self.scene is None or not posed.scene else Gaussians.cat([person, self.scene])
+        if self.scene is None or not posed.scene:
+            return person
+        scene = self.scene if seen_from is None else cut_open(self.scene, person, seen_from[0].to(person.means.device))
+        return Gaussians.cat([person, scene])
 
     @torch.no_grad()
     def person(self, posed: PosedState) -> Gaussians:
