@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,12 +16,14 @@ from avatar.body.anchors import Anchor, anchor_of, hat_line, head_vertices
 from avatar.errors import UsageError
 from avatar.geometry import invert_rigid, rigid, rotation_from_rotvec, transform
 from avatar.model.avatar import Avatar, part_of_gaussians
-from avatar.model.props import DEEPEST, Prop, Shape, head_penetration, placed_prop
+from avatar.model.props import DEEPEST, Prop, Shape, clear_of_head, head_penetration, placed_prop
 
 # Without a preset a thing in metres is between these sizes.
 SMALLEST, LARGEST = 0.01, 2.5
 UNITS = {"metres": 1.0, "centimetres": 0.01, "millimetres": 0.001}
 CLEARANCE = 0.003  # metres between a hat or glasses and the head
+FACING, PANEL = 0.7, 0.015  # cosine to the back, and thickness in metres, of a backpack's panel
+RAISED = 0.3  # share of half its height by which a backpack hangs below the shoulder blades
 FIST = 0.016  # metres from the palm to the middle of a closed hand
 HEAD_PARTS = (1, 2)  # of `avatar.body.parts.PARTS`: head and face
 
@@ -81,6 +85,8 @@ def fit_prop(
     Raises:
         UsageError: there is no such preset or place, no place is given, or its size makes no sense.
     """
+    if avatar.device.type != "cpu":
+        avatar = copy.deepcopy(avatar).cpu()  # files and made-up things are on the CPU
     if preset is not None and preset not in PRESETS:
         raise UsageError(f"--preset must be {', '.join(PRESETS)}, not {preset!r}.")
     if preset is None and place is None:
@@ -93,8 +99,11 @@ def fit_prop(
     if preset in ("hat", "glasses") and place in ("head", "face"):
         place_on = _hat if preset == "hat" else _glasses
         shape, place_in_anchor = place_on(avatar, anchor, shape, fixed=adjustment.scale is not None)
+        if preset == "hat" and adjustment.scale is None:
+            shape = clear_of_head(shape.moved(place_in_anchor), anchor, avatar.body, avatar.rest)
+            place_in_anchor = torch.eye(4)
     else:
-        place_in_anchor = _hanging(place, shape) if preset == "bag" else _at_anchor(place, shape)
+        place_in_anchor = _PLACED.get(preset or "", _at_anchor)(place, shape)
     moved = rigid(torch.eye(3), torch.tensor(adjustment.offset)) @ place_in_anchor
     worn = preset is not None and PRESETS[preset].worn
     prop = Prop(name, shape, place, moved, anchor.size, worn)
@@ -152,6 +161,25 @@ def _hanging(place: str, shape: Shape) -> Float[Tensor, "4 4"]:
     quarter = -math.pi / 2 if place == "right_hand" else math.pi / 2
     R = rotation_from_rotvec(torch.tensor([0.0, 0.0, quarter]))
     return rigid(R, torch.tensor([0.0, 0.0, FIST]) - R @ top)
+
+
+def _against(place: str, shape: Shape) -> Float[Tensor, "4 4"]:
+    """A backpack lies on the back with its largest surface that faces there; straps reach beyond it."""
+    if place != "back":
+        return _at_anchor(place, shape)
+    points = shape.gaussians.means
+    panel = points[shape.normals[:, 2] < -FACING]
+    if len(panel) < 20:
+        return _at_anchor(place, shape)
+    layers = ((panel[:, 2] - panel[:, 2].min()) / PANEL).long()
+    back = panel[layers == layers.bincount().argmax()]
+    middle = (back.amin(0) + back.amax(0)) / 2
+    return rigid(
+        torch.eye(3), -torch.stack([middle[0], middle[1] + RAISED * (back[:, 1].amax() - middle[1]), back[:, 2].min()])
+    )
+
+
+_PLACED: dict[str, Callable[[str, Shape], Float[Tensor, "4 4"]]] = {"bag": _hanging, "backpack": _against}
 
 
 def _head_points(avatar: Avatar, anchor: Anchor) -> Float[Tensor, "n 3"]:

@@ -165,12 +165,12 @@ def placed_prop(prop: Prop, body: Body, rest: RestBody) -> PlacedProp:
     if float((factors - 1).abs().max()) > 1e-6:
         shape = shape.stretched(factors)
         if prop.place == "head":
-            shape = _clear_of_head(shape, anchor, body, rest)
+            shape = clear_of_head(shape, anchor, body, rest)
     return PlacedProp(prop, shape.moved(anchor.T_rest_anchor), anchor.joint)
 
 
-def _clear_of_head(shape: Shape, anchor: Anchor, body: Body, rest: RestBody) -> Shape:
-    """A hat in the frame of its anchor, wider by as much as a head of another form needs, if that is not much."""
+def clear_of_head(shape: Shape, anchor: Anchor, body: Body, rest: RestBody) -> Shape:
+    """A hat in the frame of its anchor, wider by as much as the form of this head needs, if that is not much."""
     for step in range(WIDER):
         wider = shape.stretched(shape.normals.new_tensor([1 + 0.01 * step, 1.0, 1 + 0.01 * step])) if step else shape
         if head_penetration(body, rest, wider.moved(anchor.T_rest_anchor)) <= DEEPEST:

@@ -18,6 +18,7 @@ from avatar.types import Gaussians
 
 FILMED = "the scene of a run, in its world"  # in the header of a PLY: it is not moved
 HEADER = 2000  # bytes that hold the comments of our own PLY
+NO_STEP = 0.04  # metres: a floor this close to y = 0 is there
 LAYER = 0.02  # metres: how thick a floor is taken to be
 LOWER = 0.5  # share of the height, from below, in which the floor lies
 NARROWEST, WIDEST = 0.8, 500.0  # metres between which the size of a scene is believable
@@ -70,8 +71,12 @@ def read_scene(path: Path, placement: ScenePlacement | None = None) -> tuple[Gau
             f"{path} would be {wide:.3g} m wide: say how many metres a unit of the file is, such as --scene-scale "
             f"{_usual(wide) * placement.scale:.1g}."
         )
-    floor = floor_height(gaussians, shape.normals) if placement.floor is None else placement.floor * placement.scale
-    estimated = "estimated" if placement.floor is None else "given"
+    floor, origin = placement.floor, "given"
+    if floor is None:
+        floor, origin = floor_height(gaussians, shape.normals) / placement.scale, "estimated"
+        if abs(floor * placement.scale) < NO_STEP:  # a scene in the world of the person, as `avatar scene` writes it
+            floor = 0.0
+    floor *= placement.scale
     middle = (low + high) / 2
     around = bool(((low < 0) & (high > 0))[[0, 2]].all())
     x, z = placement.offset if placement.offset is not None else (0.0, 0.0)
@@ -79,7 +84,7 @@ def read_scene(path: Path, placement: ScenePlacement | None = None) -> tuple[Gau
     shift = torch.tensor([x - float(middle[0]) if moves else 0.0, -floor, z - float(middle[2]) if moves else 0.0])
     size = " x ".join(f"{side:.1f}" for side in (high - low).tolist())
     where = f", its middle moved to x = {x:g}, z = {z:g}" if moves else ""
-    note = f"{len(gaussians)} splats, {size} m, floor {estimated} at {floor / placement.scale:.2f} of the file{where}"
+    note = f"{len(gaussians)} splats, {size} m, floor {origin} at {floor / placement.scale:.2f} of the file{where}"
     return replace(gaussians, means=gaussians.means + shift), note
 
 

@@ -65,7 +65,7 @@ def test_a_scene_around_the_origin_stays_where_it_is(tmp_path: Path) -> None:
     write_ply(truth, tmp_path / "room.ply")
     scene, note = read_scene(tmp_path / "room.ply")
     assert "moved" not in note
-    torch.testing.assert_close(scene.means, truth.means, atol=0.012, rtol=0)
+    torch.testing.assert_close(scene.means, truth.means, atol=1e-5, rtol=0)
 
 
 def test_what_cannot_be_a_scene_is_a_sentence(tmp_path: Path) -> None:
