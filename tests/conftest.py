@@ -25,3 +25,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not torch.cuda.is_available():
         for item in marked:
             item.add_marker(pytest.mark.skip(reason="torch finds no CUDA device here"))
+
+
+@pytest.fixture
+def coarse_meshes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Meshes of avatars are made in a second, and look like it."""
+    from avatar.exporters import glb
+    from avatar.exporters.surface import MeshQuality
+
+    small = MeshQuality(voxel=0.012, views=12, height=256, triangles=6000, texture=256)
+    monkeypatch.setattr(glb, "QUALITY", small)

@@ -45,6 +45,9 @@ HEAVY = (
     "lzfse",
     "matplotlib",
     "pycolmap",
+    "skimage",
+    "fast_simplification",
+    "xatlas",
 )
 # A room of its own is the one place of viser: the viewer is an app of it.
 HEAVY_ROOMS = {"viser": "viewer"}

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from avatar.cli.options import Backend, Device, Run, Switch, Up
 from avatar.cli.scene import scene_of_options
 from avatar.errors import UsageError
+
+if TYPE_CHECKING:
+    from avatar.types import Gaussians
 
 
 def export_avatar(
@@ -21,7 +25,10 @@ def export_avatar(
     spz: Path | None = None,
     sog: Path | None = None,
     ksplat: Path | None = None,
+    compressed_ply: Path | None = None,
     glb: Path | None = None,
+    glb_splats: Path | None = None,
+    glb_rigged_splats: Path | None = None,
     motion_file: Path | None = None,
     turntable: Path | None = None,
     dataset: Path | None = None,
@@ -65,7 +72,12 @@ def export_avatar(
         spz: splats of one pose as .spz, a sixth of the size of a PLY (needs the extra "splats").
         sog: splats of one pose as .sog, an eighth of the size (needs the extra "splats").
         ksplat: splats of one pose as .ksplat (needs the extra "splats").
-        glb: the body as a rigged mesh, coloured from the splats, with the motions as animations.
+        compressed_ply: splats of one pose as .compressed.ply, a quarter of the size of a PLY (needs the extra
+            "splats").
+        glb: the person as a rigged mesh with texture, made from the splats, with the motions as animations and the 52
+            units of the face as morph targets. Takes about half a minute.
+        glb_splats: splats of one pose as glTF with KHR_gaussian_splatting.
+        glb_rigged_splats: the same at rest, with skeleton, skinning weights and the motions as animations.
         motion_file: a motion as .bvh, or as the .json that can be dropped on a page.
         turntable: the avatar turning once, as .mp4, .webm, .gif or .webp.
         dataset: folder for images with masks, depth, normals, parts with surface coordinates, keypoints and SMPL
@@ -78,11 +90,11 @@ def export_avatar(
             turntable the middle of the filmed motion.
         light: the light that the avatar stands in: filmed, even, above, window, window:left (right, front, behind, or
             degrees to the right), window:left:WARMTH (-1 to 1), or an equirectangular image (.hdr, .exr, .png, .jpg),
-            with :DEGREES to turn it. By default splats are in even light and images as filmed; pages start with
-            it and offer others too. It does not change --glb.
-        lit: keep the light of the recording in the colours of splats; the same as --light filmed.
+            with :DEGREES to turn it. By default splats and meshes are in even light and images as filmed; pages
+            start with it and offer others too.
+        lit: keep the light of the recording in the colours of splats and meshes; the same as --light filmed.
         up: the axis that points up in files of splats: y; minus-y for SuperSplat and PlayCanvas, which turn what they
-            read; z for programs whose floor is the XY plane. Files other than those of splats keep Y up.
+            read; z for programs whose floor is the XY plane. Other files, glTF among them, keep Y up.
         flip: the person faces the other way in files of splats.
         title: heading of the page; by default the name of the run folder.
         credits: line at the bottom of the page, such as the name of the person and the licence.
@@ -108,7 +120,8 @@ def export_avatar(
     """
     outputs = {
         "html": html, "web": web, "ply": ply, "ply_sequence": ply_sequence, "splat": splat, "spz": spz, "sog": sog,
-        "ksplat": ksplat, "glb": glb,
+        "ksplat": ksplat, "compressed_ply": compressed_ply, "glb": glb, "glb_splats": glb_splats,
+        "glb_rigged_splats": glb_rigged_splats,
         "motion_file": motion_file, "turntable": turntable, "dataset": dataset,
         "control": control,
     }  # fmt: skip
@@ -133,6 +146,7 @@ def export_avatar(
     from avatar.pipeline.export import ExportOptions
     from avatar.pipeline.finished_run import open_run
     from avatar.pipeline.lights import read_light
+    from avatar.pipeline.people_folder import require_people
     from avatar.rendering.devices import resolve_device
 
     _check_url(url, web or html)
@@ -141,6 +155,11 @@ def export_avatar(
     around = scene_of_options(scene, scene_up, scene_scale, scene_floor, scene_at)
     # Only what renders is worth a GPU, whose renderer may have to be compiled first.
     renders = bool({"turntable", "dataset", "control"} & requested.keys())
+    if require_people(run) > 1:
+        _export_people(
+            run, requested, motion, title, credits, chosen, around, url, body, {"--live": live, "--shape": shape}
+        )
+        return
     finished = open_run(run, body, resolve_device(device, backend) if renders else "cpu")
     job = ExportOptions(
         finished.run, finished.avatar.reshape_by(words), motions=motion, pose=pose,
@@ -151,15 +170,53 @@ def export_avatar(
         backgrounds=() if backgrounds is None else tuple(background_files(backgrounds)), camera=camera,
     )  # fmt: skip
     for kind, path in requested.items():
-        print(f"{kind.replace('_', ' ') + ':':14}{path}  ({getattr(job, kind)(path)})", flush=True)
+        print(f"{kind.replace('_', ' ') + ':':13} {path}  ({getattr(job, kind)(path)})", flush=True)
+
+
+def _export_people(
+    run: Path,
+    requested: dict[str, Path],
+    motions: tuple[str, ...],
+    title: str | None,
+    credits: str | None,
+    light: str | None,
+    scene: Gaussians | None,
+    url: str | None,
+    body: str | None,
+    of_one: dict[str, object],
+) -> None:
+    """Write the page of several people; `of_one` are options that only one person has."""
+    flags = [f"--{kind.replace('_', '-')}" for kind in requested if kind != "html"]
+    flags += [flag for flag, value in of_one.items() if value]
+    if flags:
+        raise UsageError(f"{run} holds several people, whom --html shows together: {flags[0]} takes {run}/person-1.")
+    from avatar.exporters.html import CREDITS, write_page
+    from avatar.pipeline.lights import read_light
+    from avatar.pipeline.people_folder import open_people
+    from avatar.pipeline.together import motions_together
+
+    people = open_people(run, body=body)
+    clips = motions_together(people, motions)
+    first, *others = [
+        (person.avatar, {name: tracks[place] for name, tracks in clips.items()}) for place, person in enumerate(people)
+    ]
+    report = write_page(
+        *first, requested["html"], title or run.resolve().name, credits or CREDITS,
+        light=None if light is None else read_light(light), scene=scene, url=url, companions=others,
+    )  # fmt: skip
+    size = f"{report.bytes / 1e6:.2f} MB, {report.splats} splats, {len(people)} people, {len(clips)} motions"
+    print(f"{'html:':14}{requested['html']}  ({size})", flush=True)
 
 
 def _check_suffix(kind: str, path: Path) -> None:
     allowed = {
         "turntable": (".mp4", ".webm", ".gif", ".webp"), "html": (".html", ".htm"), "ply_sequence": ("",), "web": ("",),
-        "dataset": ("",), "control": ("",), "motion_file": (".bvh", ".json"),
+        "dataset": ("",), "control": ("",), "motion_file": (".bvh", ".json"), "compressed_ply": (".compressed.ply",),
+        "glb_splats": (".glb",), "glb_rigged_splats": (".glb",),
     }.get(kind, (f".{kind}",))  # fmt: skip
-    if path.suffix.lower() not in allowed:
+    name = path.name.lower()
+    suffix = ".compressed.ply" if name.endswith(".compressed.ply") else path.suffix.lower()
+    if suffix not in allowed:
         expected = " or ".join(allowed) if allowed != ("",) else "a folder"
         raise UsageError(f"--{kind.replace('_', '-')} writes {expected}, not {path.name}.")
 

@@ -1,4 +1,4 @@
-"""The body's mesh as binary glTF 2.0: skeleton, weights, colours taken from the splats, motions as animations.
+"""The person as a textured mesh in binary glTF 2.0: skeleton, skin, face morphs, motions as animations.
 
 glTF is Y up, in metres, and its models face +Z, like ours, so nothing is rotated. Blender, three.js, Unity and
 other programs open the file as a rigged character.
@@ -6,202 +6,172 @@ other programs open the file as a rigged character.
 
 from __future__ import annotations
 
-import json
-import struct
+import io
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from avatar import __version__
 from avatar.body import Body
-from avatar.exporters.skin_weights import strongest_joints
-from avatar.geometry import quat_from_rotation, vertex_normals
+from avatar.body.face import FACE_UNITS
+from avatar.exporters.gltf_file import (
+    ARRAY_BUFFER,
+    ELEMENT_ARRAY_BUFFER,
+    Buffer,
+    animation,
+    array,
+    joint_nodes,
+    skin_table,
+    write_gltf,
+)
+from avatar.exporters.mesh_skin import Skin, face_targets, skin_of, splats_beside
+from avatar.exporters.mesh_texture import Unwrapped, baked, unwrapped
+from avatar.exporters.surface import MeshQuality, Surface, parted_pose, surface_normals, surface_of
 from avatar.io.exposure import linear_light
-from avatar.io.files import atomic_write
 from avatar.model.avatar import Avatar
 from avatar.model.props import PlacedProp
-from avatar.model.rig import Rig
 from avatar.types import BodyPose, BodyTrack
 
-FLOAT, UNSIGNED_BYTE, UNSIGNED_SHORT, UNSIGNED_INT = 5126, 5121, 5123, 5125
-ARRAY_BUFFER, ELEMENT_ARRAY_BUFFER = 34962, 34963
-NEIGHBOURS = 8  # splats that colour one vertex
-
-
-@dataclass
-class Buffer:
-    """The binary part of the file, and the tables of its views and accessors."""
-
-    data: bytearray = field(default_factory=bytearray)
-    views: list[dict[str, Any]] = field(default_factory=list)
-    accessors: list[dict[str, Any]] = field(default_factory=list)
-
-    def add(self, array: np.ndarray, kind: str, target: int | None = None, bounds: bool = False, **extra: Any) -> int:
-        """Append an array; returns the index of its accessor. `kind` is SCALAR, VEC3, ..."""
-        component = {"f4": FLOAT, "u1": UNSIGNED_BYTE, "u2": UNSIGNED_SHORT, "u4": UNSIGNED_INT}[array.dtype.str[1:]]
-        view: dict[str, Any] = {"buffer": 0, "byteOffset": len(self.data), "byteLength": array.nbytes}
-        self.views.append(view | ({"target": target} if target else {}))
-        self.data += np.ascontiguousarray(array).tobytes()
-        self.data += bytes(-len(self.data) % 4)
-        accessor = {"bufferView": len(self.views) - 1, "componentType": component, "count": len(array), "type": kind}
-        if bounds:
-            flat = array.reshape(len(array), -1)
-            accessor |= {"min": flat.min(0).tolist(), "max": flat.max(0).tolist()}
-        self.accessors.append(accessor | extra)
-        return len(self.accessors) - 1
+QUALITY = MeshQuality()
+JPEG_QUALITY = 92
+LEAST_MORPH = 1e-4  # metres: what moves less stays out of a morph target
+HEAD_JOINTS = ("head", "jaw", "left_eye", "right_eye")
+LINEAR, MIPMAPS, CLAMP = 9729, 9987, 33071
 
 
 @torch.no_grad()
 def write_glb(
-    avatar: Avatar, path: Path, pose: BodyPose | None = None, motions: Mapping[str, BodyTrack] | None = None
-) -> None:
-    """Write the body as a rigged, coloured mesh, with its props as meshes below their joints.
+    avatar: Avatar,
+    path: Path,
+    pose: BodyPose | None = None,
+    motions: Mapping[str, BodyTrack] | None = None,
+    lit: bool = False,
+) -> int:
+    """Write the surface that the splats show as a rigged, textured mesh, with the props as meshes below their joints.
 
     Args:
         avatar: the avatar.
         path: the file to write.
         pose: the pose of the skeleton; the rest pose if not given.
         motions: animations by name.
+        lit: with the light that the avatar stands in baked into the texture; otherwise its plain colours.
+
+    Returns:
+        How many triangles the person has.
 
     Raises:
-        AvatarError: the file cannot be written.
+        AvatarError: the file cannot be written, or the splats show no surface.
     """
-    buffer = Buffer()
+    body, rig = avatar.richest_rig
+    parted = body.to("cpu").complete(parted_pose(avatar))
+    gaussians = avatar.pose_with_offsets(parted, lit)[0].to("cpu")  # with open, empty hands
+    surface = surface_of(gaussians, QUALITY)
+    beside = splats_beside(gaussians, avatar.posed_normals(parted), surface)
+    skin = skin_of(body, rig, surface, beside, parted)
+    of_head = [joint for joint, name in enumerate(body.joint_names) if name in HEAD_JOINTS]
+    head = torch.stack([skin.share_of(joint) for joint in of_head]).sum(0)
+    chart = unwrapped(surface, head, QUALITY.texture)
+    texture = baked(surface, chart, head, gaussians, QUALITY)
+
+    buffer, joints = Buffer(), len(body.parents)
+    targets = face_targets(body, rig, skin, beside)
+    image = {"name": "skin and clothes", "mimeType": "image/jpeg", "bufferView": buffer.add_bytes(_jpeg(texture))}
     pose = None if pose is None else avatar.gripping(pose)
-    motions = {name: replace(t, poses=avatar.gripping(t.poses)) for name, t in (motions or {}).items()}
-    body, rig = avatar.rig_for([*([] if pose is None else [pose]), *(t.poses for t in motions.values())])
-    joints = len(body.parents)
-    meshes = [{"name": "body", "primitives": [_primitive(avatar, body, buffer)]}]
-    inverse_binds = np.tile(np.eye(4, dtype="<f4"), (joints, 1, 1))
-    inverse_binds[:, :3, 3] = -_array(rig.joints)
-    skin = {
-        "joints": list(range(joints)),
-        "skeleton": 0,
-        # glTF stores matrices column by column.
-        "inverseBindMatrices": buffer.add(inverse_binds.transpose(0, 2, 1).copy(), "MAT4"),
-    }
-    nodes = _joint_nodes(body, rig, pose) + [{"name": "avatar", "mesh": 0, "skin": 0}]
+    nodes = [*joint_nodes(body, rig, pose), {"name": "avatar", "mesh": 0, "skin": 0}]
+    meshes = [_mesh(skin, surface_normals(Surface(skin.rest, surface.faces)), chart, targets, buffer)]
     for placed in avatar.placed_props:
         joint = body.joint_names.index(placed.joint)
         meshes.append({"name": placed.prop.name, "primitives": [_prop_primitive(placed, rig.joints[joint], buffer)]})
         nodes[joint].setdefault("children", []).append(len(nodes))
         nodes.append({"name": placed.prop.name, "mesh": len(meshes) - 1})
-    animations = [_animation(body, name, track, buffer) for name, track in motions.items()]
     content = {
-        "asset": {"version": "2.0", "generator": f"avatar {__version__}"},
-        "scene": 0,
         "scenes": [{"nodes": [0, joints]}],
         "nodes": nodes,
         "meshes": meshes,
-        "materials": [
-            {"name": "skin", "pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 0.9}},
-            {
-                "name": "prop",
-                "doubleSided": True,
-                "pbrMetallicRoughness": {"metallicFactor": 0, "roughnessFactor": 0.8},
-            },
+        "materials": _materials(),
+        "textures": [{"source": 0, "sampler": 0}],
+        "samplers": [{"magFilter": LINEAR, "minFilter": MIPMAPS, "wrapS": CLAMP, "wrapT": CLAMP}],
+        "images": [image],
+        "skins": [skin_table(rig, buffer)],
+        "animations": [
+            _animation(avatar, body, name, track, buffer, None if targets is None else joints)
+            for name, track in (motions or {}).items()
         ],
-        "skins": [skin],
-        "buffers": [{"byteLength": len(buffer.data)}],
-        "bufferViews": buffer.views,
-        "accessors": buffer.accessors,
     }
-    if animations:
-        content["animations"] = animations
-    with atomic_write(path) as temporary:
-        temporary.write_bytes(_container(content, bytes(buffer.data)))
+    write_gltf(path, content, buffer)
+    return len(surface.faces)
 
 
-def _primitive(avatar: Avatar, body: Body, buffer: Buffer) -> dict[str, Any]:
-    vertices, faces = avatar.rest.vertices, avatar.body.faces
-    joints, weights = strongest_joints(body.weights, 4)
+def _mesh(
+    skin: Skin,
+    normals: Float[Tensor, "v 3"],
+    chart: Unwrapped,
+    targets: Float[Tensor, "52 v 3"] | None,
+    buffer: Buffer,
+) -> dict[str, Any]:
+    rows = chart.source
     attributes = {
-        "POSITION": buffer.add(_array(vertices), "VEC3", ARRAY_BUFFER, bounds=True),
-        "NORMAL": buffer.add(_array(vertex_normals(vertices, faces)), "VEC3", ARRAY_BUFFER),
-        "COLOR_0": buffer.add(linear_light(_array(vertex_colors(avatar))), "VEC3", ARRAY_BUFFER),
-        "JOINTS_0": buffer.add(_array(joints, "<u2"), "VEC4", ARRAY_BUFFER),
-        "WEIGHTS_0": buffer.add(_array(weights, "<u1"), "VEC4", ARRAY_BUFFER, normalized=True),
+        "POSITION": buffer.add(array(skin.rest[rows]), "VEC3", ARRAY_BUFFER, bounds=True),
+        "NORMAL": buffer.add(array(normals[rows]), "VEC3", ARRAY_BUFFER),
+        "TEXCOORD_0": buffer.add(array(chart.uv), "VEC2", ARRAY_BUFFER),
+        "JOINTS_0": buffer.add(array(skin.joints[rows], "<u1"), "VEC4", ARRAY_BUFFER),
+        "WEIGHTS_0": buffer.add(array(skin.weights[rows], "<u1"), "VEC4", ARRAY_BUFFER, normalized=True),
     }
-    indices = buffer.add(_array(faces.flatten(), "<u4"), "SCALAR", ELEMENT_ARRAY_BUFFER)
-    return {"attributes": attributes, "indices": indices, "material": 0}
+    indices = buffer.add(array(chart.faces.flatten(), "<u4"), "SCALAR", ELEMENT_ARRAY_BUFFER)
+    primitive: dict[str, Any] = {"attributes": attributes, "indices": indices, "material": 0}
+    mesh: dict[str, Any] = {"name": "avatar", "primitives": [primitive]}
+    if targets is None:
+        return mesh
+    primitive["targets"] = [{"POSITION": _morph(target[rows], buffer)} for target in targets]
+    # The names that three.js, Blender and others show.
+    return mesh | {"weights": [0.0] * len(FACE_UNITS), "extras": {"targetNames": list(FACE_UNITS)}}
+
+
+def _morph(target: Float[Tensor, "v 3"], buffer: Buffer) -> int:
+    moved = (target.norm(dim=1) > LEAST_MORPH).nonzero()[:, 0]
+    return buffer.add_sparse(array(target), moved.numpy(), "VEC3")
 
 
 def _prop_primitive(placed: PlacedProp, joint: Float[Tensor, " 3"], buffer: Buffer) -> dict[str, Any]:
     """The mesh of a prop in the frame of its joint, which is parallel to the world's at rest."""
     mesh = placed.shape.as_mesh()
     attributes = {
-        "POSITION": buffer.add(_array(mesh.vertices - joint), "VEC3", ARRAY_BUFFER, bounds=True),
-        "NORMAL": buffer.add(_array(vertex_normals(mesh.vertices, mesh.faces)), "VEC3", ARRAY_BUFFER),
-        "COLOR_0": buffer.add(linear_light(_array(mesh.colors)).astype("<f4"), "VEC3", ARRAY_BUFFER),
+        "POSITION": buffer.add(array(mesh.vertices - joint), "VEC3", ARRAY_BUFFER, bounds=True),
+        "NORMAL": buffer.add(array(surface_normals(Surface(mesh.vertices, mesh.faces))), "VEC3", ARRAY_BUFFER),
+        "COLOR_0": buffer.add(linear_light(array(mesh.colors)).astype("<f4"), "VEC3", ARRAY_BUFFER),
     }
-    indices = buffer.add(_array(mesh.faces.flatten(), "<u4"), "SCALAR", ELEMENT_ARRAY_BUFFER)
+    indices = buffer.add(array(mesh.faces.flatten(), "<u4"), "SCALAR", ELEMENT_ARRAY_BUFFER)
     return {"attributes": attributes, "indices": indices, "material": 1}
 
 
-def _joint_nodes(body: Body, rig: Rig, pose: BodyPose | None) -> list[dict[str, Any]]:
-    """The skeleton as nodes; each joint's frame is parallel to the world's at rest."""
-    places = rig.joints
-    quats = None if pose is None else quat_from_rotation(body.complete(pose).rotations)
-    nodes: list[dict[str, Any]] = []
-    for joint, parent in enumerate(body.parents):
-        offset = places[joint] - places[parent] if parent >= 0 else places[joint]
-        if parent < 0 and pose is not None:
-            offset = pose.root_position
-        node: dict[str, Any] = {"name": body.joint_names[joint], "translation": offset.tolist()}
-        if quats is not None:
-            node["rotation"] = quats[joint, [1, 2, 3, 0]].tolist()
-        children = [child for child, above in enumerate(body.parents) if above == joint]
-        nodes.append(node | ({"children": children} if children else {}))
-    return nodes
+def _materials() -> list[dict[str, Any]]:
+    person = {"baseColorTexture": {"index": 0}, "metallicFactor": 0, "roughnessFactor": 0.9}
+    prop = {"metallicFactor": 0, "roughnessFactor": 0.8}
+    return [
+        {"name": "skin and clothes", "pbrMetallicRoughness": person},
+        {"name": "prop", "doubleSided": True, "pbrMetallicRoughness": prop},
+    ]
 
 
-def _animation(body: Body, name: str, track: BodyTrack, buffer: Buffer) -> dict[str, Any]:
-    poses = body.complete(track.poses)
-    times = buffer.add(_array(track.times - track.times[0]), "SCALAR", bounds=True)
-    samplers = [{"input": times, "output": buffer.add(_array(poses.root_position), "VEC3")}]
-    channels = [{"sampler": 0, "target": {"node": 0, "path": "translation"}}]
-    quats = _continuous(quat_from_rotation(poses.rotations))
-    for joint in range(quats.shape[1]):
-        output = buffer.add(_array(quats[:, joint, [1, 2, 3, 0]]), "VEC4")
-        channels.append({"sampler": len(samplers), "target": {"node": joint, "path": "rotation"}})
-        samplers.append({"input": times, "output": output})
-    return {"name": name, "samplers": samplers, "channels": channels}
+def _animation(
+    avatar: Avatar, body: Body, name: str, track: BodyTrack, buffer: Buffer, face_node: int | None
+) -> dict[str, Any]:
+    """A motion; where the mesh has morph targets, they move the face instead of jaw and eyes."""
+    poses = avatar.gripping(track.poses)
+    if poses.face is None or face_node is None:
+        return animation(body, name, replace(track, poses=poses), buffer)
+    still = replace(track, poses=replace(poses, face=None))
+    return animation(body, name, still, buffer, (face_node, array(poses.face)))
 
 
-def _continuous(quats: Float[Tensor, "frames joints 4"]) -> Float[Tensor, "frames joints 4"]:
-    """The same rotations with continuous signs, since some players interpolate the raw components."""
-    flips = torch.where((quats[1:] * quats[:-1]).sum(-1) < 0, -1.0, 1.0)
-    signs = torch.cat([torch.ones_like(flips[:1]), flips]).cumprod(0)
-    return quats * signs[..., None]
+def _jpeg(image: UInt8[np.ndarray, "h w 3"]) -> bytes:
+    from PIL import Image
 
-
-def vertex_colors(avatar: Avatar) -> Float[Tensor, "v 3"]:
-    """Colours of the body's vertices, sRGB: the mean of the nearest splats, weighted by distance and opacity."""
-    from scipy.spatial import cKDTree
-
-    count = min(NEIGHBOURS, len(avatar))
-    tree = cKDTree(_array(avatar.rest_means()))
-    distances, nearest = tree.query(_array(avatar.rest.vertices), k=range(1, count + 1))
-    opacities = _array(avatar.gaussians.opacities)[nearest]
-    weights = opacities / (distances + 0.002)
-    colors = (weights[..., None] * _array(avatar.gaussians.colors)[nearest]).sum(1) / weights.sum(1, keepdims=True)
-    return torch.from_numpy(colors.astype(np.float32))
-
-
-def _array(tensor: Tensor, kind: str = "<f4") -> np.ndarray:
-    return tensor.detach().cpu().numpy().astype(kind)
-
-
-def _container(content: dict[str, Any], binary: bytes) -> bytes:
-    """The GLB container: a header and two chunks, each padded to four bytes (glTF 2.0, section 4.4)."""
-    text = json.dumps(content, separators=(",", ":"), allow_nan=False).encode()
-    text += b" " * (-len(text) % 4)
-    binary += bytes(-len(binary) % 4)
-    chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(binary), b"BIN\0") + binary
-    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=JPEG_QUALITY)
+    return file.getvalue()

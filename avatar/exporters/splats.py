@@ -35,6 +35,8 @@ FRAMES: dict[Up, str] = {
     "minus-y": "Y down, metres, the person at rest faces +Z with the left hand at -X",
     "z": "Z up, metres, the person at rest faces -Y with the left hand at +X",
 }
+# Formats that the optional package gaussforge writes from a PLY.
+PACKED_FORMATS = ("splat", "spz", "sog", "ksplat", "compressed.ply")
 
 
 @dataclass(frozen=True)
@@ -108,12 +110,13 @@ def write_ply_sequence(frames: Iterable[Gaussians], folder: Path, stem: str, ori
 
 
 def write_packed(gaussians: Gaussians, path: Path, orientation: Orientation = OURS) -> None:
-    """Write splats as `.splat`, `.spz`, `.sog` or `.ksplat`, and their coordinate frame as a JSON file beside it.
+    """Write splats in one of `PACKED_FORMATS`, by the suffix, and their coordinate frame as a JSON file beside it.
 
     Raises:
         AvatarError: gaussforge is not installed, or could not write the format.
     """
-    kind = path.suffix[1:].lower()
+    name = path.name.lower()
+    kind = next((kind for kind in PACKED_FORMATS if name.endswith(f".{kind}")), path.suffix[1:])
     data = converted_splats(ply_bytes(gaussians, (), orientation), "ply", kind, f"{path} cannot be written")
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)

@@ -107,10 +107,14 @@ class Avatar(nn.Module):
 
     def rig_for(self, poses: Iterable[BodyPose]) -> tuple[Body, Rig]:
         """The body and the rig that play all of these poses: with fingers, jaw and eyes if any pose moves them."""
+        plain = all(self.body.playing(pose) is self.body for pose in poses)
+        return (self.body, self.rig) if plain else self.richest_rig
+
+    @property
+    def richest_rig(self) -> tuple[Body, Rig]:
+        """The body and the rig with the most joints: with fingers, jaw and eyes where the body has them."""
         rich = self.body.with_hands_and_face
-        if rich is None or all(self.body.playing(pose) is self.body for pose in poses):
-            return self.body, self.rig
-        return rich, self.hand_face_rig
+        return (self.body, self.rig) if rich is None else (rich, self.hand_face_rig)
 
     def _playing(self, pose: BodyPose) -> tuple[Rig, BodyPose]:
         """The rig that plays a pose, and the pose of all its joints."""

@@ -11,6 +11,7 @@ import torch
 from avatar.body import smpl_pose
 from avatar.exporters.control_videos import write_control_videos
 from avatar.exporters.glb import write_glb
+from avatar.exporters.glb_splats import write_glb_splats, write_rigged_splats
 from avatar.exporters.html import CREDITS, write_page
 from avatar.exporters.splats import OURS, Orientation, write_packed, write_ply, write_ply_sequence
 from avatar.exporters.synthetic_dataset import write_dataset
@@ -86,21 +87,36 @@ class ExportOptions:
         return f"{count} frames at {track.fps:g} per second"
 
     def splat(self, path: Path) -> str:
-        """Write the Gaussians of one pose in a packed format: splat, spz, sog or ksplat, by the suffix."""
+        """Write the Gaussians of one pose in a packed format, by the suffix."""
         gaussians = self._gaussians(self._chosen_pose())
         write_packed(gaussians, path, self.orientation)
         return f"{len(gaussians)} splats, {path.stat().st_size / 1e6:.2f} MB"
 
     # The packed formats differ only in the suffix.
-    spz = sog = ksplat = splat
+    compressed_ply = spz = sog = ksplat = splat
 
     def glb(self, path: Path) -> str:
-        """Write the mesh with its skeleton and the motions as animations."""
-        names = self.motions or ((FILMED,) if self.run.track.is_file() else ())
-        motions = {Path(name).stem: motion_track(self.run, self.avatar, name) for name in names}
+        """Write the surface as a textured mesh with its skeleton and the motions as animations."""
+        motions = self._animations()
         pose = None if self.pose is None else self._chosen_pose()
-        write_glb(self.avatar, path, pose, motions)
-        return f"{len(self.avatar.rest.vertices)} vertices, {len(motions)} animations"
+        triangles = write_glb(self._even, path, pose, motions, lit=True)
+        return f"{triangles} triangles, {len(motions)} animations, {path.stat().st_size / 1e6:.1f} MB"
+
+    def glb_splats(self, path: Path) -> str:
+        """Write the Gaussians of one pose as glTF with KHR_gaussian_splatting."""
+        gaussians = self._gaussians(self._chosen_pose())
+        write_glb_splats(gaussians, path)
+        return f"{len(gaussians)} splats, {path.stat().st_size / 1e6:.1f} MB"
+
+    def glb_rigged_splats(self, path: Path) -> str:
+        """Write the same at rest, with skeleton, weights and the motions as animations."""
+        motions = self._animations()
+        write_rigged_splats(self._even, path, motions, lit=True)
+        return f"{len(self.avatar)} splats, {len(motions)} animations, {path.stat().st_size / 1e6:.1f} MB"
+
+    def _animations(self) -> dict[str, BodyTrack]:
+        names = self.motions or ((FILMED,) if self.run.track.is_file() else ())
+        return {Path(name).stem: motion_track(self.run, self.avatar, name) for name in names}
 
     def motion_file(self, path: Path) -> str:
         """Write the first motion as BVH or as the player's JSON, by the suffix."""
@@ -148,7 +164,12 @@ class ExportOptions:
 
     @torch.no_grad()
     def _gaussians(self, pose: BodyPose) -> Gaussians:
-        return self._lit(ChosenLight(EVEN, builtin_lights()[EVEN])).pose(pose)
+        return self._even.pose(pose)
+
+    @property
+    def _even(self) -> Avatar:
+        """The avatar in the chosen light, and in even light where none is chosen."""
+        return self._lit(ChosenLight(EVEN, builtin_lights()[EVEN]))
 
     @property
     def _filmed(self) -> Avatar:

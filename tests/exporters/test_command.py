@@ -36,6 +36,7 @@ def export(*arguments: object) -> int:
     return 0
 
 
+@pytest.mark.usefixtures("coarse_meshes")
 def test_several_kinds_at_once(
     person: Avatar, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -51,6 +52,17 @@ def test_several_kinds_at_once(
     assert [clip["name"] for clip in header["clips"]] == ["as filmed", "squat"]
     assert PlyData.read(ply)["vertex"].count == len(person)
     assert len(load_motion(motion).track) == 24
+
+
+def test_splats_for_other_programs(
+    person: Avatar, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    packed, still, rigged = (tmp_path / name for name in ("me.compressed.ply", "still.glb", "rigged.glb"))
+    arguments = ("--compressed-ply", packed, "--glb-splats", still, "--glb-rigged-splats", rigged)
+    assert export(run_folder, *arguments, "--motion", "wave", "--pose", "filmed:3") == 0
+    output = capsys.readouterr().out
+    assert "glb rigged splats: " in output and f"{len(person)} splats, 1 animations" in output
+    assert packed.stat().st_size < 25 * len(person) and still.stat().st_size < rigged.stat().st_size
 
 
 def test_another_body_shape_keeps_its_feet_on_the_ground(run_folder: Path, tmp_path: Path) -> None:
@@ -78,6 +90,9 @@ def test_a_page_loads_nothing_from_anywhere(run_folder: Path, tmp_path: Path) ->
     [
         ([], "Pass what to write and where"),
         (["--ply", "me.glb"], "--ply writes .ply, not me.glb."),
+        (["--ply", "me.compressed.ply"], "--ply writes .ply, not me.compressed.ply."),
+        (["--compressed-ply", "me.ply"], "--compressed-ply writes .compressed.ply, not me.ply."),
+        (["--glb-splats", "me.ply"], "--glb-splats writes .glb, not me.ply."),
         (["--dataset", "labels.zip"], "--dataset writes a folder, not labels.zip."),
         (["--ply", "me.ply", "--pose", "filmed:24"], "filmed has the frames 0 to 23, not '24'."),
         (["--html", "me.html", "--motion", "moonwalk"], "There is no built-in motion 'moonwalk'"),

@@ -220,11 +220,12 @@ def test_the_avatar_is_compared_with_the_video_over_the_scene(page: Page) -> Non
     assert page.until(lambda: page.viewer.store.state.compare == "off" and not dialog.is_visible())
 
 
+@pytest.mark.usefixtures("coarse_meshes")
 def test_splats_mesh_and_page_download(page: Page) -> None:
     splats = PlyData.read(page.download("Splats of this pose (.ply)").open("rb"))
     assert splats["vertex"].count == len(page.viewer.session.avatar)
     mesh = GLTF2.load_binary(page.download("Mesh with this motion (.glb)"))
-    assert len(mesh.skins[0].joints) == 24 and len(mesh.animations) == 1
+    assert len(mesh.skins[0].joints) == 55 and len(mesh.animations) == 1
     one_file = page.download("Page that opens anywhere (.html)")
     assert one_file.read_text().startswith("<!doctype html>")
     assert "as filmed" in [clip["name"] for clip in header_of(page_avatar(one_file))["clips"]]

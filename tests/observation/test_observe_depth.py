@@ -1,0 +1,60 @@
+"""A recording with depth in, observations out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from avatar.errors import AvatarError
+from avatar.io.observations_file import load_observations
+from avatar.observation.video import observe
+from avatar.pipeline.camera import camera_motion
+from avatar.tracking.options import TrackOptions
+from avatar.types import Detection
+
+from ..io.made_up_recordings import BAR, FPS, stray
+from .test_observe import Blobs
+
+
+class Sideways(Blobs):
+    """The same for images that lie sideways."""
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        return [
+            Detection(one.keypoints[:, [1, 0, 2]], one.keypoints_3d, np.ascontiguousarray(one.mask.T))
+            for one in super().detect(np.ascontiguousarray(image.transpose(1, 0, 2)))
+        ]
+
+
+def test_depth_and_cameras_come_along(tmp_path: Path) -> None:
+    """Of the part that is used, in the size of its images; frames whose depth is broken are named."""
+    folder = stray(tmp_path / "scan", held=1, frames=12)
+    (folder / "depth" / "000003.png").write_bytes(b"broken")
+    (folder / "depth" / "000004.png").unlink()
+    observe(folder, tmp_path / "out", start=1 / FPS, detector=Blobs())
+    observations = load_observations(tmp_path / "out")
+    assert len(observations) == 11 and observations.source == str(folder)
+    assert any("depth of 2 of 11 frames is missing or broken, between 0.2 and 0.3 s" in n for n in observations.notes)
+    depth, cameras = observations.depth, observations.cameras
+    assert depth is not None and cameras is not None and len(depth) == len(cameras) == len(observations)
+    assert [float(depth[index].max()) > 3 for index in range(5)] == [True, True, False, False, True]
+    bar = observations.masks[0] > 127
+    grown = np.kron(depth[0] < 3, np.ones((8, 8), bool))[: bar.shape[0], : bar.shape[1]]
+    assert (grown & bar).sum() > 0.8 * bar.sum()
+    centres = -(cameras.T_camera_world[:, :3, :3].mT @ cameras.T_camera_world[:, :3, 3:]).squeeze(-1)
+    assert torch.allclose(centres[:, 0], 0.1 * torch.arange(1, 12), atol=1e-4)
+    motion = camera_motion(observations, TrackOptions())
+    assert motion.regime == "moving" and motion.metric and motion.focal_given and motion.vertical == (0, 1, 0)
+    assert BAR[2] == pytest.approx(bar.any(0).sum(), abs=2)
+    observe(folder / "rgb.mp4", tmp_path / "out", detector=Sideways())
+    assert load_observations(tmp_path / "out").depth is None  # of the recording before
+
+
+def test_a_recording_without_any_depth_is_refused(tmp_path: Path) -> None:
+    folder = stray(tmp_path / "scan", held=0, frames=12)
+    for path in (folder / "depth").iterdir():
+        path.unlink()
+    with pytest.raises(AvatarError, match="none of its depth images can be read"):
+        observe(folder, tmp_path / "out", detector=Blobs())
+    assert not (tmp_path / "out" / "observations.npz").exists()
