@@ -19,6 +19,7 @@ from avatar.rendering.renderer import render
 from avatar.types import BodyPose, Cameras, Gaussians
 from avatar.viewer.camera_path import cameras_on_path, path_through
 from avatar.viewer.clips import Clip
+from avatar.viewer.companions import Playing
 from avatar.viewer.session import PosedState, Session
 from avatar.viewer.state import ViewState
 
@@ -47,11 +48,15 @@ class Finish:
 
 def turntable(session: Session, state: ViewState, size: tuple[int, int], finish: Finish) -> Iterator[np.ndarray]:
     """Frames of one orbit around the current pose."""
-    gaussians = session.gaussians(session.posed_state(state))
+    posed = session.posed_state(state)
     count = FPS * TURN_SECONDS
-    person = session.person(session.posed_state(state))
-    cameras = orbit(*_box([person.means]), count * BLUR_STEPS, *size)
-    return video_frames(count, lambda at: (gaussians, cameras[round(at * BLUR_STEPS)]), finish)
+    cameras = orbit(*_box([session.person(posed).means]), count * BLUR_STEPS, *size)
+
+    def moment(at: float) -> tuple[Gaussians, Cameras]:
+        camera = cameras[round(at * BLUR_STEPS)]
+        return session.gaussians(posed, camera), camera
+
+    return video_frames(count, moment, finish)
 
 
 def clip_frames(
@@ -60,8 +65,15 @@ def clip_frames(
     """Frames of a whole motion, from a given camera or from the front with all of it in view."""
     if camera is None:
         some = torch.linspace(0, len(clip) - 1, BOX_POSES).round().long().unique().tolist()
-        camera = front(*_box([session.person(_state(state, clip.poses[index])).means for index in some]), 1, *size)
-    return video_frames(len(clip), lambda at: (_posed(session, state, pose_at(clip, at)), camera), finish)
+        camera = front(
+            *_box([session.person(_state(state, clip.poses[index], clip, index)).means for index in some]), 1, *size
+        )
+    standing = camera
+
+    def moment(at: float) -> tuple[Gaussians, Cameras]:
+        return session.gaussians(_state(state, pose_at(clip, at), clip, at), standing), standing
+
+    return video_frames(len(clip), moment, finish)
 
 
 def path_frames(
@@ -75,7 +87,8 @@ def path_frames(
     def moment(at: float) -> tuple[Gaussians, Cameras]:
         frame = (state.frame + at * clip.fps / FPS) % len(clip)
         pose = state.edited if state.edited is not None else pose_at(clip, frame)
-        return _posed(session, state, pose), cameras[round(at * BLUR_STEPS)]
+        camera = cameras[round(at * BLUR_STEPS)]
+        return session.gaussians(_state(state, pose, clip, frame), camera), camera
 
     return count, video_frames(count, moment, finish)
 
@@ -128,12 +141,9 @@ def write_video(path: Path, frames: Iterator[np.ndarray], fps: float | int, repo
             report(index + 1)
 
 
-def _posed(session: Session, state: ViewState, pose: BodyPose) -> Gaussians:
-    return session.gaussians(_state(state, pose))
-
-
-def _state(state: ViewState, pose: BodyPose) -> PosedState:
-    return PosedState(pose, state.colors, state.detail, state.opacity, state.light, state.scene)
+def _state(state: ViewState, pose: BodyPose, clip: Clip, frame: float) -> PosedState:
+    moment = Playing(state.clip, frame / clip.fps)
+    return PosedState(pose, state.colors, state.detail, state.opacity, state.light, state.scene, moment)
 
 
 def _premultiplied(gaussians: Gaussians, camera: Cameras) -> Float[Tensor, "h w 4"]:

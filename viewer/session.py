@@ -26,10 +26,14 @@ from avatar.model.environment import (
     from_window,
 )
 from avatar.model.props import Prop
+from avatar.model.world import cut_open
 from avatar.pipeline.finished_run import open_run
+from avatar.pipeline.people_folder import PeopleFolder
 from avatar.pipeline.report_images import observed_colors
-from avatar.types import BodyPose, BodyTrack, Gaussians, Observations
+from avatar.pipeline.run_folder import RunFolder
+from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians, Observations
 from avatar.viewer.clips import TRAINING, Clip, Source, builtin_clips, clip_of_track, file_clips
+from avatar.viewer.companions import Companion, Playing, open_companions
 from avatar.viewer.state import AS_FILMED, Colors, LightChoice, ViewState
 
 # Splats that are not drawn are replaced by larger neighbours, so that no holes open.
@@ -48,6 +52,7 @@ class PosedState:
     opacity: float = 1.0
     light: LightChoice = AS_FILMED
     scene: bool = True
+    moment: Playing | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +75,7 @@ class Session:
         clips: motions by name.
         surroundings: loaded ones by name, see `avatar.io.environment_file`.
         scene: what stands still around the person, world, metres, on the avatar's device; None: nothing.
+        companions: other people in the same world, who play along.
     """
 
     avatar: Avatar
@@ -79,6 +85,7 @@ class Session:
     observations: Observations | None = None
     surroundings: dict[str, Float[np.ndarray, "h w 3"]] = field(default_factory=dict)
     scene: Gaussians | None = None
+    companions: tuple[Companion, ...] = ()
     lock: threading.RLock = field(default_factory=threading.RLock)
     _cached: _CachedState | None = None
     _posed: tuple[PosedState, Gaussians] | None = None
@@ -116,14 +123,23 @@ class Session:
             # Motions and poses by identity: tensors have no equality that fits a condition.
             if last is None or last.clip is not clip or last.edited is not state.edited or last.values != values:
                 pose = state.edited or self.displayed_clip(state).poses[frame]
-                posed = PosedState(pose, state.colors, state.detail, state.opacity, state.light, state.scene)
+                seconds = frame / clip.fps if clip.times is None else float(clip.times[frame])
+                moment = Playing(state.clip, seconds)
+                posed = PosedState(pose, state.colors, state.detail, state.opacity, state.light, state.scene, moment)
                 self._cached = last = _CachedState(clip, state.edited, values, posed)
             return last.posed
 
-    def gaussians(self, posed: PosedState) -> Gaussians:
-        """The splats of a posed state, on the avatar's device: the person, what they carry, and the scene."""
+    def gaussians(self, posed: PosedState, seen_from: Cameras | None = None) -> Gaussians:
+        """The splats of a posed state, on the avatar's device: the person, what they carry, and the scene.
+
+        Args:
+            seen_from: a camera, for which walls before the person are cut away (`avatar.model.world.cut_open`).
+        """
         person = self.person(posed)
-        return person if self.scene is None or not posed.scene else Gaussians.cat([person, self.scene])
+        if self.scene is None or not posed.scene:
+            return person
+        scene = self.scene if seen_from is None else cut_open(self.scene, person, seen_from[0].to(person.means.device))
+        return Gaussians.cat([person, scene])
 
     @torch.no_grad()
     def person(self, posed: PosedState) -> Gaussians:
@@ -138,7 +154,9 @@ class Session:
             if posed.colors == "observed":
                 gaussians = replace(gaussians, colors=observed_colors(avatar, gaussians.colors))
             thinned = self.thinned(gaussians, posed.detail)
-            whole = Gaussians.cat([thinned, *(prop.detach() for prop in avatar.posed_props(pose))])
+            moment, light = posed.moment, self.chosen_light(posed.light)
+            others = [] if moment is None else [one.posed(moment, light) for one in self.companions]
+            whole = Gaussians.cat([thinned, *(prop.detach() for prop in avatar.posed_props(pose)), *others])
             self._posed = (posed, replace(whole, opacities=whole.opacities * posed.opacity**LAYERS))
             return self._posed[1]
 
@@ -210,6 +228,8 @@ class Session:
 def open_session(folder: Path, device: str = "cpu", scene: Gaussians | None = None) -> Session:
     """Read a run's avatar, its track and images if it still has them, and all its motions.
 
+    Of several people the first is posed, and the others play along.
+
     Args:
         scene: what stands still around the person, world, metres.
 
@@ -217,6 +237,10 @@ def open_session(folder: Path, device: str = "cpu", scene: Gaussians | None = No
         UsageError: the folder holds no finished avatar.
         AvatarError: a file in it is broken.
     """
+    around = None if scene is None else scene.to(device)
+    if PeopleFolder(RunFolder(folder)).is_complete:
+        first, motions, companions = open_companions(folder, device)
+        return Session(first.avatar, motions, first.run.folder, scene=around, companions=companions)
     finished = open_run(folder, device=device)
     avatar = finished.avatar
     track = finished.track if finished.has_track else None
@@ -225,5 +249,4 @@ def open_session(folder: Path, device: str = "cpu", scene: Gaussians | None = No
     if track is not None:
         clips[TRAINING] = clip_of_track(TRAINING, track)
     clips.update(file_clips(folder / "motions", avatar) | builtin_clips(avatar))
-    around = None if scene is None else scene.to(device)
     return Session(avatar, clips, folder, track, observations, scene=around)

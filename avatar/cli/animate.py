@@ -58,7 +58,8 @@ def animate_avatar(
         run: run folder made by `avatar create`.
         motion: a built-in motion (`avatar motions` lists them), poses in words joined by "then", a motion file, a video
             of a person, another run folder, or 2D key points of OpenPose, DWPose, MMPose, AlphaPose, COCO or MediaPipe
-            (a file, or a folder with one file per image).
+            (a file, or a folder with one file per image). For several people one for each, separated by commas, or one
+            for all, or "filmed".
         pose: a pose instead of a motion: words, such as "left arm raised, right knee bent 90, looking left", or a JSON
             file of joint angles or of the 2D key points of one person.
         hypothesis: which of the poses that fit the 2D key points of --pose; 1 is the likeliest.
@@ -120,19 +121,20 @@ def animate_avatar(
     from avatar.motion.alive import with_blinks_and_breath, with_face_of
     from avatar.motion.joint_names import read_name_map
     from avatar.motion.motion import ReadOptions
-    from avatar.motion.retarget import Retargeting, retarget
+    from avatar.motion.retarget import Retargeting
     from avatar.motion.text.key_poses import is_words_motion
     from avatar.pipeline.animation import VideoOptions, parse_size
     from avatar.pipeline.animation import animate as render_video
-    from avatar.pipeline.finished_run import open_run
     from avatar.pipeline.lights import read_light
-    from avatar.pipeline.motions import find_motion, motion_of_pose, pose_of_option
-    from avatar.pipeline.run_folder import RunFolder
+    from avatar.pipeline.motions import FILMED, find_motion, motion_of_pose, pose_of_option
+    from avatar.pipeline.people_folder import open_people, require_people
+    from avatar.pipeline.together import animated_together, filmed_together
     from avatar.rendering.devices import resolve_device
 
     words, chosen = parse_shape(shape), read_light(light)
-    place = RunFolder(run)
-    place.require_avatar()
+    count = require_people(run)
+    if words and count > 1:
+        raise UsageError(f"--shape is that of one person: animate {run}/person-1, or leave it out.")
     width, height = parse_size(size)
     video = VideoOptions(camera or ("follow" if pose is None else "orbit"), width, height, background)
     names = None if map is None else read_name_map(map)
@@ -141,22 +143,28 @@ def animate_avatar(
     reading = ReadOptions(up, source_fps, person, names, layout, size=image_size, clip=clip, body=body)
     if pose is not None and is_words_motion(pose):
         motion, pose = pose, None
-    if motion is not None:
-        moved = find_motion(motion, reading, format)
-        if moved.check is not None:
-            print(f"motion: {moved.check.summary}")
+    as_filmed = motion == FILMED and count > 1
+    if motion is None:
+        moved = [motion_of_pose(pose_of_option(pose or "", hypothesis, reading))]
+        facing = "keep" if count == 1 else facing
     else:
-        moved = motion_of_pose(pose_of_option(pose or "", hypothesis, reading))
-        facing = "keep"
+        files = motion.split(",") if count > 1 else [motion]
+        moved = [] if as_filmed else [find_motion(file, reading, format) for file in files]
+        for one in moved:
+            if one.check is not None:
+                print(f"motion: {one.check.summary}")
     around = scene_of_options(scene, scene_up, scene_scale, scene_floor, scene_at)
-    subject = open_run(run, device=resolve_device(device, backend)).avatar.reshape_by(words)
-    subject.relight(chosen.coefficients)
-    track = retarget(moved, subject.rest, Retargeting(fps, start, end, speed, loop, facing, feet))
+    people = open_people(run, resolve_device(device, backend))
+    for person_of_video in people:
+        person_of_video.avatar.reshape_by(words).relight(chosen.coefficients)
+    how = Retargeting(fps, start, end, speed, loop, facing, feet)
+    tracks = filmed_together(people, fps) if as_filmed else animated_together(people, moved, how)
     if face is not None:
-        track = with_face_of(track, find_motion(str(face)), str(face))
+        tracks = [with_face_of(track, find_motion(str(face)), str(face)) for track in tracks]
     if alive:
-        track = with_blinks_and_breath(track)
+        tracks = [with_blinks_and_breath(track) for track in tracks]
     if out is None:
-        name = Path(motion).stem if motion is not None else "pose"
+        name = "+".join(Path(file).stem for file in motion.split(",")) if motion is not None else "pose"
         out = run / "animations" / f"{name}{'.webm' if background == 'alpha' else '.mp4'}"
-    print(f"video: {render_video(World((subject,), around), [track], video, out, backend)}")
+    world = World(tuple(one.avatar for one in people), around)
+    print(f"video: {render_video(world, tracks, video, out, backend)}")

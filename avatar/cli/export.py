@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from avatar.cli.options import Backend, Device, Run, Switch, Up
 from avatar.cli.scene import scene_of_options
 from avatar.errors import UsageError
+
+if TYPE_CHECKING:
+    from avatar.types import Gaussians
 
 
 def export_avatar(
@@ -142,6 +146,7 @@ def export_avatar(
     from avatar.pipeline.export import ExportOptions
     from avatar.pipeline.finished_run import open_run
     from avatar.pipeline.lights import read_light
+    from avatar.pipeline.people_folder import require_people
     from avatar.rendering.devices import resolve_device
 
     _check_url(url, web or html)
@@ -150,6 +155,11 @@ def export_avatar(
     around = scene_of_options(scene, scene_up, scene_scale, scene_floor, scene_at)
     # Only what renders is worth a GPU, whose renderer may have to be compiled first.
     renders = bool({"turntable", "dataset", "control"} & requested.keys())
+    if require_people(run) > 1:
+        _export_people(
+            run, requested, motion, title, credits, chosen, around, url, body, {"--live": live, "--shape": shape}
+        )
+        return
     finished = open_run(run, body, resolve_device(device, backend) if renders else "cpu")
     job = ExportOptions(
         finished.run, finished.avatar.reshape_by(words), motions=motion, pose=pose,
@@ -161,6 +171,41 @@ def export_avatar(
     )  # fmt: skip
     for kind, path in requested.items():
         print(f"{kind.replace('_', ' ') + ':':13} {path}  ({getattr(job, kind)(path)})", flush=True)
+
+
+def _export_people(
+    run: Path,
+    requested: dict[str, Path],
+    motions: tuple[str, ...],
+    title: str | None,
+    credits: str | None,
+    light: str | None,
+    scene: Gaussians | None,
+    url: str | None,
+    body: str | None,
+    of_one: dict[str, object],
+) -> None:
+    """Write the page of several people; `of_one` are options that only one person has."""
+    flags = [f"--{kind.replace('_', '-')}" for kind in requested if kind != "html"]
+    flags += [flag for flag, value in of_one.items() if value]
+    if flags:
+        raise UsageError(f"{run} holds several people, whom --html shows together: {flags[0]} takes {run}/person-1.")
+    from avatar.exporters.html import CREDITS, write_page
+    from avatar.pipeline.lights import read_light
+    from avatar.pipeline.people_folder import open_people
+    from avatar.pipeline.together import motions_together
+
+    people = open_people(run, body=body)
+    clips = motions_together(people, motions)
+    first, *others = [
+        (person.avatar, {name: tracks[place] for name, tracks in clips.items()}) for place, person in enumerate(people)
+    ]
+    report = write_page(
+        *first, requested["html"], title or run.resolve().name, credits or CREDITS,
+        light=None if light is None else read_light(light), scene=scene, url=url, companions=others,
+    )  # fmt: skip
+    size = f"{report.bytes / 1e6:.2f} MB, {report.splats} splats, {len(people)} people, {len(clips)} motions"
+    print(f"{'html:':14}{requested['html']}  ({size})", flush=True)
 
 
 def _check_suffix(kind: str, path: Path) -> None:

@@ -41,10 +41,10 @@ def view_avatar(
         scene_at: x and z of the place, in metres, to which the middle of the scene comes.
         device: where to render; auto takes CUDA where it works.
     """
-    from avatar.pipeline.run_folder import RunFolder
+    from avatar.pipeline.people_folder import require_people
 
     require_address(host, port)
-    RunFolder(run).require_avatar()
+    require_people(run)
     from avatar.rendering.devices import resolve_device
     from avatar.viewer.app import Viewer, needs_token
     from avatar.viewer.auth import Auth, new_token

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import html
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -25,6 +25,7 @@ from avatar.model.environment import ChosenLight
 from avatar.model.world import World
 from avatar.types import BodyTrack, Gaussians
 
+COMPANION = '<script class="companion" type="text/plain">{}</script>'
 # What previews of links show, https://ogp.me; both kinds of pages have it.
 SHARE = f"""<meta name="description" content="{{{{about}}}}">
 <meta property="og:type" content="website">
@@ -63,6 +64,7 @@ def write_page(
     light: ChosenLight | None = None,
     scene: Gaussians | None = None,
     url: str | None = None,
+    companions: Sequence[tuple[Avatar, Mapping[str, BodyTrack]]] = (),
 ) -> PageReport:
     """Write the avatar with its clips as one HTML file that opens anywhere.
 
@@ -78,13 +80,14 @@ def write_page(
         scene: what stands still around the person, world, metres, floor at y = 0.
         url: address of the folder where the page will be. With it an image for previews of links is written beside the
             page, under the same name as .jpg; those need its whole address.
+        companions: other people in the same world, each with clips of the same names, which play along.
 
     Raises:
         AvatarError: a file cannot be written.
     """
     image = path.with_suffix(".jpg")
     address = None if url is None else f"{url.rstrip('/')}/{quote(image.name)}"
-    text, report = page_text(avatar, clips, title, credits, rank, live, light, scene, address)
+    text, report = page_text(avatar, clips, title, credits, rank, live, light, scene, address, companions)
     if url is not None:
         with atomic_write(image) as temporary:
             temporary.write_bytes(share_image(World((avatar,), scene), next(iter(clips.values()))))
@@ -103,10 +106,13 @@ def page_text(
     light: ChosenLight | None = None,
     scene: Gaussians | None = None,
     share: str | None = None,
+    companions: Sequence[tuple[Avatar, Mapping[str, BodyTrack]]] = (),
 ) -> tuple[str, PageReport]:
     """The page that `write_page` writes, as text; `share` is the address of the image for previews of links."""
     packed = player_file(avatar, clips, rank, light, scene)
-    heading, summary = html.escape(title), html.escape(about(packed.splats) + (NOTICE if live else ""))
+    others = [player_file(other, theirs, rank, light) for other, theirs in companions]
+    splats = packed.splats + sum(other.splats for other in others)
+    heading, summary = html.escape(title), html.escape(about(splats) + (NOTICE if live else ""))
     text = fill(
         source("player.html"),
         title=heading,
@@ -115,11 +121,12 @@ def page_text(
         share="" if share is None else fill(SHARE, title=heading, about=summary, share=html.escape(share)),
         poster=_base64(poster(World((avatar,), scene), next(iter(clips.values())))),
         avatar=_base64(packed.content),
+        companions="\n".join(COMPANION.format(_base64(other.content)) for other in others),
         policy=f" {POLICY}" if live else "",
         mirror=mirror_elements(avatar.body) if live else "",
         script=_base64(zlib.compress(script(ENTRY if live else "page.js").encode(), 9)),
     )
-    return text, PageReport(len(text.encode()), packed.splats, packed.deformation_kept)
+    return text, PageReport(len(text.encode()), splats, packed.deformation_kept)
 
 
 def _base64(content: bytes) -> str:

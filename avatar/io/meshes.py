@@ -20,6 +20,7 @@ MESH_SUFFIXES = (".glb", ".gltf", ".obj", ".ply")
 _TEXTURE_STEPS = 120
 _MOST_FACES = 300_000
 _GREY = 0.7
+FARTHEST = 1e9  # units; beyond that areas overflow
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ def read_mesh(path: Path) -> Mesh:
     if path.stat().st_size > MOST_BYTES:
         raise AvatarError(f"{path} is too large: {path.stat().st_size / 1e9:.3g} GB.")
     try:
-        scene = trimesh.load_scene(str(path), process=False)
+        with np.errstate(all="ignore"):  # what is not finite is refused below
+            scene = trimesh.load_scene(str(path), process=False)
         parts = []
         for node in scene.graph.nodes_geometry:
             T, name = scene.graph[node]
@@ -75,14 +77,16 @@ def read_mesh(path: Path) -> Mesh:
         raise AvatarError(f"{path} is not a readable mesh: {short_message(error)}.") from error
     if not parts:
         raise AvatarError(f"{path} holds no triangles: give a mesh, or splats.")
-    mesh = Mesh.cat(parts)
-    if not bool(torch.isfinite(mesh.vertices).all()):
-        raise AvatarError(f"{path} is not a readable mesh: it holds values that are not finite.")
-    return mesh
+    return Mesh.cat(parts)
 
 
 def _part(geometry: Any, linear: bool) -> Mesh:
     """One mesh of trimesh; `linear`: colours that are no texture are linear light, as glTF's are."""
+    faces, places = np.asarray(geometry.faces), np.asarray(geometry.vertices)
+    if faces.min() < 0 or faces.max() >= len(places):
+        raise ValueError("it refers to vertices that it does not have")
+    if not (np.abs(places) < FARTHEST).all():  # nor are they NaN
+        raise ValueError("its vertices are not finite")
     textured = getattr(getattr(geometry.visual, "material", None), "baseColorTexture", None) is not None or (
         getattr(getattr(geometry.visual, "material", None), "image", None) is not None
     )

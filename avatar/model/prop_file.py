@@ -101,4 +101,12 @@ class PropFolder:
         Raises:
             AvatarError: a file is damaged or no prop.
         """
-        return tuple(load_prop(self.path(name)) for name in self.names())
+        props = []
+        for name in self.names():
+            try:
+                props.append(load_prop(self.path(name)))
+            except AvatarError as error:
+                raise AvatarError(
+                    f"{error} To go on without it: avatar prop {self.folder.parent} remove {name}"
+                ) from error
+        return tuple(props)

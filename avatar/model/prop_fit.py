@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -84,6 +85,8 @@ def fit_prop(
     Raises:
         UsageError: there is no such preset or place, no place is given, or its size makes no sense.
     """
+    if avatar.device.type != "cpu":
+        avatar = copy.deepcopy(avatar).cpu()  # files and made-up things are on the CPU
     if preset is not None and preset not in PRESETS:
         raise UsageError(f"--preset must be {', '.join(PRESETS)}, not {preset!r}.")
     if preset is None and place is None:

@@ -25,7 +25,7 @@ from avatar.observation.video import observe
 from avatar.pipeline.camera import camera_motion
 from avatar.pipeline.dataset import dataset_training_data
 from avatar.pipeline.finished_run import save_garments
-from avatar.pipeline.people import check_people, observed_people, people_settings, track_people
+from avatar.pipeline.people import check_people, observed_people, people_settings, separate_people, track_people
 from avatar.pipeline.people_folder import PeopleFolder
 from avatar.pipeline.photo import PhotoTraining, photo_training_data
 from avatar.pipeline.previews import write_previews
@@ -107,6 +107,7 @@ def create_people(run: RunFolder, settings: Settings, preview: Preview | None = 
         write_json(run.config, settings.as_dict())
         return create(run, settings, preview)
     track_people(folder, people, settings, seconds)
+    separate_people(folder, settings, seconds)
     reports = []
     for number, person in enumerate(folder.load(), start=1):
         logger.info(f"{person.folder.name} of {len(people)}")

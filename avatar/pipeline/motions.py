@@ -233,10 +233,11 @@ def motions_for_page(run: RunFolder, avatar: Avatar, names: tuple[str, ...]) -> 
     """The named motions, or that of the video and some built-in ones, by their titles on the page."""
     if not names:
         names = ((FILMED,) if run.track.is_file() else ()) + FOR_PAGES
-    return {_title(name): motion_track(run, avatar, name) for name in names}
+    return {motion_title(name): motion_track(run, avatar, name) for name in names}
 
 
-def _title(name: str) -> str:
+def motion_title(name: str) -> str:
+    """What a page calls a motion."""
     if name == FILMED:
         return "as filmed"
     return name.replace("-", " ") if name in BUILTIN else Path(name).stem

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from avatar.body import Body, load_body
-from avatar.errors import UsageError
+from avatar.errors import AvatarError, UsageError
 from avatar.io.camera_motion_file import CameraMotion, load_camera_motion, save_camera_motion
-from avatar.io.files import write_json
+from avatar.io.files import read_json, write_json
 from avatar.io.observations_file import load_observations
 from avatar.io.track_file import load_track
 from avatar.observation.detectors.registry import choose_detector
@@ -18,18 +18,25 @@ from avatar.observation.options import ObserveOptions
 from avatar.observation.photo import is_photo
 from avatar.observation.video import observe_people
 from avatar.pipeline.camera import camera_motion
+from avatar.pipeline.instance_masks import CoarsePerson, separate
 from avatar.pipeline.people_folder import PeopleFolder
+from avatar.pipeline.rounds import Training
 from avatar.pipeline.run_folder import RunFolder
-from avatar.pipeline.settings import Settings
+from avatar.pipeline.settings import Settings, build, read_preset
 from avatar.pipeline.shared_world import camera_height, everybody, motion_of_frames, motion_of_track, moved_to, rows_in
 from avatar.pipeline.stages import Stage, cached, saved_by_compute
-from avatar.pipeline.training_data import TrainingData, save_estimated_track
+from avatar.pipeline.training_data import TrainingData, load_training_data, save_estimated_track
 from avatar.pipeline.video_fit import fit_video
 from avatar.runtime.logging import logger
 from avatar.tracking.fit import ASSUMED_HEIGHT_M, LEAST_HEIGHT_M, MOST_HEIGHT_M
 from avatar.tracking.options import TrackOptions
+from avatar.training.config import TrainConfig
+from avatar.training.split import shown_frames
 from avatar.types import BodyTrack, Observations
 
+# Of the coarse avatars that tell people apart: half the resolution, and hardly any detail.
+COARSE = {"steps": 250, "coarse": 1.0, "hold_out": 0, "deform": "none", "registrations": 2}
+LEAST_SHOWN = 5  # frames that show a person without somebody else in the way
 SAME_HEIGHT = 0.01  # relative difference of two people's heights that no second fit is worth
 
 
@@ -83,7 +90,7 @@ def observed_people(folder: PeopleFolder, settings: Settings, seconds: dict[str,
 
     def compute() -> list[Observations]:
         options, most = settings.observe, number_of_people(settings.people or "all")
-        people = _observe(folder, Path(settings.source), options, most)
+        people = _without_hidden(folder, _observe(folder, Path(settings.source), options, most))
         if len(people) == 1:
             shutil.rmtree(folder.run.observations, ignore_errors=True)
             folder.person(1).observations.rename(folder.run.observations)
@@ -103,6 +110,28 @@ def observed_people(folder: PeopleFolder, settings: Settings, seconds: dict[str,
 
     marks = (folder.run.observations_file,) if folder.run.observations_file.is_file() else (folder.run.people,)
     return cached(Stage("observe", marks, seconds), load, saved_by_compute, compute)
+
+
+def _without_hidden(folder: PeopleFolder, people: list[Observations]) -> list[Observations]:
+    """Those of whom enough frames show more than somebody else before them; the folders of the others are removed.
+
+    Raises:
+        AvatarError: there is nobody.
+    """
+    shown = [number for number, one in enumerate(people, 1) if len(shown_frames(one)) >= LEAST_SHOWN]
+    if not shown:
+        raise AvatarError(
+            "Everybody is in somebody else's way in nearly all frames: let them stand apart, or one by one."
+        )
+    for number in range(1, len(people) + 1):
+        if number not in shown:
+            shutil.rmtree(folder.person(number).folder)
+    for new, number in enumerate(shown, start=1):
+        if new != number:
+            folder.person(number).folder.rename(folder.person(new).folder)
+    if len(shown) < len(people):
+        logger.info(f"warning: {len(people) - len(shown)} of {len(people)} people are hidden nearly always: left out")
+    return [load_observations(folder.person(new).observations) for new in range(1, len(shown) + 1)]
 
 
 def _observe(folder: PeopleFolder, video: Path, options: ObserveOptions, most: int | None) -> list[Observations]:
@@ -166,3 +195,34 @@ def _fit_person(
         track, report = fit_video(observations, body, replace(given, height=height), motion)
         warnings = list(report.warnings)
     return TrainingData(observations, moved_to(motion.cameras, track), tuple(warnings), motion)
+
+
+def separate_people(folder: PeopleFolder, settings: Settings, seconds: dict[str, float]) -> None:
+    """Tell whose pixels are whose where people touch or hide each other, by coarse avatars of all of them.
+
+    Their masks and the trust in these frames are replaced.
+    """
+    runs = folder.load()
+    config = build(TrainConfig, read_preset("fast")["train"] | COARSE)
+    training = Training(load_body(settings.body), config, settings.device, settings.backend)
+
+    def compute() -> int:
+        everyone = [load_training_data(run) for run in runs]
+        if all(data.observations.trust is None for data in everyone):
+            return 0
+        if any(data.motion is not None and data.motion.distortion is not None for data in everyone):
+            logger.info("the lens distorts: where people touch, their pixels stay left out")
+            return 0
+        people = []
+        for run, data in zip(runs, everyone, strict=True):
+            logger.info(f"a coarse avatar of {run.folder.name}, to tell people apart")
+            coarse = training.train(data, run.checkpoint)
+            run.checkpoint.unlink(missing_ok=True)
+            people.append(CoarsePerson(run, data.observations, coarse.avatar, coarse.track))
+        count = separate(people, settings.backend)
+        logger.info(f"people were separated in {count} frames in which they touch or hide each other")
+        return count
+
+    mark = folder.run.separation
+    load, save = partial(read_json, mark), partial(write_json, mark)
+    cached(Stage("tell people apart", (mark,), seconds), load, save, compute)

@@ -52,6 +52,19 @@ class PeopleFolder:
         return [RunFolder(self.run.folder / name) for name in names]
 
 
+def require_people(folder: Path | str) -> int:
+    """How many people a folder holds, 1 for a run of one person; nothing is read.
+
+    Raises:
+        UsageError: somebody has no finished avatar. AvatarError: the file of people is broken.
+    """
+    people = PeopleFolder(RunFolder(Path(folder)))
+    runs = people.load() if people.is_complete else [people.run]
+    for run in runs:
+        run.require_avatar()
+    return len(runs)
+
+
 def _is_name(name: object) -> bool:
     """Whether this names a folder right here."""
     return isinstance(name, str) and name not in ("", ".", "..") and "/" not in name and "\\" not in name

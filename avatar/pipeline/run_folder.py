@@ -128,6 +128,11 @@ class RunFolder:
         return self.folder / "scene.json"
 
     @property
+    def separation(self) -> Path:
+        """In how many frames people who touch or hide each other were separated."""
+        return self.folder / "separation.json"
+
+    @property
     def turntable(self) -> Path:
         """A video of the avatar turning once."""
         return self.folder / "turntable.mp4"

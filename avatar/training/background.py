@@ -6,15 +6,18 @@ et al. 2024); masks are right but for their borders.
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 
-from avatar.errors import UsageError
 from avatar.geometry import invert_rigid
 from avatar.observation.background_features import free_background
 from avatar.observation.background_plate import median_shown
 from avatar.observation.mask_shapes import Box
-from avatar.types import Cameras, Observations
+from avatar.training.scene_background import SceneBackdrop
+from avatar.types import BodyTrack, Cameras, Observations
 
 SOURCES = 17  # frames that show the background
 LEAST_SHOWN = 3  # of them that must show a pixel
@@ -22,17 +25,43 @@ MOST_MOVED = 0.02  # metres by which the camera may move
 STANDS = 1e-4  # difference of two projections below which a camera stands still
 
 
+@runtime_checkable
+class Background(Protocol):
+    """What lies behind the person in each frame."""
+
+    def behind(self, frame: int, box: Box) -> UInt8[np.ndarray, "h w 4"]:
+        """Colours behind the person in a part of a frame, and 255 where they are known, else 0."""
+
+
+def background_of(observations: Observations, track: BodyTrack, backend: str = "auto") -> Background:
+    """The background of a clip, as its camera moves.
+
+    Args:
+        track: of the same frames, with cameras.
+    """
+    assert track.cameras is not None
+    if keeps_place(track.cameras):
+        return Backdrop(observations, track.cameras)
+    person = track.poses.root_position[observations.instant] * torch.tensor([1.0, 0.0, 1.0])
+    return SceneBackdrop(observations, track.cameras, person, backend)
+
+
+def keeps_place(cameras: Cameras) -> bool:
+    """Whether a camera turns at most."""
+    centres = invert_rigid(cameras.T_camera_world)[:, :3, 3]
+    return float((centres - centres.median(0).values).norm(dim=-1).max()) <= MOST_MOVED
+
+
 class Backdrop:
-    """The background of a clip: the median of what other frames show in the direction of each pixel.
+    """The background of a camera that keeps its place: the median of what other frames show in a pixel's direction.
 
     Raises:
-        UsageError: the camera changes its place.
+        ValueError: the camera changes its place.
     """
 
     def __init__(self, observations: Observations, cameras: Cameras) -> None:
-        centres = invert_rigid(cameras.T_camera_world)[:, :3, 3]
-        if float((centres - centres.median(0).values).norm(dim=-1).max()) > MOST_MOVED:
-            raise UsageError("--masks learned needs a camera that keeps its place, and this one moves: leave it out.")
+        if not keeps_place(cameras):
+            raise ValueError("One image shows no background with parallax.")
         self.rays = (cameras.K @ cameras.T_camera_world[:, :3, :3]).double().numpy()
         self.stands = bool(np.abs(self.rays - self.rays[0]).max() < STANDS * np.abs(self.rays[0]).max())
         chosen = np.unique(np.linspace(0, len(observations) - 1, SOURCES).round().astype(int)).tolist()

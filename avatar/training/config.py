@@ -81,7 +81,7 @@ class TrainConfig:
     """Every n-th frame is held out of training and measured; 0 trains on all frames."""
     masks: Literal["detected", "learned"] = "detected"
     """Where the person ends: as the masks say, or as the images show over the background that other frames show, with
-    the masks as a hint away from their borders. For masks with wrong borders and a camera that keeps its place."""
+    the masks as a hint away from their borders. For masks with wrong borders."""
     deform: Literal["mlp", "none"] = "mlp"
     """Learn pose-dependent offsets with an MLP, or not at all."""
     deform_start: float = 0.8

@@ -26,7 +26,7 @@ from avatar.rendering.renderer import render
 from avatar.runtime.logging import logger
 from avatar.runtime.progress import Progress, duration
 from avatar.training import losses
-from avatar.training.background import Backdrop
+from avatar.training.background import background_of
 from avatar.training.checkpoint import read_checkpoint, write_checkpoint
 from avatar.training.config import TrainConfig
 from avatar.training.coverage import close_gaps
@@ -102,7 +102,7 @@ class Trainer:
         alignment: corrects cameras that are not exactly known; not part of the checkpoint.
 
     Raises:
-        ValueError: the track has no cameras. UsageError: masks are to be learned, and the camera moves.
+        ValueError: the track has no cameras.
         AvatarError: no frame shows the person without somebody else before or beside them.
     """
 
@@ -124,7 +124,7 @@ class Trainer:
         self.device = torch.device(device)
         rng = torch.Generator().manual_seed(config.seed)
         torch.manual_seed(config.seed)
-        backdrop = Backdrop(observations, track.cameras) if config.masks == "learned" else None
+        backdrop = background_of(observations, track, backend) if config.masks == "learned" else None
         self.views = TrainingViews(observations, track.cameras, config.long_side, self.device, backdrop)
         self.held_out = held_out_frames(observations, config.hold_out)
         self.trained = [index for index in shown_frames(observations) if index not in set(self.held_out)]

@@ -13,7 +13,7 @@ from avatar.errors import AvatarError
 from avatar.io.images import to_float
 from avatar.metrics.images import person_box
 from avatar.runtime.progress import progress
-from avatar.training.background import Backdrop
+from avatar.training.background import Background
 from avatar.training.rim_colors import replace_rim_colors
 from avatar.types import Cameras, Observations
 
@@ -71,7 +71,7 @@ class TrainingViews:
         cameras: Cameras,
         long_side: int,
         device: torch.device | str,
-        backdrop: Backdrop | None = None,
+        backdrop: Background | None = None,
     ) -> None:
         self.observations, self.backdrop = observations, backdrop
         self.scale = min(1.0, long_side / max(observations.width, observations.height))

@@ -13,6 +13,7 @@ from avatar.geometry import invert_rigid, project, rigid, rotation_from_rotvec
 from avatar.io.camera_motion_file import CameraMotion
 from avatar.io.files import read_json, write_json
 from avatar.io.images import write_image
+from avatar.io.observations_file import load_observations
 from avatar.pipeline import people as people_stage
 from avatar.pipeline.people import check_people, number_of_people, observed_people
 from avatar.pipeline.people_folder import PeopleFolder, open_people
@@ -49,6 +50,20 @@ def test_each_person_has_a_run_folder_with_frames_in_common(tmp_path: Path, monk
     assert config["people"] is None and config["observe"]["person"] == 2
     only = people_of(video, tmp_path / "one", monkeypatch, "1")
     assert not only.is_complete and only.run.observations_file.is_file()
+
+
+def test_who_is_hidden_nearly_always_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [[Figure(60 + index, RED, BLUE), Figure(180 - index, GREEN, RED)] for index in range(FRAMES)]
+    video = write_crowd(tmp_path / "two.mp4", frames)
+    monkeypatch.setattr(
+        people_stage, "shown_frames", lambda one: [] if float(one.keypoints[0, 0, 0]) < 100 else [0] * 9
+    )
+    folder = people_of(video, tmp_path / "run", monkeypatch)
+    assert not folder.is_complete
+    assert float(load_observations(folder.run.observations).keypoints[0, 0, 0]) > 100
+    monkeypatch.setattr(people_stage, "shown_frames", lambda one: [])
+    with pytest.raises(AvatarError, match="let them stand apart"):
+        people_of(video, tmp_path / "none", monkeypatch)
 
 
 def test_one_person_is_no_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from avatar.errors import UsageError
 from avatar.geometry import rigid, rotation_from_rotvec
 from avatar.training.background import Backdrop
 from avatar.training.losses import PhotometricLoss, photometric_loss, scene_loss
@@ -70,11 +69,11 @@ def test_what_is_never_shown_is_not_known() -> None:
     assert not Backdrop(observations, cameras).behind(0, WHOLE)[observations.masks[0] > 0][:, 3].any()
 
 
-def test_a_camera_that_moves_is_refused() -> None:
+def test_a_camera_that_moves_needs_depth() -> None:
     observations, cameras, _ = clip(0.0, 10)
     T = cameras.T_camera_world.clone()
     T[:, 0, 3] = torch.linspace(0, 1, FRAMES)
-    with pytest.raises(UsageError, match="keeps its place"):
+    with pytest.raises(ValueError, match="parallax"):
         Backdrop(observations, replace(cameras, T_camera_world=T))
 
 

@@ -10,6 +10,7 @@ from avatar.metrics.images import psnr
 from avatar.observation.scene_points import scene_points
 from avatar.rendering.renderer import render
 from avatar.training.scene import SceneTrainer
+from avatar.training.scene_background import SceneBackdrop
 from avatar.types import Cameras, ImageList, Observations
 
 WIDTH, HEIGHT, FOCAL, EYES, WALL = 200, 240, 220.0, 1.2, -2.5
@@ -91,3 +92,16 @@ def test_the_scene_looks_right_without_the_person(reach: float, side: float, lea
         free[55:240, 70:130] = False
     assert psnr(image[free][None], truth[free][None]) > least
     assert trainer.psnr(scene) > least
+
+
+def test_other_frames_show_what_is_behind_the_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("avatar.training.scene_background.STEPS", 20)
+    cameras = _cameras(9, 0.4)
+    clip = _clip(cameras)
+    backdrop = SceneBackdrop(clip, cameras, torch.zeros(9, 3))
+    behind = backdrop.behind(4, (slice(60, 230), slice(70, 130)))
+    hidden = clip.masks[4][60:230, 70:130] > 0
+    known = hidden & (behind[..., 3] > 0)
+    assert known.sum() > 0.5 * hidden.sum()
+    truth = _photo(cameras.T_camera_world[4])[60:230, 70:130]
+    assert np.abs(behind[..., :3].astype(float) - truth)[known].mean() < 12

@@ -58,8 +58,8 @@ export class Immersive {
       const area = layer.getViewport(view);
       const camera = cameraOf(view, area, player.floor);
       gl.viewport(area.x, area.y, area.width, area.height);
-      if (eye === 0) splats.sort(camera); // the eyes are close enough for one order
-      splats.drawView(camera, look);
+      if (eye === 0) player.sortEverybody(camera); // the eyes are close enough for one order
+      player.drawView(camera, look);
     });
   }
 }

@@ -47,21 +47,19 @@ export class Splats {
     this.joints.update(this.jointData);
   }
 
-  // camera: {T, K, width, height}; the look: name of the light, and shadows on the floor.
-  draw(camera, look) {
+  // camera: {T, K, width, height}.
+  clear(camera) {
     const { gl } = this;
-    this.sort(camera);
     gl.viewport(0, 0, camera.width, camera.height);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT);
-    this.drawView(camera, look);
   }
 
   sort(camera) {
     this.order.update(this.sorter.sort(this.rest, this.jointData, camera.T));
   }
 
-  // Into the viewport that is set, in the order of the last `sort`.
+  // Into the viewport that is set, in the order of the last `sort`; the look: name of the light, shadows on the floor.
   drawView(camera, { light, shadows }) {
     const { gl } = this;
     for (const { place, radius, darkness } of shadows) {
