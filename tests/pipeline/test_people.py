@@ -168,6 +168,8 @@ def test_a_folder_of_people_names_its_own_folders(tmp_path: Path) -> None:
     assert [run.folder.name for run in folder.load()] == ["person-1", "person-2"]
     with pytest.raises(UsageError, match=r"person-1 holds no finished avatar"):
         open_people(tmp_path)
+    with pytest.raises(UsageError, match=r"holds several people: give one of them, such as .*person-1"):
+        folder.run.require_avatar()
     for persons in ([], ["../elsewhere"], [3], None, ["a/b"]):
         write_json(folder.run.people, {"version": 1, "persons": persons})
         with pytest.raises(AvatarError, match="does not hold people"):
