@@ -226,15 +226,15 @@ def _walk(
     graph = sparse.csr_matrix((steps, (start, end)), shape=(count, count))
     graph = (graph + graph.T) / 2
     seeded = seeds >= 0
-    known = np.zeros_like(chances)
-    known[np.flatnonzero(seeded), seeds[seeded]] = 1
+    fixed = np.zeros_like(chances)
+    fixed[np.flatnonzero(seeded), seeds[seeded]] = 1
     degree = np.asarray(graph.sum(1)).ravel() + certainty
     free = np.flatnonzero(~seeded)
     # (degree - graph) x = certainty * chances, scaled to a unit diagonal.
     root = 1 / np.sqrt(degree[free])
     inside = sparse.eye(len(free)) - sparse.diags(root) @ graph[free][:, free] @ sparse.diags(root)
-    right = root[:, None] * (graph[free] @ known + certainty[free, None] * chances[free])
-    result = known
+    right = root[:, None] * (graph[free] @ fixed + certainty[free, None] * chances[free])
+    result = fixed
     for label in range(len(GARMENTS)):
         if right[:, label].any():
             result[free, label] = root * cg(inside.tocsr(), right[:, label], rtol=1e-3)[0]

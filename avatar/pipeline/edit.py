@@ -212,8 +212,8 @@ def _write(run: RunFolder, opened: FinishedRun, desk: _Desk, backend: str) -> No
     report = read_json(source.report) if source.report.is_file() else {"source": config.get("source", "")}
     sentences = [f"edited: {edit['sentence']}" for edit in desk.edits]
     warnings = [*report.get("warnings", ()), *sentences, *desk.notes]
-    kept = {name: value for name, value in report.items() if name not in MEASURED}
-    write_json(run.report, {**kept, "splats": len(avatar), "warnings": warnings, **_earlier(report, provenance)})
+    unmeasured = {name: value for name, value in report.items() if name not in MEASURED}
+    write_json(run.report, {**unmeasured, "splats": len(avatar), "warnings": warnings, **_earlier(report, provenance)})
     write_report_page(run)
 
 

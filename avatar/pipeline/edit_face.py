@@ -51,7 +51,7 @@ def transfer_face(
         AvatarError: it shows no face, a tiny one, or one that is turned away; or none is recognised on the avatar.
     """
     if not photo.is_file() or not is_photo(photo):
-        raise UsageError(f"--face takes a photo, and {photo} is none.")
+        raise UsageError(f"--face takes a photo, and {photo} is not one.")
     detector = detector or choose_detector(most_people=1)[0]
     pixels, _ = on_white(scaled_down(read_image(photo), LONGEST_SIDE))
     source, mask = _face_points(pixels, detector, str(photo))
@@ -65,8 +65,8 @@ def transfer_face(
         whole = to_uint8(render(posed, camera, backend).on_white()[0].cpu())
         points, camera = _close_up(_face_points(whole, detector, "the avatar")[0], camera)
         own = render(posed, camera, backend).on_white()[0].cpu()
-        shown = (person.labels == FACE).to(posed.colors)[:, None].expand(-1, 3)
-        share = render(replace(posed, colors=shown), camera, backend).rgb[0, ..., 0].cpu().numpy()
+        membership = (person.labels == FACE).to(posed.colors)[:, None].expand(-1, 3)
+        share = render(replace(posed, colors=membership), camera, backend).rgb[0, ..., 0].cpu().numpy()
     _check(source, points, photo)
     warped, inside = _warped(pixels, mask, source, points)
     strength = torch.from_numpy(_feathered((share > 0.9) & inside) * inside)

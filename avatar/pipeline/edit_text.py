@@ -59,8 +59,8 @@ def pieces_of(text: str) -> tuple[tuple[int, ...], str]:
         return (TOP, BOTTOM), text
     # The last garment of "a jacket over a shirt" is not the one that shows; the first is what it is about.
     for word in words:
-        for label, known in WORDS.items():
-            if word in known.split():
+        for label, nouns in WORDS.items():
+            if word in nouns.split():
                 return (label,), text
     raise UsageError(f'--text does not say which garment {text!r} is: write for example --text "top={text}".')
 
@@ -94,7 +94,7 @@ def _targets(
 
     avatar = person.avatar
     posed = avatar.own_pose(pose.to(avatar.device), lit=False)
-    shown = person.has(*labels).to(posed.colors)[:, None].expand(-1, 3)
+    membership = person.has(*labels).to(posed.colors)[:, None].expand(-1, 3)
     low, high = posed.means.amin(0).cpu(), posed.means.amax(0).cpu()
     cameras = orbit(low, high, VIEWS, *SIZE)
     device = avatar.device.type
@@ -105,7 +105,7 @@ def _targets(
             camera = cameras[index]
             image = Image.fromarray(to_uint8(render(posed, camera.to(avatar.device), backend).on_white()[0].cpu()))
             edited = pipeline(image=image, prompt=prompt).images[0].convert("RGB").resize(image.size)
-            share = render(replace(posed, colors=shown), camera.to(avatar.device), backend).rgb[0, ..., 0].cpu()
+            share = render(replace(posed, colors=membership), camera.to(avatar.device), backend).rgb[0, ..., 0].cpu()
             targets.append(ColorTarget(_float(edited), _inside(share), camera))
     return targets
 

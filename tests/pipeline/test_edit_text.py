@@ -74,8 +74,8 @@ def test_only_the_garment_takes_the_colours(pipeline: PaintsEverythingBrown) -> 
     assert len(pipeline.prompts) == 8 and all("the top" in p and "a leather jacket" in p for p in pipeline.prompts)
     top = person.has(TOP)
     for name, value in person.avatar.state_dict().items():
-        kept = value[~top] if name == "gaussians.raw_colors" else value
-        assert torch.equal(kept, before[name][~top] if name == "gaussians.raw_colors" else before[name])
+        others = value[~top] if name == "gaussians.raw_colors" else value
+        assert torch.equal(others, before[name][~top] if name == "gaussians.raw_colors" else before[name])
     apart = lab_of_rgb(garment_color(person.avatar, top)[None]) - lab_of_rgb(torch.tensor([BROWN]) / 255)
     assert apart.norm() < 8
 

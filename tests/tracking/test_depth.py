@@ -16,7 +16,7 @@ from avatar.pipeline.camera import recorded_motion
 from avatar.tracking.depth import POINTS, DepthSampler, person_depth
 from avatar.tracking.fit import track
 from avatar.tracking.kinematics import State, pose_chain
-from avatar.tracking.report import TrackReport
+from avatar.tracking.report import TrackReport, is_height_measured
 from avatar.tracking.residuals import up_of
 from avatar.tracking.silhouette import LOOSE, posed_vertices
 from avatar.types import BodyTrack, Cameras, ImageList, Observations
@@ -98,6 +98,7 @@ def test_size_and_place_are_measured(body: Body, true: State, recorded: Observat
     assert absolute_error(body, result, true) < 0.04
     assert height_of(body, result.betas) == pytest.approx(height_of(body, true.betas), rel=0.02)
     assert not any("height" in warning or "depth images" in warning for warning in report.warnings)
+    assert is_height_measured(recorded, report.warnings)
 
 
 def test_depth_of_something_else_is_not_used(body: Body, true: State, recorded: Observations) -> None:
@@ -106,6 +107,7 @@ def test_depth_of_something_else_is_not_used(body: Body, true: State, recorded: 
     wrong = ImageList(FRAMES, lambda index: some[index] / 3)
     result, report = fitted(body, replace(recorded, depth=wrong))
     assert any("depth images do not fit" in warning for warning in report.warnings)
+    assert not is_height_measured(recorded, report.warnings)
     assert height_of(body, result.betas) == pytest.approx(1.70, abs=0.01)
     assert absolute_error(body, result, true) > 0.1  # what measured depth spares
 
