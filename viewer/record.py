@@ -141,7 +141,7 @@ def write_video(path: Path, frames: Iterator[np.ndarray], fps: float | int, repo
             report(index + 1)
 
 
-def _state(state: ViewState, pose: BodyPose, clip: Clip, frame: float) -> PosedState:
+def _state(state: ViewState, pose: BodyPose, clip: Clip, frame: float | int) -> PosedState:
     moment = Playing(state.clip, frame / clip.fps)
     return PosedState(pose, state.colors, state.detail, state.opacity, state.light, state.scene, moment)
 
