@@ -158,6 +158,8 @@ class Viewer:
             self.session.reshape(state.betas)
         if drawn is not None and state.props is not drawn.props:
             self.session.dress(state.props)
+        if drawn is not None and state.recolored is not drawn.recolored:
+            self.session.recolor(state.recolored)
         posed = self.session.posed_state(state)
         if state is not drawn:
             for layer in self.layers:

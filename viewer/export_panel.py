@@ -100,8 +100,8 @@ def screenshot(
     """Download the view of the tab, rendered at `size` (width, height)."""
     from PIL import Image
 
-    gaussians = session.gaussians(session.posed_state(state))
-    image = still(gaussians, fitted_camera(client, size), finish)
+    camera = fitted_camera(client, size)
+    image = still(session.gaussians(session.posed_state(state), camera), camera, finish)
     file = io.BytesIO()
     Image.fromarray(image).save(file, format="PNG")
     client.send_file_download("avatar.png", file.getvalue(), save_immediately=True)

@@ -20,9 +20,9 @@ IMAGE_TYPES = ".hdr,.exr,.png,.jpg,.jpeg,.webp"
 def light_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     """Build the widgets for the light; returns the function that shows a state in them."""
     with gui.add_folder("Light", expand_by_default=False):
-        kind = gui.add_dropdown("Light", tuple(LIGHTS))
+        kind = gui.add_dropdown("Source", tuple(LIGHTS))
         start = store.state.light
-        degrees = gui.add_slider("From", -180, 180, 5, start.degrees, hint="Degrees to the right of the front")
+        degrees = gui.add_slider("Direction", -180, 180, 5, start.degrees, hint="Degrees to the right of the front")
         warmth = gui.add_slider("Warmth", -1.0, 1.0, 0.1, start.warmth, hint="Blue sky to light bulb")
         upload = gui.add_upload_button(
             "Load surroundings …",

@@ -8,6 +8,7 @@ from typing import Any
 
 import viser
 
+from avatar.viewer.clothes_folder import clothes_folder
 from avatar.viewer.light_panel import light_folder
 from avatar.viewer.props_folder import props_folder
 from avatar.viewer.session import Session
@@ -17,7 +18,7 @@ from avatar.viewer.widgets import Show, on_user, set_if_changed
 
 LAYERS = {"splats": "Splats", "mesh": "Body mesh", "skeleton": "Skeleton", "cameras": "Cameras", "ground": "Ground",
           "scene": "Scene"}  # fmt: skip
-COLORS: dict[str, Colors] = {"The person's": "lit", "How well observed": "observed"}
+COLORS: dict[str, Colors] = {"The person's": "lit", "How well observed": "observed", "By garment": "garments"}
 TRANSLUCENT = 0.5
 DRAWINGS: dict[str, Drawing] = {"Splats in the browser": "splats", "Images from the server": "images"}
 
@@ -28,7 +29,7 @@ def look_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     colors = gui.add_dropdown(
         "Colours",
         tuple(COLORS),
-        hint="The person's own, or by how well the video shows each splat (dark: guessed)",
+        hint="The person's own, by how well the video shows each splat (dark: guessed), or by garment",
     )
     background = gui.add_rgb("Background", store.state.background)
     opacity = gui.add_slider("Opacity", 0.05, 1.0, 0.05, 1.0, hint="Of the splats; lower it to see the skeleton")
@@ -37,6 +38,7 @@ def look_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
     show_light = light_folder(gui, store, session)
     show_shape = shape_folder(gui, store, session)
     show_props = props_folder(gui, store, session)
+    show_clothes = clothes_folder(gui, store, session)
 
     for name, box in layers.items():
         on_user(box, partial(_show_layer, store, name))
@@ -59,6 +61,7 @@ def look_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
         show_light(state)
         show_shape(state)
         show_props(state)
+        show_clothes(state)
 
     return show
 

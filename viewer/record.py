@@ -48,11 +48,15 @@ class Finish:
 
 def turntable(session: Session, state: ViewState, size: tuple[int, int], finish: Finish) -> Iterator[np.ndarray]:
     """Frames of one orbit around the current pose."""
-    gaussians = session.gaussians(session.posed_state(state))
+    posed = session.posed_state(state)
     count = FPS * TURN_SECONDS
-    person = session.person(session.posed_state(state))
-    cameras = orbit(*_box([person.means]), count * BLUR_STEPS, *size)
-    return video_frames(count, lambda at: (gaussians, cameras[round(at * BLUR_STEPS)]), finish)
+    cameras = orbit(*_box([session.person(posed).means]), count * BLUR_STEPS, *size)
+
+    def moment(at: float) -> tuple[Gaussians, Cameras]:
+        camera = cameras[round(at * BLUR_STEPS)]
+        return session.gaussians(posed, camera), camera
+
+    return video_frames(count, moment, finish)
 
 
 def clip_frames(
@@ -64,7 +68,12 @@ def clip_frames(
         camera = front(
             *_box([session.person(_state(state, clip.poses[index], clip, index)).means for index in some]), 1, *size
         )
-    return video_frames(len(clip), lambda at: (_posed(session, state, pose_at(clip, at), clip, at), camera), finish)
+    standing = camera
+
+    def moment(at: float) -> tuple[Gaussians, Cameras]:
+        return session.gaussians(_state(state, pose_at(clip, at), clip, at), standing), standing
+
+    return video_frames(len(clip), moment, finish)
 
 
 def path_frames(
@@ -78,7 +87,8 @@ def path_frames(
     def moment(at: float) -> tuple[Gaussians, Cameras]:
         frame = (state.frame + at * clip.fps / FPS) % len(clip)
         pose = state.edited if state.edited is not None else pose_at(clip, frame)
-        return _posed(session, state, pose, clip, frame), cameras[round(at * BLUR_STEPS)]
+        camera = cameras[round(at * BLUR_STEPS)]
+        return session.gaussians(_state(state, pose, clip, frame), camera), camera
 
     return count, video_frames(count, moment, finish)
 
@@ -131,11 +141,7 @@ def write_video(path: Path, frames: Iterator[np.ndarray], fps: float | int, repo
             report(index + 1)
 
 
-def _posed(session: Session, state: ViewState, pose: BodyPose, clip: Clip, frame: float) -> Gaussians:
-    return session.gaussians(_state(state, pose, clip, frame))
-
-
-def _state(state: ViewState, pose: BodyPose, clip: Clip, frame: float) -> PosedState:
+def _state(state: ViewState, pose: BodyPose, clip: Clip, frame: float | int) -> PosedState:
     moment = Playing(state.clip, frame / clip.fps)
     return PosedState(pose, state.colors, state.detail, state.opacity, state.light, state.scene, moment)
 

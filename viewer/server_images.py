@@ -107,9 +107,10 @@ class ServerImageLayer:
             return
         largest = min(max(camera.image_width, camera.image_height, SMALLEST_SIDE), FULL_SIDE)
         side = largest if same else self.budget.side(camera.aspect, largest, tabs)
-        gaussians = self.session.gaussians(posed)  # posed before the clock starts: that part has no size
+        view = client_camera(camera, side)
+        gaussians = self.session.gaussians(posed, view)  # posed before the clock starts: that part has no size
         began = time.perf_counter()
-        image, depth = render_image_and_depth(gaussians, client_camera(camera, side), state.background)
+        image, depth = render_image_and_depth(gaussians, view, state.background)
         # The depth lets the browser hide what lies behind the person: ground, cameras, gizmos. It is the costlier
         # half of the encoding, and nobody sees it, so in motion every second pixel of it is enough.
         client.scene.set_background_image(

@@ -6,6 +6,7 @@ import re
 import tempfile
 import threading
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar.errors import AvatarError
+from avatar.io.colors import parse_color
 from avatar.io.environment_file import read_environment
 from avatar.model.avatar import Avatar
 from avatar.model.environment import (
@@ -25,12 +27,15 @@ from avatar.model.environment import (
     environment_light,
     from_window,
 )
+from avatar.model.garments import garment_labels, label_colors, labels_of
 from avatar.model.props import Prop
-from avatar.pipeline.finished_run import open_run
+from avatar.model.recoloring import garment_color, recolor
+from avatar.model.world import cut_open
+from avatar.pipeline.finished_run import load_garments, open_run
 from avatar.pipeline.people_folder import PeopleFolder
 from avatar.pipeline.report_images import observed_colors
 from avatar.pipeline.run_folder import RunFolder
-from avatar.types import BodyPose, BodyTrack, Gaussians, Observations
+from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians, Observations
 from avatar.viewer.clips import TRAINING, Clip, Source, builtin_clips, clip_of_track, file_clips
 from avatar.viewer.companions import Companion, Playing, open_companions
 from avatar.viewer.state import AS_FILMED, Colors, LightChoice, ViewState
@@ -115,7 +120,7 @@ class Session:
         """What a state shows; the very same object as before while none of it changes."""
         clip = self.clip(state.clip)
         frame = min(max(round(state.frame), 0), len(clip) - 1)
-        look = (state.colors, state.detail, state.opacity, state.light, state.betas, state.scene)
+        look = (state.colors, state.detail, state.opacity, state.light, state.betas, state.scene, state.recolored)
         values = (frame, state.on_spot, *look, *map(id, state.props))
         with self.lock:
             last = self._cached
@@ -128,10 +133,17 @@ class Session:
                 self._cached = last = _CachedState(clip, state.edited, values, posed)
             return last.posed
 
-    def gaussians(self, posed: PosedState) -> Gaussians:
-        """The splats of a posed state, on the avatar's device: the person, what they carry, and the scene."""
+    def gaussians(self, posed: PosedState, seen_from: Cameras | None = None) -> Gaussians:
+        """The splats of a posed state, on the avatar's device: the person, what they carry, and the scene.
+
+        Args:
+            seen_from: a camera, for which walls before the person are cut away (`avatar.model.world.cut_open`).
+        """
         person = self.person(posed)
-        return person if self.scene is None or not posed.scene else Gaussians.cat([person, self.scene])
+        if self.scene is None or not posed.scene:
+            return person
+        scene = self.scene if seen_from is None else cut_open(self.scene, person, seen_from[0].to(person.means.device))
+        return Gaussians.cat([person, scene])
 
     @torch.no_grad()
     def person(self, posed: PosedState) -> Gaussians:
@@ -145,6 +157,8 @@ class Session:
             gaussians = avatar.own_pose(pose).detach()
             if posed.colors == "observed":
                 gaussians = replace(gaussians, colors=observed_colors(avatar, gaussians.colors))
+            elif posed.colors == "garments":
+                gaussians = replace(gaussians, colors=label_colors(self.garments, gaussians.colors))
             thinned = self.thinned(gaussians, posed.detail)
             moment, light = posed.moment, self.chosen_light(posed.light)
             others = [] if moment is None else [one.posed(moment, light) for one in self.companions]
@@ -209,6 +223,32 @@ class Session:
         with self.lock:
             self.avatar.with_props([prop.to(self.avatar.device) for prop in props])
             self._posed = None
+
+    @cached_property
+    def garments(self) -> Int[Tensor, " n"]:
+        """The label of each splat: as the run has them, otherwise estimated."""
+        return (
+            garment_labels(self.avatar) if self.folder is None else load_garments(RunFolder(self.folder), self.avatar)
+        )
+
+    @cached_property
+    def _own_colors(self) -> Float[Tensor, "n 3"]:
+        return self.avatar.gaussians.raw_colors.detach().clone()
+
+    def recolor(self, recolored: tuple[tuple[str, str], ...]) -> None:
+        """Give these garments these colours, and all others their own."""
+        with self.lock, torch.no_grad():
+            labels = self.garments  # estimated from the own colours
+            self.avatar.gaussians.raw_colors.copy_(self._own_colors)
+            for label, color in recolored:
+                recolor(self.avatar, torch.isin(labels, torch.tensor(labels_of(label))), parse_color(color))
+            self._posed = None
+
+    def garment_color(self, label: str) -> Float[Tensor, " 3"] | None:
+        """The colour that a garment has now, sRGB; None where the person has no such thing."""
+        with self.lock:
+            chosen = torch.isin(self.garments, torch.tensor(labels_of(label)))
+            return garment_color(self.avatar, chosen) if chosen.any() else None
 
     def reshape(self, betas: tuple[float, ...]) -> None:
         """Give the body another shape."""

@@ -16,7 +16,7 @@ from avatar.model.props import Prop
 from avatar.types import BodyPose
 
 Handles = Literal["off", "joint", "hands and feet"]
-Colors = Literal["lit", "observed"]
+Colors = Literal["lit", "observed", "garments"]
 Compare = Literal["off", "wipe", "overlay", "side by side", "difference"]
 Drawing = Literal["splats", "images"]
 PROP = -1  # in place of a joint
@@ -73,6 +73,7 @@ class ViewState:
         step_seconds: from one keyframe to the next.
         views: cameras collected for a path.
         props: what the person wears and holds.
+        recolored: label and colour ("#rrggbb") of garments that have another colour.
         prop: name of the one that the arrows and rings move, or None.
         limits: first and last frame that play; None plays the whole motion.
         betas: the body's shape coefficients.
@@ -102,6 +103,7 @@ class ViewState:
     views: tuple[View, ...] = ()
     limits: tuple[int, int] | None = None
     props: tuple[Prop, ...] = ()
+    recolored: tuple[tuple[str, str], ...] = ()
     prop: str | None = None
     splats: bool = True
     scene: bool = True
@@ -175,7 +177,7 @@ def limited(state: ViewState, end: int, frame: int, frames: int) -> ViewState:
 
 
 # What undo brings back. Poses and tuples of them are compared by identity: tensors have no equality that fits.
-EDITS = ("edited", "keyframes", "views", "limits", "betas", "props")
+EDITS = ("edited", "keyframes", "views", "limits", "betas", "props", "recolored")
 HISTORY = 200  # steps
 SAME_GESTURE_SECONDS = 1.0  # changes by one gesture, such as a slider that is dragged, follow each other faster
 

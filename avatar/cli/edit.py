@@ -16,6 +16,9 @@ def edit_avatar(
     recolor: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--recolour"])] = (),
     wear: tuple[str, ...] = (),
     head: Path | None = None,
+    face: Path | None = None,
+    text: tuple[str, ...] = (),
+    model: str | None = None,
     overwrite: Switch = False,
     body: str | None = None,
     device: Device = "auto",
@@ -30,6 +33,10 @@ def edit_avatar(
             colours are #RRGGBB or names of CSS. Prints and folds stay.
         wear: OTHER:CLOTHES, such as runs/you:top,shoes: clothes (top, bottom, shoes) of another avatar, on this body.
         head: run folder of another avatar, whose head and hair this body gets.
+        face: photo of a face from the front, which the avatar gets in its own tone of skin.
+        text: clothes in words, such as "a leather jacket" or "bottom=red corduroy": an image-editing pipeline of
+            diffusers repaints 8 views, and the garment takes the colours; its shape stays (needs the extra "views").
+        model: the pipeline for --text: a folder with weights, or a name on the Hugging Face hub.
         overwrite: replace an older run in --out.
         body: path of the body file, if it has moved since the avatars were made.
         device: where the turntable is rendered; auto takes CUDA where it works.
@@ -40,7 +47,8 @@ def edit_avatar(
 
     named = run if run.name else run.resolve()  # "." has no name
     target = out or named.with_name(f"{named.name}-edited")
-    done = edit_run(run, Edits(wear, head, recolor), target, overwrite, body, resolve_device(device, backend), backend)
+    edits = Edits(wear, head, face, text, model, recolor)
+    done = edit_run(run, edits, target, overwrite, body, resolve_device(device, backend), backend)
     for edit in done:
         print(f"edited:  {edit['sentence']}")
     print(f"avatar:  {target}")

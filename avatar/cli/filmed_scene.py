@@ -19,7 +19,7 @@ def make_scene(run: Run, out: Path | None = None, steps: int = 600, backend: Bac
         steps: steps of training, each on one frame.
         backend: renderer; auto takes gsplat on CUDA and cpu elsewhere.
     """
-    from avatar.pipeline.filmed_scene import film_scene
+    from avatar.pipeline.filmed_scene import scene_of_run
 
-    file, note = film_scene(run, out, steps, backend)
+    file, note = scene_of_run(run, out, steps, backend)
     print(f"scene: {note}: {file}")

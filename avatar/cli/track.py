@@ -86,6 +86,7 @@ def track_video(
     from avatar.pipeline.video_fit import fit_video
     from avatar.tracking.fit import resolve_shape
     from avatar.tracking.options import TrackOptions, check_camera
+    from avatar.tracking.report import is_height_measured
 
     if keypoints is not None and (start, end) != (None, None):
         raise UsageError("--start and --end choose a part of a video, not of --keypoints.")
@@ -114,7 +115,7 @@ def track_video(
         print(f"warning: {warning}")
     if model.name == "open":
         attributes = load_shape_attributes().describe(
-            result.betas, known_height is not None or observations.depth is not None
+            result.betas, known_height is not None or is_height_measured(observations, report.warnings)
         )
         attributes = reported_attributes(attributes, parse_shape(shape))
         print(f"shape: {format_shape(attributes if show_shape else {'height': attributes['height']})}")

@@ -93,7 +93,7 @@ def write_glb(
         "scenes": [{"nodes": [0, joints]}],
         "nodes": nodes,
         "meshes": meshes,
-        "materials": _materials(),
+        "materials": _materials()[: 2 if avatar.props else 1],
         "textures": [{"source": 0, "sampler": 0}],
         "samplers": [{"magFilter": LINEAR, "minFilter": MIPMAPS, "wrapS": CLAMP, "wrapT": CLAMP}],
         "images": [image],
@@ -150,6 +150,7 @@ def _prop_primitive(placed: PlacedProp, joint: Float[Tensor, " 3"], buffer: Buff
 
 
 def _materials() -> list[dict[str, Any]]:
+    """That of the person and that of props."""
     person = {"baseColorTexture": {"index": 0}, "metallicFactor": 0, "roughnessFactor": 0.9}
     prop = {"metallicFactor": 0, "roughnessFactor": 0.8}
     return [

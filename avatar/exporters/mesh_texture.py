@@ -162,7 +162,8 @@ def _add_view(
 
 def _bilinear(image: Float[Tensor, "h w 3"], pixels: Float[Tensor, "n 2"]) -> Float[Tensor, "n 3"]:
     grid = pixels / pixels.new_tensor([image.shape[1], image.shape[0]]) * 2 - 1
-    return F.grid_sample(image.permute(2, 0, 1)[None], grid[None, None], align_corners=False)[0, :, 0].T
+    colors = image.permute(2, 0, 1)[None]
+    return F.grid_sample(colors, grid[None, None], padding_mode="border", align_corners=False)[0, :, 0].T
 
 
 def _nearest_colors(points: Float[Tensor, "n 3"], gaussians: Gaussians) -> Float[Tensor, "n 3"]:

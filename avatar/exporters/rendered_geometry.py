@@ -30,7 +30,7 @@ class Geometry:
         output: the render of one camera: premultiplied colour, coverage, depth.
         depth: along the optical axis, metres; normals: unit, in the camera's axes (OpenCV), towards the camera.
         parts: 1 + index of the SMPL joint that moves the surface most; chart: where on the part, in [0, 1], see
-            `avatar.exporters.surface_charts`.
+            `avatar.exporters.surface_charts`; garments: 1 + index of the garment, 0 where the charts have none.
     """
 
     output: RenderOutput
@@ -38,6 +38,7 @@ class Geometry:
     normals: Float[Tensor, "h w 3"]
     parts: Int[Tensor, "h w"]
     chart: Float[Tensor, "h w 2"]
+    garments: Int[Tensor, "h w"]
 
 
 @torch.no_grad()
@@ -50,10 +51,10 @@ def rendered_geometry(avatar: Avatar, pose: BodyPose, camera: Cameras, charts: C
     raw = torch.where(solid, output.depth[0] / alpha.clamp_min(1e-6), 0.0)
     depth, normals = fitted_surface(_without_specks(raw, solid), solid, camera.K[0])
     nearest = _nearest_splats(gaussians.to("cpu"), depth, solid, camera)
-    parts, chart = charts.at(nearest)
-    flat_parts, flat_chart = torch.zeros_like(depth, dtype=torch.int64), torch.zeros(*depth.shape, 2)
-    flat_parts[solid], flat_chart[solid] = parts, chart
-    return Geometry(output, depth, normals, flat_parts, flat_chart)
+    parts, garments = torch.zeros(2, *depth.shape, dtype=torch.int64).unbind()
+    chart = torch.zeros(*depth.shape, 2)
+    parts[solid], chart[solid], garments[solid] = charts.at(nearest)
+    return Geometry(output, depth, normals, parts, chart, garments)
 
 
 def _without_specks(depth: Float[Tensor, "h w"], solid: Bool[Tensor, "h w"]) -> Float[Tensor, "h w"]:

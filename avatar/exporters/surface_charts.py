@@ -22,25 +22,29 @@ ENDS = ("hand", "foot", "head")  # joints without a child; they go on as the bon
 
 @dataclass(frozen=True)
 class Charts:
-    """Part and coordinates of each of an avatar's splats.
+    """Part, coordinates and garment of each of an avatar's splats.
 
     Attributes:
         parts: index into SMPL's joints; chart: U and V in [0, 1].
+        garments: index into `avatar.model.garments.GARMENTS`; None where nobody asks for them.
     """
 
     parts: Int[Tensor, " n"]
     chart: Float[Tensor, "n 2"]
+    garments: Int[Tensor, " n"] | None = None
 
-    def at(self, splats: Int[Tensor, " k"]) -> tuple[Int[Tensor, " k"], Float[Tensor, "k 2"]]:
-        """1 + part, and coordinates, of splats by index; 0 for those beyond the avatar's own, such as props."""
+    def at(self, splats: Int[Tensor, " k"]) -> tuple[Int[Tensor, " k"], Float[Tensor, "k 2"], Int[Tensor, " k"]]:
+        """1 + part, coordinates, and 1 + garment of splats by index; 0 for those beyond the avatar's own: props."""
         own = splats < len(self.parts)
         index = splats.clamp(max=len(self.parts) - 1)
-        return torch.where(own, self.parts[index] + 1, 0), torch.where(own[:, None], self.chart[index], 0.0)
+        parts, chart = torch.where(own, self.parts[index] + 1, 0), torch.where(own[:, None], self.chart[index], 0.0)
+        garments = torch.zeros_like(parts) if self.garments is None else self.garments[index] + 1
+        return parts, chart, torch.where(own, garments, 0)
 
 
 @torch.no_grad()
-def surface_charts(avatar: Avatar) -> Charts:
-    """The charts of an avatar's splats, from its body at rest."""
+def surface_charts(avatar: Avatar, garments: Int[Tensor, " n"] | None = None) -> Charts:
+    """The charts of an avatar's splats, from its body at rest, with the garments that they belong to."""
     points = avatar.surface.anchors.cpu()
     parts = _smpl_of_joint(avatar)[avatar.weights.argmax(1).cpu()]
     joints = avatar.rest.smpl_joints.cpu()
@@ -49,7 +53,7 @@ def surface_charts(avatar: Avatar) -> Charts:
         mine = parts == part
         if bool(mine.any()):
             chart[mine] = _chart(points[mine], joints[part], _bone(name, part, joints))
-    return Charts(parts, chart)
+    return Charts(parts, chart, garments)
 
 
 def _smpl_of_joint(avatar: Avatar) -> Int[Tensor, " joints"]:

@@ -1,8 +1,8 @@
 """Rendered images of the avatar with ground truth, to train other networks on.
 
 Each sample is a random pose (frames of the given motions, the upper body of one with the lower body of another, and
-a random heading) seen by a random camera. The folder holds `images/`, `masks/`, `depth/`, `normals/`, `iuv/` and one
-`labels.json`; docs/manual/export.md describes every entry.
+a random heading) seen by a random camera. The folder holds `images/`, `masks/`, `depth/`, `normals/`, `iuv/`,
+`garments/` and one `labels.json`; docs/manual/export.md describes every entry.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar import __version__
@@ -30,6 +30,7 @@ from avatar.geometry import project, rotation_from_rotvec, rotation_to_rotvec
 from avatar.io.files import atomic_write, write_json
 from avatar.io.images import read_image, to_uint8, write_image
 from avatar.model.avatar import Avatar
+from avatar.model.garments import GARMENTS, garment_labels
 from avatar.rendering.camera_paths import intrinsics, look_at
 from avatar.runtime.progress import progress
 from avatar.types import BodyPose, BodyTrack, Cameras
@@ -64,17 +65,19 @@ def write_dataset(
     seed: int = 0,
     backend: str = "auto",
     backgrounds: Sequence[Path] = (),
+    garments: Int[Tensor, " n"] | None = None,
 ) -> None:
     """Write `count` labelled images of `width` by `height` pixels; the same seed gives the same ones.
 
     Args:
         backgrounds: images, of which random crops stand behind the person; without any, plain random colours do.
+        garments: label of each Gaussian, see `avatar.model.garments`; by default they are estimated.
 
     Raises:
         AvatarError: a file cannot be written, or a background is no image.
     """
     generator = torch.Generator().manual_seed(seed)
-    charts = surface_charts(avatar)
+    charts = surface_charts(avatar, garment_labels(avatar) if garments is None else garments)
     poses = [track.poses[frame] for track in motions.values() for frame in range(len(track))]
     entries = []
     for index in progress(range(count), "images"):
@@ -96,6 +99,7 @@ def write_dataset(
             "betas": avatar.betas.tolist(),
             "joints": list(SMPL_JOINTS),
             "parts": ["background", *SMPL_JOINTS],
+            "garments": ["background", *GARMENTS],
             "depth_unit_m": DEPTH_UNIT,
             "seed": seed,
             "samples": entries,
@@ -175,6 +179,7 @@ def _write_sample(sample: Sample, folder: Path, index: int) -> None:
         "masks": geometry.output.alpha[0],
         "normals": (geometry.normals + 1) / 2,
         "iuv": torch.cat([parts, geometry.chart], -1),
+        "garments": geometry.garments / 255,
     }
     for name, values in images.items():
         write_image(folder / name / f"{index:06d}.png", to_uint8(values))

@@ -21,6 +21,13 @@ from avatar.model.avatar import Avatar, part_of_gaussians
 GARMENTS: tuple[str, ...] = ("skin", "face", "hair", "top", "bottom", "shoes")
 SKIN, FACE, HAIR, TOP, BOTTOM, SHOES = range(len(GARMENTS))
 
+# For looking at the labels: skin, face, hair, top, bottom, shoes.
+LABEL_COLORS = (
+    (0.95, 0.75, 0.60), (1.00, 0.55, 0.50), (0.15, 0.15, 0.15), (0.85, 0.20, 0.20), (0.20, 0.35, 0.80),
+    (0.25, 0.70, 0.35),
+)  # fmt: skip
+SHADE = 0.4  # share of a label's colour that stays in the darkest splat
+
 NEIGHBORS = 12
 SMOOTHING_PASSES = 3  # over the neighbours, so that a print makes no borders
 EDGE = 6.0  # Lab units of the smoothed colours at which a walker hesitates to step over
@@ -80,6 +87,18 @@ def garment_labels(avatar: Avatar) -> Int[Tensor, " n"]:
         chances = _walk(lab, neighbors, seeds, chances, CERTAINTY * weight)
         labels = chances.argmax(1)
     return torch.from_numpy(_without_islands(labels, chances, neighbors))
+
+
+def labels_of(name: str) -> tuple[int, ...]:
+    """The labels that a name of `GARMENTS` means to people: skin is that of the face too."""
+    label = GARMENTS.index(name)
+    return (SKIN, FACE) if label == SKIN else (label,)
+
+
+def label_colors(labels: Int[Tensor, " n"], colors: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
+    """The labels as colours over the splats' own brightness, so that folds remain visible."""
+    table = colors.new_tensor(LABEL_COLORS)
+    return table[labels.to(colors.device)] * (SHADE + (1 - SHADE) * colors.mean(-1, keepdim=True).clamp(0, 1))
 
 
 def _places(avatar: Avatar) -> _Places:
@@ -207,15 +226,15 @@ def _walk(
     graph = sparse.csr_matrix((steps, (start, end)), shape=(count, count))
     graph = (graph + graph.T) / 2
     seeded = seeds >= 0
-    known = np.zeros_like(chances)
-    known[np.flatnonzero(seeded), seeds[seeded]] = 1
+    fixed = np.zeros_like(chances)
+    fixed[np.flatnonzero(seeded), seeds[seeded]] = 1
     degree = np.asarray(graph.sum(1)).ravel() + certainty
     free = np.flatnonzero(~seeded)
     # (degree - graph) x = certainty * chances, scaled to a unit diagonal.
     root = 1 / np.sqrt(degree[free])
     inside = sparse.eye(len(free)) - sparse.diags(root) @ graph[free][:, free] @ sparse.diags(root)
-    right = root[:, None] * (graph[free] @ known + certainty[free, None] * chances[free])
-    result = known
+    right = root[:, None] * (graph[free] @ fixed + certainty[free, None] * chances[free])
+    result = fixed
     for label in range(len(GARMENTS)):
         if right[:, label].any():
             result[free, label] = root * cg(inside.tocsr(), right[:, label], rtol=1e-3)[0]

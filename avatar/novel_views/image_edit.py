@@ -66,7 +66,7 @@ class EditedViews:
         detector = self.detector or choose_detector(most_people=1)[0]
         views = []
         with loading(self.model):
-            pipeline = self.pipeline or self._load()
+            pipeline = self.pipeline or load_pipeline(self.model, self.device, self.offload)
             with Progress("generating views", len(SIDES)) as bar:
                 for azimuth, side in SIDES.items():
                     edited = pipeline(image=person, prompt=PROMPT.format(side=side)).images[0]
@@ -76,18 +76,20 @@ class EditedViews:
                     bar.step()
         return [view for view in views if view.mask.max() > 127]
 
-    def _load(self) -> Pipeline:
-        import torch
 
-        dtype = torch.bfloat16 if self.device == "cuda" else torch.float32
-        load = diffusers_package().DiffusionPipeline.from_pretrained
-        pipeline: Any = load(self.model, use_safetensors=True, torch_dtype=dtype)
-        if self.offload and self.device == "cuda":
-            pipeline.enable_model_cpu_offload()
-        else:
-            pipeline.to(self.device)
-        callable_pipeline: Pipeline = pipeline
-        return callable_pipeline
+def load_pipeline(model: str, device: str, offload: bool = False) -> Pipeline:
+    """The user's editing pipeline; call it inside `loading`, which explains what is missing."""
+    import torch
+
+    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    load = diffusers_package().DiffusionPipeline.from_pretrained
+    pipeline: Any = load(model, use_safetensors=True, torch_dtype=dtype)
+    if offload and device == "cuda":
+        pipeline.enable_model_cpu_offload()
+    else:
+        pipeline.to(device)
+    callable_pipeline: Pipeline = pipeline
+    return callable_pipeline
 
 
 def _on_white(photo: Photo) -> UInt8[np.ndarray, "h w 3"]:

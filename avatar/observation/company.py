@@ -66,6 +66,8 @@ def overlaps(person: PersonTrack, others: Sequence[PersonTrack], times: Sequence
                 theirs = other.keypoints[place[frame]]
                 overlapped[index] |= box_overlap(person.keypoints[index], theirs) >= LEAST_OVERLAP
         for before, after in zip(other.frames, [*other.frames[1:], None], strict=True):
+            if after == before + 1:
+                continue
             gone = [
                 index for index, frame in enumerate(person.frames)
                 if frame > before and (after is None or frame < after)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +33,6 @@ def store_depth(
         AvatarError: no depth image can be read.
     """
     indices = source.indices(times).clip(0, len(recording.cameras) - 1)
-    shutil.rmtree(folder / "depth", ignore_errors=True)
     box = content_shares(source, recording.video)
 
     def store(position: int) -> AvatarError | None:

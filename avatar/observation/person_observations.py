@@ -142,7 +142,7 @@ class SurveyedPerson:
         return observations
 
     def _copy_frames(self, keyframes: Indices, folder: Path) -> None:
-        for name in ("frames", "masks", "trust"):
+        for name in ("frames", "masks", "trust", "depth"):
             shutil.rmtree(folder / name, ignore_errors=True)
         (folder / "frames").mkdir(parents=True)
         for position, index in enumerate(keyframes):

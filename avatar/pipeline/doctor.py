@@ -19,6 +19,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "firefox")
 # Distribution -> what it adds, and the command that installs it.
 OPTIONAL = {
     "gaussforge": ("packed splat files (.splat, .spz, .sog, .ksplat)", "pip install 'splat-avatar[splats]'"),
+    "lzfse": ("recordings of Record3D with depth (.r3d)", "pip install 'splat-avatar[depth]'"),
     "segno": ("phones follow their camera: avatar live --lan", "pip install 'splat-avatar[lan]'"),
     "onnxruntime": ("landmarks by your own ONNX pose model", "pip install 'splat-avatar[onnx]'"),
     "diffusers": ("views of a photo's other sides by your own model", "pip install 'splat-avatar[views]'"),

@@ -14,9 +14,12 @@ import torch
 from avatar.errors import UsageError
 from avatar.io.colors import parse_color
 from avatar.io.files import read_json, write_json
-from avatar.model.garments import FACE, GARMENTS, SKIN
+from avatar.model.garments import GARMENTS, labels_of
 from avatar.model.recoloring import recolor
 from avatar.model.wardrobe import WEARABLE, Labelled, dressed, with_head
+from avatar.novel_views.diffusers_weights import licence_of
+from avatar.pipeline.edit_face import FROM_ONE_SIDE, transfer_face
+from avatar.pipeline.edit_text import COLORS_ALONE, pieces_of, repaint
 from avatar.pipeline.finished_run import FinishedRun, open_run, save_garments
 from avatar.pipeline.previews import TURNTABLE_SIZE, write_turntable
 from avatar.pipeline.report_page import write_report_page
@@ -26,6 +29,8 @@ from avatar.pipeline.run_folder import RunFolder, locked_run
 MEASURED = ("held_out", "held_out_frames", "body_mask_iou", "observed_share", "seconds", "peak_memory_mb", "gpu")
 OTHERS_LOOK = "clothes and heads are taken from another person's avatar: make sure that you may use them"
 
+OTHERS_FACE = "the face is that of a photo: make sure that the person agrees"
+
 
 @dataclass(frozen=True)
 class Edits:
@@ -33,11 +38,17 @@ class Edits:
 
     Attributes:
         wear: OTHER:top,bottom,shoes, clothes of the avatars in other run folders; head: run folder of another head.
+        face: photo of another face.
+        text: descriptions of clothes, such as "a leather jacket", painted by the editing pipeline `model`: a folder, or
+            a name on the Hugging Face hub.
         recolor: LABEL=COLOUR, such as top=#2050b0.
     """
 
     wear: tuple[str, ...] = ()
     head: Path | None = None
+    face: Path | None = None
+    text: tuple[str, ...] = ()
+    model: str | None = None
     recolor: tuple[str, ...] = ()
 
 
@@ -79,7 +90,7 @@ def edit_run(
         UsageError: an edit names no colour, label or run, or `out` holds another run or one of those used.
         AvatarError: a run is damaged, or a file cannot be written.
     """
-    steps = _steps(edits)
+    steps = _steps(edits, backend)
     opened = open_run(folder, body, device)
     others = [RunFolder(path) for path in (folder, *([edits.head] if edits.head else []), *_wardrobes(edits))]
     for other in others:
@@ -104,15 +115,21 @@ def parse_recolor(text: str) -> tuple[tuple[int, ...], torch.Tensor]:
     name, equals, color = text.partition("=")
     if not equals or name.strip() not in GARMENTS:
         raise UsageError(f"--recolor takes LABEL=COLOUR with a label of {', '.join(GARMENTS)}, not {text!r}.")
-    label = GARMENTS.index(name.strip())
-    return ((SKIN, FACE) if label == SKIN else (label,)), parse_color(color)
+    return labels_of(name.strip()), parse_color(color)
 
 
-def _steps(edits: Edits) -> list[Callable[[_Desk], None]]:
+def _steps(edits: Edits, backend: str) -> list[Callable[[_Desk], None]]:
     """The edits, each checked as far as it can be without any avatar."""
     steps: list[Callable[[_Desk], None]] = [partial(_wear, *_parse_wear(text)) for text in edits.wear]
     if edits.head is not None:
         steps.append(partial(_take_head, edits.head))
+    if edits.face is not None:
+        steps.append(partial(_take_face, edits.face, backend))
+    if bool(edits.text) != (edits.model is not None):
+        raise UsageError("--text and --model go together: the words, and the image-editing pipeline that paints them.")
+    for text in edits.text:
+        pieces_of(text)
+        steps.append(partial(_repaint, text, edits.model or "", backend))
     for text in edits.recolor:
         parse_recolor(text)
         steps.append(partial(_recolor, text))
@@ -148,6 +165,21 @@ def _take_head(folder: Path, desk: _Desk) -> None:
     _note(desk, OTHERS_LOOK)
 
 
+def _take_face(photo: Path, backend: str, desk: _Desk) -> None:
+    transfer_face(desk.person, photo, backend)
+    desk.edits.append({"edit": "face", "from": str(photo), "sentence": f"the face in {photo}"})
+    for note in (FROM_ONE_SIDE, OTHERS_FACE):
+        _note(desk, note)
+
+
+def _repaint(text: str, model: str, backend: str, desk: _Desk) -> None:
+    terms = licence_of(model)
+    repaint(desk.person, text, model, backend)
+    desk.edits.append({"edit": "text", "text": text, "model": model, "sentence": f"{text}, painted by {model}"})
+    for note in (COLORS_ALONE, terms):
+        _note(desk, note)
+
+
 def _recolor(text: str, desk: _Desk) -> None:
     labels, color = parse_recolor(text)
     chosen = desk.person.has(*labels)
@@ -167,7 +199,8 @@ def _write(run: RunFolder, opened: FinishedRun, desk: _Desk, backend: str) -> No
     """Write the new run: the avatar, its labels and motion, and where it comes from."""
     avatar, source = desk.person.avatar, opened.run
     provenance = {"edited_from": str(source.folder), "edits": desk.edits}
-    write_json(run.config, {**opened.config, **_earlier(opened.config, provenance)})
+    config = opened.config if source.config.is_file() else {"source": "", "train": {}}
+    write_json(run.config, {**config, **_earlier(config, provenance)})
     if source.props.is_dir():
         shutil.copytree(source.props, run.props)
     if opened.has_track:
@@ -176,11 +209,11 @@ def _write(run: RunFolder, opened: FinishedRun, desk: _Desk, backend: str) -> No
         write_turntable(avatar, pose, run.turntable, *TURNTABLE_SIZE, backend)
     save_garments(run, desk.person.labels)
     avatar.save(run.avatar)
-    report = read_json(source.report) if source.report.is_file() else {"source": opened.config.get("source", "")}
+    report = read_json(source.report) if source.report.is_file() else {"source": config.get("source", "")}
     sentences = [f"edited: {edit['sentence']}" for edit in desk.edits]
     warnings = [*report.get("warnings", ()), *sentences, *desk.notes]
-    kept = {name: value for name, value in report.items() if name not in MEASURED}
-    write_json(run.report, {**kept, "splats": len(avatar), "warnings": warnings, **_earlier(report, provenance)})
+    unmeasured = {name: value for name, value in report.items() if name not in MEASURED}
+    write_json(run.report, {**unmeasured, "splats": len(avatar), "warnings": warnings, **_earlier(report, provenance)})
     write_report_page(run)
 
 

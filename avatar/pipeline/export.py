@@ -22,6 +22,7 @@ from avatar.model.world import World
 from avatar.motion.formats.bvh import write_bvh
 from avatar.motion.formats.player_json import write_player_motion
 from avatar.pipeline.animation import VideoOptions, background_color, cameras_of
+from avatar.pipeline.finished_run import FinishedRun
 from avatar.pipeline.motions import FILMED, motion_track, motions_for_page, pose_by_name
 from avatar.pipeline.previews import write_turntable
 from avatar.pipeline.run_folder import RunFolder
@@ -144,7 +145,10 @@ class ExportOptions:
     def dataset(self, folder: Path) -> str:
         """Write rendered images with labels for training other models."""
         motions = motions_for_page(self.run, self.avatar, self.motions)
-        write_dataset(self._filmed, motions, folder, self.count, *self.size, self.seed, self.backend, self.backgrounds)
+        garments = FinishedRun(self.run, self.avatar).garments
+        write_dataset(
+            self._filmed, motions, folder, self.count, *self.size, self.seed, self.backend, self.backgrounds, garments
+        )
         return f"{self.count} images"
 
     def control(self, folder: Path) -> str:

@@ -15,7 +15,7 @@ from avatar.training.scene import SceneTrainer
 LEAST_STEPS = 1
 
 
-def film_scene(folder: Path, out: Path | None = None, steps: int = 600, backend: str = "auto") -> tuple[Path, str]:
+def scene_of_run(folder: Path, out: Path | None = None, steps: int = 600, backend: str = "auto") -> tuple[Path, str]:
     """Train the scene of a run and write it, in the world of the run's track: metres, floor at y = 0.
 
     Args:

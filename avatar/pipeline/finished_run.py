@@ -65,13 +65,7 @@ class FinishedRun:
     @cached_property
     def garments(self) -> Int[Tensor, " n"]:
         """Index into `avatar.model.garments.GARMENTS` of each Gaussian: as the run has them, otherwise estimated."""
-        try:
-            labels = np.load(self.run.garments, allow_pickle=False)
-        except (OSError, ValueError):
-            return garment_labels(self.avatar)
-        if labels.dtype != np.uint8 or labels.shape != (len(self.avatar),) or labels.max(initial=0) >= len(GARMENTS):
-            return garment_labels(self.avatar)
-        return torch.from_numpy(labels.astype(np.int64))
+        return load_garments(self.run, self.avatar)
 
     @property
     def cameras(self) -> Cameras:
@@ -98,6 +92,17 @@ class FinishedRun:
     def filmed(self) -> Observations:
         """The training frames as they were filmed."""
         return load_observations(self.run.observations)
+
+
+def load_garments(run: RunFolder, avatar: Avatar) -> Int[Tensor, " n"]:
+    """The label of each Gaussian of a run's avatar: as the run has them, otherwise estimated."""
+    try:
+        labels = np.load(run.garments, allow_pickle=False)
+    except (OSError, ValueError):
+        return garment_labels(avatar)
+    if labels.dtype != np.uint8 or labels.shape != (len(avatar),) or labels.max(initial=0) >= len(GARMENTS):
+        return garment_labels(avatar)
+    return torch.from_numpy(labels.astype(np.int64))
 
 
 def save_garments(run: RunFolder, labels: Int[Tensor, " n"]) -> None:

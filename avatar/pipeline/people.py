@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from avatar.body import Body, load_body
-from avatar.errors import UsageError
+from avatar.errors import AvatarError, UsageError
 from avatar.io.camera_motion_file import CameraMotion, load_camera_motion, save_camera_motion
 from avatar.io.files import read_json, write_json
 from avatar.io.observations_file import load_observations
@@ -31,10 +31,12 @@ from avatar.runtime.logging import logger
 from avatar.tracking.fit import ASSUMED_HEIGHT_M, LEAST_HEIGHT_M, MOST_HEIGHT_M
 from avatar.tracking.options import TrackOptions
 from avatar.training.config import TrainConfig
+from avatar.training.split import shown_frames
 from avatar.types import BodyTrack, Observations
 
 # Of the coarse avatars that tell people apart: half the resolution, and hardly any detail.
 COARSE = {"steps": 250, "coarse": 1.0, "hold_out": 0, "deform": "none", "registrations": 2}
+LEAST_SHOWN = 5  # frames that show a person without somebody else in the way
 SAME_HEIGHT = 0.01  # relative difference of two people's heights that no second fit is worth
 
 
@@ -88,7 +90,7 @@ def observed_people(folder: PeopleFolder, settings: Settings, seconds: dict[str,
 
     def compute() -> list[Observations]:
         options, most = settings.observe, number_of_people(settings.people or "all")
-        people = _observe(folder, Path(settings.source), options, most)
+        people = _without_hidden(folder, _observe(folder, Path(settings.source), options, most))
         if len(people) == 1:
             shutil.rmtree(folder.run.observations, ignore_errors=True)
             folder.person(1).observations.rename(folder.run.observations)
@@ -108,6 +110,28 @@ def observed_people(folder: PeopleFolder, settings: Settings, seconds: dict[str,
 
     marks = (folder.run.observations_file,) if folder.run.observations_file.is_file() else (folder.run.people,)
     return cached(Stage("observe", marks, seconds), load, saved_by_compute, compute)
+
+
+def _without_hidden(folder: PeopleFolder, people: list[Observations]) -> list[Observations]:
+    """Those of whom enough frames show more than somebody else before them; the folders of the others are removed.
+
+    Raises:
+        AvatarError: there is nobody.
+    """
+    shown = [number for number, one in enumerate(people, 1) if len(shown_frames(one)) >= LEAST_SHOWN]
+    if not shown:
+        raise AvatarError(
+            "Everybody is in somebody else's way in nearly all frames: let them stand apart, or one by one."
+        )
+    for number in range(1, len(people) + 1):
+        if number not in shown:
+            shutil.rmtree(folder.person(number).folder)
+    for new, number in enumerate(shown, start=1):
+        if new != number:
+            folder.person(number).folder.rename(folder.person(new).folder)
+    if len(shown) < len(people):
+        logger.info(f"warning: {len(people) - len(shown)} of {len(people)} people are hidden nearly always: left out")
+    return [load_observations(folder.person(new).observations) for new in range(1, len(shown) + 1)]
 
 
 def _observe(folder: PeopleFolder, video: Path, options: ObserveOptions, most: int | None) -> list[Observations]:

@@ -26,6 +26,7 @@ from avatar.pipeline.previews import body_splats
 from avatar.pipeline.training_data import TrainingData
 from avatar.rendering.renderer import render
 from avatar.runtime.memory import peak_memory_mb
+from avatar.tracking.report import MEASURED_SPREAD, is_height_measured
 from avatar.training.split import shown_frames
 from avatar.training.trainer import TrainResult
 from avatar.types import BodyTrack, Observations
@@ -55,7 +56,7 @@ def make_report(
         "size": [observations.width, observations.height],
         "splats": len(avatar),
         "camera": camera_summary(data.motion),
-        "shape": shape_attributes(track, known_height is not None or observations.depth is not None, shape),
+        "shape": shape_attributes(data, track, known_height is not None, shape),
         "held_out": held_out_scores(avatar, track, observations, result.held_out, backend),
         "held_out_frames": [int(index) for index in result.held_out],
         "body_mask_iou": body_mask_iou(avatar, track, observations, backend),
@@ -130,12 +131,16 @@ def lpips_or_none() -> Measure | None:
 
 
 def shape_attributes(
-    track: BodyTrack, height_known: bool, given: Mapping[str, float]
+    data: TrainingData, track: BodyTrack, height_given: bool, given: Mapping[str, float]
 ) -> dict[str, dict[str, float]] | None:
     """The fitted shape of the open body in words, each with its standard deviation; None for other bodies."""
     if track.body != "open":
         return None
-    described = load_shape_attributes().describe(track.betas, height_known)
+    measured = not height_given and is_height_measured(data.observations, data.warnings)
+    described = load_shape_attributes().describe(track.betas, height_given or measured)
+    if measured:
+        height, spread = described["height"]
+        described["height"] = height, max(spread, MEASURED_SPREAD)
     described = reported_attributes(described, given)
     return {name: {"value": round(value, 3), "spread": round(spread, 3)} for name, (value, spread) in described.items()}
 

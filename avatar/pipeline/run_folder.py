@@ -149,6 +149,8 @@ class RunFolder:
 
     def require_avatar(self) -> None:
         """Raise UsageError unless this is a run folder with a finished avatar."""
+        if self.people.is_file():
+            raise UsageError(f"{self.folder} holds several people: give one of them, such as {self.folder}/person-1.")
         if not self.avatar.is_file():
             raise UsageError(
                 f"{self.folder} holds no finished avatar ({self.avatar.name} is missing): give a run folder made by "

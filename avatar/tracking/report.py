@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -11,12 +12,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.tracking.kinematics import State
+from avatar.types import Observations
 
 HIDDEN_BELOW = 0.5  # landmark confidence
 HIDDEN_OFTEN = 0.5  # part of the frames from which the report mentions it
 LOST_BELOW = 0.3  # mean confidence of a frame that is not trusted
 FROM_THE_FRONT, FROM_BEHIND = 0.5, -0.5  # see `facing_camera`
 GUESSED_DEPTH = 0.07  # standard deviation of a joint's depth, metres
+UNKNOWN_HEIGHT = "the person's height is unknown"
+MEASURED_SPREAD = 0.02  # deviation of a height that depth images tell, metres
 _PARTS = {"wrist": "hand", "elbow": "elbow", "knee": "knee", "ankle": "foot"}
 
 
@@ -47,7 +51,7 @@ def fit_warnings(
     """Warnings about assumed values (None: given by the user) and about poorly visible parts."""
     result = []
     if assumed_height is not None:
-        result.append(f"the person's height is unknown: assumed {assumed_height:.2f} m, give --height")
+        result.append(f"{UNKNOWN_HEIGHT}: assumed {assumed_height:.2f} m, give --height")
     if assumed_focal is not None:
         result.append(f"the focal length is unknown: assumed {assumed_focal:.0f} px, give --focal")
     facing = facing_camera(state)
@@ -66,6 +70,11 @@ def fit_warnings(
             f"{interpolated} of {len(confidence)} frames are hardly seen and were filled from their neighbours"
         )
     return result
+
+
+def is_height_measured(observations: Observations, warnings: Sequence[str]) -> bool:
+    """Whether depth images show the person's height, by the warnings of the fit."""
+    return observations.depth is not None and not any(UNKNOWN_HEIGHT in warning for warning in warnings)
 
 
 def guess_warnings(state: State, depth_spread: Float[Tensor, "n j"], joint_names: tuple[str, ...]) -> list[str]:

@@ -100,6 +100,7 @@ def test_images_for_cameras_and_poses(gpu: Record, made_up: Folders, tmp_path: P
     assert abs(ours - truth).max() <= 2 and truth.max() > 100
 
 
+@pytest.mark.usefixtures("coarse_meshes")
 def test_exports(gpu: Record, made_up: Folders, tmp_path: Path) -> None:  # noqa: F811
     files: dict[str, Any] = {
         "turntable": tmp_path / "a.webp", "dataset": tmp_path / "data", "html": tmp_path / "a.html",

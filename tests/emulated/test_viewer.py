@@ -98,6 +98,7 @@ def test_videos_are_recorded(viewer: Viewer) -> None:
     assert len(frames) == 4 and frames[0].shape == (64, 48, 4)
 
 
+@pytest.mark.usefixtures("coarse_meshes")
 @pytest.mark.parametrize(
     ("write", "name"), [(files_panel._page, "a.html"), (files_panel._splats, "a.ply"), (files_panel._mesh, "a.glb")]
 )

@@ -23,6 +23,7 @@ from avatar.io.images import read_image, write_image
 from avatar.io.track_file import save_track
 from avatar.io.videos import open_video
 from avatar.model.avatar import Avatar
+from avatar.model.garments import GARMENTS
 from avatar.rendering.camera_paths import front, intrinsics
 from avatar.types import BodyTrack
 
@@ -78,9 +79,10 @@ def angles_by_plane_fits(depth: np.ndarray, normals: np.ndarray, K: np.ndarray, 
 def test_depth_and_normals_of_a_dataset_are_of_one_surface(
     solid: Avatar, moves: dict[str, BodyTrack], tmp_path: Path
 ) -> None:
-    write_dataset(solid, moves, tmp_path, count=2, width=240, height=320, seed=5)
+    garments = surface_charts(solid).parts % len(GARMENTS)
+    write_dataset(solid, moves, tmp_path, count=2, width=240, height=320, seed=5, garments=garments)
     labels = json.loads((tmp_path / "labels.json").read_text())
-    assert labels["parts"] == ["background", *SMPL_JOINTS]
+    assert labels["parts"] == ["background", *SMPL_JOINTS] and labels["garments"] == ["background", *GARMENTS]
     for entry in labels["samples"]:
         depth = np.asarray(Image.open(tmp_path / "depth" / entry["file"])) * labels["depth_unit_m"]
         normals = np.asarray(Image.open(tmp_path / "normals" / entry["file"])) / 255.0 * 2 - 1
@@ -88,6 +90,9 @@ def test_depth_and_normals_of_a_dataset_are_of_one_surface(
         assert len(angles) > 50 and np.median(angles) < 10 and np.quantile(angles, 0.9) < 30
         parts = np.asarray(Image.open(tmp_path / "iuv" / entry["file"]))
         assert ((parts[..., 0] > 0) == (depth > 0)).mean() > 0.999 and parts[..., 0].max() <= 24
+        worn = np.asarray(Image.open(tmp_path / "garments" / entry["file"])).astype(int)
+        part = parts[..., 0].astype(int)
+        assert (worn == np.where(part > 0, (part - 1) % len(GARMENTS) + 1, 0)).all()
         # The surface of a part is near its joint or the next one: the mean by part, back-projected.
         T, places = np.array(entry["T_camera_world"]), np.array(entry["joints_world"])
         for index in np.unique(parts[..., 0][parts[..., 0] > 0]):
@@ -108,8 +113,8 @@ def test_charts_run_along_and_around_the_bones(solid: Avatar) -> None:
         assert torch.corrcoef(along)[0, 1].abs() > 0.95
         turns = charts.chart[mine, 0].histc(8, 0, 1)
         assert (turns > 0).all()
-    beyond, chart = charts.at(torch.tensor([0, len(solid) + 5]))
-    assert beyond[1] == 0 < beyond[0] and (chart[1] == 0).all()
+    beyond, chart, worn = charts.at(torch.tensor([0, len(solid) + 5]))
+    assert beyond[1] == 0 < beyond[0] and worn[1] == 0 and (chart[1] == 0).all()
 
 
 def test_backgrounds_stand_behind_the_person(solid: Avatar, moves: dict[str, BodyTrack], tmp_path: Path) -> None:

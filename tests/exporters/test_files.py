@@ -115,7 +115,9 @@ SPLAT_TRANSFORM = shutil.which("splat-transform")  # npm install @playcanvas/spl
 
 @pytest.mark.skipif(SPLAT_TRANSFORM is None, reason="needs splat-transform")
 @pytest.mark.parametrize(("kind", "options"), [("ply", ("minus-y", False)), ("splat", ("minus-y", False)),
-                                               ("sog", ("minus-y", False)), ("spz", ("y", True))])  # fmt: skip
+                                               ("sog", ("minus-y", False)), ("ksplat", ("minus-y", False)),
+                                               ("compressed.ply", ("minus-y", False)),
+                                               ("spz", ("y", True))])  # fmt: skip
 def test_every_format_opens_alike_in_playcanvas(
     posed: Gaussians, tmp_path: Path, kind: str, options: tuple[Up, bool]
 ) -> None:

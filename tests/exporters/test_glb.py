@@ -185,7 +185,8 @@ def test_face_units_are_morph_targets(person: Avatar, read: GLTF2, file: Path) -
     assert len(left) and left.min() > -0.025 and np.median(left) > 0.015, "only the left corner of the mouth"
     face = load_motion(file, ReadOptions(clip="turn")).track.poses.face
     assert face is not None
-    assert float(face[-1, FACE_UNITS.index("jawOpen")]) == pytest.approx(1, abs=0.01)
+    # The reader samples evenly, so that its last frame may lie up to one frame before that of the file.
+    assert float(face[-1, FACE_UNITS.index("jawOpen")]) == pytest.approx(1, abs=1.5 / 23)
 
 
 def test_bounds_and_normals_are_what_readers_check(read: GLTF2) -> None:

@@ -11,9 +11,20 @@ from avatar.io.observations_file import load_observations
 from avatar.observation.video import observe
 from avatar.pipeline.camera import camera_motion
 from avatar.tracking.options import TrackOptions
+from avatar.types import Detection
 
 from ..io.made_up_recordings import BAR, FPS, stray
 from .test_observe import Blobs
+
+
+class Sideways(Blobs):
+    """The same for images that lie sideways."""
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        return [
+            Detection(one.keypoints[:, [1, 0, 2]], one.keypoints_3d, np.ascontiguousarray(one.mask.T))
+            for one in super().detect(np.ascontiguousarray(image.transpose(1, 0, 2)))
+        ]
 
 
 def test_depth_and_cameras_come_along(tmp_path: Path) -> None:
@@ -36,6 +47,8 @@ def test_depth_and_cameras_come_along(tmp_path: Path) -> None:
     motion = camera_motion(observations, TrackOptions())
     assert motion.regime == "moving" and motion.metric and motion.focal_given and motion.vertical == (0, 1, 0)
     assert BAR[2] == pytest.approx(bar.any(0).sum(), abs=2)
+    observe(folder / "rgb.mp4", tmp_path / "out", detector=Sideways())
+    assert load_observations(tmp_path / "out").depth is None  # of the recording before
 
 
 def test_a_recording_without_any_depth_is_refused(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_the_new_run_says_what_was_done_and_the_old_one_stays(red: Path, green: Path, tmp_path: Path) -> None:
     before = contents(red)
-    edit_run(red, Edits((f"{green}:bottom",), green, ("top=navy",)), tmp_path / "new")
+    edit_run(red, Edits((f"{green}:bottom",), green, recolor=("top=navy",)), tmp_path / "new")
     assert contents(red) == before
     new = RunFolder(tmp_path / "new")
     report, config = (json.loads(path.read_text(encoding="utf-8")) for path in (new.report, new.config))

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,12 +14,15 @@ from avatar.geometry import invert_rigid, project, rigid, rotation_from_rotvec
 from avatar.io.camera_motion_file import CameraMotion
 from avatar.io.files import read_json, write_json
 from avatar.io.images import write_image
+from avatar.io.observations_file import load_observations
 from avatar.pipeline import people as people_stage
-from avatar.pipeline.people import check_people, number_of_people, observed_people
+from avatar.pipeline.people import check_people, number_of_people, observed_people, separate_people
 from avatar.pipeline.people_folder import PeopleFolder, open_people
+from avatar.pipeline.rounds import Training
 from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.settings import Settings, settings_for
 from avatar.pipeline.shared_world import camera_height, everybody, motion_of_track, moved_to, rows_in
+from avatar.pipeline.training_data import TrainingData
 from avatar.types import BodyPose, BodyTrack, Cameras
 from tests.observation.crowd import BLUE, GREEN, RED, Crowd, Figure, write_crowd
 
@@ -51,11 +55,54 @@ def test_each_person_has_a_run_folder_with_frames_in_common(tmp_path: Path, monk
     assert not only.is_complete and only.run.observations_file.is_file()
 
 
+def test_who_is_hidden_nearly_always_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = [[Figure(60 + index, RED, BLUE), Figure(180 - index, GREEN, RED)] for index in range(FRAMES)]
+    video = write_crowd(tmp_path / "two.mp4", frames)
+    monkeypatch.setattr(
+        people_stage, "shown_frames", lambda one: [] if float(one.keypoints[0, 0, 0]) < 100 else [0] * 9
+    )
+    folder = people_of(video, tmp_path / "run", monkeypatch)
+    assert not folder.is_complete
+    assert float(load_observations(folder.run.observations).keypoints[0, 0, 0]) > 100
+    monkeypatch.setattr(people_stage, "shown_frames", lambda one: [])
+    with pytest.raises(AvatarError, match="let them stand apart"):
+        people_of(video, tmp_path / "none", monkeypatch)
+
+
 def test_one_person_is_no_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     video = write_crowd(tmp_path / "one.mp4", [[Figure(60 + index, RED, BLUE)] for index in range(FRAMES)])
     folder = people_of(video, tmp_path / "run", monkeypatch)
     assert not folder.is_complete and folder.run.observations_file.is_file()
     assert sorted(path.name for path in folder.run.folder.iterdir()) == ["observations"]
+
+
+def test_people_are_separated_once_and_only_where_they_touch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def touching(apart: int) -> list[list[Figure]]:
+        return [[Figure(60 + index, RED, BLUE), Figure(60 + index + apart, GREEN, RED)] for index in range(FRAMES)]
+
+    calls: list[int] = []
+    cases: list[tuple[int, int, list[int]]] = [(120, 0, []), (33, 7, [2])]
+    track = track_seen_by(cameras(0.2, 1.4))
+    monkeypatch.setattr(
+        people_stage, "load_training_data", lambda run: TrainingData(load_observations(run.observations), track)
+    )
+
+    def train(_training: Training, data: TrainingData, _checkpoint: Path) -> SimpleNamespace:
+        return SimpleNamespace(avatar=None, track=data.track)
+
+    def separate(people: list[Any], _backend: str) -> int:
+        calls.append(len(people))
+        return 7
+
+    monkeypatch.setattr(Training, "train", train)
+    monkeypatch.setattr(people_stage, "CoarsePerson", lambda *fields: fields)
+    monkeypatch.setattr(people_stage, "separate", separate)
+    for apart, frames, expected in cases:
+        video = write_crowd(tmp_path / f"{apart}.mp4", touching(apart))
+        folder = people_of(video, tmp_path / f"run{apart}", monkeypatch)
+        for _ in range(2):  # the second time it is done
+            separate_people(folder, settings_for(video, "fast", {"people": "all"}), {})
+        assert read_json(folder.run.separation) == frames and calls == expected
 
 
 def cameras(pitch: float, height: float, yaw: float = 0.0, frames: int = FRAMES) -> Cameras:
@@ -121,6 +168,8 @@ def test_a_folder_of_people_names_its_own_folders(tmp_path: Path) -> None:
     assert [run.folder.name for run in folder.load()] == ["person-1", "person-2"]
     with pytest.raises(UsageError, match=r"person-1 holds no finished avatar"):
         open_people(tmp_path)
+    with pytest.raises(UsageError, match=r"holds several people: give one of them, such as .*person-1"):
+        folder.run.require_avatar()
     for persons in ([], ["../elsewhere"], [3], None, ["a/b"]):
         write_json(folder.run.people, {"version": 1, "persons": persons})
         with pytest.raises(AvatarError, match="does not hold people"):

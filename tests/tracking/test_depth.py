@@ -11,12 +11,12 @@ import torch
 
 from avatar.body import Body, load_body
 from avatar.body.skinning import joint_transforms
-from avatar.geometry import rigid, transform
+from avatar.geometry import invert_rigid, rigid, rotation_from_rotvec, transform
 from avatar.pipeline.camera import recorded_motion
 from avatar.tracking.depth import POINTS, DepthSampler, person_depth
 from avatar.tracking.fit import track
 from avatar.tracking.kinematics import State, pose_chain
-from avatar.tracking.report import TrackReport
+from avatar.tracking.report import TrackReport, is_height_measured
 from avatar.tracking.residuals import up_of
 from avatar.tracking.silhouette import LOOSE, posed_vertices
 from avatar.types import BodyTrack, Cameras, ImageList, Observations
@@ -98,6 +98,7 @@ def test_size_and_place_are_measured(body: Body, true: State, recorded: Observat
     assert absolute_error(body, result, true) < 0.04
     assert height_of(body, result.betas) == pytest.approx(height_of(body, true.betas), rel=0.02)
     assert not any("height" in warning or "depth images" in warning for warning in report.warnings)
+    assert is_height_measured(recorded, report.warnings)
 
 
 def test_depth_of_something_else_is_not_used(body: Body, true: State, recorded: Observations) -> None:
@@ -106,6 +107,7 @@ def test_depth_of_something_else_is_not_used(body: Body, true: State, recorded: 
     wrong = ImageList(FRAMES, lambda index: some[index] / 3)
     result, report = fitted(body, replace(recorded, depth=wrong))
     assert any("depth images do not fit" in warning for warning in report.warnings)
+    assert not is_height_measured(recorded, report.warnings)
     assert height_of(body, result.betas) == pytest.approx(1.70, abs=0.01)
     assert absolute_error(body, result, true) > 0.1  # what measured depth spares
 
@@ -134,3 +136,38 @@ def test_pixels_between_two_surfaces_are_left_out() -> None:
     mask[50:150, 50:150] = 255
     assert (person_depth(depth, mask) > 0).sum() == 7 * 8  # rows 7 to 13, columns 6 to 13
     assert set(np.unique(person_depth(depth, mask))) == {0.0, 2.0}
+
+
+def carried(body: Body, state: State) -> Observations:
+    """The same person before a phone that is carried past them and swings, as its app records it."""
+    phase = torch.linspace(-1, 1, FRAMES, dtype=torch.float64)
+    zero = torch.zeros_like(phase)
+    R = rotation_from_rotvec(torch.stack([0.03 * phase.sin(), 0.3 * phase, 0.02 * phase.cos()], 1))
+    place = torch.stack([0.7 * phase, 0.05 * (5 * phase).sin(), zero], 1)  # of the phone before the standing camera
+    t = -(R @ place[..., None]).squeeze(-1)
+    rotations = state.rotations.clone()
+    rotations[:, 0] = R @ rotations[:, 0]
+    moved = replace(state, position=(R @ state.position[..., None]).squeeze(-1) + t, rotations=rotations)
+    standing = cameras(state)
+    T = rigid(R, t) @ standing.T_camera_world.double()
+    path = Cameras(standing.K, T.float(), WIDTH, HEIGHT)
+    return replace(observed(body, moved, 0.5), depth=depth_images(body, moved), cameras=path)
+
+
+def test_the_path_of_a_phone_keeps_its_metres(body: Body, true: State) -> None:
+    recording = carried(body, true)
+    assert recording.cameras is not None
+    motion = recorded_motion(recording.cameras)
+    assert motion.regime == "moving" and motion.metric
+    result, _ = fitted(body, recording)
+    assert result.cameras is not None
+    assert height_of(body, result.betas) == pytest.approx(height_of(body, true.betas), rel=0.02)
+    # In the world of the recording, which the fitted one is moved to by its first camera.
+    T = invert_rigid(recording.cameras.T_camera_world[:1]) @ result.cameras.T_camera_world[:1]
+    T = T.expand(FRAMES, 4, 4)
+    joints = joint_transforms(body.rest(result.betas).joints, body.parents, result.poses)[..., :3, 3]
+    expected = transform(invert_rigid(cameras(true).T_camera_world), pose_chain(body, true).position.float())
+    assert float((transform(T, joints) - expected)[:, LIMBS].norm(dim=-1).mean()) < 0.05
+    centres = [invert_rigid(one.T_camera_world)[:, :3, 3] for one in (recording.cameras, result.cameras)]
+    length, estimated = ((one[-1] - one[0]).norm() for one in centres)
+    assert float(estimated) == pytest.approx(float(length), rel=0.02)

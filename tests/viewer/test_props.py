@@ -16,7 +16,7 @@ from avatar.model.prop_file import PropFolder
 from avatar.model.prop_fit import Adjustment
 from avatar.model.props import Prop
 from avatar.pipeline.props import make_prop
-from avatar.types import Gaussians
+from avatar.types import Cameras, Gaussians
 from avatar.viewer.app import first_state
 from avatar.viewer.clips import clip_of_track
 from avatar.viewer.prop_gizmo import PropGizmo
@@ -63,6 +63,15 @@ def test_what_is_drawn_is_the_person_the_props_and_the_scene(avatar: Avatar) -> 
     session.dress(())
     bare = session.posed_state(replace(state, props=()))
     assert bare is not posed and len(session.person(bare)) == 400
+
+
+def test_a_wall_between_camera_and_person_is_cut_away(avatar: Avatar) -> None:
+    wall = ROOM.moved(rigid(torch.eye(3), torch.tensor([0.0, 1.0, 8.0])))  # at z = 3 and z = 8
+    session = session_of(avatar, Gaussians.cat([ROOM, wall]))
+    posed = session.posed_state(first_state(session))
+    T = torch.tensor([[1.0, 0, 0, 0], [0, -1, 0, 1.0], [0, 0, -1, 12.0], [0, 0, 0, 1]])  # from z = 12
+    camera = Cameras(100 * torch.eye(3)[None], T[None], 10, 10)
+    assert len(session.gaussians(posed)) == 404 and len(session.gaussians(posed, camera)) == 402
 
 
 def test_the_browser_gets_the_scene_once_and_hides_it(avatar: Avatar) -> None:

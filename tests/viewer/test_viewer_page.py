@@ -65,6 +65,41 @@ def test_a_slider_moves_the_arm(page: Page) -> None:
     assert arm_pixels(page)[0] > 60, "the right arm moved too"
 
 
+def test_a_window_lights_one_side(page: Page) -> None:
+    """The light is chosen in a folder of its own; its direction changes which half of the shirt is bright."""
+    page.viewer.store.set(frame=0.0, edited=None, clip="t-pose", ground=False)
+    page.open_tab("Look")
+    page.tab.get_by_text("Light", exact=True).first.click(force=True)
+    source, window = page.tab.get_by_label("Source", exact=True).first, page.tab.get_by_role("option", name="Window")
+
+    def listed() -> bool:
+        """Open the list: a folder that is still opening loses clicks."""
+        if source.is_visible() and not window.is_visible():
+            source.click(force=True)
+            page.tab.wait_for_timeout(1000)
+        return bool(window.is_visible())
+
+    assert page.until(listed)
+    window.click(force=True)
+    assert page.until(lambda: page.viewer.store.state.light.kind == "window")
+    page.type_into("Direction", 90)
+    assert page.until(lambda: page.viewer.store.state.light.degrees == 90)
+    before = brighter_right(page)
+    page.type_into("Direction", -90)
+    assert page.until(lambda: page.viewer.store.state.light.degrees == -90)
+    assert before > brighter_right(page) + 0.05
+    page.choose("Source", "As filmed")
+    assert page.until(lambda: page.viewer.store.state.light.kind == "filmed")
+
+
+def brighter_right(page: Page) -> float:
+    """By how much the splats on the camera's right are brighter than those on its left."""
+    session = page.viewer.session
+    gaussians = session.gaussians(session.posed_state(page.viewer.store.state))
+    right = gaussians.means[:, 0] > gaussians.means[:, 0].median()
+    return float(gaussians.colors[right].mean() - gaussians.colors[~right].mean())
+
+
 def arm_pixels(page: Page) -> tuple[int, int]:
     """Shirt pixels left and right of the trunk, at the height of the shoulders in a T-pose."""
     red = shirt(page.screenshot())

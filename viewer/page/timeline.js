@@ -156,9 +156,11 @@ class Timeline {
     this.frame.max = Math.max(state.frames - 1, 0);
     if (document.activeElement !== this.frame) this.showFrame();
     this.total.textContent = `of ${Math.max(state.frames - 1, 0)} · ${(state.frames / state.fps).toFixed(1)} s`;
-    this.note.textContent = state.message || state.caption;
+    // A phone has room for the number alone.
+    const caption = matchMedia("(max-width: 36em)").matches ? state.caption.replace("confidence ", "") : state.caption;
+    this.note.textContent = state.message || caption;
     this.note.classList.toggle("is-problem", Boolean(state.message));
-    this.note.title = this.note.textContent;
+    this.note.title = state.message || state.caption;
     const place = (frame) => `${100 * frame / Math.max(state.frames - 1, 1)}%`;
     this.head.style.left = place(state.frame);
     this.strip.setAttribute("aria-valuenow", state.frame);

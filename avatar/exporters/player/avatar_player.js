@@ -191,12 +191,12 @@ export class AvatarPlayer extends HTMLElement {
   }
 
   /** One sentence for the user, for as long as it takes to read it. */
-  say(text) {
+  say(text, seconds = MESSAGE_SECONDS) {
     const message = this.element("message");
     message.textContent = text;
     message.classList.toggle("shown", Boolean(text));
     clearTimeout(this.messageTimer);
-    this.messageTimer = setTimeout(() => message.classList.remove("shown"), 1000 * MESSAGE_SECONDS);
+    this.messageTimer = setTimeout(() => message.classList.remove("shown"), 1000 * seconds);
   }
 
   noMotion(name) {

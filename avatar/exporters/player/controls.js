@@ -65,7 +65,7 @@ export class Controls {
         const names = lightNames(player.model.header);
         const light = names[(names.indexOf(player.state.light) + 1) % names.length];
         player.set({ light });
-        this.host.say(`Light: ${lightWords(light)}`);
+        this.host.say(`Light: ${lightWords(light)}`, 2);
       },
       home: () => camera.reset(),
       background: () => {

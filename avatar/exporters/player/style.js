@@ -51,6 +51,7 @@ svg .solid { fill: currentColor; stroke: none; }
 #heading, #foot .credits { text-shadow: 0 0 5px rgb(var(--paper)), 0 0 2px rgb(var(--paper)); }
 #clips { display: flex; gap: 4px; min-width: 0; overflow-x: auto; scrollbar-width: none; padding: 3px; border-radius: 999px; }
 #clips::-webkit-scrollbar { display: none; }
+#clips::after { content: ""; flex: 0 0 var(--fade, 0px); }
 #clips button { flex: none; padding: 7px 14px; border-radius: 999px; font-size: 14px; color: rgb(var(--ink) / .72); transition: background .15s, color .15s; }
 #clips button[aria-checked="true"] { background: rgb(var(--ink) / .88); color: rgb(var(--paper)); font-weight: 550; }
 #menu { position: absolute; right: 0; top: 54px; z-index: 1; display: grid; padding: 6px; border-radius: 16px; background: rgb(var(--paper) / .92); box-shadow: 0 0 0 1px rgb(var(--ink) / .06), 0 6px 24px rgb(0 0 0 / .18); }
@@ -90,7 +91,7 @@ input[type="range"]::-moz-range-thumb { width: 16px; height: 16px; border: 0; bo
 #sheet circle:active { cursor: grabbing; }
 #sheet circle:focus-visible { stroke: rgb(var(--ink) / .35); }
 #drawing .row { display: flex; flex-wrap: wrap; gap: 2px; align-items: center; }
-#drawing .row button { padding: 6px 10px; border-radius: 999px; font-size: 13px; font-weight: 600; }
+#drawing .row button { padding: 6px 7px; border-radius: 999px; font-size: 13px; font-weight: 600; }
 #depths { display: flex; flex: 1; }
 #depths button[aria-checked="true"] { background: rgb(var(--ink) / .88); color: rgb(var(--paper)); }
 
@@ -98,9 +99,10 @@ input[type="range"]::-moz-range-thumb { width: 16px; height: 16px; border: 0; bo
 
 #drop { position: absolute; inset: 12px; border-radius: 22px; border: 2px dashed var(--accent); background: rgb(var(--paper) / .55); display: grid; place-items: center; font-size: 20px; opacity: 0; pointer-events: none; transition: opacity .15s; }
 #root[data-dragging="true"] #drop { opacity: 1; }
-#message { position: absolute; left: 50%; top: 84px; transform: translateX(-50%); margin: 0; width: max-content; max-width: min(520px, calc(100% - 32px)); padding: 10px 18px; border-radius: 14px; background: rgb(var(--ink) / .9); color: rgb(var(--paper)); font-size: 14px; opacity: 0; pointer-events: none; transition: opacity .25s; }
+/* Over the legs: a sentence must not hide the face. */
+#message { position: absolute; left: 50%; bottom: 168px; transform: translateX(-50%); margin: 0; width: max-content; max-width: min(520px, calc(100% - 32px)); padding: 10px 18px; border-radius: 14px; background: rgb(var(--ink) / .9); color: rgb(var(--paper)); font-size: 14px; opacity: 0; pointer-events: none; transition: opacity .25s; }
 #message.shown, #root[data-state="failed"] #message { opacity: 1; }
-#root[data-state="failed"] #message { top: 45%; font-size: 16px; text-align: center; }
+#root[data-state="failed"] #message { bottom: 45%; font-size: 16px; text-align: center; }
 
 dialog { border: 0; border-radius: 22px; padding: 24px 28px; max-width: min(440px, calc(100% - 32px)); color: rgb(var(--ink)); background: rgb(var(--paper)); box-shadow: 0 20px 60px rgb(0 0 0 / .3); }
 dialog::backdrop { background: rgb(0 0 0 / .35); }
@@ -121,7 +123,7 @@ dialog .credits { text-align: left; }
   #foot .credits { font-size: 10.5px; }
   .motions { width: 100%; }
   /* Fades where more motions can be scrolled to. */
-  #clips { flex: 1; padding-right: 28px; mask-image: linear-gradient(to right, #000 calc(100% - 32px), transparent); -webkit-mask-image: linear-gradient(to right, #000 calc(100% - 32px), transparent); }
+  #clips { --fade: 28px; flex: 1; mask-image: linear-gradient(to right, #000 calc(100% - 32px), transparent); -webkit-mask-image: linear-gradient(to right, #000 calc(100% - 32px), transparent); }
 }
 /* A phone on its side: all controls in one row. */
 @container (max-height: 480px) and (min-width: 561px) {

@@ -15,6 +15,8 @@ const LOST_SECONDS = 0.7; // without a person: the next one starts anew
 const PITCH = { usual: 0.07, deviation: 0.08, lean: 0.12, lasting: 0.5, memory: 20 };
 const PITCH_SHARE = 0.27; // of the camera's pitch that the detector ignores in the trunk
 const STANDING_SPEED = 0.25; // of a foot in the image, metres per second
+const HELD_SPEED = 0.8; // likewise, up to which soles are held where they are: fits jump further than landmarks
+const GIVEN_BACK_SECONDS = 0.5;
 const FLOOR_FALLS = 0.15, FLOOR_RISES = 2; // seconds in which the floor follows lower and higher soles
 const LEGS_VISIBLE = 0.4; // mean confidence of ankles, heels and toes below which the floor follows the pose at once
 
@@ -28,6 +30,7 @@ export class MirrorFollower {
   reset() {
     this.before = null;
     this.floor = null;
+    this.slipped = [0, 0]; // metres along x and z by which standing soles would have slid
     this.moved = 0; // by which the place on the floor has shifted as the pitch became clear
     this.smoother = new LandmarkSmoother();
   }
@@ -44,10 +47,13 @@ export class MirrorFollower {
     const starts = [this.fit.start(observed, view), ...(before ? [before.state] : [])];
     const ends = starts.map((start) =>
       this.fit.solve(start, observed, view, before, before ? STEPS_PER_FRAME : FIRST_STEPS));
+    const previous = this.before?.state, held = previous && this.standing(observed, seconds, HELD_SPEED);
     const { state } = ends.reduce((a, b) => (b.cost < a.cost ? b : a));
     this.before = { state, time, observed };
     this.followFloor(state, observed, seconds);
-    return this.fit.poseOf({ ...state, root: subtract(state.root, [0, this.floor, this.moved]) });
+    if (previous) this.holdFeet(state, previous, held, seconds);
+    const [x, z] = this.slipped;
+    return this.fit.poseOf({ ...state, root: subtract(state.root, [x, this.floor, this.moved + z]) });
   }
 
   // The camera turns out to look down by `angle` more: what is known stays where it is in the camera's axes.
@@ -61,13 +67,26 @@ export class MirrorFollower {
     this.before.state = { root: tilted(root, angle), turns: [quatMultiply(level, turns[0]), ...turns.slice(1)] };
   }
 
+  // Standing soles stay where they are: by what they slide the whole body is moved back. It is given back when they move.
+  holdFeet(state, before, held, seconds) {
+    const { chain, soles } = this.fit;
+    const [now, then] = [chain.place(state), chain.place(before)];
+    const steps = soles.map((sole) => subtract(chain.locate(now, sole), chain.locate(then, sole)));
+    const shares = held.map((share) => share ** 4), whole = Math.max(shares.reduce((a, b) => a + b), 1e-9); // the surest ones
+    const sure = Math.max(...held), kept = Math.exp((-seconds * (1 - sure)) / GIVEN_BACK_SECONDS);
+    this.slipped = [0, 2].map((axis, k) => {
+      const slip = steps.reduce((sum, step, i) => sum + shares[i] * step[axis], 0) / whole;
+      return kept * (this.slipped[k] + sure * slip);
+    });
+  }
+
   // How surely each sole stands: its landmarks hardly move in the image.
-  standing(observed, seconds) {
+  standing(observed, seconds, usual = STANDING_SPEED) {
     const metres = this.fit.stature / observed.tall;
     return this.fit.soleMarks.map((index) => {
       const [a, b] = [this.before.observed.marks[index], observed.marks[index]];
       const speed = (Math.hypot(a.x - b.x, a.y - b.y) * metres) / seconds;
-      return b.confidence * Math.exp(-((speed / STANDING_SPEED) ** 2));
+      return b.confidence * Math.exp(-((speed / usual) ** 2));
     });
   }
 
