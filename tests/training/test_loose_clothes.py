@@ -88,8 +88,8 @@ def test_a_bare_body_has_nothing_loose(person: tuple[Avatar, Tensor]) -> None:
     avatar, _ = person
     views = _views(avatar, [], torch.arange(16) / 16 * 2 * math.pi)
     loose = loose_gaussians(avatar, views, PER_AREA, torch.Generator().manual_seed(0))
-    # Level cameras see into no hollow above or below the arms.
-    assert loose is None or len(loose) < 0.06 * PER_AREA * float(avatar.frames.area.sum())
+    # Level cameras do not see above and below arms that point aside.
+    assert loose is None or len(loose) < 0.1 * PER_AREA * float(avatar.frames.area.sum())
 
 
 def test_only_views_from_all_sides_enclose_something(person: tuple[Avatar, Tensor]) -> None:
