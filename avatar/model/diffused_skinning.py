@@ -17,7 +17,6 @@ from avatar.model.gaussians import TriangleFrames
 
 # Metres from the surface between which the weights of the triangle give way to the diffused ones.
 ON_BODY, OFF_BODY = 0.02, 0.045
-POWER = 4
 SAMPLES = 2048  # of the surface, for equal areas each
 STRONGEST = 4  # joints; the others' weights are small, and players and files hold no more
 AT_ONCE = 4096  # Gaussians; bounds the memory
@@ -49,7 +48,7 @@ def diffused_weights(
     places, at_places = frames.vertices[face].mean(1), body.weights[body.faces[face]].mean(1)
     result = weights.clone()
     for rows in loose.split(AT_ONCE):
-        nearness = torch.cdist(means[rows], places).clamp_min(1e-4).pow(-POWER)
+        nearness = torch.cdist(means[rows], places).clamp_(min=1e-4).square_().square_().reciprocal_()
         spread = nearness @ at_places
         # Less by the first weight that is left out, so that no joint comes or goes in a jump.
         spread = (spread - spread.topk(STRONGEST + 1, dim=1).values[:, -1:]).clamp_min(0)

@@ -149,6 +149,7 @@ class Trainer:
         if resume and self.checkpoint is not None and self.checkpoint.exists():
             read_checkpoint(self.checkpoint, self.device, state.load_dict)
         else:
+            self._dress()
             if self._follows_face:
                 self._bind_face()
             initialize_colors(state.avatar, self._posed_views(COLOR_VIEWS), self._render)
