@@ -19,7 +19,7 @@ HIDDEN_OFTEN = 0.5  # part of the frames from which the report mentions it
 LOST_BELOW = 0.3  # mean confidence of a frame that is not trusted
 FROM_THE_FRONT, FROM_BEHIND = 0.5, -0.5  # see `facing_camera`
 GUESSED_DEPTH = 0.07  # standard deviation of a joint's depth, metres
-UNKNOWN_HEIGHT = "the person's height is unknown"
+UNKNOWN_HEIGHT = "the person's height is unknown: assumed"
 MEASURED_SPREAD = 0.02  # deviation of a height that depth images tell, metres
 _PARTS = {"wrist": "hand", "elbow": "elbow", "knee": "knee", "ankle": "foot"}
 
@@ -51,7 +51,7 @@ def fit_warnings(
     """Warnings about assumed values (None: given by the user) and about poorly visible parts."""
     result = []
     if assumed_height is not None:
-        result.append(f"{UNKNOWN_HEIGHT}: assumed {assumed_height:.2f} m, give --height")
+        result.append(f"{UNKNOWN_HEIGHT} {assumed_height:.2f} m, give --height")
     if assumed_focal is not None:
         result.append(f"the focal length is unknown: assumed {assumed_focal:.0f} px, give --focal")
     facing = facing_camera(state)

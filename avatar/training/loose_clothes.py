@@ -1,4 +1,4 @@
-"""Splats for clothes that hang away from the body: skirts, coats, wide sleeves.
+"""Splats for clothes that hang away from hips and legs: skirts, dresses, coats.
 
 Gaussians start on the body, and none finds the way to cloth between the legs. Where the person is filmed from all
 sides, the masks together enclose the clothes (the visual hull, Laurentini 1994), here in the rest frame: each point of
@@ -29,6 +29,7 @@ from avatar.types import BodyPose
 VOXEL, REACH = 0.015, 0.14  # metres; REACH: how far from the body clothes are looked for
 LOOSE = 0.03  # metres from the body beyond which its own Gaussians do not serve
 INSIDE = 0.9  # share of the frames whose mask covers a point of the clothes; tracked poses are not exact
+LOWER = ("pelvis", "hip", "knee", "ankle")  # joints of the skirts and coats
 DOWNWARD = -0.7  # upward component of normals of the underside
 SECTORS, ALL_ROUND = 12, 10  # directions around the person, and how many of them make an enclosure
 SURFACE_SAMPLES = 20_000
@@ -131,6 +132,9 @@ def _loose_surface(
     shell = (inside & ~inner).flatten()[grid.index]
     loose = shell & grid.outside & (grid.distance > LOOSE) & (grid.distance < REACH - 2 * VOXEL)
     normals = -F.normalize(slopes, dim=1)
+    # Cameras at one height see into no armpit, and those shapes at the arms are no sleeves.
+    lower = [index for index, name in enumerate(avatar.body.joint_names) if name.split("_")[-1] in LOWER]
+    loose &= grid.weights[:, lower].sum(1) > 0.5
     # The underside of what is enclosed is the open hem.
     loose &= (slopes.norm(dim=1) > 0) & (normals[:, 1] > DOWNWARD)
     return grid.points[loose], normals[loose]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -161,7 +163,16 @@ class _Network:
             running_mode=vision.RunningMode.IMAGE,
             **self._options,
         )
-        return getattr(vision, f"{self._kind}Landmarker").create_from_options(options)
+        landmarker = getattr(vision, f"{self._kind}Landmarker").create_from_options(options)
+        atexit.register(_abandon, weakref.ref(landmarker))
+        return landmarker
+
+
+def _abandon(landmarker: weakref.ref[Any]) -> None:
+    """Leave a landmarker to the end of the process: its destructor needs threads that are gone by then, and fails."""
+    alive = landmarker()
+    if alive is not None:
+        alive._handle = None
 
 
 _stderr_lock = threading.Lock()
