@@ -16,7 +16,7 @@ from avatar.viewer.compare_panel import compared
 from avatar.viewer.live import LivePreview
 from avatar.viewer.picking import joint_at_ray
 from avatar.viewer.session import open_session
-from avatar.viewer.state import Drag
+from avatar.viewer.state import Drag, LightChoice
 from tests.viewer.sample import sample_avatar, sample_run
 from tests.viewer.test_live import open_page, wait_until
 
@@ -44,7 +44,8 @@ LOOKS: list[dict[str, Any]] = [
     {"drawing": "splats", "held": 20, "playing": False},
     {"clip": "walk", "drawing": "splats", "playing": True},
     {"colors": "observed"},
-    {"colors": "neutral"},
+    {"colors": "garments"},
+    {"light": LightChoice("even")},
     {"detail": 0.5, "opacity": 0.4},
     {"mesh": True, "skeleton": True},
     {"handles": "joint", "playing": False},
