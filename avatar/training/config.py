@@ -16,8 +16,8 @@ class LossWeights:
     """Absolute difference between the rendered coverage and the person mask."""
     offset_l2: float = 0.005
     """Squared offset of each Gaussian from the body surface, in units of `offset_sigma`."""
-    offset_l2_all_round: float = 0.0003
-    """The same where the video shows the person from all sides, and the images themselves hold the Gaussians."""
+    offset_l2_loose: float = 0.0003
+    """The same for people in skirts or coats that the video shows from all sides, so that images hold the Gaussians."""
     scale_limit: float = 0.1
     """Log scale by which a Gaussian exceeds `max_scale`."""
     flatness: float = 0.02

@@ -32,6 +32,7 @@ INSIDE = 0.9  # share of the frames whose mask covers a point of the clothes; tr
 LOWER = ("pelvis", "hip", "knee", "ankle")  # joints of the skirts and coats
 DOWNWARD = -0.7  # upward component of normals of the underside
 SECTORS, ALL_ROUND = 12, 10  # directions around the person, and how many of them make an enclosure
+LEAST = 0.06  # area of loose clothes by that of the body; trousers and errors of poses make up to 0.045
 SURFACE_SAMPLES = 20_000
 FLATNESS, WIDTH = 0.25, 0.6  # of a new Gaussian: thickness by width, width by spacing
 
@@ -47,12 +48,13 @@ def loose_gaussians(
         per_area: Gaussians per square metre.
 
     Returns:
-        None where nothing is loose.
+        None where hardly anything is loose, and so no skirt or coat.
     """
     points, normals = _loose_surface(avatar, views)
-    count = round(per_area * len(points) * VOXEL**2)
-    if count == 0:
+    area = len(points) * VOXEL**2
+    if area < LEAST * float(avatar.frames.area.sum()):
         return None
+    count = round(per_area * area)
     chosen = torch.randint(len(points), (count,), generator=rng)
     tangents = _tangents(normals[chosen])
     aside = (torch.rand(count, 2, generator=rng) - 0.5) * VOXEL
@@ -61,8 +63,8 @@ def loose_gaussians(
 
 
 def held_loosely(config: TrainConfig) -> TrainConfig:
-    """The configuration for views from all sides, which hold the Gaussians where the body need not."""
-    return replace(config, weights=replace(config.weights, offset_l2=config.weights.offset_l2_all_round))
+    """The configuration for loose clothes, which images from all sides hold where the body cannot."""
+    return replace(config, weights=replace(config.weights, offset_l2=config.weights.offset_l2_loose))
 
 
 def directions(views: Sequence[tuple[TrainingView, BodyPose]]) -> int:

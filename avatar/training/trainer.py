@@ -21,6 +21,7 @@ from avatar.errors import AvatarError
 from avatar.metrics.images import psnr
 from avatar.metrics.ssim import ssim
 from avatar.model.avatar import Avatar
+from avatar.model.gaussians import TriangleGaussians
 from avatar.rendering.devices import to_device
 from avatar.rendering.renderer import render
 from avatar.runtime.logging import logger
@@ -135,8 +136,8 @@ class Trainer:
         avatar = initial_avatar(body, track, config, self.device, rng)
         optimizer = new_optimizer(avatar, poses, config)
         self.state = TrainingState(avatar, poses, optimizer, rng, torch.zeros(len(avatar), device=self.device))
-        self.all_round = self._knows_cameras and directions(self._posed_views(VISIBILITY_VIEWS)) >= ALL_ROUND
-        self.poser = FramePoser(avatar, poses, held_loosely(config) if self.all_round else config)
+        self.loose = self._loose_clothes()
+        self.poser = FramePoser(avatar, poses, config if self.loose is None else held_loosely(config))
         self.perceptual = PerceptualLoss(config.weights.perceptual, self.device)
 
     def run(self, preview: Preview | None = None, resume: bool = False) -> TrainResult:
@@ -149,7 +150,8 @@ class Trainer:
         if resume and self.checkpoint is not None and self.checkpoint.exists():
             read_checkpoint(self.checkpoint, self.device, state.load_dict)
         else:
-            self._dress()
+            if self.loose is not None:
+                self._dress(self.loose)
             if self._follows_face:
                 self._bind_face()
             initialize_colors(state.avatar, self._posed_views(COLOR_VIEWS), self._render)
@@ -310,18 +312,23 @@ class Trainer:
     def _knows_cameras(self) -> bool:
         return not isinstance(self.alignment, LearnedViews)
 
-    def _dress(self) -> None:
-        """Start Gaussians on clothes that hang away from the body."""
-        state, config = self.state, self.config
-        if config.skinning == "triangle" or not self.all_round:
-            return
-        per_area = config.gaussians / float(state.avatar.frames.area.sum())
-        loose = loose_gaussians(state.avatar, self._posed_views(VISIBILITY_VIEWS), per_area, state.rng)
-        if loose is not None:
-            rows = partial(torch.arange, device=self.device)
-            replace_gaussians(state.avatar.gaussians, state.optimizer, rows(len(state.avatar)), loose, rows(len(loose)))
-            state.avatar.refresh()
-            state.gradients = torch.zeros(len(state.avatar), device=self.device)
+    def _loose_clothes(self) -> TriangleGaussians | None:
+        """Gaussians for a skirt or a coat, where the person wears one and the video shows it from all sides."""
+        avatar, config = self.state.avatar, self.config
+        if config.skinning == "triangle" or not self._knows_cameras:
+            return None
+        views = self._posed_views(VISIBILITY_VIEWS)
+        if directions(views) < ALL_ROUND:
+            return None
+        rng = torch.Generator().manual_seed(config.seed)
+        return loose_gaussians(avatar, views, config.gaussians / float(avatar.frames.area.sum()), rng)
+
+    def _dress(self, loose: TriangleGaussians) -> None:
+        """Add the Gaussians of loose clothes."""
+        state, rows = self.state, partial(torch.arange, device=self.device)
+        replace_gaussians(state.avatar.gaussians, state.optimizer, rows(len(state.avatar)), loose, rows(len(loose)))
+        state.avatar.refresh()
+        state.gradients = torch.zeros(len(state.avatar), device=self.device)
 
     def _register(self) -> None:
         state = self.state
