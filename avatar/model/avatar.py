@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +27,7 @@ from avatar.model.gaussians import TriangleGaussians, triangle_frames
 from avatar.model.grip import Grip, grips_of, with_grips
 from avatar.model.joint_transforms import joint_transforms_and_quats
 from avatar.model.lighting import Light
+from avatar.model.mapped_tensors import with_tensors_mapped
 from avatar.model.props import PlacedProp, Prop, placed_prop
 from avatar.model.rig import Rig
 from avatar.model.skin_shading import skin_shading
@@ -169,7 +170,7 @@ class Avatar(nn.Module):
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch's
         for name, value in vars(self).items():
             if not name.startswith("_"):
-                vars(self)[name] = _with_tensors_mapped(value, fn, f"Avatar.{name}")
+                vars(self)[name] = with_tensors_mapped(value, fn, f"Avatar.{name}")
         return self
 
     def reshape(self, betas: Float[Tensor, " shapes"]) -> Avatar:
@@ -385,24 +386,6 @@ def _body_of(header: AvatarHeader, path: Path) -> Body:
         return load_body(header.body)
     except AvatarError as error:
         raise AvatarError(f"{path} needs the body it was made with: {error}") from error
-
-
-def _with_tensors_mapped(value: Any, fn: Callable[[Tensor], Tensor], name: str) -> Any:
-    """`value` with `fn` applied to the tensors in it; values cached by dataclasses are computed again when needed.
-
-    Raises:
-        TypeError: `value` is neither a tensor, a dataclass nor plain data; `name` says what it is.
-    """
-    if isinstance(value, Tensor):
-        return fn(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        mapped = {f.name: _with_tensors_mapped(getattr(value, f.name), fn, f"{name}.{f.name}") for f in fields(value)}
-        return replace(value, **mapped)
-    if isinstance(value, tuple):
-        return tuple(_with_tensors_mapped(item, fn, name) for item in value)
-    if value is None or isinstance(value, str | int | float):
-        return value
-    raise TypeError(f"{name} is a {type(value).__name__}, which cannot be moved to another device.")
 
 
 def part_of_gaussians(avatar: Avatar) -> Int[Tensor, " n"]:

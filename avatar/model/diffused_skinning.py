@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body import Body
-from avatar.model.gaussians import TriangleFrames
+from avatar.model.gaussians import TriangleFrames, evenly_spread_faces
 
 # Metres from the surface between which the weights of the triangle give way to the diffused ones.
 ON_BODY, OFF_BODY = 0.02, 0.045
@@ -42,9 +42,7 @@ def diffused_weights(
     """
     looseness = ((distance - ON_BODY) / (OFF_BODY - ON_BODY)).clamp(0, 1)
     loose = looseness.nonzero()[:, 0]
-    total = frames.area.cumsum(0)
-    steps = (torch.arange(SAMPLES, device=total.device) + 0.5) / SAMPLES * total[-1]
-    face = torch.searchsorted(total, steps.to(total)).clamp(max=len(total) - 1)
+    face = evenly_spread_faces(frames, SAMPLES)
     places, at_places = frames.vertices[face].mean(1), body.weights[body.faces[face]].mean(1)
     result = weights.clone()
     for rows in loose.split(AT_ONCE):

@@ -120,6 +120,13 @@ class TriangleGaussians(nn.Module):
         return quat_from_rotation(frames.rotation[self.face])
 
 
+def evenly_spread_faces(frames: TriangleFrames, count: int) -> Int[Tensor, " {count}"]:
+    """Triangles at even steps of the surface's area, so that each stands for as much of it as any other."""
+    total = frames.area.cumsum(0)
+    steps = (torch.arange(count, device=total.device) + 0.5) / count * total[-1]
+    return torch.searchsorted(total, steps.to(total)).clamp(max=len(total) - 1)
+
+
 def sample_on_surface(
     frames: TriangleFrames, density: Float[Tensor, " faces"], count: int, generator: torch.Generator
 ) -> TriangleGaussians:

@@ -20,7 +20,7 @@ from avatar.body.skinning import skin, skinning_transforms
 from avatar.geometry import quat_from_rotation, transform
 from avatar.model.avatar import Avatar
 from avatar.model.diffused_skinning import diffused_weights
-from avatar.model.gaussians import TriangleGaussians
+from avatar.model.gaussians import FLATNESS, TriangleGaussians, evenly_spread_faces
 from avatar.training.config import TrainConfig
 from avatar.training.densification import rebind_to_nearest_face
 from avatar.training.views import TrainingView
@@ -34,7 +34,7 @@ DOWNWARD = -0.7  # upward component of normals of the underside
 SECTORS, ALL_ROUND = 12, 10  # directions around the person, and how many of them make an enclosure
 LEAST = 0.06  # area of loose clothes by that of the body; trousers and errors of poses make up to 0.045
 SURFACE_SAMPLES = 20_000
-FLATNESS, WIDTH = 0.25, 0.6  # of a new Gaussian: thickness by width, width by spacing
+WIDTH = 0.6  # of a new Gaussian by the spacing
 
 
 @torch.no_grad()
@@ -44,12 +44,15 @@ def loose_gaussians(
     """Grey Gaussians on the surface that the masks enclose away from the body, bound to the nearest triangles.
 
     Args:
-        views: frames with their poses, from `ALL_ROUND` directions at least, without which masks enclose nothing.
+        views: frames with their poses.
         per_area: Gaussians per square metre.
 
     Returns:
-        None where hardly anything is loose, and so no skirt or coat.
+        None where the views come from fewer than `ALL_ROUND` directions, so that masks enclose nothing, or where
+        hardly anything is loose, and so no skirt or coat.
     """
+    if directions(views) < ALL_ROUND:
+        return None
     points, normals = _loose_surface(avatar, views)
     area = len(points) * VOXEL**2
     if area < LEAST * float(avatar.frames.area.sum()):
@@ -101,9 +104,7 @@ def _grid_around(avatar: Avatar) -> _Grid:
     low, high = vertices.amin(0) - REACH, vertices.amax(0) + REACH
     axes = [torch.arange(float(a), float(b), VOXEL, device=vertices.device) for a, b in zip(low, high, strict=True)]
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1).flatten(0, 2)
-    total = frames.area.cumsum(0)
-    steps = (torch.arange(SURFACE_SAMPLES, device=total.device) + 0.5) / SURFACE_SAMPLES * total[-1]
-    face = torch.searchsorted(total, steps.to(total)).clamp(max=len(total) - 1)
+    face = evenly_spread_faces(frames, SURFACE_SAMPLES)
     places = frames.vertices[face].mean(1)
     distances, nearest = cKDTree(places.cpu().numpy()).query(points.cpu().numpy(), distance_upper_bound=REACH)
     distance = torch.from_numpy(distances).to(points)

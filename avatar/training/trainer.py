@@ -36,7 +36,7 @@ from avatar.training.eyelids import add_eyelids
 from avatar.training.face_binding import bind_face, face_moves
 from avatar.training.initialization import initial_avatar, new_optimizer, sample_gaussians
 from avatar.training.inpainting import inpaint_unobserved
-from avatar.training.loose_clothes import ALL_ROUND, directions, held_loosely, loose_gaussians
+from avatar.training.loose_clothes import held_loosely, loose_gaussians
 from avatar.training.perceptual_loss import PerceptualLoss
 from avatar.training.pose_refinement import PoseRefinement
 from avatar.training.posed_frame import FramePoser
@@ -317,11 +317,9 @@ class Trainer:
         avatar, config = self.state.avatar, self.config
         if config.skinning == "triangle" or not self._knows_cameras:
             return None
-        views = self._posed_views(VISIBILITY_VIEWS)
-        if directions(views) < ALL_ROUND:
-            return None
+        per_area = config.gaussians / float(avatar.frames.area.sum())
         rng = torch.Generator().manual_seed(config.seed)
-        return loose_gaussians(avatar, views, config.gaussians / float(avatar.frames.area.sum()), rng)
+        return loose_gaussians(avatar, self._posed_views(VISIBILITY_VIEWS), per_area, rng)
 
     def _dress(self, loose: TriangleGaussians) -> None:
         """Add the Gaussians of loose clothes."""
