@@ -12,7 +12,7 @@ import torch
 from playwright.sync_api import Browser, Page
 
 from avatar.body.skinning import joint_transforms
-from avatar.exporters.html import write_page
+from avatar.exporters.html import PageOptions, write_page
 from avatar.exporters.mirror import BLOCKS
 from avatar.geometry import quat_from_rotation
 from avatar.io.assets import asset_path
@@ -47,7 +47,7 @@ FOLLOW = """([frames, width, height]) => {
 @pytest.fixture(scope="module")
 def live_page(person: Avatar, moves: dict[str, BodyTrack], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("live") / "me.html"
-    write_page(person, moves, path, title="me", live=True)
+    write_page(person, moves, path, PageOptions("me"), live=True)
     return path
 
 
@@ -199,7 +199,7 @@ def test_the_page_says_whose_network_it_holds(
     text = live_page.read_text(encoding="utf-8")
     assert "MediaPipe Authors, Apache License 2.0" in text and asset_path("live", "LICENSE").is_file()
     assert all(f'id="mirror-{name}"' in text for name in (*BLOCKS, "model", "words"))
-    write_page(person, moves, tmp_path / "plain.html", title="me")
+    write_page(person, moves, tmp_path / "plain.html", PageOptions("me"))
     plain = (tmp_path / "plain.html").read_text(encoding="utf-8")
     assert "wasm" not in plain and "mirror-" not in plain
 

@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from avatar.body.hand_angles import relaxed_fingers
-from avatar.exporters.html import write_page
+from avatar.exporters.html import PageOptions, write_page
 from avatar.geometry import quat_from_rotation
 from avatar.model.avatar import Avatar
 from avatar.model.environment import ChosenLight, builtin_lights, from_window
@@ -41,7 +41,7 @@ pytestmark = [needs_browser, pytest.mark.timeout(120)]
 @pytest.fixture(scope="module")
 def page_file(person: Avatar, moves: dict[str, BodyTrack], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "me.html"
-    write_page(person, moves, path, title="A </script> & <b>person</b>", credits="Filmed by nobody")
+    write_page(person, moves, path, PageOptions("A </script> & <b>person</b>", credits="Filmed by nobody"))
     return path
 
 
@@ -129,7 +129,7 @@ def test_a_page_starts_in_its_light_and_offers_the_others(
 ) -> None:
     lamp = ChosenLight("lamp", from_window(120.0, 1.0))
     path = tmp_path / "lamp.html"
-    write_page(person, {"wave": moves["wave"]}, path, title="lamp", light=lamp)
+    write_page(person, {"wave": moves["wave"]}, path, PageOptions("lamp", light=lamp))
     with torch.no_grad():
         gaussians = person.relight(lamp.coefficients).pose(moves["wave"].poses[3])
         person.relight(None)
@@ -159,7 +159,7 @@ def test_a_page_with_fingers_closes_them(
     fingers = torch.stack([relaxed_fingers(), fist])[(torch.arange(len(track)) > 4).long()]
     clip = replace(track, poses=replace(track.poses, fingers=fingers))
     path = tmp_path / "fist.html"
-    write_page(person, {"fist": clip}, path, title="fist")
+    write_page(person, {"fist": clip}, path, PageOptions("fist"))
     assert path.stat().st_size < page_file.stat().st_size + 400_000
     frame = 7
     with torch.no_grad():

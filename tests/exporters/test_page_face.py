@@ -10,7 +10,7 @@ import torch
 from playwright.sync_api import Page
 
 from avatar.body.face import FACE_UNITS
-from avatar.exporters.html import write_page
+from avatar.exporters.html import PageOptions, write_page
 from avatar.exporters.player_file import player_file
 from avatar.model.avatar import Avatar
 from avatar.rendering.camera_paths import intrinsics, look_at
@@ -49,7 +49,7 @@ def test_the_page_shows_the_face_that_our_renderer_shows(
     patterned: Avatar, grimace: BodyTrack, tab: Page, tmp_path: Path
 ) -> None:
     path = tmp_path / "face.html"
-    write_page(patterned, {"wave": grimace}, path, title="face")
+    write_page(patterned, {"wave": grimace}, path, PageOptions("face"))
     frame = len(grimace) - 1
     pose = grimace.poses[frame]
     head = patterned.pose(pose).means[patterned.weights[:, patterned.body.joint_names.index("head")] > 0.9].mean(0)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from playwright.sync_api import Page
 
-from avatar.exporters.html import write_page
+from avatar.exporters.html import PageOptions, write_page
 from avatar.model.avatar import Avatar
 from avatar.model.world import World
 from avatar.rendering.camera_paths import front
@@ -44,7 +44,7 @@ def test_a_companion_is_where_our_renderer_puts_them(
 ) -> None:  # fmt: skip
     """Partly behind the first person, and partly before."""
     theirs = moved(moves, 0.35, z)
-    report = write_page(person, moves, tmp_path / "us.html", title="us", companions=[(person, theirs)])
+    report = write_page(person, moves, tmp_path / "us.html", PageOptions("us"), companions=[(person, theirs)])
     assert report.splats == 2 * len(person)
     poses = [moves["wave"].poses[5], theirs["wave"].poses[5]]
     with torch.no_grad():
@@ -62,7 +62,7 @@ def test_a_companion_is_where_our_renderer_puts_them(
 
 @needs_browser
 def test_everybody_is_in_view(person: Avatar, moves: dict[str, BodyTrack], tab: Page, tmp_path: Path) -> None:  # noqa: F811
-    write_page(person, moves, tmp_path / "us.html", title="us", companions=[(person, moved(moves, 2.0, 0.0))])
+    write_page(person, moves, tmp_path / "us.html", PageOptions("us"), companions=[(person, moved(moves, 2.0, 0.0))])
     open_page(tab, tmp_path / "us.html", "?clip=wave&frame=5&ui=0&bg=ffffff")
     image = canvas_image(tab)
     columns = (image.min(-1) < 0.9).any(0)

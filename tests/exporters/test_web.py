@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
+from avatar.exporters.html import PageOptions
 from avatar.exporters.web import write_web
 from avatar.model.avatar import Avatar
 from avatar.motion.formats.player_json import write_player_motion
@@ -42,7 +43,8 @@ class Quiet(SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def site(person: Avatar, moves: dict[str, BodyTrack], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("web") / "site"
-    write_web(person, moves, folder, "me", "Me & <myself>", "Filmed by nobody", "https://example.org/me/")
+    options = PageOptions("Me & <myself>", "Filmed by nobody", url="https://example.org/me/")
+    write_web(person, moves, folder, "me", options)
     write_player_motion(folder / "own.json", moves["wave"].poses, moves["wave"].fps)
     return folder
 
