@@ -23,9 +23,8 @@ from avatar.model.avatar import Avatar
 from avatar.motion import load_motion
 from avatar.tracking.landmarks import landmark_points
 from avatar.types import BodyTrack
-from tests.exporters.test_page import BROWSER, SOFTWARE_GL, needs_browser, open_page, until
-from tests.exporters.test_page import browser as browser
-from tests.exporters.test_page import tab as tab
+from tests.browser import CHROMIUM, FLAGS, needs_browser
+from tests.exporters.pages import open_page, until
 
 pytestmark = [needs_browser, pytest.mark.timeout(180)]
 PITCH, CAMERA_HEIGHT, DISTANCE, FOCAL = 0.15, 1.4, 3.0, 883.2  # the focal length that the page assumes
@@ -231,8 +230,8 @@ def yuv420(image: np.ndarray) -> bytes:
 def watched(browser: Browser, camera_file: Path) -> Iterator[tuple[Page, list[str]]]:
     """A tab with a camera, and the addresses of all its requests."""
     camera = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-    arguments = [*SOFTWARE_GL, *camera, f"--use-file-for-fake-video-capture={camera_file}"]
-    with_camera = browser.browser_type.launch(executable_path=BROWSER, args=arguments)
+    arguments = [*FLAGS, *camera, f"--use-file-for-fake-video-capture={camera_file}"]
+    with_camera = browser.browser_type.launch(executable_path=CHROMIUM, args=arguments)
     tab, requests = (
         with_camera.new_context(viewport={"width": 320, "height": 480}, offline=True).new_page(),
         list[str](),

@@ -16,10 +16,9 @@ from avatar.model.avatar import Avatar
 from avatar.rendering.camera_paths import intrinsics, look_at
 from avatar.rendering.renderer import render
 from avatar.types import BodyTrack, Cameras
+from tests.browser import needs_browser
+from tests.exporters.pages import HEIGHT, WIDTH, camera_option, canvas_image, open_page, psnr
 from tests.exporters.player_files import header_of
-from tests.exporters.test_page import HEIGHT, WIDTH, camera_option, canvas_image, needs_browser, open_page, psnr
-from tests.exporters.test_page import browser as browser
-from tests.exporters.test_page import tab as tab
 
 pytestmark = [needs_browser, pytest.mark.timeout(120)]
 MOVED = ("mouthSmileLeft", "mouthSmileRight", "eyeBlinkLeft", "eyeBlinkRight", "browInnerUp", "jawOpen")
