@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _keep_together(items: list[pytest.Item]) -> None:
-    """With `-n 2 --dist loadgroup`: a file stays in one process with its fixtures, and so does what needs the browser."""
+    """With several processes a file stays in one of them with its fixtures, and so does all that needs the browser."""
     for item in items:
         group = "browser" if "browser" in getattr(item, "fixturenames", ()) else item.path.as_posix()
         item.add_marker(pytest.mark.xdist_group(group))
