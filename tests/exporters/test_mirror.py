@@ -12,7 +12,7 @@ import torch
 from playwright.sync_api import Browser, Page
 
 from avatar.body.skinning import joint_transforms
-from avatar.exporters.html import write_page
+from avatar.exporters.html import PageOptions, write_page
 from avatar.exporters.mirror import BLOCKS
 from avatar.geometry import quat_from_rotation
 from avatar.io.assets import asset_path
@@ -23,9 +23,8 @@ from avatar.model.avatar import Avatar
 from avatar.motion import load_motion
 from avatar.tracking.landmarks import landmark_points
 from avatar.types import BodyTrack
-from tests.exporters.test_page import BROWSER, SOFTWARE_GL, needs_browser, open_page, until
-from tests.exporters.test_page import browser as browser
-from tests.exporters.test_page import tab as tab
+from tests.browser import CHROMIUM, FLAGS, needs_browser
+from tests.exporters.pages import open_page, until
 
 pytestmark = [needs_browser, pytest.mark.timeout(180)]
 PITCH, CAMERA_HEIGHT, DISTANCE, FOCAL = 0.15, 1.4, 3.0, 883.2  # the focal length that the page assumes
@@ -47,7 +46,7 @@ FOLLOW = """([frames, width, height]) => {
 @pytest.fixture(scope="module")
 def live_page(person: Avatar, moves: dict[str, BodyTrack], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("live") / "me.html"
-    write_page(person, moves, path, title="me", live=True)
+    write_page(person, moves, path, PageOptions("me"), live=True)
     return path
 
 
@@ -227,7 +226,7 @@ def test_the_page_says_whose_network_it_holds(
     text = live_page.read_text(encoding="utf-8")
     assert "MediaPipe Authors, Apache License 2.0" in text and asset_path("live", "LICENSE").is_file()
     assert all(f'id="mirror-{name}"' in text for name in (*BLOCKS, "model", "words"))
-    write_page(person, moves, tmp_path / "plain.html", title="me")
+    write_page(person, moves, tmp_path / "plain.html", PageOptions("me"))
     plain = (tmp_path / "plain.html").read_text(encoding="utf-8")
     assert "wasm" not in plain and "mirror-" not in plain
 
@@ -259,8 +258,8 @@ def yuv420(image: np.ndarray) -> bytes:
 def watched(browser: Browser, camera_file: Path) -> Iterator[tuple[Page, list[str]]]:
     """A tab with a camera, and the addresses of all its requests."""
     camera = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-    arguments = [*SOFTWARE_GL, *camera, f"--use-file-for-fake-video-capture={camera_file}"]
-    with_camera = browser.browser_type.launch(executable_path=BROWSER, args=arguments)
+    arguments = [*FLAGS, *camera, f"--use-file-for-fake-video-capture={camera_file}"]
+    with_camera = browser.browser_type.launch(executable_path=CHROMIUM, args=arguments)
     tab, requests = (
         with_camera.new_context(viewport={"width": 320, "height": 480}, offline=True).new_page(),
         list[str](),
