@@ -125,6 +125,34 @@ def test_standing_feet_stay_where_they_are_though_the_landmarks_tremble(
     assert speed.mean() < 0.1
 
 
+def test_a_held_foot_stays_when_the_fit_jumps_and_returns_to_it_only_while_it_moves(live_page: Path, tab: Page) -> None:
+    open_page(tab, live_page)
+    fits, shown = np.array(
+        tab.evaluate("""() => {
+          const fit = new MirrorFit(player.skeleton, mirror.words), { chain, soles } = fit;
+          const feet = new FootLock(fit), clip = player.clips[0];
+          const { root, quats } = samplePose(clip, 0, player.skeleton.size);
+          const own = (name) => 4 * player.skeleton.index[name];
+          const turns = chain.joints.map((name) => Array.from(quats.slice(own(name), own(name) + 4)));
+          const placesOf = (state) => soles.map((sole) => chain.locate(chain.place(state), sole));
+          // Still, then 3 cm and 9 cm beside it, then walking on.
+          const ways = [0, 0.03, 0.09].flatMap((way) => Array(5).fill(way));
+          for (let i = 0; i < 15; i++) ways.push(0.09 + 0.06 * i);
+          const pairs = ways.map((way, i) => {
+            const state = { root: [root[0] + way, root[1], root[2]], turns };
+            const marks = soles.map(() => ({ speed: i < 15 ? 0.05 : 1.5, confidence: 1 }));
+            return [placesOf(state), placesOf(feet.settle(state, marks, 1 / 25))];
+          });
+          return [pairs.map(([fit]) => fit), pairs.map(([, shown]) => shown)];
+        }""")
+    )
+    moved = np.abs(np.diff(shown[..., 0], axis=0)).max(1)
+    assert moved[:9].max() < 0.005, "a jump within the leash"
+    assert moved[9] < 0.055 and moved[10:14].max() < 0.005, "what exceeds the leash, and no more"
+    assert moved[14:].max() < 2 * 0.06
+    np.testing.assert_allclose(shown[-1], fits[-1], atol=0.002)
+
+
 def test_a_mirror_swaps_left_and_right(live_page: Path, tab: Page) -> None:
     open_page(tab, live_page)
     once, twice, first = tab.evaluate("""() => {
