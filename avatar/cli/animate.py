@@ -151,6 +151,8 @@ def animate_avatar(
         raise UsageError("Pass the run folder of an avatar, such as runs/me.")
     if (motion is None) == (pose is None):
         raise UsageError("Pass either --motion or --pose.")
+    if hypothesis != 1 and pose is None:
+        raise UsageError("--hypothesis chooses among the poses that fit the key points of --pose: leave it out.")
     for option, value in (("--fps", image.fps), ("--speed", playing.speed), ("--loop", playing.loop)):
         if not value > 0:
             raise UsageError(f"{option} must be above 0, not {value:g}.")

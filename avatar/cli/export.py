@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -27,6 +27,15 @@ SUFFIXES = {
 SURROUNDED = {"html", "web", "turntable"}
 # Only what renders is worth a GPU, whose renderer may have to be compiled first.
 RENDERED = {"turntable", "dataset", "control"}
+PAGES = {"html", "web"}
+SPLATS = {"ply", "ply_sequence", "splat", "spz", "sog", "ksplat", "compressed_ply"}
+MOVING = PAGES | {"ply_sequence", "glb", "glb_rigged_splats", "motion_file", "dataset", "control"}
+# The kinds of files that an option is for; any other is for all.
+PURPOSE = {
+    "motion": MOVING, "pose": SPLATS - {"ply_sequence"} | {"glb", "glb_splats", "turntable"},
+    "title": PAGES, "credits": PAGES, "up": SPLATS, "flip": SPLATS,
+    "size": RENDERED, "count": {"dataset"}, "backgrounds": {"dataset"}, "seed": {"dataset"}, "camera": {"control"},
+}  # fmt: skip
 
 
 @option_group
@@ -211,6 +220,7 @@ def export_avatar(
         raise UsageError("--lit keeps the light of the recording: leave it out, or --light.")
     if surroundings.scene is not None and not SURROUNDED & requested.keys():
         raise UsageError("--scene surrounds the person in --html, --web and --turntable: pass one of them.")
+    _refuse_useless(requested, {"motion": motion or None, "pose": pose}, page, splats, images)
     if images.count < 1:
         raise UsageError(f"--count must be at least 1, not {images.count}.")
 
@@ -267,6 +277,18 @@ def _export_people(
     report = write_page(*first, requested["html"], page, companions=others)
     size = f"{report.bytes / 1e6:.2f} MB, {report.splats} splats, {len(people)} people, {len(clips)} motions"
     print(f"{'html:':14}{requested['html']}  ({size})", flush=True)
+
+
+def _refuse_useless(requested: dict[str, Path], alone: dict[str, object], *groups: Any) -> None:
+    """Refuse options that none of the requested files uses; `alone` are those of no group, None where not given."""
+    given = [name for name, value in alone.items() if value is not None]
+    given += [one.name for group in groups for one in fields(group) if getattr(group, one.name) != one.default]
+    for name in given:
+        kinds = PURPOSE.get(name, set(requested))
+        if not kinds & requested.keys():
+            flags = [_flag(one.name) for one in fields(FileOptions) if one.name in kinds]
+            pass_it = "pass it too" if len(flags) == 1 else "pass one of them too"
+            raise UsageError(f"{_flag(name)} is for {', '.join(flags)}: {pass_it}, or leave {_flag(name)} out.")
 
 
 def _check_suffix(kind: str, path: Path) -> None:

@@ -26,6 +26,7 @@ from avatar.tracking.camera_pitch import PITCH_FROM_TURN, pitch_from_turn, pitch
 from avatar.tracking.depth import DepthSampler
 from avatar.tracking.face import with_face
 from avatar.tracking.hands import with_fingers
+from avatar.tracking.head import with_head
 from avatar.tracking.initialization import initial_state, state_from_rotations
 from avatar.tracking.kinematics import CameraPath, State, in_cameras, move_points, pose_chain
 from avatar.tracking.leg_girth import fit_leg_girth
@@ -130,7 +131,9 @@ def track(
                 f"{observations.source or 'The video'}: {report.failure}; --keep-going takes it as it is."
             )
         report.warnings.insert(0, report.failure)
-    fitted = with_fingers(to_body_track(best.problem, best.state, observations), observations, body)
+    fitted = to_body_track(best.problem, best.state, observations)
+    for refined in (with_head, with_fingers):
+        fitted = refined(fitted, observations, body)
     return with_face(fitted, observations), report
 
 
