@@ -231,6 +231,6 @@ def test_glb_holds_props_below_their_joints(person: Avatar, moves: dict[str, Bod
 
 def test_the_validator_of_khronos_has_nothing_to_say(file: Path, tmp_path: Path) -> None:
     environment = os.environ | {"NODE_PATH": str(node_modules(tmp_path, "gltf-validator@2.0.0-dev.3.10"))}
-    command = ["node", "-e", VALIDATOR, file]
+    command = ["node", "-e", VALIDATOR, str(file)]
     report = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, env=environment)
     assert report.stdout == ""
