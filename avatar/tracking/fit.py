@@ -15,6 +15,7 @@ from torch import Tensor
 from avatar.body import Body, load_body
 from avatar.body.shape_attributes import RANGES, load_shape_attributes, parse_shape
 from avatar.body.skeleton import SMPL_JOINTS
+from avatar.body.surface_map import densepose_surface_map, own_surface_map
 from avatar.errors import AvatarError, UsageError
 from avatar.io.camera_motion_file import USUAL_FOCAL_SPREAD, CameraMotion
 from avatar.landmark_layouts import LAYOUTS
@@ -22,6 +23,7 @@ from avatar.runtime.progress import Progress
 from avatar.tracking.arm_restart import restart_lost_arms
 from avatar.tracking.camera_path import from_cameras, holds_pose, path_of, tilt_of_motion
 from avatar.tracking.camera_pitch import PITCH_FROM_TURN, pitch_from_turn, pitch_from_turn_within
+from avatar.tracking.dense import DenseSampler
 from avatar.tracking.depth import DepthSampler
 from avatar.tracking.face import with_face
 from avatar.tracking.hands import with_fingers
@@ -104,8 +106,10 @@ def track(
         if observations.depth is not None:
             depth_sampler = DepthSampler(body, observations, tall)
 
+    dense = dense_sampler(observations, body, options)
+
     def attempt(variant: FitProblem) -> FittedClip:
-        fitted, state = fit(variant, names, matcher, flow_sampler, start, path, depth_sampler)
+        fitted, state = fit(variant, names, matcher, flow_sampler, start, path, depth_sampler, dense)
         return FittedClip(
             fitted, state, reprojection_error(fitted, state), silhouette_overlap(fitted, state, observations)
         )
@@ -125,6 +129,19 @@ def track(
         report.warnings.insert(0, report.failure)
     fitted = with_fingers(to_body_track(best.problem, best.state, observations), observations, body)
     return with_face(fitted, observations), report
+
+
+def dense_sampler(observations: Observations, body: Body, options: TrackOptions) -> DenseSampler | None:
+    """What reads the IUV images of the clip, in DensePose's charts if the user gave those; None without images.
+
+    Raises:
+        UsageError, AvatarError: see `densepose_surface_map`.
+    """
+    if observations.iuv is None:
+        return None
+    charts = options.iuv_charts
+    surface = own_surface_map(body) if charts is None else densepose_surface_map(Path(charts), body)
+    return DenseSampler(body, surface, observations)
 
 
 @dataclass(frozen=True)
@@ -252,11 +269,12 @@ def fit(
     start: BodyTrack | None = None,
     path: CameraPath | None = None,
     depth_sampler: DepthSampler | None = None,
+    dense: DenseSampler | None = None,
 ) -> tuple[FitProblem, State]:
     """Run the schedule from the detector's own 3D guess, or from the joint rotations of `start`.
 
     Without `matcher` and `flow_sampler` the fit goes by the landmarks alone; `depth_sampler` adds measured
-    depth.
+    depth, `dense` what a dense detector sees.
 
     Returns:
         The problem with what the fit itself showed, such as the camera's pitch from a full turn; and its solution.
@@ -279,7 +297,7 @@ def fit(
         state = from_cameras(state, path, landmarks.x[:, feet], problem.times)
     measured = problem.tilt
     with Progress("fit", len(SCHEDULE) + 1) as bar:
-        for stage in SCHEDULE:
+        for turn, stage in enumerate(SCHEDULE):
             with_images = math.isfinite(stage.silhouette)
             matches = matcher.match(state) if matcher and with_images else None
             # A person who turns on the spot is constrained by the constant pose instead of the flow: the light does
@@ -287,6 +305,8 @@ def fit(
             flow = flow_sampler.sample(state) if flow_sampler and with_images and problem.pitch is None else None
             if depth_sampler is not None:
                 problem = replace(problem, depth=depth_sampler.read(state))
+            if dense is not None:
+                problem = replace(problem, dense=dense.sample(turn))
             terms = partial(residual_terms, problem, stage, matches, flow)
             state, linearization = levenberg_marquardt(state, partial(ClipLinearization, terms), stage.steps)
             if stage.name == "limbs" and problem.pitch is None:
