@@ -19,7 +19,8 @@ from avatar.tracking.options import TrackOptions, check_camera, check_pitch
 from avatar.training.config import TrainConfig
 
 PRESETS = ("fast", "balanced", "quality", "large")
-ProtocolName = Literal["instantavatar", "gauhuman", "humannerf", "hugs", "exavatar"]
+ProtocolName = Literal["instantavatar", "gauhuman", "humannerf", "hugs", "exavatar", "xhumans", "4ddress", "actorshq"]
+TruthName = Literal["bedlam", "gtahuman", "gtahuman2", "voccl3d", "freeman", "adt"]
 
 # Entries of older configurations and presets -> where they stand now, tables separated by dots. These are also the
 # short names that `avatar.create` takes.

@@ -235,9 +235,7 @@ def _flow_term(problem: FitProblem, state: State, chain: KinematicChain, flow: F
     return Term("flow", away, FLOW_WEIGHT * problem.time_weight[1:, None] * flow.weight, 3.0)
 
 
-def _dense_term(
-    problem: FitProblem, state: State, stage: Stage, chain: KinematicChain, matches: DenseMatches
-) -> Term:
+def _dense_term(problem: FitProblem, state: State, stage: Stage, chain: KinematicChain, matches: DenseMatches) -> Term:
     """Points of the surface against the pixels in which a dense detector sees them."""
     points = matches.points
     spread = (stage.pixel * problem.person_height)[:, None, None].expand(-1, len(points), 1)
