@@ -172,7 +172,7 @@ def numbers(
 ) -> Float[np.ndarray, "..."]:
     """A named array of a file, as float64 and of the first of some shapes that it fits; None stands for any length.
 
-    An array of as many numbers in another arrangement fits too: 24 x 3 for 72.
+    A flat array of as many numbers fits too, one whose rows are arranged otherwise, and one with more axes of length 1.
 
     Raises:
         AvatarError: it is missing, of another shape, or holds what is no finite number.
@@ -182,17 +182,17 @@ def numbers(
     array = np.asarray(table[name])
     if array.dtype.kind in "fiu" and np.isfinite(array).all():
         for shape in shapes:
-            unknown = [n for n in shape if n is None]
-            fixed = int(np.prod([n for n in shape if n is not None]))
-            first = array.shape[0] if array.ndim and shape[0] is None else None
-            if len(unknown) == 1 and shape[0] is None and first is not None and array.size == first * fixed:
-                return array.reshape(first, *shape[1:]).astype(np.float64)
-            if not unknown and array.size == fixed:
-                return array.reshape(shape).astype(np.float64)
-            if array.ndim == len(shape) and all(b in (None, a) for a, b in zip(array.shape, shape, strict=True)):
-                return array.astype(np.float64)
-    expected = " or ".join(" x ".join("n" if n is None else str(n) for n in shape) for shape in shapes)
+            own = (*array.shape, *[1] * len(shape))
+            wanted = tuple(own[axis] if n is None else n for axis, n in enumerate(shape))
+            same_rows = array.ndim <= 1 or array.shape[:1] == wanted[:1] or _long(array.shape) == _long(wanted)
+            if array.size == np.prod(wanted, dtype=int) and same_rows:
+                return array.reshape(wanted).astype(np.float64)
+    expected = " or ".join(" x ".join("n" if n is None else str(n) for n in shape) or "one" for shape in shapes)
     raise AvatarError(f"{path}: {name} should be {expected} finite numbers, not {array.shape} of {array.dtype}.")
+
+
+def _long(shape: tuple[int, ...]) -> list[int]:
+    return [length for length in shape if length != 1]
 
 
 def floats(array: np.ndarray) -> Tensor:

@@ -35,10 +35,8 @@ def smplx_of_frames(
     rotvecs = np.concatenate([smplx_rotvecs(path, table, 1) for path, table in zip(paths, tables, strict=True)])
     transl = np.concatenate([numbers(p, table, "transl", (1, 3)) for p, table in zip(paths, tables, strict=True)])
     if betas is None:
-        shapes = [
-            numbers(p, table, "betas", (1, None), (None,)).ravel() for p, table in zip(paths, tables, strict=True)
-        ]
-        betas = np.mean(shapes, axis=0)
+        pairs = zip(paths, tables, strict=True)
+        betas = np.mean([numbers(path, table, "betas", (1, None), (None,)).ravel() for path, table in pairs], axis=0)
     return SmplPoses(floats(betas), floats(rotvecs), floats(transl), from_mean_hand=from_mean_hand, gender=gender)
 
 

@@ -1,4 +1,4 @@
-"""VOccl3D (Garg et al. 2025): rendered people behind real things, labels as the authors' preparation script writes them.
+"""VOccl3D (Garg et al. 2025): rendered people behind real things, with the labels of the authors' preparation script.
 
 `SCENE_ground_truth_labels.npy` holds a table of sequences (`images/NAME` or `SCENE/images/NAME`), each a table of
 images with `pose_cam` (165, of SMPL-X), `shape` (11), `cam_translation` (1, 3) in the camera's axes and `gender`. The

@@ -83,8 +83,8 @@ def paired(opened: FinishedRun, truth: PoseTruth) -> tuple[list[int], list[int],
     """
     if opened.config.get("protocol") is not None:
         raise UsageError(
-            f"{opened.run.folder} has the poses of a data set, so that there is nothing to measure: make a run from the "
-            "images as a video, by avatar create VIDEO."
+            f"{opened.run.folder} has the poses of a data set, so that there is nothing to measure: make a run from "
+            "the images as a video, by avatar create VIDEO."
         )
     observations, video = opened.observations(), Path(str(opened.config["source"]))
     if not video.is_file():

@@ -2,7 +2,7 @@
 
 Such IUV images (DensePose, Güler et al. 2018; DaNet, Zhang et al. 2020; UltraPose, Yan et al. 2021) name in each pixel
 the point of the surface that it shows. Detectors are wrong about whole parts, left for right or an arm for the trunk:
-the term is robust, and leaves out some parts of each frame in each pass, so that the fit leans on none (DaNet's
+the term is robust, and the first passes leave out some parts of each frame, so that the fit leans on none (DaNet's
 part dropout).
 """
 
@@ -23,7 +23,8 @@ from avatar.types import ImageList, Observations
 
 POINTS = 100  # pixels of a frame in one pass
 CANDIDATES = 20  # pixels of each part, from which a pass takes some
-DROPPED = 0.25  # share of the parts of a frame that a pass leaves out
+DROPPED = 0.25  # share of the parts of a frame that each of the first passes leaves out
+FIRST = 2  # passes, which decide which way limbs go; the others see all parts
 FEWEST = 12  # pixels; smaller parts are noise
 
 
@@ -97,7 +98,7 @@ class DenseSampler:
         weight = torch.zeros(len(self.frames), POINTS, dtype=torch.float64)
         for index, frame in enumerate(self.frames):
             chooser = np.random.default_rng([turn, index])
-            kept = chooser.random(PARTS + 1) >= DROPPED
+            kept = chooser.random(PARTS + 1) >= (DROPPED if turn < FIRST else 0.0)
             rows = chooser.permutation(np.flatnonzero(kept[frame.parts]))[:POINTS]
             points[index, : len(rows)], pixels[index, : len(rows)] = frame.points[rows], frame.pixels[rows]
             weight[index, : len(rows)] = float(self.trust[index])
