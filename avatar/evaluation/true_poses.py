@@ -68,10 +68,11 @@ def evaluate_poses(
     if not truth.in_camera:
         notes.append("the data set tells no camera, so that errors are after Procrustes alone")
     protocol = {"name": name, "dataset": TRUTHS[name].dataset, "sequence": truth.name, "notes": notes}
-    content = {"made_with": __version__, "run": opened.run.folder.name, "protocol": protocol, "joints": scores}
+    joints = {"frames": len(rows), **scores}
+    content = {"made_with": __version__, "run": opened.run.folder.name, "protocol": protocol, "joints": joints}
     write_json((out or folder) / "evaluation.json", content)
     lines = [f"{TRUTHS[name].dataset}, {truth.name}: {len(rows)} frames of {len(truth.frames)} with a true pose"]
-    lines += [f"  {key:24} {value:.1f}" for key, value in scores.items() if key != "frames"]
+    lines += [f"  {key:24} {value:.1f}" for key, value in scores.items()]
     return content, "\n".join([*lines, *(f"note: {note}" for note in notes)])
 
 
@@ -113,10 +114,7 @@ def pose_errors(
     known = [joint for joint in SCORED if bool(true.joints[:, joint].isfinite().all())]
     hips = [known.index(hip) for hip in HIPS]
     own, joints = estimated.joints[:, known], true.joints[:, known]
-    scores: dict[str, float] = {
-        "frames": len(times),
-        "pa_mpjpe_mm": 1e3 * float(pose_metrics.pa_mpjpe(own, joints).mean()),
-    }
+    scores = {"pa_mpjpe_mm": 1e3 * float(pose_metrics.pa_mpjpe(own, joints).mean())}
     if in_camera:
         scores["mpjpe_mm"] = 1e3 * float(pose_metrics.mpjpe(own, joints, hips).mean())
         even = len(times) > 2 and float(times.diff().max()) < 1.5 * float(times.diff().min())

@@ -101,8 +101,8 @@ SILHOUETTE_WEIGHT = 0.3  # of each point: errors of neighbours on an outline are
 FLOW = 0.002  # motion of a surface point between instants, relative to the person's height in the image
 FLOW_WEIGHT = 0.4  # of each point: errors of neighbours on the surface are correlated
 DEPTH = 0.015  # of the measured depth of a point on the surface, metres
-DENSE_ROBUST_SCALE = 4.0  # at most
-DENSE_WEIGHT = 0.3  # of each pixel of a dense detector: errors of neighbours are correlated
+DENSE_ROBUST_SCALE = 2.0  # detectors are wrong about whole parts
+DENSE_WEIGHT = 1.0  # of each pixel of a dense detector
 DEPTH_WEIGHT = 0.3  # of each point: errors of neighbours on the surface are correlated
 METRIC_PATH = 0.01  # of the logarithm of the scale of a camera's path in metres, beside measured depth
 SHAPE_CONSTRAINT = 0.02  # of the user's other shape attributes, relative to the range of each
@@ -242,7 +242,7 @@ def _dense_term(problem: FitProblem, state: State, stage: Stage, chain: Kinemati
     data = torch.cat([matches.pixels, spread], -1)
     residual = image_residual(reprojection, move_points(chain, state, points), _alone(points), state, data)
     weight = DENSE_WEIGHT * problem.time_weight[:, None] * matches.weight
-    return Term("dense", residual, weight, min(stage.pixel_robust_scale, DENSE_ROBUST_SCALE))
+    return Term("dense", residual, weight, DENSE_ROBUST_SCALE)
 
 
 def _depth_term(problem: FitProblem, state: State, chain: KinematicChain, readings: DepthReadings) -> Term:
