@@ -10,18 +10,19 @@ import pytest
 import torch
 
 from avatar.body import Body, load_body
-from avatar.body.skinning import joint_transforms
 from avatar.body.surface_map import PARTS, SurfaceMap, densepose_surface_map, own_surface_map
 from avatar.errors import AvatarError, UsageError
 from avatar.io.images import write_image
+from avatar.landmark_layouts import LAYOUTS
 from avatar.metrics.poses import pa_mpjpe
 from avatar.observation.surface_images import iuv_files, read_iuv
 from avatar.pipeline.dense import check_iuv, with_iuv
 from avatar.tracking.dense import POINTS, DenseSampler
-from avatar.tracking.fit import track
+from avatar.tracking.fit import dense_sampler, fit
 from avatar.tracking.kinematics import State, move_points, pose_chain
 from avatar.tracking.optical_flow import visible_points
 from avatar.tracking.options import TrackOptions
+from avatar.tracking.problem import build_problem
 from avatar.tracking.silhouette import posed_vertices
 from avatar.types import ImageList, Observations
 
@@ -69,9 +70,11 @@ def iuv_images(body: Body, surface: SurfaceMap, state: State, wrong: float = 0.0
 
 def error(body: Body, observations: Observations, true: State) -> float:
     """Millimetres of the limbs' joints after Procrustes."""
-    result, _ = track(observations, body, TrackOptions(focal=FOCAL, keep_going=True))
-    joints = joint_transforms(body.rest(result.betas).joints, body.parents, result.poses)[..., :3, 3]
-    return 1e3 * float(pa_mpjpe(joints[:, LIMBS], pose_chain(body, true).position.float()[:, LIMBS]).mean())
+    sampler = dense_sampler(observations, body, TrackOptions())
+    problem = build_problem(observations, body, FOCAL, 1.7)
+    _, state = fit(problem, LAYOUTS[observations.layout].names, None, None, dense=sampler)
+    places, true_places = (pose_chain(body, one).position.float()[:, LIMBS] for one in (state, true))
+    return 1e3 * float(pa_mpjpe(places, true_places).mean())
 
 
 def test_a_pixel_is_tied_to_the_point_of_the_surface_that_it_shows(
@@ -113,7 +116,7 @@ def test_first_passes_leave_out_parts_and_each_pass_takes_other_pixels(
 
 
 def test_dense_pixels_mend_a_pose_and_wrong_parts_do_not_spoil_it(body: Body, surface: SurfaceMap, true: State) -> None:
-    bare = replace(observed(body, true, 4.0), masks=ImageList.of(()))  # so that landmarks are all there is beside
+    bare = observed(body, true, 4.0)
     without = error(body, bare, true)
     clean = error(body, replace(bare, iuv=iuv_images(body, surface, true)), true)
     confused = error(body, replace(bare, iuv=iuv_images(body, surface, true, wrong=0.2)), true)
