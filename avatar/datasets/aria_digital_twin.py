@@ -1,4 +1,4 @@
-"""Aria Digital Twin (Pan et al. 2023), version 2: a person's skeleton while another one films them with glasses.
+"""Aria Digital Twin (Pan et al. 2023), version 2: a person's skeleton, seen by somebody else's glasses.
 
 `SEQUENCE/` holds `Skeleton_*.json` (`frames`: `joints`, 51 places in the scene, metres, and `timestamp_ns`) and
 `2d_bounding_box.csv` (or `2d_bounding_box_with_skeleton.csv`), whose times of the stream 214-1 are those of the colour

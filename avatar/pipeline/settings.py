@@ -60,8 +60,9 @@ class Settings:
     Attributes:
         source: the video or photo, or the folder of a public dataset.
         preset: name of a preset (fast, balanced, quality, large), or the path of a TOML file with the same entries.
-        protocol: train on a public dataset (PeopleSnapshot, ZJU-MoCap, NeuMan, X-Humans, 4D-DRESS, ActorsHQ) with its own
-            poses and the split of this publication; needs an SMPL or SMPL-X file as --body. See docs/manual/evaluate.md.
+        protocol: train on a public dataset (PeopleSnapshot, ZJU-MoCap, NeuMan, X-Humans, 4D-DRESS, ActorsHQ) with its
+            own poses and the split of this publication; needs an SMPL or SMPL-X file as --body. See
+            docs/manual/evaluate.md.
         device: where to train; auto takes CUDA where it works.
         backend: renderer: auto (gsplat on CUDA, cpu elsewhere), gsplat, cpu, reference, or one that is registered.
         body: "open", the body that ships with the program, or the path of an SMPL, SMPL-H or SMPL-X file.

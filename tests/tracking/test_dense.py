@@ -152,7 +152,7 @@ def test_the_users_own_table_ties_densepose_to_smpl(
             densepose_surface_map(path, body)
 
 
-def test_red_and_blue_parts_are_told_apart_and_other_images_refused(tmp_path: Path) -> None:
+def test_parts_are_read_from_red_or_blue_and_other_images_refused(tmp_path: Path) -> None:
     image = np.zeros((32, 18, 3), np.uint8)
     image[4:20, 5:12] = np.stack(np.broadcast_arrays(7, np.arange(16)[:, None] * 16, np.arange(7) * 40), -1)
     for name, pixels in (("red", image), ("blue", image[..., ::-1])):
