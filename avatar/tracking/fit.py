@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,12 +28,14 @@ from avatar.tracking.dense import DenseSampler
 from avatar.tracking.depth import DepthSampler
 from avatar.tracking.face import with_face
 from avatar.tracking.hands import with_fingers
+from avatar.tracking.head import with_head
 from avatar.tracking.initialization import initial_state, state_from_rotations
 from avatar.tracking.kinematics import CameraPath, State, in_cameras, move_points, pose_chain
 from avatar.tracking.leg_girth import fit_leg_girth
 from avatar.tracking.objective import ROLL, SCHEDULE, pose_terms, residual_terms
 from avatar.tracking.optical_flow import FlowSampler
 from avatar.tracking.options import TrackOptions, check_pitch
+from avatar.tracking.other_cameras import OtherCamera, with_other_cameras, with_other_silhouettes
 from avatar.tracking.problem import FitProblem, build_problem
 from avatar.tracking.report import TrackReport, fit_warnings, guess_warnings, median_distance, unknown_pitch
 from avatar.tracking.silhouette import SilhouetteMatcher
@@ -61,6 +64,7 @@ def track(
     options: TrackOptions | None = None,
     start: BodyTrack | None = None,
     motion: CameraMotion | None = None,
+    others: Sequence[OtherCamera] = (),
 ) -> tuple[BodyTrack, TrackReport]:
     """Fit a body to all frames of one camera at once.
 
@@ -71,6 +75,7 @@ def track(
         start: a motion of the same frames, from any other program, whose joint rotations the fit refines; its own
             place and camera are not used. None: the detector's 3D estimate.
         motion: how the camera moved; None: it stood still.
+        others: what other standing cameras show at the same instants; then this one must stand still.
 
     Raises:
         UsageError: see `resolve_shape`, `check_pitch`. AvatarError: there are too few frames, or the fit is no
@@ -97,6 +102,8 @@ def track(
         pitch_given=options.pitch is not None,
         height_given=height is not None,
     )
+    if others:
+        problem = with_other_cameras(problem, others)
     matcher = flow_sampler = depth_sampler = None
     if len(observations.masks):
         tall = float(problem.person_height[0])
@@ -109,7 +116,8 @@ def track(
     dense = dense_sampler(observations, body, options)
 
     def attempt(variant: FitProblem) -> FittedClip:
-        fitted, state = fit(variant, names, matcher, flow_sampler, start, path, depth_sampler, dense)
+        matchers = [other.matcher for other in others]
+        fitted, state = fit(variant, names, matcher, flow_sampler, start, path, depth_sampler, matchers, dense)
         return FittedClip(
             fitted, state, reprojection_error(fitted, state), silhouette_overlap(fitted, state, observations)
         )
@@ -127,7 +135,9 @@ def track(
                 f"{observations.source or 'The video'}: {report.failure}; --keep-going takes it as it is."
             )
         report.warnings.insert(0, report.failure)
-    fitted = with_fingers(to_body_track(best.problem, best.state, observations), observations, body)
+    fitted = to_body_track(best.problem, best.state, observations)
+    for refined in (with_head, with_fingers):
+        fitted = refined(fitted, observations, body)
     return with_face(fitted, observations), report
 
 
@@ -190,6 +200,7 @@ def report_of(clip: FittedClip, names: tuple[str, ...], height: float | None, fo
         warnings.append(unknown_pitch(float(state.camera[1])))
     return TrackReport(
         focal=focal,
+        camera_scale=float(state.log_scale.exp()) if clip.problem.views else 1.0,
         reprojection=clip.error * float(clip.problem.person_height[0]),
         warnings=warnings,
         failure=failure(clip.overlap, clip.error),
@@ -269,12 +280,13 @@ def fit(
     start: BodyTrack | None = None,
     path: CameraPath | None = None,
     depth_sampler: DepthSampler | None = None,
+    other_matchers: Sequence[SilhouetteMatcher] = (),
     dense: DenseSampler | None = None,
 ) -> tuple[FitProblem, State]:
     """Run the schedule from the detector's own 3D guess, or from the joint rotations of `start`.
 
     Without `matcher` and `flow_sampler` the fit goes by the landmarks alone; `depth_sampler` adds measured
-    depth, `dense` what a dense detector sees.
+    depth, `other_matchers` the silhouettes of `FitProblem.views`, `dense` what a dense detector sees.
 
     Returns:
         The problem with what the fit itself showed, such as the camera's pitch from a full turn; and its solution.
@@ -295,6 +307,8 @@ def fit(
         feet = [names.index(f"{side}_ankle") for side in ("left", "right")]
         landmarks = move_points(pose_chain(problem.body, state), state, problem.landmarks)
         state = from_cameras(state, path, landmarks.x[:, feet], problem.times)
+    if problem.views:
+        state = replace(state, log_scale=state.camera.new_zeros(1))  # of the distances between the cameras
     measured = problem.tilt
     with Progress("fit", len(SCHEDULE) + 1) as bar:
         for turn, stage in enumerate(SCHEDULE):
@@ -305,6 +319,8 @@ def fit(
             flow = flow_sampler.sample(state) if flow_sampler and with_images and problem.pitch is None else None
             if depth_sampler is not None:
                 problem = replace(problem, depth=depth_sampler.read(state))
+            if with_images:
+                problem = with_other_silhouettes(problem, other_matchers, state)
             if dense is not None:
                 problem = replace(problem, dense=dense.sample(turn))
             terms = partial(residual_terms, problem, stage, matches, flow)

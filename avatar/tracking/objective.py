@@ -29,7 +29,7 @@ from avatar.tracking.kinematics import (
 )
 from avatar.tracking.optical_flow import Flow
 from avatar.tracking.posture import posture_terms
-from avatar.tracking.problem import FitProblem
+from avatar.tracking.problem import FitProblem, OtherView
 from avatar.tracking.residuals import (
     angular_velocity,
     bone_direction,
@@ -150,21 +150,12 @@ def _image_terms(
     joints: PointsWithJacobian,
 ) -> list[Term]:
     time_weight = problem.time_weight[:, None]
-    marks = move_points(chain, state, problem.landmarks)
-    reprojections = image_residual(
-        reprojection_with_pitch_bias, marks, _about_hips(problem), state, _pixels(problem, stage.pixel)
-    )
     shares = problem.bone_pitch_bias[:, None].expand(len(problem), -1, 1)
     directions = image_residual(
         bone_direction, joints, problem.bones, state, torch.cat([problem.bone_directions, shares], -1)
     )
     return [
-        Term(
-            "landmarks",
-            reprojections,
-            time_weight * problem.confidence * problem.landmark_weight,
-            stage.pixel_robust_scale,
-        ),
+        _landmark_term(problem, stage, state, chain),
         Term("directions", directions.scaled(1 / stage.direction), time_weight * problem.bone_confidence, 2.0),
         Term("joint limit", joint_limit(state, problem.joint_prior), time_weight),
         Term("rest pose", rest_pose(state, problem.joint_prior), time_weight),
@@ -173,7 +164,29 @@ def _image_terms(
         *([] if problem.dense is None else [_dense_term(problem, state, stage, chain, problem.dense)]),
         *([] if problem.depth is None else [_depth_term(problem, state, chain, problem.depth)]),
         *_priors(problem, state, stage),
+        *(term for view in problem.views for term in _view_terms(view, stage, matches is not None, state, chain)),
     ]
+
+
+def _landmark_term(problem: FitProblem, stage: Stage, state: State, chain: KinematicChain) -> Term:
+    """The landmarks in the image."""
+    marks = move_points(chain, state, problem.landmarks)
+    reprojections = image_residual(
+        reprojection_with_pitch_bias, marks, _about_hips(problem), state, _pixels(problem, stage.pixel)
+    )
+    weight = problem.time_weight[:, None] * problem.confidence * problem.landmark_weight
+    return Term("landmarks", reprojections, weight, stage.pixel_robust_scale)
+
+
+def _view_terms(
+    view: OtherView, stage: Stage, with_silhouettes: bool, state: State, chain: KinematicChain
+) -> list[Term]:
+    """What another camera shows at the same instants."""
+    before = replace(state, path=view.path)
+    terms = [_landmark_term(view.problem, stage, before, chain)]
+    if with_silhouettes and view.matches is not None:
+        terms.append(silhouette_term(view.problem, before, stage, chain, view.matches))
+    return terms
 
 
 def _temporal_terms(

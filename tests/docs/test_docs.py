@@ -196,3 +196,15 @@ def test_every_room_has_a_page_in_the_reference() -> None:
     assert not [
         room for room in rooms if f"`{room}`" not in (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     ]
+
+
+def test_every_file_that_the_architecture_names_exists() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.*) \|$", text.split("### Files by subject")[1].split("| outside")[0], re.MULTILINE
+    )
+    assert len(rows) > 10
+    for room, files in rows:
+        folder = ROOT / ("viewer" if room == "viewer" else f"avatar/{room}")
+        there = {file.stem for file in folder.rglob("*.py")}
+        assert not [name for name in re.findall(r"`(\w+)`", files) if name not in there], room

@@ -4,12 +4,9 @@ Needs `npm install three @sparkjsdev/spark` in some folder, and NODE_PATH=FOLDER
 """
 
 import base64
-import functools
 import io
 import os
-import threading
 from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +20,8 @@ from avatar.model.avatar import Avatar
 from avatar.rendering.camera_paths import intrinsics, look_at
 from avatar.rendering.renderer import render
 from avatar.types import BodyTrack, Cameras, Gaussians
-from tests.exporters.test_page import browser as browser
-from tests.exporters.test_page import needs_browser
-from tests.exporters.test_web import Quiet
+from tests.browser import needs_browser
+from tests.exporters.pages import served
 
 MODULES = next(
     (folder for folder in map(Path, filter(None, os.environ.get("NODE_PATH", "").split(os.pathsep)))
@@ -41,6 +37,8 @@ PAGE = f"""<!doctype html><script type="importmap">{{"imports": {{"three": "/mod
 "three/addons/": "/modules/three/examples/jsm/",
 "@sparkjsdev/spark": "/modules/@sparkjsdev/spark/dist/spark.module.js"}}}}</script><script type="module">
 import * as THREE from "three"; import {{SparkRenderer, SplatMesh}} from "@sparkjsdev/spark";
+from tests.browser import needs_browser
+from tests.exporters.pages import served
 const renderer = new THREE.WebGLRenderer({{preserveDrawingBuffer: true}}), scene = new THREE.Scene();
 renderer.setSize({SIZE}, {SIZE}); scene.background = new THREE.Color(0xffffff);
 const camera = new THREE.PerspectiveCamera({FOV}, 1, 0.1, 20); camera.position.set(0, {HEIGHT}, {AWAY});
@@ -68,16 +66,13 @@ def site(posed: Gaussians, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def page(browser: Browser, site: Path) -> Iterator[Page]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    tab = browser.new_page(viewport={"width": SIZE, "height": SIZE})
-    tab.set_default_timeout(120_000)
-    tab.goto(f"http://127.0.0.1:{server.server_address[1]}/index.html")
-    tab.wait_for_function("window.image")
-    yield tab
-    tab.close()
-    server.shutdown()
-    server.server_close()
+    with served(site) as address:
+        tab = browser.new_page(viewport={"width": SIZE, "height": SIZE})
+        tab.set_default_timeout(120_000)
+        tab.goto(f"{address}/index.html")
+        tab.wait_for_function("window.image")
+        yield tab
+        tab.close()
 
 
 def ours(gaussians: Gaussians) -> np.ndarray:
