@@ -9,6 +9,7 @@ part dropout).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,9 +17,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar.body import Body
-from avatar.body.surface_map import PARTS, SurfaceMap
+from avatar.body.surface_map import PARTS, SurfaceMap, densepose_surface_map, own_surface_map
 from avatar.runtime.thread_map import map_in_threads
 from avatar.tracking.kinematics import SkinnedPoints
+from avatar.tracking.options import TrackOptions
 from avatar.types import ImageList, Observations
 
 POINTS = 100  # pixels of a frame in one pass
@@ -111,3 +113,16 @@ class DenseSampler:
             for values in (self.body.template, self.body.shape_dirs, self.body.weights)
         )
         return SkinnedPoints(rest, dirs, weights, torch.full((points.shape[-1],), -1))
+
+
+def dense_sampler(observations: Observations, body: Body, options: TrackOptions) -> DenseSampler | None:
+    """What reads the IUV images of the clip, in DensePose's charts if the user gave those; None without images.
+
+    Raises:
+        UsageError, AvatarError: see `densepose_surface_map`.
+    """
+    if observations.iuv is None:
+        return None
+    charts = options.iuv_charts
+    surface = own_surface_map(body) if charts is None else densepose_surface_map(Path(charts), body)
+    return DenseSampler(body, surface, observations)

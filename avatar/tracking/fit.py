@@ -16,7 +16,6 @@ from torch import Tensor
 from avatar.body import Body, load_body
 from avatar.body.shape_attributes import RANGES, load_shape_attributes, parse_shape
 from avatar.body.skeleton import SMPL_JOINTS
-from avatar.body.surface_map import densepose_surface_map, own_surface_map
 from avatar.errors import AvatarError, UsageError
 from avatar.io.camera_motion_file import USUAL_FOCAL_SPREAD, CameraMotion
 from avatar.landmark_layouts import LAYOUTS
@@ -24,7 +23,7 @@ from avatar.runtime.progress import Progress
 from avatar.tracking.arm_restart import restart_lost_arms
 from avatar.tracking.camera_path import from_cameras, holds_pose, path_of, tilt_of_motion
 from avatar.tracking.camera_pitch import PITCH_FROM_TURN, pitch_from_turn, pitch_from_turn_within
-from avatar.tracking.dense import DenseSampler
+from avatar.tracking.dense import DenseSampler, dense_sampler
 from avatar.tracking.depth import DepthSampler
 from avatar.tracking.face import with_face
 from avatar.tracking.hands import with_fingers
@@ -139,19 +138,6 @@ def track(
     for refined in (with_head, with_fingers):
         fitted = refined(fitted, observations, body)
     return with_face(fitted, observations), report
-
-
-def dense_sampler(observations: Observations, body: Body, options: TrackOptions) -> DenseSampler | None:
-    """What reads the IUV images of the clip, in DensePose's charts if the user gave those; None without images.
-
-    Raises:
-        UsageError, AvatarError: see `densepose_surface_map`.
-    """
-    if observations.iuv is None:
-        return None
-    charts = options.iuv_charts
-    surface = own_surface_map(body) if charts is None else densepose_surface_map(Path(charts), body)
-    return DenseSampler(body, surface, observations)
 
 
 @dataclass(frozen=True)

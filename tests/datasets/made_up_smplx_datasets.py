@@ -11,6 +11,7 @@ from PIL import Image
 from avatar.body import load_body
 from avatar.datasets.smplx_files import PARTS
 from avatar.geometry import invert_rigid, rigid, rotation_from_rotvec, rotation_to_rotvec
+from avatar.io.files import write_npz
 from avatar.io.images import write_image
 from avatar.types import Cameras
 
@@ -102,7 +103,7 @@ def write_actorshq(folder: Path) -> Scene:
     views = [around(0.5 * index) for index in range(3)]
     with_fingers = [parameters(scene, row, from_mean_hand=False) for row in range(count)]
     arrays = {name: np.stack([one[name] for one in with_fingers]) for name in with_fingers[0]}
-    np.savez(folder / "smpl_params.npz", **(arrays | {"betas": BETAS[None]}))
+    write_npz(folder / "smpl_params.npz", **(arrays | {"betas": BETAS[None]}))
     (folder / "4x").mkdir()
     with (folder / "4x" / "calibration.csv").open("w", newline="") as file:
         writer = csv.writer(file)

@@ -14,9 +14,10 @@ from avatar.body.skeleton import SMPL_JOINTS
 from avatar.body.skinning import joint_transforms
 from avatar.datasets.aria_digital_twin import MEANINGS, NAMES
 from avatar.datasets.freeman import COCO
-from avatar.datasets.posed import SmplPoses
+from avatar.datasets.posed import SmplPoses, floats
 from avatar.datasets.protocols import TruthName
 from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
+from avatar.io.files import write_npz
 
 from ..body.made_up_bodies import made_up, made_up_person
 
@@ -36,8 +37,7 @@ class Walk:
 
     @property
     def poses(self) -> SmplPoses:
-        parts = (self.betas, self.rotvecs, self.transl)
-        return SmplPoses(*(torch.from_numpy(part.astype(np.float32)) for part in parts))
+        return SmplPoses(floats(self.betas), floats(self.rotvecs), floats(self.transl))
 
     def joints(self) -> np.ndarray:
         """SMPL's 24 joints, metres, in the camera's axes."""
@@ -53,7 +53,7 @@ def body_file(folder: Path, kind: str, gender: str = "NEUTRAL") -> Path:
     arrays = made_up_person(kind)
     if kind == "smplx":
         arrays |= {name: array for name, array in made_up(kind).items() if name.startswith("hands_components")}
-    np.savez(path, **arrays)
+    write_npz(path, **arrays)
     return path
 
 

@@ -17,8 +17,8 @@ from avatar.landmark_layouts import LAYOUTS
 from avatar.metrics.poses import pa_mpjpe
 from avatar.observation.surface_images import iuv_files, read_iuv
 from avatar.pipeline.dense import check_iuv, with_iuv
-from avatar.tracking.dense import POINTS, DenseSampler
-from avatar.tracking.fit import dense_sampler, fit
+from avatar.tracking.dense import POINTS, DenseMatches, DenseSampler, dense_sampler
+from avatar.tracking.fit import fit
 from avatar.tracking.kinematics import State, move_points, pose_chain
 from avatar.tracking.optical_flow import visible_points
 from avatar.tracking.options import TrackOptions
@@ -103,13 +103,13 @@ def test_first_passes_leave_out_parts_and_each_pass_takes_other_pixels(
     first, again, second, last = (sampler.sample(turn) for turn in (0, 0, 1, 3))
     assert torch.equal(first.pixels, again.pixels) and not torch.equal(first.pixels, second.pixels)
 
-    def parts(matches_of: object) -> list[int]:
-        pixels, weight = matches_of.pixels, matches_of.weight
+    def parts(matches: DenseMatches) -> list[int]:
         counts = []
         for index in range(FRAMES):
-            at = ((pixels[index] + torch.tensor([WIDTH / 2, HEIGHT / 2])) * ZOOM).floor().long()[weight[index] > 0]
+            places = matches.pixels[index][matches.weight[index] > 0] + torch.tensor([WIDTH / 2, HEIGHT / 2])
+            x, y = (ZOOM * places).floor().long().numpy().T
             assert observations.iuv is not None
-            counts.append(len(np.unique(observations.iuv[index][at[:, 1], at[:, 0], 0])))
+            counts.append(len(np.unique(observations.iuv[index][y, x, 0])))
         return counts
 
     assert all(fewer < more for fewer, more in zip(parts(first), parts(last), strict=True))
