@@ -72,7 +72,7 @@ def _with(name: str, value: np.ndarray) -> Callable[[Path], None]:
 
 def _text(text: str) -> Callable[[Path], None]:
     def change(path: Path) -> None:
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
 
     return change
 
