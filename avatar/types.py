@@ -199,6 +199,8 @@ class Observations:
         trust: how far each pixel is trusted, 0 to 255, read lazily; None: all wholly (repaired faces).
         depth: what a depth camera measured along the optical axis, metres (float32), 0 where nothing, read lazily; it
             covers the image at its own resolution. None without one.
+        iuv: part (0 where nobody is, else 1 to 24), U and V of the body's surface in each pixel, read lazily; they
+            cover the image at their own resolution. None without a dense detector.
         hands: the 21 points of the left and the right hand (wrist, then thumb to little finger, from root to tip):
             x, y in pixels and a confidence in [0, 1], 0 where the hand was not detected; None without a hand network.
         hands_3d: the network's estimate of the same points, metres, axes as the camera's; NaN where not detected.
@@ -221,6 +223,7 @@ class Observations:
     frame_weight: Float[Tensor, " frames"] | None = None
     trust: Masks | None = None
     depth: ImageList | None = None
+    iuv: ImageList | None = None
     hands: Float[Tensor, "frames 2 21 3"] | None = None
     hands_3d: Float[Tensor, "frames 2 21 3"] | None = None
     face: Float[Tensor, "frames 478 3"] | None = None
