@@ -23,6 +23,7 @@ from avatar.runtime.progress import Progress
 from avatar.tracking.arm_restart import restart_lost_arms
 from avatar.tracking.camera_path import from_cameras, holds_pose, path_of, tilt_of_motion
 from avatar.tracking.camera_pitch import PITCH_FROM_TURN, pitch_from_turn, pitch_from_turn_within
+from avatar.tracking.dense import DenseSampler, dense_sampler
 from avatar.tracking.depth import DepthSampler
 from avatar.tracking.face import with_face
 from avatar.tracking.hands import with_fingers
@@ -111,9 +112,11 @@ def track(
         if observations.depth is not None:
             depth_sampler = DepthSampler(body, observations, tall)
 
+    dense = dense_sampler(observations, body, options)
+
     def attempt(variant: FitProblem) -> FittedClip:
         matchers = [other.matcher for other in others]
-        fitted, state = fit(variant, names, matcher, flow_sampler, start, path, depth_sampler, matchers)
+        fitted, state = fit(variant, names, matcher, flow_sampler, start, path, depth_sampler, matchers, dense)
         return FittedClip(
             fitted, state, reprojection_error(fitted, state), silhouette_overlap(fitted, state, observations)
         )
@@ -264,11 +267,12 @@ def fit(
     path: CameraPath | None = None,
     depth_sampler: DepthSampler | None = None,
     other_matchers: Sequence[SilhouetteMatcher] = (),
+    dense: DenseSampler | None = None,
 ) -> tuple[FitProblem, State]:
     """Run the schedule from the detector's own 3D guess, or from the joint rotations of `start`.
 
     Without `matcher` and `flow_sampler` the fit goes by the landmarks alone; `depth_sampler` adds measured
-    depth, `other_matchers` the silhouettes of `FitProblem.views`.
+    depth, `other_matchers` the silhouettes of `FitProblem.views`, `dense` what a dense detector sees.
 
     Returns:
         The problem with what the fit itself showed, such as the camera's pitch from a full turn; and its solution.
@@ -293,7 +297,7 @@ def fit(
         state = replace(state, log_scale=state.camera.new_zeros(1))  # of the distances between the cameras
     measured = problem.tilt
     with Progress("fit", len(SCHEDULE) + 1) as bar:
-        for stage in SCHEDULE:
+        for turn, stage in enumerate(SCHEDULE):
             with_images = math.isfinite(stage.silhouette)
             matches = matcher.match(state) if matcher and with_images else None
             # A person who turns on the spot is constrained by the constant pose instead of the flow: the light does
@@ -303,6 +307,8 @@ def fit(
                 problem = replace(problem, depth=depth_sampler.read(state))
             if with_images:
                 problem = with_other_silhouettes(problem, other_matchers, state)
+            if dense is not None:
+                problem = replace(problem, dense=dense.sample(turn))
             terms = partial(residual_terms, problem, stage, matches, flow)
             state, linearization = levenberg_marquardt(state, partial(ClipLinearization, terms), stage.steps)
             if stage.name == "limbs" and problem.pitch is None:
