@@ -79,10 +79,11 @@ def create_run(
     if resume and run.config.is_file():
         given = None if settings is None else sources_of(settings)
         settings = build(Settings, read_json(run.config), str(run.config))
-        if given is not None and [path.resolve() for path in sources_of(settings)] != [
+        stored = sources_of(settings)
+        if given is not None and [path.resolve() for path in stored][: len(given)] != [
             path.resolve() for path in given
         ]:
-            old, new = (", ".join(map(str, paths)) for paths in (sources_of(settings), given))
+            old, new = (", ".join(map(str, paths)) for paths in (stored, given))
             raise UsageError(f"{run.folder} was started with {old}, not with {new}.")
     elif settings is None:
         raise UsageError(f"There is no run to resume in {run.folder}.")

@@ -42,7 +42,6 @@ def all_frames(
         filmed: the first camera is that of the track; fitted: at its frames, in the world.
         scale: metres per unit of the distances between the cameras; most: frames that are used, of all cameras.
     """
-    first = filmed[0].observations
     times = fitted.times.double()
     chosen = times[torch.from_numpy(evenly_in_time(times.numpy(), max(2, most // len(filmed))))]
     rows: list[tuple[int, int]] = []
@@ -57,8 +56,8 @@ def all_frames(
     poses, confidence = at_times(fitted, at)
     cameras = _cameras(filmed, [number for number, _ in rows], fitted, scale)
     together = replace(fitted, poses=poses, times=at.float(), confidence=confidence, instant=instant, cameras=cameras)
-    frames = _joined(filmed, rows)
-    return replace(frames, instant=instant, times=taken.float(), cameras=cameras, start=first.start), together
+    joined = _joined(filmed, rows, instant, taken.float())
+    return replace(joined, cameras=cameras), together
 
 
 def common_instants(
@@ -95,8 +94,13 @@ def _canvas(filmed: Sequence[FilmedBy]) -> tuple[int, int]:
     return max(one.observations.width for one in filmed), max(one.observations.height for one in filmed)
 
 
-def _joined(filmed: Sequence[FilmedBy], rows: Sequence[tuple[int, int]]) -> Observations:
-    """Some frames of the cameras, as (camera, frame), in images of one size."""
+def _joined(
+    filmed: Sequence[FilmedBy],
+    rows: Sequence[tuple[int, int]],
+    instant: Int[Tensor, " frames"],
+    times: Float[Tensor, " frames"],
+) -> Observations:
+    """Some frames of the cameras, as (camera, frame), in images of one size, with their poses and times."""
     width, height = _canvas(filmed)
 
     def values(name: str) -> Any:
@@ -123,6 +127,8 @@ def _joined(filmed: Sequence[FilmedBy], rows: Sequence[tuple[int, int]]) -> Obse
         images=images("images"),
         masks=images("masks"),
         trust=images("trust") if any(one.observations.trust is not None for one in filmed) else None,
+        instant=instant,
+        times=times,
         width=width,
         height=height,
         notes=tuple(f"{one.name}: {note}" for one in filmed for note in one.observations.notes),

@@ -25,7 +25,7 @@ from avatar.types import BodyTrack, ImageList, Observations
 POINTS = 600  # on the body
 WORK_SIDE = 960  # longer side of the compared images, pixels
 INSIDE = 250  # of the mask, 0 to 255, around a point
-BLUR = 2.0  # pixels, standard deviation: a fit misses by some
+AROUND, BLUR = 0.005, 0.002  # of the longer side: that far inside the mask; standard deviation: a fit misses by some
 DARK, BRIGHT = 0.02, 0.9  # linear light between which a point tells the exposure
 PAIRS = 8  # frames of each two cameras that are compared
 SAME_TIME_S = 0.05
@@ -89,8 +89,9 @@ def measure_gains(
     if not rows:
         return np.ones((len(counts), 3))
     prior = np.eye(len(counts)) / UNCERTAIN
-    A, b = np.concatenate([np.stack(rows), prior]), np.concatenate([np.stack(changes), np.zeros((len(counts), 3))])
-    result = np.linalg.lstsq(A, b, rcond=None)[0]
+    left, right = np.stack(rows), np.stack(changes)
+    left, right = np.concatenate([left, prior]), np.concatenate([right, np.zeros((len(counts), 3))])
+    result = np.linalg.lstsq(left, right, rcond=None)[0]
     gains: np.ndarray = np.exp(result - result[0])
     return gains
 
@@ -120,10 +121,10 @@ def _light(
         observations.width, observations.height, WORK_SIDE / max(observations.width, observations.height)
     )
     image = cv2.resize(observations.images[frame], size, interpolation=cv2.INTER_AREA)
-    mask = cv2.erode(
-        cv2.resize(observations.masks[frame], size, interpolation=cv2.INTER_AREA), np.ones((9, 9), np.uint8)
-    )
-    light = cv2.GaussianBlur(linear_light(image.astype(np.float32) / 255).astype(np.float32), (0, 0), BLUR)
+    side = 2 * round(AROUND * max(size)) + 1
+    mask = cv2.resize(observations.masks[frame], size, interpolation=cv2.INTER_AREA)
+    mask = cv2.erode(mask, np.ones((side, side), np.uint8))
+    light = cv2.GaussianBlur(linear_light(image.astype(np.float32) / 255).astype(np.float32), (0, 0), BLUR * max(size))
     K, T = track.cameras.K[frame], track.cameras.T_camera_world[frame]
     pixels = project(K, T, posed)[0].numpy() * factor
     mesh = transform(T, posed)
