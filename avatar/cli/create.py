@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from avatar.viewer.live import LivePreview
 
 Source = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO", help_behavior_hint="")]
-Others = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO", help_behavior_hint="")]
+Others = Annotated[
+    tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[MORE VIDEOS]", help_behavior_hint="")
+]
 # What opens a page in the browser.
 OPEN = {"win32": "start", "darwin": "open"}.get(sys.platform, "xdg-open")
 # What a public dataset decides by itself.

@@ -96,7 +96,7 @@ def given_offsets(settings: Settings) -> list[float] | None:
 
 @dataclass(frozen=True)
 class SeveralVideos:
-    """Videos of one person by several standing phones, the first one the reference, and how they become training data.
+    """Videos of one person by several standing phones, and how they become training data; the first is the reference.
 
     Attributes:
         stage: makes a stage of the run from its name and its files.
@@ -177,8 +177,8 @@ class SeveralVideos:
         motion = cached(motion_stage, partial(load_camera_motion, motion_file), save, estimate)
         if motion.regime != "still":
             raise AvatarError(
-                f"{video}: the phone moved. Several phones must stand still while they film; --camera still takes one "
-                "that only shook for one that stood."
+                f"{video}: the phone moved. Several phones must stand still while they record; --camera still takes "
+                "one that only shook for one that stood."
             )
         return observations, motion
 

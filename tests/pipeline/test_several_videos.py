@@ -60,7 +60,7 @@ def fitted(body: Body) -> BodyTrack:
 
 
 def both_cameras(body: Body, late: float) -> list[FilmedBy]:
-    """The second one films smaller images, from 2 frames before the first one on, with a clock of its own."""
+    """The second one begins 2 frames before the first one, and has a clock of its own."""
     times = torch.arange(FRAMES, dtype=torch.float64) / RATE
     first = filmed(body, moving(body, times), times, "a.mp4", 1)
     later = times - 2 / RATE + late
