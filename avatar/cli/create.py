@@ -152,7 +152,7 @@ def _make(
 def _kept(run: RunFolder) -> str:
     """What a run that was stopped does not have to do again."""
     files = {
-        "the frames and landmarks": [run.observations_file],
+        "the frames and landmarks": [run.observations_file, run.videos / "1" / run.observations_file.name],
         "the body track": [run.estimated_track],
         "the training so far": [run.checkpoint, run.round_track(1), run.round_checkpoint(1)],
     }

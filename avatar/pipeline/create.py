@@ -210,6 +210,8 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
         write_report_images(run, result.avatar, result.track, data.observations, settings.backend)
     given = parse_shape(settings.track.shape)
     report = make_report(settings.source, data, result, height, given, settings.backend, seconds)
+    if settings.others:
+        report["videos"] = read_json(run.videos_file)
     write_json(run.report, report)
     write_report_page(run)
     return report
