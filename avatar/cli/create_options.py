@@ -58,6 +58,8 @@ LOOKS = {
     "body": Look("research", "body"),
     "observe.detector": Look("research", "detector"),
     "protocol": Look("research", "protocol", none="(optional)"),
+    "track.iuv": Look("research", "iuv", metavar="FOLDER"),
+    "track.iuv_charts": Look("research", "iuv-charts", metavar="FILE"),
     "init": Look("research", "init", metavar="FILE", none="(default: the detector's own 3D estimate)"),
     "train.steps": Look("training", aliases=("--steps",)),
     "train.rounds": Look("training", aliases=("--rounds",)),

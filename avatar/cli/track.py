@@ -35,6 +35,8 @@ def track_video(
     source_size: str | None = None,
     show_shape: Switch = False,
     keep_going: Switch = False,
+    iuv: str | None = None,
+    iuv_charts: str | None = None,
 ) -> None:
     """Estimate the motion of the person in VIDEO: a body with its shape and its pose in every frame.
 
@@ -67,6 +69,9 @@ def track_video(
         source_size: WIDTHxHEIGHT in pixels of the images that the key points lie in, if the file does not contain it.
         show_shape: print the whole estimated shape of the body, not only the height.
         keep_going: write the track even if the fit has clearly failed.
+        iuv: folder with one IUV image (PNG) for each frame of the video, from a dense detector of your own; see
+            docs/manual/detectors.md.
+        iuv_charts: your copy of DensePose's UV_Processed.mat, for IUV images in DensePose's charts.
     """
     source = keypoints or video
     if source is None:
@@ -81,6 +86,7 @@ def track_video(
     from avatar.observation.video import observe
     from avatar.pipeline.animation import parse_size
     from avatar.pipeline.camera import camera_motion
+    from avatar.pipeline.dense import check_iuv
     from avatar.pipeline.motions import keypoints_of
     from avatar.pipeline.starting_motion import starting_motion
     from avatar.pipeline.video_fit import fit_video
@@ -91,8 +97,10 @@ def track_video(
     if keypoints is not None and (start, end) != (None, None):
         raise UsageError("--start and --end choose a part of a video, not of --keypoints.")
     initial = None if init is None else load_motion(init).track
-    model, options = load_body(body), TrackOptions(height, shape, focal, pitch, camera, keep_going)
+    model = load_body(body)
+    options = TrackOptions(height, shape, focal, pitch, camera, keep_going, iuv, iuv_charts)
     check_camera(camera)
+    check_iuv(options, model)
     known_height, _ = resolve_shape(model, options)
     out = out or Path("tracks") / (video or source).stem
     if keypoints is not None:

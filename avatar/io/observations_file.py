@@ -147,6 +147,7 @@ def _observations(arrays: dict[str, np.ndarray], folder: Path) -> Observations:
         masks=stored_masks(folder, count),
         trust=stored_images(folder / "trust", count, read_mask) if (folder / "trust").is_dir() else None,
         depth=stored_depth(folder, count) if (folder / "depth").is_dir() else None,
+        iuv=None,  # the user's own, read where the fit needs them
         layout=layout,
         instant=instant,
         width=width,

@@ -103,18 +103,21 @@ def _from_file(path: Path, observations: Observations) -> CameraMotion:
     if lens is not None and displacement(cameras.K[0], lens) < VISIBLE:
         motion = replace(motion, distortion=None)
     if len(cameras) != len(observations):
-        cameras = cameras[_frames_of_video(path, len(cameras), observations)]
+        cameras = cameras[frames_of_video(len(cameras), observations, f"{path} has {len(cameras)} cameras", "--camera")]
     if not motion.focal_given:
         K = standing_still(observations, assumed_focal(observations), False).cameras.K
         return replace(motion, cameras=Cameras(K, cameras.T_camera_world, observations.width, observations.height))
     return replace(motion, cameras=cameras.resized(observations.width, observations.height))
 
 
-def _frames_of_video(path: Path, count: int, observations: Observations) -> list[int]:
-    """Which frames of the whole video are used, for a file with a camera for each of them.
+def frames_of_video(count: int, observations: Observations, what: str, option: str) -> list[int]:
+    """Which frames of the whole video are used, for an option that gives something for each of `count` frames of it.
+
+    Args:
+        what, option: for the message: "FILE has 3 cameras", "--camera".
 
     Raises:
-        UsageError: the file has neither a camera per frame that is used nor one per frame of the video.
+        UsageError: there is neither one for each frame that is used nor one for each frame of the video.
     """
     source = Path(observations.source)
     video = open_video(source) if source.is_file() else None
@@ -122,8 +125,8 @@ def _frames_of_video(path: Path, count: int, observations: Observations) -> list
     if video is None or whole is None or abs(whole - count) > MOST_MISCOUNTED:
         of_video = "" if whole is None else f" of the video's {whole}"
         raise UsageError(
-            f"{path} has {count} cameras, but {len(observations)} frames{of_video} are used: --camera needs one per "
-            "frame that is used, or one per frame of the video."
+            f"{what}, but {len(observations)} frames{of_video} are used: {option} needs one per frame that is used, "
+            "or one per frame of the video."
         )
     frames = replace(video, start=observations.start).indices(observations.times.double().numpy()).clip(0, count - 1)
     indices: list[int] = frames.tolist()

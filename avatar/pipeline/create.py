@@ -24,6 +24,7 @@ from avatar.observation.photo import is_photo
 from avatar.observation.video import observe
 from avatar.pipeline.camera import camera_motion
 from avatar.pipeline.dataset import dataset_training_data
+from avatar.pipeline.dense import check_iuv
 from avatar.pipeline.finished_run import save_garments
 from avatar.pipeline.people import check_people, observed_people, people_settings, separate_people, track_people
 from avatar.pipeline.people_folder import PeopleFolder
@@ -148,8 +149,12 @@ def _check(settings: Settings) -> None:
         if settings.protocol is not None or is_photo(source):
             raise UsageError(f"--init is for videos, and {source} is not one.")
         load_motion(Path(settings.init))
+    if settings.track.iuv is not None and is_photo(source):
+        raise UsageError(f"--iuv is for videos, and {source} is a photo.")
     check_detector(settings.observe.detector)
-    resolve_shape(load_body(settings.body), settings.track)
+    body = load_body(settings.body)
+    resolve_shape(body, settings.track)
+    check_iuv(settings.track, body)
 
 
 def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -> dict[str, Any]:

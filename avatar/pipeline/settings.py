@@ -19,7 +19,8 @@ from avatar.tracking.options import TrackOptions, check_camera, check_pitch
 from avatar.training.config import TrainConfig
 
 PRESETS = ("fast", "balanced", "quality", "large")
-ProtocolName = Literal["instantavatar", "gauhuman", "humannerf", "hugs", "exavatar"]
+ProtocolName = Literal["instantavatar", "gauhuman", "humannerf", "hugs", "exavatar", "xhumans", "4ddress", "actorshq"]
+TruthName = Literal["bedlam", "gtahuman", "gtahuman2", "voccl3d", "freeman", "adt"]
 
 # Entries of older configurations and presets -> where they stand now, tables separated by dots. These are also the
 # short names that `avatar.create` takes.
@@ -62,8 +63,9 @@ class Settings:
         offset: how many seconds after the first video each other one began, separated by commas, where the motion and
             the sound do not tell.
         preset: name of a preset (fast, balanced, quality, large), or the path of a TOML file with the same entries.
-        protocol: train on a public dataset (PeopleSnapshot, ZJU-MoCap, NeuMan) with its own SMPL poses and the split
-            of this publication; needs an SMPL file as --body. See docs/manual/evaluate.md.
+        protocol: train on a public dataset (PeopleSnapshot, ZJU-MoCap, NeuMan, X-Humans, 4D-DRESS, ActorsHQ) with its
+            own poses and the split of this publication; needs an SMPL or SMPL-X file as --body. See
+            docs/manual/evaluate.md.
         device: where to train; auto takes CUDA where it works.
         backend: renderer: auto (gsplat on CUDA, cpu elsewhere), gsplat, cpu, reference, or one that is registered.
         body: "open", the body that ships with the program, or the path of an SMPL, SMPL-H or SMPL-X file.

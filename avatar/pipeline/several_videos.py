@@ -61,6 +61,7 @@ def check_several(settings: Settings) -> None:
     refused = {
         "--protocol": settings.protocol,
         "--init": settings.init,
+        "--iuv": settings.track.iuv,
         "--people": settings.people,
         "--start": settings.observe.start,
         "--end": settings.observe.end,

@@ -9,13 +9,11 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body import Body, load_body
 from avatar.body.shape_attributes import RANGES, load_shape_attributes, parse_shape
-from avatar.body.skeleton import SMPL_JOINTS
 from avatar.errors import AvatarError, UsageError
 from avatar.io.camera_motion_file import USUAL_FOCAL_SPREAD, CameraMotion
 from avatar.landmark_layouts import LAYOUTS
@@ -23,9 +21,12 @@ from avatar.runtime.progress import Progress
 from avatar.tracking.arm_restart import restart_lost_arms
 from avatar.tracking.camera_path import from_cameras, holds_pose, path_of, tilt_of_motion
 from avatar.tracking.camera_pitch import PITCH_FROM_TURN, pitch_from_turn, pitch_from_turn_within
+from avatar.tracking.dense import DenseSampler, dense_sampler
 from avatar.tracking.depth import DepthSampler
 from avatar.tracking.face import with_face
+from avatar.tracking.given_start import initial_rotations, with_fixed_directions
 from avatar.tracking.hands import with_fingers
+from avatar.tracking.head import with_head
 from avatar.tracking.initialization import initial_state, state_from_rotations
 from avatar.tracking.kinematics import CameraPath, State, in_cameras, move_points, pose_chain
 from avatar.tracking.leg_girth import fit_leg_girth
@@ -110,9 +111,11 @@ def track(
         if observations.depth is not None:
             depth_sampler = DepthSampler(body, observations, tall)
 
+    dense = dense_sampler(observations, body, options)
+
     def attempt(variant: FitProblem) -> FittedClip:
         matchers = [other.matcher for other in others]
-        fitted, state = fit(variant, names, matcher, flow_sampler, start, path, depth_sampler, matchers)
+        fitted, state = fit(variant, names, matcher, flow_sampler, start, path, depth_sampler, matchers, dense)
         return FittedClip(
             fitted, state, reprojection_error(fitted, state), silhouette_overlap(fitted, state, observations)
         )
@@ -130,7 +133,9 @@ def track(
                 f"{observations.source or 'The video'}: {report.failure}; --keep-going takes it as it is."
             )
         report.warnings.insert(0, report.failure)
-    fitted = with_fingers(to_body_track(best.problem, best.state, observations), observations, body)
+    fitted = to_body_track(best.problem, best.state, observations)
+    for refined in (with_head, with_fingers):
+        fitted = refined(fitted, observations, body)
     return with_face(fitted, observations), report
 
 
@@ -261,11 +266,12 @@ def fit(
     path: CameraPath | None = None,
     depth_sampler: DepthSampler | None = None,
     other_matchers: Sequence[SilhouetteMatcher] = (),
+    dense: DenseSampler | None = None,
 ) -> tuple[FitProblem, State]:
     """Run the schedule from the detector's own 3D guess, or from the joint rotations of `start`.
 
     Without `matcher` and `flow_sampler` the fit goes by the landmarks alone; `depth_sampler` adds measured
-    depth, `other_matchers` the silhouettes of `FitProblem.views`.
+    depth, `other_matchers` the silhouettes of `FitProblem.views`, `dense` what a dense detector sees.
 
     Returns:
         The problem with what the fit itself showed, such as the camera's pitch from a full turn; and its solution.
@@ -290,7 +296,7 @@ def fit(
         state = replace(state, log_scale=state.camera.new_zeros(1))  # of the distances between the cameras
     measured = problem.tilt
     with Progress("fit", len(SCHEDULE) + 1) as bar:
-        for stage in SCHEDULE:
+        for turn, stage in enumerate(SCHEDULE):
             with_images = math.isfinite(stage.silhouette)
             matches = matcher.match(state) if matcher and with_images else None
             # A person who turns on the spot is constrained by the constant pose instead of the flow: the light does
@@ -300,6 +306,8 @@ def fit(
                 problem = replace(problem, depth=depth_sampler.read(state))
             if with_images:
                 problem = with_other_silhouettes(problem, other_matchers, state)
+            if dense is not None:
+                problem = replace(problem, dense=dense.sample(turn))
             terms = partial(residual_terms, problem, stage, matches, flow)
             state, linearization = levenberg_marquardt(state, partial(ClipLinearization, terms), stage.steps)
             if stage.name == "limbs" and problem.pitch is None:
@@ -335,36 +343,6 @@ def given_pitch(problem: FitProblem) -> tuple[float, float] | None:
     """The pitch that the user gave, and its standard deviation."""
     tilt = problem.tilt
     return (tilt.pitch, tilt.pitch_spread) if tilt is not None and problem.pitch_given else None
-
-
-def initial_rotations(start: BodyTrack, problem: FitProblem) -> Float[Tensor, "n j 3 3"]:
-    """The rotations of a motion of the same clip, for the joints that both skeletons share.
-
-    Raises:
-        UsageError: the number of poses differs from the number of frames.
-    """
-    if len(start) != len(problem):
-        raise UsageError(
-            f"The motion to start from has {len(start)} poses, but {len(problem)} frames are tracked: "
-            "it needs one pose per frame."
-        )
-    rotations = problem.body.rest_rotations.double().repeat(len(problem), 1, 1, 1)
-    common = sum(a == b for a, b in zip(problem.body.joint_names, SMPL_JOINTS, strict=False))
-    shared = min(common, start.poses.rotations.shape[1])
-    rotations[:, :shared] = start.poses.rotations[:, :shared].double()
-    return rotations
-
-
-def with_fixed_directions(problem: FitProblem, state: State) -> FitProblem:
-    """The clip with the bone directions of `state` in place of the detector's."""
-    ends = pose_chain(problem.body, state).position[:, problem.bones]
-    directions = F.normalize(ends[:, :, 1] - ends[:, :, 0], dim=-1)
-    return replace(
-        problem,
-        bone_directions=directions,
-        bone_confidence=torch.ones_like(problem.bone_confidence),
-        bone_pitch_bias=torch.zeros_like(problem.bone_pitch_bias),
-    )
 
 
 def to_body_track(problem: FitProblem, state: State, observations: Observations) -> BodyTrack:

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avatar.tracking.dense import DenseMatches
 from avatar.tracking.depth import DepthReadings
 from avatar.tracking.initialization import CAMERA_HEIGHT_M
 from avatar.tracking.joint_priors import joint_limit, rest_pose
@@ -100,6 +101,8 @@ SILHOUETTE_WEIGHT = 0.3  # of each point: errors of neighbours on an outline are
 FLOW = 0.002  # motion of a surface point between instants, relative to the person's height in the image
 FLOW_WEIGHT = 0.4  # of each point: errors of neighbours on the surface are correlated
 DEPTH = 0.015  # of the measured depth of a point on the surface, metres
+DENSE_ROBUST_SCALE = 2.0  # detectors are wrong about whole parts
+DENSE_WEIGHT = 1.0  # of each pixel of a dense detector
 DEPTH_WEIGHT = 0.3  # of each point: errors of neighbours on the surface are correlated
 METRIC_PATH = 0.01  # of the logarithm of the scale of a camera's path in metres, beside measured depth
 SHAPE_CONSTRAINT = 0.02  # of the user's other shape attributes, relative to the range of each
@@ -158,6 +161,7 @@ def _image_terms(
         Term("rest pose", rest_pose(state, problem.joint_prior), time_weight),
         *shape_terms(problem, state),
         *([] if matches is None else [silhouette_term(problem, state, stage, chain, matches)]),
+        *([] if problem.dense is None else [_dense_term(problem, state, stage, chain, problem.dense)]),
         *([] if problem.depth is None else [_depth_term(problem, state, chain, problem.depth)]),
         *_priors(problem, state, stage),
         *(term for view in problem.views for term in _view_terms(view, stage, matches is not None, state, chain)),
@@ -242,6 +246,16 @@ def _flow_term(problem: FitProblem, state: State, chain: KinematicChain, flow: F
     steps = reprojections.stencil(state.camera.new_tensor([[-1.0, 1.0]]).expand(len(problem) - 1, 2))
     away = replace(steps, value=steps.value - flow.displacement / size)
     return Term("flow", away, FLOW_WEIGHT * problem.time_weight[1:, None] * flow.weight, 3.0)
+
+
+def _dense_term(problem: FitProblem, state: State, stage: Stage, chain: KinematicChain, matches: DenseMatches) -> Term:
+    """Points of the surface against the pixels in which a dense detector sees them."""
+    points = matches.points
+    spread = (stage.pixel * problem.person_height)[:, None, None].expand(-1, len(points), 1)
+    data = torch.cat([matches.pixels, spread], -1)
+    residual = image_residual(reprojection, move_points(chain, state, points), _alone(points), state, data)
+    weight = DENSE_WEIGHT * problem.time_weight[:, None] * matches.weight
+    return Term("dense", residual, weight, DENSE_ROBUST_SCALE)
 
 
 def _depth_term(problem: FitProblem, state: State, chain: KinematicChain, readings: DepthReadings) -> Term:

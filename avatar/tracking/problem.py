@@ -13,6 +13,7 @@ from avatar.body import Body
 from avatar.body.joint_limits import joint_prior
 from avatar.landmark_layouts import LAYOUTS, SMPL_JOINTS
 from avatar.tracking.acceleration import nearest_landmarks, visible_accelerations
+from avatar.tracking.dense import DenseMatches
 from avatar.tracking.depth import DepthReadings
 from avatar.tracking.detector_bias import direction_biases, facing, unbiased
 from avatar.tracking.initialization import rotate_to_rays
@@ -62,6 +63,7 @@ class FitProblem:
         holds_pose: whether the person was recognised as holding one pose while all their sides were filmed.
         pitch: the camera's pitch and its standard deviation, radians, if a full turn determines it; else None.
         depth: what a depth camera measured at the points that the last state showed, or None.
+        dense: pixels that a dense detector ties to the body's surface, others in each pass, or None.
         tilt: the camera's pitch and roll, if the user (`pitch_given`) or the lines of the scene tell them.
         views: what other standing cameras show at the same instants.
     """
@@ -101,6 +103,7 @@ class FitProblem:
     height_spread: float = HEIGHT
     height_given: bool = True
     depth: DepthReadings | None = None
+    dense: DenseMatches | None = None
     views: tuple[OtherView, ...] = ()
 
     def __len__(self) -> int:

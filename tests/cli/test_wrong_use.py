@@ -178,6 +178,8 @@ def test_runs_of_the_older_layout_are_resumed(video: Path, tmp_path: Path, monke
         "pitch": None,
         "camera": "auto",
         "keep_going": False,
+        "iuv": None,
+        "iuv_charts": None,
     }
     assert asdict(settings.observe) == {
         "max_frames": 40,
