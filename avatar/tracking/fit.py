@@ -9,13 +9,11 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body import Body, load_body
 from avatar.body.shape_attributes import RANGES, load_shape_attributes, parse_shape
-from avatar.body.skeleton import SMPL_JOINTS
 from avatar.errors import AvatarError, UsageError
 from avatar.io.camera_motion_file import USUAL_FOCAL_SPREAD, CameraMotion
 from avatar.landmark_layouts import LAYOUTS
@@ -26,6 +24,7 @@ from avatar.tracking.camera_pitch import PITCH_FROM_TURN, pitch_from_turn, pitch
 from avatar.tracking.dense import DenseSampler, dense_sampler
 from avatar.tracking.depth import DepthSampler
 from avatar.tracking.face import with_face
+from avatar.tracking.given_start import initial_rotations, with_fixed_directions
 from avatar.tracking.hands import with_fingers
 from avatar.tracking.head import with_head
 from avatar.tracking.initialization import initial_state, state_from_rotations
@@ -344,36 +343,6 @@ def given_pitch(problem: FitProblem) -> tuple[float, float] | None:
     """The pitch that the user gave, and its standard deviation."""
     tilt = problem.tilt
     return (tilt.pitch, tilt.pitch_spread) if tilt is not None and problem.pitch_given else None
-
-
-def initial_rotations(start: BodyTrack, problem: FitProblem) -> Float[Tensor, "n j 3 3"]:
-    """The rotations of a motion of the same clip, for the joints that both skeletons share.
-
-    Raises:
-        UsageError: the number of poses differs from the number of frames.
-    """
-    if len(start) != len(problem):
-        raise UsageError(
-            f"The motion to start from has {len(start)} poses, but {len(problem)} frames are tracked: "
-            "it needs one pose per frame."
-        )
-    rotations = problem.body.rest_rotations.double().repeat(len(problem), 1, 1, 1)
-    common = sum(a == b for a, b in zip(problem.body.joint_names, SMPL_JOINTS, strict=False))
-    shared = min(common, start.poses.rotations.shape[1])
-    rotations[:, :shared] = start.poses.rotations[:, :shared].double()
-    return rotations
-
-
-def with_fixed_directions(problem: FitProblem, state: State) -> FitProblem:
-    """The clip with the bone directions of `state` in place of the detector's."""
-    ends = pose_chain(problem.body, state).position[:, problem.bones]
-    directions = F.normalize(ends[:, :, 1] - ends[:, :, 0], dim=-1)
-    return replace(
-        problem,
-        bone_directions=directions,
-        bone_confidence=torch.ones_like(problem.bone_confidence),
-        bone_pitch_bias=torch.zeros_like(problem.bone_pitch_bias),
-    )
 
 
 def to_body_track(problem: FitProblem, state: State, observations: Observations) -> BodyTrack:
