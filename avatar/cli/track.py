@@ -107,7 +107,7 @@ def track_video(
     from avatar.pipeline.dense import check_iuv
     from avatar.pipeline.starting_motion import starting_motion
     from avatar.pipeline.video_fit import fit_video
-    from avatar.tracking.fit import resolve_shape
+    from avatar.tracking.prior_knowledge import resolve_shape
 
     initial = None if init is None else load_motion(init).track
     model = load_body(body)
@@ -142,7 +142,7 @@ def _shape(
 ) -> str:
     """The estimated shape in words, or its height alone."""
     from avatar.body.shape_attributes import format_shape, load_shape_attributes, parse_shape, reported_attributes
-    from avatar.tracking.fit import resolve_shape
+    from avatar.tracking.prior_knowledge import resolve_shape
     from avatar.tracking.report import is_height_measured
 
     measured = resolve_shape(body, known)[0] is not None or is_height_measured(observations, report.warnings)
