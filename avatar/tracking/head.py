@@ -21,6 +21,7 @@ from avatar.body import Body
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.body.skinning import joint_transforms
 from avatar.geometry import rotation_from_rotvec
+from avatar.tracking.problem import second_derivative
 from avatar.tracking.solver import ClipLinearization, LinearizedResidual, Term, levenberg_marquardt
 from avatar.types import BodyTrack, Observations
 
@@ -51,7 +52,7 @@ ORIGIN, ORIGIN_SPREAD = (0.0, 0.012, 0.06), (0.002, 0.015, 0.015)  # of the face
 SIZE_SPREAD = 0.1  # of the logarithm of the face's size
 LASTING_SPREAD = (math.radians(10), math.radians(20))  # of the corrections of neck and head for the whole clip
 MOTION_SPREAD = math.radians(8)  # of the correction at an instant around it
-SPEED = 0.7  # usual change of the correction, radians per second
+SPEED, ACCELERATION = 0.7, 5.0  # usual change of the correction, radians per second, and its own change per second
 SHIFT_SPREAD = 1.5  # of the neck in the image, pixels: the body's fit misplaces it
 FACING = (0.1, 0.5)  # cosine between a point's normal and the line of sight that counts for nothing, and wholly
 MIDDLE = (0.0, 0.01, -0.04)  # the point from which the face is a sphere, for its normals; metres
@@ -264,11 +265,13 @@ def _motion_terms(times: Float[Tensor, " n"], state: HeadState) -> list[Term]:
     slope = (eye / spread[:, None]).expand(len(motions), 1, -1, -1)
     one = torch.ones(len(motions), 1, dtype=motions.dtype)
     terms = [Term("motion", LinearizedResidual((motions / spread)[:, None], {0: slope}, None), one)]
+    turns = LinearizedResidual(motions[:, None, :TURNS], {0: eye[:TURNS].expand(len(motions), 1, -1, -1)}, None)
     if len(motions) > 1:
         rate = 1 / (SPEED * times.diff().clamp_min(1e-3))
-        turns = eye[:TURNS].expand(len(motions), 1, -1, -1)
-        speed = LinearizedResidual(motions[:, None, :TURNS], {0: turns}, None)
-        terms.append(Term("speed", speed.stencil(torch.stack([-rate, rate], 1)), one[1:]))
+        terms.append(Term("speed", turns.stencil(torch.stack([-rate, rate], 1)), one[1:]))
+    if len(motions) > 2:
+        changes = turns.stencil(second_derivative(times)).scaled(1 / ACCELERATION)
+        terms.append(Term("acceleration", changes, one[2:]))
     return terms
 
 

@@ -86,6 +86,9 @@ SCHEDULE = (
 
 # Standard deviations that hold in every stage.
 ANGULAR_ACCELERATION = 20.0  # of the whole body, rad/s^2
+# Of each joint of spine, head and arms relative to its parent, rad/s^2: places of joints alone leave a head that
+# trembles, since none lies beyond it.
+SWING, SWING_ROBUST_SCALE = 10.0, 3.0
 FOCAL = 0.001  # of log focal length: nearly fixed, whether given by the user or assumed
 # The same for a person who turns, whose near and far limbs constrain it too. On m_floral's turn the assumed length is
 # 2.4 % too short; a deviation of 3 % makes it 2.5 % too long, this one 0.7 %.
@@ -205,6 +208,7 @@ def _temporal_terms(
     speeds = angular_velocity(state, every[1:]).stencil(problem.velocity[:, 1:])
     moves = point_positions(joints, every).stencil(problem.acceleration)
     whole_turn = angular_velocity(state, every[:1]).stencil(problem.angular_acceleration)
+    swings = angular_velocity(state, problem.upper).stencil(problem.angular_acceleration)
     heights = lift_point_residual(
         floor_distance, soles, _alone(problem.soles), state, _constant(problem, len(problem.soles), FLOOR)
     )
@@ -214,6 +218,7 @@ def _temporal_terms(
         Term("angular velocity", speeds.scaled(1 / stage.angular_velocity), later, 3.0),
         Term("acceleration", moves.scaled(1 / stage.acceleration), between * calm),
         Term("turn", whole_turn.scaled(1 / ANGULAR_ACCELERATION), between),
+        Term("swing", swings.scaled(1 / SWING), between, SWING_ROBUST_SCALE),
         Term("floor", heights, time_weight, 2.0),
         *(
             [*posture_terms(problem, state, joints), _planted_feet_term(problem, soles)]

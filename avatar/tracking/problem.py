@@ -27,6 +27,8 @@ from avatar.types import Observations
 
 LIFTED_CONFIDENCE = 0.2  # in directions that follow from 2D alone; a quarter of it fits as well
 HEIGHT = 0.003  # deviation of the person's height, metres: the images of one camera do not determine it
+_LEGS_AND_HANDS = ("pelvis", "hip", "knee", "ankle", "foot", "hand")
+UPPER_BODY = tuple(name for name in SMPL_JOINTS if not name.endswith(_LEGS_AND_HANDS))
 REFERENCE_RATE = 30.0  # frames per second for which the deviations in the schedule are meant
 
 
@@ -56,6 +58,7 @@ class FitProblem:
         stature: the body's height without shape, and its derivative by the shape coefficients.
         trunk: the pair of joints that is upright in most clips.
         knees: the two joints.
+        upper: the joints of spine, head and arms, which no step jerks.
         standing: weights of the joints in the centre of mass and in the middle of the feet.
         joint_acceleration: of each joint in the image, m/s^2, as far as it is visible.
         bone_pitch_bias: share of the camera's pitch that the detector ignores in each bone's direction.
@@ -91,6 +94,7 @@ class FitProblem:
     stature: tuple[float, Float[Tensor, " s"]]
     trunk: Tensor
     knees: Tensor
+    upper: Tensor
     standing: Float[Tensor, "2 j"]
     bone_pitch_bias: Float[Tensor, " b"]
     joint_acceleration: Float[Tensor, "n j"]
@@ -118,9 +122,7 @@ class FitProblem:
     @property
     def acceleration(self) -> Float[Tensor, "n2 3"]:
         """Stencil of the second derivative at uneven times, 1/s^2."""
-        before, after = self.times.diff()[:-1], self.times.diff()[1:]
-        middle = (before + after) / 2
-        return torch.stack([1 / before, -(1 / before + 1 / after), 1 / after], 1) / middle[:, None]
+        return second_derivative(self.times)
 
     @property
     def angular_acceleration(self) -> Float[Tensor, "n2 2"]:
@@ -142,6 +144,13 @@ class OtherView:
     problem: FitProblem
     path: CameraPath
     matches: SilhouetteMatches | None = None
+
+
+def second_derivative(times: Float[Tensor, " n"]) -> Float[Tensor, "n2 3"]:
+    """Its stencil at uneven times, 1/s^2; see `LinearizedResidual.stencil`."""
+    before, after = times.diff()[:-1], times.diff()[1:]
+    middle = (before + after) / 2
+    return torch.stack([1 / before, -(1 / before + 1 / after), 1 / after], 1) / middle[:, None]
 
 
 def build_problem(observations: Observations, body: Body, focal: float, height: float) -> FitProblem:
@@ -199,6 +208,7 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
         stature=body_stature(body),
         trunk=torch.tensor([[body.joint_names.index("pelvis"), body.joint_names.index("neck")]]),
         knees=torch.tensor([body.joint_names.index(f"{side}_knee") for side in ("left", "right")]),
+        upper=torch.tensor([body.smpl_index[SMPL_JOINTS.index(name)] for name in UPPER_BODY]),
         standing=standing_weights(body.joint_names),
         joint_acceleration=accelerations[:, nearest_landmarks(joint_points(body).rest, landmarks.rest)],
         bone_pitch_bias=torch.tensor([bias.share for bias in biases], dtype=torch.float64),
