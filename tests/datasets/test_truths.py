@@ -211,5 +211,5 @@ def test_a_tracked_run_is_measured_against_the_true_poses(
         assert wrong.value.code == 2 and sentence in " ".join(capsys.readouterr().err.split())
         (run / "config.json").write_text(json.dumps({"source": "gone.mp4"}))
     with pytest.raises(SystemExit):
-        main([*words[:6], "hugs", "--body", "SMPL.npz"])
+        main([*words[:5], "hugs", "--body", "SMPL.npz"])
     assert "--body is for a dataset with true poses" in " ".join(capsys.readouterr().err.split())
