@@ -15,8 +15,8 @@ from avatar.observation.camera_motion import estimate_camera_motion, standing_st
 from avatar.observation.distortion import VISIBLE, displacement, undistorted
 from avatar.observation.exposure import measure_exposure
 from avatar.pipeline.frame_files import rows_of_frames
-from avatar.tracking.fit import assumed_focal, resolve_focal
 from avatar.tracking.options import TrackOptions
+from avatar.tracking.prior_knowledge import assumed_focal, resolve_focal
 from avatar.types import Cameras, ImageList, Observations
 
 STANDS_M, STANDS_RADIANS = 0.01, math.radians(0.3)  # by which the recorded path of a standing phone wavers at most

@@ -42,8 +42,8 @@ from avatar.pipeline.starting_motion import starting_motion
 from avatar.pipeline.training_data import TrainingData, load_training_data, save_estimated_track, save_training_data
 from avatar.pipeline.video_fit import fit_video
 from avatar.runtime.logging import logger
-from avatar.tracking.fit import resolve_shape
 from avatar.tracking.occlusion import past_what_hides
+from avatar.tracking.prior_knowledge import resolve_shape
 from avatar.training.trainer import Preview
 from avatar.types import BodyTrack, Observations
 

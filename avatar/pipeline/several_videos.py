@@ -31,8 +31,9 @@ from avatar.pipeline.stages import Stage, cached, saved_by_compute
 from avatar.pipeline.training_data import TrainingData, save_estimated_track
 from avatar.pipeline.video_gains import at_first_exposure, measure_gains
 from avatar.runtime.logging import logger
-from avatar.tracking.fit import ASSUMED_HEIGHT_M, focal_prior, resolve_focal, resolve_shape, track
+from avatar.tracking.fit import track
 from avatar.tracking.other_cameras import OtherCamera
+from avatar.tracking.prior_knowledge import ASSUMED_HEIGHT_M, focal_prior, resolve_focal, resolve_shape
 from avatar.tracking.problem import build_problem
 from avatar.tracking.standing_cameras import Adjustment, CameraClip, OffsetHint, StandingCamera, solve_cameras
 from avatar.types import BodyTrack, Cameras, Observations
