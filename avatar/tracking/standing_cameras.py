@@ -174,7 +174,7 @@ def _pair(first: CameraClip, second: CameraClip, hint: OffsetHint | None) -> Adj
     if is_ambiguous(results, max(first.frame_s, second.frame_s)):
         raise AvatarError(
             f"The clocks of {first.name} and {second.name} could not be matched: what they show fits at several "
-            "offsets. If they show the same person at the same time, clap once while both film, or say with --offset "
+            "offsets. If they show the same person at the same time, clap once while both record, or say with --offset "
             "how many seconds later the second one began."
         )
     return best

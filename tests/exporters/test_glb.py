@@ -18,7 +18,7 @@ from avatar.body.face import FACE_UNITS
 from avatar.exporters.glb import write_glb
 from avatar.exporters.mesh_texture import texels_of, unwrapped
 from avatar.exporters.skin_weights import strongest_joints
-from avatar.exporters.surface import MeshQuality, Surface, decimated, surface_of
+from avatar.exporters.surface import MeshQuality, Surface, clothes_span_legs, decimated, parted_pose, surface_of
 from avatar.geometry import geodesic_angle
 from avatar.model.avatar import Avatar
 from avatar.model.prop_fit import Adjustment, fit_prop
@@ -227,6 +227,20 @@ def test_glb_holds_props_below_their_joints(person: Avatar, moves: dict[str, Bod
         middle = torch.tensor(points.mean(0), dtype=torch.float32) - splats.means.mean(0)
         assert float(middle.norm()) < 0.03
     assert len(scene.geometry) == 3
+
+
+def test_legs_are_parted_for_the_mesh_unless_a_skirt_spans_them(person: Avatar) -> None:
+    skirt = copy.deepcopy(person)
+    count = len(person.weights) // 40
+    left, right = (person.body.joint_names.index(f"{side}_hip") for side in ("left", "right"))
+    skirt.weights, skirt.hanging = person.weights.clone(), person.hanging.clone()
+    skirt.weights[:count] = 0
+    skirt.weights[:count, [left, right]] = 0.5
+    assert not clothes_span_legs(skirt), "as those between the thighs"
+    skirt.hanging[:count] = torch.tensor([0.0, 0.0, 0.06])
+    assert clothes_span_legs(skirt) and not clothes_span_legs(person)
+    turned = [(parted_pose(who).rotations[[left, right]] - torch.eye(3)).abs().max() for who in (person, skirt)]
+    assert turned[0] > 0.1 and turned[1] == 0
 
 
 def test_the_validator_of_khronos_has_nothing_to_say(file: Path, tmp_path: Path) -> None:
