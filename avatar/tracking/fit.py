@@ -282,9 +282,7 @@ def fit(
         for stage in SCHEDULE:
             with_images = math.isfinite(stage.silhouette)
             matches = matcher.match(state) if matcher and with_images else None
-            # A person who turns on the spot is constrained by the constant pose instead of the flow: the light does
-            # not turn with them, and its shading would bias the flow (half a degree of tilt).
-            flow = flow_sampler.sample(state) if flow_sampler and with_images and problem.pitch is None else None
+            flow = flow_sampler.sample(state) if flow_sampler and with_images else None
             if depth_sampler is not None:
                 problem = replace(problem, depth=depth_sampler.read(state))
             terms = partial(residual_terms, problem, stage, matches, flow)

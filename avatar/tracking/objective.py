@@ -98,6 +98,9 @@ ROLL = 0.02
 CAMERA_HEIGHT = 0.5
 SILHOUETTE_WEIGHT = 0.3  # of each point: errors of neighbours on an outline are correlated
 FLOW = 0.002  # motion of a surface point between instants, relative to the person's height in the image
+# The change of that motion from one instant to the next. Shading that does not turn with a person biases the flow, and
+# the bias changes slowly.
+FLOW_CHANGE = 0.0014
 FLOW_WEIGHT = 0.4  # of each point: errors of neighbours on the surface are correlated
 DEPTH = 0.015  # of the measured depth of a point on the surface, metres
 DEPTH_WEIGHT = 0.3  # of each point: errors of neighbours on the surface are correlated
@@ -221,14 +224,22 @@ def _planted_feet_term(problem: FitProblem, soles: PointsWithJacobian) -> Term:
 
 
 def _flow_term(problem: FitProblem, state: State, chain: KinematicChain, flow: Flow) -> Term:
-    """Motion of the surface in the image between instants, compared with the optical flow."""
+    """Motion of the surface in the image between instants, compared with the optical flow.
+
+    Of a person who turns on the spot only its change counts: the constant pose tells the turn itself, which the bias
+    of the flow would tilt (by half a degree).
+    """
     points = surface_points(problem.body, flow.vertices)
-    size = FLOW * float(problem.person_height.median())
+    size = (FLOW if problem.pitch is None else FLOW_CHANGE) * float(problem.person_height.median())
     nowhere = state.camera.new_tensor([0.0, 0.0, size]).expand(len(problem), len(points), 3)
     reprojections = image_residual(reprojection, move_points(chain, state, points), _alone(points), state, nowhere)
     steps = reprojections.stencil(state.camera.new_tensor([[-1.0, 1.0]]).expand(len(problem) - 1, 2))
     away = replace(steps, value=steps.value - flow.displacement / size)
-    return Term("flow", away, FLOW_WEIGHT * problem.time_weight[1:, None] * flow.weight, 3.0)
+    time_weight, weight = problem.time_weight[1:, None], flow.weight
+    if problem.pitch is not None:
+        away = away.stencil(state.camera.new_tensor([[-1.0, 1.0]]).expand(len(problem) - 2, 2))
+        time_weight, weight = time_weight[:-1], weight[:-1] * weight[1:]
+    return Term("flow", away, FLOW_WEIGHT * time_weight * weight, 3.0)
 
 
 def _depth_term(problem: FitProblem, state: State, chain: KinematicChain, readings: DepthReadings) -> Term:
