@@ -377,7 +377,7 @@ def joint_confidence(problem: FitProblem, state: State) -> Float[Tensor, "n j"]:
     total = torch.einsum("nl,lj->nj", problem.confidence, carried) / carried.sum(0).clamp_min(1e-6)
     observed = carried.sum(0) > 0
     overall = problem.confidence.mean(1, keepdim=True)
-    visible = torch.where(observed, total, overall).clamp(0, 1)
+    visible = torch.where(observed, total, overall).clamp(0, 1) * problem.frame_weight[:, None]
     if not problem.holds_pose:  # a full turn shows every limb from the side
         visible = visible / (1 + (depth_spread(problem, state) / DOUBTFUL_DEPTH).square())
     return visible.float()

@@ -150,6 +150,7 @@ def _image_terms(
     joints: PointsWithJacobian,
 ) -> list[Term]:
     time_weight = problem.time_weight[:, None]
+    image_weight = time_weight * problem.frame_weight[:, None]
     marks = move_points(chain, state, problem.landmarks)
     reprojections = image_residual(
         reprojection_with_pitch_bias, marks, _about_hips(problem), state, _pixels(problem, stage.pixel)
@@ -162,10 +163,10 @@ def _image_terms(
         Term(
             "landmarks",
             reprojections,
-            time_weight * problem.confidence * problem.landmark_weight,
+            image_weight * problem.confidence * problem.landmark_weight,
             stage.pixel_robust_scale,
         ),
-        Term("directions", directions.scaled(1 / stage.direction), time_weight * problem.bone_confidence, 2.0),
+        Term("directions", directions.scaled(1 / stage.direction), image_weight * problem.bone_confidence, 2.0),
         Term("joint limit", joint_limit(state, problem.joint_prior), time_weight),
         Term("rest pose", rest_pose(state, problem.joint_prior), time_weight),
         *shape_terms(problem, state),
@@ -258,7 +259,8 @@ def silhouette_term(
     spread = (stage.silhouette * problem.person_height)[:, None, None].expand(-1, matches.vertices.shape[1], 1)
     data = torch.cat([matches.data, spread], -1)
     residual = image_residual(point_to_contour, rim, torch.arange(matches.vertices.shape[1])[:, None], state, data)
-    return Term("outline", residual, SILHOUETTE_WEIGHT * problem.time_weight[:, None] * matches.weight, 3.0)
+    weight = SILHOUETTE_WEIGHT * (problem.time_weight * problem.frame_weight)[:, None] * matches.weight
+    return Term("outline", residual, weight, 3.0)
 
 
 def _priors(problem: FitProblem, state: State, stage: Stage) -> list[Term]:
