@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from avatar.tracking.dense import DenseMatches
 from avatar.tracking.depth import DepthReadings
 from avatar.tracking.initialization import CAMERA_HEIGHT_M
 from avatar.tracking.joint_priors import joint_limit, rest_pose
@@ -28,7 +29,7 @@ from avatar.tracking.kinematics import (
 )
 from avatar.tracking.optical_flow import Flow
 from avatar.tracking.posture import posture_terms
-from avatar.tracking.problem import FitProblem
+from avatar.tracking.problem import FitProblem, OtherView
 from avatar.tracking.residuals import (
     angular_velocity,
     bone_direction,
@@ -103,6 +104,8 @@ FLOW = 0.002  # motion of a surface point between instants, relative to the pers
 FLOW_CHANGE = 0.0014
 FLOW_WEIGHT = 0.4  # of each point: errors of neighbours on the surface are correlated
 DEPTH = 0.015  # of the measured depth of a point on the surface, metres
+DENSE_ROBUST_SCALE = 4.0  # detectors are wrong about whole parts
+DENSE_WEIGHT = 1.0  # of each pixel of a dense detector
 DEPTH_WEIGHT = 0.3  # of each point: errors of neighbours on the surface are correlated
 METRIC_PATH = 0.01  # of the logarithm of the scale of a camera's path in metres, beside measured depth
 SHAPE_CONSTRAINT = 0.02  # of the user's other shape attributes, relative to the range of each
@@ -151,29 +154,43 @@ def _image_terms(
 ) -> list[Term]:
     time_weight = problem.time_weight[:, None]
     image_weight = time_weight * problem.frame_weight[:, None]
-    marks = move_points(chain, state, problem.landmarks)
-    reprojections = image_residual(
-        reprojection_with_pitch_bias, marks, _about_hips(problem), state, _pixels(problem, stage.pixel)
-    )
     shares = problem.bone_pitch_bias[:, None].expand(len(problem), -1, 1)
     directions = image_residual(
         bone_direction, joints, problem.bones, state, torch.cat([problem.bone_directions, shares], -1)
     )
     return [
-        Term(
-            "landmarks",
-            reprojections,
-            image_weight * problem.confidence * problem.landmark_weight,
-            stage.pixel_robust_scale,
-        ),
+        _landmark_term(problem, stage, state, chain),
         Term("directions", directions.scaled(1 / stage.direction), image_weight * problem.bone_confidence, 2.0),
         Term("joint limit", joint_limit(state, problem.joint_prior), time_weight),
         Term("rest pose", rest_pose(state, problem.joint_prior), time_weight),
         *shape_terms(problem, state),
         *([] if matches is None else [silhouette_term(problem, state, stage, chain, matches)]),
+        *([] if problem.dense is None else [_dense_term(problem, state, stage, chain, problem.dense)]),
         *([] if problem.depth is None else [_depth_term(problem, state, chain, problem.depth)]),
         *_priors(problem, state, stage),
+        *(term for view in problem.views for term in _view_terms(view, stage, matches is not None, state, chain)),
     ]
+
+
+def _landmark_term(problem: FitProblem, stage: Stage, state: State, chain: KinematicChain) -> Term:
+    """The landmarks in the image."""
+    marks = move_points(chain, state, problem.landmarks)
+    reprojections = image_residual(
+        reprojection_with_pitch_bias, marks, _about_hips(problem), state, _pixels(problem, stage.pixel)
+    )
+    weight = (problem.time_weight * problem.frame_weight)[:, None] * problem.confidence * problem.landmark_weight
+    return Term("landmarks", reprojections, weight, stage.pixel_robust_scale)
+
+
+def _view_terms(
+    view: OtherView, stage: Stage, with_silhouettes: bool, state: State, chain: KinematicChain
+) -> list[Term]:
+    """What another camera shows at the same instants."""
+    before = replace(state, path=view.path)
+    terms = [_landmark_term(view.problem, stage, before, chain)]
+    if with_silhouettes and view.matches is not None:
+        terms.append(silhouette_term(view.problem, before, stage, chain, view.matches))
+    return terms
 
 
 def _temporal_terms(
@@ -241,6 +258,16 @@ def _flow_term(problem: FitProblem, state: State, chain: KinematicChain, flow: F
         away = away.stencil(state.camera.new_tensor([[-1.0, 1.0]]).expand(len(problem) - 2, 2))
         time_weight, weight = time_weight[:-1], weight[:-1] * weight[1:]
     return Term("flow", away, FLOW_WEIGHT * time_weight * weight, 3.0)
+
+
+def _dense_term(problem: FitProblem, state: State, stage: Stage, chain: KinematicChain, matches: DenseMatches) -> Term:
+    """Points of the surface against the pixels in which a dense detector sees them."""
+    points = matches.points
+    spread = (stage.pixel * problem.person_height)[:, None, None].expand(-1, len(points), 1)
+    data = torch.cat([matches.pixels, spread], -1)
+    residual = image_residual(reprojection, move_points(chain, state, points), _alone(points), state, data)
+    weight = DENSE_WEIGHT * problem.time_weight[:, None] * matches.weight
+    return Term("dense", residual, weight, DENSE_ROBUST_SCALE)
 
 
 def _depth_term(problem: FitProblem, state: State, chain: KinematicChain, readings: DepthReadings) -> Term:

@@ -13,13 +13,15 @@ from avatar.body import Body
 from avatar.body.joint_limits import joint_prior
 from avatar.landmark_layouts import LAYOUTS, SMPL_JOINTS
 from avatar.tracking.acceleration import nearest_landmarks, visible_accelerations
+from avatar.tracking.dense import DenseMatches
 from avatar.tracking.depth import DepthReadings
 from avatar.tracking.detector_bias import direction_biases, facing, unbiased
 from avatar.tracking.initialization import rotate_to_rays
-from avatar.tracking.kinematics import SkinnedPoints, joint_points, surface_points
+from avatar.tracking.kinematics import CameraPath, SkinnedPoints, joint_points, surface_points
 from avatar.tracking.landmarks import landmark_points, landmark_weights, pitch_biases
 from avatar.tracking.lifting import lift_to_3d
 from avatar.tracking.masses import standing_weights
+from avatar.tracking.silhouette import SilhouetteMatches
 from avatar.tracking.vertical_lines import CameraTilt
 from avatar.types import Observations
 
@@ -63,7 +65,9 @@ class FitProblem:
         holds_pose: whether the person was recognised as holding one pose while all their sides were filmed.
         pitch: the camera's pitch and its standard deviation, radians, if a full turn determines it; else None.
         depth: what a depth camera measured at the points that the last state showed, or None.
+        dense: pixels that a dense detector ties to the body's surface, others in each pass, or None.
         tilt: the camera's pitch and roll, if the user (`pitch_given`) or the lines of the scene tell them.
+        views: what other standing cameras show at the same instants.
     """
 
     body: Body
@@ -102,6 +106,8 @@ class FitProblem:
     height_spread: float = HEIGHT
     height_given: bool = True
     depth: DepthReadings | None = None
+    dense: DenseMatches | None = None
+    views: tuple[OtherView, ...] = ()
 
     def __len__(self) -> int:
         return len(self.times)
@@ -124,6 +130,21 @@ class FitProblem:
         """Stencil that turns rotation vectors between instants into angular accelerations, 1/s^2."""
         before, after = self.times.diff()[:-1], self.times.diff()[1:]
         return torch.stack([-1 / before, 1 / after], 1) / ((before + after) / 2)[:, None]
+
+
+@dataclass(frozen=True)
+class OtherView:
+    """What another standing camera shows at the instants of the first one.
+
+    Attributes:
+        problem: its landmarks, in pixels as the first camera's focal length would give them.
+        path: from the first camera's frame to its own, the same at every instant; one scale holds for all cameras.
+        matches: of its silhouettes, in the same pixels, at the last state; None: not matched.
+    """
+
+    problem: FitProblem
+    path: CameraPath
+    matches: SilhouetteMatches | None = None
 
 
 def build_problem(observations: Observations, body: Body, focal: float, height: float) -> FitProblem:
