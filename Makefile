@@ -25,10 +25,11 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 demo: $(VENV)/.installed
 	$(VENV)/bin/avatar create assets/clips/turn.mp4 --overwrite
 
-# The second call pretends a GPU, so it has a process of its own.
+# Files of tests are shared out among processes. The second call pretends a GPU, so it has processes of its own.
+PARALLEL := -n logical --maxprocesses 4 --dist loadgroup
 test: $(VENV)/.installed-dev
-	$(VENV)/bin/python -m pytest
-	$(VENV)/bin/python -m pytest -m emulated tests/emulated
+	$(VENV)/bin/python -m pytest $(PARALLEL)
+	$(VENV)/bin/python -m pytest $(PARALLEL) -m emulated tests/emulated
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy

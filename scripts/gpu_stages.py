@@ -35,7 +35,6 @@ from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians, Observations
 
 FIELDS = tuple(Gaussians.__dataclass_fields__)
 WORST_PIXEL, WORST_GRADIENT = 1 / 255, 1e-2
-TINY_FRAMES = 6
 
 
 @dataclass(frozen=True)

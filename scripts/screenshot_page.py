@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from avatar.errors import UsageError
-from avatar.exporters.html import write_page
+from avatar.exporters.html import PageOptions, write_page
 from avatar.io.images import write_image
 from avatar.pipeline.finished_run import open_run
 from avatar.pipeline.motions import motions_for_page
@@ -86,7 +86,7 @@ def main() -> None:
     run, avatar = finished.run, finished.avatar
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         page_file = Path(folder) / "page.html"
-        write_page(avatar, motions_for_page(run, avatar, ()), page_file, arguments.run.resolve().name)
+        write_page(avatar, motions_for_page(run, avatar, ()), page_file, PageOptions(arguments.run.resolve().name))
         browser = playwright.chromium.launch(executable_path=program, args=BROWSER_ARGUMENTS)
         for shot in PAGE_SHOTS:
             print(take(browser, page_file, shot, arguments.out))

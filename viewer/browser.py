@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import threading
 from collections.abc import Callable, Iterator
 from importlib.resources import files
 from typing import Any
@@ -114,7 +115,8 @@ class Browser:
         self.server, self.listener = server, listener
         self.inbox = server.gui.add_text("events of the page", "", visible=False)
         self._values: dict[str, Any] = {}
-        self._shown: dict[int, dict[str, Any]] = {}
+        self._sent: dict[int, dict[str, Any]] = {}
+        self._sending = threading.Lock()  # a tab that connects is served by another thread than the loop
         self._start = page_script() + _call(
             "connect", {"inbox": self.inbox._impl.uuid, "maxBytes": max_bytes, "parts": parts}
         )
@@ -125,24 +127,29 @@ class Browser:
 
     def show(self, values: dict[str, Any]) -> None:
         """Bring the page's own parts in all tabs to `values` (as JSON has them). Only what changed is sent."""
-        self._values = values
-        for key, client in self.server.get_clients().items():
-            shown = self._shown.get(key)
-            if shown is None:
-                continue
-            changes = {name: value for name, value in values.items() if shown.get(name, ...) != value}
-            if changes:
-                shown.update(changes)
-                _run(client, _call("show", changes))
+        with self._sending:
+            self._values = values
+            for key, client in self.server.get_clients().items():
+                if key in self._sent:
+                    self._send(client)
+
+    def _send(self, client: viser.ClientHandle) -> None:
+        """Bring one tab up to date."""
+        sent = self._sent[client.client_id]
+        changes = {name: value for name, value in self._values.items() if sent.get(name, ...) != value}
+        if changes:
+            sent.update(changes)
+            _run(client, _call("show", changes))
 
     def _connected(self, client: viser.ClientHandle) -> None:
         hide_software_notice(client)
-        _run(client, self._start)
-        self._shown[client.client_id] = {}
-        self.show(self._values)
+        with self._sending:
+            _run(client, self._start)
+            self._sent[client.client_id] = {}
+            self._send(client)
 
     def _gone(self, client: viser.ClientHandle) -> None:
-        self._shown.pop(client.client_id, None)
+        self._sent.pop(client.client_id, None)
 
     async def _heard(self, event: viser.GuiEvent[Any]) -> None:
         if event.client is None or self.listener is None:

@@ -11,7 +11,7 @@ import viser
 from viser import Icon
 
 from avatar.exporters.glb import write_glb
-from avatar.exporters.html import write_page
+from avatar.exporters.html import PageOptions, write_page
 from avatar.exporters.splats import write_ply
 from avatar.motion.motion import uniform_track
 from avatar.pipeline.motions import FILMED, motions_for_page
@@ -59,7 +59,7 @@ def _page(session: Session, store: Store, path: Path) -> None:
     first = {_page_name(clip.name): track_of(clip)}
     clips = first | {name: track for name, track in rest.items() if name not in first}
     scene, light = session.scene if store.state.scene else None, session.chosen_light(store.state.light)
-    write_page(session.avatar, clips, path, session.folder.name, light=light, scene=scene)
+    write_page(session.avatar, clips, path, PageOptions(session.folder.name, light=light, scene=scene))
 
 
 def _splats(session: Session, store: Store, path: Path) -> None:

@@ -89,8 +89,7 @@ class TimelineEvents:
             by = int(values["by"])
             self.change(lambda state, n: stepped(state, by, n))
         elif name == "limit":
-            end, at = int(values["end"]), values.get("frame")
-            self.change(lambda state, n: limited(state, end, round(state.frame) if at is None else int(at), n), "limit")
+            self.change(lambda state, n: _with_limit(state, values, n), "limit")
         elif name == "undo":
             store.undo()
         elif name == "redo":
@@ -146,6 +145,16 @@ def add_keys(gui: viser.GuiApi, events: TimelineEvents) -> None:
     add_hotkey(
         gui, "Previous frame", ",", Icon.PLAYER_TRACK_PREV, lambda: events.change(lambda s, n: stepped(s, -1, n))
     )
+
+
+def _with_limit(state: ViewState, values: dict[str, Any], frames: int) -> ViewState:
+    """An end of the range at the frame of an event, moved by a number of frames, or at the frame that is shown."""
+    end = int(values["end"])
+    if "by" in values:
+        frame = playing_range(state, frames)[end] + int(values["by"])
+    else:
+        frame = int(values.get("frame", round(state.frame)))
+    return limited(state, end, frame, frames)
 
 
 def _clamped(frame: int, frames: int) -> float:

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from avatar.geometry import rotation_from_rotvec
 
-ANGLE_NAMES = ("spread", "knuckle", "middle", "tip")
 # Directions of the open body's straight fingers in the plane of the palm: degrees from the arm's own direction towards
 # the front, in the order of `avatar.body.skeleton.FINGER_JOINTS` (index, middle, pinky, ring, thumb).
 AIMS = (-2.0, -16.0, -34.0, -26.0, 22.0)

@@ -44,6 +44,7 @@ LOOKS = {
     "track.keep_going": Look("quality", "keep-going"),
     "observe.person": Look("person", "person", metavar="INDEX", none="(default: the largest and most persistent)"),
     "people": Look("person", "people", metavar="all|N", none="(default: one person)"),
+    "offset": Look("person", "offset", metavar="SECONDS", none="(default: by motion and sound)"),
     "observe.start": Look("person", "start", metavar="SECONDS", none="(default: the video's beginning)"),
     "observe.end": Look("person", "end", metavar="SECONDS", none="(default: the video's end)"),
     "preset": Look("quality", "preset"),
@@ -57,6 +58,8 @@ LOOKS = {
     "body": Look("research", "body"),
     "observe.detector": Look("research", "detector"),
     "protocol": Look("research", "protocol", none="(optional)"),
+    "track.iuv": Look("research", "iuv", metavar="FOLDER"),
+    "track.iuv_charts": Look("research", "iuv-charts", metavar="FILE"),
     "init": Look("research", "init", metavar="FILE", none="(default: the detector's own 3D estimate)"),
     "train.steps": Look("training", aliases=("--steps",)),
     "train.rounds": Look("training", aliases=("--rounds",)),
@@ -88,9 +91,9 @@ class Entry:
 
 
 def entries(settings: Settings) -> Iterator[Entry]:
-    """All entries of the settings but the source, which is no option."""
+    """All entries of the settings but the sources, which are no options."""
     for entry in _entries(settings, ""):
-        if entry.place != "source":
+        if entry.place not in ("source", "others"):
             yield entry
 
 
@@ -132,9 +135,9 @@ def _field(place: str) -> str:
     return place.replace(".", "__")
 
 
-def chosen_settings(source: str, options: Any) -> Settings:
+def chosen_settings(source: str, options: Any, others: Sequence[str] = ()) -> Settings:
     """The settings that a command line asks for; `options` is an instance of `options_type`."""
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"others": list(others)}
     for group in fields(options):
         part = getattr(options, group.name)
         for one in fields(part):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from avatar.cli.motion_file import AS_RECOGNISED, MotionFile
 from avatar.cli.options import Switch
 
 
@@ -14,11 +15,8 @@ def describe_motion(
     motion: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MOTION")],
     time: float | None = None,
     find: str | None = None,
-    format: str | None = None,
-    up: str | None = None,
-    clip: str | None = None,
-    person: str | None = None,
     json: Switch = False,
+    file: MotionFile = AS_RECOGNISED,
 ) -> None:
     """Describe a pose, or the poses of a motion, in the words that `avatar animate --pose` understands.
 
@@ -27,13 +25,8 @@ def describe_motion(
         time: time to describe, in seconds; otherwise one line per second.
         find: print when this holds instead, such as "left hand above the head", "feet apart" or "both knees bent 90";
             conditions between commas must all hold.
-        format: format of the file, if it is not recognised.
-        up: up axis of the file, if it is not recognised: y, z, -y or x.
-        clip: name of the clip, if the file contains several.
-        person: which person, if the file contains several.
         json: print the joint angles of the pose (at --time, or the first) as JSON instead.
     """
-    from avatar.motion.motion import ReadOptions
     from avatar.motion.retarget import Retargeting, resample
     from avatar.motion.text.describe import describe_pose
     from avatar.motion.text.find import find_moments, intervals
@@ -43,7 +36,7 @@ def describe_motion(
     if is_pose_file(Path(motion)):
         source = motion_of_pose(pose_from_option(motion), seconds=0.0)
     else:
-        source = find_motion(motion, ReadOptions(up=up, person=person, clip=clip), format)
+        source = find_motion(motion, file.reading(), file.format)
     last = float(source.track.times[-1])
     if find is not None:
         frames = resample(source.track, Retargeting(fps=30.0))

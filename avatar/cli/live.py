@@ -68,13 +68,13 @@ def live_avatar(
 
 def _page(run: Path, motions: tuple[str, ...]) -> bytes:
     """The page with the mirror."""
-    from avatar.exporters.html import page_text
+    from avatar.exporters.html import PageOptions, page_text
     from avatar.pipeline.finished_run import open_run
     from avatar.pipeline.motions import motions_for_page
 
     finished = open_run(run, None, "cpu")
     clips = motions_for_page(finished.run, finished.avatar, motions)
-    text, _ = page_text(finished.avatar, clips, run.resolve().name, live=True)
+    text, _ = page_text(finished.avatar, clips, PageOptions(run.resolve().name), live=True)
     return text.encode()
 
 

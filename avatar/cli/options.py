@@ -6,27 +6,45 @@ import inspect
 from collections.abc import Callable
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
+Options = TypeVar("Options")
 Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 Device = Literal["auto", "cpu", "cuda"]
 Backend = Literal["auto", "gsplat", "cpu", "reference"]
-# A switch that is off by default and needs no --no-... beside it.
 Up = Literal["y", "minus-y", "z"]
+# A switch that is off by default and needs no --no-... beside it.
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
 
 def with_plain_help(command: Callable[..., None]) -> Callable[..., None]:
     """Show optional parameters of a command as "(optional)" instead of "(default: None)"."""
-    hints = get_type_hints(command, include_extras=True)
-    for name, parameter in inspect.signature(command).parameters.items():
-        if parameter.default is None and get_origin(hints[name]) is not Annotated:
-            hints[name] = optional(hints[name])
+    hints = _plain_hints(command)
     for function in (command, inspect.unwrap(command)):  # a type checker may have wrapped it
         function.__annotations__ = hints
     return command
+
+
+def option_group(options: type[Options]) -> type[Options]:
+    """Make a dataclass a group of a command's options: each keeps its plain name, and --help shows them in one box.
+
+    A command takes it as a parameter of the type `Annotated[options, tyro.conf.arg(name=TITLE)]`.
+    """
+    flat = tyro.conf.arg(prefix_name=False)
+    options.__annotations__ = {
+        name: Annotated[Switch if hint is bool else hint, flat] for name, hint in _plain_hints(options).items()
+    }
+    return options
+
+
+def _plain_hints(options: Callable[..., Any]) -> dict[str, Any]:
+    hints = get_type_hints(options, include_extras=True)
+    for name, parameter in inspect.signature(options).parameters.items():
+        if parameter.default is None and get_origin(hints[name]) is not Annotated:
+            hints[name] = optional(hints[name])
+    return hints
 
 
 def optional(hint: Any, metavar: str | None = None, default_text: str = "(optional)", **more: Any) -> Any:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from avatar.cli.options import Run, Up
 from avatar.errors import UsageError
+
+if TYPE_CHECKING:
+    from avatar.model.prop_file import PropFolder
+    from avatar.model.props import Prop
 
 Action = Annotated[Literal["add", "list", "remove"], tyro.conf.Positional]
 
@@ -57,30 +62,38 @@ def change_props(
     if action == "list":
         if what is not None:
             raise UsageError("list takes nothing more; add takes a file, and remove takes a name.")
-        for prop in folder.load():
-            low, high = (getattr(prop.shape.gaussians.means, end)(0) for end in ("amin", "amax"))
-            size = " x ".join(f"{100 * side:.0f}" for side in (high - low).tolist())
-            print(f"{prop.name:16} {prop.place:12} {size} cm, {len(prop.shape.gaussians)} splats")
-        if not folder.names():
-            print(f"nothing yet: avatar prop {run} add --preset hat")
-        return
-    if action == "remove":
+        _list(run, folder)
+    elif action == "remove":
         from avatar.pipeline.props import remove_prop
 
         if what is None:
             raise UsageError("Pass the name of what is removed; `list` shows the names.")
         remove_prop(folder, what)
         print(f"removed: {what}")
-        return
-    from avatar.model.prop_file import save_prop
-    from avatar.model.prop_fit import Adjustment
-    from avatar.pipeline.finished_run import open_run
-    from avatar.pipeline.props import make_prop
+    else:
+        from avatar.model.prop_fit import Adjustment
+        from avatar.pipeline.finished_run import open_run
+        from avatar.pipeline.props import make_prop
 
-    avatar = open_run(run, body, props=False).avatar
-    file = None if what is None else Path(what)
-    added, notes = make_prop(avatar, folder.names(), file, preset, to, name, Adjustment(scale, turn, offset), up)
-    save_prop(added, folder.path(added.name))
+        avatar = open_run(run, body, props=False).avatar
+        file = None if what is None else Path(what)
+        prop, notes = make_prop(avatar, folder.names(), file, preset, to, name, Adjustment(scale, turn, offset), up)
+        _add(prop, notes, folder)
+
+
+def _list(run: Path, folder: PropFolder) -> None:
+    for prop in folder.load():
+        low, high = (getattr(prop.shape.gaussians.means, end)(0) for end in ("amin", "amax"))
+        size = " x ".join(f"{100 * side:.0f}" for side in (high - low).tolist())
+        print(f"{prop.name:16} {prop.place:12} {size} cm, {len(prop.shape.gaussians)} splats")
+    if not folder.names():
+        print(f"nothing yet: avatar prop {run} add --preset hat")
+
+
+def _add(prop: Prop, notes: Sequence[str], folder: PropFolder) -> None:
+    from avatar.model.prop_file import save_prop
+
+    save_prop(prop, folder.path(prop.name))
     for note in notes:
         print(f"note: {note}")
-    print(f"added: {added.name}, {len(added.shape.gaussians)} splats at {added.place}  ({folder.path(added.name)})")
+    print(f"added: {prop.name}, {len(prop.shape.gaussians)} splats at {prop.place}  ({folder.path(prop.name)})")

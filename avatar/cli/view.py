@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import socket
 import sys
-from pathlib import Path
 
-from avatar.cli.options import Device, Run, Switch, Up
-from avatar.cli.scene import scene_of_options
+from avatar.cli.options import Device, Run, Switch
+from avatar.cli.scene import NO_SCENE, Scene
 from avatar.errors import AvatarError, UsageError
 
 
@@ -17,11 +16,7 @@ def view_avatar(
     port: int = 8080,
     share: Switch = False,
     token: str | None = None,
-    scene: Path | None = None,
-    scene_up: Up = "y",
-    scene_scale: float = 1.0,
-    scene_floor: float | None = None,
-    scene_at: tuple[float, float] | None = None,
+    around: Scene = NO_SCENE,
     device: Device = "auto",
 ) -> None:
     """Look at an avatar in the browser, play motions with it, pose it, record it.
@@ -33,12 +28,6 @@ def view_avatar(
         share: also make a public address through the server of the viser project (share.viser.studio); everything
             that the page shows then passes through it.
         token: secret that the address must contain; a random one is made where one is needed.
-        scene: splats (.ply, .splat, .spz, .sog, .ksplat) or a mesh (.glb, .obj, .ply) of a room or landscape, which
-            surrounds the person.
-        scene_up: the axis that points up in that file; minus-y in most scenes trained from photos.
-        scene_scale: metres per unit of that file.
-        scene_floor: height of the floor in that file, in its units, if it is not estimated well.
-        scene_at: x and z of the place, in metres, to which the middle of the scene comes.
         device: where to render; auto takes CUDA where it works.
     """
     from avatar.pipeline.people_folder import require_people
@@ -52,8 +41,7 @@ def view_avatar(
 
     if token is None and (share or needs_token(host)):
         token = new_token()
-    around = scene_of_options(scene, scene_up, scene_scale, scene_floor, scene_at)
-    subject = open_session(run, resolve_device(device), around)
+    subject = open_session(run, resolve_device(device), around.read())
     viewer = Viewer(subject, host, port, Auth(token))
     query = "" if token is None else f"/?token={token}"
     name = "localhost" if host in ("0.0.0.0", "::") else host

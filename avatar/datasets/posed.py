@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,10 +13,14 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from avatar.body import Body
+from avatar.body.files import load_hand_components
+from avatar.body.model import Kind
+from avatar.body.skeleton import SMPL_JOINTS
 from avatar.errors import AvatarError, UsageError
-from avatar.geometry import rigid, rotation_from_rotvec
+from avatar.geometry import rigid, rotation_from_rotvec, rotation_to_rotvec
 from avatar.types import BodyPose, Cameras
 
+USUAL_GENDERS = "of the person's gender for PeopleSnapshot, neutral for ZJU-MoCap and NeuMan"
 NAMED_MISSING = 20  # an error names at most this number of missing files
 
 ReadImage = Callable[[], tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]]
@@ -23,20 +28,36 @@ ReadImage = Callable[[], tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h 
 
 @dataclass(frozen=True)
 class SmplPoses:
-    """SMPL's parameters as a dataset gives them, in the dataset's own world but in metres.
+    """Parameters of SMPL or SMPL-X as a dataset gives them, in the dataset's own world but in metres.
 
     Attributes:
         betas: shape coefficients.
-        rotvecs: axis-angle of SMPL's 24 joints, the root's in the world.
+        rotvecs: axis-angle of SMPL's 24 joints, or of SMPL-X's 55, the root's in the world.
         transl: SMPL's translation: how far the pelvis moved from its place at rest.
         about: turns of the whole model about its origin before that (EasyMocap's Rh, which `rotvecs` contains
             already); None: the body turns about its pelvis, as SMPL itself does.
+        from_mean_hand: whether SMPL-X's fingers are given away from the model's mean hand, not from the straight one.
+        hand_components: principal components of the left and the right hand instead of the fingers' axis-angle.
+        gender: of the model that the parameters mean; None: not given.
     """
 
     betas: Float[Tensor, " s"]
-    rotvecs: Float[Tensor, "t 24 3"]
+    rotvecs: Float[Tensor, "t j 3"]
     transl: Float[Tensor, "t 3"]
     about: Float[Tensor, "t 3 3"] | None = None
+    from_mean_hand: bool = False
+    hand_components: Float[Tensor, "t 2 c"] | None = None
+    gender: str | None = None
+
+    def __getitem__(self, rows: list[int]) -> SmplPoses:
+        about, hands = (None if x is None else x[rows] for x in (self.about, self.hand_components))
+        rotvecs, transl = self.rotvecs[rows], self.transl[rows]
+        return replace(self, rotvecs=rotvecs, transl=transl, about=about, hand_components=hands)
+
+    @property
+    def kind(self) -> Kind:
+        """The model: "smpl" or "smplx"."""
+        return "smpl" if self.rotvecs.shape[1] == len(SMPL_JOINTS) else "smplx"
 
     def upright(self) -> Float[Tensor, "3 3"]:
         """The rotation from the dataset's world to ours, in which people stand along Y on the average."""
@@ -58,19 +79,50 @@ class SmplPoses:
         """The poses in our upright world.
 
         Raises:
-            UsageError: the body is not SMPL, so these parameters do not mean the same on it.
+            UsageError: the body is of another model or gender, so these parameters do not mean the same on it, or the
+                hands need principal components that its file does not have.
         """
-        if body.kind != "smpl" or body.name == "open":
-            raise UsageError(
-                f"The dataset's poses are SMPL's and the body is {body.name}: give your SMPL file by --body "
-                "(of the person's gender for PeopleSnapshot, neutral for ZJU-MoCap and NeuMan)."
-            )
-        R = self.upright()
-        rotations = rotation_from_rotvec(self.rotvecs)
+        return self.poses_in(body, self.upright())
+
+    def poses_in(self, body: Body, R: Float[Tensor, "3 3"]) -> BodyPose:
+        """The poses in a world turned by R from the dataset's. Raises: see `poses`."""
+        self.require(body)
+        rotations = rotation_from_rotvec(self._with_hands(body))
         pelvis = body.rest(self.shape(body)).joints[0]
         root = self.transl + (pelvis if self.about is None else self.about @ pelvis)
         rotations[:, 0] = R @ rotations[:, 0]
         return BodyPose(root @ R.T, rotations)
+
+    def require(self, body: Body) -> None:
+        """Refuse a body on which these parameters mean something else.
+
+        Raises:
+            UsageError: it is of another model or gender.
+        """
+        if body.kind != self.kind or body.name == "open":
+            name = {"smpl": "SMPL", "smplx": "SMPL-X"}[self.kind]
+            raise UsageError(
+                f"The dataset's poses are {name}'s and the body is {body.name}: give your {name} file by --body "
+                f"({self.gender or USUAL_GENDERS})."
+            )
+        if self.gender is not None and self.gender != body.gender:
+            raise UsageError(
+                f"The dataset's shape is that of a {self.gender} body and {body.name} is {body.gender}: give the "
+                f"{self.gender} one by --body."
+            )
+
+    def _with_hands(self, body: Body) -> Float[Tensor, "t j 3"]:
+        """The axis-angles with the fingers as SMPL-X's skeleton means them."""
+        rotvecs = self.rotvecs.clone()
+        fingers = body.finger_joints
+        if self.hand_components is not None:
+            count = self.hand_components.shape[-1]
+            _, components = load_hand_components(Path(body.name))
+            hands = torch.einsum("tsc,scd->tsd", self.hand_components, components[:, :count])
+            rotvecs[:, fingers] = hands.reshape(len(rotvecs), -1, 3)
+        if self.from_mean_hand and body.kind == "smplx":
+            rotvecs[:, fingers] += rotation_to_rotvec(body.rest_rotations[fingers])
+        return rotvecs
 
 
 @dataclass(frozen=True)
@@ -115,6 +167,39 @@ def require_all(folder: Path, paths: Iterable[Path]) -> None:
         raise AvatarError(f"{folder} lacks {len(missing)} files: {', '.join(missing[:NAMED_MISSING])}{more}.")
 
 
+def numbers(
+    path: Path, table: Mapping[str, Any], name: str, *shapes: tuple[int | None, ...]
+) -> Float[np.ndarray, "..."]:
+    """A named array of a file, as float64 and of the first of some shapes that it fits; None stands for any length.
+
+    A flat array of as many numbers fits too, one whose rows are arranged otherwise, and one with more axes of length 1.
+
+    Raises:
+        AvatarError: it is missing, of another shape, or holds what is no finite number.
+    """
+    if not isinstance(table, Mapping) or name not in table:
+        raise AvatarError(f"{path} has no {name}: it is another file or another version of the dataset.")
+    array = np.asarray(table[name])
+    if array.dtype.kind in "fiu" and np.isfinite(array).all():
+        for shape in shapes:
+            own = (*array.shape, *[1] * len(shape))
+            wanted = tuple(own[axis] if n is None else n for axis, n in enumerate(shape))
+            same_rows = array.ndim <= 1 or array.shape[:1] == wanted[:1] or _long(array.shape) == _long(wanted)
+            if array.size == np.prod(wanted, dtype=int) and same_rows:
+                return array.reshape(wanted).astype(np.float64)
+    expected = " or ".join(" x ".join("n" if n is None else str(n) for n in shape) or "one" for shape in shapes)
+    raise AvatarError(f"{path}: {name} should be {expected} finite numbers, not {array.shape} of {array.dtype}.")
+
+
+def _long(shape: tuple[int, ...]) -> list[int]:
+    return [length for length in shape if length != 1]
+
+
+def floats(array: np.ndarray) -> Tensor:
+    """A float32 tensor of its own memory."""
+    return torch.from_numpy(np.array(array, np.float32))
+
+
 def camera_in(
     upright: Float[Tensor, "3 3"],
     K: np.ndarray,
@@ -129,8 +214,8 @@ def camera_in(
         size: width and height of the whole image, pixels.
     """
     width, height = size
-    T = rigid(_floats(R).reshape(3, 3) @ upright.T, _floats(t).reshape(3))[None]
-    return Cameras(_floats(K).reshape(1, 3, 3), T, width, height).resized(width // shrink, height // shrink)
+    T = rigid(floats(R).reshape(3, 3) @ upright.T, floats(t).reshape(3))[None]
+    return Cameras(floats(K).reshape(1, 3, 3), T, width, height).resized(width // shrink, height // shrink)
 
 
 def prepared(
@@ -157,7 +242,3 @@ def prepared(
     premultiplied = cv2.resize(image * alpha[..., None], size, interpolation=cv2.INTER_AREA)
     color = premultiplied / np.maximum(small_alpha, 1e-3)[..., None]
     return color.clip(0, 255).round().astype(np.uint8), (small_alpha * 255).round().astype(np.uint8)
-
-
-def _floats(array: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.array(array, np.float32))

@@ -14,7 +14,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 from avatar import __version__
-from avatar.exporters.linear_correctives import RANK
 from avatar.exporters.mirror import ENTRY, NOTICE, POLICY, mirror_elements
 from avatar.exporters.player_file import player_file
 from avatar.exporters.player_scripts import script, source
@@ -35,6 +34,8 @@ SHARE = f"""<meta name="description" content="{{{{about}}}}">
 <meta property="og:image:width" content="{SHARE_SIZE[0]}">
 <meta property="og:image:height" content="{SHARE_SIZE[1]}">
 <meta name="twitter:card" content="summary_large_image">"""
+# People who stand beside the first one in a page, each with clips of the same names.
+Companions = Sequence[tuple[Avatar, Mapping[str, BodyTrack]]]
 CREDITS = f"Made with avatar {__version__}, open source"
 
 
@@ -53,44 +54,58 @@ class PageReport:
     deformation_kept: float
 
 
+@dataclass(frozen=True)
+class PageOptions:
+    """What a page says, and what it shows beside the avatar and its clips.
+
+    Attributes:
+        title: shown at the top.
+        credits: a line at the bottom, such as who made the recording and under which licence it may be shared.
+        light: the light at the start; None is that of the recording.
+        scene: what stands still around the person, world, metres, floor at y = 0.
+        url: address of the folder where the page will be. With it there is an image for previews of links, which need
+            its whole address.
+    """
+
+    title: str
+    credits: str = CREDITS
+    light: ChosenLight | None = None
+    scene: Gaussians | None = None
+    url: str | None = None
+
+    def address(self, file: str) -> str | None:
+        """Where a file beside the page will be, if that is known."""
+        return None if self.url is None else f"{self.url.rstrip('/')}/{quote(file)}"
+
+
 def write_page(
     avatar: Avatar,
     clips: Mapping[str, BodyTrack],
     path: Path,
-    title: str,
-    credits: str = CREDITS,
-    rank: int = RANK,
+    options: PageOptions,
     live: bool = False,
-    light: ChosenLight | None = None,
-    scene: Gaussians | None = None,
-    url: str | None = None,
-    companions: Sequence[tuple[Avatar, Mapping[str, BodyTrack]]] = (),
+    companions: Companions = (),
 ) -> PageReport:
     """Write the avatar with its clips as one HTML file that opens anywhere.
+
+    With `options.url` an image for previews of links is written beside the page, under the same name as .jpg.
 
     Args:
         avatar: the avatar.
         clips: motions for this avatar by the name shown in the page; the first plays at the start.
         path: the file to write.
-        title: shown at the top of the page.
-        credits: a line at the bottom, such as who made the recording and under which licence it may be shared.
-        rank: number of linear correctives that approximate the learned deformation.
+        options: what the page says and shows.
         live: with the mirror, in which the avatar follows a camera; 11 MB more.
-        light: the light at the start; None is that of the recording.
-        scene: what stands still around the person, world, metres, floor at y = 0.
-        url: address of the folder where the page will be. With it an image for previews of links is written beside the
-            page, under the same name as .jpg; those need its whole address.
         companions: other people in the same world, each with clips of the same names, which play along.
 
     Raises:
         AvatarError: a file cannot be written.
     """
     image = path.with_suffix(".jpg")
-    address = None if url is None else f"{url.rstrip('/')}/{quote(image.name)}"
-    text, report = page_text(avatar, clips, title, credits, rank, live, light, scene, address, companions)
-    if url is not None:
+    text, report = page_text(avatar, clips, options, live, companions, options.address(image.name))
+    if options.url is not None:
         with atomic_write(image) as temporary:
-            temporary.write_bytes(share_image(World((avatar,), scene), next(iter(clips.values()))))
+            temporary.write_bytes(share_image(World((avatar,), options.scene), next(iter(clips.values()))))
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return report
@@ -99,27 +114,23 @@ def write_page(
 def page_text(
     avatar: Avatar,
     clips: Mapping[str, BodyTrack],
-    title: str,
-    credits: str = CREDITS,
-    rank: int = RANK,
+    options: PageOptions,
     live: bool = False,
-    light: ChosenLight | None = None,
-    scene: Gaussians | None = None,
+    companions: Companions = (),
     share: str | None = None,
-    companions: Sequence[tuple[Avatar, Mapping[str, BodyTrack]]] = (),
 ) -> tuple[str, PageReport]:
     """The page that `write_page` writes, as text; `share` is the address of the image for previews of links."""
-    packed = player_file(avatar, clips, rank, light, scene)
-    others = [player_file(other, theirs, rank, light) for other, theirs in companions]
+    packed = player_file(avatar, clips, light=options.light, scene=options.scene)
+    others = [player_file(other, theirs, light=options.light) for other, theirs in companions]
     splats = packed.splats + sum(other.splats for other in others)
-    heading, summary = html.escape(title), html.escape(about(splats) + (NOTICE if live else ""))
+    heading, summary = html.escape(options.title), html.escape(about(splats) + (NOTICE if live else ""))
     text = fill(
         source("player.html"),
         title=heading,
-        credits=html.escape(credits),
+        credits=html.escape(options.credits),
         about=summary,
         share="" if share is None else fill(SHARE, title=heading, about=summary, share=html.escape(share)),
-        poster=_base64(poster(World((avatar,), scene), next(iter(clips.values())))),
+        poster=_base64(poster(World((avatar,), options.scene), next(iter(clips.values())))),
         avatar=_base64(packed.content),
         companions="\n".join(COMPANION.format(_base64(other.content)) for other in others),
         policy=f" {POLICY}" if live else "",

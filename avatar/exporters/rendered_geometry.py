@@ -30,7 +30,7 @@ class Geometry:
         output: the render of one camera: premultiplied colour, coverage, depth.
         depth: along the optical axis, metres; normals: unit, in the camera's axes (OpenCV), towards the camera.
         parts: 1 + index of the SMPL joint that moves the surface most; chart: where on the part, in [0, 1], see
-            `avatar.exporters.surface_charts`; garments: 1 + index of the garment, 0 where the charts have none.
+            `avatar.body.surface_charts`; garments: 1 + index of the garment, 0 where the charts have none.
     """
 
     output: RenderOutput

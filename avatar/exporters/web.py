@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from avatar.errors import AvatarError
-from avatar.exporters.html import CREDITS, SHARE, about, fill
+from avatar.exporters.html import SHARE, PageOptions, about, fill
 from avatar.exporters.player_file import player_file
 from avatar.exporters.player_scripts import modules, source
 from avatar.exporters.poster import poster, share_image
 from avatar.io.files import atomic_write
 from avatar.model.avatar import Avatar
-from avatar.model.environment import ChosenLight
 from avatar.model.world import World
-from avatar.types import BodyTrack, Gaussians
+from avatar.types import BodyTrack
 
 COMPONENT = "avatar-player"  # folder of the modules
 ENTRIES = ("avatar_player.js", "three.js")
@@ -42,11 +41,7 @@ def write_web(
     clips: Mapping[str, BodyTrack],
     folder: Path,
     name: str,
-    title: str,
-    credits: str = CREDITS,
-    url: str | None = None,
-    light: ChosenLight | None = None,
-    scene: Gaussians | None = None,
+    options: PageOptions,
 ) -> WebReport:
     """Write `index.html`, `NAME.avatar`, its poster, and the component's modules.
 
@@ -55,26 +50,22 @@ def write_web(
         clips: motions for this avatar by the name shown in the player; the first plays at the start.
         folder: where the files go; it is made where it is missing.
         name: of the avatar's file and its poster.
-        title: heading of the page.
-        credits: a line at the bottom of the page.
-        url: address at which the folder will be, for the image in previews of links, which has to be absolute.
-        light: the light at the start; None is that of the recording.
-        scene: what stands still around the person, world, metres, floor at y = 0.
+        options: what the page says and shows.
 
     Raises:
         AvatarError: a file cannot be written.
     """
-    packed = player_file(avatar, clips, light=light, scene=scene)
-    first, world = next(iter(clips.values())), World((avatar,), scene)
-    heading, summary = html.escape(title), html.escape(about(packed.splats))
-    base = f"{url.rstrip('/')}/" if url else ""
+    packed = player_file(avatar, clips, light=options.light, scene=options.scene)
+    first, world = next(iter(clips.values())), World((avatar,), options.scene)
+    heading, summary = html.escape(options.title), html.escape(about(packed.splats))
+    share = options.address("share.jpg") or "share.jpg"
     page = fill(
         source("web.html"),
         title=heading,
-        credits=html.escape(credits),
+        credits=html.escape(options.credits),
         about=summary,
         name=html.escape(name),
-        share=fill(SHARE, title=heading, about=summary, share=html.escape(f"{base}share.jpg")),
+        share=fill(SHARE, title=heading, about=summary, share=html.escape(share)),
     )
     scripts = {module: source(module).encode() for entry in ENTRIES for module in modules(entry)}
     files = {

@@ -9,7 +9,7 @@ import os
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +131,8 @@ def write_npz(path: Path, **arrays: np.ndarray) -> None:
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
 
 
-def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Read every array of an npz file; pickled objects are refused.
+def read_npz(path: Path, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    """Read the arrays of an npz file, those of these names or all; pickled objects are refused.
 
     Raises:
         UsageError: there is no such file.
@@ -145,7 +145,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         if unpacked > MOST_BYTES:
             raise ValueError(f"it unpacks to {unpacked / 1e9:.3g} GB")
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            return {name: file[name] for name in file.files if names is None or name in names}
     except Exception as error:  # zipfile, zlib, struct and NumPy each raise their own kinds on broken files
         raise AvatarError(f"{path} is not a readable npz file of plain arrays: {short_message(error)}.") from error
 

@@ -66,3 +66,16 @@ def foot_sliding(feet: Float[Tensor, "t f 3"], contact: Bool[Tensor, "steps f"],
     """Mean speed of the feet along the floor (world y is up) while they should stand, m/s; None if none stands."""
     speed = (feet[1:] - feet[:-1])[..., [0, 2]].norm(dim=-1) * fps
     return float(speed[contact].mean()) if bool(contact.any()) else None
+
+
+def pve(
+    vertices: Float[Tensor, "t v 3"],
+    truth: Float[Tensor, "t v 3"],
+    root: Float[Tensor, "t 3"],
+    true_root: Float[Tensor, "t 3"],
+) -> Float[Tensor, " t"]:
+    """Mean per-vertex error at each instant after aligning the roots, metres; both meshes have the same vertices.
+
+    After Procrustes instead (PA-PVE) it is `pa_mpjpe` of the vertices.
+    """
+    return mpjpe(vertices - root[:, None], truth - true_root[:, None])

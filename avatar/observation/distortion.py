@@ -51,6 +51,13 @@ def undistorted(observations: Observations, K: Float[Tensor, "3 3"], distortion:
 
         return ImageList(len(images), read)
 
+    def labels(images: ImageList) -> ImageList:
+        def read(index: int) -> np.ndarray:
+            image = cv2.resize(images[index], size, interpolation=cv2.INTER_NEAREST)
+            return cv2.remap(image, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+
+        return ImageList(len(images), read)
+
     def points(values: Float[Tensor, "*n 3"] | None) -> Float[Tensor, "*n 3"] | None:
         if values is None or not values.numel():
             return values
@@ -66,6 +73,7 @@ def undistorted(observations: Observations, K: Float[Tensor, "3 3"], distortion:
         images=mapped(observations.images, cv2.BORDER_REPLICATE),
         masks=mapped(observations.masks, cv2.BORDER_CONSTANT),
         trust=None if observations.trust is None else mapped(observations.trust, cv2.BORDER_CONSTANT),
+        iuv=None if observations.iuv is None else labels(observations.iuv),
         keypoints=keypoints,
         hands=points(observations.hands),
         face=points(observations.face),

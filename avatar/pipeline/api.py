@@ -237,13 +237,13 @@ def export_html(
     Raises:
         AvatarError: the file cannot be written.
     """
-    from avatar.exporters.html import CREDITS, write_page
+    from avatar.exporters.html import CREDITS, PageOptions, write_page
 
     if not motions:
         motions = {"walk": retarget(load_motion("walk"), person)}
     if not isinstance(motions, Mapping):
         motions = {f"motion {number}": motion for number, motion in enumerate(motions, start=1)}
-    write_page(person, motions, Path(path), title, CREDITS if credits is None else credits, live=live)
+    write_page(person, motions, Path(path), PageOptions(title, CREDITS if credits is None else credits), live)
     return Path(path)
 
 

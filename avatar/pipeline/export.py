@@ -12,7 +12,7 @@ from avatar.body import smpl_pose
 from avatar.exporters.control_videos import write_control_videos
 from avatar.exporters.glb import write_glb
 from avatar.exporters.glb_splats import write_glb_splats, write_rigged_splats
-from avatar.exporters.html import CREDITS, write_page
+from avatar.exporters.html import PageOptions, write_page
 from avatar.exporters.splats import OURS, Orientation, write_packed, write_ply, write_ply_sequence
 from avatar.exporters.synthetic_dataset import write_dataset
 from avatar.exporters.web import write_web
@@ -34,43 +34,36 @@ class ExportOptions:
     """The options of an export. Each method writes one kind of file and returns a message for the user.
 
     Attributes:
-        light: that the avatar stands in; None takes what is usual for the kind of file.
+        page: what pages say and show. Its light is that of the other files too; None: what is usual for the kind of
+            file. Its scene also surrounds a turntable.
+        live: whether the page has the mirror.
     """
 
     run: RunFolder
     avatar: Avatar
     motions: tuple[str, ...]
     pose: str | None
-    light: ChosenLight | None
-    title: str
-    credits: str | None
+    page: PageOptions
+    live: bool
     size: tuple[int, int]
     count: int
     seed: int
     backend: str
     orientation: Orientation = OURS
-    url: str | None = None
-    live: bool = False
     backgrounds: tuple[Path, ...] = ()
     camera: str = "follow"
-    scene: Gaussians | None = None
 
     def html(self, path: Path) -> str:
         """Write the interactive web page. Like every method here, returns a short description of the result."""
         clips = motions_for_page(self.run, self.avatar, self.motions)
-        credits = self.credits or CREDITS
-        report = write_page(
-            self._filmed, clips, path, self.title, credits,
-            live=self.live, light=self.light, scene=self.scene, url=self.url,
-        )  # fmt: skip
+        report = write_page(self._filmed, clips, path, self.page, self.live)
         return f"{report.bytes / 1e6:.2f} MB, {report.splats} splats, {len(clips)} motions"
 
     def web(self, folder: Path) -> str:
         """Write a folder for a web server: page, avatar and component."""
         clips = motions_for_page(self.run, self.avatar, self.motions)
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.run.folder.resolve().name).strip("-.") or "avatar"
-        credits = self.credits or CREDITS
-        report = write_web(self._filmed, clips, folder, name, self.title, credits, self.url, self.light, self.scene)
+        report = write_web(self._filmed, clips, folder, name, self.page)
         sizes = f"{name}.avatar {report.avatar / 1e6:.2f} MB, component {report.component / 1e6:.2f} MB"
         return f"{sizes}, {report.splats} splats, {len(clips)} motions; to see it: python -m http.server -d {folder}"
 
@@ -136,10 +129,10 @@ class ExportOptions:
             pose = track.poses[len(track) // 2]
         else:
             pose = self._chosen_pose()
-        if self.scene is not None:  # whose floor is at y = 0
+        if self.page.scene is not None:  # whose floor is at y = 0
             lowest = self.avatar.body.vertices(self.avatar.rest, pose)[:, 1].min()
             pose = replace(pose, root_position=pose.root_position - torch.stack([0 * lowest, lowest, 0 * lowest]).cpu())
-        write_turntable(self._filmed, pose, path, *self.size, self.backend, self.scene)
+        write_turntable(self._filmed, pose, path, *self.size, self.backend, self.page.scene)
         return f"{self.size[0]}x{self.size[1]}"
 
     def dataset(self, folder: Path) -> str:
@@ -181,4 +174,4 @@ class ExportOptions:
         return self._lit(ChosenLight("filmed", None))
 
     def _lit(self, usual: ChosenLight) -> Avatar:
-        return self.avatar.relight((self.light or usual).coefficients)
+        return self.avatar.relight((self.page.light or usual).coefficients)

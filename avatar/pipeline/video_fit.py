@@ -5,6 +5,7 @@ from __future__ import annotations
 from avatar.body import Body
 from avatar.io.camera_motion_file import CameraMotion
 from avatar.pipeline.camera import through_pinhole
+from avatar.pipeline.dense import with_iuv
 from avatar.runtime.logging import logger
 from avatar.tracking.fit import track
 from avatar.tracking.occlusion import distrusted_where_hidden, hidden_pixels, note_on_hidden, without_hidden_landmarks
@@ -31,7 +32,7 @@ def fit_video(
     Raises:
         UsageError, AvatarError: see `track`.
     """
-    observations = through_pinhole(observations, motion)
+    observations = through_pinhole(with_iuv(observations, options), motion)
     estimated, report = track(observations, body, options, start, motion)
     hidden = hidden_pixels(observations, estimated, body)
     notes = note_on_hidden(hidden, observations)

@@ -62,7 +62,7 @@ def initial_state(
         direction = F.normalize(guess[:, at[end]] - guess[:, at[start]], dim=-1)
         rotations[:, joint] = shortest_rotation(bone.expand(count, 3), (parent.mT @ direction[..., None]).squeeze(-1))
     x = move_points(pose_chain(body, state), state, points).x
-    return replace(state, position=_place(x, pixels, focal))
+    return replace(state, position=place(x, pixels, focal))
 
 
 def state_from_rotations(
@@ -85,7 +85,7 @@ def state_from_rotations(
     rotations[:, 0] = smooth_rotations(procrustes(posed, guess)[1], times, _SMOOTHING_S)
     state = replace(state, rotations=rotations)
     x = move_points(pose_chain(body, state), state, points).x
-    return replace(state, position=_place(x, pixels, focal))
+    return replace(state, position=place(x, pixels, focal))
 
 
 def mean_shape_state(body: Body, points: SkinnedPoints, rotations: Float[Tensor, "n j 3 3"], focal: float) -> State:
@@ -112,7 +112,7 @@ def smooth_rotations(R: Float[Tensor, "n 3 3"], times: Float[Tensor, " n"], spre
     return mean_rotation(R, window)
 
 
-def _place(x: Float[Tensor, "n l 3"], pixels: Float[Tensor, "n l 3"], focal: float) -> Float[Tensor, "n 3"]:
+def place(x: Float[Tensor, "n l 3"], pixels: Float[Tensor, "n l 3"], focal: float) -> Float[Tensor, "n 3"]:
     """The translation t that projects the body onto its pixels: f (x + t) = u (z + t_z), weighted least squares."""
     u, weight = pixels[..., :2] / focal, pixels[..., 2:].clamp_min(1e-3)
     rows = torch.zeros(*x.shape[:2], 2, 3, dtype=x.dtype)

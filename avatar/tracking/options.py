@@ -25,6 +25,10 @@ class TrackOptions:
         camera: how the camera moved: auto (the background tells), still, turning (it keeps its place), moving, or a
             file with the camera of each frame; see docs/manual/create.md.
         keep_going: take the result even if the fit has clearly failed.
+        iuv: folder with one IUV image (PNG) for each frame of the video, from a dense detector of your own, in the
+            charts of `avatar export --dataset`, or in DensePose's; see docs/manual/detectors.md.
+        iuv_charts: your copy of DensePose's UV_Processed.mat, for IUV images in DensePose's charts; needs an SMPL file
+            as --body.
     """
 
     height: float | None = None
@@ -33,6 +37,8 @@ class TrackOptions:
     pitch: float | None = None
     camera: str = "auto"
     keep_going: bool = False
+    iuv: str | None = None
+    iuv_charts: str | None = None
 
 
 def check_camera(camera: str) -> None:

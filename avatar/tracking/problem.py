@@ -13,18 +13,21 @@ from avatar.body import Body
 from avatar.body.joint_limits import joint_prior
 from avatar.landmark_layouts import LAYOUTS, SMPL_JOINTS
 from avatar.tracking.acceleration import nearest_landmarks, visible_accelerations
+from avatar.tracking.dense import DenseMatches
 from avatar.tracking.depth import DepthReadings
 from avatar.tracking.detector_bias import direction_biases, facing, unbiased
 from avatar.tracking.initialization import rotate_to_rays
-from avatar.tracking.kinematics import SkinnedPoints, joint_points, surface_points
+from avatar.tracking.kinematics import CameraPath, SkinnedPoints, joint_points, surface_points
 from avatar.tracking.landmarks import landmark_points, landmark_weights, pitch_biases
 from avatar.tracking.lifting import lift_to_3d
 from avatar.tracking.masses import standing_weights
+from avatar.tracking.silhouette import SilhouetteMatches
 from avatar.tracking.vertical_lines import CameraTilt
 from avatar.types import Observations
 
 LIFTED_CONFIDENCE = 0.2  # in directions that follow from 2D alone; a quarter of it fits as well
 HEIGHT = 0.003  # deviation of the person's height, metres: the images of one camera do not determine it
+LEAST_WEIGHT = 0.05  # of a frame
 REFERENCE_RATE = 30.0  # frames per second for which the deviations in the schedule are meant
 
 
@@ -39,6 +42,7 @@ class FitProblem:
         focal: given or assumed focal length, pixels; `focal_given` says which.
         pixels: landmarks in pixels from the principal point.
         confidence: of each landmark in each frame.
+        frame_weight: how far the image of each instant is trusted, less where it is blurred.
         landmark_weight: weight of each landmark beside its confidence.
         pitch_bias: share of the camera's pitch that the detector ignores at each landmark.
         hips: the two landmarks whose midpoint is the pivot of the pitch bias.
@@ -61,7 +65,9 @@ class FitProblem:
         holds_pose: whether the person was recognised as holding one pose while all their sides were filmed.
         pitch: the camera's pitch and its standard deviation, radians, if a full turn determines it; else None.
         depth: what a depth camera measured at the points that the last state showed, or None.
+        dense: pixels that a dense detector ties to the body's surface, others in each pass, or None.
         tilt: the camera's pitch and roll, if the user (`pitch_given`) or the lines of the scene tell them.
+        views: what other standing cameras show at the same instants.
     """
 
     body: Body
@@ -72,6 +78,7 @@ class FitProblem:
     focal: float
     pixels: Float[Tensor, "n l 2"]
     confidence: Float[Tensor, "n l"]
+    frame_weight: Float[Tensor, " n"]
     landmark_weight: Float[Tensor, " l"]
     pitch_bias: Float[Tensor, " l"]
     hips: Tensor
@@ -99,6 +106,8 @@ class FitProblem:
     height_spread: float = HEIGHT
     height_given: bool = True
     depth: DepthReadings | None = None
+    dense: DenseMatches | None = None
+    views: tuple[OtherView, ...] = ()
 
     def __len__(self) -> int:
         return len(self.times)
@@ -123,6 +132,21 @@ class FitProblem:
         return torch.stack([-1 / before, 1 / after], 1) / ((before + after) / 2)[:, None]
 
 
+@dataclass(frozen=True)
+class OtherView:
+    """What another standing camera shows at the instants of the first one.
+
+    Attributes:
+        problem: its landmarks, in pixels as the first camera's focal length would give them.
+        path: from the first camera's frame to its own, the same at every instant; one scale holds for all cameras.
+        matches: of its silhouettes, in the same pixels, at the last state; None: not matched.
+    """
+
+    problem: FitProblem
+    path: CameraPath
+    matches: SilhouetteMatches | None = None
+
+
 def build_problem(observations: Observations, body: Body, focal: float, height: float) -> FitProblem:
     """Gather what the terms need. Frames must come in order of time, one per instant."""
     layout = LAYOUTS[observations.layout]
@@ -130,8 +154,9 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
     keypoints = interpolate_gaps(observations.keypoints.double(), observations.times.double())
     centre = keypoints.new_tensor([observations.width / 2, observations.height / 2])
     pixels, confidence = keypoints[..., :2] - centre, keypoints[..., 2].clamp(0.02, 1)
+    frame_weight = torch.ones(len(keypoints), dtype=torch.float64)
     if observations.frame_weight is not None:
-        confidence = confidence * observations.frame_weight.double().clamp_min(0.05)[:, None]
+        frame_weight = observations.frame_weight.double().clamp_min(LEAST_WEIGHT)
     times = observations.times.double()
     has_depth = observations.keypoints_3d.isfinite().all(-1)
     guess, trust = interpolate_gaps(observations.keypoints_3d.double(), times), has_depth.double()
@@ -153,7 +178,8 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
     directions = unbiased(F.normalize(end - start, dim=-1), facing(guess, layout.names), biases)
     size = pixels.amax(1) - pixels.amin(1)
     person_height = size[:, 1].median()
-    accelerations = visible_accelerations(pixels * height / person_height, confidence, times)
+    weighted = confidence * frame_weight[:, None]
+    accelerations = visible_accelerations(pixels * height / person_height, weighted, times)
     return FitProblem(
         body=body,
         landmarks=landmarks,
@@ -163,6 +189,7 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
         focal=focal,
         pixels=pixels,
         confidence=confidence,
+        frame_weight=frame_weight,
         landmark_weight=landmark_weights(observations.layout),
         pitch_bias=pitch_biases(observations.layout),
         hips=torch.tensor([layout.names.index(f"{side}_hip") for side in ("left", "right")]),

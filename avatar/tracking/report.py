@@ -33,12 +33,14 @@ class TrackReport:
         focal: focal length that was used, pixels.
         reprojection: median distance of the fitted from the detected landmarks, pixels.
         failure: the sentence that says why this is no result; None for a good fit.
+        camera_scale: metres per unit of the distances between several cameras.
     """
 
     focal: float
     reprojection: float
     warnings: list[str] = field(default_factory=list)
     failure: str | None = None
+    camera_scale: float = 1.0
 
 
 def fit_warnings(

@@ -11,6 +11,7 @@ from avatar.io.track_file import save_track
 from avatar.pipeline.dataset import training_track
 
 from .made_up_datasets import Folders, Scene, write_neuman, write_peoplesnapshot, write_zju
+from .made_up_smplx_datasets import write_actorshq, write_dress4d, write_xhumans
 
 MAKERS: dict[ProtocolName, tuple[str, Callable[[Path], Scene]]] = {
     "instantavatar": ("male-3-casual", write_peoplesnapshot),
@@ -18,6 +19,9 @@ MAKERS: dict[ProtocolName, tuple[str, Callable[[Path], Scene]]] = {
     "humannerf": ("CoreView_999", lambda folder: write_zju(folder, refined=False, frames=61, cameras=4)),
     "hugs": ("seattle", write_neuman),
     "exavatar": ("citron", write_neuman),
+    "xhumans": ("00016", write_xhumans),
+    "4ddress": ("Inner", write_dress4d),
+    "actorshq": ("Sequence1", write_actorshq),
 }
 
 

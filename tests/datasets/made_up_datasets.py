@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from avatar.body import load_body
+from avatar.body import Body, load_body
 from avatar.datasets.protocols import ProtocolName
 from avatar.geometry import rigid, rotation_from_rotvec, rotation_to_rotvec
 from avatar.io.assets import asset_path
@@ -59,8 +59,8 @@ def smpl_like_file(folder: Path) -> Path:
     return path
 
 
-def made_up_scene(folder: Path, count: int, R_file: torch.Tensor) -> Scene:
-    body = load_body(smpl_like_file(folder))
+def made_up_scene(folder: Path, count: int, R_file: torch.Tensor, body: Body | None = None) -> Scene:
+    body = load_body(smpl_like_file(folder)) if body is None else body
     betas = torch.zeros(body.shape_dirs.shape[-1])
     betas[:10] = torch.from_numpy(BETAS)[: len(betas)]
     rest = body.rest(betas)
@@ -70,7 +70,7 @@ def made_up_scene(folder: Path, count: int, R_file: torch.Tensor) -> Scene:
     with torch.no_grad():
         gaussians.log_scales.add_(0.5)  # so that the few splats cover the body
         gaussians.raw_colors.copy_(3 * torch.sin(6 * avatar.rest_means()))
-    rotvecs = torch.zeros(count, 24, 3)
+    rotvecs = torch.zeros(count, len(body.parents), 3)
     phase = torch.arange(count) / max(count - 1, 1)
     turn = torch.zeros(count, 3)
     turn[:, 1] = 2.0 * phase

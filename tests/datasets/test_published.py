@@ -34,7 +34,10 @@ def scores_of(target: EvaluationTarget, opened: FinishedRun, background: str) ->
     return scored.scores
 
 
-COUNTS = {"instantavatar": (114, 55), "gauhuman": (100, 17 * 5), "humannerf": (61, 3 * 3), "hugs": (16, 2)}
+COUNTS = {
+    "instantavatar": (114, 55), "gauhuman": (100, 17 * 5), "humannerf": (61, 3 * 3), "hugs": (16, 2),
+    "xhumans": (4, 1), "4ddress": (4, 4), "actorshq": (6, 2),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -136,6 +139,13 @@ def test_a_dataset_is_trained_on_with_its_own_poses_and_evaluated(
         ("hugs", ["images/00003.png"], ["images/00003.png"]),
         ("hugs", ["sparse/images.txt"], ["sparse/images.txt"]),
         ("exavatar", ["test_split.txt"], ["test_split.txt"]),
+        ("xhumans", ["train/Take1/render/image/color_000006.png"], ["train/Take1/render/image/color_000006.png"]),
+        ("xhumans", ["gender.txt"], ["gender.txt"]),
+        ("4ddress", ["Take1/SMPLX/mesh-f00011_smplx.pkl"], ["Take1/SMPLX/mesh-f00011_smplx.pkl"]),
+        ("4ddress", ["Take2/Capture/0028/masks/mask-f00001.png"], ["Take2/Capture/0028/masks/mask-f00001.png"]),
+        ("actorshq", ["smpl_params.npz"], ["smpl_params.npz"]),
+        ("actorshq", ["4x/rgbs/Cam002/Cam002_rgb000020.jpg", "4x/masks/Cam003/Cam003_mask000050.png"],
+         ["4x/rgbs/Cam002/Cam002_rgb000020.jpg", "4x/masks/Cam003/Cam003_mask000050.png"]),
     ],
 )  # fmt: skip
 def test_a_half_downloaded_folder_is_named_file_by_file(

@@ -192,7 +192,19 @@ def test_every_example_is_in_the_manual() -> None:
 def test_every_room_has_a_page_in_the_reference() -> None:
     rooms = {folder.parent.name for folder in (ROOT / "avatar").glob("*/__init__.py")} | {"viewer"}
     pages = {page.stem for page in (ROOT / "docs/reference").glob("*.md")}
-    assert rooms - {"cli"} == pages - {"index", "nouns"}
+    assert rooms - {"cli", "types"} == pages - {"index", "nouns"}  # the nouns are those of `types`
     assert not [
         room for room in rooms if f"`{room}`" not in (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     ]
+
+
+def test_every_file_that_the_architecture_names_exists() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.*) \|$", text.split("### Files by subject")[1].split("| outside")[0], re.MULTILINE
+    )
+    assert len(rows) > 10
+    for room, files in rows:
+        folder = ROOT / ("viewer" if room == "viewer" else f"avatar/{room}")
+        there = {file.stem for file in folder.rglob("*.py")}
+        assert not [name for name in re.findall(r"`(\w+)`", files) if name not in there], room

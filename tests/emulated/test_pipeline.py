@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from avatar.cli.evaluate import evaluate_avatar
-from avatar.cli.export import export_avatar
+from avatar.cli.export import FileOptions, ImageFlags, export_avatar
 from avatar.cli.render import render_images
 from avatar.evaluation.pose_fitting import fit_pose
 from avatar.evaluation.targets import held_out_targets
@@ -106,6 +106,7 @@ def test_exports(gpu: Record, made_up: Folders, tmp_path: Path) -> None:  # noqa
         "turntable": tmp_path / "a.webp", "dataset": tmp_path / "data", "html": tmp_path / "a.html",
         "ply": tmp_path / "a.ply", "glb": tmp_path / "a.glb", "motion_file": tmp_path / "a.bvh",
     }  # fmt: skip
-    export_avatar(made_up[0], **files, motion=("wave",), size="48x64", count=2, device="cuda")
+    small = ImageFlags("48x64", count=2)
+    export_avatar(made_up[0], FileOptions(**files), motion=("wave",), images=small, device="cuda")
     assert all(path.exists() for path in files.values())
     assert len(list((tmp_path / "data" / "images").iterdir())) == 2

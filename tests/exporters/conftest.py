@@ -1,16 +1,22 @@
-"""A small colourful person and two motions for the exporters, none of it from a recording."""
+"""A small colourful person and two motions for the exporters, none of it from a recording; their page, and a tab."""
 
 import math
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+from playwright.sync_api import Browser, Page
 
 from avatar.body import load_body
 from avatar.body.parts import PARTS
+from avatar.exporters.html import PageOptions, write_page
 from avatar.geometry import rotation_from_rotvec
 from avatar.model.avatar import Avatar, part_of_gaussians
 from avatar.model.gaussians import sample_on_surface, triangle_frames
 from avatar.types import BodyPose, BodyTrack
+
+from .pages import HEIGHT, WIDTH
 
 SPLATS = 4000
 
@@ -69,3 +75,23 @@ def person(moves: dict[str, BodyTrack]) -> Avatar:
         avatar.deform.out.weight.copy_(torch.randn(avatar.deform.out.weight.shape, generator=generator) * 0.15)
     avatar.deform.remember_poses(torch.cat([track.poses.rotations for track in moves.values()]))
     return avatar
+
+
+@pytest.fixture(scope="session")
+def page_file(person: Avatar, moves: dict[str, BodyTrack], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "me.html"
+    write_page(person, moves, path, PageOptions("A </script> & <b>person</b>", credits="Filmed by nobody"))
+    return path
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[Page]:
+    """A tab without network; the test fails if the page throws."""
+    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, offline=True)
+    errors = []
+    tab = context.new_page()
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    yield tab
+    context.close()
+    assert not errors

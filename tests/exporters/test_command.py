@@ -100,6 +100,8 @@ def test_a_page_loads_nothing_from_anywhere(run_folder: Path, tmp_path: Path) ->
         (["--turntable", "me.mp4", "--size", "big"], "--size must be WIDTHxHEIGHT"),
         (["--ply", "me.ply", "--live"], "pass --html FILE with it"),
         (["--web", "me.html"], "--web writes a folder, not me.html."),
+        (["--ply", "me.ply", "--count", "3"], "--count is for --dataset: pass it too, or leave --count out."),
+        (["--html", "me.html", "--pose", "rest"], "--pose is for --ply, --splat, --spz, --sog, --ksplat"),
         (["--web", "site", "--url", "example.org"], "--url must be an address such as https://example.org/me"),
         (["--ply", "me.ply", "--url", "https://example.org"], "pass --web DIR or --html FILE too"),
     ],

@@ -22,6 +22,7 @@ from avatar.model.avatar import Avatar
 from avatar.pipeline.previews import write_turntable
 from avatar.rendering.renderer import render
 from avatar.types import BodyTrack, Cameras, Gaussians
+from tests.node_packages import node_modules
 
 gaussforge = pytest.importorskip("gaussforge")
 
@@ -110,24 +111,31 @@ def test_another_orientation_turns_the_person_and_nothing_else(posed: Gaussians,
         assert torch.allclose(Orientation(up).applied(posed).means[:, 0], -turned.means[:, 0])
 
 
-SPLAT_TRANSFORM = shutil.which("splat-transform")  # npm install @playcanvas/splat-transform
+SPLAT_TRANSFORM = "@playcanvas/splat-transform@2.7.1"
 
 
-@pytest.mark.skipif(SPLAT_TRANSFORM is None, reason="needs splat-transform")
+@pytest.fixture(scope="module")
+def splat_transform(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """PlayCanvas's converter: on PATH, or a package of npm."""
+    if program := shutil.which("splat-transform"):
+        return program
+    return str(node_modules(tmp_path_factory.mktemp("npm"), SPLAT_TRANSFORM) / ".bin" / "splat-transform")
+
+
 @pytest.mark.parametrize(("kind", "options"), [("ply", ("minus-y", False)), ("splat", ("minus-y", False)),
                                                ("sog", ("minus-y", False)), ("ksplat", ("minus-y", False)),
                                                ("compressed.ply", ("minus-y", False)),
                                                ("spz", ("y", True))])  # fmt: skip
-def test_every_format_opens_alike_in_playcanvas(
-    posed: Gaussians, tmp_path: Path, kind: str, options: tuple[Up, bool]
+def test_every_format_opens_alike_in_supersplat(
+    posed: Gaussians, splat_transform: str, tmp_path: Path, kind: str, options: tuple[Up, bool]
 ) -> None:
-    """PlayCanvas and SuperSplat turn what they read by 180 degrees about Z: then the person stands as ours does."""
+    """SuperSplat and its converter turn what they read by 180 degrees about Z: then the person stands as ours does."""
     orientation, path = Orientation(*options), tmp_path / f"me.{kind}"
     if kind == "ply":
         write_ply(posed, path, (), orientation)
     else:
         write_packed(posed, path, orientation)
-    command = [str(SPLAT_TRANSFORM), "-w", str(path), str(tmp_path / "read.ply")]
+    command = [splat_transform, "-w", str(path), str(tmp_path / "read.ply")]
     subprocess.run(command, check=True, capture_output=True, timeout=120)
     vertex = PlyData.read(tmp_path / "read.ply")["vertex"]
     displayed = np.stack([-vertex["x"], -vertex["y"], vertex["z"]], axis=-1)

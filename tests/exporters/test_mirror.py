@@ -12,7 +12,7 @@ import torch
 from playwright.sync_api import Browser, Page
 
 from avatar.body.skinning import joint_transforms
-from avatar.exporters.html import write_page
+from avatar.exporters.html import PageOptions, write_page
 from avatar.exporters.mirror import BLOCKS
 from avatar.geometry import quat_from_rotation
 from avatar.io.assets import asset_path
@@ -23,9 +23,8 @@ from avatar.model.avatar import Avatar
 from avatar.motion import load_motion
 from avatar.tracking.landmarks import landmark_points
 from avatar.types import BodyTrack
-from tests.exporters.test_page import BROWSER, SOFTWARE_GL, needs_browser, open_page, until
-from tests.exporters.test_page import browser as browser
-from tests.exporters.test_page import tab as tab
+from tests.browser import CHROMIUM, FLAGS, needs_browser
+from tests.exporters.pages import open_page, until
 
 pytestmark = [needs_browser, pytest.mark.timeout(180)]
 PITCH, CAMERA_HEIGHT, DISTANCE, FOCAL = 0.15, 1.4, 3.0, 883.2  # the focal length that the page assumes
@@ -47,7 +46,7 @@ FOLLOW = """([frames, width, height]) => {
 @pytest.fixture(scope="module")
 def live_page(person: Avatar, moves: dict[str, BodyTrack], tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("live") / "me.html"
-    write_page(person, moves, path, title="me", live=True)
+    write_page(person, moves, path, PageOptions("me"), live=True)
     return path
 
 
@@ -126,6 +125,34 @@ def test_standing_feet_stay_where_they_are_though_the_landmarks_tremble(
     assert speed.mean() < 0.1
 
 
+def test_a_held_foot_stays_when_the_fit_jumps_and_returns_to_it_only_while_it_moves(live_page: Path, tab: Page) -> None:
+    open_page(tab, live_page)
+    fits, shown = np.array(
+        tab.evaluate("""() => {
+          const fit = new MirrorFit(player.skeleton, mirror.words), { chain, soles } = fit;
+          const feet = new FootLock(fit), clip = player.clips[0];
+          const { root, quats } = samplePose(clip, 0, player.skeleton.size);
+          const own = (name) => 4 * player.skeleton.index[name];
+          const turns = chain.joints.map((name) => Array.from(quats.slice(own(name), own(name) + 4)));
+          const placesOf = (state) => soles.map((sole) => chain.locate(chain.place(state), sole));
+          // Still, then 3 cm and 9 cm beside it, then walking on.
+          const ways = [0, 0.03, 0.09].flatMap((way) => Array(5).fill(way));
+          for (let i = 0; i < 15; i++) ways.push(0.09 + 0.06 * i);
+          const pairs = ways.map((way, i) => {
+            const state = { root: [root[0] + way, root[1], root[2]], turns };
+            const marks = soles.map(() => ({ speed: i < 15 ? 0.05 : 1.5, confidence: 1 }));
+            return [placesOf(state), placesOf(feet.settle(state, marks, 1 / 25))];
+          });
+          return [pairs.map(([fit]) => fit), pairs.map(([, shown]) => shown)];
+        }""")
+    )
+    moved = np.abs(np.diff(shown[..., 0], axis=0)).max(1)
+    assert moved[:9].max() < 0.005, "a jump within the leash"
+    assert moved[9] < 0.055 and moved[10:14].max() < 0.005, "what exceeds the leash, and no more"
+    assert moved[14:].max() < 2 * 0.06
+    np.testing.assert_allclose(shown[-1], fits[-1], atol=0.002)
+
+
 def test_a_mirror_swaps_left_and_right(live_page: Path, tab: Page) -> None:
     open_page(tab, live_page)
     once, twice, first = tab.evaluate("""() => {
@@ -199,7 +226,7 @@ def test_the_page_says_whose_network_it_holds(
     text = live_page.read_text(encoding="utf-8")
     assert "MediaPipe Authors, Apache License 2.0" in text and asset_path("live", "LICENSE").is_file()
     assert all(f'id="mirror-{name}"' in text for name in (*BLOCKS, "model", "words"))
-    write_page(person, moves, tmp_path / "plain.html", title="me")
+    write_page(person, moves, tmp_path / "plain.html", PageOptions("me"))
     plain = (tmp_path / "plain.html").read_text(encoding="utf-8")
     assert "wasm" not in plain and "mirror-" not in plain
 
@@ -231,8 +258,8 @@ def yuv420(image: np.ndarray) -> bytes:
 def watched(browser: Browser, camera_file: Path) -> Iterator[tuple[Page, list[str]]]:
     """A tab with a camera, and the addresses of all its requests."""
     camera = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-    arguments = [*SOFTWARE_GL, *camera, f"--use-file-for-fake-video-capture={camera_file}"]
-    with_camera = browser.browser_type.launch(executable_path=BROWSER, args=arguments)
+    arguments = [*FLAGS, *camera, f"--use-file-for-fake-video-capture={camera_file}"]
+    with_camera = browser.browser_type.launch(executable_path=CHROMIUM, args=arguments)
     tab, requests = (
         with_camera.new_context(viewport={"width": 320, "height": 480}, offline=True).new_page(),
         list[str](),

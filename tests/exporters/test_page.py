@@ -1,20 +1,15 @@
 """The HTML page in a real browser, opened from a file with the network off."""
 
-import io
-import shutil
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from avatar.body.hand_angles import relaxed_fingers
-from avatar.exporters.html import write_page
+from avatar.exporters.html import PageOptions, write_page
 from avatar.geometry import quat_from_rotation
 from avatar.model.avatar import Avatar
 from avatar.model.environment import ChosenLight, builtin_lights, from_window
@@ -24,74 +19,13 @@ from avatar.motion.formats.player_json import write_player_motion
 from avatar.motion.text.pose_file import pose_from_words
 from avatar.rendering.camera_paths import front
 from avatar.rendering.renderer import render
-from avatar.types import BodyTrack, Cameras
+from avatar.types import BodyTrack
+from tests.browser import needs_browser
+from tests.exporters.pages import HEIGHT, WIDTH, camera_option, canvas_image, drop, open_page, psnr, until
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-SOFTWARE_GL = [
-    "--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-    "--ignore-gpu-blocklist",
-]  # fmt: skip
-WIDTH, HEIGHT = 320, 480
 LIGHTS = {"filmed": None, "0": builtin_lights()["even"], "window": from_window()}
 
-needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium on this machine: apt-get install chromium")
 pytestmark = [needs_browser, pytest.mark.timeout(120)]
-
-
-@pytest.fixture(scope="module")
-def page_file(person: Avatar, moves: dict[str, BodyTrack], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("page") / "me.html"
-    write_page(person, moves, path, title="A </script> & <b>person</b>", credits="Filmed by nobody")
-    return path
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=BROWSER, args=SOFTWARE_GL)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def tab(browser: Browser) -> Iterator[Page]:
-    """A tab without network; the test fails if the page throws."""
-    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, offline=True)
-    errors = []
-    tab = context.new_page()
-    tab.on("pageerror", lambda error: errors.append(str(error)))
-    tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-    yield tab
-    context.close()
-    assert not errors
-
-
-def open_page(tab: Page, path: Path, query: str = "") -> None:
-    tab.goto(path.as_uri() + query)
-    tab.wait_for_selector("html[data-state=ready]", state="attached")
-
-
-def until(tab: Page, condition: str, seconds: float = 20.0) -> None:
-    """Wait for a condition in JavaScript. Playwright's own waiting needs eval, which the page's policy forbids."""
-    deadline = time.monotonic() + seconds
-    while not tab.evaluate(condition):
-        assert time.monotonic() < deadline, f"never came true: {condition}"
-        time.sleep(0.03)
-
-
-def canvas_image(tab: Page) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(tab.screenshot())).convert("RGB")) / 255.0
-
-
-def camera_option(camera: Cameras) -> str:
-    K, T = camera.K[0], camera.T_camera_world[0, :3]
-    return ",".join(f"{x:.7g}" for x in (K[0, 0], K[1, 1], K[0, 2], K[1, 2], *T.flatten()))
-
-
-def psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return float(-10 * np.log10(((a - b) ** 2).mean()))
 
 
 @pytest.mark.parametrize(
@@ -129,7 +63,7 @@ def test_a_page_starts_in_its_light_and_offers_the_others(
 ) -> None:
     lamp = ChosenLight("lamp", from_window(120.0, 1.0))
     path = tmp_path / "lamp.html"
-    write_page(person, {"wave": moves["wave"]}, path, title="lamp", light=lamp)
+    write_page(person, {"wave": moves["wave"]}, path, PageOptions("lamp", light=lamp))
     with torch.no_grad():
         gaussians = person.relight(lamp.coefficients).pose(moves["wave"].poses[3])
         person.relight(None)
@@ -159,7 +93,7 @@ def test_a_page_with_fingers_closes_them(
     fingers = torch.stack([relaxed_fingers(), fist])[(torch.arange(len(track)) > 4).long()]
     clip = replace(track, poses=replace(track.poses, fingers=fingers))
     path = tmp_path / "fist.html"
-    write_page(person, {"fist": clip}, path, title="fist")
+    write_page(person, {"fist": clip}, path, PageOptions("fist"))
     assert path.stat().st_size < page_file.stat().st_size + 400_000
     frame = 7
     with torch.no_grad():
@@ -303,15 +237,3 @@ def shown(tab: Page) -> np.ndarray:
     """The canvas after all pending draws."""
     until(tab, "!player.changed")
     return canvas_image(tab)
-
-
-def drop(tab: Page, path: Path) -> None:
-    """Let go of a file over the page, as from a file manager."""
-    tab.evaluate(
-        """([name, text]) => {
-          const transfer = new DataTransfer();
-          transfer.items.add(new File([text], name));
-          window.dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
-        }""",
-        [path.name, path.read_text(encoding="utf-8")],
-    )

@@ -15,10 +15,8 @@ from avatar.metrics.poses import pa_mpjpe
 from avatar.motion.figure import POINTS
 from avatar.motion.motion import ReadOptions
 from avatar.pipeline.motions import keypoints_of
-from tests.exporters.test_page import browser as browser
-from tests.exporters.test_page import drop, needs_browser, open_page, until
-from tests.exporters.test_page import page_file as page_file
-from tests.exporters.test_page import tab as tab
+from tests.browser import needs_browser
+from tests.exporters.pages import drop, open_page, until
 from tests.motion.keypoint_files import HEIGHT, WIDTH, coco_points, moving_person
 
 pytestmark = [needs_browser, pytest.mark.timeout(120)]

@@ -10,16 +10,15 @@ import torch
 from playwright.sync_api import Page
 
 from avatar.body.face import FACE_UNITS
-from avatar.exporters.html import write_page
+from avatar.exporters.html import PageOptions, write_page
 from avatar.exporters.player_file import player_file
 from avatar.model.avatar import Avatar
 from avatar.rendering.camera_paths import intrinsics, look_at
 from avatar.rendering.renderer import render
 from avatar.types import BodyTrack, Cameras
+from tests.browser import needs_browser
+from tests.exporters.pages import HEIGHT, WIDTH, camera_option, canvas_image, open_page, psnr
 from tests.exporters.player_files import header_of
-from tests.exporters.test_page import HEIGHT, WIDTH, camera_option, canvas_image, needs_browser, open_page, psnr
-from tests.exporters.test_page import browser as browser
-from tests.exporters.test_page import tab as tab
 
 pytestmark = [needs_browser, pytest.mark.timeout(120)]
 MOVED = ("mouthSmileLeft", "mouthSmileRight", "eyeBlinkLeft", "eyeBlinkRight", "browInnerUp", "jawOpen")
@@ -49,7 +48,7 @@ def test_the_page_shows_the_face_that_our_renderer_shows(
     patterned: Avatar, grimace: BodyTrack, tab: Page, tmp_path: Path
 ) -> None:
     path = tmp_path / "face.html"
-    write_page(patterned, {"wave": grimace}, path, title="face")
+    write_page(patterned, {"wave": grimace}, path, PageOptions("face"))
     frame = len(grimace) - 1
     pose = grimace.poses[frame]
     head = patterned.pose(pose).means[patterned.weights[:, patterned.body.joint_names.index("head")] > 0.9].mean(0)

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page
 
-from tests.exporters.test_page import browser as browser
-from tests.exporters.test_page import needs_browser, open_page
-from tests.exporters.test_page import page_file as page_file
+from tests.browser import needs_browser
+from tests.exporters.pages import open_page
 from tests.motion.glb_files import ROTATIONS, TRANS, write_glb
 from tests.motion.rigs import LIMBS, Rig, Truth, rotated, walk, write_rig
 from tests.motion.test_bvh_dialects import DIALECTS, plain

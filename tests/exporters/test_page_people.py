@@ -7,23 +7,14 @@ import pytest
 import torch
 from playwright.sync_api import Page
 
-from avatar.exporters.html import write_page
+from avatar.exporters.html import PageOptions, write_page
 from avatar.model.avatar import Avatar
 from avatar.model.world import World
 from avatar.rendering.camera_paths import front
 from avatar.rendering.renderer import render
 from avatar.types import BodyTrack
-from tests.exporters.test_page import (  # noqa: F401  # fixtures
-    HEIGHT,
-    WIDTH,
-    browser,
-    camera_option,
-    canvas_image,
-    needs_browser,
-    open_page,
-    psnr,
-    tab,
-)
+from tests.browser import needs_browser
+from tests.exporters.pages import HEIGHT, WIDTH, camera_option, canvas_image, open_page, psnr
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -40,11 +31,11 @@ def moved(moves: dict[str, BodyTrack], x: float, z: float) -> dict[str, BodyTrac
 @needs_browser
 @pytest.mark.parametrize("z", [-0.6, 0.6])
 def test_a_companion_is_where_our_renderer_puts_them(
-    person: Avatar, moves: dict[str, BodyTrack], tab: Page, tmp_path: Path, z: float  # noqa: F811
+    person: Avatar, moves: dict[str, BodyTrack], tab: Page, tmp_path: Path, z: float
 ) -> None:  # fmt: skip
     """Partly behind the first person, and partly before."""
     theirs = moved(moves, 0.35, z)
-    report = write_page(person, moves, tmp_path / "us.html", title="us", companions=[(person, theirs)])
+    report = write_page(person, moves, tmp_path / "us.html", PageOptions("us"), companions=[(person, theirs)])
     assert report.splats == 2 * len(person)
     poses = [moves["wave"].poses[5], theirs["wave"].poses[5]]
     with torch.no_grad():
@@ -61,8 +52,8 @@ def test_a_companion_is_where_our_renderer_puts_them(
 
 
 @needs_browser
-def test_everybody_is_in_view(person: Avatar, moves: dict[str, BodyTrack], tab: Page, tmp_path: Path) -> None:  # noqa: F811
-    write_page(person, moves, tmp_path / "us.html", title="us", companions=[(person, moved(moves, 2.0, 0.0))])
+def test_everybody_is_in_view(person: Avatar, moves: dict[str, BodyTrack], tab: Page, tmp_path: Path) -> None:
+    write_page(person, moves, tmp_path / "us.html", PageOptions("us"), companions=[(person, moved(moves, 2.0, 0.0))])
     open_page(tab, tmp_path / "us.html", "?clip=wave&frame=5&ui=0&bg=ffffff")
     image = canvas_image(tab)
     columns = (image.min(-1) < 0.9).any(0)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from playwright.sync_api import Page
 
-from avatar.exporters.html import write_page
+from avatar.exporters.html import PageOptions, write_page
 from avatar.exporters.player_file import player_file
 from avatar.geometry import rotation_from_quat
 from avatar.model.avatar import Avatar
@@ -22,18 +22,8 @@ from avatar.motion.formats.player_json import write_player_motion
 from avatar.rendering.camera_paths import front
 from avatar.rendering.renderer import render
 from avatar.types import BodyTrack, Gaussians
-from tests.exporters.test_page import (  # noqa: F401  # fixtures
-    HEIGHT,
-    WIDTH,
-    browser,
-    camera_option,
-    canvas_image,
-    needs_browser,
-    open_page,
-    psnr,
-    tab,
-    until,
-)
+from tests.browser import needs_browser
+from tests.exporters.pages import HEIGHT, WIDTH, camera_option, canvas_image, open_page, psnr, until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -71,10 +61,10 @@ def header_of(content: bytes) -> dict[str, object]:
 @needs_browser
 @pytest.mark.parametrize(("clip", "frame", "azimuth", "lit"), [("wave", 5, 30.0, 1), ("turn", 15, -60.0, 0)])
 def test_the_page_shows_props_and_scene_where_our_renderer_does(
-    dressed: Avatar, moves: dict[str, BodyTrack], room: Gaussians, tab: Page, tmp_path: Path,  # noqa: F811
+    dressed: Avatar, moves: dict[str, BodyTrack], room: Gaussians, tab: Page, tmp_path: Path,
     clip: str, frame: int, azimuth: float, lit: int,
 ) -> None:  # fmt: skip
-    write_page(dressed, moves, tmp_path / "me.html", title="me", scene=room)
+    write_page(dressed, moves, tmp_path / "me.html", PageOptions("me", scene=room))
     with torch.no_grad():
         pose = moves[clip].poses[frame]
         body = dressed.pose(pose)
@@ -95,12 +85,12 @@ def test_a_wall_before_the_person_is_cut_away_for_a_camera_behind_it(
     person: Avatar,
     moves: dict[str, BodyTrack],
     room: Gaussians,
-    tab: Page,  # noqa: F811
+    tab: Page,
     tmp_path: Path,
 ) -> None:
     before = replace(room, means=room.means * torch.tensor([1.0, 1.0, -1.0]))
     whole = Gaussians.cat([room, before])
-    write_page(person, moves, tmp_path / "me.html", title="me", scene=whole)
+    write_page(person, moves, tmp_path / "me.html", PageOptions("me", scene=whole))
     with torch.no_grad():
         pose = moves["wave"].poses[5]
         body = person.pose(pose)
@@ -118,9 +108,9 @@ def test_a_wall_before_the_person_is_cut_away_for_a_camera_behind_it(
 
 @needs_browser
 def test_a_hand_holds_on_in_a_motion_that_is_dropped_on_the_page(
-    dressed: Avatar, moves: dict[str, BodyTrack], tab: Page, tmp_path: Path  # noqa: F811
+    dressed: Avatar, moves: dict[str, BodyTrack], tab: Page, tmp_path: Path
 ) -> None:  # fmt: skip
-    write_page(dressed, {"turn": moves["turn"]}, tmp_path / "me.html", title="me")
+    write_page(dressed, {"turn": moves["turn"]}, tmp_path / "me.html", PageOptions("me"))
     write_player_motion(tmp_path / "other.json", moves["wave"].poses, 24.0)
     open_page(tab, tmp_path / "me.html")
     until(tab, "window.player !== undefined")
@@ -148,7 +138,7 @@ TAKEN_TURNS = """() => {
 
 @needs_browser
 def test_twenty_thousand_more_splats_cost_little_script(
-    person: Avatar, moves: dict[str, BodyTrack], tab: Page, tmp_path: Path  # noqa: F811
+    person: Avatar, moves: dict[str, BodyTrack], tab: Page, tmp_path: Path
 ) -> None:  # fmt: skip
     import copy
 
@@ -156,7 +146,7 @@ def test_twenty_thousand_more_splats_cost_little_script(
     hat = fit_prop(subject, Shape.of_mesh(BUILT_IN["hat"](), 20_000), "hat", "hat", None, Adjustment())[0]
     milliseconds = []
     for props in ([], [hat]):
-        write_page(subject.with_props(props), moves, tmp_path / "me.html", title="me")
+        write_page(subject.with_props(props), moves, tmp_path / "me.html", PageOptions("me"))
         open_page(tab, tmp_path / "me.html")
         milliseconds.append(tab.evaluate(SCRIPT_TIME))
     assert milliseconds[1] - milliseconds[0] < 4.0

@@ -1,11 +1,8 @@
 """What a person does with the view of a page: keys, fingers, links, images, videos, a headset, and pages around it."""
 
-import functools
 import io
-import threading
 import time
 from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +10,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from tests.exporters.test_page import browser as browser
-from tests.exporters.test_page import needs_browser, open_page, until
-from tests.exporters.test_page import page_file as page_file
-from tests.exporters.test_page import tab as tab
-from tests.exporters.test_web import Quiet
+from tests.browser import needs_browser
+from tests.exporters.pages import open_page, served, until
 
 pytestmark = [needs_browser, pytest.mark.timeout(120)]
 # Where the left wrist is in the canvas, pixels.
@@ -61,11 +55,8 @@ Object.defineProperty(navigator, "xr", {value: {
 
 @pytest.fixture(scope="module")
 def address(page_file: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(page_file.parent)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}/{page_file.name}"
-    server.shutdown()
-    server.server_close()
+    with served(page_file.parent) as folder:
+        yield f"{folder}/{page_file.name}"
 
 
 def choose(tab: Page, action: str) -> None:

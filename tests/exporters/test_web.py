@@ -1,12 +1,9 @@
 """`<avatar-player>` in pages of other people: the folder of `avatar export --web`, served and opened in a browser."""
 
-import functools
 import json
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +11,14 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
+from avatar.exporters.html import PageOptions
 from avatar.exporters.web import write_web
 from avatar.model.avatar import Avatar
 from avatar.motion.formats.player_json import write_player_motion
 from avatar.types import BodyTrack
+from tests.browser import needs_browser
+from tests.exporters.pages import canvas_image, psnr, served, until
 from tests.exporters.player_files import header_of
-from tests.exporters.test_page import browser as browser
-from tests.exporters.test_page import canvas_image, needs_browser, psnr, until
 
 pytestmark = [needs_browser, pytest.mark.timeout(120)]
 PLAYER = Path(__file__).parents[2] / "avatar/exporters/player"
@@ -32,28 +30,19 @@ avatar-player {{ width: 240px; height: 320px; float: left }}</style>
 <div style="height: 3000px"></div></html>"""
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """A file server that prints nothing."""
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
 @pytest.fixture(scope="module")
 def site(person: Avatar, moves: dict[str, BodyTrack], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("web") / "site"
-    write_web(person, moves, folder, "me", "Me & <myself>", "Filmed by nobody", "https://example.org/me/")
+    options = PageOptions("Me & <myself>", "Filmed by nobody", url="https://example.org/me/")
+    write_web(person, moves, folder, "me", options)
     write_player_motion(folder / "own.json", moves["wave"].poses, moves["wave"].fps)
     return folder
 
 
 @pytest.fixture(scope="module")
 def address(site: Path) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(site)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with served(site) as address:
+        yield address
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import torch
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.io.track_file import save_track
 from avatar.viewer.app import Viewer
+from avatar.viewer.camera_path import whole_person
 from avatar.viewer.posing import t_pose
 from avatar.viewer.session import open_session
 from avatar.viewer.state import View
@@ -28,34 +29,37 @@ def fresh(page: Page) -> Iterator[None]:
     page.viewer.store.set(clip="as filmed", frame=3.0, edited=None, playing=False, handles="off", message="")
     page.viewer.store.set(keyframes=(), views=(), limits=None)
     yield
+    page.tab.mouse.up()  # of a test that failed in the midst of a drag
     page.viewer.store.set(edited=None, handles="off", keyframes=(), views=(), limits=None, playing=False, message="")
 
 
-def strip_box(page: Page) -> dict[str, float]:
-    # Chips of a test before move it.
-    page.tab.get_by_label("Keyframes").wait_for(state="hidden", timeout=40_000)
+def strip_place(page: Page, share: float) -> tuple[float, float]:
+    """A place on the strip, pixels of the page, a share of its width from its start."""
     box: dict[str, float] = page.tab.locator(".avatar-strip").bounding_box()
-    return box
+    return box["x"] + share * box["width"], box["y"] + box["height"] / 2
 
 
 def test_the_strip_is_clicked_and_dragged(page: Page) -> None:
-    box = strip_box(page)
-    middle = box["y"] + box["height"] / 2
-
-    def pressed() -> bool:
-        # On a busy machine the strip may listen later than it is drawn.
-        page.tab.mouse.up()
-        page.tab.mouse.move(box["x"] + 0.5 * box["width"], middle)
-        page.tab.mouse.down()
-        return page.until(lambda: page.viewer.store.state.frame in (9.0, 10.0), seconds=5)
-
-    assert page.until(pressed)
-    page.tab.mouse.move(box["x"] + 0.9 * box["width"], middle)
+    page.tab.mouse.move(*strip_place(page, 0.5))
+    page.tab.mouse.down()
+    assert page.until(lambda: page.viewer.store.state.frame in (9.0, 10.0))
+    page.tab.mouse.move(*strip_place(page, 0.9))
     assert page.until(lambda: page.viewer.store.state.frame == 17.0)
     page.tab.mouse.up()
     page.tab.locator(".avatar-strip").focus()
     page.tab.keyboard.press("ArrowLeft")
     assert page.until(lambda: page.viewer.store.state.frame == 16.0)
+
+
+def test_what_appears_in_the_bar_moves_no_button(page: Page) -> None:
+    """Else a click lands in the scene when a message comes or goes."""
+    place, message = strip_place(page, 0.5), page.tab.locator(".avatar-bar").get_by_role("status")
+    page.viewer.store.set(message="broken.bvh: " + "a long sentence about what is wrong with the file; " * 4)
+    assert page.until(message.is_visible) and strip_place(page, 0.5) == place
+    page.viewer.store.set(message="", keyframes=(t_pose(torch.zeros(3)),))
+    assert page.until(lambda: not message.is_visible()) and strip_place(page, 0.5) == place
+    page.tab.get_by_label("Show keyframe 1").wait_for()
+    assert strip_place(page, 0.5) == place
 
 
 def test_g_asks_for_a_frame_and_lets_go(page: Page) -> None:
@@ -89,8 +93,9 @@ def test_a_range_plays_over_and_over(page: Page) -> None:
     page.press("Play or pause (space)")
     assert page.until(lambda: not page.viewer.store.state.playing)
     page.tab.get_by_label("End of the range that plays").focus()
-    page.tab.keyboard.press("ArrowRight")
-    assert page.until(lambda: page.viewer.store.state.limits == (3, 7))
+    for _ in range(2):  # the second may come before the page knows of the first
+        page.tab.keyboard.press("ArrowRight")
+    assert page.until(lambda: page.viewer.store.state.limits == (3, 8))
 
 
 def test_undo_and_redo_walk_through_the_edits(page: Page) -> None:
@@ -128,13 +133,12 @@ def test_keyframes_are_previewed_and_deleted(page: Page) -> None:
 
 def test_a_view_of_the_path_is_shown_and_the_view_reset(page: Page) -> None:
     (client,) = page.viewer.server.get_clients().values()
-    assert page.camera_rests()
-    before = client.camera.position
+    home = whole_person(page.viewer.session.box(page.viewer.store.state), client.camera.aspect).position
     page.viewer.store.set(views=(View((2.0, 1.0, 2.0), (0.0, 1.0, 0.0), 0.6),))
     page.press("Show view 1")
     assert page.until(lambda: bool(abs(client.camera.position - [2.0, 1.0, 2.0]).max() < 0.01))
     page.press("Look at the whole person again (R)")
-    assert page.until(lambda: bool(abs(client.camera.position - before).max() < 0.3)) and page.camera_rests()
+    assert page.until(lambda: bool(abs(client.camera.position - home).max() < 0.01))
 
 
 def test_a_limb_that_is_clicked_gets_its_rings(page: Page) -> None:

@@ -3,6 +3,7 @@
 class AvatarPage {
   constructor(viser) {
     this.viser = viser;
+    this.tab = Math.random();
     this.count = 0;
     const style = element("style", { textContent: CSS_TEXT });
     document.head.append(style);
@@ -31,10 +32,11 @@ class AvatarPage {
     this.tell("ready", { software: drawsInSoftware() });
   }
 
-  // Sends one event to the server; the count makes each one differ from the last.
+  // Sends one event to the server. viser drops a value that equals the last one, of whichever tab: tab and count make
+  // each one differ.
   tell(type, values = {}) {
     this.count += 1;
-    const value = JSON.stringify({ type, count: this.count, ...values });
+    const value = JSON.stringify({ type, tab: this.tab, count: this.count, ...values });
     this.viser.sendMessage({ type: "GuiUpdateMessage", uuid: this.inbox, updates: { value } });
   }
 

@@ -20,7 +20,8 @@ class Timeline {
     this.frame.addEventListener("blur", () => this.showFrame());
     this.total = element("span", { className: "avatar-note avatar-wide" });
     this.note = element("span", { className: "avatar-note" });
-    this.note.setAttribute("aria-live", "polite");
+    // Above the strip, since the bar stands on its lower edge: a message moves nothing that the pointer is about to press.
+    this.message = element("div", { className: "avatar-note is-problem", role: "status" });
     this.undo = button("↶", "Undo (Ctrl+Z)", () => tell("undo"));
     this.redo = button("↷", "Redo (Ctrl+Shift+Z)", () => tell("redo"));
     const row = element("div", { className: "avatar-row" },
@@ -37,7 +38,8 @@ class Timeline {
     );
     this.strip = this.makeStrip();
     this.keys = element("div", { className: "avatar-row", role: "group", ariaLabel: "Keyframes" });
-    this.bar = element("div", { className: "avatar-bar", role: "toolbar", ariaLabel: "Timeline" }, this.keys, this.strip, row);
+    this.bar = element("div", { className: "avatar-bar", role: "toolbar", ariaLabel: "Timeline" },
+      this.message, this.keys, this.strip, row);
     // The space bar presses the button that has the focus, and must not play as well.
     this.bar.addEventListener("keydown", (event) => event.key === " " && event.stopPropagation());
     document.body.append(this.bar);
@@ -85,7 +87,7 @@ class Timeline {
       const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
       if (by === undefined) return;
       event.stopPropagation();
-      this.page.tell("limit", { end, frame: this.state.range[end] + by });
+      this.page.tell("limit", { end, by });
     });
     return limit;
   }
@@ -99,8 +101,9 @@ class Timeline {
       waiting = this.frameAt(event.clientX);
       if (!scheduled) {
         requestAnimationFrame(() => {
-          act(waiting);
+          const frame = waiting;
           waiting = null;
+          act(frame);
         });
       }
     };
@@ -158,9 +161,10 @@ class Timeline {
     this.total.textContent = `of ${Math.max(state.frames - 1, 0)} · ${(state.frames / state.fps).toFixed(1)} s`;
     // A phone has room for the number alone.
     const caption = matchMedia("(max-width: 36em)").matches ? state.caption.replace("confidence ", "") : state.caption;
-    this.note.textContent = state.message || caption;
-    this.note.classList.toggle("is-problem", Boolean(state.message));
-    this.note.title = state.message || state.caption;
+    this.note.textContent = caption;
+    this.note.title = state.caption;
+    this.message.textContent = state.message;
+    this.message.style.display = state.message ? "" : "none";
     const place = (frame) => `${100 * frame / Math.max(state.frames - 1, 1)}%`;
     this.head.style.left = place(state.frame);
     this.strip.setAttribute("aria-valuenow", state.frame);

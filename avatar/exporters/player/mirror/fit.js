@@ -5,7 +5,7 @@
 
 import { solveDamped } from "../figure_fit.js";
 import { middleOf, ownLimbs } from "../foreign.js";
-import { add, cross, normalize, quatBetween, rotate, subtract } from "../rotations.js";
+import { add, cross, normalize, quatBetween, rotate, scaled, subtract } from "../rotations.js";
 import { MirrorChain, NormalEquations } from "./chain.js";
 import { turnsOfLandmarks } from "./retarget.js";
 import { addBones, addFloor, addJoints, addLandmarks, addMotion, addPosePrior, addPosture } from "./terms.js";
@@ -13,6 +13,7 @@ import { tilted } from "./tilt.js";
 
 const MIRROR_FOCAL = 0.92; // of the longer side of the image, as avatar/tracking/fit.py assumes
 const LEAST_CONFIDENCE = 0.02;
+const LIMB_ENDS = /knee|ankle|elbow|wrist/;
 
 export class MirrorFit {
   // words: see `mirror_table` in avatar/exporters/page_tables.py.
@@ -56,7 +57,23 @@ export class MirrorFit {
       confidence: Math.min(confidence[a], confidence[b]),
     }));
     const rows = marks.map(({ y }) => y);
-    return { world: turned, marks, bones, focal, tall: Math.max(Math.max(...rows) - Math.min(...rows), 1) };
+    return { world: this.aligned(turned, bones), marks, bones, focal, tall: Math.max(Math.max(...rows) - Math.min(...rows), 1) };
+  }
+
+  // The places with the limbs along these directions; hands and feet keep theirs from wrist and ankle.
+  aligned(world, bones) {
+    const places = { ...world };
+    this.bones.forEach(({ a, b }, i) => {
+      if (!LIMB_ENDS.test(b)) return;
+      places[b] = add(places[a], scaled(bones[i].direction, Math.hypot(...subtract(world[b], world[a]))));
+    });
+    for (const [name, place] of Object.entries(world)) {
+      const [, side, part] = /^(left|right)_(heel|foot_index|thumb|index|pinky)$/.exec(name) ?? [];
+      if (!part) continue;
+      const joint = `${side}_${/heel|foot/.test(part) ? "ankle" : "wrist"}`;
+      places[name] = add(place, subtract(places[joint], world[joint]));
+    }
+    return places;
   }
 
   // A start from the bones alone.

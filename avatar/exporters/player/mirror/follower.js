@@ -4,6 +4,7 @@
 import { middleOf } from "../foreign.js";
 import { normalize, quatAboutAxis, quatMultiply, subtract } from "../rotations.js";
 import { MirrorFit, facingOf } from "./fit.js";
+import { FootLock } from "./foot_lock.js";
 import { LandmarkSmoother } from "./smoothing.js";
 import { USUAL_LEAN } from "./terms.js";
 import { tilted } from "./tilt.js";
@@ -33,6 +34,7 @@ export class MirrorFollower {
     this.slipped = [0, 0]; // metres along x and z by which standing soles would have slid
     this.moved = 0; // by which the place on the floor has shifted as the pitch became clear
     this.smoother = new LandmarkSmoother();
+    this.feet = new FootLock(this.fit);
   }
 
   // The pose {root, quats} for the landmarks of a frame (see `namedLandmarks`) at a time in seconds, feet at height 0.
@@ -43,17 +45,18 @@ export class MirrorFollower {
     const seconds = this.before ? since : FIRST_SECONDS;
     this.tilt(this.pitch.update(leanOf(observed.world), seconds));
     const view = { pitch: this.pitch.value, floor: this.floor };
-    const before = this.before && { ...this.before, seconds, standing: this.standing(observed, seconds) };
+    const marks = this.before && this.soleMarks(observed, seconds);
+    const before = this.before && { ...this.before, seconds, standing: standingShares(marks, STANDING_SPEED) };
     const starts = [this.fit.start(observed, view), ...(before ? [before.state] : [])];
     const ends = starts.map((start) =>
       this.fit.solve(start, observed, view, before, before ? STEPS_PER_FRAME : FIRST_STEPS));
-    const previous = this.before?.state, held = previous && this.standing(observed, seconds, HELD_SPEED);
     const { state } = ends.reduce((a, b) => (b.cost < a.cost ? b : a));
     this.before = { state, time, observed };
     this.followFloor(state, observed, seconds);
-    if (previous) this.holdFeet(state, previous, held, seconds);
+    if (before) this.holdBody(state, before.state, standingShares(marks, HELD_SPEED), seconds);
     const [x, z] = this.slipped;
-    return this.fit.poseOf({ ...state, root: subtract(state.root, [x, this.floor, this.moved + z]) });
+    const held = { ...state, root: subtract(state.root, [x, this.floor, this.moved + z]) };
+    return this.fit.poseOf(before ? this.feet.settle(held, marks, seconds) : held);
   }
 
   // The camera turns out to look down by `angle` more: what is known stays where it is in the camera's axes.
@@ -68,7 +71,7 @@ export class MirrorFollower {
   }
 
   // Standing soles stay where they are: by what they slide the whole body is moved back. It is given back when they move.
-  holdFeet(state, before, held, seconds) {
+  holdBody(state, before, held, seconds) {
     const { chain, soles } = this.fit;
     const [now, then] = [chain.place(state), chain.place(before)];
     const steps = soles.map((sole) => subtract(chain.locate(now, sole), chain.locate(then, sole)));
@@ -80,13 +83,12 @@ export class MirrorFollower {
     });
   }
 
-  // How surely each sole stands: its landmarks hardly move in the image.
-  standing(observed, seconds, usual = STANDING_SPEED) {
+  // How fast the landmark of each sole moves in the image, metres per second, and its confidence.
+  soleMarks(observed, seconds) {
     const metres = this.fit.stature / observed.tall;
     return this.fit.soleMarks.map((index) => {
       const [a, b] = [this.before.observed.marks[index], observed.marks[index]];
-      const speed = (Math.hypot(a.x - b.x, a.y - b.y) * metres) / seconds;
-      return b.confidence * Math.exp(-((speed / usual) ** 2));
+      return { speed: (Math.hypot(a.x - b.x, a.y - b.y) * metres) / seconds, confidence: b.confidence };
     });
   }
 
@@ -100,6 +102,11 @@ export class MirrorFollower {
     const share = this.floor === null || !visible ? 1 : 1 - Math.exp(-seconds / time);
     this.floor = (this.floor ?? lowest) + share * (lowest - (this.floor ?? lowest));
   }
+}
+
+// How surely each sole stands: its landmark hardly moves.
+function standingShares(marks, usual) {
+  return marks.map(({ speed, confidence }) => confidence * Math.exp(-((speed / usual) ** 2)));
 }
 
 // The camera's pitch from how people stand: upright in the mean. A Bayesian mean that forgets, of robust weights.

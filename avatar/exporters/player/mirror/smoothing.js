@@ -28,7 +28,7 @@ export class OneEuro {
 }
 
 // The filter for landmarks: metres in the world, heights of the image in the image.
-const WORLD_FILTER = { cutoff: 1, slope: 3 }, IMAGE_FILTER = { cutoff: 4, slope: 10 };
+const WORLD_FILTER = { cutoff: 1, slope: 2 }, IMAGE_FILTER = { cutoff: 4, slope: 7 };
 
 export class LandmarkSmoother {
   constructor() {

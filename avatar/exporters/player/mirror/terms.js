@@ -1,5 +1,5 @@
 // The residuals of a frame of the mirror, each in units of its own standard deviation: those of
-// avatar/tracking/objective.py and posture.py that need no future, with the numbers that were measured there.
+// avatar/tracking/objective.py and posture.py that need no future, with the numbers that were measured there, but for those of the light network's landmarks and directions.
 
 import { rotvecOfQuat, squareSum } from "../figure_fit.js";
 import { add, cross, dot, normalize, quatConjugate, quatMultiply, scaled, subtract } from "../rotations.js";
@@ -7,8 +7,8 @@ import { rotvecSlopes } from "./chain.js";
 import { tilted } from "./tilt.js";
 
 const MIRROR_SPREADS = {
-  pixel: 0.016, // of a landmark, relative to the person's height in the image
-  direction: 0.3, // of a bone by the detector's own guess in 3D, radians
+  pixel: 0.02, // of a landmark, relative to the person's height in the image
+  direction: 0.45, // of a bone by the detector's own guess in 3D, radians
   limit: 0.035, // of a joint beyond its range, radians
   speed: 2.5, // of a joint, radians per second
   planted: 0.03, // of a standing sole, metres per second
