@@ -24,7 +24,9 @@ def create_avatars(
     detector: str | None = None,
     steps: int | None = None,
 ) -> None:
-    """Make an avatar of each video. A bad video does not stop the rest; after a crash the same command continues.
+    """Make an avatar of each video by itself.
+
+    A bad video does not stop the rest; after a crash the same command continues.
 
     Args:
         source: a folder of videos, or a text file with one path per line.

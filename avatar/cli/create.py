@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from avatar.viewer.live import LivePreview
 
 Source = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO", help_behavior_hint="")]
+Others = Annotated[
+    tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[MORE VIDEOS]", help_behavior_hint="")
+]
 # What opens a page in the browser.
 OPEN = {"win32": "start", "darwin": "open"}.get(sys.platform, "xdg-open")
 # What a public dataset decides by itself.
@@ -37,6 +40,7 @@ def create_command(arguments: Sequence[str]) -> Callable[..., None]:
     def create_avatar(
         options: Any,
         source: Source = None,
+        others: Others = (),
         out: Path | None = None,
         viewer: Switch = False,
         show_shape: Switch = False,
@@ -46,11 +50,13 @@ def create_command(arguments: Sequence[str]) -> Callable[..., None]:
     ) -> None:
         """Make an avatar from a video, or from one photo, of a person.
 
-        avatar create VIDEO makes runs/NAME OF THE VIDEO; avatar create --resume RUN finishes a run that was stopped.
+        avatar create VIDEO makes runs/NAME OF THE VIDEO; avatar create --resume RUN finishes a run that was stopped;
+        avatar create A B C makes one avatar of what several phones filmed together.
 
         Args:
             options: everything that decides how the avatar is made.
             source: video or photo of a person; with --resume the run, with --protocol the dataset's folder
+            others: videos of the same moments by other phones, all standing still
             out: run folder to write
             viewer: show in the browser how the avatar is made; the page becomes the viewer when it is done
             show_shape: print the whole estimated shape of the body, not only the height
@@ -58,7 +64,7 @@ def create_command(arguments: Sequence[str]) -> Callable[..., None]:
             resume: finish a run that was stopped, with the configuration it was started with
             print_config: print the configuration as TOML, which can be used as a preset file, and exit
         """
-        settings = chosen_settings("" if source is None else str(source), options)
+        settings = chosen_settings("" if source is None else str(source), options, [str(other) for other in others])
         if print_config:
             print(to_toml(settings), end="")
             return
@@ -77,6 +83,7 @@ def create_command(arguments: Sequence[str]) -> Callable[..., None]:
         "options": Annotated[options, tyro.conf.arg(name="")],
         "out": optional(Path | None, "RUN", "(default: runs/NAME OF THE VIDEO)"),
         "source": Source,
+        "others": Others,
         **dict.fromkeys(("viewer", "show_shape", "overwrite", "resume", "print_config"), Switch),
     }
     create_avatar.__defaults__ = (options(), *(create_avatar.__defaults__ or ()))
@@ -145,7 +152,7 @@ def _make(
 def _kept(run: RunFolder) -> str:
     """What a run that was stopped does not have to do again."""
     files = {
-        "the frames and landmarks": [run.observations_file],
+        "the frames and landmarks": [run.observations_file, run.videos / "1" / run.observations_file.name],
         "the body track": [run.estimated_track],
         "the training so far": [run.checkpoint, run.round_track(1), run.round_checkpoint(1)],
     }

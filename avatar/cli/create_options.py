@@ -44,6 +44,7 @@ LOOKS = {
     "track.keep_going": Look("quality", "keep-going"),
     "observe.person": Look("person", "person", metavar="INDEX", none="(default: the largest and most persistent)"),
     "people": Look("person", "people", metavar="all|N", none="(default: one person)"),
+    "offset": Look("person", "offset", metavar="SECONDS", none="(default: by motion and sound)"),
     "observe.start": Look("person", "start", metavar="SECONDS", none="(default: the video's beginning)"),
     "observe.end": Look("person", "end", metavar="SECONDS", none="(default: the video's end)"),
     "preset": Look("quality", "preset"),
@@ -90,9 +91,9 @@ class Entry:
 
 
 def entries(settings: Settings) -> Iterator[Entry]:
-    """All entries of the settings but the source, which is no option."""
+    """All entries of the settings but the sources, which are no options."""
     for entry in _entries(settings, ""):
-        if entry.place != "source":
+        if entry.place not in ("source", "others"):
             yield entry
 
 
@@ -134,9 +135,9 @@ def _field(place: str) -> str:
     return place.replace(".", "__")
 
 
-def chosen_settings(source: str, options: Any) -> Settings:
+def chosen_settings(source: str, options: Any, others: Sequence[str] = ()) -> Settings:
     """The settings that a command line asks for; `options` is an instance of `options_type`."""
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"others": list(others)}
     for group in fields(options):
         part = getattr(options, group.name)
         for one in fields(part):

@@ -37,6 +37,8 @@ COMMANDS = {
     "doctor": Command("doctor", "check_machine", "check what is installed and how to get the rest"),
 }
 HELP = ("-h", "--help", "-H", "--help-verbose", "help")
+# Commands that may be mistaken for ones that take several videos, and what they take.
+ONE_SOURCE = {"track": "one video", "batch": "one folder or list of videos"}
 COMPLETION = ("--tyro-print-completion", "--tyro-write-completion")
 
 
@@ -89,6 +91,11 @@ def _run(arguments: list[str]) -> None:
         similar = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {similar[0]}?" if similar else f"the commands are {', '.join(COMMANDS)}."
         raise UsageError(f"There is no command {name!r}: {hint}")
+    if name in ONE_SOURCE and len(arguments) > 2 and not any(word.startswith("-") for word in arguments[1:3]):
+        raise UsageError(
+            f"avatar {name} takes {ONE_SOURCE[name]}, not also {arguments[2]}; videos of one moment by several phones "
+            "go to avatar create."
+        )
     import tyro
 
     tyro.cli(

@@ -14,8 +14,8 @@ Options = TypeVar("Options")
 Run = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")]
 Device = Literal["auto", "cpu", "cuda"]
 Backend = Literal["auto", "gsplat", "cpu", "reference"]
-# A switch that is off by default and needs no --no-... beside it.
 Up = Literal["y", "minus-y", "z"]
+# A switch that is off by default and needs no --no-... beside it.
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
 
@@ -33,7 +33,9 @@ def option_group(options: type[Options]) -> type[Options]:
     A command takes it as a parameter of the type `Annotated[options, tyro.conf.arg(name=TITLE)]`.
     """
     flat = tyro.conf.arg(prefix_name=False)
-    options.__annotations__ = {name: Annotated[hint, flat] for name, hint in _plain_hints(options).items()}
+    options.__annotations__ = {
+        name: Annotated[Switch if hint is bool else hint, flat] for name, hint in _plain_hints(options).items()
+    }
     return options
 
 

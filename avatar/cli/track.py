@@ -2,14 +2,60 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from avatar.cli.options import Switch
+from avatar.cli.options import Switch, option_group
 from avatar.errors import UsageError
+from avatar.tracking.options import TrackOptions, check_camera
+
+if TYPE_CHECKING:
+    from avatar.body import Body
+    from avatar.tracking.report import TrackReport
+    from avatar.types import BodyTrack, KeypointClip, Observations
+
+
+@option_group
+@dataclass(frozen=True)
+class KeypointOptions:
+    """Key points of another program.
+
+    Attributes:
+        keypoints: 2D key points of another program instead of the detector's: OpenPose, DWPose, MMPose, AlphaPose, COCO
+            or MediaPipe; a file, or a folder with one file per image.
+        layout: order of the key points, if it is not recognised, such as body25 or coco17.
+        source_fps: frames per second of the key points, if the file does not contain it.
+        source_size: WIDTHxHEIGHT in pixels of the images that the key points lie in, if the file does not contain it.
+    """
+
+    keypoints: Path | None = None
+    layout: str | None = None
+    source_fps: float | None = None
+    source_size: str | None = None
+
+    def read(self, video: Path | None) -> KeypointClip:
+        """The key points; a video gives the times of the frames and their size.
+
+        Raises:
+            UsageError: there is no such file, or it leaves open what no option says. AvatarError: it is broken.
+        """
+        from avatar.motion.motion import ReadOptions
+        from avatar.pipeline.animation import parse_size
+        from avatar.pipeline.motions import keypoints_of
+
+        assert self.keypoints is not None
+        size = None if self.source_size is None else parse_size(self.source_size, "--source-size")
+        return keypoints_of(self.keypoints, ReadOptions(fps=self.source_fps, layout=self.layout, size=size), video)
+
+
+@option_group
+@dataclass(frozen=True)
+class PriorOptions(TrackOptions):
+    """What you know of the person and the camera."""
 
 
 def track_video(
@@ -17,44 +63,24 @@ def track_video(
         Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="VIDEO", help_behavior_hint="(optional)")
     ] = None,
     /,
-    keypoints: Path | None = None,
     out: Path | None = None,
     body: str = "open",
-    focal: float | None = None,
-    pitch: float | None = None,
-    camera: str = "auto",
-    height: float | None = None,
-    shape: str | None = None,
     person: str | None = None,
     start: float | None = None,
     end: float | None = None,
     init: Path | None = None,
     detector: str = "auto",
-    layout: str | None = None,
-    source_fps: float | None = None,
-    source_size: str | None = None,
     show_shape: Switch = False,
-    keep_going: Switch = False,
-    iuv: str | None = None,
-    iuv_charts: str | None = None,
+    points: Annotated[KeypointOptions, tyro.conf.arg(name="key point")] = KeypointOptions(),
+    priors: Annotated[PriorOptions, tyro.conf.arg(name="person and camera")] = PriorOptions(),
 ) -> None:
     """Estimate the motion of the person in VIDEO: a body with its shape and its pose in every frame.
 
     Args:
         video: the video. With --keypoints it may be left out; it then only gives the times of the
             frames and their size.
-        keypoints: 2D key points of another program instead of the detector's: OpenPose, DWPose, MMPose, AlphaPose, COCO
-            or MediaPipe; a file, or a folder with one file per image.
         out: folder for the track and the observations; by default tracks/NAME OF THE VIDEO.
         body: "open", or the path of a body file in SMPL's format.
-        focal: focal length of the camera in pixels.
-        pitch: how far the camera looks down, in degrees; negative where it looks up.
-        camera: how the camera moved: auto (the background tells), still, turning, moving, or a file with the camera of
-            each frame.
-        height: height of the person in metres; without it every length is known only up to a scale.
-        shape: shape of the person in words, such as height=1.82,weight=0.6; the body keeps to it. The words are height
-            (metres, the same as --height), age (years), weight, gender (0 male to 1 female), muscle and proportions
-            (0 to 1). Not available for SMPL files.
         person: which person, if there are several; 1 is the largest and most persistent, unless the key points come
             with names of their own.
         start: beginning of the part of the video that is used, seconds.
@@ -64,49 +90,33 @@ def track_video(
         detector: landmark detector: mediapipe (ships with the program), auto (mediapipe, with hands and face refined
             where their models are installed), or onnx:FILE for an RTMPose, RTMW or DWPose model; see
             docs/manual/detectors.md.
-        layout: order of the key points, if it is not recognised, such as body25 or coco17.
-        source_fps: frames per second of the key points, if the file does not contain it.
-        source_size: WIDTHxHEIGHT in pixels of the images that the key points lie in, if the file does not contain it.
         show_shape: print the whole estimated shape of the body, not only the height.
-        keep_going: write the track even if the fit has clearly failed.
-        iuv: folder with one IUV image (PNG) for each frame of the video, from a dense detector of your own; see
-            docs/manual/detectors.md.
-        iuv_charts: your copy of DensePose's UV_Processed.mat, for IUV images in DensePose's charts.
     """
-    source = keypoints or video
+    source = points.keypoints or video
     if source is None:
         raise UsageError("Pass a VIDEO, or the key points of one with --keypoints.")
+    if points.keypoints is not None and (start, end) != (None, None):
+        raise UsageError("--start and --end choose a part of a video, not of --keypoints.")
     from avatar.body import load_body
-    from avatar.body.shape_attributes import format_shape, load_shape_attributes, parse_shape, reported_attributes
     from avatar.io.track_file import save_track
     from avatar.motion import load_motion
-    from avatar.motion.motion import ReadOptions
     from avatar.observation.detectors.registry import choose_detector
     from avatar.observation.keypoints import observe_keypoints
     from avatar.observation.video import observe
-    from avatar.pipeline.animation import parse_size
     from avatar.pipeline.camera import camera_motion
     from avatar.pipeline.dense import check_iuv
-    from avatar.pipeline.motions import keypoints_of
     from avatar.pipeline.starting_motion import starting_motion
     from avatar.pipeline.video_fit import fit_video
-    from avatar.tracking.fit import resolve_shape
-    from avatar.tracking.options import TrackOptions, check_camera
-    from avatar.tracking.report import is_height_measured
+    from avatar.tracking.prior_knowledge import resolve_shape
 
-    if keypoints is not None and (start, end) != (None, None):
-        raise UsageError("--start and --end choose a part of a video, not of --keypoints.")
     initial = None if init is None else load_motion(init).track
     model = load_body(body)
-    options = TrackOptions(height, shape, focal, pitch, camera, keep_going, iuv, iuv_charts)
-    check_camera(camera)
-    check_iuv(options, model)
-    known_height, _ = resolve_shape(model, options)
+    check_camera(priors.camera)
+    check_iuv(priors, model)
+    resolve_shape(model, priors)
     out = out or Path("tracks") / (video or source).stem
-    if keypoints is not None:
-        size = None if source_size is None else parse_size(source_size, "--source-size")
-        reading = ReadOptions(fps=source_fps, layout=layout, size=size)
-        observations = observe_keypoints(keypoints_of(keypoints, reading, video), person)
+    if points.keypoints is not None:
+        observations = observe_keypoints(points.read(video), person)
     else:
         chosen, sentence = choose_detector(detector)
         print(sentence)
@@ -115,21 +125,30 @@ def track_video(
         )
     if init is not None and video is not None:
         initial = starting_motion(init, observations, video, start, end)
-    motion = camera_motion(observations, options)
+    motion = camera_motion(observations, priors)
     print(motion.sentence())
-    result, report = fit_video(observations, model, options, motion, initial)
+    result, report = fit_video(observations, model, priors, motion, initial)
     save_track(result, out / "track.npz")
     for warning in (*observations.notes, *motion.notes, *report.warnings):
         print(f"warning: {warning}")
     if model.name == "open":
-        attributes = load_shape_attributes().describe(
-            result.betas, known_height is not None or is_height_measured(observations, report.warnings)
-        )
-        attributes = reported_attributes(attributes, parse_shape(shape))
-        print(f"shape: {format_shape(attributes if show_shape else {'height': attributes['height']})}")
-    place = out / "track.npz"
-    print(f"track: {place}")
-    print(f"next:  avatar animate RUN --motion {quote(str(place))}")
+        print(f"shape: {_shape(model, result, report, observations, priors, show_shape)}")
+    print(f"track: {out / 'track.npz'}")
+    print(f"next:  avatar animate RUN --motion {quote(str(out / 'track.npz'))}")
+
+
+def _shape(
+    body: Body, result: BodyTrack, report: TrackReport, observations: Observations, priors: TrackOptions, whole: bool
+) -> str:
+    """The estimated shape in words, or its height alone."""
+    from avatar.body.shape_attributes import format_shape, load_shape_attributes, parse_shape, reported_attributes
+    from avatar.tracking.prior_knowledge import resolve_shape
+    from avatar.tracking.report import is_height_measured
+
+    measured = resolve_shape(body, priors)[0] is not None or is_height_measured(observations, report.warnings)
+    attributes = load_shape_attributes().describe(result.betas, measured)
+    attributes = reported_attributes(attributes, parse_shape(priors.shape))
+    return format_shape(attributes if whole else {"height": attributes["height"]})
 
 
 def _number(person: str | None) -> int | None:

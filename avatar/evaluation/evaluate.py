@@ -130,14 +130,15 @@ def _retargeting(capture: Capture | None, joints_alone: bool) -> str:
 def evaluate_stations(
     opened: FinishedRun, folder: Path, clip: str | None, out: Path, backend: str
 ) -> tuple[dict[str, Any], str]:
-    """Score a run trained on one of several fixed cameras on the images of the others; see `evaluate_run`."""
+    """Score a run trained on some of several fixed cameras on the images of the others; see `evaluate_run`."""
     stations = read_stations(folder)
     capture = Capture(folder, {name: station.clip for name, station in stations.items()})
     trained_on = trained_clip(opened, capture, clip)
     targets, skipped = held_out_targets(opened, None)
     placement = align(estimated_person(opened), trained_on)
+    others = [Path(video).resolve() for video in opened.config.get("others", ())]
     for name, station in stations.items():
-        if name != trained_on.name:
+        if name != trained_on.name and station.clip.video.resolve() not in others:
             more, more_skipped = station_targets(opened, station, placement, out / f"observed_{name}")
             targets, skipped = targets + more, skipped + more_skipped
     protocol = {

@@ -59,13 +59,16 @@ class EvaluationTarget:
 
 
 def estimated_person(opened: FinishedRun) -> EstimatedPerson:
-    """The body of a run in the poses of its video.
+    """The body of a run in the poses of its video; of several videos, in the frames of the first one.
 
     Raises:
         UsageError: the run's track has no cameras.
     """
-    _ = opened.cameras  # raises if the track has none
-    return EstimatedPerson(opened.body, opened.rest, opened.track)
+    cameras, track = opened.cameras, opened.track
+    first = opened.frames_of_first_video
+    if first < len(cameras):
+        track = replace(track, instant=track.instant[:first], cameras=cameras[slice(0, first)])
+    return EstimatedPerson(opened.body, opened.rest, track)
 
 
 def held_out_targets(opened: FinishedRun, clip: CaptureClip | None) -> tuple[list[EvaluationTarget], list[str]]:

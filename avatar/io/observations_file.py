@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -62,10 +63,14 @@ def read_color(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     return read_image(path)[..., :3]
 
 
-def save_observations(observations: Observations, folder: Path) -> None:
-    """Write everything; `observations.npz` comes last, so that a folder that has it is whole."""
+def save_observations(observations: Observations, folder: Path, frames: Literal[".png", ".jpg"] = ".png") -> None:
+    """Write everything; `observations.npz` comes last, so that a folder that has it is whole.
+
+    Args:
+        frames: how images are stored; ".jpg" for those of videos.
+    """
     for index in range(len(observations)):
-        write_image(image_path(folder / "frames", index), observations.images[index])
+        write_image(image_path(folder / "frames", index, frames), observations.images[index])
         write_image(image_path(folder / "masks", index), observations.masks[index])
         if observations.trust is not None:
             write_image(image_path(folder / "trust", index), observations.trust[index])

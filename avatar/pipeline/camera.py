@@ -7,20 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast, get_args
 
-from avatar.errors import UsageError
 from avatar.geometry import geodesic_angle, invert_rigid, mean_rotation, rigid
 from avatar.io.camera_motion_file import CameraMotion, CameraRegime, load_camera_motion, metric_motion
 from avatar.io.exposure import exposed
 from avatar.io.lens import read_lens
-from avatar.io.videos import open_video
 from avatar.observation.camera_motion import estimate_camera_motion, standing_still
 from avatar.observation.distortion import VISIBLE, displacement, undistorted
 from avatar.observation.exposure import measure_exposure
-from avatar.tracking.fit import assumed_focal, resolve_focal
+from avatar.pipeline.frame_files import rows_of_frames
 from avatar.tracking.options import TrackOptions
+from avatar.tracking.prior_knowledge import assumed_focal, resolve_focal
 from avatar.types import Cameras, ImageList, Observations
 
-MOST_MISCOUNTED = 2  # frames: the length that a video states is rounded
 STANDS_M, STANDS_RADIANS = 0.01, math.radians(0.3)  # by which the recorded path of a standing phone wavers at most
 
 
@@ -102,32 +100,8 @@ def _from_file(path: Path, observations: Observations) -> CameraMotion:
     cameras, lens = motion.cameras, motion.distortion
     if lens is not None and displacement(cameras.K[0], lens) < VISIBLE:
         motion = replace(motion, distortion=None)
-    if len(cameras) != len(observations):
-        cameras = cameras[frames_of_video(len(cameras), observations, f"{path} has {len(cameras)} cameras", "--camera")]
+    cameras = cameras[rows_of_frames(len(cameras), observations, f"{path} has {len(cameras)} cameras", "--camera")]
     if not motion.focal_given:
         K = standing_still(observations, assumed_focal(observations), False).cameras.K
         return replace(motion, cameras=Cameras(K, cameras.T_camera_world, observations.width, observations.height))
     return replace(motion, cameras=cameras.resized(observations.width, observations.height))
-
-
-def frames_of_video(count: int, observations: Observations, what: str, option: str) -> list[int]:
-    """Which frames of the whole video are used, for an option that gives something for each of `count` frames of it.
-
-    Args:
-        what, option: for the message: "FILE has 3 cameras", "--camera".
-
-    Raises:
-        UsageError: there is neither one for each frame that is used nor one for each frame of the video.
-    """
-    source = Path(observations.source)
-    video = open_video(source) if source.is_file() else None
-    whole = None if video is None else video.expected_frames
-    if video is None or whole is None or abs(whole - count) > MOST_MISCOUNTED:
-        of_video = "" if whole is None else f" of the video's {whole}"
-        raise UsageError(
-            f"{what}, but {len(observations)} frames{of_video} are used: {option} needs one per frame that is used, "
-            "or one per frame of the video."
-        )
-    frames = replace(video, start=observations.start).indices(observations.times.double().numpy()).clip(0, count - 1)
-    indices: list[int] = frames.tolist()
-    return indices

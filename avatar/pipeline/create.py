@@ -36,13 +36,14 @@ from avatar.pipeline.report_page import write_report_page
 from avatar.pipeline.rounds import Training, trained
 from avatar.pipeline.run_folder import RunFolder, locked_run
 from avatar.pipeline.settings import Settings, build
+from avatar.pipeline.several_videos import SeveralVideos, check_several
 from avatar.pipeline.stages import Stage, cached, saved_by_compute, timed
 from avatar.pipeline.starting_motion import starting_motion
 from avatar.pipeline.training_data import TrainingData, load_training_data, save_estimated_track, save_training_data
 from avatar.pipeline.video_fit import fit_video
 from avatar.runtime.logging import logger
-from avatar.tracking.fit import resolve_shape
 from avatar.tracking.occlusion import past_what_hides
+from avatar.tracking.prior_knowledge import resolve_shape
 from avatar.training.trainer import Preview
 from avatar.types import BodyTrack, Observations
 
@@ -77,10 +78,14 @@ def create_run(
         AvatarError: the source is broken or shows no person, or a file cannot be written.
     """
     if resume and run.config.is_file():
-        source = None if settings is None else Path(settings.source)
+        given = None if settings is None else sources_of(settings)
         settings = build(Settings, read_json(run.config), str(run.config))
-        if source is not None and Path(settings.source).resolve() != source.resolve():
-            raise UsageError(f"{run.folder} was started with {settings.source}, not with {source}.")
+        stored = sources_of(settings)
+        if given is not None and [path.resolve() for path in stored][: len(given)] != [
+            path.resolve() for path in given
+        ]:
+            old, new = (", ".join(map(str, paths)) for paths in (stored, given))
+            raise UsageError(f"{run.folder} was started with {old}, not with {new}.")
     elif settings is None:
         raise UsageError(f"There is no run to resume in {run.folder}.")
     else:
@@ -90,8 +95,14 @@ def create_run(
     settings = settings.resolved()
     with locked_run(run, overwrite, resume):
         write_json(run.config, settings.as_dict())
-        logger.info(f"{settings.source} -> {run.folder}, on {settings.device} with the {settings.backend} renderer")
+        names = ", ".join(map(str, sources_of(settings)))
+        logger.info(f"{names} -> {run.folder}, on {settings.device} with the {settings.backend} renderer")
         return create(run, settings, preview) if settings.people is None else create_people(run, settings, preview)
+
+
+def sources_of(settings: Settings) -> list[Path]:
+    """The video, photo or dataset, or all videos."""
+    return [Path(settings.source), *map(Path, settings.others)]
 
 
 def create_people(run: RunFolder, settings: Settings, preview: Preview | None = None) -> dict[str, Any]:
@@ -127,6 +138,7 @@ def _check(settings: Settings) -> None:
             "public dataset."
         )
     check_people(settings)
+    check_several(settings)
     if settings.novel_views.generator != "none" and not is_photo(source):
         raise UsageError(f"--views is for photos, and {source} is not a photo.")
     if is_photo(source) and (settings.observe.start, settings.observe.end) != (None, None):
@@ -168,6 +180,10 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
     if settings.protocol is not None:
         read_dataset = partial(dataset_training_data, source, settings.protocol, body)
         data = cached(stage("dataset", data_files), load_data, save_data, read_dataset)
+    elif settings.others:
+        several = SeveralVideos(run, settings, body, stage)
+        data = cached(stage("together", data_files), load_data, several.save, several.compute)
+        data = replace(data, observations=past_what_hides(data.observations, data.track, body))
     elif is_photo(source):
         training = PhotoTraining(config, settings.device, settings.backend)
         fit_photo = partial(
@@ -199,6 +215,8 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
         write_report_images(run, result.avatar, result.track, data.observations, settings.backend)
     given = parse_shape(settings.track.shape)
     report = make_report(settings.source, data, result, height, given, settings.backend, seconds)
+    if settings.others:
+        report["videos"] = read_json(run.videos_file)
     write_json(run.report, report)
     write_report_page(run)
     return report

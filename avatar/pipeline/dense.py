@@ -9,7 +9,7 @@ from avatar.body import Body
 from avatar.body.surface_map import densepose_surface_map
 from avatar.errors import UsageError
 from avatar.observation.surface_images import iuv_files, read_iuv
-from avatar.pipeline.camera import frames_of_video
+from avatar.pipeline.frame_files import rows_of_frames
 from avatar.tracking.options import TrackOptions
 from avatar.types import Observations
 
@@ -40,7 +40,6 @@ def with_iuv(observations: Observations, options: TrackOptions) -> Observations:
     if options.iuv is None:
         return observations
     files = iuv_files(Path(options.iuv))
-    if len(files) != len(observations):
-        what = f"{options.iuv} has {len(files)} images"
-        files = [files[row] for row in frames_of_video(len(files), observations, what, "--iuv")]
+    rows = rows_of_frames(len(files), observations, f"{options.iuv} has {len(files)} images", "--iuv")
+    files = [files[row] for row in rows]
     return replace(observations, iuv=read_iuv(files, observations.width, observations.height))

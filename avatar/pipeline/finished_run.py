@@ -78,6 +78,13 @@ class FinishedRun:
             raise UsageError(f"{self.run.track} has no cameras, so nothing can be compared with images.")
         return self.track.cameras
 
+    @property
+    def frames_of_first_video(self) -> int:
+        """How many training frames the first of several videos has; they come first. Without others: all."""
+        if not self.run.videos_file.is_file():
+            return len(self.cameras)
+        return int(read_json(self.run.videos_file)[0]["frames"])
+
     @cached_property
     def config(self) -> dict[str, Any]:
         """The configuration that the avatar was made with."""

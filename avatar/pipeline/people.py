@@ -28,8 +28,8 @@ from avatar.pipeline.stages import Stage, cached, saved_by_compute
 from avatar.pipeline.training_data import TrainingData, load_training_data, save_estimated_track
 from avatar.pipeline.video_fit import fit_video
 from avatar.runtime.logging import logger
-from avatar.tracking.fit import ASSUMED_HEIGHT_M, LEAST_HEIGHT_M, MOST_HEIGHT_M
 from avatar.tracking.options import TrackOptions
+from avatar.tracking.prior_knowledge import ASSUMED_HEIGHT_M, LEAST_HEIGHT_M, MOST_HEIGHT_M
 from avatar.training.config import TrainConfig
 from avatar.training.split import shown_frames
 from avatar.types import BodyTrack, Observations

@@ -61,7 +61,9 @@ def image_on_white(
 
 def write_previews(run: RunFolder, avatar: Avatar, track: BodyTrack, observations: Observations, backend: str) -> None:
     """Write turntable, overlay and contact sheet into the run folder."""
-    fps = len(observations) / max(float(observations.times[-1] - observations.times[0]), 1e-3)
+    # Of several cameras, whose frames follow one another, the times add up.
+    seconds = float(observations.times.double().diff().clamp_min(0).sum())
+    fps = len(observations) / max(seconds, 1e-3)
     write_turntable(avatar, track.poses[len(track) // 2], run.turntable, *TURNTABLE_SIZE, backend)
     write_overlay(run.overlay, avatar, track, observations, backend, min(fps, 30.0))
     write_contact_sheet(run.contact, avatar, track, observations, backend)

@@ -70,6 +70,16 @@ class RunFolder:
         return self.observations / "observations.npz"
 
     @property
+    def videos(self) -> Path:
+        """What each of several videos shows alone, until they are fitted together."""
+        return self.folder / "videos"
+
+    @property
+    def videos_file(self) -> Path:
+        """The clocks and lenses of several videos, and how many frames of each are used."""
+        return self.folder / "videos.json"
+
+    @property
     def checkpoint(self) -> Path:
         """The state from which interrupted training resumes."""
         return self.folder / "checkpoint.pt"

@@ -59,6 +59,9 @@ class Settings:
 
     Attributes:
         source: the video or photo, or the folder of a public dataset.
+        others: videos of the same person by other phones that stood still and filmed at the same time.
+        offset: how many seconds after the first video each other one began, separated by commas, where the motion and
+            the sound do not tell.
         preset: name of a preset (fast, balanced, quality, large), or the path of a TOML file with the same entries.
         protocol: train on a public dataset (PeopleSnapshot, ZJU-MoCap, NeuMan, X-Humans, 4D-DRESS, ActorsHQ) with its
             own poses and the split of this publication; needs an SMPL or SMPL-X file as --body. See
@@ -77,6 +80,8 @@ class Settings:
     """
 
     source: str
+    others: tuple[str, ...] = ()
+    offset: str | None = None
     preset: str = "balanced"
     protocol: ProtocolName | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -222,7 +227,7 @@ def build(kind: type[T], values: Any, where: str = "the configuration") -> T:
             raise UsageError(f"{where}: {name} must be {expected}, not {str(value)[:100]!r}.")
         else:
             takes_float = float in (hint, *get_args(hint)) and value is not None
-            chosen[name] = float(value) if takes_float else value
+            chosen[name] = float(value) if takes_float else tuple(value) if isinstance(value, list) else value
     try:
         return kind(**chosen)
     except TypeError as error:  # an entry without a default
@@ -234,6 +239,8 @@ def _fits(hint: Any, value: Any) -> bool:
         return any(_fits(one, value) for one in get_args(hint))
     if get_origin(hint) is Literal:
         return isinstance(value, str) and value in get_args(hint)
+    if get_origin(hint) is tuple:
+        return isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e30 and isfinite(value)
     return isinstance(value, hint) and not (hint is int and isinstance(value, bool))
@@ -242,7 +249,7 @@ def _fits(hint: Any, value: Any) -> bool:
 def to_toml(settings: Settings) -> str:
     """The settings as TOML that serves as a preset: without the source and the preset's name, unset entries omitted."""
     values = settings.as_dict()
-    del values["source"], values["preset"]
+    del values["source"], values["others"], values["preset"]
     return "\n".join(_toml_lines(values, "")) + "\n"
 
 

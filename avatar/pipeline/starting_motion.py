@@ -7,13 +7,11 @@ from pathlib import Path
 
 import torch
 
-from avatar.errors import UsageError
-from avatar.io.videos import open_video
 from avatar.motion import load_motion
-from avatar.motion.retarget import at_times
+from avatar.pipeline.frame_files import rows_of_frames
 from avatar.types import BodyTrack, Observations
 
-MOST_FRAMES_OFF = 0.02  # difference of the numbers of frames that cuts at an end explain, as a share
+MOST_LOST = 0.02  # of the frames: other programs leave some out at the end
 
 
 def starting_motion(
@@ -30,16 +28,9 @@ def starting_motion(
     motion = load_motion(file).track
     if len(motion) == len(observations):
         return motion
-    whole = open_video(video)
-    part = whole if start is None and end is None else whole.part(start or 0.0, end)
-    for source, offset in ((part, 0.0), (whole, start or 0.0)):
-        frames = source.expected_frames
-        if frames is not None and abs(len(motion) - frames) <= max(2.0, MOST_FRAMES_OFF * frames):
-            timed = replace(motion, times=torch.arange(len(motion)) / source.fps)
-            poses, confidence = at_times(timed, observations.times.double() + offset)
-            count = torch.arange(len(observations))
-            return replace(timed, poses=poses, confidence=confidence, times=observations.times, instant=count)
-    raise UsageError(
-        f"{file} has {len(motion)} poses, and the video has {part.expected_frames or 'an unknown number of'} frames: "
-        "the motion to start from needs one pose for each frame."
-    )
+    what = f"{file} has {len(motion)} poses"
+    rows = rows_of_frames(len(motion), observations, what, "--init", video, start, end, MOST_LOST)
+    return replace(
+        motion, poses=motion.poses[rows], confidence=motion.confidence[rows], times=observations.times,
+        instant=torch.arange(len(rows)),
+    )  # fmt: skip

@@ -9,15 +9,12 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from avatar.body import Body, load_body
-from avatar.body.shape_attributes import RANGES, load_shape_attributes, parse_shape
-from avatar.body.skeleton import SMPL_JOINTS
-from avatar.errors import AvatarError, UsageError
-from avatar.io.camera_motion_file import USUAL_FOCAL_SPREAD, CameraMotion
+from avatar.errors import AvatarError
+from avatar.io.camera_motion_file import CameraMotion
 from avatar.landmark_layouts import LAYOUTS
 from avatar.runtime.progress import Progress
 from avatar.tracking.arm_restart import restart_lost_arms
@@ -26,6 +23,7 @@ from avatar.tracking.camera_pitch import PITCH_FROM_TURN, pitch_from_turn, pitch
 from avatar.tracking.dense import DenseSampler, dense_sampler
 from avatar.tracking.depth import DepthSampler
 from avatar.tracking.face import with_face
+from avatar.tracking.given_start import initial_rotations, with_fixed_directions
 from avatar.tracking.hands import with_fingers
 from avatar.tracking.head import with_head
 from avatar.tracking.initialization import initial_state, state_from_rotations
@@ -35,21 +33,22 @@ from avatar.tracking.objective import ROLL, SCHEDULE, pose_terms, residual_terms
 from avatar.tracking.optical_flow import FlowSampler
 from avatar.tracking.options import TrackOptions, check_pitch
 from avatar.tracking.other_cameras import OtherCamera, with_other_cameras, with_other_silhouettes
+from avatar.tracking.prior_knowledge import (
+    ASSUMED_HEIGHT_M,
+    focal_prior,
+    resolve_focal,
+    resolve_shape,
+    resolve_tilt,
+)
 from avatar.tracking.problem import FitProblem, build_problem
 from avatar.tracking.report import TrackReport, fit_warnings, guess_warnings, median_distance, unknown_pitch
 from avatar.tracking.silhouette import SilhouetteMatcher
 from avatar.tracking.solver import ClipLinearization, levenberg_marquardt
 from avatar.tracking.verdict import depth_spread, failure, is_doubtful, silhouette_overlap
-from avatar.tracking.vertical_lines import CameraTilt, tilt_from_lines
+from avatar.tracking.vertical_lines import CameraTilt
 from avatar.tracking.world_frame import to_world_frame
 from avatar.types import BodyTrack, Cameras, Observations
 
-ASSUMED_HEIGHT_M = 1.70
-LEAST_HEIGHT_M, MOST_HEIGHT_M = 0.5, 2.6
-# Focal length over the image's longer side: a phone's main camera in video mode, 26 mm equivalent with the crop
-# of about a quarter that its stabiliser takes (33 mm equivalent).
-ASSUMED_FOCAL = 0.92
-GIVEN_PITCH = math.radians(0.5)  # standard deviation of a pitch that the user gives
 FREE_ACCELERATION = 20.0  # m/s^2
 DOUBTFUL_DEPTH = 0.1  # standard deviation of a joint's depth that halves its confidence, metres
 OTHER_FOCALS = (1.4, 0.7)
@@ -193,71 +192,6 @@ def report_of(clip: FittedClip, names: tuple[str, ...], height: float | None, fo
     )
 
 
-def resolve_focal(
-    observations: Observations, options: TrackOptions, motion: CameraMotion | None = None
-) -> float | None:
-    """The focal length in pixels that the user gave, that came with the observations, or that the motion showed."""
-    if options.focal is None and observations.cameras is not None:
-        return float(observations.cameras.K[0, 0, 0])
-    if options.focal is None and motion is not None and motion.focal_given:
-        return float(motion.cameras.K[0, 0, 0])
-    return options.focal
-
-
-def assumed_focal(observations: Observations) -> float:
-    """The focal length in pixels where nothing tells it."""
-    return ASSUMED_FOCAL * max(observations.width, observations.height)
-
-
-def focal_prior(observations: Observations, motion: CameraMotion | None) -> tuple[float, float]:
-    """A focal length in pixels that is not known, and its relative deviation: what the file says, or the usual one."""
-    if motion is None or not motion.focal_source:
-        return assumed_focal(observations), USUAL_FOCAL_SPREAD
-    return float(motion.cameras.K[0, 0, 0]), motion.focal_spread
-
-
-def resolve_tilt(
-    observations: Observations, options: TrackOptions, focal: float, spread: float, of_motion: CameraTilt | None
-) -> CameraTilt | None:
-    """The camera's tilt that the user gave, or else that of its motion, or of the vertical lines of the scene.
-
-    Args:
-        focal: focal length in pixels; spread: its standard deviation, relative to it.
-        of_motion: the tilt of the reference camera, if gravity or the camera's path tell it.
-    """
-    tilt = of_motion
-    if tilt is None and len(observations.masks):
-        tilt = tilt_from_lines(observations, focal, spread)
-    if options.pitch is None:
-        return tilt
-    roll, roll_spread = (0.0, ROLL) if tilt is None else (tilt.roll, tilt.roll_spread)
-    return CameraTilt(math.radians(options.pitch), GIVEN_PITCH, roll, roll_spread)
-
-
-def resolve_shape(
-    body: Body, options: TrackOptions
-) -> tuple[float | None, tuple[Float[Tensor, "k s"], Float[Tensor, " k"]] | None]:
-    """The height in metres that the user gave, and the constraint from the other shape attributes, see
-    `FitProblem.shape_constraint`.
-
-    Raises:
-        UsageError: the height is out of range or given twice, or the body has no shape attributes for the words.
-    """
-    words = parse_shape(options.shape)
-    language = load_shape_attributes(body.name) if words else None
-    attribute = words.pop("height", None)
-    if attribute is not None and options.height is not None:
-        raise UsageError("Both --height and --shape give a height; use one.")
-    height = options.height if attribute is None else attribute
-    if height is not None and not LEAST_HEIGHT_M <= height <= MOST_HEIGHT_M:
-        raise UsageError(f"--height is in metres, from {LEAST_HEIGHT_M:g} to {MOST_HEIGHT_M:g}, not {height:g}.")
-    if language is None or not words:
-        return height, None
-    slopes, values = language.conditions(words)
-    spans = values.new_tensor([RANGES[name][1] - RANGES[name][0] for name in words])
-    return height, (slopes / spans[:, None], values / spans)
-
-
 def fit(
     problem: FitProblem,
     names: tuple[str, ...],
@@ -300,9 +234,7 @@ def fit(
         for turn, stage in enumerate(SCHEDULE):
             with_images = math.isfinite(stage.silhouette)
             matches = matcher.match(state) if matcher and with_images else None
-            # A person who turns on the spot is constrained by the constant pose instead of the flow: the light does
-            # not turn with them, and its shading would bias the flow (half a degree of tilt).
-            flow = flow_sampler.sample(state) if flow_sampler and with_images and problem.pitch is None else None
+            flow = flow_sampler.sample(state) if flow_sampler and with_images else None
             if depth_sampler is not None:
                 problem = replace(problem, depth=depth_sampler.read(state))
             if with_images:
@@ -346,36 +278,6 @@ def given_pitch(problem: FitProblem) -> tuple[float, float] | None:
     return (tilt.pitch, tilt.pitch_spread) if tilt is not None and problem.pitch_given else None
 
 
-def initial_rotations(start: BodyTrack, problem: FitProblem) -> Float[Tensor, "n j 3 3"]:
-    """The rotations of a motion of the same clip, for the joints that both skeletons share.
-
-    Raises:
-        UsageError: the number of poses differs from the number of frames.
-    """
-    if len(start) != len(problem):
-        raise UsageError(
-            f"The motion to start from has {len(start)} poses, but {len(problem)} frames are tracked: "
-            "it needs one pose per frame."
-        )
-    rotations = problem.body.rest_rotations.double().repeat(len(problem), 1, 1, 1)
-    common = sum(a == b for a, b in zip(problem.body.joint_names, SMPL_JOINTS, strict=False))
-    shared = min(common, start.poses.rotations.shape[1])
-    rotations[:, :shared] = start.poses.rotations[:, :shared].double()
-    return rotations
-
-
-def with_fixed_directions(problem: FitProblem, state: State) -> FitProblem:
-    """The clip with the bone directions of `state` in place of the detector's."""
-    ends = pose_chain(problem.body, state).position[:, problem.bones]
-    directions = F.normalize(ends[:, :, 1] - ends[:, :, 0], dim=-1)
-    return replace(
-        problem,
-        bone_directions=directions,
-        bone_confidence=torch.ones_like(problem.bone_confidence),
-        bone_pitch_bias=torch.zeros_like(problem.bone_pitch_bias),
-    )
-
-
 def to_body_track(problem: FitProblem, state: State, observations: Observations) -> BodyTrack:
     """The fitted state as a track in the world, one camera per frame."""
     poses, Ts_camera_world = to_world_frame(state)
@@ -401,7 +303,7 @@ def joint_confidence(problem: FitProblem, state: State) -> Float[Tensor, "n j"]:
     total = torch.einsum("nl,lj->nj", problem.confidence, carried) / carried.sum(0).clamp_min(1e-6)
     observed = carried.sum(0) > 0
     overall = problem.confidence.mean(1, keepdim=True)
-    visible = torch.where(observed, total, overall).clamp(0, 1)
+    visible = torch.where(observed, total, overall).clamp(0, 1) * problem.frame_weight[:, None]
     if not problem.holds_pose:  # a full turn shows every limb from the side
         visible = visible / (1 + (depth_spread(problem, state) / DOUBTFUL_DEPTH).square())
     return visible.float()

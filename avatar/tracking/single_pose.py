@@ -24,11 +24,12 @@ from avatar.body.skeleton import SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import AvatarError
 from avatar.landmark_layouts import LAYOUTS
-from avatar.tracking.fit import ASSUMED_FOCAL, ASSUMED_HEIGHT_M, with_fixed_directions
+from avatar.tracking.given_start import with_fixed_directions
 from avatar.tracking.initialization import initial_state
 from avatar.tracking.kinematics import KinematicChain, State, move_points, pose_chain
 from avatar.tracking.masses import MASSES
 from avatar.tracking.objective import Stage, per_image_terms
+from avatar.tracking.prior_knowledge import ASSUMED_FOCAL, ASSUMED_HEIGHT_M
 from avatar.tracking.problem import FitProblem, build_problem
 from avatar.tracking.residuals import floor_distance, lift_point_residual, trunk_upright, up_of
 from avatar.tracking.solver import ClipLinearization, Term, levenberg_marquardt
@@ -182,6 +183,7 @@ def _problem(observations: Observations, body: Body, count: int) -> FitProblem:
         problem,
         pixels=problem.pixels[:count],
         confidence=problem.confidence[:count],
+        frame_weight=problem.frame_weight[:count],
         guess=problem.guess[:count],
         times=problem.times[:count],
         bone_directions=problem.bone_directions[:count],

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from avatar.body import Body
 from avatar.landmark_layouts import LAYOUTS
-from avatar.tracking.fit import ASSUMED_FOCAL
 from avatar.tracking.initialization import initial_state
 from avatar.tracking.kinematics import State
 from avatar.tracking.objective import Stage, residual_terms
+from avatar.tracking.prior_knowledge import ASSUMED_FOCAL
 from avatar.tracking.problem import FitProblem, body_stature, build_problem
 from avatar.tracking.solver import ClipLinearization, levenberg_marquardt
 from avatar.tracking.world_frame import to_world_frame

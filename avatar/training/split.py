@@ -19,8 +19,18 @@ def shown_frames(observations: Observations) -> list[int]:
 
 def held_out_frames(observations: Observations, every: int) -> list[int]:
     """Indices of the held-out frames: every `every`-th that shows the person, starting in the middle of a stride; none
-    for 0."""
-    return shown_frames(observations)[every // 2 :: every] if every else []
+    for 0.
+
+    Where several cameras show an instant, it is held out in all of them: otherwise one would train its pose.
+    """
+    if not every:
+        return []
+    shown = shown_frames(observations)
+    instants = observations.instant[shown].unique()
+    if len(instants) in (1, len(shown)):
+        return shown[every // 2 :: every]
+    held_out = set(instants[every // 2 :: every].tolist())
+    return [index for index in shown if int(observations.instant[index]) in held_out]
 
 
 def _is_shown(observations: Observations, index: int) -> bool:

@@ -48,6 +48,29 @@ def test_a_mistyped_command_gets_a_suggestion(typed: str, meant: str, ends: Ends
     assert code == 2 and message == f"error: There is no command {typed!r}: did you mean {meant}?\n"
 
 
+@pytest.mark.parametrize("command", ["track", "batch"])
+def test_commands_for_one_video_say_so(command: str, ends: Ends) -> None:
+    code, message = ends(command, "a.mp4", "b.mp4")
+    assert code == 2 and "not also b.mp4" in message and "avatar create" in message
+    assert message.count("\n") == 1
+
+
+def test_create_takes_several_videos(video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: Ends) -> None:
+    other = tmp_path / "you.mp4"
+    other.write_bytes(b"not read")
+    monkeypatch.chdir(tmp_path)
+    assert "There is no file no.mp4" in ends("create", video, "no.mp4")[1]
+    assert "--people is for one video" in ends("create", video, other, "--people", "all")[1]
+    calls = made(monkeypatch)
+    main(["create", str(video), str(other), "--offset", "-0.5", "--device", "cpu"])
+    main(["create", "--resume", "runs/me"])
+    main(["create", str(video), "--resume"])
+    assert [folder for folder, _ in calls] == [Path("runs/me")] * 3
+    assert all(one.others == (str(other),) and one.offset == "-0.5" for _, one in calls)
+    code, message = ends("create", other, video, "--resume", "--out", "runs/me")
+    assert code == 2 and "was started with" in message
+
+
 def test_an_unknown_command_gets_the_list(ends: Ends) -> None:
     code, message = ends("zzz")
     assert code == 2 and all(command in message for command in COMMANDS)

@@ -102,5 +102,5 @@ def test_a_motion_of_every_frame_starts_the_fit_of_some(tmp_path: Path, start: f
 
 def test_a_motion_of_other_frames_is_refused(tmp_path: Path) -> None:
     save_track(track_of(7), tmp_path / "a.npz")
-    with pytest.raises(UsageError, match="has 7 poses, and the video has"):
+    with pytest.raises(UsageError, match="has 7 poses, but 2 frames of the video's"):
         starting_motion(tmp_path / "a.npz", observations_at([0.0, 0.1]), asset_path("clips", "turn.mp4"))

@@ -111,7 +111,7 @@ def test_stands_on_the_floor_facing_the_camera(body: Body, turned: tuple[State, 
 
 
 def test_a_turn_tells_of_the_focal_length(body: Body, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("avatar.tracking.fit.ASSUMED_FOCAL", 1.02)
+    monkeypatch.setattr("avatar.tracking.prior_knowledge.ASSUMED_FOCAL", 1.02)
     observations = observed(body, truth(body, 24, 2 * math.pi), 0.5)
     assumed = 1.02 * observations.height
     _, report = track(observations, body)

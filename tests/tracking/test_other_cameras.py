@@ -47,7 +47,7 @@ def with_wrong_depths(observations: Observations) -> Observations:
 
 
 def other_camera(body: Body, focal: float = FOCAL) -> tuple[Observations, StandingCamera]:
-    """What the second camera films: four frames more than the first, at times of its own."""
+    """What the second camera records: four frames more than the first, at times of its own."""
     times = (torch.arange(-2, FRAMES + 2, dtype=torch.float64) + 0.3) / RATE
     observations = filmed(body, from_the_side(moving(body, times)), times - times[0], "b.mp4", 2)
     return observations, StandingCamera(R_SIDE.numpy(), SCALE * T_SIDE.numpy(), focal, float(times[0]))

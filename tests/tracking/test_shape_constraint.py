@@ -7,8 +7,9 @@ import pytest
 from avatar.body import Body, load_body
 from avatar.body.shape_attributes import load_shape_attributes, reported_attributes
 from avatar.errors import UsageError
-from avatar.tracking.fit import resolve_shape, track
+from avatar.tracking.fit import track
 from avatar.tracking.options import TrackOptions
+from avatar.tracking.prior_knowledge import resolve_shape
 
 from .synthetic import FOCAL, observed, truth
 
