@@ -71,7 +71,7 @@ class Material:
         config = replace(settings_for("clip", preset).train, hold_out=8)
         if self.tiny:
             config = replace(
-                config, steps=10, gaussians=300, max_gaussians=350, long_side=100, registrations=0, hold_out=3
+                config, steps=6, gaussians=300, max_gaussians=350, long_side=100, registrations=0, hold_out=3
             )
         return self.observations, load_track(path), config
 

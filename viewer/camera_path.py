@@ -30,8 +30,8 @@ DISTANCE = 1.84  # of the first camera, in heights of the person
 DIRECTION = np.array([0.55, 0.15, 1.75]) / math.hypot(0.55, 0.15, 1.75)
 TIMELINE_SHARE = 0.12  # of the person's height in view, which the timeline would cover
 
-# Shares of the first distance that are tried until at most so much of the person is hidden; an image of so many pixels
-# tells.
+# Shares of the first distance that are tried until at most `HIDDEN_SHARE` of the person is hidden in square images of
+# `PROBE_SIDE` pixels.
 NEARER = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
 HIDDEN_SHARE, PROBE_SIDE = 0.1, 96
 

@@ -39,6 +39,7 @@ from avatar.training.face_binding import bind_face, face_moves
 from avatar.training.held_out_score import mean_psnr
 from avatar.training.initialization import initial_avatar, new_optimizer, sample_gaussians
 from avatar.training.inpainting import inpaint_unobserved
+from avatar.training.lid_height import raise_lids
 from avatar.training.loose_clothes import held_loosely, loose_gaussians
 from avatar.training.perceptual_loss import PerceptualLoss
 from avatar.training.pose_refinement import PoseRefinement
@@ -66,7 +67,7 @@ REPORT_STEPS = 10  # steps between two readings of the loss
 MEASURED_FRAMES = 4
 LEAST_REGISTERED = 3  # frames
 LEAST_COARSE = 250  # long side of a cropped image at half resolution, pixels, to be registered
-COLOR_VIEWS, VISIBILITY_VIEWS = 24, 32  # frames from which colours and visibility are taken
+COLOR_VIEWS, VISIBILITY_VIEWS, LID_VIEWS = 24, 32, 32  # frames that show colours, visibility and lids
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,8 @@ class Trainer:
         inside = measure_visibility(state.avatar, self._posed_views(VISIBILITY_VIEWS), self._render)
         inpaint_unobserved(state.avatar, inside)
         if self._knows_cameras and face_moves(state.avatar, state.poses.refined(), self.views.observations) is not None:
-            add_eyelids(state.avatar, config.seed)
+            lids = add_eyelids(state.avatar, config.seed)
+            raise_lids(state.avatar, lids, self._sharp_views(LID_VIEWS), self.backend)
         return TrainResult(state.avatar, state.poses.refined(), self.held_out, state.history, state.losses)
 
     def save(self) -> None:
@@ -388,9 +390,9 @@ class Trainer:
         train_close_ups(state.avatar, self._sharp_views(), config, self._image_loss, state.rng, self.backend)
 
     @torch.no_grad()
-    def _sharp_views(self) -> Iterator[PosedView]:
-        """The trained frames at full resolution, one at a time, with their poses."""
-        for view in map(self.views.get, self.trained):
+    def _sharp_views(self, count: int | None = None) -> Iterator[PosedView]:
+        """The trained frames, or about `count` of them, at full resolution, one at a time, with their poses."""
+        for view in map(self.views.get, self.trained[:: max(len(self.trained) // (count or len(self.trained)), 1)]):
             yield view, self.state.poses.pose(view.instant)
 
     @torch.no_grad()
