@@ -60,6 +60,10 @@ def test_a_wrong_name_and_no_place_are_wrong_use(name: TruthName, tmp_path: Path
         TRUTHS[name].read(tmp_path / "nowhere", clip)
     with pytest.raises(UsageError, match=r"name one by --clip"):
         TRUTHS[name].read(place, None)
+    if place.is_dir():
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(UsageError, match="holds no sequence of this data set"):
+            TRUTHS[name].read(tmp_path / "empty", clip)
 
 
 def _without(name: str) -> Callable[[Path], None]:

@@ -18,10 +18,11 @@ from avatar.errors import AvatarError, UsageError
 from avatar.geometry import project
 from avatar.io.camera_motion_file import save_camera_motion
 from avatar.io.exposure import exposed
-from avatar.io.files import read_json
+from avatar.io.files import read_json, write_json
 from avatar.io.observations_file import save_observations
 from avatar.observation.camera_motion import standing_still
 from avatar.pipeline import several_videos
+from avatar.pipeline.filmed_scene import scene_of_run
 from avatar.pipeline.frames_of_videos import FilmedBy, all_frames, nearest_once
 from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.settings import Settings, build, settings_for, to_toml
@@ -214,6 +215,12 @@ def test_what_does_not_fit_is_refused(
     with pytest.raises(UsageError, match=sentence):
         check_several(settings_for("a.mp4", "fast", more))
     check_several(settings_for("a.mp4", "fast", {"others": ["b.mp4"], "offset": "-0.5", "camera": "still"}))
+
+
+def test_no_scene_is_made_of_several_videos(tmp_path: Path) -> None:
+    write_json(RunFolder(tmp_path).videos_file, [])
+    with pytest.raises(UsageError, match="was made from several videos"):
+        scene_of_run(tmp_path)
 
 
 def test_the_settings_keep_all_videos() -> None:
