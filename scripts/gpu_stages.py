@@ -30,7 +30,8 @@ from avatar.pipeline.settings import settings_for
 from avatar.rendering.camera_paths import orbit
 from avatar.rendering.renderer import render
 from avatar.training.config import TrainConfig
-from avatar.training.trainer import Trainer, TrainResult
+from avatar.training.result import TrainResult
+from avatar.training.trainer import Trainer
 from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians, Observations
 
 FIELDS = tuple(Gaussians.__dataclass_fields__)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -20,7 +19,6 @@ from torch import Tensor
 from avatar.body import Body
 from avatar.errors import AvatarError
 from avatar.metrics.ssim import ssim
-from avatar.model.avatar import Avatar
 from avatar.model.gaussians import TriangleGaussians
 from avatar.rendering.devices import to_device
 from avatar.rendering.renderer import render
@@ -46,6 +44,7 @@ from avatar.training.pose_refinement import PoseRefinement
 from avatar.training.posed_frame import FramePoser
 from avatar.training.registration import register
 from avatar.training.resampling import resample_unobserved
+from avatar.training.result import Preview, TrainResult
 from avatar.training.schedule import (
     BIND_FACE,
     DENSIFY,
@@ -68,31 +67,6 @@ MEASURED_FRAMES = 4
 LEAST_REGISTERED = 3  # frames
 LEAST_COARSE = 250  # long side of a cropped image at half resolution, pixels, to be registered
 COLOR_VIEWS, VISIBILITY_VIEWS, LID_VIEWS = 24, 32, 32  # frames that show colours, visibility and lids
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """A trained avatar.
-
-    Attributes:
-        track: the track with its poses corrected.
-        held_out: indices of the frames held out of training.
-        history: (step, mean PSNR in dB) of the held-out frames.
-        losses: (step, loss of one frame), now and then.
-    """
-
-    avatar: Avatar
-    track: BodyTrack
-    held_out: list[int]
-    history: list[tuple[int, float]]
-    losses: list[tuple[int, float]] = field(default_factory=list)
-
-
-@runtime_checkable
-class Preview(Protocol):
-    """Watches training; `after_step` returns False to stop early and keep the result so far."""
-
-    def after_step(self, step: int, avatar: Avatar, loss: float, psnr: float | None) -> bool: ...
 
 
 class Trainer:

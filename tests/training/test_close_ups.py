@@ -11,7 +11,8 @@ from avatar.body import load_body
 from avatar.model.gaussians import PARAMETERS
 from avatar.rendering.renderer import render
 from avatar.training.close_ups import close_ups_of, detailed_parts, refine_details, train_close_ups
-from avatar.training.trainer import Trainer, TrainResult
+from avatar.training.result import TrainResult
+from avatar.training.trainer import Trainer
 from avatar.types import BodyTrack, Gaussians, Observations
 from tests.training.test_face_in_training import CONFIG, score, speaking
 
