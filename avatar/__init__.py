@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from avatar.pipeline.api import train as train
     from avatar.pipeline.run_folder import RunFolder as RunFolder
     from avatar.rendering.renderer import render as render
-    from avatar.training.trainer import TrainResult as TrainResult
+    from avatar.training.result import TrainResult as TrainResult
     from avatar.types import BodyPose as BodyPose
     from avatar.types import BodyTrack as BodyTrack
     from avatar.types import Cameras as Cameras
@@ -62,7 +62,7 @@ _MODULES = {
     "Observations": "avatar.types",
     "RenderOutput": "avatar.types",
     "RunFolder": "avatar.pipeline.run_folder",
-    "TrainResult": "avatar.training.trainer",
+    "TrainResult": "avatar.training.result",
 }
 __all__ = [*_MODULES, "__version__"]
 

@@ -30,7 +30,8 @@ from avatar.pipeline.settings import settings_for
 from avatar.rendering.camera_paths import orbit
 from avatar.rendering.renderer import render
 from avatar.training.config import TrainConfig
-from avatar.training.trainer import Trainer, TrainResult
+from avatar.training.result import TrainResult
+from avatar.training.trainer import Trainer
 from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians, Observations
 
 FIELDS = tuple(Gaussians.__dataclass_fields__)
@@ -71,7 +72,7 @@ class Material:
         config = replace(settings_for("clip", preset).train, hold_out=8)
         if self.tiny:
             config = replace(
-                config, steps=10, gaussians=300, max_gaussians=350, long_side=100, registrations=0, hold_out=3
+                config, steps=6, gaussians=300, max_gaussians=350, long_side=100, registrations=0, hold_out=3
             )
         return self.observations, load_track(path), config
 

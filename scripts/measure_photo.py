@@ -33,7 +33,8 @@ from avatar.pipeline.settings import Settings, settings_for
 from avatar.pipeline.view_selection import align_views, select_views
 from avatar.rendering.renderer import render
 from avatar.tracking.multiview import fit_views
-from avatar.training.trainer import Trainer, TrainResult
+from avatar.training.result import TrainResult
+from avatar.training.trainer import Trainer
 from avatar.training.view_alignment import LearnedViews
 from avatar.types import BodyTrack
 

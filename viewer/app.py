@@ -18,7 +18,7 @@ from avatar.viewer.auth import LOOPBACK, Auth, authenticated_server
 from avatar.viewer.body_layer import BodyLayer
 from avatar.viewer.browser import Browser
 from avatar.viewer.camera_layer import CameraLayer
-from avatar.viewer.camera_path import Box, whole_person
+from avatar.viewer.camera_path import first_view
 from avatar.viewer.clips import MAX_BYTES, TRAINING
 from avatar.viewer.compare_panel import ComparePanel
 from avatar.viewer.drawing import DrawingSolver
@@ -33,7 +33,7 @@ from avatar.viewer.prop_gizmo import PropGizmo
 from avatar.viewer.server_images import ServerImageLayer
 from avatar.viewer.session import PosedState, Session
 from avatar.viewer.splat_layer import SplatLayer
-from avatar.viewer.state import Drag, Drawing, Store, ViewState, advanced
+from avatar.viewer.state import Drag, Drawing, Store, View, ViewState, advanced
 from avatar.viewer.timeline import TimelineEvents, add_keys, timeline_values
 from avatar.viewer.timeline_panel import timeline_panel
 
@@ -74,7 +74,7 @@ class Viewer:
         self._panels_at = 0.0
         self._stop = threading.Event()
         configure_theme(self.server)
-        frame_subject(self.server, session.box(self.store.state))
+        frame_subject(self.server, first_view(session, self.store.state, aspect=1.0))
         scene, gui = self.server.scene, self.server.gui
         self.layers: list[Layer] = [
             SplatLayer(self.server, session),
@@ -229,9 +229,8 @@ def configure_theme(server: viser.ViserServer) -> None:
     server.scene.set_up_direction("+y")
 
 
-def frame_subject(server: viser.ViserServer, box: Box) -> None:
+def frame_subject(server: viser.ViserServer, view: View) -> None:
     """Set the first camera of tabs that are wider than high."""
-    view = whole_person(box, aspect=1.0)
     server.initial_camera.position, server.initial_camera.look_at = view.position, view.look_at
     server.initial_camera.fov = view.fov
 

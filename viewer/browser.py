@@ -115,7 +115,7 @@ class Browser:
         self.server, self.listener = server, listener
         self.inbox = server.gui.add_text("events of the page", "", visible=False)
         self._values: dict[str, Any] = {}
-        self._shown: dict[int, dict[str, Any]] = {}
+        self._sent: dict[int, dict[str, Any]] = {}
         self._sending = threading.Lock()  # a tab that connects is served by another thread than the loop
         self._start = page_script() + _call(
             "connect", {"inbox": self.inbox._impl.uuid, "maxBytes": max_bytes, "parts": parts}
@@ -130,26 +130,26 @@ class Browser:
         with self._sending:
             self._values = values
             for key, client in self.server.get_clients().items():
-                if key in self._shown:
+                if key in self._sent:
                     self._send(client)
 
     def _send(self, client: viser.ClientHandle) -> None:
         """Bring one tab up to date."""
-        shown = self._shown[client.client_id]
-        changes = {name: value for name, value in self._values.items() if shown.get(name, ...) != value}
+        sent = self._sent[client.client_id]
+        changes = {name: value for name, value in self._values.items() if sent.get(name, ...) != value}
         if changes:
-            shown.update(changes)
+            sent.update(changes)
             _run(client, _call("show", changes))
 
     def _connected(self, client: viser.ClientHandle) -> None:
         hide_software_notice(client)
         with self._sending:
             _run(client, self._start)
-            self._shown[client.client_id] = {}
+            self._sent[client.client_id] = {}
             self._send(client)
 
     def _gone(self, client: viser.ClientHandle) -> None:
-        self._shown.pop(client.client_id, None)
+        self._sent.pop(client.client_id, None)
 
     async def _heard(self, event: viser.GuiEvent[Any]) -> None:
         if event.client is None or self.listener is None:

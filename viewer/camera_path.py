@@ -6,6 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,15 +15,25 @@ from jaxtyping import Float
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
+from avatar.model.world import BEFORE, cut_open
 from avatar.rendering.camera_paths import look_at
-from avatar.types import Cameras
-from avatar.viewer.state import View
+from avatar.rendering.renderer import render
+from avatar.types import Cameras, Gaussians
+from avatar.viewer.state import View, ViewState
+
+if TYPE_CHECKING:
+    from avatar.viewer.session import Session
 
 PREVIEW_FPS = 30
 FIRST_FOV = 0.75  # radians
 DISTANCE = 1.84  # of the first camera, in heights of the person
 DIRECTION = np.array([0.55, 0.15, 1.75]) / math.hypot(0.55, 0.15, 1.75)
 TIMELINE_SHARE = 0.12  # of the person's height in view, which the timeline would cover
+
+# Shares of the first distance that are tried until at most `HIDDEN_SHARE` of the person is hidden in square images of
+# `PROBE_SIDE` pixels.
+NEARER = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5)
+HIDDEN_SHARE, PROBE_SIDE = 0.1, 96
 
 # Opposite corners of what a camera has in view, world, metres.
 Box = tuple[Float[Tensor, " 3"], Float[Tensor, " 3"]]
@@ -52,6 +63,39 @@ def whole_person(box: Box, aspect: float) -> View:
     width = float(np.hypot(*(high - low)[[0, 2]]))
     distance = max(DISTANCE * height, width / 2 / math.tan(FIRST_FOV / 2) / aspect * 1.1)
     return View(_triple(center + distance * DIRECTION), _triple(center), FIRST_FOV)
+
+
+def first_view(session: Session, state: ViewState, aspect: float) -> View:
+    """The whole person; nearer and wider where something of the scene stands between, as a wall or a chair.
+
+    Args:
+        aspect: width of the tab's scene by its height.
+    """
+    view = whole_person(session.box(state), aspect)
+    if session.scene is None or not state.scene:
+        return view
+    person = session.person(session.posed_state(state)).to("cpu")
+    nearer = [nearer_view(view, share) for share in NEARER]
+    hidden = [hidden_share(person, session.scene.to("cpu"), other) for other in nearer]
+    clear = [other for other, share in zip(nearer, hidden, strict=True) if share < HIDDEN_SHARE]
+    return clear[0] if clear else nearer[hidden.index(min(hidden))]
+
+
+def nearer_view(view: View, share: float) -> View:
+    """The view from this share of its distance, that shows as much where it looks at."""
+    look_at = np.array(view.look_at)
+    position = look_at + share * (np.array(view.position) - look_at)
+    return View(_triple(position), view.look_at, 2 * math.atan(math.tan(view.fov / 2) / share))
+
+
+def hidden_share(person: Gaussians, scene: Gaussians, view: View) -> float:
+    """The share of the person's pixels before which the scene is, in [0, 1]."""
+    path = np.array([[*view.position, *view.look_at, view.fov]])
+    camera = cameras_on_path(path, PROBE_SIDE, PROBE_SIDE)
+    alone, with_scene = render(person, camera), render(Gaussians.cat([person, cut_open(scene, person, camera)]), camera)
+    shown = alone.alpha[0] > 0.5
+    depth, nearest = (out.depth[0] / out.alpha[0].clamp_min(1e-4) for out in (alone, with_scene))
+    return float((nearest < depth - BEFORE)[shown].float().mean()) if shown.any() else 1.0
 
 
 def stand_at_view(client: viser.ClientHandle, view: View) -> None:

@@ -26,6 +26,7 @@ from avatar.types import BodyPose, BodyTrack, Gaussians, Observations
 from avatar.viewer.app import Viewer, configure_theme, frame_subject
 from avatar.viewer.auth import Auth, authenticated_server
 from avatar.viewer.browser import Browser
+from avatar.viewer.camera_path import whole_person
 from avatar.viewer.clips import MAX_BYTES
 from avatar.viewer.posing import a_pose, on_the_floor
 from avatar.viewer.session import open_session
@@ -210,7 +211,8 @@ class LivePreview:
         # The page gives the memory of a whole parcel with splats away to its sorter; a plot in the same parcel is lost.
         self.server.flush()
         if self.splats is None:
-            frame_subject(self.server, (gaussians.means.amin(0), gaussians.means.amax(0)))
+            box = gaussians.means.amin(0), gaussians.means.amax(0)
+            frame_subject(self.server, whole_person(box, aspect=1.0))
             self.splats = add_splats(self.server.scene, "/avatar", gaussians)
         else:
             self.splats.buffer = packed(gaussians)

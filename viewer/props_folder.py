@@ -41,7 +41,7 @@ def props_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
         move = gui.add_checkbox("Move it", False, hint="By arrows and rings in the scene", visible=False)
         remove = gui.add_button("Take it off", icon=Icon.TRASH, color="gray", visible=False)
         keep = gui.add_button("Keep in the run", icon=Icon.DEVICE_FLOPPY, visible=False)
-    kept = [session.avatar.props]
+    saved = [session.avatar.props]
 
     def put_on(file: Path | None) -> None:
         made, notes = make_prop(
@@ -62,7 +62,7 @@ def props_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
             raise AvatarError("A preview has no folder to save into.")
         props = store.state.props
         keep_props(PropFolder(RunFolder(session.folder).props), props)
-        kept[0] = props
+        saved[0] = props
         store.set(message="")  # so that all tabs redraw
         return "All of the run shows them from now on."
 
@@ -103,7 +103,7 @@ def props_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
         for widget in (chosen, move, remove):
             set_if_changed(widget, visible=bool(state.props))
         set_if_changed(move, value=state.prop is not None and state.prop in names)
-        changed = [id(prop) for prop in state.props] != [id(prop) for prop in kept[0]]
+        changed = [id(prop) for prop in state.props] != [id(prop) for prop in saved[0]]
         set_if_changed(keep, visible=session.folder is not None and changed)
 
     return show

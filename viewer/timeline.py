@@ -11,7 +11,7 @@ import viser
 from viser import Icon
 
 from avatar.viewer.browser import add_hotkey
-from avatar.viewer.camera_path import preview_path, stand_at_view, whole_person
+from avatar.viewer.camera_path import first_view, preview_path, stand_at_view
 from avatar.viewer.clips import Clip
 from avatar.viewer.posing import KEYFRAME_FPS, between
 from avatar.viewer.session import Session
@@ -79,7 +79,7 @@ class TimelineEvents:
         if name == "ready":
             self._prefer_images(bool(values["software"]))
             if client.camera.aspect < 1:  # the first camera is the same for all tabs, and is made for wide ones
-                stand_at_view(client, whole_person(self.session.box(store.state), client.camera.aspect))
+                stand_at_view(client, first_view(self.session, store.state, client.camera.aspect))
         elif name == "play":
             self.change(toggled_play)
         elif name == "seek":
@@ -97,7 +97,7 @@ class TimelineEvents:
         elif name == "compare off":
             store.set(compare="off")
         elif name == "reset view":
-            stand_at_view(client, whole_person(self.session.box(store.state), client.camera.aspect))
+            stand_at_view(client, first_view(self.session, store.state, client.camera.aspect))
         elif name == "show key":
             self._show_key(client, str(values["kind"]), int(values["index"]))
         elif name == "delete key":

@@ -72,7 +72,7 @@ def track_video(
     detector: str = "auto",
     show_shape: Switch = False,
     points: Annotated[KeypointOptions, tyro.conf.arg(name="key point")] = KeypointOptions(),
-    known: Annotated[PriorOptions, tyro.conf.arg(name="person and camera")] = PriorOptions(),
+    priors: Annotated[PriorOptions, tyro.conf.arg(name="person and camera")] = PriorOptions(),
 ) -> None:
     """Estimate the motion of the person in VIDEO: a body with its shape and its pose in every frame.
 
@@ -111,9 +111,9 @@ def track_video(
 
     initial = None if init is None else load_motion(init).track
     model = load_body(body)
-    check_camera(known.camera)
-    check_iuv(known, model)
-    resolve_shape(model, known)
+    check_camera(priors.camera)
+    check_iuv(priors, model)
+    resolve_shape(model, priors)
     out = out or Path("tracks") / (video or source).stem
     if points.keypoints is not None:
         observations = observe_keypoints(points.read(video), person)
@@ -125,29 +125,29 @@ def track_video(
         )
     if init is not None and video is not None:
         initial = starting_motion(init, observations, video, start, end)
-    motion = camera_motion(observations, known)
+    motion = camera_motion(observations, priors)
     print(motion.sentence())
-    result, report = fit_video(observations, model, known, motion, initial)
+    result, report = fit_video(observations, model, priors, motion, initial)
     save_track(result, out / "track.npz")
     for warning in (*observations.notes, *motion.notes, *report.warnings):
         print(f"warning: {warning}")
     if model.name == "open":
-        print(f"shape: {_shape(model, result, report, observations, known, show_shape)}")
+        print(f"shape: {_shape(model, result, report, observations, priors, show_shape)}")
     print(f"track: {out / 'track.npz'}")
     print(f"next:  avatar animate RUN --motion {quote(str(out / 'track.npz'))}")
 
 
 def _shape(
-    body: Body, result: BodyTrack, report: TrackReport, observations: Observations, known: TrackOptions, whole: bool
+    body: Body, result: BodyTrack, report: TrackReport, observations: Observations, priors: TrackOptions, whole: bool
 ) -> str:
     """The estimated shape in words, or its height alone."""
     from avatar.body.shape_attributes import format_shape, load_shape_attributes, parse_shape, reported_attributes
     from avatar.tracking.prior_knowledge import resolve_shape
     from avatar.tracking.report import is_height_measured
 
-    measured = resolve_shape(body, known)[0] is not None or is_height_measured(observations, report.warnings)
+    measured = resolve_shape(body, priors)[0] is not None or is_height_measured(observations, report.warnings)
     attributes = load_shape_attributes().describe(result.betas, measured)
-    attributes = reported_attributes(attributes, parse_shape(known.shape))
+    attributes = reported_attributes(attributes, parse_shape(priors.shape))
     return format_shape(attributes if whole else {"height": attributes["height"]})
 
 

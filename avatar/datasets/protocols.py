@@ -69,15 +69,15 @@ PROTOCOLS: dict[ProtocolName, Protocol] = {
     ),
     "xhumans": Protocol(
         "X-Humans", read_xhumans, "our own: train/, every 5th frame; test: test/, every 10th", "full, 800x1200",
-        "white", "alex", "not compared with",
+        "white", "alex", "not compared with a publication",
     ),
     "4ddress": Protocol(
         "4D-DRESS", read_dress4d, "our own: all cameras, every 10th frame of the sequences; test: the benchmark's "
-        "sequence, every 20th", "full, 940x1280", "white", "alex", "not compared with",
+        "sequence, every 20th", "full, 940x1280", "white", "alex", "not compared with a publication",
     ),
     "actorshq": Protocol(
         "ActorsHQ", read_actorshq, "our own: all cameras but every 8th, every 20th frame; test: those cameras, every "
-        "50th frame", "as downloaded", "black", "alex", "not compared with",
+        "50th frame", "as downloaded", "black", "alex", "not compared with a publication",
     ),
 }  # fmt: skip
 

@@ -45,12 +45,14 @@ def chosen_clip(where: Path, clip: str | None, available: Sequence[str]) -> str:
     Raises:
         UsageError: there is none of that name, or several and none is named.
     """
+    if not available:
+        raise UsageError(f"{where} holds no sequence of this data set: it is another folder, or not unpacked.")
     if clip is None and len(available) == 1:
         return available[0]
     if clip is not None and clip in available:
         return clip
     more = f" and {len(available) - NAMED} more" if len(available) > NAMED else ""
-    listed = ", ".join(available[:NAMED]) + more or "none"
+    listed = ", ".join(available[:NAMED]) + more
     if clip is None:
         raise UsageError(f"{where} holds {len(available)} sequences: name one by --clip: {listed}.")
     raise UsageError(f"{where} has no sequence {clip!r}; it has {listed}.")

@@ -15,7 +15,7 @@ from avatar.body.parts import PARTS
 from avatar.geometry import project
 from avatar.metrics import perceptual
 from avatar.metrics.detail import region_detail_scores
-from avatar.metrics.images import person_box
+from avatar.metrics.images import person_box, psnr
 from avatar.model.avatar import Avatar
 from avatar.pipeline.previews import body_splats
 from avatar.rendering.renderer import render
@@ -26,6 +26,7 @@ LABELS = ("torso", "head", "face", "arms", "left hand", "right hand", "legs", "f
 NOBODY = -1
 # The regions that are scored, and their labels. Each label is a box of its own for the networks.
 REGIONS = {"face": ("face",), "hands": ("left hand", "right hand"), "torso": ("torso",)}
+FINE = ("face", "hands")  # what has the finest detail, apart from which everything else is scored together
 FEWEST_VISIBLE = 300  # px of a label in view; fewer show a sliver, of which nothing can be said
 SMALLEST_BOX = 32  # px per side, which AlexNet's last layer needs to see anything
 THICKNESS = 0.01  # m; a triangle that lies deeper below what a pixel shows is hidden
@@ -113,10 +114,10 @@ def region_scores(
     nets: Sequence[perceptual.LpipsNet],
     dists: bool,
 ) -> dict[str, float]:
-    """LPIPS, DISTS and detail by octave of each region, named `lpips_alex_face`, `dists_hands` and so on.
+    """PSNR, LPIPS, DISTS and detail by octave of each region, named `psnr_face`, `dists_hands` and so on.
 
-    Detail is measured on the region's pixels, LPIPS and DISTS in its box (the mean of both hands' boxes). What is
-    out of view or too small to judge has no score.
+    Detail is measured on the region's pixels, the others in its box (the mean of both hands' boxes). What is out of
+    view or too small to judge has no score. `psnr_elsewhere` is of the body's box without those of face and hands.
 
     Args:
         coverage: the smaller one of both images' coverages.
@@ -124,6 +125,10 @@ def region_scores(
         dists: whether DISTS is computed.
     """
     scores: dict[str, float] = {}
+    elsewhere = torch.zeros_like(labels, dtype=torch.bool)
+    body = person_box((labels != NOBODY).float(), MARGIN)
+    if body is not None:
+        elsewhere[body] = True
     for name, parts in REGIONS.items():
         regions = list(regions_in(labels, parts))
         if not regions:
@@ -131,8 +136,14 @@ def region_scores(
         mask = torch.stack([region.mask for region in regions]).any(0)
         scores |= region_detail_scores(image, truth, coverage, mask, name)
         pairs = [(image[region.box], truth[region.box]) for region in regions]
+        scores[f"psnr_{name}"] = fmean(psnr(*pair) for pair in pairs)
+        if name in FINE:
+            for region in regions:
+                elsewhere[region.box] = False
         if "alex" in nets:
             scores[f"lpips_alex_{name}"] = fmean(perceptual.lpips(*pair) for pair in pairs)
         if dists:
             scores[f"dists_{name}"] = fmean(perceptual.dists(*pair) for pair in pairs)
+    if scores and bool(elsewhere.any()):
+        scores["psnr_elsewhere"] = psnr(image[elsewhere][None], truth[elsewhere][None])
     return scores

@@ -93,11 +93,13 @@ def _part_table(rows: Mapping[str, Mapping[str, float]]) -> list[str]:
     """Face, hands and torso apart, in the rows that have them."""
     columns: list[Column] = []
     for region in REGIONS:
-        columns.append((f"{region}: LPIPS", f"lpips_alex_{region}", LPIPS_FACTOR, ".0f"))
+        columns.append((f"{region}: PSNR", f"psnr_{region}", 1.0, ".2f"))
+        columns.append(("LPIPS", f"lpips_alex_{region}", LPIPS_FACTOR, ".0f"))
         columns.append(("DISTS", f"dists_{region}", 1.0, ".3f"))
         for sigma in SIGMAS:
             columns.append((f"contrast {sigma:g}", f"detail_contrast_{sigma:g}_{region}", 1.0, ".2f"))
             columns.append(("corr.", f"detail_correlation_{sigma:g}_{region}", 1.0, ".2f"))
+    columns.append(("elsewhere: PSNR", "psnr_elsewhere", 1.0, ".2f"))
     chosen = rows_with(rows, [key for _, key, *_ in columns])
     if not chosen:
         return []
@@ -105,8 +107,9 @@ def _part_table(rows: Mapping[str, Mapping[str, float]]) -> list[str]:
     columns = [column for column in columns if column[1] in scores]
     return [
         "",
-        "Parts of the body, on white: LPIPS alex and DISTS in the part's box, detail on its pixels. Images where a "
-        "part is out of view or too small to judge do not count; - stands where that is so in all of them.",
+        "Parts of the body, on white: PSNR, LPIPS alex and DISTS in the part's box, detail on its pixels; elsewhere is "
+        "the body's box without those of face and hands. Images where a part is out of view or too small to judge do "
+        "not count; - stands where that is so in all of them.",
         *_lines(chosen, columns),
     ]
 

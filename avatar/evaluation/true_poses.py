@@ -134,11 +134,7 @@ def _estimated(opened: FinishedRun, frames: list[int]) -> _Posed:
     posed = _posed(opened.body, opened.track.betas, poses)
     Ts = opened.cameras.T_camera_world[frames]
     assert posed.vertices is not None
-    return _Posed(_in_camera(Ts, posed.joints), _in_camera(Ts, posed.vertices))
-
-
-def _in_camera(Ts: Float[Tensor, "t 4 4"], points: Float[Tensor, "t p 3"]) -> Float[Tensor, "t p 3"]:
-    return transform(Ts[:, None], points)
+    return _Posed(transform(Ts, posed.joints), transform(Ts, posed.vertices))
 
 
 def _true(truth: PoseTruth, rows: list[int], body: Body) -> _Posed:

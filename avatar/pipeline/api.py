@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from avatar.motion.retarget import Retargeting
     from avatar.pipeline.run_folder import RunFolder
     from avatar.training.config import TrainConfig
-    from avatar.training.trainer import Preview, TrainResult
+    from avatar.training.result import Preview, TrainResult
     from avatar.types import BodyTrack, LandmarkDetector, Observations
 
 

@@ -44,7 +44,7 @@ from avatar.pipeline.video_fit import fit_video
 from avatar.runtime.logging import logger
 from avatar.tracking.occlusion import past_what_hides
 from avatar.tracking.prior_knowledge import resolve_shape
-from avatar.training.trainer import Preview
+from avatar.training.result import Preview
 from avatar.types import BodyTrack, Observations
 
 

@@ -9,6 +9,7 @@ import torch
 from avatar.errors import UsageError
 from avatar.exporters.splats import write_ply
 from avatar.pipeline.finished_run import open_run
+from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.scene import FILMED
 from avatar.training.scene import SceneTrainer
 
@@ -26,10 +27,12 @@ def scene_of_run(folder: Path, out: Path | None = None, steps: int = 600, backen
         The file, and a sentence about the scene.
 
     Raises:
-        UsageError: the run is not finished or keeps no frames, or there are no steps.
+        UsageError: the run is not finished, keeps no frames or is of several videos, or there are no steps.
     """
     if steps < LEAST_STEPS:
         raise UsageError(f"--steps must be at least {LEAST_STEPS}, not {steps}.")
+    if RunFolder(folder).videos_file.is_file():
+        raise UsageError(f"{folder} was made from several videos: a scene is made from one.")
     opened = open_run(folder, props=False)
     if not opened.has_observations:
         raise UsageError(f"{folder} no longer holds the frames of its video: make the avatar again.")

@@ -18,8 +18,6 @@ from avatar.tracking.other_cameras import nearest_frames
 from avatar.tracking.standing_cameras import StandingCamera
 from avatar.types import BodyTrack, Cameras, ImageList, Observations
 
-SAME_INSTANT_S = 0.006  # time between frames of two cameras that show one pose
-
 
 @dataclass(frozen=True)
 class FilmedBy:
@@ -35,8 +33,8 @@ def all_frames(
 ) -> tuple[Observations, BodyTrack]:
     """The frames of all cameras, camera by camera, and the track with the pose of each.
 
-    Frames of two cameras share a pose where they were taken at the same time; otherwise the track has one at the time
-    of each.
+    Frames of several cameras that lie within half a frame of one another show one pose, that of their mean time: each
+    is then at most a quarter of a frame off, and every pose is corrected by all cameras.
 
     Args:
         filmed: the first camera is that of the track; fitted: at its frames, in the world.
@@ -44,15 +42,12 @@ def all_frames(
     """
     times = fitted.times.double()
     chosen = times[torch.from_numpy(evenly_in_time(times.numpy(), max(2, most // len(filmed))))]
-    rows: list[tuple[int, int]] = []
-    for number, one in enumerate(filmed):
-        own = one.observations.times.double() + one.camera.offset
-        nearest = nearest_frames(own, chosen)
-        # Poses before the first and after the last frame of the first camera are not known.
-        inside = (own[nearest] >= times[0] - SAME_INSTANT_S) & (own[nearest] <= times[-1] + SAME_INSTANT_S)
-        rows += [(number, frame) for frame in nearest[(nearest >= 0) & inside].unique().tolist()]
-    taken = torch.stack([filmed[k].observations.times[i].double() + filmed[k].camera.offset for k, i in rows])
-    at, instant = common_instants(taken, chosen)
+    owns = [one.observations.times.double() + one.camera.offset for one in filmed]
+    nearest = [nearest_once(own, chosen) for own in owns]
+    rows = [(k, int(frame)) for k, frames in enumerate(nearest) for frame in frames if frame >= 0]
+    instant = torch.cat([(frames >= 0).nonzero()[:, 0] for frames in nearest])
+    taken = torch.stack([owns[k][frame] for k, frame in rows])
+    at = torch.zeros_like(chosen).index_add_(0, instant, taken) / instant.bincount(minlength=len(chosen))
     poses, confidence = at_times(fitted, at)
     cameras = _cameras(filmed, [number for number, _ in rows], fitted, scale)
     together = replace(fitted, poses=poses, times=at.float(), confidence=confidence, instant=instant, cameras=cameras)
@@ -60,21 +55,11 @@ def all_frames(
     return replace(joined, cameras=cameras), together
 
 
-def common_instants(
-    taken: Float[Tensor, " frames"], common: Float[Tensor, " some"]
-) -> tuple[Float[Tensor, " instants"], Int[Tensor, " frames"]]:
-    """The times of the poses that frames show, in order, and the pose that each frame shows.
-
-    Args:
-        taken: times of the frames; common: times whose pose all frames near them show.
-    """
-    gap, index = (taken[:, None] - common).abs().min(1)
-    snapped = torch.where(gap <= SAME_INSTANT_S, common[index], taken)
-    ordered = snapped.unique()
-    # What is left within that time of one another becomes one pose.
-    begins = torch.cat([torch.ones(1, dtype=torch.bool), ordered.diff() > SAME_INSTANT_S])
-    at = ordered[begins]
-    return at, (snapped[:, None] - at).abs().argmin(1)
+def nearest_once(own: Float[Tensor, " m"], times: Float[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """As `nearest_frames`, but each frame only at the time that is nearest to it."""
+    nearest = nearest_frames(own, times)
+    at_frame = (own[:, None] - times).abs().argmin(1)
+    return torch.where((nearest >= 0) & (at_frame[nearest] == torch.arange(len(times))), nearest, -1)
 
 
 def _cameras(filmed: Sequence[FilmedBy], numbers: Sequence[int], fitted: BodyTrack, scale: float) -> Cameras:

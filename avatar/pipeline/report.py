@@ -27,8 +27,8 @@ from avatar.pipeline.training_data import TrainingData
 from avatar.rendering.renderer import render
 from avatar.runtime.memory import peak_memory_mb
 from avatar.tracking.report import MEASURED_SPREAD, is_height_measured
+from avatar.training.result import TrainResult
 from avatar.training.split import shown_frames
-from avatar.training.trainer import TrainResult
 from avatar.types import BodyTrack, Observations
 
 

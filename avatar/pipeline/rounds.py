@@ -16,8 +16,9 @@ from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.stages import Stage, cached
 from avatar.pipeline.training_data import TrainingData
 from avatar.training.config import TrainConfig
+from avatar.training.result import Preview, TrainResult
 from avatar.training.split import held_out_frames
-from avatar.training.trainer import Preview, Trainer, TrainResult
+from avatar.training.trainer import Trainer
 from avatar.types import BodyTrack
 
 

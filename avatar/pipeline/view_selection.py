@@ -17,7 +17,8 @@ from avatar.rendering.renderer import render
 from avatar.tracking.multiview import LEAST_IOU
 from avatar.training.config import TrainConfig
 from avatar.training.inpainting import FACE
-from avatar.training.trainer import Trainer, TrainResult
+from avatar.training.result import TrainResult
+from avatar.training.trainer import Trainer
 from avatar.training.view_alignment import LearnedViews
 from avatar.types import BodyPose, BodyTrack, Cameras, Observations, PosedImage
 

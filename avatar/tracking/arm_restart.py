@@ -59,7 +59,8 @@ def lost_frames(problem: FitProblem, state: State, marks: list[int]) -> Bool[Ten
     x = in_cameras(move_points(pose_chain(problem.body, state), state, problem.landmarks), state).x[:, marks]
     pixels = state.camera[0].exp() * x[..., :2] / x[..., 2:]
     distance = (pixels - problem.pixels[:, marks]).norm(dim=-1) / problem.person_height[:, None]
-    lost = ((distance > LOST) & (problem.confidence[:, marks] > LEAST_CONFIDENCE)).any(1)
+    confidence = problem.confidence[:, marks] * problem.frame_weight[:, None]
+    lost = ((distance > LOST) & (confidence > LEAST_CONFIDENCE)).any(1)
     near = (problem.times[:, None] - problem.times[lost]).abs() <= MARGIN_S
     return near.any(1)
 

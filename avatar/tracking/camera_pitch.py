@@ -24,12 +24,15 @@ LEAST_TURN = 0.35
 STEADY = 0.08
 FULL_TURN = 0.9 * 2 * math.pi  # radians between the first and the last frame of a turn within a clip
 LEAST_FRAMES, MOST_S = 12, 20.0
+HIDDEN = 0.1  # confidence of a hip that something hides
 PITCH_FROM_TURN = 0.005  # standard deviation of the estimated pitch, radians
 
 
 def pitch_from_turn(problem: FitProblem, state: State) -> float | None:
     """The camera's pitch in radians (positive: looking down), or None where the person does not turn steadily."""
-    return _pitch(*_slopes_and_headings(problem, state), state)
+    slope, heading = _slopes_and_headings(problem, state)
+    visible = problem.confidence[:, problem.hips].amin(1) > HIDDEN  # elsewhere the trunk's slope is a guess
+    return _pitch(slope[visible], heading[visible], state)
 
 
 def pitch_from_turn_within(problem: FitProblem, state: State) -> float | None:
@@ -66,7 +69,7 @@ def _level_axes(state: State) -> Float[Tensor, "3 2"]:
 
 
 def _pitch(slope: Float[Tensor, "n 2"], heading: Float[Tensor, "n 2"], state: State) -> float | None:
-    if float(heading.mean(0).norm()) > LEAST_TURN:
+    if len(heading) < LEAST_FRAMES or float(heading.mean(0).norm()) > LEAST_TURN:
         return None
     tilt, unsteady = constant_lean(slope, heading)
     if unsteady > STEADY:

@@ -234,9 +234,7 @@ def fit(
         for turn, stage in enumerate(SCHEDULE):
             with_images = math.isfinite(stage.silhouette)
             matches = matcher.match(state) if matcher and with_images else None
-            # A person who turns on the spot is constrained by the constant pose instead of the flow: the light does
-            # not turn with them, and its shading would bias the flow (half a degree of tilt).
-            flow = flow_sampler.sample(state) if flow_sampler and with_images and problem.pitch is None else None
+            flow = flow_sampler.sample(state) if flow_sampler and with_images else None
             if depth_sampler is not None:
                 problem = replace(problem, depth=depth_sampler.read(state))
             if with_images:
@@ -305,7 +303,7 @@ def joint_confidence(problem: FitProblem, state: State) -> Float[Tensor, "n j"]:
     total = torch.einsum("nl,lj->nj", problem.confidence, carried) / carried.sum(0).clamp_min(1e-6)
     observed = carried.sum(0) > 0
     overall = problem.confidence.mean(1, keepdim=True)
-    visible = torch.where(observed, total, overall).clamp(0, 1)
+    visible = torch.where(observed, total, overall).clamp(0, 1) * problem.frame_weight[:, None]
     if not problem.holds_pose:  # a full turn shows every limb from the side
         visible = visible / (1 + (depth_spread(problem, state) / DOUBTFUL_DEPTH).square())
     return visible.float()

@@ -10,9 +10,10 @@ import math
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from avatar.body import Body
@@ -36,6 +37,9 @@ SPEED = 3.0  # usual speed of an angle, radians per second
 WRIST_SPREAD = 0.35  # of the wrist's direction from the body's fit, radians, for the whole clip
 WRIST_MOTION = math.radians(8)  # the same from instant to instant
 LEAST_SHARE = 0.1  # of the instants with a hand, below which it is not followed
+THUMB = [2, 3, 4]  # its points beyond the root
+HIDDEN = 0.02  # weight of a thumb that the hand hides
+HIDING_MARGIN = 0.1  # how far beyond the outline of the other points that is, as a share of the hand's length
 ANGLES, UNKNOWNS = 20, 23  # of a hand at an instant: its angles, and a rotation vector of the wrist
 # Bones between the 21 points: the palm's five, then three of each finger.
 BONES = tuple((0, 1 + 4 * f) for f in range(5)) + tuple(
@@ -45,7 +49,10 @@ BONES = tuple((0, 1 + 4 * f) for f in range(5)) + tuple(
 
 @dataclass(frozen=True)
 class _Problem:
-    """What the fit sees: wrists in the camera's axes, and the network's points; n instants, two hands."""
+    """What the fit sees: wrists in the camera's axes, and the network's points; n instants, two hands.
+
+    `trust` is that in each hand, `shares` weigh its points.
+    """
 
     model: HandModel
     wrists: Float[Tensor, "n 2 3 3"]
@@ -53,6 +60,7 @@ class _Problem:
     pixels: Float[Tensor, "n 2 21 2"]
     directions: Float[Tensor, "n 2 20 3"]
     trust: Float[Tensor, "n 2"]
+    shares: Float[Tensor, "n 2 21"]
     focal: Float[Tensor, " n"]
     times: Float[Tensor, " n"]
 
@@ -131,9 +139,43 @@ def _problem(track: BodyTrack, observations: Observations, body: Body, model: Ha
         pixels=observations.hands[..., :2].double(),
         directions=F.normalize(points[:, :, ends] - points[:, :, starts], dim=-1).double(),
         trust=observations.hands[..., 0, 2].double(),
+        shares=_shares(thumbs_hidden(observations.hands[..., :2])),
         focal=track.cameras.K[:, 0, 0].double(),
         times=track.times[track.instant].double(),
     )
+
+
+def thumbs_hidden(pixels: Float[Tensor, "n 2 21 2"]) -> Bool[Tensor, "n 2"]:
+    """Whether the back of each hand hides its thumb, if it is where a network says.
+
+    Networks fold such a thumb into the palm, in every frame of a view alike, so that no smoothness helps. Hidden ends
+    of the other fingers follow from what is in view of them, and need no such care.
+
+    Args:
+        pixels: points of the left and the right hand.
+    """
+    import cv2
+
+    hidden = torch.zeros(pixels.shape[:2], dtype=torch.bool)
+    towards = pixels[..., [5, 17], :] - pixels[..., :1, :]
+    turn = towards[..., 0, 0] * towards[..., 1, 1] - towards[..., 0, 1] * towards[..., 1, 0]
+    from_behind = turn * turn.new_tensor([-1.0, 1.0]) > 0
+    others = [0, *range(5, 21)]
+    for frame, side in from_behind.nonzero().tolist():
+        points = pixels[frame, side].float().numpy()
+        outline = cv2.convexHull(points[others])
+        margin = HIDING_MARGIN * float(np.linalg.norm(points[9] - points[0]) + np.linalg.norm(points[12] - points[9]))
+        hidden[frame, side] = all(
+            cv2.pointPolygonTest(outline, (float(x), float(y)), True) > -margin for x, y in points[THUMB[1:]]
+        )
+    return hidden
+
+
+def _shares(hidden: Bool[Tensor, "n 2"]) -> Float[Tensor, "n 2 21"]:
+    """Weight of each point among those of its hand."""
+    shares = torch.ones(*hidden.shape, 21, dtype=torch.float64)
+    shares[..., THUMB] = torch.where(hidden, HIDDEN, 1.0)[..., None].double()
+    return shares
 
 
 def _fit(problem: _Problem) -> Float[Tensor, "n 2 5 4"]:
@@ -159,10 +201,11 @@ def _terms(problem: _Problem, state: HandState) -> list[Term]:
         return by_unit
 
     by_direction, by_pixel = torch.func.vmap(slopes)(eye)
-    trust = problem.trust[..., None]
+    points = problem.trust[..., None] * problem.shares
+    bones = points[..., [end for _, end in BONES]]
     terms = [
-        _term("direction", direction, by_direction.movedim(0, -1), trust.expand(-1, -1, 20), ROBUST_SCALE),
-        _term("pixel", pixel, by_pixel.movedim(0, -1), trust.expand(-1, -1, 21), ROBUST_SCALE),
+        _term("direction", direction, by_direction.movedim(0, -1), bones, ROBUST_SCALE),
+        _term("pixel", pixel, by_pixel.movedim(0, -1), points, ROBUST_SCALE),
     ]
     low, rest, high = (limit.flatten().double() for limit in angle_ranges())
     angles, angle_slope = hands[..., :ANGLES], eye[:ANGLES]
@@ -185,10 +228,11 @@ def _misses(
     places = problem.model.points(angles) @ (problem.wrists @ rotation_from_rotvec(turns)).mT
     starts, ends = (list(column) for column in zip(*BONES, strict=True))
     bones = F.normalize(places[:, :, ends] - places[:, :, starts], dim=-1)
-    # Where the hand stands is the body's affair: its points count relative to their own mean.
+    # Where the hand stands is the body's affair: its points count relative to their own middle.
     scale = (problem.focal[:, None] / problem.depth)[..., None, None]
     flat, shown = scale * places[..., :2], problem.pixels
-    apart = (flat - flat.mean(2, keepdim=True)) - (shown - shown.mean(2, keepdim=True))
+    shares = (problem.shares / problem.shares.sum(2, keepdim=True))[..., None]
+    apart = (flat - (shares * flat).sum(2, keepdim=True)) - (shown - (shares * shown).sum(2, keepdim=True))
     return (bones - problem.directions) / DIRECTION_SPREAD, apart / (PIXEL_SPREAD * HAND_LENGTH * scale)
 
 

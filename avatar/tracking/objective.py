@@ -102,9 +102,12 @@ ROLL = 0.02
 CAMERA_HEIGHT = 0.5
 SILHOUETTE_WEIGHT = 0.3  # of each point: errors of neighbours on an outline are correlated
 FLOW = 0.002  # motion of a surface point between instants, relative to the person's height in the image
+# The change of that motion from one instant to the next. Shading that does not turn with a person biases the flow, and
+# the bias changes slowly.
+FLOW_CHANGE = 0.0014
 FLOW_WEIGHT = 0.4  # of each point: errors of neighbours on the surface are correlated
 DEPTH = 0.015  # of the measured depth of a point on the surface, metres
-DENSE_ROBUST_SCALE = 2.0  # detectors are wrong about whole parts
+DENSE_ROBUST_SCALE = 4.0  # detectors are wrong about whole parts
 DENSE_WEIGHT = 1.0  # of each pixel of a dense detector
 DEPTH_WEIGHT = 0.3  # of each point: errors of neighbours on the surface are correlated
 METRIC_PATH = 0.01  # of the logarithm of the scale of a camera's path in metres, beside measured depth
@@ -153,13 +156,14 @@ def _image_terms(
     joints: PointsWithJacobian,
 ) -> list[Term]:
     time_weight = problem.time_weight[:, None]
+    image_weight = time_weight * problem.frame_weight[:, None]
     shares = problem.bone_pitch_bias[:, None].expand(len(problem), -1, 1)
     directions = image_residual(
         bone_direction, joints, problem.bones, state, torch.cat([problem.bone_directions, shares], -1)
     )
     return [
         _landmark_term(problem, stage, state, chain),
-        Term("directions", directions.scaled(1 / stage.direction), time_weight * problem.bone_confidence, 2.0),
+        Term("directions", directions.scaled(1 / stage.direction), image_weight * problem.bone_confidence, 2.0),
         Term("joint limit", joint_limit(state, problem.joint_prior), time_weight),
         Term("rest pose", rest_pose(state, problem.joint_prior), time_weight),
         *shape_terms(problem, state),
@@ -177,7 +181,7 @@ def _landmark_term(problem: FitProblem, stage: Stage, state: State, chain: Kinem
     reprojections = image_residual(
         reprojection_with_pitch_bias, marks, _about_hips(problem), state, _pixels(problem, stage.pixel)
     )
-    weight = problem.time_weight[:, None] * problem.confidence * problem.landmark_weight
+    weight = (problem.time_weight * problem.frame_weight)[:, None] * problem.confidence * problem.landmark_weight
     return Term("landmarks", reprojections, weight, stage.pixel_robust_scale)
 
 
@@ -243,14 +247,22 @@ def _planted_feet_term(problem: FitProblem, soles: PointsWithJacobian) -> Term:
 
 
 def _flow_term(problem: FitProblem, state: State, chain: KinematicChain, flow: Flow) -> Term:
-    """Motion of the surface in the image between instants, compared with the optical flow."""
+    """Motion of the surface in the image between instants, compared with the optical flow.
+
+    Of a person who turns on the spot only its change counts: the constant pose tells the turn itself, which the bias
+    of the flow would tilt (by half a degree).
+    """
     points = surface_points(problem.body, flow.vertices)
-    size = FLOW * float(problem.person_height.median())
+    size = (FLOW if problem.pitch is None else FLOW_CHANGE) * float(problem.person_height.median())
     nowhere = state.camera.new_tensor([0.0, 0.0, size]).expand(len(problem), len(points), 3)
     reprojections = image_residual(reprojection, move_points(chain, state, points), _alone(points), state, nowhere)
     steps = reprojections.stencil(state.camera.new_tensor([[-1.0, 1.0]]).expand(len(problem) - 1, 2))
     away = replace(steps, value=steps.value - flow.displacement / size)
-    return Term("flow", away, FLOW_WEIGHT * problem.time_weight[1:, None] * flow.weight, 3.0)
+    time_weight, weight = problem.time_weight[1:, None], flow.weight
+    if problem.pitch is not None:
+        away = away.stencil(state.camera.new_tensor([[-1.0, 1.0]]).expand(len(problem) - 2, 2))
+        time_weight, weight = time_weight[:-1], weight[:-1] * weight[1:]
+    return Term("flow", away, FLOW_WEIGHT * time_weight * weight, 3.0)
 
 
 def _dense_term(problem: FitProblem, state: State, stage: Stage, chain: KinematicChain, matches: DenseMatches) -> Term:
@@ -279,7 +291,8 @@ def silhouette_term(
     spread = (stage.silhouette * problem.person_height)[:, None, None].expand(-1, matches.vertices.shape[1], 1)
     data = torch.cat([matches.data, spread], -1)
     residual = image_residual(point_to_contour, rim, torch.arange(matches.vertices.shape[1])[:, None], state, data)
-    return Term("outline", residual, SILHOUETTE_WEIGHT * problem.time_weight[:, None] * matches.weight, 3.0)
+    weight = SILHOUETTE_WEIGHT * (problem.time_weight * problem.frame_weight)[:, None] * matches.weight
+    return Term("outline", residual, weight, 3.0)
 
 
 def _priors(problem: FitProblem, state: State, stage: Stage) -> list[Term]:

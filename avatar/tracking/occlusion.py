@@ -29,6 +29,7 @@ PERSON = 230  # of a mask: above, it shows the person
 LEAST_SURE = 0.25  # share of the landmarks that must be visible in a frame that is judged
 # Share of the frames: in fewer the fit has missed a limb, and what is hidden so rarely is not trained away.
 LEAST_FRAMES = 0.06
+PARTLY_HIDDEN = 0.2  # weight of a frame in which something hides a part of the person
 
 
 @dataclass(frozen=True)
@@ -146,8 +147,11 @@ def past_what_hides(observations: Observations, track: BodyTrack, body: Body) ->
 def without_hidden_landmarks(observations: Observations, hidden: Hidden) -> Observations:
     """The observations without the landmarks that something hides: NaN, with no confidence.
 
-    It moves their neighbours too: above hidden knees the hips come out 17 pixels too high (of 720 of the person).
+    It moves their neighbours too: above hidden knees the hips come out 17 pixels too high (of 720 of the person). The
+    other landmarks of such a frame count less, so that the frames without anything before the person tell the shape and
+    the view: else the camera's pitch is off by a degree and its focal length by 1.5 %.
     """
+    weight = torch.ones(len(observations)) if observations.frame_weight is None else observations.frame_weight.clone()
     keypoints, layout = observations.keypoints.clone(), LAYOUTS[observations.layout]
     guess = observations.keypoints_3d.clone()
     bones = [layout.indices(*bone) for bone in layout.bones if set(bone) <= set(layout.names)]
@@ -157,7 +161,8 @@ def without_hidden_landmarks(observations: Observations, hidden: Hidden) -> Obse
             doubted += part.landmarks.nonzero()[0].tolist()
             keypoints[index, doubted] = keypoints.new_tensor([torch.nan, torch.nan, 0.0])
             guess[index, doubted] = torch.nan
-    return replace(observations, keypoints=keypoints, keypoints_3d=guess)
+            weight[index] *= PARTLY_HIDDEN
+    return replace(observations, keypoints=keypoints, keypoints_3d=guess, frame_weight=weight)
 
 
 def note_on_hidden(hidden: Hidden, observations: Observations) -> list[str]:

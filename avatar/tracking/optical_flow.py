@@ -43,7 +43,8 @@ class Flow:
     Attributes:
         vertices: of the body, the same at every instant.
         displacement: from each instant to the next, pixels.
-        weight: 0 where a point is hidden or without texture, or where forward and backward flow disagree.
+        weight: 0 where a point is hidden, outside the masks or without texture, or where forward and backward flow
+            disagree.
     """
 
     vertices: Int[Tensor, " p"]
@@ -56,13 +57,15 @@ class FlowPair:
     """Optical flow between two neighbouring frames, in downscaled pixels, cropped to the person.
 
     Attributes:
-        corner: of the crop, x and y; there, back: forward and backward flow; clear: where the first frame has texture.
+        corner: of the crop, x and y; forward, backward: the flow.
+        textured: where the first frame shows the person, with texture; person: where the second one shows them.
     """
 
     corner: Float[np.ndarray, "2"]
     forward: Float[np.ndarray, "h w 2"]
     backward: Float[np.ndarray, "h w 2"]
     textured: Bool[np.ndarray, "h w 1"]
+    person: Bool[np.ndarray, "h w 1"]
 
 
 class FlowSampler:
@@ -114,6 +117,7 @@ class FlowSampler:
                 & inside
                 & inside_then
                 & (nearest_pixels(pair.textured, pixels)[0][:, 0] > 0)
+                & (nearest_pixels(pair.person, pixels + flow)[0][:, 0] > 0)
             )
             good &= missed < BACK_AND_FORTH * self.height * self.reduce
             moved[index], weight[index] = flow / self.reduce, good
@@ -161,16 +165,16 @@ def measure_flow(frames: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, 
     left, top = max(x - MARGIN, 0), max(y - MARGIN, 0)
     cut = slice(top, y + height + MARGIN), slice(left, x + width + MARGIN)
     first, second = first[cut].copy(), second[cut].copy()
+    person, person_then = (plane[cut][..., None] > 127 for plane in (mask, mask_then))
     if min(first.shape) < LEAST_SIDE:
-        nothing = np.zeros((1, 1, 2), np.float16)
-        return FlowPair(np.zeros(2), nothing, nothing, np.zeros((1, 1, 1), bool))
+        nothing, nowhere = np.zeros((1, 1, 2), np.float16), np.zeros((1, 1, 1), bool)
+        return FlowPair(np.zeros(2), nothing, nothing, nowhere, nowhere)
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     still = np.zeros((*first.shape, 2), np.float32)
     forward, backward = dis.calc(first, second, still.copy()), dis.calc(second, first, still)
-    textured = cv2.cornerMinEigenVal(first.astype(np.float32) / 255, WINDOW) > TEXTURE
-    return FlowPair(
-        np.array([left, top], float), forward.astype(np.float16), backward.astype(np.float16), textured[..., None]
-    )
+    textured = cv2.cornerMinEigenVal(first.astype(np.float32) / 255, WINDOW)[..., None] > TEXTURE
+    corner = np.array([left, top], float)
+    return FlowPair(corner, forward.astype(np.float16), backward.astype(np.float16), textured & person, person_then)
 
 
 def farthest_vertices(body: Body, count: int) -> Int[Tensor, " p"]:

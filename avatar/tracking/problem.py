@@ -29,6 +29,7 @@ LIFTED_CONFIDENCE = 0.2  # in directions that follow from 2D alone; a quarter of
 HEIGHT = 0.003  # deviation of the person's height, metres: the images of one camera do not determine it
 _LEGS_AND_HANDS = ("pelvis", "hip", "knee", "ankle", "foot", "hand")
 UPPER_BODY = tuple(name for name in SMPL_JOINTS if not name.endswith(_LEGS_AND_HANDS))
+LEAST_WEIGHT = 0.05  # of a frame
 REFERENCE_RATE = 30.0  # frames per second for which the deviations in the schedule are meant
 
 
@@ -43,6 +44,7 @@ class FitProblem:
         focal: given or assumed focal length, pixels; `focal_given` says which.
         pixels: landmarks in pixels from the principal point.
         confidence: of each landmark in each frame.
+        frame_weight: how far the image of each instant is trusted, less where it is blurred.
         landmark_weight: weight of each landmark beside its confidence.
         pitch_bias: share of the camera's pitch that the detector ignores at each landmark.
         hips: the two landmarks whose midpoint is the pivot of the pitch bias.
@@ -79,6 +81,7 @@ class FitProblem:
     focal: float
     pixels: Float[Tensor, "n l 2"]
     confidence: Float[Tensor, "n l"]
+    frame_weight: Float[Tensor, " n"]
     landmark_weight: Float[Tensor, " l"]
     pitch_bias: Float[Tensor, " l"]
     hips: Tensor
@@ -160,8 +163,9 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
     keypoints = interpolate_gaps(observations.keypoints.double(), observations.times.double())
     centre = keypoints.new_tensor([observations.width / 2, observations.height / 2])
     pixels, confidence = keypoints[..., :2] - centre, keypoints[..., 2].clamp(0.02, 1)
+    frame_weight = torch.ones(len(keypoints), dtype=torch.float64)
     if observations.frame_weight is not None:
-        confidence = confidence * observations.frame_weight.double().clamp_min(0.05)[:, None]
+        frame_weight = observations.frame_weight.double().clamp_min(LEAST_WEIGHT)
     times = observations.times.double()
     has_depth = observations.keypoints_3d.isfinite().all(-1)
     guess, trust = interpolate_gaps(observations.keypoints_3d.double(), times), has_depth.double()
@@ -183,7 +187,8 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
     directions = unbiased(F.normalize(end - start, dim=-1), facing(guess, layout.names), biases)
     size = pixels.amax(1) - pixels.amin(1)
     person_height = size[:, 1].median()
-    accelerations = visible_accelerations(pixels * height / person_height, confidence, times)
+    weighted = confidence * frame_weight[:, None]
+    accelerations = visible_accelerations(pixels * height / person_height, weighted, times)
     return FitProblem(
         body=body,
         landmarks=landmarks,
@@ -193,6 +198,7 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
         focal=focal,
         pixels=pixels,
         confidence=confidence,
+        frame_weight=frame_weight,
         landmark_weight=landmark_weights(observations.layout),
         pitch_bias=pitch_biases(observations.layout),
         hips=torch.tensor([layout.names.index(f"{side}_hip") for side in ("left", "right")]),

@@ -183,6 +183,7 @@ def _problem(observations: Observations, body: Body, count: int) -> FitProblem:
         problem,
         pixels=problem.pixels[:count],
         confidence=problem.confidence[:count],
+        frame_weight=problem.frame_weight[:count],
         guess=problem.guess[:count],
         times=problem.times[:count],
         bone_directions=problem.bone_directions[:count],

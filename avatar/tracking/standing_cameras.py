@@ -40,7 +40,7 @@ MOST_ERROR = 0.015  # mean error of landmarks relative to the person's height, b
 AMBIGUOUS = 1.15  # factor on the smallest error, within which another offset is as good
 SAME_FRAMES = 1.5  # frames between two offsets that are the same one
 UNSURE_S = 0.5 / 30  # by which an offset may be uncertain
-ALIKE_S = 0.15  # time over which the errors of a landmark are alike
+ALIKE_S = 0.4  # time over which the errors of a landmark are alike
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,9 @@ def _adjusted_pair(first: CameraClip, second: CameraClip, offset: float) -> Adju
     R, t = rigid_between(torch.from_numpy(a[sure]), torch.from_numpy(b[sure]))
     start = StandingCamera(R.numpy(), t.numpy(), second.problem.focal, offset)
     reference = StandingCamera(np.eye(3), np.zeros(3), first.problem.focal, 0.0)
-    return _Bundle([first, second], [reference, start], TRIED_INSTANTS).adjusted()
+    adjusted = _Bundle([first, second], [reference, start], TRIED_INSTANTS).adjusted()
+    # From where it ended: another offset shows other instants in both, and errors are compared over all of them.
+    return _Bundle([first, second], adjusted.cameras, TRIED_INSTANTS).adjusted()
 
 
 def rigid_between(a: Float[Tensor, "k 3"], b: Float[Tensor, "k 3"]) -> tuple[Float[Tensor, "3 3"], Float[Tensor, "3"]]:
@@ -225,6 +227,8 @@ class _Bundle:
         self.clips, self.start = clips, start
         times = clips[0].times
         self.at = times[np.linspace(0, len(times) - 1, min(most, len(times))).round().astype(int)]
+        # Landmarks of neighbouring instants err alike: as if only this share of them counted.
+        self.independent = min(1.0, (self.at[-1] - self.at[0]) / (ALIKE_S * len(self.at)))
         self.sizes = np.array([float(clip.problem.person_height[0]) for clip in clips])
         # The same ones all the time, so that the residuals are smooth in the offsets.
         pairs = zip(clips, start, strict=True)
@@ -243,9 +247,7 @@ class _Bundle:
         cameras = self._cameras(solved.x)
         missed = PIXEL * np.linalg.norm(self._missed(cameras), axis=-1)[self.sure & (self.sure.sum(0) >= 2)]
         missed = missed.clip(max=MOST_MISSED)
-        # Landmarks of neighbouring instants err alike: as if only some of them counted.
-        independent = min(1.0, (self.at[-1] - self.at[0]) / (ALIKE_S * len(self.at)))
-        normal = solved.jac.T @ solved.jac * independent + 1e-9 * np.eye(len(usual))
+        normal = solved.jac.T @ solved.jac * self.independent + 1e-9 * np.eye(len(usual))
         spread = np.sqrt(np.diag(np.linalg.inv(normal)))[self._offsets]
         return Adjustment(cameras, float(missed.mean()) if len(missed) else math.inf, float(spread.max()))
 
@@ -271,8 +273,8 @@ class _Bundle:
         away = self._missed(cameras)
         focals = np.array([camera.focal / clip.problem.focal for camera, clip in zip(cameras, self.clips, strict=True)])
         grown = np.linalg.norm(cameras[1].t) / np.linalg.norm(self.start[1].t)
-        late = x[self._offsets] / OFFSET
-        return np.concatenate([away.ravel(), np.log(focals) / self.spreads, late, [np.log(grown) / GAUGE]])
+        priors = np.concatenate([np.log(focals) / self.spreads, x[self._offsets] / OFFSET])
+        return np.concatenate([away.ravel(), priors / math.sqrt(self.independent), [np.log(grown) / GAUGE]])
 
     def _missed(self, cameras: Sequence[StandingCamera]) -> Float[np.ndarray, "c m l 2"]:
         """How far triangulated landmarks are projected from where they were detected, in deviations; 0 where unsure."""

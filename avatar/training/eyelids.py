@@ -26,19 +26,26 @@ NEIGHBORS = 6
 
 
 @torch.no_grad()
-def add_eyelids(avatar: Avatar, seed: int) -> None:
+def add_eyelids(avatar: Avatar, seed: int) -> list[Int[Tensor, " k"]]:
     """Add the skin of shut lids to an avatar whose face is bound to its features.
 
     Args:
         seed: chooses the places.
+
+    Returns:
+        the rows of each lid's Gaussians; none for bodies without a face.
     """
     rich = avatar.body.with_hands_and_face
     if rich is None or rich.face_units is None:
-        return
+        return []
     outside = outer_face(rich, avatar.frames.vertices)
+    lids, start = [], len(avatar)
     for side in ("Left", "Right"):
         _add_lid(avatar, rich, outside, side, torch.Generator().manual_seed(seed))
+        lids.append(torch.arange(start, len(avatar), device=avatar.device))
+        start = len(avatar)
     avatar.refresh()
+    return [lid for lid in lids if len(lid)]
 
 
 def _add_lid(avatar: Avatar, rich: Body, outside: Bool[Tensor, " f"], side: str, rng: torch.Generator) -> None:

@@ -88,6 +88,7 @@ def scene_loss(
     background: Float[Tensor, " 3"],
     behind: Float[Tensor, "h w 4"],
     trust: Float[Tensor, "h w"] | None = None,
+    size: int | None = None,
 ) -> PhotometricLoss:
     """`photometric_loss` with the avatar over the scene's own background, where it is known.
 
@@ -95,12 +96,13 @@ def scene_loss(
 
     Args:
         background: colour where the background is not known; behind: colours, and 1 where they are known.
+        size: longer side of the image cut to the person, pixels; None: of these images.
     """
     known = behind[..., 3:] > SURELY_KNOWN
     color = torch.where(known, behind[..., :3], background)
     rendered = out.rgb[0] + (1 - out.alpha[0, ..., None]) * color
     target = torch.where(known, image, torch.lerp(background.expand_as(image), image, mask[..., None]))
-    width = 2 * round(BORDER * max(mask.shape)) + 1
+    width = 2 * round(BORDER * (size or max(mask.shape))) + 1
     near = F.avg_pool2d(mask[None, None], width, 1, width // 2, count_include_pad=False)[0, 0]
     border = (near - near.round()).abs() > 0.01
     coverage = torch.where(border & known[..., 0], 0.0, (out.alpha[0] - mask).abs())

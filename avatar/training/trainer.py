@@ -7,10 +7,10 @@ compares it with the image, and lets Adam move the Gaussians, the light and, a l
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -18,9 +18,7 @@ from torch import Tensor
 
 from avatar.body import Body
 from avatar.errors import AvatarError
-from avatar.metrics.images import psnr
 from avatar.metrics.ssim import ssim
-from avatar.model.avatar import Avatar
 from avatar.model.gaussians import TriangleGaussians
 from avatar.rendering.devices import to_device
 from avatar.rendering.renderer import render
@@ -29,19 +27,24 @@ from avatar.runtime.progress import Progress, duration
 from avatar.training import losses
 from avatar.training.background import background_of
 from avatar.training.checkpoint import read_checkpoint, write_checkpoint
+from avatar.training.close_ups import RESERVED, refine_details, train_close_ups
 from avatar.training.config import TrainConfig
 from avatar.training.coverage import close_gaps
 from avatar.training.densification import densify, replace_gaussians
+from avatar.training.estimate import estimated_seconds
 from avatar.training.eyelids import add_eyelids
 from avatar.training.face_binding import bind_face, face_moves
+from avatar.training.held_out_score import mean_psnr
 from avatar.training.initialization import initial_avatar, new_optimizer, sample_gaussians
 from avatar.training.inpainting import inpaint_unobserved
+from avatar.training.lid_height import raise_lids
 from avatar.training.loose_clothes import held_loosely, loose_gaussians
 from avatar.training.perceptual_loss import PerceptualLoss
 from avatar.training.pose_refinement import PoseRefinement
 from avatar.training.posed_frame import FramePoser
 from avatar.training.registration import register
 from avatar.training.resampling import resample_unobserved
+from avatar.training.result import Preview, TrainResult
 from avatar.training.schedule import (
     BIND_FACE,
     DENSIFY,
@@ -62,36 +65,8 @@ from avatar.types import BodyTrack, Gaussians, Observations, RenderOutput
 REPORT_STEPS = 10  # steps between two readings of the loss
 MEASURED_FRAMES = 4
 LEAST_REGISTERED = 3  # frames
-TIMED_IMAGES = 3
-# A step takes this power of the number of splats, and on average this much longer once the deformation is trained.
-SPLAT_COST, DEFORM_COST = 0.6, 1.3
 LEAST_COARSE = 250  # long side of a cropped image at half resolution, pixels, to be registered
-COLOR_VIEWS, VISIBILITY_VIEWS = 24, 32  # frames from which colours and visibility are taken
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """A trained avatar.
-
-    Attributes:
-        track: the track with its poses corrected.
-        held_out: indices of the frames held out of training.
-        history: (step, mean PSNR in dB) of the held-out frames.
-        losses: (step, loss of one frame), now and then.
-    """
-
-    avatar: Avatar
-    track: BodyTrack
-    held_out: list[int]
-    history: list[tuple[int, float]]
-    losses: list[tuple[int, float]] = field(default_factory=list)
-
-
-@runtime_checkable
-class Preview(Protocol):
-    """Watches training; `after_step` returns False to stop early and keep the result so far."""
-
-    def after_step(self, step: int, avatar: Avatar, loss: float, psnr: float | None) -> bool: ...
+COLOR_VIEWS, VISIBILITY_VIEWS, LID_VIEWS = 24, 32, 32  # frames that show colours, visibility and lids
 
 
 class Trainer:
@@ -157,6 +132,8 @@ class Trainer:
             initialize_colors(state.avatar, self._posed_views(COLOR_VIEWS), self._render)
         try:
             self._loop(preview)
+            if config.close_ups > 0 and self._knows_cameras and state.step == config.steps:
+                self._close_ups()
         except KeyboardInterrupt:
             self.save()
             raise
@@ -166,7 +143,8 @@ class Trainer:
         inside = measure_visibility(state.avatar, self._posed_views(VISIBILITY_VIEWS), self._render)
         inpaint_unobserved(state.avatar, inside)
         if self._knows_cameras and face_moves(state.avatar, state.poses.refined(), self.views.observations) is not None:
-            add_eyelids(state.avatar, config.seed)
+            lids = add_eyelids(state.avatar, config.seed)
+            raise_lids(state.avatar, lids, self._sharp_views(LID_VIEWS), self.backend)
         return TrainResult(state.avatar, state.poses.refined(), self.held_out, state.history, state.losses)
 
     def save(self) -> None:
@@ -243,16 +221,13 @@ class Trainer:
 
         Renders and backpropagates, but changes nothing: not even the random numbers of the run.
         """
-        state, config = self.state, self.config
+        state = self.state
         rng = state.rng.get_state()
-        seconds = [min(self._timed_image(level) for _ in range(TIMED_IMAGES)) for level in (0, 1)]
+        share, registered = state.step / self.config.steps, len(self.trained) if self._registers else 0
+        splats, close_ups = len(state.avatar), self._knows_cameras
+        seconds = estimated_seconds(self.config, share, splats, self._timed_image, registered, close_ups)
         state.rng.set_state(rng)
-        growth = (config.max_gaussians / max(len(state.avatar), 1)) ** SPLAT_COST
-        share = state.step / config.steps
-        coarse = max(config.coarse - share, 0.0)
-        per_step = coarse * seconds[1] + (1 - share - coarse) * seconds[0] * growth * DEFORM_COST
-        registrations = config.registrations * (1 - share) * len(self.trained) * seconds[0] if self._registers else 0.0
-        return float(config.steps * per_step + registrations)
+        return seconds
 
     def _timed_image(self, level: int) -> float:
         """Seconds of one step without the change that it makes."""
@@ -280,7 +255,7 @@ class Trainer:
         if view.behind is None:
             photometric = losses.photometric_loss(*compared, view.trust)
         else:
-            photometric = losses.scene_loss(*compared, view.behind, view.trust)
+            photometric = losses.scene_loss(*compared, view.behind, view.trust, view.size)
         mask = weights.mask * photometric.mask
         if self.alignment.mask_only(self.state.step):
             return mask
@@ -354,7 +329,7 @@ class Trainer:
 
     def _densify(self) -> None:
         state = self.state
-        densify(state.avatar, state.optimizer, state.gradients, self.config.max_gaussians)
+        densify(state.avatar, state.optimizer, state.gradients, self._most_before_close_ups)
         if self._follows_face:
             self._bind_face()
         state.gradients = torch.zeros(len(state.avatar), device=self.device)
@@ -366,28 +341,42 @@ class Trainer:
         measure_visibility(state.avatar, views, self._render)
         real = [(replace(v, camera=self.alignment.aligned_camera(v.camera, v.index)), pose) for v, pose in views]
         sample = partial(sample_gaussians, state.avatar.body, state.avatar.frames, rng=state.rng)
-        resample_unobserved(state.avatar, state.optimizer, sample, config.gaussians, config.max_gaussians, real)
+        resample_unobserved(state.avatar, state.optimizer, sample, config.gaussians, self._most_before_close_ups, real)
         inpaint_unobserved(state.avatar)
         close_gaps(state.avatar)
         state.gradients = torch.zeros(len(state.avatar), device=self.device)
 
+    @property
+    def _most_before_close_ups(self) -> int:
+        """How many Gaussians there may be before face and hands get finer ones."""
+        config = self.config
+        reserved = RESERVED if config.close_ups > 0 and self._knows_cameras else 0.0
+        return max(round((1 - reserved) * config.max_gaussians), config.gaussians)
+
+    def _close_ups(self) -> None:
+        """Refine face and hands."""
+        state, config = self.state, self.config
+        if not config.resample_unobserved:
+            measure_visibility(state.avatar, self._posed_views(VISIBILITY_VIEWS), self._render)
+        if state.avatar.deform is not None:
+            state.avatar.deform.enabled = True
+        refine_details(state.avatar, state.optimizer, self._sharp_views(), config.max_gaussians)
+        train_close_ups(state.avatar, self._sharp_views(), config, self._image_loss, state.rng, self.backend)
+
+    @torch.no_grad()
+    def _sharp_views(self, count: int | None = None) -> Iterator[PosedView]:
+        """The trained frames, or about `count` of them, at full resolution, one at a time, with their poses."""
+        for view in map(self.views.get, self.trained[:: max(len(self.trained) // (count or len(self.trained)), 1)]):
+            yield view, self.state.poses.pose(view.instant)
+
     @torch.no_grad()
     def _measure(self) -> float:
-        """Mean PSNR on white of a few held-out frames, in the person's box; kept in the history. NaN without any."""
-        if not self.held_out:
-            return float("nan")
-        values = []
-        for index in self.held_out[:: max(len(self.held_out) // MEASURED_FRAMES, 1)][:MEASURED_FRAMES]:
-            view = self.views.get(index)
-            posed = self.state.avatar.pose(self.state.poses.pose(view.instant))
-            rgb = render(posed, view.camera, self.backend).on_white()[0].clamp(0, 1)
-            mask = view.mask[..., None]
-            truth = view.image * mask + 1 - mask
-            if view.trust is not None:  # what hides the person is not compared
-                truth = torch.where((view.trust == 0)[..., None], rgb, truth)
-            values.append(psnr(rgb, truth))
-        mean = sum(values) / len(values)
-        self.state.history.append((self.state.step, mean))
+        """Mean PSNR of a few held-out frames, see `mean_psnr`; kept in the history."""
+        state, frames = self.state, self.held_out[:: max(len(self.held_out) // MEASURED_FRAMES, 1)][:MEASURED_FRAMES]
+        views = [self.views.get(index) for index in frames]
+        mean = mean_psnr(state.avatar, [(view, state.poses.pose(view.instant)) for view in views], self.backend)
+        if views:
+            state.history.append((state.step, mean))
         return mean
 
     def _posed_views(self, count: int) -> list[PosedView]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ class TrainingView:
         index: frame of the observations; instant: index of its body pose; weight: trust in the whole frame.
         trust: weight of each pixel, in [0, 1]; None weights all by 1.
         behind: the background in [0, 1], and 1 where it is known; None: masks say where the person ends.
+        whole: longer side of the image cut to the person, pixels, if this is only a part of it.
     """
 
     image: Float[Tensor, "h w 3"]
@@ -41,6 +42,26 @@ class TrainingView:
     weight: float
     trust: Float[Tensor, "h w"] | None = None
     behind: Float[Tensor, "h w 4"] | None = None
+    whole: int | None = None
+
+    def cropped(self, box: tuple[slice, slice]) -> TrainingView:
+        """A copy of some rows and columns of it."""
+        rows, columns = box
+        corner, size = (columns.start, rows.start), (columns.stop - columns.start, rows.stop - rows.start)
+        return replace(
+            self,
+            image=self.image[box].clone(),
+            mask=self.mask[box].clone(),
+            camera=self.camera.cropped(*corner, *size),
+            trust=None if self.trust is None else self.trust[box].clone(),
+            behind=None if self.behind is None else self.behind[box].clone(),
+            whole=self.size,
+        )
+
+    @property
+    def size(self) -> int:
+        """Longer side of the image cut to the person, pixels."""
+        return self.whole or max(self.mask.shape)
 
     @property
     def trusted_mask(self) -> Float[Tensor, "h w"]:
@@ -88,9 +109,13 @@ class TrainingViews:
     def get(self, index: int, level: int = 0) -> TrainingView:
         """Frame `index`, at full resolution (level 0) or half of it (level 1)."""
         planes, camera = self.levels[level][index]
+        shown = {name: plane.float() / 255 for name, plane in planes.items()}
         weight = self.observations.frame_weight
         return TrainingView(
-            **{name: plane.float() / 255 for name, plane in planes.items()},
+            image=shown["image"],
+            mask=shown["mask"],
+            trust=shown.get("trust"),
+            behind=shown.get("behind"),
             camera=camera,
             index=index,
             instant=int(self.observations.instant[index]),

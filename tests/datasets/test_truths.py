@@ -9,11 +9,19 @@ import numpy as np
 import pytest
 import torch
 
+from avatar.cli.main import main
+from avatar.datasets.posed import camera_in
 from avatar.datasets.protocols import TRUTHS, TruthName
 from avatar.errors import AvatarError, UsageError
 from avatar.evaluation.ground_truth import SCORED
 from avatar.evaluation.true_poses import _Posed, _posed, pose_errors
+from avatar.io.observations_file import save_observations
+from avatar.io.track_file import save_track
+from avatar.io.videos import VideoWriter
 from avatar.metrics.poses import pa_mpjpe
+from avatar.model.avatar import Avatar
+from avatar.model.gaussians import sample_on_surface, triangle_frames
+from avatar.types import BodyTrack, ImageList, Observations
 
 from .made_up_truths import COUNT, SESSION, WRITERS
 
@@ -52,6 +60,10 @@ def test_a_wrong_name_and_no_place_are_wrong_use(name: TruthName, tmp_path: Path
         TRUTHS[name].read(tmp_path / "nowhere", clip)
     with pytest.raises(UsageError, match=r"name one by --clip"):
         TRUTHS[name].read(place, None)
+    if place.is_dir():
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(UsageError, match="holds no sequence of this data set"):
+            TRUTHS[name].read(tmp_path / "empty", clip)
 
 
 def _without(name: str) -> Callable[[Path], None]:
@@ -150,3 +162,58 @@ def test_errors_are_those_of_a_moved_and_a_larger_body(tmp_path: Path) -> None:
     away = (true.vertices - true.joints[:, :1]).norm(dim=-1).mean()
     assert scores["pve_mm"] == pytest.approx(100 * float(away), rel=1e-3) and scores["pa_pve_mm"] < 0.01
     assert "mpjpe_mm" not in pose_errors(larger, true, times, in_camera=False, vertices=False)
+
+
+@pytest.fixture
+def tracked(tmp_path: Path) -> tuple[Path, Path, str]:
+    """A run whose track is a data set's truth, the data set, and the sequence."""
+    place = tmp_path / "gta"
+    place.mkdir()
+    dataset, clip, walk = WRITERS["gtahuman"](place)
+    smpl = TRUTHS["gtahuman"].read(dataset, clip).smpl
+    assert smpl is not None
+    camera = camera_in(smpl.upright(), np.eye(3), np.eye(3), np.zeros(3), (64, 64))
+    run, body, times = tmp_path / "run", walk.body, torch.arange(COUNT) / 30
+    run.mkdir()
+    still = torch.arange(COUNT)
+    track = BodyTrack(
+        body.name, smpl.shape(body), smpl.poses(body), times, torch.ones(COUNT, 24), still, camera[[0] * COUNT]
+    )
+    save_track(track, run / "track.npz")
+    gaussians = sample_on_surface(
+        triangle_frames(body.rest(track.betas).vertices, body.faces), torch.ones(len(body.faces)), 50,
+        torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    Avatar(body, track.betas, gaussians, deform=False).save(run / "avatar.safetensors")
+    image = np.full((64, 64, 3), 128, np.uint8)
+    with VideoWriter(tmp_path / "seq.mp4", 30.0) as video:
+        for _ in range(COUNT):
+            video.add(image)
+    marks = torch.zeros(COUNT, 33, 3)
+    images = ImageList.of([image] * COUNT)
+    masks = ImageList.of([image[..., 0]] * COUNT)
+    save_observations(
+        Observations(images, masks, marks, marks, "blazepose33", still, times, 64, 64), run / "observations"
+    )
+    (run / "config.json").write_text(json.dumps({"source": str(tmp_path / "seq.mp4"), "protocol": None}))
+    return run, dataset, clip
+
+
+def test_a_tracked_run_is_measured_against_the_true_poses(
+    tracked: tuple[Path, Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, dataset, clip = tracked
+    words = ["evaluate", str(run), "--dataset", str(dataset), "--protocol", "gtahuman", "--clip", clip]
+    main(words)
+    assert "6 frames of 6 with a true pose" in capsys.readouterr().out
+    joints = json.loads((run / "evaluation.json").read_text())["joints"]
+    assert joints["frames"] == COUNT and max(joints["pve_mm"], joints["mpjpe_mm"], joints["pa_pve_mm"]) < 0.1
+    (run / "config.json").write_text(json.dumps({"source": "gone.mp4", "protocol": "hugs"}))
+    for sentence in ("has the poses of a data set", "There is no file gone.mp4"):
+        with pytest.raises(SystemExit) as wrong:
+            main(words)
+        assert wrong.value.code == 2 and sentence in " ".join(capsys.readouterr().err.split())
+        (run / "config.json").write_text(json.dumps({"source": "gone.mp4"}))
+    with pytest.raises(SystemExit):
+        main([*words[:5], "hugs", "--body", "SMPL.npz"])
+    assert "--body is for a dataset with true poses" in " ".join(capsys.readouterr().err.split())

@@ -256,7 +256,10 @@ class _Functions(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        args, kwargs = tree_map_only((str, torch.device), _in_full, (args, kwargs or {}))
+        if getattr(func, "__name__", "") == "__get__":  # an attribute, such as the shape, which most calls are
+            return func(*args)
+        args = tuple(map(_in_full, args))
+        kwargs = {name: _in_full(value) for name, value in (kwargs or {}).items()}
         if func in _FACTORIES and kwargs.get("device") == CUDA and not isinstance(args[0], Tensor):
             return func(*args, **kwargs | {"device": "cpu"}).to(CUDA)
         if func is torch.Tensor.new_tensor:
@@ -269,8 +272,8 @@ class _Functions(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _in_full(value: str | torch.device) -> Any:
-    return CUDA if str(value) == "cuda" else value
+def _in_full(value: Any) -> Any:
+    return CUDA if isinstance(value, str | torch.device) and str(value) == "cuda" else value
 
 
 def _indices_as_tensors(index: Any) -> Any:

@@ -28,7 +28,7 @@ def test_the_check_is_rehearsed(gpu: Record, tmp_path: Path, monkeypatch: pytest
     from gpu_check import check
     from gpu_prepare import pack
 
-    run = sample_run(tmp_path / "run", splats=400, frames=6)
+    run = sample_run(tmp_path / "run", splats=400, frames=4, height=96)
     size = pack(run, tmp_path / "packed", f"{sys.version_info[0]}.{sys.version_info[1]}", wheels=False, kernels=None)
     assert 0 < size < 25
     out = tmp_path / "out"

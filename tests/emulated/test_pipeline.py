@@ -46,7 +46,7 @@ def test_a_whole_run_from_its_observations(gpu: Record, tmp_path: Path, monkeypa
     """What `avatar create --device cuda` does after a video is observed and tracked."""
     monkeypatch.setenv("AVATAR_CACHE", str(tmp_path))  # no networks are installed here
     load_lpips.cache_clear()
-    run = RunFolder(sample_run(tmp_path / "run", splats=300, frames=4))
+    run = RunFolder(sample_run(tmp_path / "run", splats=300, frames=4, height=96))
     run.track.rename(run.estimated_track)
     run.avatar.unlink()
     small = {"steps": 6, "gaussians": 300, "max_gaussians": 350, "hold_out": 3, "registrations": 0}

@@ -63,7 +63,9 @@ def test_equal_images_score_best_and_small_parts_not_at_all(person: tuple[Avatar
         scores = region_scores(truth, truth, torch.ones(image.shape), image, (), False)
         assert judged <= {name.rsplit("_", 1)[-1] for name in scores}
         assert bool(scores) == bool(judged)
+        errors = {name: scores.pop(name) for name in list(scores) if name.startswith("psnr_")}
         assert all(value == pytest.approx(1.0) for value in scores.values())
+        assert all(value > 90 for value in errors.values())
 
 
 def test_blur_of_the_face_is_the_face_s_alone(person: tuple[Avatar, BodyPose]) -> None:
@@ -73,6 +75,7 @@ def test_blur_of_the_face_is_the_face_s_alone(person: tuple[Avatar, BodyPose]) -
     scores = region_scores(soft, truth, torch.ones(image.shape), image, (), False)
     assert scores["detail_contrast_0.7_face"] < 0.8
     assert scores["detail_contrast_0.7_torso"] == pytest.approx(1.0, abs=1e-3)
+    assert scores["psnr_face"] < 30 and min(scores["psnr_hands"], scores["psnr_elsewhere"]) > 90
 
 
 def test_a_surface_that_lies_too_deep_is_that_far_off(person: tuple[Avatar, BodyPose]) -> None:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from avatar.body.skeleton import SMPL_JOINTS
+from avatar.body.surface_map import own_surface_map
 from avatar.cli.main import main
 from avatar.errors import UsageError
 from avatar.exporters.control_videos import write_control_videos
@@ -19,13 +20,15 @@ from avatar.exporters.pose_drawing import COLORS, NAMES
 from avatar.exporters.rendered_geometry import fitted_surface
 from avatar.exporters.surface_charts import surface_charts
 from avatar.exporters.synthetic_dataset import background_files, write_dataset
+from avatar.geometry import project, rotation_from_rotvec
 from avatar.io.images import read_image, write_image
 from avatar.io.track_file import save_track
 from avatar.io.videos import open_video
 from avatar.model.avatar import Avatar
 from avatar.model.garments import GARMENTS
+from avatar.observation.surface_images import iuv_files, read_iuv
 from avatar.rendering.camera_paths import front, intrinsics
-from avatar.types import BodyTrack
+from avatar.types import BodyPose, BodyTrack
 
 SOLID_PERSON = 0.98  # opacity, so that the surface has no gaps
 
@@ -115,6 +118,25 @@ def test_charts_run_along_and_around_the_bones(solid: Avatar) -> None:
         assert (turns > 0).all()
     beyond, chart, worn = charts.at(torch.tensor([0, len(solid) + 5]))
     assert beyond[1] == 0 < beyond[0] and worn[1] == 0 and (chart[1] == 0).all()
+
+
+def test_the_fit_reads_what_a_dataset_writes(solid: Avatar, moves: dict[str, BodyTrack], tmp_path: Path) -> None:
+    """The point of the body that a pixel names lies where the pixel is."""
+    write_dataset(solid, moves, tmp_path, count=2, width=240, height=320, seed=5)
+    body, surface = solid.body, own_surface_map(solid.body)
+    images = read_iuv(iuv_files(tmp_path / "iuv"), 240, 320)
+    for index, entry in enumerate(json.loads((tmp_path / "labels.json").read_text())["samples"]):
+        image = images[index]
+        rows, columns = np.nonzero(image[..., 0])
+        values = image[rows, columns]
+        points = surface.find(values[:, 0].astype(int) - 1, values[:, 1:] / 255)
+        rotvecs = torch.tensor([*entry["smpl"]["global_orient"], *entry["smpl"]["body_pose"]]).view(24, 3)
+        root = torch.tensor(entry["smpl"]["transl"]) + solid.rest.joints[0]
+        mesh = body.vertices(solid.rest, BodyPose(root, rotation_from_rotvec(rotvecs)))
+        places = (mesh[surface.corners] * surface.shares[..., None]).sum(1)[points]
+        pixels, _ = project(torch.tensor(entry["K"]), torch.tensor(entry["T_camera_world"]), places)
+        away = (pixels - torch.from_numpy(np.stack([columns + 0.5, rows + 0.5], 1))).norm(dim=-1)
+        assert (points >= 0).mean() > 0.99 and float(away.median()) < 0.01 * 320
 
 
 def test_backgrounds_stand_behind_the_person(solid: Avatar, moves: dict[str, BodyTrack], tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from avatar.pipeline.stages import Stage
 from avatar.pipeline.starting_motion import starting_motion
 from avatar.pipeline.training_data import TrainingData
 from avatar.training.config import TrainConfig
-from avatar.training.trainer import TrainResult
+from avatar.training.result import TrainResult
 from avatar.types import BodyTrack, ImageList, Observations
 
 

@@ -18,11 +18,12 @@ from avatar.errors import AvatarError, UsageError
 from avatar.geometry import project
 from avatar.io.camera_motion_file import save_camera_motion
 from avatar.io.exposure import exposed
-from avatar.io.files import read_json
+from avatar.io.files import read_json, write_json
 from avatar.io.observations_file import save_observations
 from avatar.observation.camera_motion import standing_still
 from avatar.pipeline import several_videos
-from avatar.pipeline.frames_of_videos import FilmedBy, all_frames, common_instants
+from avatar.pipeline.filmed_scene import scene_of_run
+from avatar.pipeline.frames_of_videos import FilmedBy, all_frames, nearest_once
 from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.settings import Settings, build, settings_for, to_toml
 from avatar.pipeline.several_videos import SeveralVideos, check_several, frames_per_video, given_offsets
@@ -76,8 +77,9 @@ def test_the_frames_of_all_cameras_fit_the_track(body: Body, fitted: BodyTrack, 
     observations, track = all_frames(cameras, fitted, 1 / SCALE, 200)
     outside = 2  # frames of the second camera, before the first one filmed
     assert frames_per_video(observations) == [FRAMES, FRAMES - outside]
-    instants = FRAMES if late == 0 else len(observations)
-    assert len(track) == instants and bool((track.times.diff() > 0).all())
+    assert len(track) == FRAMES and bool((track.times.diff() > 0).all())
+    away = (observations.times - track.times[track.instant]).abs()
+    assert float(away.max()) == pytest.approx(late / 2, abs=1e-5)
     rest = body.rest(track.betas)
     joints = joint_transforms(rest.joints, body.parents, body.complete(track.poses))[..., :3, 3]
     knee, mark = body.joint_names.index("left_knee"), 25
@@ -104,11 +106,10 @@ def test_images_of_other_sizes_lie_in_the_corner(body: Body, fitted: BodyTrack) 
     assert track.cameras is not None and track.cameras.K[count, 0, 2] == (WIDTH - 20) / 2
 
 
-def test_frames_at_nearly_the_same_time_share_a_pose() -> None:
-    common = torch.tensor([0.0, 0.1, 0.2], dtype=torch.float64)
-    taken = torch.tensor([0.0, 0.1, 0.2, 0.004, 0.13, 0.205, 0.133], dtype=torch.float64)
-    at, instant = common_instants(taken, common)
-    assert at.tolist() == pytest.approx([0.0, 0.1, 0.13, 0.2]) and instant.tolist() == [0, 1, 3, 0, 2, 3, 2]
+def test_each_frame_shows_one_pose() -> None:
+    """Also of a camera with fewer frames per second."""
+    own, times = torch.tensor([0.0, 0.2, 0.4]), torch.tensor([0.0, 0.09, 0.11, 0.19, 0.3, 0.45])
+    assert nearest_once(own, times).tolist() == [0, -1, -1, 1, -1, 2]
 
 
 def test_a_held_out_pose_is_held_out_in_all_cameras(body: Body, fitted: BodyTrack) -> None:
@@ -214,6 +215,12 @@ def test_what_does_not_fit_is_refused(
     with pytest.raises(UsageError, match=sentence):
         check_several(settings_for("a.mp4", "fast", more))
     check_several(settings_for("a.mp4", "fast", {"others": ["b.mp4"], "offset": "-0.5", "camera": "still"}))
+
+
+def test_no_scene_is_made_of_several_videos(tmp_path: Path) -> None:
+    write_json(RunFolder(tmp_path).videos_file, [])
+    with pytest.raises(UsageError, match="was made from several videos"):
+        scene_of_run(tmp_path)
 
 
 def test_the_settings_keep_all_videos() -> None:

@@ -22,7 +22,8 @@ from avatar.model.avatar import Avatar
 from avatar.pipeline.run_folder import RunFolder
 from avatar.rendering.camera_paths import front
 from avatar.training.config import TrainConfig
-from avatar.training.trainer import Trainer, TrainResult
+from avatar.training.result import TrainResult
+from avatar.training.trainer import Trainer
 from avatar.types import BodyPose, BodyTrack, Observations
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from avatar.body.skinning import joint_transforms
 from avatar.geometry import geodesic_angle
 from avatar.observation.keypoints import NO_IMAGES
 from avatar.tracking.hand_model import HandModel
-from avatar.tracking.hands import with_fingers
+from avatar.tracking.hands import thumbs_hidden, with_fingers
 from avatar.types import BodyPose, BodyTrack, Cameras, Observations
 
 FRAMES, WIDTH, HEIGHT, FOCAL = 12, 540, 960, 900.0
@@ -32,14 +32,16 @@ def moving_angles() -> torch.Tensor:
     return torch.minimum(torch.maximum(angles, low), high)
 
 
-def clip(body: Body, angles: torch.Tensor, noise: float) -> tuple[BodyTrack, Observations]:
-    """A person in the T-pose 2.5 m before a camera, and the points that a hand network would give."""
+FRONT = torch.tensor([[1.0, 0, 0, 0], [0, -1, 0, 1], [0, 0, -1, 2.5], [0, 0, 0, 1]])  # T_camera_world
+ABOVE = torch.tensor([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 3], [0, 0, 0, 1]])  # where backs of hands show
+
+
+def clip(body: Body, angles: torch.Tensor, noise: float, T: torch.Tensor = FRONT) -> tuple[BodyTrack, Observations]:
+    """A person in the T-pose seen by a camera, and the points that a hand network would give."""
     gen = torch.Generator().manual_seed(1)
     betas, times = torch.zeros(10), torch.arange(FRAMES) / 15.0
     rest = body.rest(betas)
     pose = BodyPose(rest.joints[0].repeat(FRAMES, 1), torch.eye(3).repeat(FRAMES, 24, 1, 1))
-    T = torch.diag(torch.tensor([1.0, -1.0, -1.0, 1.0]))
-    T[:3, 3] = torch.tensor([0.0, 1.0, 2.5])
     K = torch.tensor([[FOCAL, 0, WIDTH / 2], [0, FOCAL, HEIGHT / 2], [0, 0, 1]])
     cameras = Cameras(K.repeat(FRAMES, 1, 1), T.repeat(FRAMES, 1, 1), WIDTH, HEIGHT)
     track = BodyTrack("open", betas, pose, times, torch.ones(FRAMES, 24), torch.arange(FRAMES), cameras)
@@ -107,3 +109,34 @@ def test_without_a_hand_network_or_a_hand_nothing_changes(body: Body) -> None:
     assert observations.hands is not None
     nothing = observations.hands * torch.tensor([1.0, 1.0, 0.0])
     assert with_fingers(track, replace(observations, hands=nothing), body) is track
+
+
+def thumbs(folded: bool) -> torch.Tensor:
+    """Both hands at rest, at every instant, perhaps with the thumb across the palm."""
+    _, rest, high = angle_ranges()
+    angles: torch.Tensor = rest.expand(FRAMES, 2, 5, 4).clone()
+    if folded:
+        angles[:, :, 4] = high[4]
+    return angles
+
+
+def test_the_back_of_a_hand_hides_a_folded_thumb_and_the_palm_none(body: Body) -> None:
+    model = HandModel.of(body, torch.zeros(10))
+    assert model is not None
+    for folded in (True, False):
+        points = 1000 * model.points(thumbs(folded)[:1])
+        from_above, from_below = points[..., [0, 2]], points[..., [0, 2]] * torch.tensor([1.0, -1.0])
+        assert thumbs_hidden(from_above).tolist() == [[folded, folded]]
+        assert not thumbs_hidden(from_below).any()
+
+
+def test_a_thumb_that_a_network_folds_behind_the_hand_stays(body: Body) -> None:
+    true, guessed = thumbs(False), thumbs(False)
+    hidden = slice(6, 10)
+    guessed[hidden] = thumbs(True)[hidden]
+    fitted = with_fingers(*clip(body, guessed, 0.0, ABOVE), body).poses.fingers
+    assert fitted is not None
+    joints = [FINGER_JOINTS.index(f"{side}_thumb{k}") for side in ("left", "right") for k in (1, 2, 3)]
+    errors = geodesic_angle(fitted, finger_rotations(true))[:, joints].rad2deg()
+    moved = geodesic_angle(finger_rotations(guessed), finger_rotations(true))[hidden][:, joints].rad2deg()
+    assert errors[hidden].mean() < 8 < 0.4 * float(moved.mean())

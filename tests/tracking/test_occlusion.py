@@ -93,9 +93,12 @@ def test_observations_stay_as_they_are(body: Body, clip: tuple[Observations, Bod
 def test_hidden_landmarks_lose_their_confidence(body: Body, clip: tuple[Observations, BodyTrack]) -> None:
     whole, track = clip
     observations = behind_a_table(whole)
-    confidence = without_hidden_landmarks(observations, hidden_pixels(observations, track, body)).keypoints[..., 2]
+    visible = without_hidden_landmarks(observations, hidden_pixels(observations, track, body))
+    confidence = visible.keypoints[..., 2]
     feet = LAYOUTS[whole.layout].indices("left_ankle", "right_ankle", "left_heel", "right_heel")
     shoulders = LAYOUTS[whole.layout].indices("left_shoulder", "right_shoulder")
     inside = torch.tensor([index in BEHIND for index in range(FRAMES)])
     assert not confidence[inside][:, feet].any()
     assert (confidence[~inside] == 1).all() and (confidence[:, shoulders] == 1).all()
+    weight = build_problem(visible, body, FOCAL, 1.7).frame_weight
+    assert (weight[~inside] == 1).all() and (weight[inside] < 0.5).all()

@@ -14,8 +14,10 @@ from avatar.model.gaussians import triangle_frames
 from avatar.rendering.renderer import render
 from avatar.tracking.fit import track
 from avatar.tracking.kinematics import State, pose_chain
-from avatar.tracking.optical_flow import FlowSampler, farthest_vertices
+from avatar.tracking.objective import SCHEDULE, residual_terms
+from avatar.tracking.optical_flow import Flow, FlowSampler, farthest_vertices
 from avatar.tracking.options import TrackOptions
+from avatar.tracking.problem import build_problem
 from avatar.tracking.silhouette import posed_vertices
 from avatar.types import Cameras, Gaussians, Observations
 
@@ -78,6 +80,34 @@ def test_says_nothing_of_what_has_no_texture_or_cannot_be_seen(body: Body, clip:
     turned_away = vertex_normals(body.template, body.faces)[flow.vertices, 2] < -0.7
     assert turned_away.sum() > 5
     assert flow.weight[:, turned_away].sum() == 0
+
+
+def test_says_nothing_of_what_stands_before_the_person(body: Body, clip: tuple[State, Observations]) -> None:
+    true, observations = clip
+    top, first = HEIGHT // 2, 4  # of a table, in rows, and of the frames that show it
+    masks = np.stack([observations.masks[index] for index in range(len(observations))])
+    masks[first:, top:] = 0
+    rows = np.stack([FOCAL * mesh[:, 1] / mesh[:, 2] + HEIGHT / 2 for mesh in posed_vertices(body, true)])
+    sampler = FlowSampler(body, replace(observations, masks=Stack(masks)), 220.0)
+    below = torch.from_numpy(rows[:-1][:, sampler.vertices] > top + 5)
+    weight = torch.where(below, sampler.sample(true).weight, 0.0)
+    assert weight[first - 1 :].sum() == 0
+    assert weight[: first - 1].sum() > 10
+
+
+@pytest.mark.parametrize("turns", [False, True])
+def test_a_steady_bias_is_no_matter_for_who_turns(body: Body, clip: tuple[State, Observations], turns: bool) -> None:
+    true, observations = clip
+    problem = replace(build_problem(observations, body, FOCAL, 1.7), pitch=(0.1, 0.005) if turns else None)
+    flow = FlowSampler(body, observations, 220.0).sample(true)
+    biased = replace(flow, displacement=flow.displacement + 2.0)
+
+    def cost(flow: Flow) -> float:
+        terms = residual_terms(problem, SCHEDULE[-1], None, flow, true)
+        return float(next(term for term in terms if term.name == "flow").costs.sum())
+
+    assert cost(flow) > 0
+    assert (cost(biased) == pytest.approx(cost(flow))) == turns
 
 
 def test_steadies_the_fit_of_jittering_landmarks(body: Body, clip: tuple[State, Observations]) -> None:

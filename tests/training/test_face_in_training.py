@@ -16,7 +16,8 @@ from avatar.model.gaussians import sample_on_surface, triangle_frames
 from avatar.rendering.camera_paths import intrinsics, look_at
 from avatar.rendering.renderer import render
 from avatar.training.config import TrainConfig
-from avatar.training.trainer import Trainer, TrainResult
+from avatar.training.result import TrainResult
+from avatar.training.trainer import Trainer
 from avatar.types import BodyPose, BodyTrack, Cameras, Observations
 
 FRAMES, SIDE = 24, 96

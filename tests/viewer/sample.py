@@ -41,8 +41,8 @@ def sample_avatar(splats: int) -> Avatar:
     return avatar
 
 
-def sample_track(avatar: Avatar, frames: int) -> BodyTrack:
-    """Turning half round while both arms go up from hanging to level, filmed from the front."""
+def sample_track(avatar: Avatar, frames: int, height: int = 240) -> BodyTrack:
+    """Turning half round while both arms go up from hanging to level, filmed from the front in images 3:4."""
     phase = torch.arange(frames) / max(frames - 1, 1)
     rotvecs = torch.zeros(frames, 24, 3)
     rotvecs[:, 0, 1] = math.pi * phase
@@ -57,14 +57,14 @@ def sample_track(avatar: Avatar, frames: int) -> BodyTrack:
         times=torch.arange(frames) / 15,
         confidence=(0.55 + 0.45 * torch.cos(6 * phase))[:, None].expand(frames, 24).clone(),
         instant=torch.arange(frames),
-        cameras=front(low, high, frames, 180, 240),
+        cameras=front(low, high, frames, 3 * height // 4, height),
     )
 
 
-def sample_run(folder: Path, splats: int = 2000, frames: int = 20) -> Path:
-    """Write the sample as a run folder, with rendered images as the video's frames."""
+def sample_run(folder: Path, splats: int = 2000, frames: int = 20, height: int = 240) -> Path:
+    """Write the sample as a run folder, with rendered images of this height as the video's frames."""
     avatar = sample_avatar(splats)
-    track = sample_track(avatar, frames)
+    track = sample_track(avatar, frames, height)
     assert track.cameras is not None
     images, masks = [], []
     with torch.no_grad():
@@ -74,7 +74,7 @@ def sample_run(folder: Path, splats: int = 2000, frames: int = 20) -> Path:
             masks.append((out.alpha[0] * 255).byte().numpy())
     observations = Observations(
         images=images, masks=masks, keypoints=torch.zeros(frames, 33, 3), keypoints_3d=torch.zeros(frames, 33, 3),
-        layout="blazepose33", instant=track.instant, times=track.times, width=180, height=240,
+        layout="blazepose33", instant=track.instant, times=track.times, width=track.cameras.width, height=height,
     )  # fmt: skip
     save_observations(observations, folder / "observations")
     save_track(track, folder / "track.npz")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import viser
@@ -18,6 +20,7 @@ from avatar.model.props import Prop
 from avatar.pipeline.props import make_prop
 from avatar.types import Cameras, Gaussians
 from avatar.viewer.app import first_state
+from avatar.viewer.camera_path import first_view, hidden_share
 from avatar.viewer.clips import clip_of_track
 from avatar.viewer.prop_gizmo import PropGizmo
 from avatar.viewer.session import Session
@@ -72,6 +75,27 @@ def test_a_wall_between_camera_and_person_is_cut_away(avatar: Avatar) -> None:
     T = torch.tensor([[1.0, 0, 0, 0], [0, -1, 0, 1.0], [0, 0, -1, 12.0], [0, 0, 0, 1]])  # from z = 12
     camera = Cameras(100 * torch.eye(3)[None], T[None], 10, 10)
     assert len(session.gaussians(posed)) == 404 and len(session.gaussians(posed, camera)) == 402
+
+
+def test_the_first_view_of_a_room_is_nearer_than_what_stands_between() -> None:
+    avatar = sample_avatar(3000)
+    clear = first_view(session_of(avatar), first_state(session_of(avatar)), aspect=1.0)
+    place, aim = (torch.tensor(point) for point in (clear.position, clear.look_at))
+    corners = torch.tensor([[x, y, z] for x in (-9.0, 9.0) for y in (-1.0, 9.0) for z in (-9.0, 9.0)])
+    cupboard = aim + 0.85 * (place - aim)
+    room = Gaussians(
+        torch.cat([corners, cupboard[None]]), torch.tensor([[1.0, 0, 0, 0]]).repeat(9, 1),
+        torch.full((9, 3), 0.1), torch.ones(9), torch.zeros(9, 3),
+    )  # fmt: skip
+    room.scales[-1] = 0.25
+    session = session_of(avatar, room)
+    state = first_state(session)
+    view = first_view(session, state, aspect=1.0)
+    person = session.person(session.posed_state(state))
+    assert hidden_share(person, room, clear) > 0.5 and hidden_share(person, room, view) < 0.1
+    width = [math.tan(v.fov / 2) * float(np.linalg.norm(np.subtract(v.position, v.look_at))) for v in (clear, view)]
+    assert width[0] == pytest.approx(width[1]), "the person is as large as before"
+    assert first_view(session, replace(state, scene=False), aspect=1.0) == clear
 
 
 def test_the_browser_gets_the_scene_once_and_hides_it(avatar: Avatar) -> None:

@@ -202,6 +202,13 @@ def test_labels_name_their_fields(page: Page) -> None:
     page.viewer.store.set(opacity=1.0)
 
 
+def test_every_button_has_a_name_and_no_slider_holds_another(page: Page) -> None:
+    nameless = "[...document.querySelectorAll('button')].filter((b) => !b.textContent.trim() && !b.ariaLabel).length"
+    assert page.until(lambda: page.tab.evaluate(nameless) == 0)
+    assert page.tab.locator("[role=slider] [role=slider]").count() == 0
+    assert page.tab.locator(".avatar-track > .avatar-limit").count() == 2
+
+
 def test_the_tabs_stand_in_one_row(page: Page) -> None:
     tops = {round(tab.bounding_box()["y"]) for tab in page.tab.get_by_role("tab").all()}
     assert len(tops) == 1

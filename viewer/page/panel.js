@@ -14,6 +14,7 @@ function tendPanel() {
   document.addEventListener("keydown", (event) => event.key === "Escape" && setDrawer(false));
   const tend = () => {
     bindLabels();
+    nameIcons();
     markPanel();
   };
   let waiting = false;
@@ -26,6 +27,17 @@ function tendPanel() {
     });
   }).observe(document.body, { childList: true, subtree: true });
   tend();
+}
+
+const ICON_NAMES = { "list-search": "All commands", adjustments: "Settings of the viewer", "color-picker": "Pick a colour from the screen" };
+
+// viser's buttons that have an icon alone.
+function nameIcons() {
+  for (const [icon, name] of Object.entries(ICON_NAMES)) {
+    for (const image of document.querySelectorAll(`button:not([aria-label]) .tabler-icon-${icon}`)) {
+      image.closest("button").setAttribute("aria-label", name);
+    }
+  }
 }
 
 // viser's labels point to a slider's track, or to nothing: its fields get their names here.

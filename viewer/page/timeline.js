@@ -37,9 +37,11 @@ class Timeline {
       button("⌂", "Look at the whole person again (R)", () => this.resetView()),
     );
     this.strip = this.makeStrip();
+    // A slider holds no other: the ends of the range lie beside the strip.
+    this.track = element("div", { className: "avatar-track" }, this.strip, ...this.limits);
     this.keys = element("div", { className: "avatar-row", role: "group", ariaLabel: "Keyframes" });
     this.bar = element("div", { className: "avatar-bar", role: "toolbar", ariaLabel: "Timeline" },
-      this.message, this.keys, this.strip, row);
+      this.message, this.keys, this.track, row);
     // The space bar presses the button that has the focus, and must not play as well.
     this.bar.addEventListener("keydown", (event) => event.key === " " && event.stopPropagation());
     document.body.append(this.bar);
@@ -69,7 +71,7 @@ class Timeline {
     this.limits = [0, 1].map((end) => this.makeLimit(end));
     const strip = element("div", { className: "avatar-strip", role: "slider", tabIndex: 0, ariaLabel: "Position in the motion",
       title: "Confidence of the pose of each frame: high and green is reliable" },
-      this.columns, ...this.outside, ...this.limits, this.head);
+      this.columns, ...this.outside, this.head);
     this.drag(strip, (frame) => this.page.tell("seek", { frame }));
     strip.addEventListener("keydown", (event) => {
       const by = { ArrowLeft: -1, ArrowRight: 1, PageUp: 10, PageDown: -10 }[event.key];
