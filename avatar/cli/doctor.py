@@ -11,8 +11,8 @@ def check_machine(install_networks: Path | None = None, build_kernels: Switch = 
     """Check what is installed on this machine, what works, and how to get what is missing.
 
     Args:
-        install_networks: folder with the packages of LPIPS and DISTS that the report names; their networks are
-            converted into your cache folder first.
+        install_networks: folder with the packages that the report names, of LPIPS and DISTS or of the face network;
+            their networks are put into your cache folder first.
         build_kernels: compile the renderer for your NVIDIA device first, instead of at its first use.
     """
     if build_kernels:
@@ -20,9 +20,10 @@ def check_machine(install_networks: Path | None = None, build_kernels: Switch = 
 
         print(f"kernels: {build()}")
     if install_networks is not None:
-        from avatar.metrics.perceptual_weights import install_perceptual_weights
+        from avatar.pipeline.networks import install_networks as install
 
-        print(f"networks: {install_perceptual_weights(install_networks)}")
+        for path in install(install_networks):
+            print(f"networks: {path}")
     from avatar.pipeline.doctor import examine, report
 
     findings = list(examine())

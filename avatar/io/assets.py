@@ -30,9 +30,9 @@ def model_folder() -> Path:
 
 
 def model_path(name: str) -> Path | None:
-    """The path of an optional model, or None if it is not installed."""
-    path = model_folder() / name
-    return path if path.is_file() else None
+    """The path of an optional model, in the folder of models or in the user's cache; None if it is not installed."""
+    places = (model_folder() / name, cache_folder() / name)
+    return next((path for path in places if path.is_file()), None)
 
 
 def cache_folder() -> Path:

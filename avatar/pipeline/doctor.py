@@ -31,15 +31,12 @@ OPTIONAL = {
     "ray": ("batches on a cluster", "pip install 'splat-avatar[ray]'"),
     "smplx": ("the SMPL family's own body layer, for non-commercial research", "pip install 'splat-avatar[smpl]'"),
 }
-# Models that are not included -> what they add, and where their maker offers them.
+# Models that are not included -> what they add.
 MODELS = {
-    "hand_landmarker.task": (
-        "more precise hands", "https://ai.google.dev/edge/mediapipe/solutions/vision/hand_landmarker#models"
-    ),
-    "face_landmarker.task": (
-        "more precise faces", "https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker#models"
-    ),
-}  # fmt: skip
+    "face_landmarker.task": "heads that turn rightly, and faces that move and blink",
+    "hand_landmarker.task": "more precise wrists",
+}
+INSTALL_NETWORKS = "avatar doctor --install-networks FOLDER"
 # Distribution -> its module, which is imported: an installed package may lack a library of the system.
 NEEDED = {name: name for name in ("torch", "numpy", "numba", "scipy", "mediapipe", "viser", "safetensors")}
 NEEDED["opencv-contrib-python"] = "cv2"
@@ -76,8 +73,8 @@ def examine() -> Iterator[Finding]:
         ("clips", "turn.mp4"),
     ):
         yield _asset(folder, file)
-    for name, (use, page) in MODELS.items():
-        yield _model(name, use, page)
+    for name, use in MODELS.items():
+        yield _model(name, use)
     yield from _cuda()
     yield _perceptual()
     yield _browser()
@@ -152,12 +149,17 @@ def _asset(*parts: str) -> Finding:
         return Finding(name, "missing", str(error), "pip install --force-reinstall --no-deps splat-avatar")
 
 
-def _model(name: str, use: str, page: str) -> Finding:
+def _model(name: str, use: str) -> Finding:
     from avatar.io.assets import model_folder, model_path
+    from avatar.observation.detectors.face_network import DOWNLOAD
+    from avatar.observation.detectors.registry import FACE_MODEL
 
     path = model_path(name)
     if path is not None:
         return Finding(name, "works", str(path))
+    if name == FACE_MODEL:
+        return Finding(name, "absent", use, f"{DOWNLOAD} && {INSTALL_NETWORKS}")
+    page = "https://ai.google.dev/edge/mediapipe/solutions/vision/hand_landmarker#models"
     return Finding(name, "absent", use, f"{page}, into {model_folder()} or the folder that AVATAR_MODELS names")
 
 
@@ -213,7 +215,7 @@ def _perceptual() -> Finding:
     try:
         lpips(image, 1 - image)
     except AvatarError:
-        remedy = " && ".join((*DOWNLOAD, "avatar doctor --install-networks FOLDER"))
+        remedy = " && ".join((*DOWNLOAD, INSTALL_NETWORKS))
         return Finding("LPIPS networks", "absent", f"evaluations omit LPIPS; {weights_path()} is missing", remedy)
     path = weights_path()
     return Finding("LPIPS networks", "works", str(path) if path.is_file() else "the package lpips")

