@@ -78,9 +78,9 @@ def create_run(
         AvatarError: the source is broken or shows no person, or a file cannot be written.
     """
     if resume and run.config.is_file():
-        given = None if settings is None else sources_of(settings)
+        given = None if settings is None else settings.sources
         settings = build(Settings, read_json(run.config), str(run.config))
-        stored = sources_of(settings)
+        stored = settings.sources
         if given is not None and [path.resolve() for path in stored][: len(given)] != [
             path.resolve() for path in given
         ]:
@@ -95,14 +95,9 @@ def create_run(
     settings = settings.resolved()
     with locked_run(run, overwrite, resume):
         write_json(run.config, settings.as_dict())
-        names = ", ".join(map(str, sources_of(settings)))
+        names = ", ".join(map(str, settings.sources))
         logger.info(f"{names} -> {run.folder}, on {settings.device} with the {settings.backend} renderer")
         return create(run, settings, preview) if settings.people is None else create_people(run, settings, preview)
-
-
-def sources_of(settings: Settings) -> list[Path]:
-    """The video, photo or dataset, or all videos."""
-    return [Path(settings.source), *map(Path, settings.others)]
 
 
 def create_people(run: RunFolder, settings: Settings, preview: Preview | None = None) -> dict[str, Any]:

@@ -94,6 +94,11 @@ class Settings:
     novel_views: ViewOptions = field(default_factory=ViewOptions)
     train: TrainConfig = field(default_factory=TrainConfig)
 
+    @property
+    def sources(self) -> list[Path]:
+        """The video, photo or dataset; or all videos, the reference first."""
+        return [Path(self.source), *map(Path, self.others)]
+
     def as_dict(self) -> dict[str, Any]:
         """The settings as nested dictionaries of plain values, as `config.json` stores them."""
         return asdict(self)

@@ -51,7 +51,7 @@ def check_several(settings: Settings) -> None:
     given_offsets(settings)
     if not settings.others:
         return
-    sources = [Path(settings.source), *map(Path, settings.others)]
+    sources = settings.sources
     for path in sources:
         if not path.exists():
             raise UsageError(f"There is no file {path}.")
@@ -109,31 +109,28 @@ class SeveralVideos:
     body: Body
     stage: Callable[[str, tuple[Path, ...]], Stage]
 
-    @property
-    def videos(self) -> list[Path]:
-        """All of them, the reference first."""
-        return [Path(self.settings.source), *map(Path, self.settings.others)]
-
     def compute(self) -> TrainingData:
         """The training data of all videos together.
 
         Raises:
             AvatarError: a video cannot be used, its phone moved, or it does not show the same moments as the first.
         """
-        filmed = [self._filmed(number, video) for number, video in enumerate(self.videos, start=1)]
+        filmed = [self._filmed(number, video) for number, video in enumerate(self.settings.sources, start=1)]
         observations = [at_usual_exposure(clip, motion) for clip, motion in filmed]
         motions = [motion for _, motion in filmed]
         adjustment = self._cameras(observations, motions)
         fitted, scale, warnings = self._fitted(observations, motions[0], adjustment.cameras)
         filmed_by = [
             FilmedBy(clip, camera, video.name)
-            for clip, camera, video in zip(observations, adjustment.cameras, self.videos, strict=True)
+            for clip, camera, video in zip(observations, adjustment.cameras, self.settings.sources, strict=True)
         ]
         frames, together = all_frames(filmed_by, fitted, scale, self.settings.observe.max_frames)
         counts = frames_per_video(frames)
         gains = measure_gains(frames, together, self.body, counts)
         self._describe(adjustment.cameras, counts, gains)
-        notes = [f"{video.name}: {note}" for video, m in zip(self.videos, motions, strict=True) for note in m.notes]
+        notes = [
+            f"{video.name}: {note}" for video, m in zip(self.settings.sources, motions, strict=True) for note in m.notes
+        ]
         return TrainingData(at_first_exposure(frames, gains, counts), together, (*notes, *warnings))
 
     def _fitted(
@@ -193,7 +190,7 @@ class SeveralVideos:
     def _cameras(self, observations: Sequence[Observations], motions: Sequence[CameraMotion]) -> Adjustment:
         """Where the phones stood, and how their clocks differ."""
         clips, options = [], self.settings.track
-        for clip, motion, video in zip(observations, motions, self.videos, strict=True):
+        for clip, motion, video in zip(observations, motions, self.settings.sources, strict=True):
             focal = resolve_focal(clip, options, motion)
             pixels, spread = (focal, 0.0) if focal is not None else focal_prior(clip, motion)
             problem = build_problem(clip, self.body, pixels, ASSUMED_HEIGHT_M)
@@ -207,16 +204,16 @@ class SeveralVideos:
         return solve_cameras(clips, hints)
 
     def _heard(self) -> list[float | None]:
-        return [offset_by_sound(self.videos[0], video) for video in self.videos[1:]]
+        return [offset_by_sound(self.settings.sources[0], video) for video in self.settings.sources[1:]]
 
     def _describe(
         self, cameras: Sequence[StandingCamera], counts: Sequence[int], gains: Float[np.ndarray, "cameras 3"]
     ) -> None:
         """Say how the clocks of the videos differ, and keep it in the run folder with their lenses and exposures."""
-        for video, camera in zip(self.videos[1:], cameras[1:], strict=True):
+        for video, camera in zip(self.settings.sources[1:], cameras[1:], strict=True):
             when = "after" if camera.offset >= 0 else "before"
-            logger.info(f"{video.name} began {abs(camera.offset):.3f} s {when} {self.videos[0].name}")
-        rows = zip(self.videos, cameras, counts, gains, strict=True)
+            logger.info(f"{video.name} began {abs(camera.offset):.3f} s {when} {self.settings.sources[0].name}")
+        rows = zip(self.settings.sources, cameras, counts, gains, strict=True)
         write_json(
             self.run.videos_file,
             [

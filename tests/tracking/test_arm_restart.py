@@ -7,7 +7,7 @@ from itertools import product
 import pytest
 import torch
 
-from avatar.body import Body, load_body
+from avatar.body import Body
 from avatar.geometry import rotation_from_rotvec
 from avatar.landmark_layouts import LAYOUTS
 from avatar.tracking.arm_restart import lost_frames, on_ray, posed_arm, runs
@@ -21,11 +21,6 @@ from tests.tracking.synthetic import FOCAL, observed, truth
 NAMES = LAYOUTS["blazepose33"].names
 ARM = ("shoulder", "elbow", "wrist")
 FRAMES = 16
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 @pytest.fixture(scope="module")

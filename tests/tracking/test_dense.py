@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from avatar.body import Body, load_body
+from avatar.body import Body
 from avatar.body.surface_map import PARTS, SurfaceMap, densepose_surface_map, own_surface_map
 from avatar.errors import AvatarError, UsageError
 from avatar.io.images import write_image
@@ -31,11 +31,6 @@ from .synthetic import FOCAL, HEIGHT, WIDTH, observed, truth
 FRAMES = 5
 ZOOM = 3  # IUV images are this much larger than the frames
 LIMBS = [1, 2, 4, 5, 7, 8, 16, 17, 18, 19, 20, 21]
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from avatar.body import Body, load_body
+from avatar.body import Body
 from avatar.body.skinning import joint_transforms
 from avatar.geometry import invert_rigid, rigid, rotation_from_rotvec, transform
 from avatar.pipeline.camera import recorded_motion
@@ -27,11 +27,6 @@ FRAMES = 7
 REDUCED = 3  # depth images are this much smaller
 WALL = 4.0  # metres
 LIMBS = [1, 2, 4, 5, 7, 8, 16, 17, 18, 19, 20, 21]
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 @pytest.fixture(scope="module")

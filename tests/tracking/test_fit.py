@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from avatar.body import Body, load_body
+from avatar.body import Body
 from avatar.body.skinning import joint_transforms
 from avatar.errors import AvatarError, UsageError
 from avatar.geometry import geodesic_angle, invert_rigid, procrustes, transform
@@ -24,11 +24,6 @@ from avatar.types import BodyPose, BodyTrack
 from .synthetic import FOCAL, observed, truth
 
 LIMBS = [1, 2, 4, 5, 7, 8, 12, 16, 17, 18, 19, 20, 21]
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 def joints_of(body: Body, result: BodyTrack) -> torch.Tensor:

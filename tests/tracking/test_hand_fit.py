@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from avatar.body import Body, load_body
+from avatar.body import Body
 from avatar.body.hand_angles import angle_ranges, finger_rotations, relaxed_fingers
 from avatar.body.skeleton import FINGER_JOINTS
 from avatar.body.skinning import joint_transforms
@@ -16,11 +16,6 @@ from avatar.tracking.hands import thumbs_hidden, with_fingers
 from avatar.types import BodyPose, BodyTrack, Cameras, Observations
 
 FRAMES, WIDTH, HEIGHT, FOCAL = 12, 540, 960, 900.0
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 def moving_angles() -> torch.Tensor:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from avatar.body import Body, load_body
+from avatar.body import Body
 from avatar.body.skinning import joint_transforms
 from avatar.geometry import geodesic_angle, project, rotation_from_rotvec
 from avatar.observation.keypoints import NO_IMAGES
@@ -16,11 +16,6 @@ from avatar.types import BodyPose, BodyTrack, Cameras, Observations
 FRAMES, WIDTH, HEIGHT, FOCAL = 24, 540, 960, 900.0
 NECK, HEAD = 12, 15
 TURNED_AWAY = slice(16, 20)  # of the frames
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 def truth(body: Body) -> BodyTrack:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from avatar.body import Body, load_body
+from avatar.body import Body
 from avatar.tracking.kinematics import State
 from avatar.tracking.leg_girth import fit_leg_girth
 from avatar.tracking.problem import FitProblem, build_problem
@@ -18,11 +18,6 @@ from avatar.tracking.silhouette import SilhouetteMatcher, filled_mesh, posed_ver
 from .synthetic import FOCAL, HEIGHT, WIDTH, Stack, observed, truth
 
 TROUSERS = slice(int(0.55 * HEIGHT), int(0.78 * HEIGHT))
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 def _mask(body: Body, state: State, index: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from avatar.body import Body, load_body
+from avatar.body import Body
 from avatar.body.skinning import joint_transforms
 from avatar.geometry import procrustes
 from avatar.landmark_layouts import LAYOUTS
@@ -24,11 +24,6 @@ from .synthetic import FOCAL, observed, truth
 
 LIMBS = [1, 2, 4, 5, 7, 8, 12, 16, 17, 18, 19, 20, 21]
 ALL = LAYOUTS["blazepose33"].names
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 def flat(observations: Observations) -> Observations:

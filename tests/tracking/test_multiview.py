@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from avatar.body import load_body
 from avatar.body.model import Body
 from avatar.body.skinning import joint_transforms
 from avatar.geometry import geodesic_angle, project, rotation_from_rotvec, transform
@@ -21,11 +20,6 @@ from avatar.types import BodyPose, BodyTrack, Cameras, Detection, Observations, 
 
 WIDTH, HEIGHT, FOCAL = 270, 360, 330.0
 CENTRE = torch.tensor([0.0, 0.9, 0.0])
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 def a_pose(body: Body, arms: float) -> BodyPose:

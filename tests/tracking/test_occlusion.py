@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from avatar.body import Body, load_body
+from avatar.body import Body
 from avatar.landmark_layouts import LAYOUTS
 from avatar.tracking.fit import to_body_track
 from avatar.tracking.occlusion import (
@@ -22,11 +22,6 @@ from .synthetic import FOCAL, HEIGHT, Stack, observed, truth
 
 FRAMES, TABLE = 10, 235  # the row of the image at which the table begins, below the knees
 BEHIND = range(4, 9)  # frames in which the person stands behind it
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 @pytest.fixture(scope="module")

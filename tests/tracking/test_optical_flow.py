@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from avatar.body import Body, load_body
+from avatar.body import Body
 from avatar.geometry import quat_from_rotation, vertex_normals
 from avatar.model.gaussians import triangle_frames
 from avatar.rendering.renderer import render
@@ -23,11 +23,6 @@ from avatar.types import Cameras, Gaussians, Observations
 
 from .synthetic import FOCAL, HEIGHT, WIDTH, Stack, observed, truth
 from .test_fit import LIMBS, aligned_error, joints_of
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 @pytest.fixture(scope="module")

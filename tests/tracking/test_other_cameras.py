@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from avatar.body import Body, load_body
+from avatar.body import Body
 from avatar.geometry import rotation_from_rotvec
 from avatar.observation.camera_motion import standing_still
 from avatar.tracking.fit import track
@@ -27,11 +27,6 @@ LIMBS = [4, 5, 7, 8, 18, 19, 20, 21]
 FRAMES, RATE = 10, 12.0
 TALL = 1.75
 SCALE = 0.8  # of the distance between the cameras as they are solved
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from avatar.body import Body, load_body
+from avatar.body import Body
 from avatar.geometry import rotation_from_rotvec
 from avatar.tracking.kinematics import State, joint_points, move_points, pose_chain
 from avatar.tracking.pose_prior import (
@@ -21,11 +21,6 @@ from avatar.tracking.pose_prior import (
 )
 
 from .synthetic import truth
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 def cost(body: Body, state: State, prior: PosePrior) -> Tensor:

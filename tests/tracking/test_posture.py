@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from avatar.body import Body, load_body
+from avatar.body import Body
 from avatar.tracking.fit import track
 from avatar.tracking.options import TrackOptions
 from avatar.tracking.posture import USUAL_LEAN, lean_in_depth, overhang_in_depth
@@ -13,11 +13,6 @@ from avatar.tracking.report import guess_warnings
 from avatar.types import BodyTrack
 
 from .synthetic import FOCAL, observed, truth
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 def pitch_of(result: BodyTrack) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from avatar.body import Body, load_body
+from avatar.body import Body
 from avatar.body.shape_attributes import load_shape_attributes, reported_attributes
 from avatar.errors import UsageError
 from avatar.tracking.fit import track
@@ -12,11 +12,6 @@ from avatar.tracking.options import TrackOptions
 from avatar.tracking.prior_knowledge import resolve_shape
 
 from .synthetic import FOCAL, observed, truth
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 def test_the_words_hold(body: Body) -> None:

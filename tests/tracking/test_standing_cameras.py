@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from avatar.body import Body, load_body
+from avatar.body import Body
 from avatar.errors import AvatarError
 from avatar.geometry import geodesic_angle
 from avatar.tracking.problem import build_problem
@@ -18,11 +18,6 @@ from avatar.tracking.synchronization import candidate_offsets, interpolated, nor
 
 from .several import R_SIDE, T_SIDE, filmed, from_the_side, moving
 from .synthetic import FOCAL
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 def clip(body: Body, name: str, rate: float, begin: float, end: float, side: bool, repeats: bool = False) -> CameraClip:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from avatar.body import Body, load_body
+from avatar.body import Body
 from avatar.errors import AvatarError
 from avatar.tracking.fit import track
 from avatar.tracking.options import TrackOptions
@@ -14,11 +14,6 @@ from avatar.tracking.problem import build_problem
 from avatar.tracking.verdict import depth_spread, failure, silhouette_overlap
 
 from .synthetic import FOCAL, Stack, observed, truth
-
-
-@pytest.fixture(scope="module")
-def body() -> Body:
-    return load_body("open")
 
 
 def test_a_body_beside_its_mask_is_refused_unless_asked_for(body: Body) -> None:
