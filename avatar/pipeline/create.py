@@ -13,16 +13,17 @@ from avatar.body import Body, load_body
 from avatar.body.shape_attributes import parse_shape
 from avatar.errors import UsageError
 from avatar.io.camera_motion_file import load_camera_motion, save_camera_motion
+from avatar.io.depth_images import DepthFiles
 from avatar.io.files import read_json, write_json
 from avatar.io.observations_file import load_observations
-from avatar.io.recordings import is_depth_recording
+from avatar.io.recordings import check_depth_files, is_depth_recording
 from avatar.model.garments import garment_labels
 from avatar.motion import load_motion
 from avatar.observation.detectors.registry import check_detector, choose_detector
 from avatar.observation.options import ObserveOptions
 from avatar.observation.photo import is_photo
 from avatar.observation.video import observe
-from avatar.pipeline.camera import camera_motion
+from avatar.pipeline.camera import camera_file, camera_motion, depth_files
 from avatar.pipeline.dataset import dataset_training_data
 from avatar.pipeline.dense import check_iuv
 from avatar.pipeline.finished_run import save_garments
@@ -134,6 +135,9 @@ def _check(settings: Settings) -> None:
         )
     check_people(settings)
     check_several(settings)
+    if settings.observe.depth is not None and is_photo(source):
+        raise UsageError(f"--depth is for videos, and {source} is a photo.")
+    check_depth_files(source, depth_files(settings.observe, settings.track), camera_file(settings.track))
     if settings.novel_views.generator != "none" and not is_photo(source):
         raise UsageError(f"--views is for photos, and {source} is not a photo.")
     if is_photo(source) and (settings.observe.start, settings.observe.end) != (None, None):
@@ -188,7 +192,8 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
         config = training.config_for(len(data.observations))
     else:
         load_frames = partial(load_observations, run.observations)
-        observe_video = partial(_observe, source, run.observations, settings.observe)
+        depth = depth_files(settings.observe, settings.track)
+        observe_video = partial(_observe, source, run.observations, settings.observe, depth)
         observations = cached(stage("observe", (run.observations_file,)), load_frames, saved_by_compute, observe_video)
         if watcher is not None:
             watcher.observed(observations)
@@ -217,7 +222,7 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
     return report
 
 
-def _observe(video: Path, folder: Path, options: ObserveOptions) -> Observations:
+def _observe(video: Path, folder: Path, options: ObserveOptions, depth: DepthFiles | None) -> Observations:
     detector, sentence = choose_detector(options.detector)
     logger.info(sentence)
     return observe(
@@ -228,6 +233,7 @@ def _observe(video: Path, folder: Path, options: ObserveOptions) -> Observations
         end=options.end,
         max_frames=options.max_frames,
         detector=detector,
+        depth=depth,
     )
 
 
