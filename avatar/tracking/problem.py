@@ -39,6 +39,7 @@ class FitProblem:
 
     Attributes:
         body: the body that is fitted.
+        landmark_names: of the detector's layout.
         landmarks, joints, soles: points on it.
         spread: standard deviation of each landmark's place on the body, metres.
         focal: given or assumed focal length, pixels; `focal_given` says which.
@@ -74,6 +75,7 @@ class FitProblem:
     """
 
     body: Body
+    landmark_names: tuple[str, ...]
     landmarks: SkinnedPoints
     joints: SkinnedPoints
     soles: SkinnedPoints
@@ -191,6 +193,7 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
     accelerations = visible_accelerations(pixels * height / person_height, weighted, times)
     return FitProblem(
         body=body,
+        landmark_names=layout.names,
         landmarks=landmarks,
         joints=joint_points(body),
         soles=surface_points(body, sole_vertices(body)),
