@@ -12,11 +12,12 @@ from avatar.body import load_body
 from avatar.body.shape_attributes import parse_shape
 from avatar.errors import UsageError
 from avatar.io.files import read_json, write_json
-from avatar.io.recordings import is_depth_recording
+from avatar.io.recordings import check_depth_files, is_depth_recording
 from avatar.model.garments import garment_labels
 from avatar.motion import load_motion
 from avatar.observation.detectors.registry import check_detector
 from avatar.observation.photo import is_photo
+from avatar.pipeline.camera import camera_file, depth_files
 from avatar.pipeline.dense import check_iuv
 from avatar.pipeline.finished_run import save_garments
 from avatar.pipeline.people import check_people, observed_people, people_settings, separate_people, track_people
@@ -112,6 +113,9 @@ def _check(settings: Settings) -> None:
         )
     check_people(settings)
     check_several(settings)
+    if settings.observe.depth is not None and is_photo(source):
+        raise UsageError(f"--depth is for videos, and {source} is a photo.")
+    check_depth_files(source, depth_files(settings.observe, settings.track), camera_file(settings.track))
     if settings.novel_views.generator != "none" and not is_photo(source):
         raise UsageError(f"--views is for photos, and {source} is not a photo.")
     if is_photo(source) and (settings.observe.start, settings.observe.end) != (None, None):

@@ -63,6 +63,7 @@ def check_several(settings: Settings) -> None:
         "--init": settings.init,
         "--iuv": settings.track.iuv,
         "--people": settings.people,
+        "--depth": settings.observe.depth,
         "--start": settings.observe.start,
         "--end": settings.observe.end,
         "--masks learned": True if settings.train.masks == "learned" else None,

@@ -15,7 +15,7 @@ from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.options import ObserveOptions
 from avatar.observation.photo import is_photo
 from avatar.observation.video import observe
-from avatar.pipeline.camera import camera_motion
+from avatar.pipeline.camera import camera_motion, depth_files
 from avatar.pipeline.dataset import dataset_training_data
 from avatar.pipeline.photo import PhotoTraining, photo_training_data
 from avatar.pipeline.run_folder import RunFolder
@@ -152,6 +152,7 @@ def _observe(job: Job) -> Observations:
         end=options.end,
         max_frames=options.max_frames,
         detector=detector,
+        depth=depth_files(options, job.settings.track),
     )
 
 

@@ -208,6 +208,7 @@ def test_a_phone_that_moved_and_a_long_video_are_refused(body: Body, tmp_path: P
         ({"others": ["b.jpg"]}, "b.jpg is no video"),
         ({"others": ["b.mp4"], "people": "all"}, "--people is for one video"),
         ({"others": ["b.mp4"], "start": 1.0}, "--start is for one video"),
+        ({"others": ["b.mp4"], "depth": "depth"}, "--depth is for one video"),
         ({"others": ["b.mp4"], "train": {"masks": "learned"}}, "--masks learned is for one video"),
         ({"others": ["b.mp4"], "camera": "moving"}, "--camera is for one video"),
         ({"others": ["b.mp4"], "offset": "soon"}, "--offset is in seconds"),
