@@ -11,7 +11,7 @@ from avatar.body import Body, load_body
 from avatar.errors import AvatarError, UsageError
 from avatar.io.camera_motion_file import CameraMotion, load_camera_motion, save_camera_motion
 from avatar.io.files import read_json, write_json
-from avatar.io.observations_file import load_observations
+from avatar.io.observations_file import load_observations, save_arrays
 from avatar.io.track_file import load_track
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.options import ObserveOptions
@@ -19,6 +19,7 @@ from avatar.observation.photo import is_photo
 from avatar.observation.video import observe_people
 from avatar.pipeline.camera import camera_motion
 from avatar.pipeline.instance_masks import CoarsePerson, separate
+from avatar.pipeline.landmarks_alone import with_landmarks_of_each_alone
 from avatar.pipeline.people_folder import PeopleFolder
 from avatar.pipeline.rounds import Training
 from avatar.pipeline.run_folder import RunFolder
@@ -200,7 +201,8 @@ def _fit_person(
 def separate_people(folder: PeopleFolder, settings: Settings, seconds: dict[str, float]) -> None:
     """Tell whose pixels are whose where people touch or hide each other, by coarse avatars of all of them.
 
-    Their masks and the trust in these frames are replaced.
+    Their masks and the trust in these frames are replaced, and then their landmarks and tracks, since the first ones
+    were found where nobody knew whose arm is whose.
     """
     runs = folder.load()
     config = build(TrainConfig, read_preset("fast")["train"] | COARSE)
@@ -221,8 +223,26 @@ def separate_people(folder: PeopleFolder, settings: Settings, seconds: dict[str,
             people.append(CoarsePerson(run, data.observations, coarse.avatar, coarse.track))
         count = separate(people, settings.backend)
         logger.info(f"people were separated in {count} frames in which they touch or hide each other")
+        if count:
+            separate(_looked_at_again(folder, people, settings), settings.backend)
         return count
 
     mark = folder.run.separation
     load, save = partial(read_json, mark), partial(write_json, mark)
     cached(Stage("tell people apart", (mark,), seconds), load, save, compute)
+
+
+def _looked_at_again(folder: PeopleFolder, people: list[CoarsePerson], settings: Settings) -> list[CoarsePerson]:
+    """The people with landmarks that each has when everybody else is painted away, and tracks fitted to these."""
+    detector, _ = choose_detector(settings.observe.detector)
+    observed = [load_observations(person.run.observations) for person in people]
+    observed = with_landmarks_of_each_alone(observed, detector)
+    for person, observations in zip(people, observed, strict=True):
+        save_arrays(observations, person.run.observations)
+        person.run.estimated_track.unlink()
+    track_people(folder, observed, settings, {})
+    everyone = [load_training_data(person.run) for person in people]
+    return [
+        replace(person, observations=data.observations, track=data.track)
+        for person, data in zip(people, everyone, strict=True)
+    ]

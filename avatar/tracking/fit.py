@@ -189,6 +189,7 @@ def report_of(clip: FittedClip, names: tuple[str, ...], height: float | None, fo
         reprojection=clip.error * float(clip.problem.person_height[0]),
         warnings=warnings,
         failure=failure(clip.overlap, clip.error),
+        turn_pitch=None if clip.problem.pitch is None else clip.problem.pitch[0],
     )
 
 
