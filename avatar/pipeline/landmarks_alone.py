@@ -113,13 +113,13 @@ def _detected(alone: Alone, one: Observations, detector: LandmarkDetector) -> De
 
 
 def _with_landmarks(one: Observations, looks: dict[int, tuple[Image, Detection]]) -> Observations:
-    rows = sorted(looks)
+    rows, layout = sorted(looks), LAYOUTS[one.layout]
     keypoints, keypoints_3d = one.keypoints.numpy().copy(), one.keypoints_3d.numpy().copy()
     for row in rows:
         keypoints[row], keypoints_3d[row] = looks[row][1].keypoints, looks[row][1].keypoints_3d
-    keypoints, keypoints_3d, swapped = fix_left_right_swaps(keypoints, keypoints_3d, LAYOUTS[one.layout])
+    keypoints, keypoints_3d, swapped = fix_left_right_swaps(keypoints, keypoints_3d, layout)
     # The confidence of all other frames is weighed already.
-    keypoints[rows] = reweight_confidence(keypoints, swapped, one.times.numpy())[rows]
+    keypoints[rows] = reweight_confidence(keypoints, swapped, one.times.numpy(), layout)[rows]
     images = ImageList(len(rows), lambda index: looks[rows[index]][0])
     parts = observe_hands_face(images, keypoints[rows], one.layout)
     result = replace(one, keypoints=torch.from_numpy(keypoints), keypoints_3d=torch.from_numpy(keypoints_3d))

@@ -224,7 +224,7 @@ def separate_people(folder: PeopleFolder, settings: Settings, seconds: dict[str,
         count = separate(people, settings.backend)
         logger.info(f"people were separated in {count} frames in which they touch or hide each other")
         if count:
-            separate(_looked_at_again(folder, people, settings), settings.backend)
+            _look_again(folder, runs, settings)
         return count
 
     mark = folder.run.separation
@@ -232,17 +232,11 @@ def separate_people(folder: PeopleFolder, settings: Settings, seconds: dict[str,
     cached(Stage("tell people apart", (mark,), seconds), load, save, compute)
 
 
-def _looked_at_again(folder: PeopleFolder, people: list[CoarsePerson], settings: Settings) -> list[CoarsePerson]:
-    """The people with landmarks that each has when everybody else is painted away, and tracks fitted to these."""
+def _look_again(folder: PeopleFolder, runs: list[RunFolder], settings: Settings) -> None:
+    """Give the people the landmarks that each has when everybody else is painted away, and tracks fitted to these."""
     detector, _ = choose_detector(settings.observe.detector)
-    observed = [load_observations(person.run.observations) for person in people]
-    observed = with_landmarks_of_each_alone(observed, detector)
-    for person, observations in zip(people, observed, strict=True):
-        save_arrays(observations, person.run.observations)
-        person.run.estimated_track.unlink()
-    track_people(folder, observed, settings, {})
-    everyone = [load_training_data(person.run) for person in people]
-    return [
-        replace(person, observations=data.observations, track=data.track)
-        for person, data in zip(people, everyone, strict=True)
-    ]
+    people = with_landmarks_of_each_alone([load_observations(run.observations) for run in runs], detector)
+    for run, observations in zip(runs, people, strict=True):
+        save_arrays(observations, run.observations)
+        run.estimated_track.unlink()
+    track_people(folder, people, settings, {})
