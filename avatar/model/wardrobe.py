@@ -124,7 +124,7 @@ def _takes_part(
 def _shown(
     points: Float[np.ndarray, "m 3"], person: Labelled, places: Float[np.ndarray, "n 3"], labels: tuple[int, ...]
 ) -> Float[Tensor, " m"]:
-    """Share of these labels in what a person, whose Gaussians lie at `places`, shows below the hair near some points."""
+    """Share of these labels in what a person, whose Gaussians lie at `places`, shows below the hair near points."""
     from scipy.spatial import cKDTree
 
     below = ~person.has(HAIR).numpy()
