@@ -46,7 +46,7 @@ TOUR = 24  # frames of the video that are shown in turn
 
 
 class LivePreview:
-    """Shows how an avatar is made, from the first second; meets `avatar.pipeline.create.Watcher`.
+    """Shows how an avatar is made, from the first second; meets `avatar.pipeline.sources.Watcher`.
 
     Args:
         port: where to listen on 127.0.0.1; the next free port is taken when it is in use.

@@ -41,6 +41,10 @@ LOOKS = {
     "track.focal": Look("person", "focal", metavar="PIXELS", none="(default: estimated)"),
     "track.pitch": Look("person", "pitch", metavar="DEGREES", none="(default: estimated)"),
     "track.camera": Look("person", "camera", metavar="HOW"),
+    "observe.depth": Look("person", "depth", metavar="FOLDER|FILE"),
+    "observe.depth_scale": Look(
+        "person", "depth-scale", metavar="METRES", none="(default: whole numbers are millimetres, others metres)"
+    ),
     "track.keep_going": Look("quality", "keep-going"),
     "observe.person": Look("person", "person", metavar="INDEX", none="(default: the largest and most persistent)"),
     "people": Look("person", "people", metavar="all|N", none="(default: one person)"),

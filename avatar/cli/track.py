@@ -70,6 +70,8 @@ def track_video(
     end: float | None = None,
     init: Path | None = None,
     detector: str = "auto",
+    depth: str | None = None,
+    depth_scale: float | None = None,
     show_shape: Switch = False,
     points: Annotated[KeypointOptions, tyro.conf.arg(name="key point")] = KeypointOptions(),
     priors: Annotated[PriorOptions, tyro.conf.arg(name="person and camera")] = PriorOptions(),
@@ -90,6 +92,9 @@ def track_video(
         detector: landmark detector: mediapipe (ships with the program), auto (mediapipe, with hands and face refined
             where their models are installed), or onnx:FILE for an RTMPose, RTMW or DWPose model; see
             docs/manual/detectors.md.
+        depth: depth images of a depth camera for each frame of the video, registered to it: a folder of 16-bit PNGs, an
+            .npy or .npz array, or a 16-bit video (FFV1); see docs/manual/create.md.
+        depth_scale: metres per unit of these images; by default whole numbers are millimetres, others metres.
         show_shape: print the whole estimated shape of the body, not only the height.
     """
     source = points.keypoints or video
@@ -97,13 +102,17 @@ def track_video(
         raise UsageError("Pass a VIDEO, or the key points of one with --keypoints.")
     if points.keypoints is not None and (start, end) != (None, None):
         raise UsageError("--start and --end choose a part of a video, not of --keypoints.")
+    if points.keypoints is not None and depth is not None:
+        raise UsageError("--depth goes with a video, not with --keypoints.")
     from avatar.body import load_body
+    from avatar.io.recordings import check_depth_files
     from avatar.io.track_file import save_track
     from avatar.motion import load_motion
     from avatar.observation.detectors.registry import choose_detector
     from avatar.observation.keypoints import observe_keypoints
+    from avatar.observation.options import ObserveOptions, check_depth_scale
     from avatar.observation.video import observe
-    from avatar.pipeline.camera import camera_motion
+    from avatar.pipeline.camera import camera_file, camera_motion, depth_files
     from avatar.pipeline.dense import check_iuv
     from avatar.pipeline.starting_motion import starting_motion
     from avatar.pipeline.video_fit import fit_video
@@ -114,6 +123,10 @@ def track_video(
     check_camera(priors.camera)
     check_iuv(priors, model)
     resolve_shape(model, priors)
+    given = ObserveOptions(depth=depth, depth_scale=depth_scale)
+    check_depth_scale(given)
+    files = depth_files(given, priors)
+    check_depth_files(source, files, camera_file(priors))
     out = out or Path("tracks") / (video or source).stem
     if points.keypoints is not None:
         observations = observe_keypoints(points.read(video), person)
@@ -121,7 +134,7 @@ def track_video(
         chosen, sentence = choose_detector(detector)
         print(sentence)
         observations = observe(
-            source, out / "observations", person=_number(person), start=start, end=end, detector=chosen
+            source, out / "observations", person=_number(person), start=start, end=end, detector=chosen, depth=files
         )
     if init is not None and video is not None:
         initial = starting_motion(init, observations, video, start, end)
@@ -141,13 +154,13 @@ def _shape(
     body: Body, result: BodyTrack, report: TrackReport, observations: Observations, priors: TrackOptions, whole: bool
 ) -> str:
     """The estimated shape in words, or its height alone."""
-    from avatar.body.shape_attributes import format_shape, load_shape_attributes, parse_shape, reported_attributes
+    from avatar.body.shape_attributes import format_shape, parse_shape
     from avatar.tracking.prior_knowledge import resolve_shape
-    from avatar.tracking.report import is_height_measured
+    from avatar.tracking.report import is_height_measured, shape_in_words
 
-    measured = resolve_shape(body, priors)[0] is not None or is_height_measured(observations, report.warnings)
-    attributes = load_shape_attributes().describe(result.betas, measured)
-    attributes = reported_attributes(attributes, parse_shape(priors.shape))
+    height_given = resolve_shape(body, priors)[0] is not None
+    measured = is_height_measured(observations, report.warnings)
+    attributes = shape_in_words(result.betas, parse_shape(priors.shape), height_given, measured)
     return format_shape(attributes if whole else {"height": attributes["height"]})
 
 

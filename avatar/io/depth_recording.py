@@ -6,7 +6,7 @@ Apps store what the sensor saw, which lies sideways when the phone was held upri
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,14 +34,14 @@ class DepthRecording:
 
     Attributes:
         path: what the user named; video: the file with the colours.
-        cameras: of each frame, for the stored images: metres, the world's y axis up.
+        cameras: of each frame, for the stored images: metres, the world's y axis up; None: nothing tells them.
         depth: of the frame with this index: along the optical axis, metres, 0 where nothing was measured surely. It
             covers the image at its own resolution, and raises AvatarError where the frame has none that can be read.
     """
 
     path: Path
     video: Path
-    cameras: Cameras
+    cameras: Cameras | None
     depth: Callable[[int], Float32[np.ndarray, "h w"]]
 
 
@@ -49,15 +49,17 @@ class DepthRecording:
 class DepthVideo:
     """A recording turned upright, and cut so that the optical axis is in the middle of the images.
 
+    Without cameras it is used as it is stored.
+
     Attributes:
-        video: the colours; cameras: of each of its frames, for its images.
+        video: the colours; cameras: of each of its frames, for its images; None: nothing tells them.
         turns: quarter turns clockwise from the stored images to the upright ones.
         box: left, top, right and bottom of what is used of the upright images, as shares of their sides.
     """
 
     recording: DepthRecording
     video: Video
-    cameras: Cameras
+    cameras: Cameras | None
     turns: int
     box: tuple[float, float, float, float]
 
@@ -66,9 +68,12 @@ class DepthVideo:
         stored = self.recording.depth(index)
         upright = np.rot90(stored, -self.turns)
         height, width = upright.shape
-        full = self.cameras.width / (self.box[2] - self.box[0]), self.cameras.height / (self.box[3] - self.box[1])
+        full = self.video.width / (self.box[2] - self.box[0]), self.video.height / (self.box[3] - self.box[1])
         if abs(width / height * full[1] / full[0] - 1) > MOST_ASPECT:
-            raise AvatarError(f"a depth image of {width}x{height} does not cover a colour image of other proportions")
+            raise AvatarError(
+                f"a depth image of {width}x{height} pixels has other proportions than the colour image, "
+                f"{full[0]:.0f}x{full[1]:.0f}: it must be registered to it."
+            )
         return cut_shares(np.where(upright < FARTHEST, upright, 0.0).astype(np.float32), self.box)
 
 
@@ -78,8 +83,10 @@ def upright(recording: DepthRecording, longest: int | None = None) -> DepthVideo
     Raises:
         AvatarError: the video cannot be read, or does not belong to the cameras.
     """
+    if recording.cameras is None:
+        return DepthVideo(recording, open_video(recording.video, longest), None, 0, (0.0, 0.0, 1.0, 1.0))
     stored = open_video(recording.video)
-    _check_belonging(recording, stored)
+    _check_belonging(recording, recording.cameras, stored)
     turns = quarter_turns(recording.cameras)
     cameras = turned(recording.cameras, turns)
     left, top, width, height = centred_box(cameras)
@@ -147,9 +154,9 @@ def usual_intrinsics(K: Float[Tensor, "n 3 3"]) -> Float[Tensor, "n 3 3"]:
     return K.median(0).values.expand(len(K), 3, 3)
 
 
-def _check_belonging(recording: DepthRecording, video: Video) -> None:
+def _check_belonging(recording: DepthRecording, cameras: Cameras, video: Video) -> None:
     """Raise AvatarError unless the video has about as many frames as there are cameras, of their size."""
-    cameras, frames = recording.cameras, video.expected_frames
+    frames = video.expected_frames
     if (video.width, video.height) != (cameras.width, cameras.height):
         raise AvatarError(
             f"{recording.path}: the cameras are for images of {cameras.width}x{cameras.height} pixels, but "
@@ -163,6 +170,6 @@ def _check_belonging(recording: DepthRecording, video: Video) -> None:
         )
 
 
-def repeated(recording: DepthRecording, count: int) -> DepthRecording:
-    """A recording whose one camera stands for all `count` frames."""
-    return replace(recording, cameras=recording.cameras[[0] * count])
+def for_all_frames(cameras: Cameras, video: Video) -> Cameras:
+    """The camera of each frame of a video, where one stands for all of them."""
+    return cameras if len(cameras) > 1 else cameras[[0] * (video.expected_frames or 1)]

@@ -65,8 +65,11 @@ def read_mask(path: Path) -> UInt8[np.ndarray, "h w"]:
     return read_image(path)[..., 0]
 
 
-def read_depth(path: Path) -> Float[np.ndarray, "h w"]:
-    """Depth along the optical axis in metres from a 16-bit grey png of millimetres; 0 where nothing is.
+def read_depth(path: Path, unit: float = 0.001) -> Float[np.ndarray, "h w"]:
+    """Depth along the optical axis in metres from a 16-bit grey png; 0 where nothing is.
+
+    Args:
+        unit: in which the file counts, metres.
 
     Raises:
         UsageError: there is no such file.
@@ -78,8 +81,8 @@ def read_depth(path: Path) -> Float[np.ndarray, "h w"]:
     try:
         with Image.open(path, formats=["PNG"]) as file:
             if not file.mode.startswith("I") or file.width * file.height > MAX_PIXELS:
-                raise AvatarError(f"{path} should be a 16-bit grey png of millimetres.")
-            return np.asarray(file, dtype=np.float32) / 1000
+                raise AvatarError(f"{path} should be a 16-bit grey png.")
+            return np.asarray(file, dtype=np.float32) * np.float32(unit)
     except AvatarError:
         raise
     except Exception as error:  # Pillow's readers raise many kinds on broken files

@@ -20,7 +20,7 @@ from jaxtyping import Float32
 from avatar.errors import AvatarError, UsageError, short_message
 from avatar.geometry import invert_rigid, rigid, rotation_from_quat
 from avatar.io.camera_file import load_cameras
-from avatar.io.depth_recording import DepthRecording, repeated, usual_intrinsics
+from avatar.io.depth_recording import DepthRecording, for_all_frames, usual_intrinsics
 from avatar.io.files import read_text
 from avatar.io.images import read_depth, read_mask
 from avatar.io.videos import open_video
@@ -50,7 +50,7 @@ def read_scan_folder(folder: Path) -> DepthRecording:
     if (folder / "odometry.csv").is_file():
         numbers, cameras = _odometry(folder, video)
     else:
-        cameras = load_cameras(folder / "cameras.json")
+        cameras = for_all_frames(load_cameras(folder / "cameras.json"), open_video(video))
 
     def depth(index: int) -> Float32[np.ndarray, "h w"]:
         name = f"{index if numbers is None else numbers[index]:06d}.png"
@@ -63,10 +63,7 @@ def read_scan_folder(folder: Path) -> DepthRecording:
             raise AvatarError(f"{confidence} is not of the size of the depth image.")
         return np.where(sure > 0, metres, 0.0).astype(np.float32)
 
-    recording = DepthRecording(folder, video, cameras, depth)
-    if len(cameras) > 1:
-        return recording
-    return repeated(recording, open_video(video).expected_frames or 1)
+    return DepthRecording(folder, video, cameras, depth)
 
 
 def _video(folder: Path) -> Path:

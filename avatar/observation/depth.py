@@ -19,7 +19,7 @@ from avatar.types import Cameras
 
 def store_depth(
     recording: DepthVideo, source: Video, times: Float[np.ndarray, " n"], folder: Path
-) -> tuple[Cameras, list[str]]:
+) -> tuple[Cameras | None, list[str]]:
     """Store the depth images of some frames, those that cannot be read as empty ones.
 
     Args:
@@ -27,12 +27,13 @@ def store_depth(
         folder: of the observations.
 
     Returns:
-        The frames' cameras, and notes for the user.
+        The frames' cameras, where the recording tells them, and notes for the user.
 
     Raises:
         AvatarError: no depth image can be read.
     """
-    indices = source.indices(times).clip(0, len(recording.cameras) - 1)
+    cameras = recording.cameras
+    indices = source.indices(times).clip(0, None if cameras is None else len(cameras) - 1)
     box = content_shares(source, recording.video)
 
     def store(position: int) -> AvatarError | None:
@@ -45,10 +46,11 @@ def store_depth(
 
     errors = list(map_in_threads(store, range(len(indices))))
     broken = np.array([error is not None for error in errors])
-    cameras = recording.cameras[indices.tolist()]
-    if source.content is not None:
-        rows, columns = source.content
-        cameras = cameras.cropped(columns.start, rows.start, source.width, source.height)
+    if cameras is not None:
+        cameras = cameras[indices.tolist()]
+        if source.content is not None:
+            rows, columns = source.content
+            cameras = cameras.cropped(columns.start, rows.start, source.width, source.height)
     if not broken.any():
         return cameras, []
     first = next(error for error in errors if error is not None)

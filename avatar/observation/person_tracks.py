@@ -12,7 +12,7 @@ from jaxtyping import Float32
 from avatar.errors import AvatarError, UsageError
 from avatar.observation.appearance import Appearance, difference, mean_appearance
 from avatar.observation.contact import Expected, landmark_distance
-from avatar.observation.detectors.flip_test import person_size
+from avatar.observation.detectors.flip_test import SAME_PERSON, person_size
 from avatar.types import Detection
 
 LEAST_FRAMES = 10
@@ -116,6 +116,9 @@ class PersonTracker:
     ) -> list[int]:
         """Take one frame's detections, each with its sharpness, and say for each which person it is.
 
+        Nobody new begins where somebody else already is: a detector may report one person twice in a frame, and a
+        second track of them would take over later.
+
         Args:
             looks: of the detections; empty without images.
         """
@@ -124,8 +127,13 @@ class PersonTracker:
         for _, apart, who, index in sorted(self._distances(frame, time, detections, looks)):
             if apart < self._reach(who, time) and index not in chosen and who not in chosen.values():
                 chosen[index] = who
-        for index, detection in enumerate(detections):
+        for index in [*chosen, *(index for index in range(len(detections)) if index not in chosen)]:
+            detection = detections[index]
             if index not in chosen:
+                twin = _coinciding(detection, [(detections[other], who) for other, who in chosen.items()])
+                if twin is not None:
+                    chosen[index] = twin
+                    continue
                 self.tracks.append(PersonTrack(shot))
                 chosen[index] = len(self.tracks) - 1
             person = self.tracks[chosen[index]]
@@ -207,6 +215,14 @@ class PersonTracker:
                 f"{frames} frames around pixel {_middle(person)}; --person chooses another."
             )
         return chosen, note
+
+
+def _coinciding(detection: Detection, others: Sequence[tuple[Detection, int]]) -> int | None:
+    """The person of the first of some other detections that is in the same place; None where nobody is."""
+    for other, who in others:
+        if landmark_distance(detection.keypoints, other.keypoints) < SAME_PERSON:
+            return who
+    return None
 
 
 def _middle(person: PersonTrack) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from avatar.errors import AvatarError, UsageError
+from avatar.io.depth_images import DepthFiles
 from avatar.io.depth_recording import DepthVideo
 from avatar.io.recordings import is_depth_recording, open_depth_recording
 from avatar.io.videos import Video, open_video
@@ -33,6 +34,7 @@ def observe(
     max_frames: int = 300,
     thinning: Thinning = "telling",
     detector: LandmarkDetector | None = None,
+    depth: DepthFiles | None = None,
     warn: Callable[[str], None] | None = None,
 ) -> Observations:
     """Find one person in every frame of a video: landmarks, their 3D guess, sharp masks and confidences.
@@ -48,6 +50,7 @@ def observe(
         thinning: which frames of a longer video: "telling" takes sharp ones that differ in pose and view, as a
             training needs them, "even" takes them evenly in time, as a motion needs them.
         detector: finds the landmarks; None: what `choose_detector` takes by default.
+        depth: depth images beside the video.
         warn: called with each of the observations' notes.
 
     Raises:
@@ -61,7 +64,7 @@ def observe(
     folder = Path(tempfile.mkdtemp(prefix="avatar-observations-")) if out is None else Path(out)
     work, unpacked = folder / "unfinished", folder / "unpacked"
     try:
-        source, recording = _opened(Path(video), unpacked, start, end)
+        source, recording = _opened(Path(video), depth, unpacked, start, end)
         (folder / "observations.npz").unlink(missing_ok=True)
         observations = _observe(source, recording, detector, work, folder, person, max_frames, thinning)
     except BaseException:
@@ -104,6 +107,7 @@ def observe_people(
     end: float | None = None,
     max_frames: int = 300,
     detector: LandmarkDetector | None = None,
+    depth: DepthFiles | None = None,
 ) -> list[Observations]:
     """Find each of the people in a video; see `observe`. They share the frames in which they are used.
 
@@ -122,7 +126,7 @@ def observe_people(
         detector, _ = choose_detector()
     work, unpacked = folders(1) / "unfinished", folders(1) / "unpacked"
     try:
-        source, recording = _opened(Path(video), unpacked, start, end)
+        source, recording = _opened(Path(video), depth, unpacked, start, end)
         survey = survey_video(source, detector, work, max_frames, "telling", everybody=True)
         survey.people.choose(None, str(survey.source.path), survey.frames, survey.shot)
         tracks = [survey.people.tracks[who] for who in survey.people.lasting(survey.shot)[:most]]
@@ -166,9 +170,13 @@ def _require_frames(max_frames: int) -> None:
         raise UsageError(f"max_frames is {max_frames}: at least one frame must be kept.")
 
 
-def _opened(path: Path, unpacked: Path, start: float | None, end: float | None) -> tuple[Video, DepthVideo | None]:
+def _opened(
+    path: Path, depth: DepthFiles | None, unpacked: Path, start: float | None, end: float | None
+) -> tuple[Video, DepthVideo | None]:
     """The part of a video or of a recording with depth, which may be unpacked into a folder."""
-    recording = open_depth_recording(path, unpacked, LONGEST_SIDE) if is_depth_recording(path) else None
+    recording = None
+    if depth is not None or is_depth_recording(path):
+        recording = open_depth_recording(path, depth, unpacked, LONGEST_SIDE)
     source = open_video(path, longest=LONGEST_SIDE) if recording is None else recording.video
     if start is not None or end is not None:
         source = source.part(start or 0.0, end)

@@ -9,16 +9,20 @@ from typing import cast, get_args
 
 from avatar.geometry import geodesic_angle, invert_rigid, mean_rotation, rigid
 from avatar.io.camera_motion_file import CameraMotion, CameraRegime, load_camera_motion, metric_motion
+from avatar.io.depth_images import DepthFiles
 from avatar.io.exposure import exposed
+from avatar.io.intrinsics_file import load_intrinsics
 from avatar.io.lens import read_lens
 from avatar.observation.camera_motion import estimate_camera_motion, standing_still
 from avatar.observation.distortion import VISIBLE, displacement, undistorted
 from avatar.observation.exposure import measure_exposure
+from avatar.observation.options import ObserveOptions
 from avatar.pipeline.frame_files import rows_of_frames
 from avatar.tracking.options import TrackOptions
 from avatar.tracking.prior_knowledge import assumed_focal, resolve_focal
 from avatar.types import Cameras, ImageList, Observations
 
+REGIMES = get_args(CameraRegime)
 STANDS_M, STANDS_RADIANS = 0.01, math.radians(0.3)  # by which the recorded path of a standing phone wavers at most
 
 
@@ -77,11 +81,27 @@ def recorded_motion(cameras: Cameras) -> CameraMotion:
     return metric_motion(cameras)
 
 
+def camera_file(options: TrackOptions) -> Path | None:
+    """The file that tells the camera, if the user gave one."""
+    return None if options.camera in ("auto", *REGIMES) else Path(options.camera)
+
+
+def depth_files(observe: ObserveOptions, track: TrackOptions) -> DepthFiles | None:
+    """The depth images that the user gave beside the video."""
+    return None if observe.depth is None else DepthFiles(Path(observe.depth), observe.depth_scale, camera_file(track))
+
+
 def _motion(observations: Observations, options: TrackOptions) -> CameraMotion:
-    if options.camera == "auto" and observations.depth is not None and observations.cameras is not None:
+    file = camera_file(options)
+    intrinsics = None if file is None else load_intrinsics(file)
+    if intrinsics is not None:
+        known = observations.cameras or intrinsics.resized(observations.width, observations.height)
+        return estimate_camera_motion(observations, float(known.K[0, 0, 0]), True, None)
+    # A recording brings its cameras, and so does the file beside a depth camera's video.
+    if observations.depth is not None and observations.cameras is not None and options.camera not in REGIMES:
         return recorded_motion(observations.cameras)
-    if options.camera not in ("auto", *get_args(CameraRegime)):
-        return _from_file(Path(options.camera), observations)
+    if file is not None:
+        return _from_file(file, observations)
     focal = resolve_focal(observations, options)
     regime = cast(CameraRegime | None, None if options.camera == "auto" else options.camera)
     if focal is not None:

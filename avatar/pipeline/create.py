@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 
-from avatar.body import Body, load_body
+from avatar.body import load_body
 from avatar.body.shape_attributes import parse_shape
 from avatar.errors import UsageError
-from avatar.io.camera_motion_file import load_camera_motion, save_camera_motion
 from avatar.io.files import read_json, write_json
-from avatar.io.observations_file import load_observations
-from avatar.io.recordings import is_depth_recording
+from avatar.io.recordings import check_depth_files, is_depth_recording
 from avatar.model.garments import garment_labels
 from avatar.motion import load_motion
-from avatar.observation.detectors.registry import check_detector, choose_detector
-from avatar.observation.options import ObserveOptions
+from avatar.observation.detectors.registry import check_detector
 from avatar.observation.photo import is_photo
-from avatar.observation.video import observe
-from avatar.pipeline.camera import camera_motion
-from avatar.pipeline.dataset import dataset_training_data
+from avatar.pipeline.camera import camera_file, depth_files
 from avatar.pipeline.dense import check_iuv
 from avatar.pipeline.finished_run import save_garments
 from avatar.pipeline.people import check_people, observed_people, people_settings, separate_people, track_people
 from avatar.pipeline.people_folder import PeopleFolder
-from avatar.pipeline.photo import PhotoTraining, photo_training_data
 from avatar.pipeline.previews import write_previews
 from avatar.pipeline.report import make_report
 from avatar.pipeline.report_images import write_report_images
@@ -36,27 +29,13 @@ from avatar.pipeline.report_page import write_report_page
 from avatar.pipeline.rounds import Training, trained
 from avatar.pipeline.run_folder import RunFolder, locked_run
 from avatar.pipeline.settings import Settings, build
-from avatar.pipeline.several_videos import SeveralVideos, check_several
-from avatar.pipeline.stages import Stage, cached, saved_by_compute, timed
-from avatar.pipeline.starting_motion import starting_motion
-from avatar.pipeline.training_data import TrainingData, load_training_data, save_estimated_track, save_training_data
-from avatar.pipeline.video_fit import fit_video
+from avatar.pipeline.several_videos import check_several
+from avatar.pipeline.sources import Job, training_config, training_data
+from avatar.pipeline.stages import timed
+from avatar.pipeline.training_data import TrainingData
 from avatar.runtime.logging import logger
-from avatar.tracking.occlusion import past_what_hides
 from avatar.tracking.prior_knowledge import resolve_shape
-from avatar.training.result import Preview
-from avatar.types import BodyTrack, Observations
-
-
-@runtime_checkable
-class Watcher(Preview, Protocol):
-    """Watches a whole run, not only its training. Nothing waits for it."""
-
-    def started(self, folder: Path) -> None: ...
-
-    def observed(self, observations: Observations) -> None: ...
-
-    def tracked(self, observations: Observations, track: BodyTrack, body: Body) -> None: ...
+from avatar.training.result import Preview, TrainResult
 
 
 def create_run(
@@ -134,6 +113,9 @@ def _check(settings: Settings) -> None:
         )
     check_people(settings)
     check_several(settings)
+    if settings.observe.depth is not None and is_photo(source):
+        raise UsageError(f"--depth is for videos, and {source} is a photo.")
+    check_depth_files(source, depth_files(settings.observe, settings.track), camera_file(settings.track))
     if settings.novel_views.generator != "none" and not is_photo(source):
         raise UsageError(f"--views is for photos, and {source} is not a photo.")
     if is_photo(source) and (settings.observe.start, settings.observe.end) != (None, None):
@@ -160,85 +142,35 @@ def create(run: RunFolder, settings: Settings, preview: Preview | None = None) -
     Returns:
         The content of the report.
     """
-    source, config, body = Path(settings.source), settings.train, load_body(settings.body)
-    height, _ = resolve_shape(body, settings.track)
+    body, seconds = load_body(settings.body), dict[str, float]()
+    job = Job(run, settings, body, seconds, preview)
     # Its matrices here are small, and its pool would spin against the threads of images and of the CPU's renderer.
     torch.set_num_threads(1)
-    seconds: dict[str, float] = {}
-    stage = partial(Stage, seconds=seconds)
-    load_data, save_data = partial(load_training_data, run), partial(save_training_data, run)
-    data_files = (run.observations_file, run.estimated_track)
-
-    watcher = preview if isinstance(preview, Watcher) else None
-    if watcher is not None:
-        watcher.started(run.observations)
-    if settings.protocol is not None:
-        read_dataset = partial(dataset_training_data, source, settings.protocol, body)
-        data = cached(stage("dataset", data_files), load_data, save_data, read_dataset)
-    elif settings.others:
-        several = SeveralVideos(run, settings, body, stage)
-        data = cached(stage("together", data_files), load_data, several.save, several.compute)
-        data = replace(data, observations=past_what_hides(data.observations, data.track, body))
-    elif is_photo(source):
-        training = PhotoTraining(config, settings.device, settings.backend)
-        fit_photo = partial(
-            photo_training_data, source, body, settings.observe, settings.track, settings.novel_views, training
-        )
-        data = cached(stage("photo", data_files), load_data, save_data, fit_photo)
-        config = training.config_for(len(data.observations))
-    else:
-        load_frames = partial(load_observations, run.observations)
-        observe_video = partial(_observe, source, run.observations, settings.observe)
-        observations = cached(stage("observe", (run.observations_file,)), load_frames, saved_by_compute, observe_video)
-        if watcher is not None:
-            watcher.observed(observations)
-        save_track_alone = partial(save_estimated_track, run)
-        camera_stage = stage("camera", (run.camera_motion,))
-        track_body = partial(_track, observations, body, settings, camera_stage)
-        data = cached(stage("track", (run.estimated_track,)), load_data, save_track_alone, track_body)
-        data = replace(data, observations=past_what_hides(data.observations, data.track, body))
-    if watcher is not None:
-        watcher.tracked(data.observations, data.track, body)
+    if job.watcher is not None:
+        job.watcher.started(run.observations)
+    data = training_data(job)
+    if job.watcher is not None:
+        job.watcher.tracked(data.observations, data.track, body)
     for warning in data.all_warnings:
         logger.info(f"warning: {warning}")
-
-    result = trained(run, data, Training(body, config, settings.device, settings.backend, preview), stage)
-
+    training = Training(body, training_config(job, data), settings.device, settings.backend, preview)
+    result = trained(run, data, training, job.stage)
     save_garments(run, garment_labels(result.avatar))
     with timed("previews", seconds):
         write_previews(run, result.avatar, result.track, data.observations, settings.backend)
         write_report_images(run, result.avatar, result.track, data.observations, settings.backend)
-    given = parse_shape(settings.track.shape)
-    report = make_report(settings.source, data, result, height, given, settings.backend, seconds)
-    if settings.others:
-        report["videos"] = read_json(run.videos_file)
+    report = _report(job, data, result)
     write_json(run.report, report)
     write_report_page(run)
     return report
 
 
-def _observe(video: Path, folder: Path, options: ObserveOptions) -> Observations:
-    detector, sentence = choose_detector(options.detector)
-    logger.info(sentence)
-    return observe(
-        video,
-        folder,
-        person=options.person,
-        start=options.start,
-        end=options.end,
-        max_frames=options.max_frames,
-        detector=detector,
-    )
-
-
-def _track(observations: Observations, body: Body, settings: Settings, camera_stage: Stage) -> TrainingData:
-    options, part = settings.track, (settings.observe.start, settings.observe.end)
-    beginning = None
-    if settings.init is not None:
-        beginning = starting_motion(Path(settings.init), observations, Path(settings.source), *part)
-    (file,) = camera_stage.files
-    estimate, save = partial(camera_motion, observations, options), partial(save_camera_motion, file)
-    motion = cached(camera_stage, partial(load_camera_motion, file), save, estimate)
-    logger.info(motion.sentence())
-    estimated, report = fit_video(observations, body, options, motion, beginning)
-    return TrainingData(observations, estimated, (*motion.notes, *report.warnings), motion)
+def _report(job: Job, data: TrainingData, result: TrainResult) -> dict[str, Any]:
+    """The content of report.json."""
+    settings = job.settings
+    height, _ = resolve_shape(job.body, settings.track)
+    given = parse_shape(settings.track.shape)
+    report = make_report(settings.source, data, result, height, given, settings.backend, job.seconds)
+    if settings.others:
+        report["videos"] = read_json(job.run.videos_file)
+    return report

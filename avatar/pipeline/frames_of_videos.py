@@ -28,10 +28,22 @@ class FilmedBy:
     name: str
 
 
-def all_frames(
-    filmed: Sequence[FilmedBy], fitted: BodyTrack, scale: float, most: int
-) -> tuple[Observations, BodyTrack]:
-    """The frames of all cameras, camera by camera, and the track with the pose of each.
+@dataclass(frozen=True)
+class FramesOfVideos:
+    """The frames of all cameras, camera by camera.
+
+    Attributes:
+        observations: all frames; track: with the pose of each.
+        counts: how many frames of each camera follow one another.
+    """
+
+    observations: Observations
+    track: BodyTrack
+    counts: list[int]
+
+
+def all_frames(filmed: Sequence[FilmedBy], fitted: BodyTrack, scale: float, most: int) -> FramesOfVideos:
+    """The frames of all cameras that are used, and the track with the pose of each.
 
     Frames of several cameras that lie within half a frame of one another show one pose, that of their mean time: each
     is then at most a quarter of a frame off, and every pose is corrected by all cameras.
@@ -52,7 +64,7 @@ def all_frames(
     cameras = _cameras(filmed, [number for number, _ in rows], fitted, scale)
     together = replace(fitted, poses=poses, times=at.float(), confidence=confidence, instant=instant, cameras=cameras)
     joined = _joined(filmed, rows, instant, taken.float())
-    return replace(joined, cameras=cameras), together
+    return FramesOfVideos(replace(joined, cameras=cameras), together, [int((own >= 0).sum()) for own in nearest])
 
 
 def nearest_once(own: Float[Tensor, " m"], times: Float[Tensor, " n"]) -> Int[Tensor, " n"]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from avatar.body import Body, load_body
 from avatar.errors import AvatarError, UsageError
 from avatar.io.camera_motion_file import CameraMotion, load_camera_motion, save_camera_motion
+from avatar.io.depth_images import DepthFiles
 from avatar.io.files import read_json, write_json
 from avatar.io.observations_file import load_observations, save_arrays
 from avatar.io.track_file import load_track
@@ -17,7 +18,7 @@ from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.options import ObserveOptions
 from avatar.observation.photo import is_photo
 from avatar.observation.video import observe_people
-from avatar.pipeline.camera import camera_motion
+from avatar.pipeline.camera import camera_motion, depth_files
 from avatar.pipeline.instance_masks import CoarsePerson, separate
 from avatar.pipeline.landmarks_alone import with_landmarks_of_each_alone
 from avatar.pipeline.people_folder import PeopleFolder
@@ -91,7 +92,8 @@ def observed_people(folder: PeopleFolder, settings: Settings, seconds: dict[str,
 
     def compute() -> list[Observations]:
         options, most = settings.observe, number_of_people(settings.people or "all")
-        people = _without_hidden(folder, _observe(folder, Path(settings.source), options, most))
+        depth = depth_files(options, settings.track)
+        people = _without_hidden(folder, _observe(folder, Path(settings.source), options, most, depth))
         if len(people) == 1:
             shutil.rmtree(folder.run.observations, ignore_errors=True)
             folder.person(1).observations.rename(folder.run.observations)
@@ -135,7 +137,9 @@ def _without_hidden(folder: PeopleFolder, people: list[Observations]) -> list[Ob
     return [load_observations(folder.person(new).observations) for new in range(1, len(shown) + 1)]
 
 
-def _observe(folder: PeopleFolder, video: Path, options: ObserveOptions, most: int | None) -> list[Observations]:
+def _observe(
+    folder: PeopleFolder, video: Path, options: ObserveOptions, most: int | None, depth: DepthFiles | None
+) -> list[Observations]:
     detector, sentence = choose_detector(options.detector)
     logger.info(sentence)
     return observe_people(
@@ -146,6 +150,7 @@ def _observe(folder: PeopleFolder, video: Path, options: ObserveOptions, most: i
         end=options.end,
         max_frames=options.max_frames,
         detector=detector,
+        depth=depth,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from avatar.errors import UsageError
 from avatar.io.files import read_text
 from avatar.novel_views.options import ViewOptions
-from avatar.observation.options import ObserveOptions
+from avatar.observation.options import ObserveOptions, check_depth_scale
 from avatar.tracking.options import TrackOptions, check_camera, check_pitch
 from avatar.training.config import TrainConfig
 
@@ -30,6 +30,8 @@ RENAMED = {
     "end": "observe.end",
     "max_frames": "observe.max_frames",
     "detector": "observe.detector",
+    "depth": "observe.depth",
+    "depth_scale": "observe.depth_scale",
     "focal": "track.focal",
     "height": "track.height",
     "pitch": "track.pitch",
@@ -158,6 +160,7 @@ def require_sensible(settings: Settings) -> None:
         raise UsageError(f"--start must be 0 seconds or more, not {observe.start:g}.")
     if observe.end is not None and observe.end <= (observe.start or 0.0):
         raise UsageError(f"--end must be after --start: it is {observe.end:g} seconds.")
+    check_depth_scale(observe)
     check_pitch(track.pitch)
     check_camera(track.camera)
 

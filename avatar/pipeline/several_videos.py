@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import shutil
 from collections.abc import Callable, Sequence
@@ -64,6 +63,7 @@ def check_several(settings: Settings) -> None:
         "--init": settings.init,
         "--iuv": settings.track.iuv,
         "--people": settings.people,
+        "--depth": settings.observe.depth,
         "--start": settings.observe.start,
         "--end": settings.observe.end,
         "--masks learned": True if settings.train.masks == "learned" else None,
@@ -124,14 +124,14 @@ class SeveralVideos:
             FilmedBy(clip, camera, video.name)
             for clip, camera, video in zip(observations, adjustment.cameras, self.settings.sources, strict=True)
         ]
-        frames, together = all_frames(filmed_by, fitted, scale, self.settings.observe.max_frames)
-        counts = frames_per_video(frames)
-        gains = measure_gains(frames, together, self.body, counts)
-        self._describe(adjustment.cameras, counts, gains)
+        frames = all_frames(filmed_by, fitted, scale, self.settings.observe.max_frames)
+        gains = measure_gains(frames.observations, frames.track, self.body, frames.counts)
+        self._describe(adjustment.cameras, frames.counts, gains)
         notes = [
             f"{video.name}: {note}" for video, m in zip(self.settings.sources, motions, strict=True) for note in m.notes
         ]
-        return TrainingData(at_first_exposure(frames, gains, counts), together, (*notes, *warnings))
+        even = at_first_exposure(frames.observations, gains, frames.counts)
+        return TrainingData(even, frames.track, (*notes, *warnings))
 
     def _fitted(
         self, observations: Sequence[Observations], motion: CameraMotion, cameras: Sequence[StandingCamera]
@@ -221,12 +221,3 @@ class SeveralVideos:
                 for video, one, count, gain in rows
             ],
         )
-
-
-def frames_per_video(observations: Observations) -> list[int]:
-    """How many frames of each video follow one another."""
-    assert observations.cameras is not None
-    T = observations.cameras.T_camera_world.flatten(1)
-    changes = (T[1:] != T[:-1]).any(1).nonzero()[:, 0] + 1
-    borders = [0, *changes.tolist(), len(T)]
-    return [end - begin for begin, end in itertools.pairwise(borders)]

@@ -30,20 +30,17 @@ MARGIN_S = 0.15  # around such frames, in which the arm starts anew too
 Terms = Callable[[State], list[Term]]
 
 
-def restart_lost_arms(
-    problem: FitProblem, state: State, names: tuple[str, ...], terms: Terms, pose_terms: Terms, steps: int
-) -> State:
+def restart_lost_arms(problem: FitProblem, state: State, terms: Terms, pose_terms: Terms, steps: int) -> State:
     """The state, or a better one that a fit finds from other poses of the arms that are far from their landmarks.
 
     Args:
-        names: of the landmarks.
         terms: all terms of the fit.
         pose_terms: those of them that tell how likely the pose of a single frame is.
         steps: of the solver.
     """
     other = state
     for side in ("left", "right"):
-        marks = [names.index(f"{side}_{name}") for name in ("elbow", "wrist")]
+        marks = [problem.landmark_names.index(f"{side}_{name}") for name in ("elbow", "wrist")]
         lost = lost_frames(problem, state, marks)
         if lost.any():
             other = with_likeliest_arm(problem, other, side, marks, lost, pose_terms)

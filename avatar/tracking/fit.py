@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,13 +14,10 @@ from torch import Tensor
 from avatar.body import Body, load_body
 from avatar.errors import AvatarError
 from avatar.io.camera_motion_file import CameraMotion
-from avatar.landmark_layouts import LAYOUTS
 from avatar.runtime.progress import Progress
 from avatar.tracking.arm_restart import restart_lost_arms
 from avatar.tracking.camera_path import from_cameras, holds_pose, path_of, tilt_of_motion
 from avatar.tracking.camera_pitch import PITCH_FROM_TURN, pitch_from_turn, pitch_from_turn_within
-from avatar.tracking.dense import DenseSampler, dense_sampler
-from avatar.tracking.depth import DepthSampler
 from avatar.tracking.face import with_face
 from avatar.tracking.given_start import initial_rotations, with_fixed_directions
 from avatar.tracking.hands import with_fingers
@@ -30,9 +26,8 @@ from avatar.tracking.initialization import initial_state, state_from_rotations
 from avatar.tracking.kinematics import CameraPath, State, in_cameras, move_points, pose_chain
 from avatar.tracking.leg_girth import fit_leg_girth
 from avatar.tracking.objective import ROLL, SCHEDULE, pose_terms, residual_terms
-from avatar.tracking.optical_flow import FlowSampler
 from avatar.tracking.options import TrackOptions, check_pitch
-from avatar.tracking.other_cameras import OtherCamera, with_other_cameras, with_other_silhouettes
+from avatar.tracking.other_cameras import OtherCamera, with_other_cameras
 from avatar.tracking.prior_knowledge import (
     ASSUMED_HEIGHT_M,
     focal_prior,
@@ -42,7 +37,7 @@ from avatar.tracking.prior_knowledge import (
 )
 from avatar.tracking.problem import FitProblem, build_problem
 from avatar.tracking.report import TrackReport, fit_warnings, guess_warnings, median_distance, unknown_pitch
-from avatar.tracking.silhouette import SilhouetteMatcher
+from avatar.tracking.samplers import Samplers, samplers_of
 from avatar.tracking.solver import ClipLinearization, levenberg_marquardt
 from avatar.tracking.verdict import depth_spread, failure, is_doubtful, silhouette_overlap
 from avatar.tracking.vertical_lines import CameraTilt
@@ -85,47 +80,31 @@ def track(
     height, shape_constraint = resolve_shape(body, options)
     if len(observations) < LEAST_FRAMES:
         raise AvatarError(f"{len(observations)} frames are too few to track a body: {LEAST_FRAMES} are needed.")
-    names = LAYOUTS[observations.layout].names
-    focal = resolve_focal(observations, options, motion)
-    given = focal is not None
-    focal, spread = (focal, 0.0) if focal is not None else focal_prior(observations, motion)
-    path = path_of(motion)
-    problem = build_problem(observations, body, focal, height or ASSUMED_HEIGHT_M)
-    tilt = resolve_tilt(observations, options, focal, spread, tilt_of_motion(motion, path))
+    known_focal, path = resolve_focal(observations, options, motion), path_of(motion)
+    focal, spread = (known_focal, 0.0) if known_focal is not None else focal_prior(observations, motion)
     problem = replace(
-        problem,
+        build_problem(observations, body, focal, height or ASSUMED_HEIGHT_M),
         shape_constraint=shape_constraint,
-        focal_given=given,
-        tilt=tilt,
+        focal_given=known_focal is not None,
+        tilt=resolve_tilt(observations, options, focal, spread, tilt_of_motion(motion, path)),
         pitch_given=options.pitch is not None,
         height_given=height is not None,
     )
     if others:
         problem = with_other_cameras(problem, others)
-    matcher = flow_sampler = depth_sampler = None
-    if len(observations.masks):
-        tall = float(problem.person_height[0])
-        size = observations.width, observations.height
-        matcher = SilhouetteMatcher(body, observations.masks, *size, tall, observations.trust)
-        flow_sampler = FlowSampler(body, observations, tall)
-        if observations.depth is not None:
-            depth_sampler = DepthSampler(body, observations, tall)
-
-    dense = dense_sampler(observations, body, options)
+    samplers = samplers_of(observations, body, options, float(problem.person_height[0]), others)
 
     def attempt(variant: FitProblem) -> FittedClip:
-        matchers = [other.matcher for other in others]
-        fitted, state = fit(variant, names, matcher, flow_sampler, start, path, depth_sampler, matchers, dense)
-        return FittedClip(
-            fitted, state, reprojection_error(fitted, state), silhouette_overlap(fitted, state, observations)
-        )
+        fitted, state = fit(variant, samplers, start, path)
+        error, overlap = reprojection_error(fitted, state), silhouette_overlap(fitted, state, observations)
+        return FittedClip(fitted, state, error, overlap)
 
     best = attempt(problem)
     if best.is_doubtful:
         best = min([best, *map(attempt, other_starts(problem))], key=lambda clip: clip.error)
     from_file = motion is not None and motion.focal_source != ""
-    report = report_of(best, names, height, given or from_file)
-    if depth_sampler is not None and best.problem.depth is None:
+    report = report_of(best, height, known_focal is not None or from_file)
+    if samplers.depth is not None and best.problem.depth is None:
         report.warnings.append("the depth images do not fit the person in view: they were not used")
     if report.failure is not None:
         if not options.keep_going:
@@ -168,14 +147,14 @@ def other_starts(problem: FitProblem) -> list[FitProblem]:
     return [free, *(replace(free, focal=factor * problem.focal) for factor in factors)]
 
 
-def report_of(clip: FittedClip, names: tuple[str, ...], height: float | None, focal_known: bool) -> TrackReport:
+def report_of(clip: FittedClip, height: float | None, focal_known: bool) -> TrackReport:
     """The report of a fit of a person of this height, if it is given; whether anything gave the focal length."""
     state, focal = clip.state, float(clip.state.camera[0].exp())
     height_known = height is not None or clip.problem.depth is not None
     warnings = fit_warnings(
         state,
         clip.problem.confidence,
-        names,
+        clip.problem.landmark_names,
         None if height_known else ASSUMED_HEIGHT_M,
         None if focal_known else focal,
     )
@@ -195,69 +174,72 @@ def report_of(clip: FittedClip, names: tuple[str, ...], height: float | None, fo
 
 def fit(
     problem: FitProblem,
-    names: tuple[str, ...],
-    matcher: SilhouetteMatcher | None,
-    flow_sampler: FlowSampler | None,
+    samplers: Samplers | None = None,
     start: BodyTrack | None = None,
     path: CameraPath | None = None,
-    depth_sampler: DepthSampler | None = None,
-    other_matchers: Sequence[SilhouetteMatcher] = (),
-    dense: DenseSampler | None = None,
 ) -> tuple[FitProblem, State]:
     """Run the schedule from the detector's own 3D guess, or from the joint rotations of `start`.
 
-    Without `matcher` and `flow_sampler` the fit goes by the landmarks alone; `depth_sampler` adds measured
-    depth, `other_matchers` the silhouettes of `FitProblem.views`, `dense` what a dense detector sees.
+    Args:
+        samplers: the images; None: the fit goes by the landmarks alone.
+        path: of the camera, where it moves.
 
     Returns:
         The problem with what the fit itself showed, such as the camera's pitch from a full turn; and its solution.
     """
-    pixels = torch.cat([problem.pixels, problem.confidence[..., None]], -1)
-    inputs = (problem.body, problem.landmarks, pixels, problem.guess, problem.times, problem.focal)
-    if start is None:
-        state = initial_state(*inputs, names)
-    else:
-        state = state_from_rotations(*inputs, initial_rotations(start, problem))
-        problem = with_fixed_directions(problem, state)
-    factor = None if depth_sampler is None else depth_sampler.size_factor(state)
-    if factor is None:
-        depth_sampler = None
-    else:
-        problem, state = resized(problem, state, factor)
+    samplers = samplers or Samplers()
+    problem, state, samplers = first_state(problem, samplers, start)
     if path is not None:
-        feet = [names.index(f"{side}_ankle") for side in ("left", "right")]
-        landmarks = move_points(pose_chain(problem.body, state), state, problem.landmarks)
-        state = from_cameras(state, path, landmarks.x[:, feet], problem.times)
+        state = on_path(problem, state, path)
     if problem.views:
         state = replace(state, log_scale=state.camera.new_zeros(1))  # of the distances between the cameras
-    measured = problem.tilt
+    tilt_measured = problem.tilt is not None
     with Progress("fit", len(SCHEDULE) + 1) as bar:
         for turn, stage in enumerate(SCHEDULE):
-            with_images = math.isfinite(stage.silhouette)
-            matches = matcher.match(state) if matcher and with_images else None
-            flow = flow_sampler.sample(state) if flow_sampler and with_images else None
-            if depth_sampler is not None:
-                problem = replace(problem, depth=depth_sampler.read(state))
-            if with_images:
-                problem = with_other_silhouettes(problem, other_matchers, state)
-            if dense is not None:
-                problem = replace(problem, dense=dense.sample(turn))
+            problem, matches, flow = samplers.read(problem, state, stage, turn)
             terms = partial(residual_terms, problem, stage, matches, flow)
             state, linearization = levenberg_marquardt(state, partial(ClipLinearization, terms), stage.steps)
             if stage.name == "limbs" and problem.pitch is None:
                 likely = partial(pose_terms, problem, stage)
-                state = restart_lost_arms(problem, state, names, terms, likely, stage.steps)
-            pitch = pitch_from_turn(problem, state)
-            if pitch is not None:
-                problem = replace(problem, pitch=given_pitch(problem) or (pitch, PITCH_FROM_TURN))
-            elif measured is None and problem.pitch is None:
-                problem = replace(problem, tilt=tilt_from_turn_within(problem, state))
-            problem = replace(problem, holds_pose=problem.pitch is not None or holds_pose(state))
+                state = restart_lost_arms(problem, state, terms, likely, stage.steps)
+            problem = with_what_a_turn_shows(problem, state, tilt_measured)
             bar.step(f"{stage.name}, cost {linearization.cost:.0f}")
-        if matcher:
-            state = fit_leg_girth(problem, matcher, state)
+        if samplers.silhouette is not None:
+            state = fit_leg_girth(problem, samplers.silhouette, state)
         bar.step("girth of the legs")
     return problem, state
+
+
+def first_state(problem: FitProblem, samplers: Samplers, start: BodyTrack | None) -> tuple[FitProblem, State, Samplers]:
+    """Where the solver begins, as far away as measured depth says; depth that does not fit the person is left out."""
+    pixels = torch.cat([problem.pixels, problem.confidence[..., None]], -1)
+    inputs = (problem.body, problem.landmarks, pixels, problem.guess, problem.times, problem.focal)
+    if start is None:
+        state = initial_state(*inputs, problem.landmark_names)
+    else:
+        state = state_from_rotations(*inputs, initial_rotations(start, problem))
+        problem = with_fixed_directions(problem, state)
+    factor = None if samplers.depth is None else samplers.depth.size_factor(state)
+    if factor is None:
+        return problem, state, samplers.without_depth()
+    return *resized(problem, state, factor), samplers
+
+
+def on_path(problem: FitProblem, state: State, path: CameraPath) -> State:
+    """The state in the world of a camera that moves."""
+    feet = [problem.landmark_names.index(f"{side}_ankle") for side in ("left", "right")]
+    landmarks = move_points(pose_chain(problem.body, state), state, problem.landmarks)
+    return from_cameras(state, path, landmarks.x[:, feet], problem.times)
+
+
+def with_what_a_turn_shows(problem: FitProblem, state: State, tilt_measured: bool) -> FitProblem:
+    """The problem with the camera's pitch, where the person turns right round, and whether they hold one pose."""
+    pitch = pitch_from_turn(problem, state)
+    if pitch is not None:
+        problem = replace(problem, pitch=given_pitch(problem) or (pitch, PITCH_FROM_TURN))
+    elif not tilt_measured and problem.pitch is None:
+        problem = replace(problem, tilt=tilt_from_turn_within(problem, state))
+    return replace(problem, holds_pose=problem.pitch is not None or holds_pose(state))
 
 
 def resized(problem: FitProblem, state: State, factor: float) -> tuple[FitProblem, State]:

@@ -23,7 +23,7 @@ class TrackOptions:
         focal: focal length of the camera in pixels.
         pitch: how far the camera looks down, degrees; negative: up.
         camera: how the camera moved: auto (the background tells), still, turning (it keeps its place), moving, or a
-            file with the camera of each frame; see docs/manual/create.md.
+            file with the camera of each frame, or with the intrinsics alone; see docs/manual/create.md.
         keep_going: take the result even if the fit has clearly failed.
         iuv: folder with one IUV image (PNG) for each frame of the video, from a dense detector of your own, in the
             charts of `avatar export --dataset`, or in DensePose's; see docs/manual/detectors.md.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar.body import Body
@@ -39,6 +39,7 @@ class FitProblem:
 
     Attributes:
         body: the body that is fitted.
+        landmark_names: of the detector's layout.
         landmarks, joints, soles: points on it.
         spread: standard deviation of each landmark's place on the body, metres.
         focal: given or assumed focal length, pixels; `focal_given` says which.
@@ -74,6 +75,7 @@ class FitProblem:
     """
 
     body: Body
+    landmark_names: tuple[str, ...]
     landmarks: SkinnedPoints
     joints: SkinnedPoints
     soles: SkinnedPoints
@@ -158,39 +160,23 @@ def second_derivative(times: Float[Tensor, " n"]) -> Float[Tensor, "n2 3"]:
 
 def build_problem(observations: Observations, body: Body, focal: float, height: float) -> FitProblem:
     """Gather what the terms need. Frames must come in order of time, one per instant."""
-    layout = LAYOUTS[observations.layout]
+    names = LAYOUTS[observations.layout].names
     landmarks, spread = landmark_points(body, observations.layout)
-    keypoints = interpolate_gaps(observations.keypoints.double(), observations.times.double())
+    times = observations.times.double()
+    keypoints = interpolate_gaps(observations.keypoints.double(), times)
     centre = keypoints.new_tensor([observations.width / 2, observations.height / 2])
     pixels, confidence = keypoints[..., :2] - centre, keypoints[..., 2].clamp(0.02, 1)
     frame_weight = torch.ones(len(keypoints), dtype=torch.float64)
     if observations.frame_weight is not None:
         frame_weight = observations.frame_weight.double().clamp_min(LEAST_WEIGHT)
-    times = observations.times.double()
-    has_depth = observations.keypoints_3d.isfinite().all(-1)
-    guess, trust = interpolate_gaps(observations.keypoints_3d.double(), times), has_depth.double()
-    flat = ~has_depth.any(0)
-    if flat.any():
-        guess[:, flat] = lift_to_3d(pixels, landmarks.rest, layout.names, times)[:, flat]
-        trust[:, flat] = LIFTED_CONFIDENCE
+    guess, trust = guessed_places(observations, landmarks, pixels)
     guess = rotate_to_rays(guess, pixels.mean(1), focal)
-    gap = times.diff()
-    time_weight = REFERENCE_RATE / 2 * (torch.cat([gap[:1], gap]) + torch.cat([gap, gap[-1:]]))
-    pairs = [(a, b) for a, b in layout.bones if a in SMPL_JOINTS and b in SMPL_JOINTS]
-    ends = [[layout.names.index(name) for name in pair] for pair in pairs]
-    bones = torch.tensor([[body.joint_names.index(name) for name in pair] for pair in pairs])
-    (start, end), (start_trust, end_trust) = (
-        (values[:, [a for a, _ in ends]], values[:, [b for _, b in ends]]) for values in (guess, confidence * trust)
-    )
-    # The measured biases are those of a detector's own 3D guess.
-    biases = direction_biases("" if flat.any() else observations.layout, pairs)
-    directions = unbiased(F.normalize(end - start, dim=-1), facing(guess, layout.names), biases)
-    size = pixels.amax(1) - pixels.amin(1)
-    person_height = size[:, 1].median()
-    weighted = confidence * frame_weight[:, None]
-    accelerations = visible_accelerations(pixels * height / person_height, weighted, times)
+    bones = detected_bones(observations, body, guess, confidence * trust)
+    person_height = (pixels.amax(1) - pixels.amin(1))[:, 1].median()
+    accelerations = visible_accelerations(pixels * height / person_height, confidence * frame_weight[:, None], times)
     return FitProblem(
         body=body,
+        landmark_names=names,
         landmarks=landmarks,
         joints=joint_points(body),
         soles=surface_points(body, sole_vertices(body)),
@@ -201,14 +187,14 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
         frame_weight=frame_weight,
         landmark_weight=landmark_weights(observations.layout),
         pitch_bias=pitch_biases(observations.layout),
-        hips=torch.tensor([layout.names.index(f"{side}_hip") for side in ("left", "right")]),
+        hips=torch.tensor([names.index(f"{side}_hip") for side in ("left", "right")]),
         guess=guess,
         person_height=person_height.expand(len(times)),
         times=times,
-        time_weight=time_weight.clamp(max=2.0),
-        bones=bones,
-        bone_directions=directions,
-        bone_confidence=torch.minimum(start_trust, end_trust),
+        time_weight=time_weights(times),
+        bones=bones.joints,
+        bone_directions=bones.directions,
+        bone_confidence=bones.confidence,
         joint_prior=joint_prior(body),
         height=height,
         stature=body_stature(body),
@@ -217,7 +203,57 @@ def build_problem(observations: Observations, body: Body, focal: float, height: 
         upper=torch.tensor([body.smpl_index[SMPL_JOINTS.index(name)] for name in UPPER_BODY]),
         standing=standing_weights(body.joint_names),
         joint_acceleration=accelerations[:, nearest_landmarks(joint_points(body).rest, landmarks.rest)],
-        bone_pitch_bias=torch.tensor([bias.share for bias in biases], dtype=torch.float64),
+        bone_pitch_bias=bones.pitch_bias,
+    )
+
+
+def time_weights(times: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """The time that each instant stands for, in frames of the reference rate."""
+    gap = times.diff()
+    return (REFERENCE_RATE / 2 * (torch.cat([gap[:1], gap]) + torch.cat([gap, gap[-1:]]))).clamp(max=2.0)
+
+
+def guessed_places(
+    observations: Observations, landmarks: SkinnedPoints, pixels: Float[Tensor, "n l 2"]
+) -> tuple[Float[Tensor, "n l 3"], Float[Tensor, "n l"]]:
+    """The detector's landmarks in 3D, metres, and how far each is trusted; those known in 2D only are lifted."""
+    times = observations.times.double()
+    has_depth = observations.keypoints_3d.isfinite().all(-1)
+    guess, trust = interpolate_gaps(observations.keypoints_3d.double(), times), has_depth.double()
+    flat = ~has_depth.any(0)
+    if flat.any():
+        names = LAYOUTS[observations.layout].names
+        guess[:, flat] = lift_to_3d(pixels, landmarks.rest, names, times)[:, flat]
+        trust[:, flat] = LIFTED_CONFIDENCE
+    return guess, trust
+
+
+@dataclass(frozen=True)
+class DetectedBones:
+    """Directions between joints of the body as the detector has them; see `FitProblem`."""
+
+    joints: Int[Tensor, "b 2"]
+    directions: Float[Tensor, "n b 3"]
+    confidence: Float[Tensor, "n b"]
+    pitch_bias: Float[Tensor, " b"]
+
+
+def detected_bones(
+    observations: Observations, body: Body, guess: Float[Tensor, "n l 3"], confidence: Float[Tensor, "n l"]
+) -> DetectedBones:
+    """The bones between landmarks that are joints of the body, free of the detector's measured biases."""
+    layout = LAYOUTS[observations.layout]
+    pairs = [(a, b) for a, b in layout.bones if a in SMPL_JOINTS and b in SMPL_JOINTS]
+    start, end = (torch.tensor([layout.names.index(pair[at]) for pair in pairs]) for at in (0, 1))
+    # The measured biases are those of a detector's own 3D guess.
+    guessed_by_detector = bool(observations.keypoints_3d.isfinite().all(-1).any(0).all())
+    biases = direction_biases(observations.layout if guessed_by_detector else "", pairs)
+    directions = F.normalize(guess[:, end] - guess[:, start], dim=-1)
+    return DetectedBones(
+        joints=torch.tensor([[body.joint_names.index(name) for name in pair] for pair in pairs]),
+        directions=unbiased(directions, facing(guess, layout.names), biases),
+        confidence=torch.minimum(confidence[:, start], confidence[:, end]),
+        pitch_bias=torch.tensor([bias.share for bias in biases], dtype=torch.float64),
     )
 
 

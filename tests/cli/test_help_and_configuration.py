@@ -102,6 +102,8 @@ def test_the_printed_configuration_is_a_preset(tmp_path: Path, capsys: pytest.Ca
         ({"max_frames": -3}, "--max-frames must be at least 1"),
         ({"focal": 0.0}, "--focal must be above 0"),
         ({"train": {"hold_out": -1}}, "--train.hold-out must be 0 or more"),
+        ({"depth_scale": 0.001}, "--depth-scale is the unit of the images of --depth: give both"),
+        ({"depth": "depth", "depth_scale": 0.0}, "--depth-scale is in metres per unit"),
         ({"heigth": 1.8}, "no entry 'heigth'"),
     ],
 )

@@ -187,6 +187,8 @@ def test_runs_of_the_older_layout_are_resumed(video: Path, tmp_path: Path, monke
         "detector": "mediapipe",
         "start": None,
         "end": None,
+        "depth": None,
+        "depth_scale": None,
     }
     assert asdict(settings.novel_views) == {"generator": "none", "frames": 11, "offload": True}
     assert build(Settings, json.loads((run / "config.json").read_text())) == settings

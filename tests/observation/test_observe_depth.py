@@ -7,13 +7,16 @@ import pytest
 import torch
 
 from avatar.errors import AvatarError
+from avatar.io.camera_file import save_cameras
+from avatar.io.depth_images import DepthFiles
 from avatar.io.observations_file import load_observations
 from avatar.observation.video import observe
 from avatar.pipeline.camera import camera_motion
 from avatar.tracking.options import TrackOptions
 from avatar.types import Detection
 
-from ..io.made_up_recordings import BAR, FPS, stray
+from ..io.made_up_depth_images import millimetres, open3d_intrinsics, pngs, video
+from ..io.made_up_recordings import BAR, FPS, K, stray, upright_cameras
 from .test_observe import Blobs
 
 
@@ -58,3 +61,33 @@ def test_a_recording_without_any_depth_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AvatarError, match="none of its depth images can be read"):
         observe(folder, tmp_path / "out", detector=Blobs())
     assert not (tmp_path / "out" / "observations.npz").exists()
+
+
+def test_depth_beside_a_video_comes_along(tmp_path: Path) -> None:
+    """Of the part that is used. With intrinsics alone the camera's motion is estimated; without, its lens too."""
+    clip, stack = video(tmp_path / "me.mp4", 12), millimetres(12)
+    folder = pngs(tmp_path / "depth", stack)
+    (folder / "depth_4.png").write_bytes(b"broken")
+    lens = open3d_intrinsics(tmp_path / "lens.json")
+    for camera in (lens, None):
+        observe(clip, tmp_path / "out", start=1 / FPS, detector=Blobs(), depth=DepthFiles(folder, None, camera))
+        observations = load_observations(tmp_path / "out")
+        assert observations.source == str(clip) and (observations.cameras is None) == (camera is None)
+        assert any("depth of 1 of 11 frames is missing or broken" in note for note in observations.notes)
+        images = observations.depth
+        assert images is not None and images[3].max() == 0
+        assert [float(images[frame].max()) for frame in (0, 10)] == pytest.approx([4.001, 4.011], abs=1e-4)
+        motion = camera_motion(observations, TrackOptions(camera="auto" if camera is None else str(camera)))
+        assert motion.regime == "still" and motion.vertical is None
+        assert motion.focal_given == (camera is not None)
+        if camera is not None:
+            assert motion.cameras.K[0, 0, 0] == K[0, 0]
+
+
+def test_a_camera_file_beside_depth_brings_its_metres(tmp_path: Path) -> None:
+    np.save(tmp_path / "depth.npy", millimetres(12))
+    save_cameras(tmp_path / "cameras.json", upright_cameras(12))
+    files = DepthFiles(tmp_path / "depth.npy", None, tmp_path / "cameras.json")
+    observations = observe(video(tmp_path / "me.mp4", 12), detector=Blobs(), depth=files)
+    motion = camera_motion(observations, TrackOptions(camera=str(tmp_path / "cameras.json")))
+    assert motion.regime == "moving" and motion.metric and motion.focal_given and motion.vertical == (0, 1, 0)

@@ -135,6 +135,14 @@ def test_people_keep_their_identity_whatever_the_order() -> None:
         assert np.abs(np.diff([keypoints[0, 0] for keypoints in person.keypoints])).max() == 1
 
 
+def test_one_person_reported_twice_in_a_frame_stays_one_person() -> None:
+    people = PersonTracker()
+    for frame in range(30):
+        twice = [detection(53 + frame)] if frame in (0, 12, 13) else []
+        people.add(frame, frame / 10, [*twice, detection(50 + frame), detection(300)], [1.0] * 3)
+    assert [len(person.frames) for person in people.tracks] == [30, 30]
+
+
 @pytest.mark.parametrize("minutes", [1, 5, 20])
 def test_a_person_of_a_long_clip_stays_one_person(minutes: int) -> None:
     """The frames that are looked at lie up to seconds apart, and the person moves and is missed now and then."""

@@ -26,7 +26,7 @@ from avatar.pipeline.filmed_scene import scene_of_run
 from avatar.pipeline.frames_of_videos import FilmedBy, all_frames, nearest_once
 from avatar.pipeline.run_folder import RunFolder
 from avatar.pipeline.settings import Settings, build, settings_for, to_toml
-from avatar.pipeline.several_videos import SeveralVideos, check_several, frames_per_video, given_offsets
+from avatar.pipeline.several_videos import SeveralVideos, check_several, given_offsets
 from avatar.pipeline.stages import Stage
 from avatar.pipeline.training_data import load_training_data
 from avatar.pipeline.video_gains import at_first_exposure, measure_gains
@@ -74,9 +74,10 @@ def both_cameras(body: Body, late: float) -> list[FilmedBy]:
 @pytest.mark.parametrize("late", [0.0, LATE])
 def test_the_frames_of_all_cameras_fit_the_track(body: Body, fitted: BodyTrack, late: float) -> None:
     cameras = both_cameras(body, late)
-    observations, track = all_frames(cameras, fitted, 1 / SCALE, 200)
+    frames = all_frames(cameras, fitted, 1 / SCALE, 200)
+    observations, track = frames.observations, frames.track
     outside = 2  # frames of the second camera, before the first one filmed
-    assert frames_per_video(observations) == [FRAMES, FRAMES - outside]
+    assert frames.counts == [FRAMES, FRAMES - outside]
     assert len(track) == FRAMES and bool((track.times.diff() > 0).all())
     away = (observations.times - track.times[track.instant]).abs()
     assert float(away.max()) == pytest.approx(late / 2, abs=1e-5)
@@ -96,14 +97,21 @@ def test_images_of_other_sizes_lie_in_the_corner(body: Body, fitted: BodyTrack) 
     ones = ImageList(len(own), lambda _: np.ones((HEIGHT + 20, WIDTH - 20, 3), np.uint8))
     masks = ImageList(len(own), lambda _: np.ones((HEIGHT + 20, WIDTH - 20), np.uint8))
     other = replace(own, images=ones, masks=masks, width=WIDTH - 20, height=HEIGHT + 20)
-    observations, track = all_frames([first, replace(second, observations=other)], fitted, 1 / SCALE, 10)
+    frames = all_frames([first, replace(second, observations=other)], fitted, 1 / SCALE, 10)
+    observations, track, count = frames.observations, frames.track, frames.counts[0]
     assert (observations.width, observations.height) == (WIDTH, HEIGHT + 20)
-    count = frames_per_video(observations)[0]
     assert count == 5
     image, mask = observations.images[count], observations.masks[count]
     assert image.shape == (HEIGHT + 20, WIDTH, 3) and image[:, : WIDTH - 20].min() == 1
     assert image[:, WIDTH - 20 :].max() == 0 and mask[:, WIDTH - 20 :].max() == 0
     assert track.cameras is not None and track.cameras.K[count, 0, 2] == (WIDTH - 20) / 2
+
+
+def test_cameras_at_one_place_are_told_apart(body: Body, fitted: BodyTrack) -> None:
+    """Their places say nothing of how many frames each one has."""
+    first, _ = both_cameras(body, 0.0)
+    beside = replace(first, name="b.mp4")
+    assert all_frames([first, beside], fitted, 1.0, 10).counts == [5, 5]
 
 
 def test_each_frame_shows_one_pose() -> None:
@@ -113,7 +121,7 @@ def test_each_frame_shows_one_pose() -> None:
 
 
 def test_a_held_out_pose_is_held_out_in_all_cameras(body: Body, fitted: BodyTrack) -> None:
-    observations, _ = all_frames(both_cameras(body, 0.0), fitted, 1 / SCALE, 200)
+    observations = all_frames(both_cameras(body, 0.0), fitted, 1 / SCALE, 200).observations
     held_out = held_out_frames(observations, 8)
     instants = observations.instant[held_out]
     assert instants.tolist() == [4, 12, 4, 12]
@@ -135,9 +143,9 @@ def colored(observations: Observations, gains: np.ndarray) -> Observations:
 
 
 def test_exposures_are_measured_and_evened_out(body: Body, fitted: BodyTrack) -> None:
-    observations, track = all_frames(both_cameras(body, 0.0), fitted, 1 / SCALE, 8)
-    counts, truth = frames_per_video(observations), np.array([[1.0, 1.0, 1.0], [1.4, 1.1, 0.8]])
-    observations = colored(observations, np.repeat(truth, counts, axis=0))
+    frames = all_frames(both_cameras(body, 0.0), fitted, 1 / SCALE, 8)
+    track, counts, truth = frames.track, frames.counts, np.array([[1.0, 1.0, 1.0], [1.4, 1.1, 0.8]])
+    observations = colored(frames.observations, np.repeat(truth, counts, axis=0))
     gains = measure_gains(observations, track, body, counts)
     assert gains == pytest.approx(truth, rel=0.05)
     even = at_first_exposure(observations, gains, counts)
@@ -172,7 +180,8 @@ def test_the_stage_resumes_and_says_what_the_clocks_are(
     loaded = load_training_data(run)
     assert loaded.all_warnings == ["b.mp4: one is lost.", "a warning"]
     rows = read_json(run.videos_file)
-    assert [row["frames"] for row in rows] == frames_per_video(loaded.observations)
+    assert [row["frames"] for row in rows] == [FRAMES, FRAMES - 2]
+    assert len(loaded.observations) == 2 * FRAMES - 2
     assert rows[1]["offset"] == pytest.approx(LATE - 2 / RATE, abs=0.01)
     assert (run.observations / "frames" / "00000.jpg").is_file()
 
@@ -199,6 +208,7 @@ def test_a_phone_that_moved_and_a_long_video_are_refused(body: Body, tmp_path: P
         ({"others": ["b.jpg"]}, "b.jpg is no video"),
         ({"others": ["b.mp4"], "people": "all"}, "--people is for one video"),
         ({"others": ["b.mp4"], "start": 1.0}, "--start is for one video"),
+        ({"others": ["b.mp4"], "depth": "depth"}, "--depth is for one video"),
         ({"others": ["b.mp4"], "train": {"masks": "learned"}}, "--masks learned is for one video"),
         ({"others": ["b.mp4"], "camera": "moving"}, "--camera is for one video"),
         ({"others": ["b.mp4"], "offset": "soon"}, "--offset is in seconds"),

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from avatar.body import load_body
-from avatar.landmark_layouts import LAYOUTS
 from avatar.tracking.acceleration import STEP, visible_accelerations
 from avatar.tracking.fit import fit, track
 from avatar.tracking.kinematics import pose_chain
@@ -67,7 +66,7 @@ def test_a_prior_that_knows_no_jumps_moves_the_person_to_the_camera() -> None:
 
     def result(variant: FitProblem) -> tuple[float, float]:
         """Error of the joints, and distance from the camera relative to the true one."""
-        _, state = fit(variant, LAYOUTS["blazepose33"].names, None, None)
+        _, state = fit(variant)
         distance = state.position[:, 2].median() / true.position[:, 2].median()
         return aligned_error(pose_chain(body, state).position[:, LIMBS], expected), float(distance)
 

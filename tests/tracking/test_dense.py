@@ -13,7 +13,6 @@ from avatar.body import Body
 from avatar.body.surface_map import PARTS, SurfaceMap, densepose_surface_map, own_surface_map
 from avatar.errors import AvatarError, UsageError
 from avatar.io.images import write_image
-from avatar.landmark_layouts import LAYOUTS
 from avatar.metrics.poses import pa_mpjpe
 from avatar.observation.surface_images import iuv_files, read_iuv
 from avatar.pipeline.dense import check_iuv, with_iuv
@@ -23,6 +22,7 @@ from avatar.tracking.kinematics import State, move_points, pose_chain
 from avatar.tracking.optical_flow import visible_points
 from avatar.tracking.options import TrackOptions
 from avatar.tracking.problem import build_problem
+from avatar.tracking.samplers import Samplers
 from avatar.tracking.silhouette import posed_vertices
 from avatar.types import ImageList, Observations
 
@@ -67,7 +67,7 @@ def error(body: Body, observations: Observations, true: State) -> float:
     """Millimetres of the limbs' joints after Procrustes."""
     sampler = dense_sampler(observations, body, TrackOptions())
     problem = build_problem(observations, body, FOCAL, 1.7)
-    _, state = fit(problem, LAYOUTS[observations.layout].names, None, None, dense=sampler)
+    _, state = fit(problem, Samplers(dense=sampler))
     places, true_places = (pose_chain(body, one).position.float()[:, LIMBS] for one in (state, true))
     return 1e3 * float(pa_mpjpe(places, true_places).mean())
 
