@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,15 @@ import pytest
 import torch
 
 from avatar.body import load_body
+from avatar.io.camera_motion_file import CameraMotion
 from avatar.pipeline import video_fit
 from avatar.pipeline.video_fit import fit_video
 from avatar.tracking.occlusion import HiddenPart
 from avatar.tracking.options import TrackOptions
 from avatar.tracking.report import TrackReport
-from avatar.types import ImageList, Observations
+from avatar.types import BodyTrack, ImageList, Observations
+
+from .test_people import cameras, track_seen_by
 
 FRAMES = 20
 
@@ -47,23 +49,24 @@ def observations() -> Observations:
     ],
 )
 def test_the_pitch_is_that_of_the_frames_without_anything_before_the_person(
-    monkeypatch: pytest.MonkeyPatch, regime: str, given: float | None, clear: range, turns: bool, expected: float | None
+    monkeypatch: pytest.MonkeyPatch, regime: Any, given: float | None, clear: range, turns: bool, expected: float | None
 ) -> None:
     part = HiddenPart(np.ones((8, 6), bool), np.zeros(33, bool))
     hidden = [None if index in clear else part for index in range(FRAMES)]
     fits: list[tuple[int, float | None]] = []
 
-    def track(one: Observations, _body: Any, options: TrackOptions, *_: Any) -> tuple[None, TrackReport]:
+    def track(one: Observations, _body: Any, options: TrackOptions, *_: Any) -> tuple[BodyTrack, TrackReport]:
         fits.append((len(one), options.pitch))
         pitch = math.radians(6.0) if turns and len(one) == len(clear) else None
-        return None, TrackReport(focal=1.0, reprojection=0.0, turn_pitch=pitch)
+        return track_seen_by(view), TrackReport(focal=1.0, reprojection=0.0, turn_pitch=pitch)
 
-    motion = SimpleNamespace(regime=regime)
+    view = cameras(0.1, 1.4, frames=FRAMES)
+    motion = CameraMotion(regime, view, True)
     monkeypatch.setattr(video_fit, "track", track)
     monkeypatch.setattr(video_fit, "hidden_pixels", lambda *_: hidden)
     monkeypatch.setattr(video_fit, "through_pinhole", lambda one, _motion: one)
     monkeypatch.setattr(video_fit, "motion_of_frames", lambda one, _rows: one)
-    fit_video(observations(), load_body("open"), TrackOptions(pitch=given), motion)  # type: ignore[arg-type]
+    fit_video(observations(), load_body("open"), TrackOptions(pitch=given), motion)
     assert fits[0] == (FRAMES, given) and fits[-1][0] == FRAMES
     assert fits[-1][1] == (None if expected is None else pytest.approx(expected))
 
