@@ -17,7 +17,8 @@ from unittest.mock import patch
 import torch
 
 from avatar.exporters.linear_correctives import Correctives, fit_correctives, pose_features
-from avatar.model.avatar import Avatar, PoseOffsets
+from avatar.model.avatar import Avatar
+from avatar.model.deformation import PoseOffsets
 from avatar.pipeline.finished_run import open_run
 from avatar.pipeline.motions import motion_track, motions_for_page
 from avatar.pipeline.previews import bounding_box

@@ -14,6 +14,7 @@ from avatar.cli.scene import NO_SCENE, Scene
 from avatar.errors import UsageError
 
 if TYPE_CHECKING:
+    from avatar.model.avatar import Avatar
     from avatar.motion.motion import Motion
     from avatar.motion.retarget import Retargeting
     from avatar.pipeline.animation import VideoOptions
@@ -34,6 +35,7 @@ class PlayingOptions:
         feet: plant holds standing feet on the floor, keep leaves them as they are.
         face: CSV of Live Link Face, or a glTF file with ARKit's morph targets, whose face is played as well.
         alive: let the eyes blink, and the chest breathe while the person stands.
+        springs: auto lets skirts, coats and long hair swing, off leaves them to the limbs.
     """
 
     start: float = 0.0
@@ -44,6 +46,7 @@ class PlayingOptions:
     feet: Literal["plant", "keep"] = "plant"
     face: Path | None = None
     alive: Switch = False
+    springs: Literal["auto", "off"] = "auto"
 
     def retargeting(self, fps: float) -> Retargeting:
         """The same for the retargeting, at a number of frames per second."""
@@ -51,18 +54,19 @@ class PlayingOptions:
 
         return Retargeting(fps, self.start, self.end, self.speed, self.loop, self.facing, self.feet)
 
-    def with_face(self, track: BodyTrack) -> BodyTrack:
-        """The track with the face and the breath that are asked for.
+    def finished(self, track: BodyTrack, avatar: Avatar) -> BodyTrack:
+        """The track with the face and the breath that are asked for, and with what swings on this avatar.
 
         Raises:
             UsageError: there is no such file. AvatarError: it is broken.
         """
+        from avatar.model.spring_motion import with_swing
         from avatar.motion.alive import with_blinks_and_breath, with_face_of
         from avatar.pipeline.motions import find_motion
 
         if self.face is not None:
             track = with_face_of(track, find_motion(str(self.face)), str(self.face))
-        return with_blinks_and_breath(track) if self.alive else track
+        return with_swing(with_blinks_and_breath(track) if self.alive else track, avatar)
 
 
 @option_group
@@ -183,13 +187,16 @@ def animate_avatar(
     people = open_people(run, resolve_device(device, backend))
     for person in people:
         person.avatar.reshape_by(words).relight(light.coefficients)
+        if playing.springs == "auto":
+            person.with_springs()
     if as_filmed:
         tracks = [resample(track, how) for track in filmed_together(people, image.fps)]
     else:
         tracks = animated_together(people, moved, how)
     world = World(tuple(person.avatar for person in people), scene)
     out = image.file(run, motion)
-    print(f"video: {render_video(world, [playing.with_face(track) for track in tracks], video, out, backend)}")
+    played = [playing.finished(track, avatar) for track, avatar in zip(tracks, world.people, strict=True)]
+    print(f"video: {render_video(world, played, video, out, backend)}")
 
 
 def _motions(

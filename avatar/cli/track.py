@@ -154,13 +154,13 @@ def _shape(
     body: Body, result: BodyTrack, report: TrackReport, observations: Observations, priors: TrackOptions, whole: bool
 ) -> str:
     """The estimated shape in words, or its height alone."""
-    from avatar.body.shape_attributes import format_shape, load_shape_attributes, parse_shape, reported_attributes
+    from avatar.body.shape_attributes import format_shape, parse_shape
     from avatar.tracking.prior_knowledge import resolve_shape
-    from avatar.tracking.report import is_height_measured
+    from avatar.tracking.report import is_height_measured, shape_in_words
 
-    measured = resolve_shape(body, priors)[0] is not None or is_height_measured(observations, report.warnings)
-    attributes = load_shape_attributes().describe(result.betas, measured)
-    attributes = reported_attributes(attributes, parse_shape(priors.shape))
+    height_given = resolve_shape(body, priors)[0] is not None
+    measured = is_height_measured(observations, report.warnings)
+    attributes = shape_in_words(result.betas, parse_shape(priors.shape), height_given, measured)
     return format_shape(attributes if whole else {"height": attributes["height"]})
 
 

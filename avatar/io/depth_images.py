@@ -23,7 +23,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from avatar.errors import AvatarError, UsageError, short_message
-from avatar.io.depth_recording import FARTHEST, MOST_MISCOUNTED
+from avatar.io.depth_recording import FARTHEST
 from avatar.io.ffmpeg import messages, opened_safely
 from avatar.io.files import require_file
 from avatar.io.images import read_depth
@@ -31,6 +31,7 @@ from avatar.io.video_header import main_stream, video_streams
 from avatar.io.videos import Video
 
 MILLIMETRES = 0.001
+MOST_AT_ENDS = 2  # frames by which colours and depth may differ at their ends; more of them would hide a gap
 MOST_SIDE = 8192
 STACKS = (".npy", ".npz")
 DECODING_SECONDS = 3600.0
@@ -106,7 +107,7 @@ def _plausible(metres: Float32[np.ndarray, "h w"], name: str) -> Float32[np.ndar
 
 
 def _check_count(path: Path, count: int, frames: int) -> None:
-    if abs(count - frames) > max(MOST_MISCOUNTED[0], MOST_MISCOUNTED[1] * frames):
+    if abs(count - frames) > MOST_AT_ENDS:
         raise AvatarError(
             f"{path} has {count} depth images, but the video has {frames} frames: they do not belong together."
         )

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +20,7 @@ from avatar.errors import AvatarError
 from avatar.geometry import rotation_from_quat
 from avatar.io.files import atomic_write
 from avatar.model.avatar_file import FORMAT, AvatarHeader, check_gaussians, read_avatar_file
-from avatar.model.deformation import DeformMLP, joint_influence, positional_encoding
+from avatar.model.deformation import DeformMLP, PoseOffsets, joint_influence, positional_encoding
 from avatar.model.diffused_skinning import diffused_weights
 from avatar.model.gaussians import TriangleGaussians, triangle_frames
 from avatar.model.grip import Grip, grips_of, with_grips
@@ -32,21 +31,8 @@ from avatar.model.props import PlacedProp, Prop, placed_prop
 from avatar.model.rig import Rig
 from avatar.model.skin_shading import skin_shading
 from avatar.model.skinning import CanonicalSurface, GaussianAttributes, skin_gaussians
+from avatar.model.spring_bones import SpringBones
 from avatar.types import BodyPose, Gaussians
-
-
-class PoseOffsets(NamedTuple):
-    """What one pose changes about the Gaussians at rest, before skinning; None where nothing does.
-
-    Attributes:
-        displacement: learned offsets plus the body's pose correctives, in the rest frame, metres.
-        learned: the learned offsets alone, in the rest frame, metres.
-        brightness: learned log gain of the colours.
-    """
-
-    displacement: Float[Tensor, "n 3"] | None
-    learned: Float[Tensor, "n 3"] | None
-    brightness: Float[Tensor, " n"] | None
 
 
 class Avatar(nn.Module):
@@ -67,6 +53,7 @@ class Avatar(nn.Module):
         weights: skinning weights of each Gaussian over the body's joints.
         surface: the body at rest under each Gaussian; frames: the frames of its triangles.
         props: what the person wears or holds; they are no part of the avatar's file.
+        springs: bones by which loose clothes and hair swing, or None; they are no part of the file either.
         joint_influence, positional_encoding: inputs of the MLP, see `avatar.model.deformation`.
         rig: what moves the Gaussians with the body's joints; hand_face_rig: with those of fingers, jaw and eyes too.
     """
@@ -99,6 +86,7 @@ class Avatar(nn.Module):
         self.hanging = gaussians.offset.detach().clone() if hanging is None else hanging
         for derived in ("neighbors", "hand_face_rig", "placed_props", "grips", "skin_shading"):
             self.__dict__.pop(derived, None)
+        self.springs: SpringBones | None = None
         self.frames = triangle_frames(self.rest.vertices, body.faces)
         corners = body.faces[gaussians.face]
         self.weights = self._weights_of(body)
@@ -119,7 +107,7 @@ class Avatar(nn.Module):
         body, gaussians = self.body.with_hands_and_face, self.gaussians
         assert body is not None
         surface = replace(self.surface, weights=self._weights_of(body))
-        return Rig.of(body, self.rest, surface, body.faces[gaussians.face], gaussians.bary)
+        return Rig.of(body, self.rest, surface, body.faces[gaussians.face], gaussians.bary).with_springs(self.springs)
 
     def _weights_of(self, body: Body) -> Float[Tensor, "n joints"]:
         """Skinning weights of the Gaussians over the joints of this body, which has the avatar's triangles."""
@@ -129,6 +117,16 @@ class Avatar(nn.Module):
             return weights
         means = gaussians.anchors(self.frames) + (self.frames.rotation[gaussians.face] * self.hanging[:, None]).sum(-1)
         return diffused_weights(means, self.hanging.norm(dim=1), weights, body, self.frames)
+
+    def with_springs(self, springs: SpringBones | None) -> Avatar:
+        """Let loose clothes and hair swing by these bones, in poses that say how; returns itself.
+
+        They belong to the body and the Gaussians of now: `reshape` and `refresh` take them off.
+        """
+        self.springs = springs
+        self.rig = self.rig.with_springs(springs)
+        self.__dict__.pop("hand_face_rig", None)
+        return self
 
     def rig_for(self, poses: Iterable[BodyPose]) -> tuple[Body, Rig]:
         """The body and the rig that play all of these poses: with fingers, jaw and eyes if any pose moves them."""
@@ -288,8 +286,8 @@ class Avatar(nn.Module):
             offsets.displacement,
             offsets.brightness,
         )
-        joints = joint_transforms_and_quats(rig.joints, rig.parents, full)
-        skinned = skin_gaussians(rig.surface, own, joints, light)
+        joints, surface = rig.swinging(joint_transforms_and_quats(rig.joints, rig.parents, full), full.swing)
+        skinned = skin_gaussians(surface, own, joints, light)
         posed = Gaussians(
             means=skinned.means,
             quats=skinned.quats,

@@ -9,6 +9,7 @@ its response to the mean pose is subtracted.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -38,6 +39,20 @@ def joint_influence(weights: Float[Tensor, "n joints"], parents: tuple[int, ...]
     # The root's own rotation turns the whole person in the world and bends nothing.
     influence[:, parents.index(-1)] = 0
     return influence / influence.sum(1, keepdim=True).clamp_min(1e-6)
+
+
+class PoseOffsets(NamedTuple):
+    """What one pose changes about the Gaussians at rest, before skinning; None where nothing does.
+
+    Attributes:
+        displacement: learned offsets plus the body's pose correctives, in the rest frame, metres.
+        learned: the learned offsets alone, in the rest frame, metres.
+        brightness: learned log gain of the colours.
+    """
+
+    displacement: Float[Tensor, "n 3"] | None
+    learned: Float[Tensor, "n 3"] | None
+    brightness: Float[Tensor, " n"] | None
 
 
 class DeformMLP(nn.Module):

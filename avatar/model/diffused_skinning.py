@@ -47,8 +47,14 @@ def diffused_weights(
     result = weights.clone()
     for rows in loose.split(AT_ONCE):
         nearness = torch.cdist(means[rows], places).clamp_(min=1e-4).square_().square_().reciprocal_()
-        spread = nearness @ at_places
-        # Less by the first weight that is left out, so that no joint comes or goes in a jump.
-        spread = (spread - spread.topk(STRONGEST + 1, dim=1).values[:, -1:]).clamp_min(0)
-        result[rows] = torch.lerp(weights[rows], spread / spread.sum(1, keepdim=True), looseness[rows, None])
+        result[rows] = torch.lerp(weights[rows], strongest(nearness @ at_places), looseness[rows, None])
     return result
+
+
+def strongest(weights: Float[Tensor, "n joints"]) -> Float[Tensor, "n joints"]:
+    """The weights of the `STRONGEST` joints, which add up to one; the others are zero.
+
+    They are less by the first one that is left out, so that no joint comes or goes in a jump.
+    """
+    left = (weights - weights.topk(STRONGEST + 1, dim=1).values[:, -1:]).clamp_min(0)
+    return left / left.sum(1, keepdim=True)

@@ -17,6 +17,7 @@ from torch import Tensor
 from avatar.body.parts import PARTS
 from avatar.io.colors import lab_of_rgb
 from avatar.model.avatar import Avatar, part_of_gaussians
+from avatar.model.garment_borders import moved_borders
 
 GARMENTS: tuple[str, ...] = ("skin", "face", "hair", "top", "bottom", "shoes")
 SKIN, FACE, HAIR, TOP, BOTTOM, SHOES = range(len(GARMENTS))
@@ -33,7 +34,9 @@ SMOOTHING_PASSES = 3  # over the neighbours, so that a print makes no borders
 EDGE = 6.0  # Lab units of the smoothed colours at which a walker hesitates to step over
 LEAK = 1e-3  # least weight of an edge, relative to one between equal colours
 CERTAINTY = 0.3  # weight of a Gaussian's own chances against one edge to a neighbour
+SOLID = 0.3  # opacity, as far as it was observed, from which a Gaussian is compared with at a border
 ROUNDS = 2  # of estimating the labels' colours and labelling
+SECTORS = 24  # around the neck, in each of which hair hangs down or does not
 BIN = 4.0  # Lab units of a colour histogram
 BLUR = (2.0, 1.5, 1.5)  # bins: shading changes lightness more than hue
 UNUSUAL = 2e-4  # chance of a colour that a label's histogram does not contain
@@ -75,18 +78,22 @@ def garment_labels(avatar: Avatar) -> Int[Tensor, " n"]:
     places = _places(avatar)
     gaussians = avatar.gaussians
     neighbors = _neighbors(avatar.rest_means().cpu().numpy())
-    lab = _smoothed(lab_of_rgb(gaussians.colors.cpu()).numpy(), neighbors)
+    raw = lab_of_rgb(gaussians.colors.cpu()).numpy()
+    lab = _smoothed(raw, neighbors)
     weight = (gaussians.opacities * (0.1 + 0.9 * gaussians.observed.clamp(0, 1))).cpu().numpy()
     seeds = _without_bare(_seeds(places), lab, places)
     location = _location(places)
     location[:, [label for label in (HAIR, TOP, BOTTOM, SHOES) if not (seeds == label).any()]] = 0
     labels = seeds
     for _ in range(ROUNDS):
-        chances = location * _color_chances(lab, labels, weight)
+        chances = _with_attached_hair(location, labels, places) * _color_chances(lab, labels, weight)
         chances = chances / np.maximum(chances.sum(1, keepdims=True), 1e-12)
         chances = _walk(lab, neighbors, seeds, chances, CERTAINTY * weight)
         labels = chances.argmax(1)
-    return torch.from_numpy(_without_islands(labels, chances, neighbors))
+    labels = _without_islands(labels, chances, neighbors)
+    points, own = avatar.rest_means().cpu().numpy(), _smoothed(raw, neighbors, passes=1)
+    labels = moved_borders(labels, (SKIN, TOP, BOTTOM, SHOES), points, own, weight > SOLID, neighbors)
+    return torch.from_numpy(labels)
 
 
 def labels_of(name: str) -> tuple[int, ...]:
@@ -125,7 +132,7 @@ def _seeds(places: _Places) -> Int[np.ndarray, " n"]:
     seeds = np.full(len(places.part), -1)
     front = places.points[:, 2] > np.quantile(places.points[places.on("head"), 2], 0.6)
     seeds[places.on("face") & front & (places.head < 0.55)] = FACE
-    seeds[places.on("hands") & (places.arm > 1.1)] = SKIN
+    seeds[places.on("hands") & (places.arm > 1.2)] = SKIN
     seeds[places.on("head") & (places.head > 0.85)] = HAIR
     seeds[places.on("torso") & (places.torso > 0.45) & (places.torso < 0.75)] = TOP
     seeds[places.on("legs", "torso") & (places.leg < 0.97) & (places.leg > 0.82)] = BOTTOM
@@ -161,7 +168,7 @@ def _location(places: _Places) -> Float[np.ndarray, "n labels"]:
     chance[torso, TOP] = _ramp(places.torso[torso], -0.05, 0.25)
     chance[neck, TOP] = 1 - 0.9 * _ramp(places.torso[neck], 1.0, 1.15)
     chance[arms, TOP] = 1.0
-    chance[places.on("hands"), TOP] = 0.2 * (1 - _ramp(places.arm[places.on("hands")], 1.0, 1.15))
+    chance[places.on("hands"), TOP] = 0.2 * (1 - _ramp(places.arm[places.on("hands")], 1.0, 1.25))
     chance[legs, TOP] = 0.5 * _ramp(places.leg[legs], 0.6, 1.0)
     chance[torso, BOTTOM] = 1 - _ramp(places.torso[torso], 0.05, 0.4)
     chance[legs, BOTTOM] = 1.0
@@ -169,6 +176,23 @@ def _location(places: _Places) -> Float[np.ndarray, "n labels"]:
     chance[legs, SHOES] = 0.08 * (1 - _ramp(places.leg[legs], 0.0, 0.5))
     chance[feet, SHOES] = 1.0
     return chance
+
+
+def _with_attached_hair(
+    location: Float[np.ndarray, "n labels"], labels: Int[np.ndarray, " n"], places: _Places
+) -> Float[np.ndarray, "n labels"]:
+    """The location's chances without hair on the torso where no hair hangs down past the jaw: that is a dark collar."""
+    x, _, z = (places.points - places.points[places.on("head")].mean(0)).T
+    sector = ((np.arctan2(x, z) / (2 * np.pi) + 0.5) * SECTORS).astype(int) % SECTORS
+    jaw = places.on("head", "face") & (places.head < 0.25)
+    if not (labels == HAIR).any() or not jaw.any():
+        return location
+    count = np.bincount(sector[jaw], minlength=SECTORS)
+    share = np.bincount(sector[jaw & (labels == HAIR)], minlength=SECTORS) / np.maximum(count, 1)
+    share = np.maximum.reduce([share, np.roll(share, 1), np.roll(share, -1)])
+    result, torso = location.copy(), places.on("torso")
+    result[torso, HAIR] *= np.clip(2 * share[sector[torso]], 0, 1)
+    return result
 
 
 def _ramp(x: Float[np.ndarray, " n"], low: float, high: float) -> Float[np.ndarray, " n"]:
@@ -183,9 +207,11 @@ def _neighbors(means: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, "n k"]:
     return indices
 
 
-def _smoothed(lab: Float[np.ndarray, "n 3"], neighbors: Int[np.ndarray, "n k"]) -> Float[np.ndarray, "n 3"]:
+def _smoothed(
+    lab: Float[np.ndarray, "n 3"], neighbors: Int[np.ndarray, "n k"], passes: int = SMOOTHING_PASSES
+) -> Float[np.ndarray, "n 3"]:
     """Colours averaged over the surface."""
-    for _ in range(SMOOTHING_PASSES):
+    for _ in range(passes):
         lab = (lab + lab[neighbors].sum(1)) / (NEIGHBORS + 1)
     return lab
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -12,6 +12,7 @@ from avatar.body import Body, RestBody
 from avatar.body.face import FaceUnits
 from avatar.model.blend_shapes import PoseCorrectives
 from avatar.model.skinning import CanonicalSurface
+from avatar.model.spring_bones import SpringBones, SpringRig
 from avatar.types import BodyPose
 
 
@@ -49,6 +50,7 @@ class Rig:
         surface: the body at rest under each Gaussian, with this body's skinning weights.
         correctives: its pose correctives at the Gaussians, or None.
         face: its face units there, or None.
+        springs: the spring bones of loose clothes and hair, or None.
     """
 
     joints: Float[Tensor, "joints 3"]
@@ -56,6 +58,7 @@ class Rig:
     surface: CanonicalSurface
     correctives: PoseCorrectives | None
     face: GaussianFace | None
+    springs: SpringRig | None = None
 
     @staticmethod
     def of(
@@ -75,6 +78,19 @@ class Rig:
             face = GaussianFace.at_points(body.face_units, corners, bary)
         joints = rest.joints if len(rest.joints) == len(body.parents) else body.joint_regressor @ rest.vertices
         return Rig(joints, body.parents, surface, correctives, face)
+
+    def with_springs(self, bones: SpringBones | None) -> Rig:
+        """The same rig with these spring bones, or without any."""
+        return replace(self, springs=None if bones is None else SpringRig.of(self.surface, bones))
+
+    def swinging(
+        self, joints: Float[Tensor, "joints 16"], swing: Float[Tensor, "nodes 3 3"] | None
+    ) -> tuple[Float[Tensor, "all 16"], CanonicalSurface]:
+        """What moves the Gaussians in a pose: the rows of the joints, with those of the spring bones if they swing,
+        and the surface with the weights over both."""
+        if self.springs is None or swing is None:
+            return joints, self.surface
+        return self.springs.with_nodes(joints, swing.to(joints)), self.springs.surface
 
     def offsets(self, pose: BodyPose) -> Float[Tensor, "n 3"] | None:
         """Displacements at rest of the Gaussians in a pose of all the body's joints, metres; None: nothing moves."""

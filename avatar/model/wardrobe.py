@@ -7,6 +7,7 @@ shape; its offset and its size are scaled with the triangle.
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,16 +16,21 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from avatar.errors import UsageError
-from avatar.io.colors import lab_of_rgb, rgb_of_lab
 from avatar.model.avatar import Avatar
 from avatar.model.garments import BOTTOM, FACE, GARMENTS, HAIR, SHOES, SKIN, TOP
-from avatar.model.gaussians import PARAMETERS
+from avatar.model.gaussians import PARAMETERS, TriangleGaussians
 from avatar.model.recoloring import garment_color, recolor
+from avatar.model.seams import blend_skin
 
-SEAM = 0.05  # m on either side of the cut through the neck over which a step of colour is spread
-SEAM_NEIGHBORS = 24
-VOTES = 3  # nearest Gaussians that say what another person wears at a point
-GAP = 0.015  # m to the nearest Gaussian from which a point of the body would be bare
+VOTES = 12  # nearest Gaussians that say what a person shows at a point of the body
+NEAR = 0.03  # m, within which they must lie
+SURE, LONE = 0.6, 0.25  # share of them from which all is worn, and below which a Gaussian alone is a stray one
+COVERERS = 24  # nearest Gaussians that may cover a point of the body
+COVERED = 0.7  # opacity, seen along the normal, below which the body would be bare
+NEIGHBORS = 6  # that say how a filled gap looks
+FILLED = 0.95  # opacity of what fills it
+BELOW = 0.005  # m by which it lies below them
+LARGEST = 0.008  # m, its largest standard deviation
 WEARABLE = (TOP, BOTTOM, SHOES)
 
 
@@ -55,14 +61,15 @@ def dressed(wearer: Labelled, other: Labelled, worn: tuple[int, ...]) -> Labelle
     if missing:
         raise UsageError(f"The other avatar has no {' and no '.join(missing)} to wear.")
     mine, theirs = _anchors(wearer.avatar, wearer.avatar), _anchors(other.avatar, wearer.avatar)
-    # Hair lies over clothes and belongs to the head, as the face does.
-    goes = (wearer.has(*worn) | _there(mine, other, theirs, worn)) & ~wearer.has(HAIR, FACE)
-    comes = (other.has(*worn) | _there(theirs, wearer, mine, worn)) & ~other.has(HAIR, FACE)
+    goes = _takes_part(wearer, mine, other, theirs, worn)
+    comes = _takes_part(other, theirs, wearer, mine, worn)
     recolored = copy.deepcopy(other.avatar)
     for label in set(range(len(GARMENTS))) - {*worn, HAIR, FACE}:
         if wearer.has(label).any() and (other.has(label) & comes).any():
             recolor(recolored, other.has(label), garment_color(wearer.avatar, wearer.has(label)))
-    return _joined(wearer, ~goes, Labelled(recolored, other.labels), comes)
+    joined, came = _joined(wearer, ~goes, Labelled(recolored, other.labels), comes)
+    blend_skin(joined.avatar, joined.has(SKIN, FACE), stays=~came)
+    return joined
 
 
 @torch.no_grad()
@@ -75,11 +82,11 @@ def with_head(wearer: Labelled, other: Labelled) -> Labelled:
     _require_same_body(wearer.avatar, other.avatar)
     mine, theirs = _anchors(wearer.avatar, wearer.avatar), _anchors(other.avatar, wearer.avatar)
     # A collar is no part of the head: the neck below the other's is the wearer's.
-    goes = _of_head(wearer) & ~_there(mine, other, theirs, (TOP,))
+    goes = _of_head(wearer) & (_shown(mine, other, theirs, (TOP,)) <= 0.5)
     body = Labelled(copy.deepcopy(wearer.avatar), wearer.labels)
     _match_skin(body, other)
-    joined = _joined(body, ~goes, other, _of_head(other))
-    _blend_seam(joined, from_body=int((~goes).sum()))
+    joined, came = _joined(body, ~goes, other, _of_head(other))
+    blend_skin(joined.avatar, joined.has(SKIN, FACE), stays=came)
     return joined
 
 
@@ -97,15 +104,34 @@ def _anchors(avatar: Avatar, wearer: Avatar) -> Float[np.ndarray, "n 3"]:
     return anchors
 
 
-def _there(
+def _takes_part(
+    person: Labelled,
+    places: Float[np.ndarray, "n 3"],
+    partner: Labelled,
+    partner_places: Float[np.ndarray, "m 3"],
+    worn: tuple[int, ...],
+) -> Bool[Tensor, " n"]:
+    """Which Gaussians of a person, at `places`, lie where this or the other one wears some clothes.
+
+    Shares of the neighbourhood decide rather than single labels, so that hems are smooth and strays stay out.
+    """
+    share = _shown(places, person, places, worn)
+    own = person.has(*worn) & (share > LONE) | (share > SURE)
+    # Hair lies over clothes and belongs to the head, as the face does.
+    return (own | (_shown(places, partner, partner_places, worn) > 0.5)) & ~person.has(HAIR, FACE)
+
+
+def _shown(
     points: Float[np.ndarray, "m 3"], person: Labelled, places: Float[np.ndarray, "n 3"], labels: tuple[int, ...]
-) -> Bool[Tensor, " m"]:
-    """Whether a person, whose Gaussians lie at `places`, shows one of these labels, below the hair, at some points."""
+) -> Float[Tensor, " m"]:
+    """Share of these labels in what a person, whose Gaussians lie at `places`, shows below the hair near points."""
     from scipy.spatial import cKDTree
 
     below = ~person.has(HAIR).numpy()
-    nearest = cKDTree(places[below]).query(points, k=VOTES)[1]
-    return torch.from_numpy(person.has(*labels).numpy()[below][nearest].mean(1) > 0.5)
+    away, nearest = cKDTree(places[below]).query(points, k=VOTES)
+    near = away < NEAR
+    share = (person.has(*labels).numpy()[below][nearest] & near).sum(1) / np.maximum(near.sum(1), 1)
+    return torch.from_numpy(share)
 
 
 def _of_head(person: Labelled) -> Bool[Tensor, " n"]:
@@ -132,64 +158,76 @@ def _match_skin(body: Labelled, other: Labelled) -> None:
         recolor(body.avatar, skin, garment_color(other.avatar, theirs))
 
 
-def _blend_seam(person: Labelled, from_body: int) -> None:
-    """Spread what is left of the step of colour at the neck over both sides of it.
-
-    Args:
-        from_body: how many Gaussians, the first ones, are the body's own; the others came with the head.
-    """
-    from scipy.spatial import cKDTree
-
-    avatar = person.avatar
-    distance = _above_cut(avatar)
-    near = person.has(SKIN, FACE) & (distance.abs() < SEAM)
-    own = torch.arange(len(avatar)) < from_body
-    sides = [near & own, near & ~own]
-    if not all(int(side.sum()) >= SEAM_NEIGHBORS for side in sides):
-        return
-    means, lab = avatar.rest_means().cpu(), lab_of_rgb(avatar.gaussians.colors)
-    local = []
-    for side in sides:
-        nearest = cKDTree(means[side].numpy()).query(means[near].numpy(), k=SEAM_NEIGHBORS)[1]
-        local.append(lab[side][torch.from_numpy(nearest)].mean(1))
-    across = torch.where(own[near][:, None], local[1] - local[0], local[0] - local[1])
-    share = (1 - distance[near].abs() / SEAM)[:, None] / 2
-    raw = avatar.gaussians.raw_colors
-    raw[near.to(raw.device)] = torch.logit(rgb_of_lab(lab[near] + share * across).clamp(0.01, 0.99)).to(raw)
-
-
-def _joined(wearer: Labelled, stays: Bool[Tensor, " n"], other: Labelled, comes: Bool[Tensor, " m"]) -> Labelled:
+def _joined(
+    wearer: Labelled, stays: Bool[Tensor, " n"], other: Labelled, comes: Bool[Tensor, " m"]
+) -> tuple[Labelled, Bool[Tensor, " k"]]:
     """The wearer with the Gaussians `stays` of its own, those `comes` of another, and its own where it would be bare.
 
-    The last take the colour and the label of what is next to them, and lie on the body.
-    """
-    from scipy.spatial import cKDTree
+    The last look as what is next to them, and lie on the body, or below it where the others do.
 
-    avatar = copy.deepcopy(wearer.avatar)
-    anchors = torch.from_numpy(_anchors(wearer.avatar, wearer.avatar))
-    covering = torch.cat([anchors[stays], torch.from_numpy(_anchors(other.avatar, wearer.avatar))[comes]])
+    Returns:
+        The joined person, and which Gaussians came from the other one or look as these do.
+    """
+    new = _fitted(other.avatar, wearer.avatar, comes)
+    own, device = wearer.avatar.gaussians, wearer.avatar.device
     labels = torch.cat([wearer.labels[stays], other.labels[comes]])
+    came = torch.arange(len(labels)) >= int(stays.sum())
     # Hair that falls on the shoulders covers nothing of the body: somebody else's may be shorter.
     above = torch.cat([_above_cut(wearer.avatar)[stays], _above_cut(other.avatar)[comes]]) > 0
     covers = (labels != HAIR) | above
-    away, nearest = cKDTree(covering[covers].numpy()).query(anchors[~stays].numpy())
-    bare = torch.zeros_like(stays)
-    bare[~stays] = torch.from_numpy(away > GAP)
-    nearest = torch.from_numpy(nearest[away > GAP])
+    parts = {
+        name: torch.cat([getattr(own, name).detach()[stays.to(device)], value])[covers.to(device)]
+        for name, value in new.items()
+    }
+    gaps, nearest = _gaps(wearer.avatar, ~stays, parts)
+    patch = {name: getattr(own, name).detach()[gaps.to(device)] for name in new}
+    patch |= _filling(patch["log_scales"], parts, nearest)
 
-    own, device = avatar.gaussians, avatar.device
-    stays, bare, comes = stays.to(device), bare.to(device), comes.to(device)
-    for name, new in _fitted(other.avatar, wearer.avatar, comes).items():
-        mine = getattr(own, name).detach()
-        value, patch = torch.cat([mine[stays], new]), mine[bare]
-        if name == "offset":
-            patch = torch.zeros_like(patch)
-        elif name == "raw_colors":
-            patch = value[covers.to(device)][nearest.to(device)]
-        value = torch.cat([value, patch])
-        setattr(own, name, nn.Parameter(value) if name in PARAMETERS else value)
+    avatar = copy.deepcopy(wearer.avatar)
+    for name, value in new.items():
+        value = torch.cat([getattr(own, name).detach()[stays.to(device)], value, patch[name]])
+        setattr(avatar.gaussians, name, nn.Parameter(value) if name in PARAMETERS else value)
     avatar.refresh()
-    return Labelled(avatar, torch.cat([labels, labels[covers][nearest]]))
+    as_next = nearest[:, 0]
+    return Labelled(avatar, torch.cat([labels, labels[covers][as_next]])), torch.cat([came, came[covers][as_next]])
+
+
+def _gaps(
+    avatar: Avatar, removed: Bool[Tensor, " n"], parts: dict[str, Tensor]
+) -> tuple[Bool[Tensor, " n"], Int[Tensor, "g k"]]:
+    """Which removed Gaussians lay where others, made of `parts`, do not hide the body, and the nearest of the others.
+
+    A Gaussian hides a point of the body as far as it does so when seen along the body's normal.
+    """
+    from scipy.spatial import cKDTree
+
+    shown = TriangleGaussians(parts["face"], parts["bary"], parts["log_scales"].exp(), parts["raw_colors"].sigmoid())
+    shown.offset.data = parts["offset"]
+    points, normals = avatar.surface.anchors[removed].cpu(), avatar.surface.normals[removed].cpu()
+    nearest = torch.from_numpy(cKDTree(shown.anchors(avatar.frames).numpy(force=True)).query(points, k=COVERERS)[1])
+    apart = shown.means(avatar.frames).detach().cpu()[nearest] - points[:, None]
+    across = apart.square().sum(-1) - (apart * normals[:, None]).sum(-1).square()
+    size = shown.scales.detach().cpu().topk(2, dim=1).values.mean(1)[nearest]
+    hidden = parts["logit_opacities"].sigmoid().cpu()[nearest] * torch.exp(-across / (2 * size**2))
+    bare = (1 - hidden).prod(1) > 1 - COVERED
+    gaps = torch.zeros_like(removed)
+    gaps[removed] = bare
+    return gaps, nearest[bare]
+
+
+def _filling(
+    log_scales: Float[Tensor, "g 3"], parts: dict[str, Tensor], nearest: Int[Tensor, "g k"]
+) -> dict[str, Tensor]:
+    """How Gaussians that fill gaps look: as the nearest of the others, small, opaque and below them and the body."""
+    nearest = nearest[:, :NEIGHBORS].to(log_scales.device)
+    depth = parts["offset"][nearest][..., 2].amin(1).clamp(max=0) - BELOW
+    return {
+        "offset": torch.stack([torch.zeros_like(depth), torch.zeros_like(depth), depth], 1),
+        "log_scales": log_scales.clamp(max=math.log(LARGEST)),
+        "observed": parts["observed"][nearest[:, 0]],
+        "raw_colors": parts["raw_colors"][nearest[:, 0]],
+        "logit_opacities": torch.full_like(depth, math.log(FILLED / (1 - FILLED))),
+    }
 
 
 def _fitted(other: Avatar, wearer: Avatar, chosen: Bool[Tensor, " m"]) -> dict[str, Tensor]:

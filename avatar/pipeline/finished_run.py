@@ -21,6 +21,7 @@ from avatar.io.track_file import load_track
 from avatar.model.avatar import Avatar
 from avatar.model.garments import GARMENTS, garment_labels
 from avatar.model.prop_file import PropFolder
+from avatar.model.spring_rings import spring_bones
 from avatar.pipeline.camera import at_usual_exposure
 from avatar.pipeline.run_folder import RunFolder
 from avatar.types import BodyTrack, Cameras, Observations
@@ -66,6 +67,10 @@ class FinishedRun:
     def garments(self) -> Int[Tensor, " n"]:
         """Index into `avatar.model.garments.GARMENTS` of each Gaussian: as the run has them, otherwise estimated."""
         return load_garments(self.run, self.avatar)
+
+    def with_springs(self) -> Avatar:
+        """The avatar, with spring bones on from now on if its clothes or hair hang loose."""
+        return self.avatar.with_springs(spring_bones(self.avatar, lambda: self.garments))
 
     @property
     def cameras(self) -> Cameras:

@@ -15,7 +15,6 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from avatar import __version__
-from avatar.body.shape_attributes import load_shape_attributes, reported_attributes
 from avatar.io.camera_motion_file import CameraMotion
 from avatar.io.images import to_float
 from avatar.metrics.detail import detail_scores
@@ -26,7 +25,7 @@ from avatar.pipeline.previews import body_splats
 from avatar.pipeline.training_data import TrainingData
 from avatar.rendering.renderer import render
 from avatar.runtime.memory import peak_memory_mb
-from avatar.tracking.report import MEASURED_SPREAD, is_height_measured
+from avatar.tracking.report import is_height_measured, shape_in_words
 from avatar.training.result import TrainResult
 from avatar.training.split import shown_frames
 from avatar.types import BodyTrack, Observations
@@ -136,12 +135,8 @@ def shape_attributes(
     """The fitted shape of the open body in words, each with its standard deviation; None for other bodies."""
     if track.body != "open":
         return None
-    measured = not height_given and is_height_measured(data.observations, data.warnings)
-    described = load_shape_attributes().describe(track.betas, height_given or measured)
-    if measured:
-        height, spread = described["height"]
-        described["height"] = height, max(spread, MEASURED_SPREAD)
-    described = reported_attributes(described, given)
+    measured = is_height_measured(data.observations, data.warnings)
+    described = shape_in_words(track.betas, given, height_given, measured)
     return {name: {"value": round(value, 3), "spread": round(spread, 3)} for name, (value, spread) in described.items()}
 
 

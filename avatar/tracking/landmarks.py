@@ -19,12 +19,18 @@ from avatar.landmark_layouts import LAYOUTS
 from avatar.tracking.kinematics import SkinnedPoints, joint_points
 
 
-def landmark_points(body: Body, layout: str) -> tuple[SkinnedPoints, Float[Tensor, " l"]]:
-    """The landmarks of `layout` as points on `body`, and the spread of each around its prior place in metres."""
+def landmark_points(
+    body: Body, layout: str, several_cameras: bool = False
+) -> tuple[SkinnedPoints, Float[Tensor, " l"]]:
+    """The landmarks of `layout` as points on `body`, and the spread of each around its prior place in metres.
+
+    Args:
+        several_cameras: see `detector_places`.
+    """
     joints = joint_points(body)
     nose = _nose(body)
     rest, dirs, bones, spreads = [], [], [], []
-    for name, place in zip(LAYOUTS[layout].names, _places(layout), strict=True):
+    for name, place in zip(LAYOUTS[layout].names, _places(layout, several_cameras), strict=True):
         side, _kind = side_and_kind(name)
         midline = place.bone in ("pelvis", "head")
         bone = _joint(body, place.bone if midline else f"{side}_{place.bone}")
@@ -50,8 +56,8 @@ def pitch_biases(layout: str) -> Float[Tensor, " l"]:
     return torch.tensor([place.pitch_bias for place in _places(layout)], dtype=torch.float64)
 
 
-def _places(layout: str) -> list[DetectorPlace]:
-    places = detector_places(layout)
+def _places(layout: str, several_cameras: bool = False) -> list[DetectorPlace]:
+    places = detector_places(layout, several_cameras)
     return [places[side_and_kind(name)[1]] for name in LAYOUTS[layout].names]
 
 

@@ -1,7 +1,8 @@
 """What hides the person: a table, a plant, a passer-by.
 
 Where the fitted body lies in the image, the mask is empty, and the detector's landmarks there say that they are hidden,
-something stands before the person. Such pixels tell nothing about them, least of all that nothing is there.
+something stands before the person, unless the image shows what stands behind them: then the fit has missed a fast limb.
+Such pixels tell nothing about the person, least of all that nothing is there.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from avatar.landmark_layouts import DETECTOR_LAYOUTS, LAYOUTS
 from avatar.runtime.thread_map import map_in_threads
 from avatar.tracking.landmarks import landmark_points
 from avatar.tracking.report import HIDDEN_BELOW
+from avatar.tracking.scenery import Scenery, disc, widened
 from avatar.tracking.silhouette import filled_mesh, reduced_size
 from avatar.types import BodyTrack, ImageList, Observations
 
@@ -59,39 +61,48 @@ def hidden_pixels(observations: Observations, track: BodyTrack, body: Body) -> H
     vertices = body.vertices(body.rest(track.betas), track.poses)
     places, _ = landmark_points(body, observations.layout)
     nearest = torch.cdist(body.template.double(), places.rest).argmin(1).numpy()
-    confidence = observations.keypoints[..., 2].numpy()
+    confidence, names = observations.keypoints[..., 2].numpy(), LAYOUTS[observations.layout].names
     faces = body.faces.numpy().astype(np.int32)
     heights = observations.keypoints[..., 1].numpy()
     tall = float(np.nanmedian(np.nanmax(heights, 1) - np.nanmin(heights, 1)))
     scale, size = reduced_size(observations.width, observations.height, WORK_HEIGHT / max(tall, 1.0))
     cameras = track.cameras
 
-    def look(index: int) -> HiddenPart | None:
+    def outline(index: int) -> Float[np.ndarray, "v 2"]:
+        posed = vertices[int(observations.instant[index])]
+        return project(cameras.K[index], cameras.T_camera_world[index], posed)[0].numpy() * scale
+
+    def empty(index: int) -> list[Bool[np.ndarray, "h w"]]:
         hidden = confidence[index] < HIDDEN_BELOW
         if not hidden.any() or hidden.mean() > 1 - LEAST_SURE:
+            return []
+        return hidden_parts(outline(index), faces, hidden[nearest], observations.masks[index], size, scale * tall)
+
+    parts = list(map_in_threads(empty, range(count)))
+    scenery = Scenery.of(observations, track, scale, size, scale * tall) if any(parts) else None
+
+    def look(index: int) -> HiddenPart | None:
+        before = [part for part in parts[index] if scenery is None or not scenery.shows(index, part)]
+        if not before:
             return None
-        posed = vertices[int(observations.instant[index])]
-        pixels = project(cameras.K[index], cameras.T_camera_world[index], posed)[0].numpy() * scale
-        part = hidden_part(pixels, faces, hidden[nearest], observations.masks[index], size, scale * tall)
-        if part is None:
-            return None
-        x, y = pixels.astype(int).clip(0, np.array(size) - 1).T
-        inside = np.bincount(nearest, part[y, x], len(hidden)) > 0.5 * np.bincount(nearest, minlength=len(hidden))
-        return HiddenPart(part, hidden & inside)
+        around = widened(np.any(before, axis=0), AROUND * scale * tall)
+        x, y = outline(index).astype(int).clip(0, np.array(size) - 1).T
+        inside = np.bincount(nearest, around[y, x], len(names)) > 0.5 * np.bincount(nearest, minlength=len(names))
+        return HiddenPart(around, (confidence[index] < HIDDEN_BELOW) & inside)
 
-    parts = list(map_in_threads(look, range(count)))
-    return parts if sum(part is not None for part in parts) >= LEAST_FRAMES * count else [None] * count
+    hidden = list(map_in_threads(look, range(count)))
+    return hidden if sum(part is not None for part in hidden) >= LEAST_FRAMES * count else [None] * count
 
 
-def hidden_part(
+def hidden_parts(
     pixels: Float[np.ndarray, "v 2"],
     faces: Int[np.ndarray, "f 3"],
     hidden: Bool[np.ndarray, " v"],
     mask: UInt8[np.ndarray, "mh mw"],
     size: tuple[int, int],
     tall: float,
-) -> Bool[np.ndarray, "h w"] | None:
-    """Connected empty parts of a body's silhouette whose vertices are mostly hidden, and the surroundings; or None.
+) -> list[Bool[np.ndarray, "h w"]]:
+    """The connected empty parts of a body's silhouette whose vertices are mostly hidden.
 
     Args:
         pixels: of the vertices in an image of `size`; hidden: which of them the landmarks say are hidden.
@@ -99,26 +110,17 @@ def hidden_part(
     """
     import cv2
 
-    def disc(radius: float) -> UInt8[np.ndarray, "k k"]:
-        side = 2 * max(1, round(radius)) + 1
-        kernel: np.ndarray = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-        return kernel
-
     person = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
     silhouette = filled_mesh(pixels, faces, size) > 127
     empty = (silhouette & (person < 128)).astype(np.uint8)
     empty = cv2.morphologyEx(empty, cv2.MORPH_OPEN, disc(THINNEST * tall / 2)).astype(np.uint8)
     if not empty.any():
-        return None
+        return []
     covered = filled_mesh(pixels, faces[hidden[faces].all(1)], size) > 127
     _, labels, stats, _ = cv2.connectedComponentsWithStats(empty)
     shares = np.bincount(labels[covered], minlength=len(stats)) / np.maximum(stats[:, cv2.CC_STAT_AREA], 1)
     large = stats[:, cv2.CC_STAT_AREA] > (LEAST_SIDE * tall) ** 2
-    parts = 1 + np.flatnonzero((shares > 0.5)[1:] & large[1:])
-    if not len(parts):
-        return None
-    around: np.ndarray = cv2.dilate(np.isin(labels, parts).astype(np.uint8), disc(AROUND * tall)) > 0
-    return around
+    return [labels == part for part in 1 + np.flatnonzero((shares > 0.5)[1:] & large[1:])]
 
 
 def distrusted_where_hidden(observations: Observations, hidden: Hidden) -> Observations:

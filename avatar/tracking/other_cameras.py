@@ -20,6 +20,7 @@ from avatar.body import Body
 from avatar.geometry import procrustes
 from avatar.landmark_layouts import LAYOUTS
 from avatar.tracking.kinematics import CameraPath, State
+from avatar.tracking.landmarks import landmark_points
 from avatar.tracking.problem import FitProblem, OtherView, build_problem
 from avatar.tracking.silhouette import SilhouetteMatcher
 from avatar.tracking.standing_cameras import SURE, StandingCamera, triangulated
@@ -116,7 +117,10 @@ def nearest_frames(own: Float[Tensor, " m"], times: Float[Tensor, " n"]) -> Int[
 
 def with_other_cameras(problem: FitProblem, others: Sequence[OtherCamera]) -> FitProblem:
     """The problem of the first camera with the views of the others, and with triangulated landmarks as its guess."""
-    problem = replace(problem, views=tuple(other.view(problem.focal) for other in others))
+    landmarks, _ = landmark_points(problem.body, others[0].layout, several_cameras=True)
+    views = [other.view(problem.focal) for other in others]
+    views = [replace(view, problem=replace(view.problem, landmarks=landmarks)) for view in views]
+    problem = replace(problem, landmarks=landmarks, views=tuple(views))
     first = StandingCamera(np.eye(3), np.zeros(3), problem.focal, 0.0)
     pixels = torch.stack([problem.pixels, *(view.problem.pixels for view in problem.views)])
     confidence = torch.stack([problem.confidence, *(view.problem.confidence for view in problem.views)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from avatar.body.shape_attributes import load_shape_attributes, reported_attributes
 from avatar.tracking.kinematics import State
 from avatar.types import Observations
 
@@ -34,6 +35,7 @@ class TrackReport:
         reprojection: median distance of the fitted from the detected landmarks, pixels.
         failure: the sentence that says why this is no result; None for a good fit.
         camera_scale: metres per unit of the distances between several cameras.
+        turn_pitch: how far the camera looks down, radians, as a full turn of the person shows it; None without one.
     """
 
     focal: float
@@ -41,6 +43,7 @@ class TrackReport:
     warnings: list[str] = field(default_factory=list)
     failure: str | None = None
     camera_scale: float = 1.0
+    turn_pitch: float | None = None
 
 
 def fit_warnings(
@@ -77,6 +80,23 @@ def fit_warnings(
 def is_height_measured(observations: Observations, warnings: Sequence[str]) -> bool:
     """Whether depth images show the person's height, by the warnings of the fit."""
     return observations.depth is not None and not any(UNKNOWN_HEIGHT in warning for warning in warnings)
+
+
+def shape_in_words(
+    betas: Float[Tensor, " s"], given: Mapping[str, float], height_given: bool, height_measured: bool
+) -> dict[str, tuple[float, float]]:
+    """Each shape attribute of the open body and its standard deviation; see `ShapeAttributes.describe`.
+
+    Args:
+        given: what the user said; height_given: whether that includes the height; height_measured: whether depth images
+            show it, to about `MEASURED_SPREAD`.
+    """
+    measured = height_measured and not height_given
+    described = load_shape_attributes().describe(betas, height_given or measured)
+    if measured:
+        height, spread = described["height"]
+        described["height"] = height, max(spread, MEASURED_SPREAD)
+    return reported_attributes(described, given)
 
 
 def guess_warnings(state: State, depth_spread: Float[Tensor, "n j"], joint_names: tuple[str, ...]) -> list[str]:

@@ -7,6 +7,7 @@ long as one whole step. They come last, when poses and light stand.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -183,14 +184,15 @@ def _box(pixels: Float[Tensor, "k 2"], view: TrainingView) -> tuple[slice, slice
 
 @torch.no_grad()
 def avatar_of(avatar: Avatar, chosen: Bool[Tensor, " n"]) -> Avatar:
-    """An avatar of copies of some of the Gaussians; light and deformation are shared, and learn no more."""
+    """An avatar of copies of some of the Gaussians; its light and deformation are copies that learn nothing."""
     whole = avatar.gaussians
     gaussians = TriangleGaussians(whole.face[chosen], whole.bary[chosen], whole.scales[chosen], whole.colors[chosen])
     for name in ("observed", *PARAMETERS):
         getattr(gaussians, name).copy_(getattr(whole, name)[chosen])
     part = Avatar(avatar.body, avatar.betas, gaussians, deform=False, diffused=avatar.diffused).to(avatar.device)
-    part.light, part.deform = avatar.light.requires_grad_(False), avatar.deform
-    if part.deform is not None:
-        part.deform.requires_grad_(False)
+    part.light, part.deform = copy.deepcopy((avatar.light, avatar.deform))
+    for module in (part.light, part.deform):
+        if module is not None:
+            module.requires_grad_(False)
     part.refresh(avatar.hanging[chosen])
     return part

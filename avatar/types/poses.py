@@ -25,12 +25,15 @@ class BodyPose:
             parent, away from the straight hand that SMPL-H and SMPL-X mean by zero; None: the body's hand at rest,
             which the hand joints of `rotations` close as a mitten. With fingers those two joints are ignored.
         face: coefficients of the 52 units of `avatar.body.face.FACE_UNITS` in [0, 1]; None: the face at rest.
+        swing: rotations in the world of an avatar's spring bones (`avatar.model.spring_bones`) away from where the body
+            carries them; None: loose clothes and hair follow the body alone.
     """
 
     root_position: Float[Tensor, "*b 3"]
     rotations: Float[Tensor, "*b joints 3 3"]
     fingers: Float[Tensor, "*b 30 3 3"] | None = None
     face: Float[Tensor, "*b 52"] | None = None
+    swing: Float[Tensor, "*b nodes 3 3"] | None = None
 
     def __len__(self) -> int:
         return self.root_position.shape[0]
@@ -43,7 +46,7 @@ class BodyPose:
         """Batches of poses one after the other.
 
         Raises:
-            ValueError: some have fingers or a face and others not.
+            ValueError: some have fingers, a face or a swing and others not.
         """
 
         def joined(name: str) -> Tensor | None:
@@ -53,7 +56,7 @@ class BodyPose:
             return torch.cat(tensors) if tensors else None
 
         roots, rotations = ([getattr(pose, name) for pose in poses] for name in ("root_position", "rotations"))
-        return BodyPose(torch.cat(roots), torch.cat(rotations), joined("fingers"), joined("face"))
+        return BodyPose(torch.cat(roots), torch.cat(rotations), joined("fingers"), joined("face"), joined("swing"))
 
     def to(self, device: torch.device | str) -> BodyPose:
         """The same poses on another device."""
@@ -64,9 +67,8 @@ class BodyPose:
         return self._mapped(lambda tensor: tensor.detach())
 
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> BodyPose:
-        fingers = None if self.fingers is None else change(self.fingers)
-        face = None if self.face is None else change(self.face)
-        return BodyPose(change(self.root_position), change(self.rotations), fingers, face)
+        others = (None if one is None else change(one) for one in (self.fingers, self.face, self.swing))
+        return BodyPose(change(self.root_position), change(self.rotations), *others)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class Look:
     top: tuple[float, float, float] = (0.70, 0.12, 0.15)
     bottom: tuple[float, float, float] = (0.20, 0.25, 0.45)
     shoes: tuple[float, float, float] = (0.25, 0.15, 0.10)
-    sleeves: float = 0.35  # |x| of their ends
+    sleeves: float = 0.35  # |x| of their ends; hands begin at 0.66
     legs: float = 0.12  # height of the trousers' ends
     hair_end: float = 1.58  # height down to which the back of the head is hair
     print: tuple[float, float, float] | None = (0.9, 0.88, 0.85)
@@ -56,7 +56,7 @@ def _labels(look: Look, place: Float[Tensor, "n 3"], part: Tensor) -> Tensor:
     x, y, z = place.abs()[:, 0], place[:, 1], place[:, 2]
     on = {name: part == index for index, name in enumerate(PARTS)}
     labels = torch.full_like(part, SKIN)
-    labels[(on["torso"] & (y < 1.44) & (y > 0.98)) | (on["arms"] & (x < look.sleeves))] = TOP
+    labels[(on["torso"] & (y < 1.44) & (y > 0.98)) | ((on["arms"] | on["hands"]) & (x < look.sleeves))] = TOP
     labels[(on["torso"] & (y <= 0.98)) | (on["legs"] & (y > look.legs))] = BOTTOM
     labels[on["feet"]] = SHOES
     labels[on["face"]] = FACE

@@ -14,6 +14,7 @@ LOOKS = {
     "white shirt, dark skin": Look(
         skin=(0.35, 0.22, 0.16), top=(0.9, 0.9, 0.92), bottom=(0.1, 0.1, 0.1), shoes=(0.5, 0.5, 0.5)
     ),
+    "cuffs over the hands": Look(top=(0.08, 0.09, 0.14), sleeves=0.72, print=None),
     "long hair": Look(hair_end=1.46, hair=(0.35, 0.2, 0.1)),
 }
 
@@ -46,3 +47,14 @@ def test_bare_feet_are_no_shoes_and_a_bald_head_is_no_hair() -> None:
 def test_an_avatar_without_gaussians_on_its_feet_is_labelled_too() -> None:
     person = painted(Look(), count=300)
     assert garment_labels(person.avatar).shape == (300,)
+
+
+def test_a_cuff_is_no_hand_and_a_dark_collar_no_hair() -> None:
+    look = Look(top=(0.10, 0.08, 0.08), sleeves=0.71, print=None)
+    person = painted(look)
+    labels, place = garment_labels(person.avatar), person.avatar.surface.anchors
+    cuff = person.labels == TOP
+    cuff &= place[:, 0].abs() > 0.67
+    assert cuff.sum() > 50 and (labels[cuff] == TOP).float().mean() > 0.8
+    collar = (person.labels == TOP) & (place[:, 1] > 1.40) & (place[:, 2] > 0.02)
+    assert collar.sum() > 30 and not (labels[collar] == HAIR).any()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,8 @@ from skimage.color import deltaE_ciede2000
 from avatar.errors import UsageError
 from avatar.io.colors import lab_of_rgb, parse_color, rgb_of_lab
 from avatar.model.avatar import Avatar
-from avatar.model.garments import BOTTOM, HAIR, SHOES, SKIN, TOP
+from avatar.model.garments import BOTTOM, FACE, HAIR, SHOES, SKIN, TOP
+from avatar.model.gaussians import PARAMETERS
 from avatar.model.recoloring import garment_color, recolor
 from avatar.model.wardrobe import Labelled, dressed, with_head
 from avatar.types import BodyPose
@@ -135,6 +138,66 @@ def test_another_head_has_no_seam(red: Labelled, green: Labelled) -> None:
     # The hands have the tone of the new face.
     hands = skin & (result.avatar.surface.anchors[:, 0].abs() > 0.7)
     assert difference(garment_color(result.avatar, hands), torch.tensor(GREEN.skin)) < 8
+
+
+def in_light(person: Labelled, *gains: float) -> Labelled:
+    """The person with a light baked in: gains of the colours on the right, in front, and on the left and behind."""
+    avatar = copy.deepcopy(person.avatar)
+    side = avatar.surface.normals @ torch.tensor([0.8, 0.0, 0.6])
+    gain = torch.lerp(torch.tensor(gains[0]), torch.tensor(gains[1]), (side[:, None] + 1) / 2)
+    avatar.gaussians.raw_colors.data = torch.logit((avatar.gaussians.colors * gain).clamp(0.01, 0.99))
+    return Labelled(avatar, person.labels)
+
+
+def steps(person: Labelled, first: torch.Tensor) -> np.ndarray:
+    """CIEDE2000 between the medians of the nearest skin of both sides, at the skin along their border."""
+    skin, places = person.has(SKIN, FACE), person.avatar.rest_means().detach().numpy()
+    lab = lab_of_rgb(person.avatar.gaussians.colors).numpy()
+    sides = [np.flatnonzero(skin & side) for side in (first, ~first)]
+    both = [cKDTree(places[side]).query(places[np.concatenate(sides)], k=16) for side in sides]
+    near = (both[0][0][:, 0] < 0.02) & (both[1][0][:, 0] < 0.02)
+    assert near.sum() > 20
+    medians = [np.median(lab[side[at]], axis=1) for side, (_, at) in zip(sides, both, strict=True)]
+    return np.asarray(deltaE_ciede2000(medians[0][near], medians[1][near]))
+
+
+def marked(person: Labelled, value: float) -> Labelled:
+    avatar = copy.deepcopy(person.avatar)
+    avatar.gaussians.observed.fill_(value)
+    return Labelled(avatar, person.labels)
+
+
+@pytest.mark.parametrize("what", ["head", "top"])
+def test_skin_meets_without_a_step_in_whatever_light_it_was_filmed(what: str, red: Labelled, green: Labelled) -> None:
+    wearer, other = marked(in_light(red, 0.6, 1.1), 1.0), marked(in_light(green, 1.4, 0.8), 0.5)
+    # Short sleeves for long ones bare the forearms, which meet the wearer's hands.
+    result = with_head(wearer, other) if what == "head" else dressed(other, wearer, (TOP,))
+    apart = steps(result, result.avatar.observed == 1)
+    assert np.quantile(apart, 0.95) < 8
+
+
+def test_a_head_comes_with_the_back_of_its_hair(red: Labelled, green: Labelled) -> None:
+    result = with_head(marked(red, 1.0), marked(green, 0.5))
+    place = result.avatar.surface.anchors
+    behind = (place[:, 1] > 1.56) & (place[:, 2] < 0)
+    assert behind.sum() > 100 and (result.avatar.observed[behind] == 0.5).all()
+
+
+def test_what_fills_a_gap_lies_below(red: Labelled, green: Labelled) -> None:
+    places = green.avatar.gaussians.anchors(red.avatar.frames)
+    centre = places[(places - torch.tensor([0.0, 1.2, 0.5])).norm(dim=1).argmin()]
+    keep = (places - centre).norm(dim=1) > 0.06
+    holed, own = copy.deepcopy(green.avatar), green.avatar.gaussians
+    for name in ("face", "bary", "observed", *PARAMETERS):
+        value = getattr(own, name).detach()[keep]
+        setattr(holed.gaussians, name, torch.nn.Parameter(value) if name in PARAMETERS else value)
+    holed.refresh()
+    result = dressed(red, Labelled(holed, green.labels[keep]), (TOP,))
+    place = result.avatar.surface.anchors
+    filled = (place - centre).norm(dim=1) < 0.04
+    assert filled.sum() > 5 and (result.labels[filled] == TOP).all()
+    assert (result.avatar.gaussians.offset[filled, 2] < 0).all()
+    assert bare(result.avatar, red.avatar) < 0.03
 
 
 def test_who_wears_no_shoes_lends_none(red: Labelled) -> None:

@@ -46,4 +46,4 @@ def from_the_side(state: State) -> State:
 
 def filmed(body: Body, state: State, times: torch.Tensor, name: str, seed: int) -> Observations:
     """What a detector finds in a video, whose clock shows these times."""
-    return replace(observed(body, state, 0.5, seed), times=times.float(), source=name)
+    return replace(observed(body, state, 0.5, seed, several_cameras=True), times=times.float(), source=name)

@@ -60,10 +60,17 @@ def truth(body: Body, frames: int, turn: float, pitch: float = 0.1, moving: floa
     return State(position, rotations, betas, torch.zeros_like(points.rest), view)
 
 
-def observed(body: Body, state: State, noise: float, seed: int = 0, layout: str = "blazepose33") -> Observations:
-    """What a detector of this layout with `noise` pixels of error would see of it."""
+def observed(
+    body: Body,
+    state: State,
+    noise: float,
+    seed: int = 0,
+    layout: str = "blazepose33",
+    several_cameras: bool = False,
+) -> Observations:
+    """What a detector of this layout with `noise` pixels of error would see of it; see `detector_places`."""
     generator = torch.Generator().manual_seed(seed)
-    points, _ = landmark_points(body, layout)
+    points, _ = landmark_points(body, layout, several_cameras)
     x = move_points(pose_chain(body, state), state, points).x
     centre = torch.tensor([WIDTH / 2, HEIGHT / 2], dtype=torch.float64)
     pixels = FOCAL * x[..., :2] / x[..., 2:] + centre

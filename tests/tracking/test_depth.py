@@ -16,7 +16,7 @@ from avatar.pipeline.camera import recorded_motion
 from avatar.tracking.depth import POINTS, DepthSampler, person_depth
 from avatar.tracking.fit import track
 from avatar.tracking.kinematics import State, pose_chain
-from avatar.tracking.report import TrackReport, is_height_measured
+from avatar.tracking.report import MEASURED_SPREAD, TrackReport, is_height_measured, shape_in_words
 from avatar.tracking.residuals import up_of
 from avatar.tracking.silhouette import LOOSE, posed_vertices
 from avatar.types import BodyTrack, Cameras, ImageList, Observations
@@ -94,6 +94,8 @@ def test_size_and_place_are_measured(body: Body, true: State, recorded: Observat
     assert height_of(body, result.betas) == pytest.approx(height_of(body, true.betas), rel=0.02)
     assert not any("height" in warning or "depth images" in warning for warning in report.warnings)
     assert is_height_measured(recorded, report.warnings)
+    assert shape_in_words(result.betas, {}, False, True)["height"][1] == MEASURED_SPREAD
+    assert shape_in_words(result.betas, {}, True, True)["height"][1] < MEASURED_SPREAD
 
 
 def test_depth_of_something_else_is_not_used(body: Body, true: State, recorded: Observations) -> None:

@@ -47,6 +47,7 @@ def test_all_but_face_and_hands_stays(clip: tuple[BodyTrack, Observations]) -> N
         now = getattr(avatar.gaussians, name)
         assert torch.equal(now[~head], values[~head]) and not torch.equal(now[head], values[head])
     assert all(bool(hand.any()) for hand in hands)  # which no image shows
+    assert all(parameter.requires_grad for parameter in avatar.parameters())  # light and deformation can learn on
 
 
 def test_the_largest_splats_in_view_are_split_up_to_the_most(clip: tuple[BodyTrack, Observations]) -> None:
