@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -33,7 +33,7 @@ MOVING = PAGES | {"ply_sequence", "glb", "glb_rigged_splats", "motion_file", "da
 # The kinds of files that an option is for; any other is for all.
 PURPOSE = {
     "motion": MOVING, "pose": SPLATS - {"ply_sequence"} | {"glb", "glb_splats", "turntable"},
-    "title": PAGES, "credits": PAGES, "up": SPLATS, "flip": SPLATS,
+    "title": PAGES, "credits": PAGES, "springs": PAGES, "up": SPLATS, "flip": SPLATS,
     "size": RENDERED, "count": {"dataset"}, "backgrounds": {"dataset"}, "seed": {"dataset"}, "camera": {"control"},
 }  # fmt: skip
 
@@ -110,6 +110,7 @@ class PageFlags:
             camera stay in the browser.
         title: heading of the page; by default the name of the run folder.
         credits: line at the bottom of the page, such as the name of the person and the licence.
+        springs: auto lets skirts, coats and long hair swing in the page, off leaves them to the limbs.
         url: address where the folder of --web, or that of the page of --html, will be, such as https://example.org/me:
             previews of links need it for their image. With --html the image is written beside the page, as .jpg.
     """
@@ -117,6 +118,7 @@ class PageFlags:
     live: Switch = False
     title: str | None = None
     credits: str | None = None
+    springs: Literal["auto", "off"] = "auto"
     url: str | None = None
 
     def check(self, files: FileOptions) -> None:
@@ -239,12 +241,16 @@ def export_avatar(
     scene = surroundings.read()
     about = page.page(run, chosen, scene)
     if require_people(run) > 1:
-        _export_people(run, requested, motion, about, body, {"--live": page.live, "--shape": shape})
+        alone: dict[str, object] = {"--live": page.live, "--shape": shape}
+        _export_people(run, requested, motion, about, body, page.springs == "auto", alone)
         return
     size, backgrounds = parse_size(images.size), images.backgrounds
     finished = open_run(run, body, resolve_device(device, backend) if RENDERED & requested.keys() else "cpu")
+    finished.avatar.reshape_by(words)
+    if page.springs == "auto" and PAGES & requested.keys():
+        finished.with_springs()
     job = ExportOptions(
-        finished.run, finished.avatar.reshape_by(words), motion, pose, about, page.live, size, images.count,
+        finished.run, finished.avatar, motion, pose, about, page.live, size, images.count,
         images.seed, backend, Orientation(splats.up, splats.flip),
         () if backgrounds is None else tuple(background_files(backgrounds)), images.camera,
     )  # fmt: skip
@@ -258,6 +264,7 @@ def _export_people(
     motions: tuple[str, ...],
     page: PageOptions,
     body: str | None,
+    springs: bool,
     of_one: dict[str, object],
 ) -> None:
     """Write the page of several people; `of_one` are options that only one person has."""
@@ -270,6 +277,8 @@ def _export_people(
     from avatar.pipeline.together import motions_together
 
     people = open_people(run, body=body)
+    for person in people if springs else ():
+        person.with_springs()
     clips = motions_together(people, motions)
     first, *others = [
         (person.avatar, {name: tracks[place] for name, tracks in clips.items()}) for place, person in enumerate(people)

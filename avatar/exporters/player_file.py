@@ -24,6 +24,7 @@ from avatar.exporters.face_table import FaceTable, face_table
 from avatar.exporters.linear_correctives import RANK, Correctives, fit_correctives
 from avatar.exporters.page_tables import figure_table, motion_table
 from avatar.exporters.skin_weights import strongest_joints
+from avatar.exporters.spring_table import spring_table
 from avatar.geometry import quat_from_rotation
 from avatar.model.avatar import Avatar
 from avatar.model.environment import FILMED, ChosenLight, builtin_lights
@@ -31,8 +32,9 @@ from avatar.model.rig import Rig
 from avatar.model.skin_shading import LARGEST
 from avatar.types import BodyPose, BodyTrack, Gaussians
 
-# The second version has splats beside the avatar's: props and a scene. Without any the first one is written.
-MAGIC, MAGIC_WITH_EXTRAS = b"AVATAR1\n", b"AVATAR2\n"
+# The second version has splats beside the avatar's: props and a scene; the third has springs, and may have those too.
+# Whoever has neither is written in the first one.
+MAGIC, MAGIC_WITH_EXTRAS, MAGIC_WITH_SPRINGS = b"AVATAR1\n", b"AVATAR2\n", b"AVATAR3\n"
 INFLUENCES = 4  # joints that move one splat
 
 
@@ -100,10 +102,12 @@ def player_file(
     payload = Payload()
     own = _own_splats(avatar, rig)
     face = face_table(rig, own.order, clips)
-    extras = extra_splats(avatar, body, None if scene is None else scene.to("cpu"))
+    world = len(body.joint_names) + (0 if avatar.springs is None else len(avatar.springs))
+    extras = extra_splats(avatar, body, None if scene is None else scene.to("cpu"), world)
     header = {
         "splats": len(avatar) + (0 if extras is None else len(extras.gaussians)),
         "joints": _joints(body, rig),
+        **({} if rig.springs is None else {"springs": spring_table(rig.springs, body.joint_names)}),
         **_lights(avatar, light or ChosenLight(FILMED, None)),
         **_pack_splats(own, extras, payload),
         "correctives": _pack_correctives(correctives, own.order, payload),
@@ -118,8 +122,10 @@ def player_file(
     text = json.dumps(header, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % 4)  # the arrays begin at a multiple of four bytes
     packed = zlib.compress(len(text).to_bytes(4, "little") + text + bytes(payload.data), 9)
-    content = (MAGIC if extras is None else MAGIC_WITH_EXTRAS) + packed
-    return PlayerFile(content, header["splats"], correctives.explained)
+    magic = MAGIC if extras is None else MAGIC_WITH_EXTRAS
+    return PlayerFile(
+        (magic if rig.springs is None else MAGIC_WITH_SPRINGS) + packed, header["splats"], correctives.explained
+    )
 
 
 def _lights(avatar: Avatar, start: ChosenLight) -> dict[str, Any]:
@@ -174,15 +180,16 @@ def _own_splats(avatar: Avatar, rig: Rig) -> SplatTable:
     gaussians = avatar.gaussians
     turns = gaussians.orientations(avatar.surface.quats)
     splats = Gaussians(avatar.rest_means(), turns, gaussians.scales, gaussians.opacities, gaussians.colors)
-    bones, weights = strongest_joints(rig.surface.weights, INFLUENCES)
+    surface = rig.surface if rig.springs is None else rig.springs.surface
+    bones, weights = strongest_joints(surface.weights, INFLUENCES)
     return SplatTable(splats, avatar.surface.normals, bones, weights, avatar.skin_shading)
 
 
-def extra_splats(avatar: Avatar, body: Body, scene: Gaussians | None) -> SplatTable | None:
-    """The props, which follow one joint each, and the scene, which follows one beyond the last: the world."""
+def extra_splats(avatar: Avatar, body: Body, scene: Gaussians | None, world: int) -> SplatTable | None:
+    """The props, which follow one joint each, and the scene, which follows the one of index `world`."""
     parts = [(p.shape.gaussians, p.shape.normals, body.joint_names.index(p.joint)) for p in avatar.placed_props]
     if scene is not None:
-        parts.append((scene, torch.tensor([0.0, 1.0, 0.0]).expand(len(scene), 3), len(body.joint_names)))
+        parts.append((scene, torch.tensor([0.0, 1.0, 0.0]).expand(len(scene), 3), world))
     if not parts:
         return None
     bones = torch.cat([torch.full((len(splats), 1), bone) for splats, _, bone in parts])

@@ -43,7 +43,7 @@ class Physics:
     """The numbers of the simulation, which players get too.
 
     Attributes:
-        step: seconds of one step.
+        step: seconds of one step; instant: seconds that are none, since times are rounded.
         gravity: m/s².
         shape: pull towards where the body would carry the cloth, by that of gravity.
         damping: of the swing relative to the body, as a share of the critical one.
@@ -55,6 +55,7 @@ class Physics:
     """
 
     step: float = 1 / 60
+    instant: float = 1e-5
     gravity: float = 9.81
     shape: float = 1.0
     damping: float = 0.4
@@ -166,12 +167,12 @@ class SpringMotion:
             self._jump(at)
         before, step = self.before, self.physics.step
         self.late += seconds
-        while self.late >= step - 1e-9:
+        while self.late >= step - self.physics.instant:
             self.late -= step
             moment = before.until(at, 1 - self.late / seconds)
             self.state = self._stepped(self.state, moment, step, self.physics.damping)
         self.before = at
-        if self.late < 1e-9:
+        if self.late < self.physics.instant:
             return self.state.swing
         return self._stepped(self.state, at, self.late, self.physics.damping).swing
 
@@ -275,16 +276,11 @@ def _separate_pairs(beside: tuple[tuple[int, int], ...], rings: tuple[tuple[int,
 
 
 def _outside(points: Vectors, ends: tuple[Vectors, Vectors], clearance: Float[np.ndarray, "k c"]) -> Vectors:
-    """Points moved out of the capsule into which each reaches deepest."""
-    first, along = ends[0], ends[1] - ends[0]
-    from_first = points[:, None] - first
-    share = np.clip((from_first * along).sum(-1) / np.maximum((along**2).sum(-1), 1e-12), 0, 1)
-    away = from_first - share[..., None] * along
-    distance = np.linalg.norm(away, axis=-1)
-    depth = clearance - distance
-    worst = depth.argmax(1)[:, None]
-    direction = np.take_along_axis(away, worst[..., None], 1)[:, 0] / np.maximum(
-        np.take_along_axis(distance, worst, 1), 1e-9
-    )
-    result: np.ndarray = points + np.maximum(np.take_along_axis(depth, worst, 1), 0) * direction
-    return result
+    """Points moved out of one capsule after the other."""
+    for first, last, least in zip(*ends, clearance.T, strict=True):
+        along = last - first
+        share = np.clip((points - first) @ along / max(float(along @ along), 1e-12), 0, 1)
+        away = points - first - share[:, None] * along
+        distance = np.maximum(np.sqrt((away * away).sum(1)), 1e-9)
+        points = points + (np.maximum(least - distance, 0) / distance)[:, None] * away
+    return points

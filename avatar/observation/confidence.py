@@ -10,7 +10,10 @@ from avatar.landmark_layouts import Layout
 from avatar.observation.detectors.flip_test import person_size
 
 TRUSTED_JUMP = 0.05  # deviation from the neighbours' line, as a share of the person's size, that halves the trust
-USUAL_ACCELERATION = 3.0  # of a landmark, in sizes of the person per square second: frames far apart say less
+# Of a landmark, in sizes of the person per square second: frames far apart say less. A raised arm is back at the side
+# after a third of a second.
+USUAL_ACCELERATION, OF_ARMS, OF_LEGS = 3.0, 24.0, 12.0
+ARMS, LEGS = ("elbow", "wrist", "pinky", "index", "thumb"), ("knee", "ankle", "heel", "foot_index")
 SWAPPED = 0.5  # factor for landmarks whose side had to be put right
 IN_VIEW = 0.25  # confidence from which a landmark counts as in view
 LEAST_WEIGHT = 0.3
@@ -20,11 +23,12 @@ def reweight_confidence(
     keypoints: Float32[np.ndarray, "frames joints 3"],
     swapped: Bool[np.ndarray, "frames joints"],
     times: Float[np.ndarray, " frames"],
+    layout: Layout,
 ) -> Float32[np.ndarray, "frames joints 3"]:
     """The landmarks with confidences lowered where a side was corrected or a point jumps for one frame.
 
     Args:
-        times: of the frames, seconds.
+        times: of the frames, seconds; layout: of the landmarks.
     """
     tempered = keypoints.copy()
     tempered[..., 2] *= np.where(swapped, SWAPPED, 1.0)
@@ -32,9 +36,16 @@ def reweight_confidence(
         middle = (keypoints[:-2, :, :2] + keypoints[2:, :, :2]) / 2
         jump = np.linalg.norm(keypoints[1:-1, :, :2] - middle, axis=-1) / person_size(keypoints)[1:-1, None]
         before, after = np.diff(times)[:-1], np.diff(times)[1:]
-        trusted = np.maximum(TRUSTED_JUMP, USUAL_ACCELERATION / 2 * before * after)
-        tempered[1:-1, :, 2] /= 1 + (jump / trusted[:, None]) ** 2
+        usual = np.array([usual_acceleration(name) for name in layout.names])
+        trusted = np.maximum(TRUSTED_JUMP, usual / 2 * (before * after)[:, None])
+        tempered[1:-1, :, 2] /= 1 + (jump / trusted) ** 2
     return tempered
+
+
+def usual_acceleration(landmark: str) -> float:
+    """How fast a landmark of this name changes its velocity, in sizes of the person per square second."""
+    kind = landmark.split("_", 1)[-1]
+    return OF_ARMS if kind in ARMS else OF_LEGS if kind in LEGS else USUAL_ACCELERATION
 
 
 def frame_weights(sharp: Float[np.ndarray, " frames"]) -> Float32[np.ndarray, " frames"]:

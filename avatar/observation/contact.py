@@ -106,14 +106,13 @@ class CloserLook:
                     if figure is None
                     else dilate(figure.mask > PERSON, PAINT_MARGIN * float(person_size(figure.keypoints)))
                 )
-        rows, columns = _crop(image.shape[:2], [place, expected[who].keypoints])
+        places = [place, expected[who].keypoints]
         best, least = None, float("inf")
         for hidden in (others & ~own, others):
             if least < GOOD:
                 break
-            painted = np.where(hidden[..., None], np.uint8(PAINT), image)[rows, columns]
-            for small in self._detector.detect(np.ascontiguousarray(painted)):
-                one = _enlarged(small, image.shape[:2], rows, columns)
+            painted = np.where(hidden[..., None], np.uint8(PAINT), image)
+            for one in detected_around(self._detector, painted, places):
                 looks = appearance(image, one, self._layout)
                 cost = self._cost(one, looks, expected[who])
                 if cost < least and not self._is_other(one, looks, cost, who, expected, figures):
@@ -148,6 +147,19 @@ class CloserLook:
     def _zone(self, shape: tuple[int, ...], keypoints: Keypoints) -> Bool[np.ndarray, "h w"]:
         zones = limb_zones(shape, keypoints, self._layout)
         return np.zeros(shape, bool) if zones is None else zones.body
+
+
+def detected_around(
+    detector: LandmarkDetector, image: UInt8[np.ndarray, "h w 3"], places: Sequence[Float32[np.ndarray, "k 3"]]
+) -> list[Detection]:
+    """What a detector finds in the part of an image around somebody, in pixels of the whole image.
+
+    Args:
+        places: points of whom it is looked for, such as their landmarks, all of which lie in that part.
+    """
+    rows, columns = _crop(image.shape[:2], places)
+    part = np.ascontiguousarray(image[rows, columns])
+    return [_enlarged(small, image.shape[:2], rows, columns) for small in detector.detect(part)]
 
 
 def others_in(
@@ -205,7 +217,7 @@ def _overlap(a: Keypoints, b: Keypoints) -> bool:
     return max(box_overlap(a, b), box_overlap(b, a)) >= LEAST_OVERLAP
 
 
-def _crop(shape: tuple[int, ...], places: Sequence[Keypoints]) -> tuple[slice, slice]:
+def _crop(shape: tuple[int, ...], places: Sequence[Float32[np.ndarray, "k 3"]]) -> tuple[slice, slice]:
     """Rows and columns around people, within an image."""
     margin = CROP_MARGIN * max(float(person_size(place)) for place in places)
     boxes = [_box(place, 0.0) for place in places]
@@ -225,6 +237,6 @@ def _enlarged(small: Detection, shape: tuple[int, ...], rows: slice, columns: sl
     return Detection(keypoints, small.keypoints_3d, mask)
 
 
-def _box(keypoints: Keypoints, margin: float) -> tuple[np.ndarray, np.ndarray]:
+def _box(keypoints: Float32[np.ndarray, "k 3"], margin: float) -> tuple[np.ndarray, np.ndarray]:
     places, wider = keypoints[:, :2].astype(float), margin * float(person_size(keypoints))
     return np.nanmin(places, 0) - wider, np.nanmax(places, 0) + wider

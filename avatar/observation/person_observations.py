@@ -74,7 +74,11 @@ class SurveyedPerson:
         keypoints, keypoints_3d, swapped = fix_left_right_swaps(
             np.stack(self.track.keypoints), np.stack(self.track.keypoints_3d), LAYOUTS[self.layout_name]
         )
-        return reweight_confidence(keypoints, swapped, self.times), keypoints_3d, int(swapped.any(1).sum())
+        return (
+            reweight_confidence(keypoints, swapped, self.times, LAYOUTS[self.layout_name]),
+            keypoints_3d,
+            int(swapped.any(1).sum()),
+        )
 
     @cached_property
     def weights(self) -> Float32[np.ndarray, " frames"]:

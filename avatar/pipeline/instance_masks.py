@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import torch
@@ -25,6 +26,8 @@ from avatar.types import BodyTrack, Observations
 
 COLOR_SIGMA = 0.12  # by which the colours of a coarse avatar are off
 MOST_COLOR = 4.0  # log-likelihood that a wrong colour costs at most
+ASTRAY = 3.0  # pixels by which these colours lie elsewhere, see `mask_scale`
+STRANGE = 0.8  # share of `MOST_COLOR` above which a pixel looks like nobody who should show there
 DEPTH_SIGMA = 0.06  # metres, by which the depth of one person relative to another is off
 EDGE = 3.0  # pixels by which an avatar's outline is off, see `mask_scale`; evidence grows with the distance from it
 MOST_EVIDENCE = 3.0  # of outline and of depth each
@@ -149,27 +152,48 @@ def separated_masks(
     Args:
         together: mask of all people; rendered: each person's avatar, None for who is not there.
     """
-    import cv2
-
     scale = mask_scale(together)
-    evidence = np.stack([_evidence(image, one, rendered, scale) for one in rendered])
-    evidence = np.stack([cv2.GaussianBlur(one, (0, 0), SMOOTH * scale) for one in evidence])
+    colors = [_unlike(image, one, scale) for one in rendered]
+    evidence = np.stack([_evidence(color, one, rendered, scale) for color, one in zip(colors, rendered, strict=True)])
+    evidence, unlike = (np.stack([_gathered(one, scale) for one in values]) for values in (evidence, colors))
     order = np.sort(evidence, axis=0)
     sure = order[-1] - order[-2] > UNSURE if len(order) > 1 else np.ones(together.shape, bool)
     owner = evidence.argmax(0)
+    # An arm that its avatar holds elsewhere, before the body of somebody else, is not part of that body.
+    sure &= np.take_along_axis(unlike, owner[None], 0)[0] < STRANGE * MOST_COLOR
     return [_instance(image, together, who, owner, sure, one, scale) for who, one in enumerate(rendered)]
 
 
-def _evidence(
-    image: UInt8[np.ndarray, "h w 3"], one: Rendered | None, everybody: Sequence[Rendered | None], scale: float
-) -> Float32[np.ndarray, "h w"]:
-    """Log-likelihood, up to a constant, that each pixel shows a person."""
+def _gathered(values: Float32[np.ndarray, "h w"], scale: float) -> Float32[np.ndarray, "h w"]:
+    import cv2
+
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), SMOOTH * scale), np.float32)
+
+
+def _unlike(image: UInt8[np.ndarray, "h w 3"], one: Rendered | None, scale: float) -> Float32[np.ndarray, "h w"]:
+    """How much each pixel looks unlike what an avatar shows there or very near; 0 where it covers nothing."""
     if one is None:
-        return np.full(image.shape[:2], -1e3, np.float32)
+        return np.zeros(image.shape[:2], np.float32)
+    step = max(1, round(ASTRAY * scale))
+    straight = image.astype(np.float32) / 255
+    least = np.full(image.shape[:2], MOST_COLOR, np.float32)
+    for shift in product((-step, 0, step), repeat=2):
+        moved = np.roll(one.rgb, shift, (0, 1))
+        covered = np.roll(one.alpha, shift, (0, 1)) > PRESENT
+        wrong = ((straight - moved) ** 2).sum(-1) / (2 * COLOR_SIGMA**2)
+        least = np.where(covered, np.minimum(least, wrong), least)
+    return np.where(one.alpha > PRESENT, least, np.float32(0)).astype(np.float32)
+
+
+def _evidence(
+    unlike: Float32[np.ndarray, "h w"], one: Rendered | None, everybody: Sequence[Rendered | None], scale: float
+) -> Float32[np.ndarray, "h w"]:
+    """Log-likelihood, up to a constant, that each pixel shows a person, who is `unlike` what it shows."""
+    if one is None:
+        return np.full(unlike.shape, -1e3, np.float32)
     outline = np.clip(signed_depth(_bytes(one.alpha)) / (EDGE * scale), -MOST_EVIDENCE, MOST_EVIDENCE)
-    wrong = ((image / 255 - one.rgb) ** 2).sum(-1) / (2 * COLOR_SIGMA**2)
-    color = np.where(one.alpha > PRESENT, -np.minimum(wrong, MOST_COLOR), -MOST_COLOR)
-    nearest = np.full(image.shape[:2], np.inf)
+    color = np.where(one.alpha > PRESENT, -unlike, -MOST_COLOR)
+    nearest = np.full(unlike.shape, np.inf)
     for other in everybody:
         if other is not None and other is not one:
             nearest = np.where(other.alpha > PRESENT, np.minimum(nearest, other.depth), nearest)

@@ -12,7 +12,7 @@ from avatar.errors import AvatarError, UsageError
 from avatar.io.camera_motion_file import CameraMotion, load_camera_motion, save_camera_motion
 from avatar.io.depth_images import DepthFiles
 from avatar.io.files import read_json, write_json
-from avatar.io.observations_file import load_observations
+from avatar.io.observations_file import load_observations, save_arrays
 from avatar.io.track_file import load_track
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.options import ObserveOptions
@@ -20,6 +20,7 @@ from avatar.observation.photo import is_photo
 from avatar.observation.video import observe_people
 from avatar.pipeline.camera import camera_motion, depth_files
 from avatar.pipeline.instance_masks import CoarsePerson, separate
+from avatar.pipeline.landmarks_alone import with_landmarks_of_each_alone
 from avatar.pipeline.people_folder import PeopleFolder
 from avatar.pipeline.rounds import Training
 from avatar.pipeline.run_folder import RunFolder
@@ -205,7 +206,8 @@ def _fit_person(
 def separate_people(folder: PeopleFolder, settings: Settings, seconds: dict[str, float]) -> None:
     """Tell whose pixels are whose where people touch or hide each other, by coarse avatars of all of them.
 
-    Their masks and the trust in these frames are replaced.
+    Their masks and the trust in these frames are replaced, and then their landmarks and tracks, since the first ones
+    were found where nobody knew whose arm is whose.
     """
     runs = folder.load()
     config = build(TrainConfig, read_preset("fast")["train"] | COARSE)
@@ -226,8 +228,20 @@ def separate_people(folder: PeopleFolder, settings: Settings, seconds: dict[str,
             people.append(CoarsePerson(run, data.observations, coarse.avatar, coarse.track))
         count = separate(people, settings.backend)
         logger.info(f"people were separated in {count} frames in which they touch or hide each other")
+        if count:
+            _look_again(folder, runs, settings)
         return count
 
     mark = folder.run.separation
     load, save = partial(read_json, mark), partial(write_json, mark)
     cached(Stage("tell people apart", (mark,), seconds), load, save, compute)
+
+
+def _look_again(folder: PeopleFolder, runs: list[RunFolder], settings: Settings) -> None:
+    """Give the people the landmarks that each has when everybody else is painted away, and tracks fitted to these."""
+    detector, _ = choose_detector(settings.observe.detector)
+    people = with_landmarks_of_each_alone([load_observations(run.observations) for run in runs], detector)
+    for run, observations in zip(runs, people, strict=True):
+        save_arrays(observations, run.observations)
+        run.estimated_track.unlink()
+    track_people(folder, people, settings, {})

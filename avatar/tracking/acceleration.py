@@ -20,6 +20,8 @@ def visible_accelerations(
 
     Second differences over `STEP` seconds, or over the neighbouring instants where these lie farther apart; an instant
     takes the largest of those within a step of it. The ends, which have none of their own, take their neighbours'.
+    All three points must be sure; but of neighbours farther apart one is enough, since a fast arm is sure in few frames
+    of a thinned video in a row.
     """
     count = len(times)
     index = torch.arange(count)
@@ -28,7 +30,9 @@ def visible_accelerations(
     left, right = (times - times[before]).clamp_min(1e-6), (times[after] - times).clamp_min(1e-6)
     slope = (points[after] - points) / right[:, None, None] - (points - points[before]) / left[:, None, None]
     size = slope.norm(dim=-1) / ((left + right) / 2)[:, None]
-    trust = torch.stack([confidence[before], confidence, confidence[after]]).amin(0)
+    beside = torch.stack([confidence[before], confidence[after]])
+    far = (before == index - 1) | (after == index + 1)
+    trust = torch.minimum(confidence, torch.where(far[:, None], beside.amax(0), beside.amin(0)))
     inner = ((times - times[0] >= STEP) | (index > 0)) & ((times[-1] - times >= STEP) | (index < count - 1))
     size = torch.where(inner[:, None], size * trust, 0.0)
     near = (times[:, None] - times[None]).abs() <= torch.maximum(left, right)[:, None] + 1e-6

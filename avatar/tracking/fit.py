@@ -168,6 +168,7 @@ def report_of(clip: FittedClip, height: float | None, focal_known: bool) -> Trac
         reprojection=clip.error * float(clip.problem.person_height[0]),
         warnings=warnings,
         failure=failure(clip.overlap, clip.error),
+        turn_pitch=None if clip.problem.pitch is None else clip.problem.pitch[0],
     )
 
 

@@ -35,6 +35,7 @@ class TrackReport:
         reprojection: median distance of the fitted from the detected landmarks, pixels.
         failure: the sentence that says why this is no result; None for a good fit.
         camera_scale: metres per unit of the distances between several cameras.
+        turn_pitch: how far the camera looks down, radians, as a full turn of the person shows it; None without one.
     """
 
     focal: float
@@ -42,6 +43,7 @@ class TrackReport:
     warnings: list[str] = field(default_factory=list)
     failure: str | None = None
     camera_scale: float = 1.0
+    turn_pitch: float | None = None
 
 
 def fit_warnings(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor
 
@@ -118,6 +120,35 @@ class Observations:
 
     def __len__(self) -> int:
         return self.keypoints.shape[0]
+
+    def part(self, rows: Sequence[int]) -> Observations:
+        """Some of the frames, each of an instant of its own."""
+        index = torch.tensor(list(rows))
+
+        def images(values: Images | Masks) -> ImageList:
+            return ImageList(len(rows) if len(values) else 0, lambda place: values[rows[place]])
+
+        def tensor(values: Tensor | None) -> Tensor | None:
+            return None if values is None else values[index]
+
+        return replace(
+            self,
+            images=images(self.images),
+            masks=images(self.masks),
+            trust=None if self.trust is None else images(self.trust),
+            depth=None if self.depth is None else images(self.depth),
+            iuv=None if self.iuv is None else images(self.iuv),
+            keypoints=self.keypoints[index],
+            keypoints_3d=self.keypoints_3d[index],
+            instant=torch.arange(len(rows)),
+            times=self.times[index],
+            cameras=None if self.cameras is None else self.cameras[index],
+            frame_weight=tensor(self.frame_weight),
+            hands=tensor(self.hands),
+            hands_3d=tensor(self.hands_3d),
+            face=tensor(self.face),
+            face_units=tensor(self.face_units),
+        )
 
 
 @dataclass(frozen=True)

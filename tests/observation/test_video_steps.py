@@ -6,7 +6,7 @@ import pytest
 from avatar.landmark_layouts import DETECTOR_LAYOUTS, LAYOUTS
 from avatar.observation.background_plate import background_plate
 from avatar.observation.confidence import frame_weights, reweight_confidence
-from avatar.observation.detectors.flip_test import FlipTestDetector
+from avatar.observation.detectors.flip_test import FlipTestDetector, person_size
 from avatar.observation.keyframes import select_keyframes, sharpest_per_segment, sharpness
 from avatar.observation.left_right import fix_left_right_swaps
 from avatar.observation.mask_shapes import largest_region
@@ -72,7 +72,7 @@ def test_flipped_legs_are_put_right_alone() -> None:
 def test_a_jumping_landmark_loses_confidence() -> None:
     flat, _ = turning_person()
     flat[20, 16, 0] += 120
-    tempered = reweight_confidence(flat, np.zeros(flat.shape[:2], bool), np.arange(len(flat)) / 30)
+    tempered = reweight_confidence(flat, np.zeros(flat.shape[:2], bool), np.arange(len(flat)) / 30, LAYOUT)
     assert tempered[20, 16, 2] < 0.3
     assert tempered[5:15, :, 2].min() > 0.85
     assert np.array_equal(tempered[..., :2], flat[..., :2])
@@ -161,8 +161,23 @@ def test_landmarks_of_frames_far_apart_may_move() -> None:
     flat, _ = turning_person()
     flat[..., :2] += random.normal(0, 60, (len(flat), 1, 2)).astype(np.float32)
     swapped = np.zeros(flat.shape[:2], bool)
-    near, far = (reweight_confidence(flat, swapped, seconds * np.arange(len(flat)))[..., 2] for seconds in (0.03, 2.0))
+    near, far = (
+        reweight_confidence(flat, swapped, seconds * np.arange(len(flat)), LAYOUT)[..., 2] for seconds in (0.03, 2.0)
+    )
     assert np.median(near) < 0.5 and np.median(far) > 0.85
+
+
+def test_an_arm_may_be_raised_between_two_frames_of_a_thinned_video() -> None:
+    """In a fifth of a second; a shoulder may not, nor an arm in a thirtieth."""
+    flat, _ = turning_person()
+    (wrist,), (shoulder,) = LAYOUT.indices("left_wrist"), LAYOUT.indices("left_shoulder")
+    flat[..., :2] = flat[:1, :, :2]
+    flat[20, [wrist, shoulder], 1] -= 0.25 * person_size(flat)[0]
+    swapped = np.zeros(flat.shape[:2], bool)
+    slow, fast = (
+        reweight_confidence(flat, swapped, seconds * np.arange(len(flat)), LAYOUT)[20, :, 2] for seconds in (0.2, 0.033)
+    )
+    assert slow[wrist] > 0.6 and slow[shoulder] < 0.3 and fast[wrist] < 0.1
 
 
 def test_presence_is_size_times_time() -> None:

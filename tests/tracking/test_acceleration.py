@@ -28,6 +28,16 @@ def test_free_fall_is_measured_at_any_rate_and_noise_hardly(rate: float) -> None
     assert visible_accelerations(falling, 0 * trust, times).max() == 0
 
 
+@pytest.mark.parametrize(("rate", "lowered"), [(5.0, False), (15.0, True)])
+def test_of_frames_far_apart_two_sure_ones_tell(rate: float, lowered: bool) -> None:
+    times = torch.arange(0, 3, 1 / rate, dtype=torch.float64)
+    falling = torch.stack([0 * times, 4.9 * times**2], 1)[:, None]
+    trust = torch.ones(len(times), 1, dtype=torch.float64)
+    trust[::3] = 0.1
+    middle = visible_accelerations(falling, trust, times)[2:-2, 0]
+    assert (middle.min() < 9) == lowered
+
+
 def test_a_jumping_person_is_followed() -> None:
     """0.3 m up and down once per second: 12 m/s^2."""
     body = load_body("open")

@@ -1,6 +1,6 @@
 // An avatar as a file for players: docs/formats/player-file.md says what stands where.
 
-const MAGICS = ["AVATAR1\n", "AVATAR2\n"]; // without and with props or a scene
+const MAGICS = ["AVATAR1\n", "AVATAR2\n", "AVATAR3\n"]; // plain, with props or a scene, with springs
 const ARRAY_TYPES = { uint8: Uint8Array, int8: Int8Array, uint16: Uint16Array, uint32: Uint32Array, float16: Uint16Array, float32: Float32Array };
 
 /**

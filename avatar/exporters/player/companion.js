@@ -25,7 +25,8 @@ export class Companion {
     const key = `${clip.name} ${time}`;
     if (key === this.posed) return;
     this.posed = key;
-    this.placed = this.model.pose(this.model.poseAt(clip, Math.min(time, clipDuration(clip))), this.buffers);
+    const seconds = Math.min(time, clipDuration(clip));
+    this.placed = this.model.pose(this.model.poseAt(clip, seconds), this.buffers, { clip, seconds });
     this.splats.pose(this.buffers.rest, this.buffers.jointData);
   }
 

@@ -1,12 +1,13 @@
 // An avatar with its motions, and the poses that it takes: all that a player knows without a canvas.
 
 import { readAvatar, restCenters } from "./avatar_file.js";
-import { prepareClip, samplePose } from "./clips.js";
+import { clipDuration, prepareClip, samplePose } from "./clips.js";
 import { Correctives } from "./correctives.js";
 import { Face } from "./face.js";
 import { Skeleton } from "./skeleton.js";
 import { bytesOf } from "./sources.js";
 import { fullCount } from "./splats.js";
+import { Springs } from "./springs.js";
 import { learnWords } from "./words.js";
 
 const STILL = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0]; // rows of a matrix and a quaternion that move nothing
@@ -57,21 +58,41 @@ export class AvatarModel {
     return index;
   }
 
-  /** Room for what is drawn in a pose: centres at rest with log brightness; transforms of the joints and of the world. */
+  /**
+   * Room for what is drawn in a pose: centres at rest with log brightness; transforms of the joints, of the nodes of springs
+   * and of the world; and what swings.
+   */
   buffers() {
-    const jointData = new Float32Array(16 * (this.skeleton.size + 1));
-    jointData.set(STILL, 16 * this.skeleton.size);
-    return { rest: new Float32Array(4 * fullCount(this.header.splats)), jointData };
+    const springs = this.header.springs && new Springs(this.header.springs, this.skeleton);
+    const last = this.skeleton.size + (springs?.places.length ?? 0);
+    const jointData = new Float32Array(16 * (last + 1));
+    jointData.set(STILL, 16 * last);
+    return { rest: new Float32Array(4 * fullCount(this.header.splats)), jointData, springs };
   }
 
   /**
    * Fill the buffers for a pose.
    * @param {{root: number[], quats: Float32Array, coefficients?: number[], face?: number[]}} pose
+   * @param {object} buffers
+   * @param {{clip: object, seconds: number}} [moment] of the motion that the pose is of: what swings comes from there; without
+   *   one it hangs still
    * @returns {{places: number[][], turns: number[][]}} of the joints in the world
    */
-  pose(pose, { rest, jointData }) {
+  pose(pose, { rest, jointData, springs }, moment) {
     if (this.grips.length) pose = { ...pose, quats: pose.quats.slice() };
     for (const [joint, quat] of this.grips) pose.quats.set(quat, 4 * joint);
+    const carried = (one) => {
+      const placed = this.skeleton.place(one);
+      return springs.carried(placed, this.skeleton.skinning(placed, jointData));
+    };
+    if (springs && moment) {
+      const { clip, seconds } = moment;
+      springs.follow(clip, seconds, clipDuration(clip), (time) => carried(time === seconds ? pose : this.poseAt(clip, time)));
+    } else if (springs) {
+      springs.settle(carried(pose));
+      springs.clip = null;
+    }
+    springs?.write(jointData);
     const placed = this.skeleton.place(pose);
     this.skeleton.skinning(placed, jointData);
     this.correctives.apply(pose, rest);

@@ -77,7 +77,8 @@ export class Playback extends EventTarget {
     const key = `${this.state.clip} ${this.state.time}`;
     if (key === this.posed) return false;
     const pose = this.ownPose ?? this.model.poseAt(this.clip, this.state.time);
-    this.placed = this.model.pose(pose, this.buffers);
+    const moment = this.ownPose ? undefined : { clip: this.clip, seconds: this.state.time };
+    this.placed = this.model.pose(pose, this.buffers, moment);
     this.posed = key;
     return true;
   }

@@ -30,7 +30,8 @@ export class Splats {
     this.rest = new Float32Array(4 * fullCount(this.count));
     this.places = new Texture(gl, gl.RGBA32F, gl.RGBA, gl.FLOAT, this.rest, TEXTURE_WIDTH, 4);
     this.order = new Texture(gl, gl.R32UI, gl.RED_INTEGER, gl.UNSIGNED_INT, this.sorter.sorted, TEXTURE_WIDTH, 1);
-    this.jointData = new Float32Array(16 * (header.joints.length + 1)); // the last one is the world
+    const nodes = header.springs?.places.length ?? 0;
+    this.jointData = new Float32Array(16 * (header.joints.length + nodes + 1)); // the last one is the world
     this.joints = new Texture(gl, gl.RGBA32F, gl.RGBA, gl.FLOAT, this.jointData, 4, 4);
     this.corners = gl.createBuffer();
     gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.corners);
