@@ -64,9 +64,9 @@ DETECTOR_PLACES: dict[str, DetectorPlace] = {
 }
 
 # Where BlazePose's landmarks of limbs lie on the open body, by `scripts/measure_landmark_places.py`: 72 renders, from
-# eight sides. Four cameras around a real man put them within a centimetre of there, toes and knees within two. Where
-# several cameras tell depth, fits are 10 % closer to the truth with these places. One camera takes what they change
-# about the lengths of limbs for depth: its fits are 1 to 2 mm worse.
+# eight sides, rounded. Four cameras around a real man put them within 15 mm of there, toes and knees within 23; toes
+# are given between both. Where several cameras tell depth, fits are 10 % closer to the truth with these places. One
+# camera takes what they change about the lengths of limbs for depth: its fits are up to 2 mm worse.
 _MEASURED_OFFSETS: dict[str, Offset] = {
     "shoulder": (-0.005, 0.012, -0.010),
     "elbow": (-0.004, 0.004, 0.006),

@@ -22,7 +22,7 @@ SPOTS = 96  # spots of the border that say how large the step is near a point
 SMOOTH = 0.015  # m over which the step changes along the border at the fastest
 REACH = (0.05, 0.09)  # m from the border at which the change has faded out: on the side that stays, and on the other
 SHARE = (0.3, 0.7)  # of the step that each side takes at the border
-PASSES = 2  # the fading itself leaves a little of the step
+PASSES = 4  # the fading itself leaves a little of the step
 
 
 @torch.no_grad()

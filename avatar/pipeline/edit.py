@@ -95,6 +95,8 @@ def edit_run(
     others = [RunFolder(path) for path in (folder, *([edits.head] if edits.head else []), *_wardrobes(edits))]
     for other in others:
         other.require_avatar()
+        if other is not others[0] and other.folder.resolve() == folder.resolve():
+            raise UsageError(f"{folder} has its own clothes and head already: give the run folder of another avatar.")
         if out.resolve() == other.folder.resolve():
             raise UsageError(f"{out} is one of the avatars used, and no edit is made in place: choose another --out.")
     desk = _Desk(Labelled(opened.avatar, opened.garments), body)
@@ -120,6 +122,8 @@ def parse_recolor(text: str) -> tuple[tuple[int, ...], torch.Tensor]:
 
 def _steps(edits: Edits, backend: str) -> list[Callable[[_Desk], None]]:
     """The edits, each checked as far as it can be without any avatar."""
+    _require_once("--wear", [GARMENTS[label] for text in edits.wear for label in _parse_wear(text)[1]])
+    _require_once("--recolor", [GARMENTS[parse_recolor(text)[0][0]] for text in edits.recolor])
     steps: list[Callable[[_Desk], None]] = [partial(_wear, *_parse_wear(text)) for text in edits.wear]
     if edits.head is not None:
         steps.append(partial(_take_head, edits.head))
@@ -130,12 +134,16 @@ def _steps(edits: Edits, backend: str) -> list[Callable[[_Desk], None]]:
     for text in edits.text:
         pieces_of(text)
         steps.append(partial(_repaint, text, edits.model or "", backend))
-    for text in edits.recolor:
-        parse_recolor(text)
-        steps.append(partial(_recolor, text))
+    steps += [partial(_recolor, text) for text in edits.recolor]
     if not steps:
         raise UsageError("Say what to edit, for example --recolor top=navy; `avatar edit --help` lists the edits.")
     return steps
+
+
+def _require_once(option: str, labels: list[str]) -> None:
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise UsageError(f"{option} names {' and '.join(twice)} twice, and only one of them could be seen.")
 
 
 def _wardrobes(edits: Edits) -> list[Path]:
@@ -153,7 +161,10 @@ def _parse_wear(text: str) -> tuple[Path, tuple[int, ...]]:
 
 
 def _wear(folder: Path, worn: tuple[int, ...], desk: _Desk) -> None:
-    desk.person = dressed(desk.person, desk.other(folder), worn)
+    other = desk.other(folder)
+    for label in worn:
+        _require_shown(other, (label,), str(folder))
+    desk.person = dressed(desk.person, other, worn)
     clothes = ", ".join(GARMENTS[label] for label in worn)
     desk.edits.append({"edit": "wear", "from": str(folder), "clothes": clothes, "sentence": f"{clothes} of {folder}"})
     _note(desk, OTHERS_LOOK)
@@ -173,6 +184,7 @@ def _take_face(photo: Path, backend: str, desk: _Desk) -> None:
 
 
 def _repaint(text: str, model: str, backend: str, desk: _Desk) -> None:
+    _require_shown(desk.person, pieces_of(text)[0], "This avatar")
     terms = licence_of(model)
     repaint(desk.person, text, model, backend)
     desk.edits.append({"edit": "text", "text": text, "model": model, "sentence": f"{text}, painted by {model}"})
@@ -184,10 +196,16 @@ def _recolor(text: str, desk: _Desk) -> None:
     labels, color = parse_recolor(text)
     chosen = desk.person.has(*labels)
     name, value = GARMENTS[labels[0]], text.partition("=")[2].strip()
-    if not chosen.any():
-        raise UsageError(f"This avatar shows no {name}: it cannot be recoloured.")
+    _require_shown(desk.person, labels, "This avatar")
     recolor(desk.person.avatar, chosen, color)
     desk.edits.append({"edit": "recolor", "label": name, "color": value, "sentence": f"{name} in {value}"})
+
+
+def _require_shown(person: Labelled, labels: tuple[int, ...], name: str) -> None:
+    """Refuse an edit of a garment that an avatar does not show."""
+    if not person.has(*labels).any():
+        shown = ", ".join(GARMENTS[label] for label in sorted(set(person.labels.tolist())))
+        raise UsageError(f"{name} shows no {GARMENTS[labels[0]]}, but {shown}.")
 
 
 def _note(desk: _Desk, text: str) -> None:

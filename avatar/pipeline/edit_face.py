@@ -50,6 +50,8 @@ def transfer_face(
         UsageError: there is no such photo.
         AvatarError: it shows no face, a tiny one, or one that is turned away; or none is recognised on the avatar.
     """
+    if not photo.exists():
+        raise UsageError(f"--face takes a photo, and there is no file {photo}.")
     if not photo.is_file() or not is_photo(photo):
         raise UsageError(f"--face takes a photo, and {photo} is not one.")
     detector = detector or choose_detector(most_people=1)[0]

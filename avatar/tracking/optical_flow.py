@@ -27,6 +27,7 @@ POINTS = 100  # on the whole surface
 WORK_HEIGHT = 500  # of the person in the downscaled images, pixels
 FACING = 0.3  # minimum cosine between the normal and the direction to the camera
 MARGIN = 10  # downscaled pixels around the person
+OUTSIDE = 5  # downscaled pixels outside the mask in which the rim of a fitted body may lie
 LEAST_SIDE = 32  # pixels; smaller crops get no flow
 BEHIND = 0.05  # a point this many metres behind the nearest surface is hidden
 CELL = 4  # downscaled pixels per cell of the depth grid
@@ -43,7 +44,7 @@ class Flow:
     Attributes:
         vertices: of the body, the same at every instant.
         displacement: from each instant to the next, pixels.
-        weight: 0 where a point is hidden, outside the masks or without texture, or where forward and backward flow
+        weight: 0 where a point is hidden, well outside the masks or without texture, or where forward and backward flow
             disagree.
     """
 
@@ -58,7 +59,8 @@ class FlowPair:
 
     Attributes:
         corner: of the crop, x and y; forward, backward: the flow.
-        textured: where the first frame shows the person, with texture; person: where the second one shows them.
+        textured: where the first frame shows the person, with texture; person: where the second one shows them; both
+            with a narrow rim around them.
     """
 
     corner: Float[np.ndarray, "2"]
@@ -165,7 +167,8 @@ def measure_flow(frames: tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, 
     left, top = max(x - MARGIN, 0), max(y - MARGIN, 0)
     cut = slice(top, y + height + MARGIN), slice(left, x + width + MARGIN)
     first, second = first[cut].copy(), second[cut].copy()
-    person, person_then = (plane[cut][..., None] > 127 for plane in (mask, mask_then))
+    around = np.ones((2 * OUTSIDE + 1, 2 * OUTSIDE + 1), np.uint8)
+    person, person_then = (cv2.dilate(plane[cut], around)[..., None] > 127 for plane in (mask, mask_then))
     if min(first.shape) < LEAST_SIDE:
         nothing, nowhere = np.zeros((1, 1, 2), np.float16), np.zeros((1, 1, 1), bool)
         return FlowPair(np.zeros(2), nothing, nothing, nowhere, nowhere)

@@ -106,6 +106,8 @@ def test_an_edited_run_is_exported_and_not_evaluated(red: Path, tmp_path: Path) 
         (Edits(wear=("green",)), "OTHER_RUN:CLOTHES"),
         (Edits(wear=("green:hat",)), "OTHER_RUN:CLOTHES"),
         (Edits(wear=("nowhere:top",)), "no finished avatar"),
+        (Edits(wear=("one:top", "two:shoes,top")), "names top twice"),
+        (Edits(recolor=("top=red", "bottom=red", "top=blue")), "names top twice"),
         (Edits(head=Path("nowhere")), "no finished avatar"),
     ],
 )
@@ -114,6 +116,19 @@ def test_wrong_edits_are_refused_before_anything_is_written(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         edit_run(red, edits, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_own_clothes_and_what_nobody_wears_are_refused(red: Path, tmp_path: Path) -> None:
+    for edits in (Edits(wear=(f"{red}:top",)), Edits(head=red)):
+        with pytest.raises(UsageError, match="its own clothes"):
+            edit_run(red, edits, tmp_path / "new")
+    barefoot = made_run(tmp_path / "barefoot", Look(shoes=Look.skin))
+    with pytest.raises(UsageError, match="barefoot shows no shoes, but skin, face, hair, top, bottom"):
+        edit_run(red, Edits(wear=(f"{barefoot}:shoes",)), tmp_path / "new")
+    for edits in (Edits(recolor=("shoes=red",)), Edits(text=("boots",), model="nowhere")):
+        with pytest.raises(UsageError, match="This avatar shows no shoes"):
+            edit_run(barefoot, edits, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 
 

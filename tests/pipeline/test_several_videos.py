@@ -107,7 +107,7 @@ def test_images_of_other_sizes_lie_in_the_corner(body: Body, fitted: BodyTrack) 
     assert track.cameras is not None and track.cameras.K[count, 0, 2] == (WIDTH - 20) / 2
 
 
-def test_cameras_at_one_place_are_told_apart(body: Body, fitted: BodyTrack) -> None:
+def test_cameras_at_one_place_have_frames_of_their_own(body: Body, fitted: BodyTrack) -> None:
     """Their places say nothing of how many frames each one has."""
     first, _ = both_cameras(body, 0.0)
     beside = replace(first, name="b.mp4")
