@@ -6,6 +6,8 @@ import re
 from dataclasses import replace
 
 import viser
+from jaxtyping import Float
+from torch import Tensor
 from viser import Icon
 
 from avatar.errors import AvatarError, UsageError
@@ -32,6 +34,9 @@ def clothes_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
 
     def choose(rgb: Rgb) -> None:
         label, value = PIECES[piece.value], "#{:02x}{:02x}{:02x}".format(*rgb)
+        if session.garment_color(label) is None:
+            store.set(message=f"This person shows no {label}: nothing of it can have another colour.")
+            return
         store.change(lambda state: with_color(state, label, value), f"colour of {label}")
 
     def save_as(client: viser.ClientHandle, report: ProgressCallback) -> str:
@@ -47,7 +52,12 @@ def clothes_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
         edit_run(session.folder, Edits(recolor=recolor), target)
         return f"{target} is saved: avatar view {target}"
 
-    on_user(piece, lambda _: show(store.state))
+    def pick(name: str) -> None:
+        worn = session.garment_color(PIECES[name])
+        set_if_changed(color, value=GREY if worn is None else rgb_of(worn))
+        show(store.state)
+
+    on_user(piece, pick)
     on_user(color, choose)
     on_press(own, lambda: store.change(lambda state: replace(state, recolored=())))
     on_job(save, "New avatar", save_as)
@@ -60,6 +70,12 @@ def clothes_folder(gui: viser.GuiApi, store: Store, session: Session) -> Show:
         set_if_changed(save, disabled=not state.recolored or session.folder is None)
 
     return show
+
+
+def rgb_of(color: Float[Tensor, " 3"]) -> Rgb:
+    """An sRGB colour in [0, 1] as the widgets have it."""
+    red, green, blue = (round(255 * value) for value in color.tolist())
+    return red, green, blue
 
 
 def with_color(state: ViewState, label: str, color: str) -> ViewState:

@@ -36,10 +36,15 @@ class _Rays:
 
 @dataclass(frozen=True)
 class ScenePoints:
-    """Points of the background in the cameras' world, and the frame in which each was looked for first."""
+    """Points of the background in the cameras' world, and the first and the last frame in which each was found."""
 
     places: Float[Tensor, "p 3"]
-    frame: Int[Tensor, " p"]
+    first: Int[Tensor, " p"]
+    last: Int[Tensor, " p"]
+
+    def shown_in(self, frame: int) -> Float[Tensor, "q 3"]:
+        """The points that a frame shows: those found before or in it, and in it or after it."""
+        return self.places[(self.first <= frame) & (frame <= self.last)]
 
 
 def scene_points(observations: Observations, cameras: Cameras) -> ScenePoints:
@@ -63,22 +68,25 @@ def scene_points(observations: Observations, cameras: Cameras) -> ScenePoints:
         pixels = torch.from_numpy(one.points)
         local = torch.cat([(pixels - K[:2, 2]) / K.diagonal()[:2], torch.ones(len(pixels), 1)], 1)
         rays.append(F.normalize(local @ T[:3, :3].mT, dim=-1))
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    parts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
     total = 0
     for i in range(len(chosen)):
         own = torch.arange(len(rays[i]))
         for j in range(max(0, i - NEIGHBOURS), min(len(chosen), i + NEIGHBOURS + 1)):
             a, b = (own, own) if i == j else map(torch.from_numpy, matched_indices(features[i], features[j]))
-            parts.append((total + a, T_world_camera[j, :3, 3].expand(len(a), 3), rays[j][b]))
+            centre = T_world_camera[j, :3, 3].expand(len(a), 3)
+            parts.append((total + a, torch.full((len(a),), chosen[j]), centre, rays[j][b]))
         total += len(own)
-    point, origin, direction = (torch.cat(part) for part in zip(*parts, strict=True))
-    places, valid = _triangulated(_Rays(point, origin, direction, float(K[0, 0])), total)
-    frame = torch.tensor(chosen).repeat_interleave(torch.tensor([len(one) for one in rays]))
-    return ScenePoints(places[valid].float(), frame[valid])
+    point, frame, origin, direction = (torch.cat(part) for part in zip(*parts, strict=True))
+    places, agreeing, valid = _triangulated(_Rays(point, origin, direction, float(K[0, 0])), total)
+    point, frame = point[agreeing], frame[agreeing]
+    first, last = (torch.zeros(total, dtype=torch.int64).scatter_reduce(0, point, frame, way, include_self=False)
+                   for way in ("amin", "amax"))  # fmt: skip
+    return ScenePoints(places[valid].float(), first[valid], last[valid])
 
 
-def _triangulated(rays: _Rays, count: int) -> tuple[Float[Tensor, "p 3"], Bool[Tensor, " p"]]:
-    """The points nearest to their rays, robustly, and which of them lie before all cameras and are well determined."""
+def _triangulated(rays: _Rays, count: int) -> tuple[Float[Tensor, "p 3"], Bool[Tensor, " m"], Bool[Tensor, " p"]]:
+    """The points nearest to their rays, robustly; which rays agree; which points are sure."""
     across = torch.eye(3, dtype=torch.float64) - rays.direction[:, :, None] * rays.direction[:, None]
     weight = torch.ones(len(rays.point), dtype=torch.float64)
     for _ in range(ROUNDS):
@@ -99,4 +107,4 @@ def _triangulated(rays: _Rays, count: int) -> tuple[Float[Tensor, "p 3"], Bool[T
     nearest = torch.full((count,), torch.inf, dtype=torch.float64).scatter_reduce(0, rays.point, depth, "amin")
     spread = inverse.diagonal(dim1=1, dim2=2).sum(1).clamp_min(0).sqrt()
     agreed = (support >= LEAST_OBSERVATIONS) & (support > total / 2)
-    return x, agreed & (nearest > 0) & (spread < LEAST_SURE * nearest)
+    return x, good, agreed & (nearest > 0) & (spread < LEAST_SURE * nearest)

@@ -97,16 +97,26 @@ def _shown_at(one: Observations, time: float) -> Bool[np.ndarray, "h w"] | bool:
 
 
 def _detected(alone: Alone, one: Observations, detector: LandmarkDetector) -> Detection | None:
-    """What the detector finds of a person in their mask; None where it finds somebody or something else."""
+    """What the detector finds of a person in their mask; None where it finds somebody or something else.
+
+    It is asked for the whole image, as in the frames in which they are alone: a crop moves landmarks by two pixels.
+    Who is too small there for it is looked for on a crop.
+    """
     mask = one.masks[alone.row] > 127
     if not mask.any():
         return None
     rows, columns = np.nonzero(mask)
     box = np.array([[columns.min(), rows.min(), 1], [columns.max(), rows.max(), 1]], np.float32)
+    best = _most_alike(detector.detect(alone.image), mask)
+    return _most_alike(detected_around(detector, alone.image, [box]), mask) if best is None else best
+
+
+def _most_alike(detections: list[Detection], mask: Bool[np.ndarray, "h w"]) -> Detection | None:
+    """The detection with this mask, if there is one."""
     best, most = None, LEAST_AGREEMENT
-    for detection in detected_around(detector, alone.image, [box]):
-        found = detection.mask > 127
-        agreement = (found & mask).sum() / max((found | mask).sum(), 1)
+    for detection in detections:
+        shown = detection.mask > 127
+        agreement = (shown & mask).sum() / max((shown | mask).sum(), 1)
         if agreement > most:
             best, most = detection, agreement
     return best
@@ -117,7 +127,13 @@ def _with_landmarks(one: Observations, looks: dict[int, tuple[Image, Detection]]
     keypoints, keypoints_3d = one.keypoints.numpy().copy(), one.keypoints_3d.numpy().copy()
     for row in rows:
         keypoints[row], keypoints_3d[row] = looks[row][1].keypoints, looks[row][1].keypoints_3d
-    keypoints, keypoints_3d, swapped = fix_left_right_swaps(keypoints, keypoints_3d, layout)
+    _, _, swapped = fix_left_right_swaps(keypoints, keypoints_3d, layout)
+    # The sides of all other frames are right already.
+    usual = np.delete(swapped, rows, axis=0).mean(0) > 0.5 if len(rows) < len(one) else False
+    swapped[rows] ^= usual
+    swapped[np.setdiff1d(np.arange(len(one)), rows)] = False
+    for points in (keypoints, keypoints_3d):
+        points[:] = np.where(swapped[..., None], points[:, list(layout.mirror)], points)
     # The confidence of all other frames is weighed already.
     keypoints[rows] = reweight_confidence(keypoints, swapped, one.times.numpy(), layout)[rows]
     images = ImageList(len(rows), lambda index: looks[rows[index]][0])

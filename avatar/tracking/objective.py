@@ -110,6 +110,8 @@ DEPTH = 0.015  # of the measured depth of a point on the surface, metres
 DENSE_ROBUST_SCALE = 4.0  # detectors are wrong about whole parts
 DENSE_WEIGHT = 1.0  # of each pixel of a dense detector
 DEPTH_WEIGHT = 0.3  # of each point: errors of neighbours on the surface are correlated
+# Of the distance from the rest pose, where depth was measured: it straightens limbs that one camera does not see bend.
+REST_BESIDE_DEPTH = 0.3
 METRIC_PATH = 0.01  # of the logarithm of the scale of a camera's path in metres, beside measured depth
 SHAPE_CONSTRAINT = 0.02  # of the user's other shape attributes, relative to the range of each
 FLOOR = 0.02  # metres between sole and floor
@@ -165,7 +167,7 @@ def _image_terms(
         _landmark_term(problem, stage, state, chain),
         Term("directions", directions.scaled(1 / stage.direction), image_weight * problem.bone_confidence, 2.0),
         Term("joint limit", joint_limit(state, problem.joint_prior), time_weight),
-        Term("rest pose", rest_pose(state, problem.joint_prior), time_weight),
+        Term("rest pose", rest_pose(state, problem.joint_prior), time_weight * _rest_weight(problem)),
         *shape_terms(problem, state),
         *([] if matches is None else [silhouette_term(problem, state, stage, chain, matches)]),
         *([] if problem.dense is None else [_dense_term(problem, state, stage, chain, problem.dense)]),
@@ -273,6 +275,13 @@ def _dense_term(problem: FitProblem, state: State, stage: Stage, chain: Kinemati
     residual = image_residual(reprojection, move_points(chain, state, points), _alone(points), state, data)
     weight = DENSE_WEIGHT * problem.time_weight[:, None] * matches.weight
     return Term("dense", residual, weight, DENSE_ROBUST_SCALE)
+
+
+def _rest_weight(problem: FitProblem) -> Float[Tensor, "n 1"]:
+    """Weight of the distance from the rest pose at each instant."""
+    if problem.depth is None:
+        return torch.ones_like(problem.time_weight)[:, None]
+    return torch.where(problem.depth.tells, REST_BESIDE_DEPTH, 1.0).to(problem.time_weight)[:, None]
 
 
 def _depth_term(problem: FitProblem, state: State, chain: KinematicChain, readings: DepthReadings) -> Term:

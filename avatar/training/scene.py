@@ -35,6 +35,7 @@ MOST_SPLATS = 80_000
 FILL = (0.3, 0.6)  # shares of the steps after which gaps are filled again
 LEAST_OPACITY = 0.05  # of a splat, below which it is removed then
 BEHIND_M = 1.5  # distance of the plane behind the person
+ON_FLOOR_M = 0.1  # height of a point, below which what is around it in an image is the floor
 FARTHEST_M = 30.0
 THIN = 0.1  # thickness of a splat, relative to its smaller extent
 STEEPEST = 6.0  # ratio of a splat's extents at the start
@@ -86,21 +87,26 @@ def distances(view: SceneView, points: Float[Tensor, "p 3"], person: Float[Tenso
     Args:
         points: that the view sees, world; person: a place on the floor at which the person stands.
     """
-    from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
+    from scipy.interpolate import LinearNDInterpolator
+    from scipy.spatial import cKDTree
 
     height, width = view.free.shape
     inverse = 1 / np.minimum(_stage(view, person), FARTHEST_M)
     K, T = view.camera.K[0], view.camera.T_camera_world[0]
     local = points @ T[:3, :3].T + T[:3, 3]
-    local = local[local[:, 2] > 0.1]
+    before = local[:, 2] > 0.1
+    local, on_floor = local[before], (points[before, 1] < ON_FLOOR_M).numpy()
     pixels = (local[:, :2] / local[:, 2:] * K.diagonal()[:2] + K[:2, 2]).numpy()
     if len(local) >= 4:
         values = (1 / local[:, 2]).numpy()
         y, x = np.mgrid[:height, :width] + 0.5
-        inside = LinearNDInterpolator(pixels, values)(x, y)
-        outside = NearestNDInterpolator(pixels, values)(x, y)
+        between = LinearNDInterpolator(pixels, values)(x, y)
+        nearest = cKDTree(pixels).query(np.stack([x, y], -1))[1]
         floor = 1 / np.minimum(_stage(view, None), FARTHEST_M)
-        inverse = np.maximum(np.where(np.isfinite(inside), inside, outside), floor)
+        surface = np.maximum(np.where(np.isfinite(between), between, values[nearest]), floor)
+        # The floor, at a grazing angle, has few points of its own. Triangles from these to furniture would stand over
+        # it: spikes from another side.
+        inverse = np.where(on_floor[nearest] & (floor > 1 / FARTHEST_M), floor, surface)
     return torch.from_numpy(1 / np.maximum(inverse, 1 / FARTHEST_M)).float()
 
 
@@ -168,7 +174,7 @@ class SceneTrainer:
         self.views = scene_views(observations, cameras)
         self.points, self.person, self.backend = scene_points(observations, cameras), person, backend
         self.rng = torch.Generator().manual_seed(seed)
-        frames = torch.unique(self.points.frame).tolist() or list(range(len(self.views)))
+        frames = torch.unique(torch.cat([self.points.first, self.points.last])).tolist() or list(range(len(self.views)))
         chosen = np.unique(np.linspace(0, len(frames) - 1, SEED_FRAMES).round().astype(int))
         # From all sides first, so that none is left out if there are too many.
         self.seed_frames = [frames[k] for k in sorted(chosen, key=lambda k: _reversed_bits(int(k)))]
@@ -199,7 +205,7 @@ class SceneTrainer:
             if parts:
                 gap &= render(Gaussians.cat(parts), view.camera, self.backend).alpha[0] < COVERED
             if gap.any():
-                depth = distances(view, self.points.places[self.points.frame == index], self.person[index])
+                depth = distances(view, self.points.shown_in(index), self.person[index])
                 parts.append(splats_on(view.painted() if hidden else view, depth, gap))
         return Gaussians.cat(parts)
 

@@ -53,3 +53,17 @@ def test_an_avatar_that_is_elsewhere_is_not_trusted() -> None:
     assert (here.trust[body(60)] > 0).mean() > 0.95 and here.agreement > 0.95 and elsewhere.agreement < 0.1
     here, gone = separated_masks(image, together, [rendered(60, RED, 3.0), None])
     assert here.trust.any() and not gone.trust.any()
+
+
+def test_an_arm_before_somebody_else_that_its_avatar_holds_elsewhere_is_nobodys() -> None:
+    front, back, arm = body(60), body(140), np.zeros((HEIGHT, WIDTH), bool)
+    arm[80:100, 84:150] = True  # reaches from the one before the trunk of the other
+    image = np.full((HEIGHT, WIDTH, 3), 0.5)
+    image[back], image[front | arm] = GREEN, RED
+    together = (255 * (front | back | arm)).astype(np.uint8)
+    image = np.asarray(np.rint(255 * image), np.uint8)
+    people = separated_masks(image, together, [rendered(60, RED, 3.0), rendered(140, GREEN, 3.05)])
+    over = arm & back  # but for its edges, where the colours of both are near
+    for one in people:
+        assert (one.trust[over] > 0).mean() < 0.2
+    assert (people[1].trust[back & ~arm] > 0).mean() > 0.8 and (people[0].trust[front] > 0).mean() > 0.8

@@ -81,7 +81,7 @@ def test_people_are_separated_once_and_only_where_they_touch(tmp_path: Path, mon
         return [[Figure(60 + index, RED, BLUE), Figure(60 + index + apart, GREEN, RED)] for index in range(FRAMES)]
 
     calls: list[int] = []
-    cases: list[tuple[int, int, list[int]]] = [(120, 0, []), (33, 7, [2])]
+    cases: list[tuple[int, int, list[int]]] = [(120, 0, []), (33, 7, [2, 0])]
     track = track_seen_by(cameras(0.2, 1.4))
     monkeypatch.setattr(
         people_stage, "load_training_data", lambda run: TrainingData(load_observations(run.observations), track)
@@ -97,6 +97,7 @@ def test_people_are_separated_once_and_only_where_they_touch(tmp_path: Path, mon
     monkeypatch.setattr(Training, "train", train)
     monkeypatch.setattr(people_stage, "CoarsePerson", lambda *fields: fields)
     monkeypatch.setattr(people_stage, "separate", separate)
+    monkeypatch.setattr(people_stage, "_look_again", lambda *_: calls.append(0))
     for apart, frames, expected in cases:
         video = write_crowd(tmp_path / f"{apart}.mp4", touching(apart))
         folder = people_of(video, tmp_path / f"run{apart}", monkeypatch)

@@ -5,11 +5,11 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter, map_coordinates
 
-from avatar.geometry import invert_rigid, rigid, rotation_from_rotvec
+from avatar.geometry import invert_rigid, project, rigid, rotation_from_rotvec
 from avatar.metrics.images import psnr
 from avatar.observation.scene_points import scene_points
 from avatar.rendering.renderer import render
-from avatar.training.scene import SceneTrainer
+from avatar.training.scene import SceneTrainer, distances, scene_views
 from avatar.training.scene_background import SceneBackdrop
 from avatar.types import Cameras, ImageList, Observations
 
@@ -27,15 +27,20 @@ def _texture(seed: int) -> np.ndarray:
 TEXTURES = _texture(1), _texture(2)
 
 
-def _photo(T: torch.Tensor) -> np.ndarray:
-    """The floor y = 0 and a wall behind it, by rays."""
+def _surfaces(T: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Where each pixel's ray meets the floor y = 0 or the wall behind it, and whether it is the floor."""
     y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
     rays = np.stack([(x - WIDTH / 2) / FOCAL, (y - HEIGHT / 2) / FOCAL, np.ones_like(x)], -1) @ T[:3, :3].numpy()
     centre = invert_rigid(T)[:3, 3].numpy()
     to_floor = np.where(rays[..., 1] < -1e-6, -centre[1] / np.minimum(rays[..., 1], -1e-6), np.inf)
     to_wall = (WALL - centre[2]) / rays[..., 2]
     on_floor = to_floor < to_wall
-    place = centre + np.where(on_floor, to_floor, to_wall)[..., None] * rays
+    return centre + np.where(on_floor, to_floor, to_wall)[..., None] * rays, on_floor
+
+
+def _photo(T: torch.Tensor) -> np.ndarray:
+    """The floor and the wall with their textures."""
+    place, on_floor = _surfaces(T)
     along, deep = 50 * place[..., 0] + 150, 50 * np.where(on_floor, place[..., 2], place[..., 1]) + 150
     floor, wall = (
         np.stack([map_coordinates(channel, [deep, along], order=1, mode="reflect") for channel in texture], -1)
@@ -71,6 +76,29 @@ def test_points_lie_on_the_surfaces() -> None:
     away = torch.minimum(places[:, 1].abs(), (places[:, 2] - WALL).abs())
     assert len(places) > 100 and float(away.quantile(0.9)) < 0.03
     assert float(places[:, 1].max()) > 1 and float(places[:, 2].max()) > -1  # both surfaces
+
+
+def test_a_frame_shows_the_points_between_those_that_found_them() -> None:
+    cameras = _cameras(9, 0.4)
+    points = scene_points(_clip(cameras), cameras)
+    for frame in (0, 4, 8):
+        pixels, depth = project(cameras.K[frame], cameras.T_camera_world[frame], points.shown_in(frame))
+        inside = (pixels > -2).all(1) & (pixels < torch.tensor([WIDTH + 2, HEIGHT + 2])).all(1)
+        assert len(pixels) > 500 and float(((depth > 0) & inside).float().mean()) > 0.95
+
+
+def test_the_floor_stays_flat_between_its_points_and_those_of_a_wall() -> None:
+    """The few points on the floor lie far from the wall, so that triangles bridge the edge between the two."""
+    cameras = _cameras(3, 0.4)
+    place, on_floor = _surfaces(cameras.T_camera_world[1])
+    rows, columns = np.mgrid[:HEIGHT:12, :WIDTH:12]
+    on_grid = on_floor[rows, columns]
+    chosen = ~on_grid | (rows > HEIGHT - 30)
+    points = torch.from_numpy(place[rows, columns][chosen]).float()
+    depth = distances(scene_views(_clip(cameras), cameras)[1], points, torch.zeros(3))
+    T = cameras.T_camera_world[1].numpy()
+    off = np.abs(depth.numpy() / (place @ T[2, :3] + T[2, 3]) - 1)
+    assert 0 < (on_grid & chosen).sum() < 60 and np.median(off[on_floor]) < 1e-3 and np.median(off[~on_floor]) < 1e-3
 
 
 def test_a_camera_that_keeps_its_place_measures_no_points() -> None:
