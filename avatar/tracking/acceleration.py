@@ -31,7 +31,7 @@ def visible_accelerations(
     slope = (points[after] - points) / right[:, None, None] - (points - points[before]) / left[:, None, None]
     size = slope.norm(dim=-1) / ((left + right) / 2)[:, None]
     beside = torch.stack([confidence[before], confidence[after]])
-    far = (before == index - 1) | (after == index + 1)
+    far = ((before == index - 1) & (left >= STEP)) | ((after == index + 1) & (right >= STEP))
     trust = torch.minimum(confidence, torch.where(far[:, None], beside.amax(0), beside.amin(0)))
     inner = ((times - times[0] >= STEP) | (index > 0)) & ((times[-1] - times >= STEP) | (index < count - 1))
     size = torch.where(inner[:, None], size * trust, 0.0)
