@@ -41,7 +41,7 @@ def loading(model: str) -> Iterator[None]:
         _hide_broken_torchvision()
         yield
     except ImportError as error:
-        raise UsageError(f"Generating views needs diffusers and transformers: {INSTALL} ({error}).") from error
+        raise UsageError(f"Images are generated with diffusers and transformers: {INSTALL} ({error}).") from error
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise AvatarError(
             f"{model} does not fit into memory: try --view-offload, fewer --view-frames, or --views none."
@@ -50,7 +50,7 @@ def loading(model: str) -> Iterator[None]:
         raise
     except Exception as error:  # the hub's client and both libraries raise dozens of types
         reason = str(error).strip().split("\n")[0]
-        raise AvatarError(f"{model} cannot be used to generate views: {reason}") from error
+        raise AvatarError(f"{model} cannot be used: {reason}") from error
 
 
 def licence_of(model: str) -> str:
