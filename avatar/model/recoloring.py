@@ -8,6 +8,7 @@ from torch import Tensor
 
 from avatar.io.colors import lab_of_rgb, rgb_of_lab
 from avatar.model.avatar import Avatar
+from avatar.model.fringes import fringe_of
 
 SOLID = 0.5  # opacity from which a Gaussian counts for the colour of its garment
 CONTRAST = 1.6  # by which differences of lightness grow at most: noise in black cloth must not become a print
@@ -23,7 +24,8 @@ def garment_color(avatar: Avatar, chosen: Bool[Tensor, " n"]) -> Float[Tensor, "
 
 @torch.no_grad()
 def recolor(avatar: Avatar, chosen: Bool[Tensor, " n"], color: Float[Tensor, " 3"]) -> None:
-    """Change the colours of some Gaussians so that their median becomes `color` (sRGB); nothing else changes.
+    """Change the colours of some Gaussians so that their median becomes `color` (sRGB), and nothing else
+    changes. Those along their border that blend it with skin change by their share, see `avatar.model.fringes`.
 
     In Lab, lightness is stretched on both sides of the median so that black stays black and white stays white, and
     (a, b) is turned and scaled as one complex number: what was grey stays grey, what had the colour of the cloth, in
@@ -41,8 +43,24 @@ def recolor(avatar: Avatar, chosen: Bool[Tensor, " n"], color: Float[Tensor, " 3
     for _ in range(ROUNDS):  # what a screen cannot show is cut off, which moves the median
         moved = rgb_of_lab(_moved(own, median, aim)).clamp(0.01, 0.99)
         aim = aim + target - _median(lab_of_rgb(moved), counted)
-    raw = avatar.gaussians.raw_colors
-    raw[chosen.to(raw.device)] = torch.logit(moved).to(raw)
+    after = colors.clone()
+    after[chosen] = moved
+    after, raw = _with_blends(avatar, chosen, colors, after), avatar.gaussians.raw_colors
+    raw[chosen.to(raw.device)] = torch.logit(after[chosen].clamp(0.01, 0.99)).to(raw)
+
+
+def _with_blends(
+    avatar: Avatar, chosen: Bool[Tensor, " n"], before: Float[Tensor, "n 3"], after: Float[Tensor, "n 3"]
+) -> Float[Tensor, "n 3"]:
+    """The colours after a change of the chosen Gaussians, where those along their border change by their share."""
+    points, solid = avatar.surface.anchors.detach().cpu(), avatar.gaussians.opacities.detach().cpu() > SOLID
+    fringe = fringe_of(chosen.numpy(), points.numpy(), before.numpy(), solid.numpy())
+    if fringe is None:
+        return after
+    rows, cloth = torch.from_numpy(fringe.rows), torch.from_numpy(fringe.cloth)
+    share, likely = (torch.from_numpy(one).to(before)[:, None] for one in (fringe.share, fringe.likely))
+    blend = before[rows] + share * (after[cloth] - before[cloth]).mean(1)
+    return after.index_copy(0, rows, torch.lerp(after[rows], blend, likely * (1 - share)))
 
 
 def _counted(avatar: Avatar, chosen: Bool[Tensor, " n"]) -> Bool[Tensor, " n"]:

@@ -70,6 +70,21 @@ def test_a_print_stays_a_print(red: Labelled) -> None:
     assert np.corrcoef(before[:, 0], after[:, 0])[0, 1] > 0.95
 
 
+def test_blends_along_a_hem_change_by_the_share_of_the_cloth() -> None:
+    person = painted(Look(top=(0.1, 0.2, 0.7), print=None))
+    chosen, colors = person.has(TOP), person.avatar.gaussians.colors.detach()
+    points = person.avatar.surface.anchors
+    away = torch.from_numpy(cKDTree(points[person.has(SKIN)].numpy()).query(points.numpy())[0])
+    hem = chosen & (away < 0.02)
+    skin, cloth = colors[person.has(SKIN)].median(0).values, colors[chosen].median(0).values
+    with torch.no_grad():
+        person.avatar.gaussians.raw_colors[hem] = torch.logit(0.7 * skin + 0.3 * cloth)
+    recolor(person.avatar, chosen, parse_color("#c02020"))
+    after = person.avatar.gaussians.colors[hem].detach()
+    expected = 0.7 * skin + 0.3 * garment_color(person.avatar, chosen)
+    assert (after - expected).abs().max(1).values.median() < 0.06
+
+
 def test_the_noise_of_black_cloth_does_not_become_a_print() -> None:
     person = painted(Look(top=(0.05, 0.05, 0.06), print=None))
     chosen = person.has(TOP)
