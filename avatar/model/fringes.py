@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Int
 
 WIDTH = 0.03  # metres on either side of the border
 COMPARED = 24  # nearest Gaussians farther inside on either side, with whose mean colours a blend is compared
-LEAST_APART = 0.1  # of both colours: nearer ones cannot be told apart
+LEAST_APART = 0.1  # of both colours: nearer ones cannot be separated
 STRAY = 0.1  # distance from the line between both colours at which a Gaussian is hardly a blend of them
 
 
