@@ -21,13 +21,13 @@ from avatar.io.camera_motion_file import CameraMotion
 from avatar.io.images import write_image
 from avatar.observation.background_features import free_background, work_scale
 from avatar.observation.distortion import VISIBLE, displacement
+from avatar.observation.structure_from_motion import LEAST_SHARE
 from avatar.observation.time_spans import spans_in_words
 from avatar.runtime.cpus import available_cpus
 from avatar.runtime.logging import logger
 from avatar.runtime.thread_map import map_in_threads
 from avatar.types import Cameras, Observations
 
-LEAST_SHARE = 0.8  # of the frames that must be reconstructed
 PATIENCE_S = 20.0  # per frame
 MISSING = "a moving camera needs pycolmap, which is not installed here: pip install pycolmap"
 # Share of the focal length by which a reconstruction may change it: farther off, the images did not determine it.
@@ -46,7 +46,7 @@ def reconstruct_cameras(observations: Observations, focal: float, focal_given: b
     if importlib.util.find_spec("pycolmap") is None:
         raise UsageError(MISSING)
     scale = work_scale(observations.width, observations.height)
-    logger.info(f"reconstructing the scene from {len(observations)} frames: about a second per frame")
+    logger.info(f"reconstructing the scene from {len(observations)} frames: about half a second per frame")
     with tempfile.TemporaryDirectory(prefix="avatar-cameras-") as name:
         result = _run(Path(name), observations, focal, focal_given, scale)
     frames: dict[str, Any] = result.get("frames", {})

@@ -14,6 +14,10 @@ from typing import Any
 NEIGHBOURS = 8  # each frame is matched with this many after it
 ENDS = 12  # frames at the start that are matched with as many at the end: people walk once round
 POINTS = 2000  # per frame
+LEAST_SHARE = 0.8  # of the frames that must be reconstructed
+# Octaves at which points are searched: first the image as it is, then, where that was not enough, at twice its size,
+# which takes three times as long.
+FIRST_OCTAVES = (0, -1)
 # Angles in degrees at which points are triangulated: first as usual, then for a camera that sways in one place.
 TRIANGULATION = ((16.0, 1.5, 6.0), (2.0, 0.4, 1.0))
 
@@ -38,36 +42,55 @@ def reconstruct(folder: Path, task: dict[str, Any]) -> dict[str, Any]:
 
     pycolmap.logging.minloglevel = pycolmap.logging.Level.ERROR.value
     pycolmap.set_random_seed(0)
-    names, images, database = task["names"], folder / "images", folder / "database.db"
+    best = None
+    for octave in FIRST_OCTAVES:
+        database = folder / f"database{octave}.db"
+        _match_features(database, folder, task, octave)
+        for angles in TRIANGULATION:
+            options = _mapping_options(task, angles)
+            models = pycolmap.incremental_mapping(database, folder / "images", folder, options=options)
+            found = [model for model in (best, *models.values()) if model is not None]
+            best = max(found, key=lambda model: model.num_reg_images(), default=None)
+            if best is not None and best.num_reg_images() >= LEAST_SHARE * len(task["names"]):
+                return _result(best)
+    return {} if best is None else _result(best)
+
+
+def _match_features(database: Path, folder: Path, task: dict[str, Any], octave: int) -> None:
+    """Find points in the images, and match those of `image_pairs`."""
+    import pycolmap
+
     reader = pycolmap.ImageReaderOptions(camera_model="SIMPLE_RADIAL", mask_path=folder / "masks")
     width, height = task["size"]
     reader.camera_params = f"{task['focal']},{width / 2},{height / 2},0"
     extraction = pycolmap.FeatureExtractionOptions(num_threads=task["threads"])
-    extraction.sift.max_num_features = POINTS
+    extraction.sift.max_num_features, extraction.sift.first_octave = POINTS, octave
+    single = pycolmap.CameraMode.SINGLE
     pycolmap.extract_features(
-        database, images, camera_mode=pycolmap.CameraMode.SINGLE, reader_options=reader, extraction_options=extraction
+        database, folder / "images", camera_mode=single, reader_options=reader, extraction_options=extraction
     )
-    pairs = folder / "pairs.txt"
+    names, pairs = task["names"], folder / "pairs.txt"
     pairs.write_text("\n".join(f"{names[i]} {names[j]}" for i, j in image_pairs(len(names))), encoding="utf-8")
     pycolmap.match_image_pairs(
         database,
         pairing_options=pycolmap.ImportedPairingOptions(match_list_path=pairs),
         matching_options=pycolmap.FeatureMatchingOptions(num_threads=task["threads"]),
     )
-    best = None
-    for initial, least, local in TRIANGULATION:
-        options = pycolmap.IncrementalPipelineOptions(num_threads=task["threads"], random_seed=0)
-        options.multiple_models = options.extract_colors = False
-        options.ba_refine_focal_length = not task["given"]
-        options.ba_global_frames_ratio = options.ba_global_points_ratio = 1.3
-        options.mapper.init_min_tri_angle = initial
-        options.mapper.filter_min_tri_angle = options.triangulation.min_angle = least
-        options.mapper.ba_local_min_tri_angle = local
-        models = pycolmap.incremental_mapping(database, images, folder, options=options)
-        best = max(models.values(), key=lambda model: model.num_reg_images(), default=None)
-        if best is not None and best.num_reg_images() > len(names) // 2:
-            break
-    return {} if best is None else _result(best)
+
+
+def _mapping_options(task: dict[str, Any], angles: tuple[float, float, float]) -> Any:
+    """Of the incremental mapper, for a line of `TRIANGULATION`."""
+    import pycolmap
+
+    options = pycolmap.IncrementalPipelineOptions(num_threads=task["threads"], random_seed=0)
+    options.multiple_models = options.extract_colors = False
+    options.ba_refine_focal_length = not task["given"]
+    options.ba_global_frames_ratio = options.ba_global_points_ratio = 1.3
+    initial, least, local = angles
+    options.mapper.init_min_tri_angle = initial
+    options.mapper.filter_min_tri_angle = options.triangulation.min_angle = least
+    options.mapper.ba_local_min_tri_angle = local
+    return options
 
 
 def image_pairs(count: int) -> list[tuple[int, int]]:
