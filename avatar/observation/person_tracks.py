@@ -11,7 +11,7 @@ from jaxtyping import Float32
 
 from avatar.errors import AvatarError, UsageError
 from avatar.observation.appearance import Appearance, difference, mean_appearance
-from avatar.observation.contact import Expected, landmark_distance
+from avatar.observation.contact import Expected, certainty, landmark_distance
 from avatar.observation.detectors.flip_test import SAME_PERSON, person_size
 from avatar.types import Detection
 
@@ -72,6 +72,11 @@ class PersonTrack:
         """The mean appearance; None without images."""
         return mean_appearance(self.looks) if self.looks else None
 
+    @property
+    def certainty(self) -> float:
+        """The usual mean confidence of the landmarks."""
+        return float(np.median([certainty(keypoints) for keypoints in self.keypoints]))
+
     def part(self, indices: Sequence[int]) -> PersonTrack:
         """The track with some of its frames."""
         lists = (self.frames, self.keypoints, self.keypoints_3d, self.sharpness, self.times, self.numbers, self.looks)
@@ -102,7 +107,7 @@ class PersonTracker:
     def expected(self, frame: int, time: float) -> list[Expected]:
         """Where everybody who was there a moment ago should be in a frame, and how they look."""
         return [
-            Expected(self.tracks[who].expected(time), self.tracks[who].usual_looks)
+            Expected(self.tracks[who].expected(time), self.tracks[who].usual_looks, self.tracks[who].certainty)
             for who in self._present(frame, time)
         ]
 
