@@ -34,7 +34,7 @@ LEAST_CONFIDENCE = 0.4  # mean of the landmarks of somebody who shows only when 
 MOST_COVERED = 0.4  # share of their mask that may lie on what is painted over
 # Mean confidence of the landmarks: of a detection that is looked at more closely, of a person who is worth it, and how
 # much surer the closer look must be.
-DOUBTFUL, WELL_KNOWN, SURER = 0.6, 0.4, 0.1
+DOUBTFUL, WELL_KNOWN, SURER = 0.6, 0.5, 0.1
 
 Keypoints = Float32[np.ndarray, "joints 3"]
 

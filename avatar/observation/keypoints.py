@@ -12,6 +12,7 @@ from jaxtyping import Float, Float32
 from avatar.errors import UsageError
 from avatar.landmark_layouts import LAYOUTS, Layout
 from avatar.observation.confidence import check_in_view, reweight_confidence
+from avatar.observation.contact import certainty
 from avatar.observation.detectors.flip_test import person_size
 from avatar.observation.left_right import fix_left_right_swaps
 from avatar.observation.person_tracks import PersonTracker
@@ -101,8 +102,8 @@ def _choose(clip: KeypointClip, requested: str | None) -> tuple[np.ndarray, Floa
 
 
 def _presence(track: dict[int, np.ndarray]) -> float:
-    """Sum over the frames of the person's size in pixels, as of `PersonTrack`."""
-    return sum(float(person_size(points.astype(np.float32))) for points in track.values())
+    """Sum over the frames of the person's size in pixels times the mean confidence, as of `PersonTrack`."""
+    return sum(float(person_size(points.astype(np.float32))) * certainty(points) for points in track.values())
 
 
 def _tracks(clip: KeypointClip) -> dict[str, dict[int, np.ndarray]]:

@@ -50,8 +50,11 @@ class PersonTrack:
 
     @property
     def presence(self) -> float:
-        """Sum over the frames of the person's size in pixels: large and persistent wins."""
-        return float(sum(person_size(keypoints) for keypoints in self.keypoints))
+        """Sum over the frames of the person's size in pixels: large and persistent wins.
+
+        Who is seen less surely, such as a reflection or a poster, counts less.
+        """
+        return float(sum(person_size(keypoints) * certainty(keypoints) for keypoints in self.keypoints))
 
     def expected(self, time: float) -> Float32[np.ndarray, "joints 3"]:
         """The landmarks at a later time, moved on at the velocity of the whole person."""
