@@ -60,11 +60,6 @@ def as_rested(fingers: Float[Tensor, "*b 30 3 3"], turns: Float[Tensor, "30 3 3"
     return _turns_above(turns).mT @ fingers @ turns
 
 
-def as_straight(fingers: Float[Tensor, "*b 30 3 3"], turns: Float[Tensor, "30 3 3"]) -> Float[Tensor, "*b 30 3 3"]:
-    """The inverse of `as_rested`."""
-    return _turns_above(turns) @ fingers @ turns.mT
-
-
 def _turns_above(turns: Float[Tensor, "30 3 3"]) -> Float[Tensor, "30 3 3"]:
     """The turn of each finger joint's parent; none for those at the wrist."""
     still = torch.eye(3, device=turns.device, dtype=turns.dtype)

@@ -153,13 +153,7 @@ def animate_avatar(
         return
     if run is None:
         raise UsageError("Pass the run folder of an avatar, such as runs/me.")
-    if (motion is None) == (pose is None):
-        raise UsageError("Pass either --motion or --pose.")
-    if hypothesis != 1 and pose is None:
-        raise UsageError("--hypothesis chooses among the poses that fit the key points of --pose: leave it out.")
-    for option, value in (("--fps", image.fps), ("--speed", playing.speed), ("--loop", playing.loop)):
-        if not value > 0:
-            raise UsageError(f"{option} must be above 0, not {value:g}.")
+    _check(motion, pose, hypothesis, playing, image)
     from avatar.body.shape_attributes import parse_shape
     from avatar.model.world import World
     from avatar.motion.retarget import resample
@@ -197,6 +191,17 @@ def animate_avatar(
     out = image.file(run, motion)
     played = [playing.finished(track, avatar) for track, avatar in zip(tracks, world.people, strict=True)]
     print(f"video: {render_video(world, played, video, out, backend)}")
+
+
+def _check(motion: str | None, pose: str | None, hypothesis: int, playing: PlayingOptions, image: ImageOptions) -> None:
+    """Refuse what makes no sense with any avatar."""
+    if (motion is None) == (pose is None):
+        raise UsageError("Pass either --motion or --pose.")
+    if hypothesis != 1 and pose is None:
+        raise UsageError("--hypothesis chooses among the poses that fit the key points of --pose: leave it out.")
+    for option, value in (("--fps", image.fps), ("--speed", playing.speed), ("--loop", playing.loop)):
+        if not value > 0:
+            raise UsageError(f"{option} must be above 0, not {value:g}.")
 
 
 def _motions(

@@ -13,7 +13,7 @@ from avatar.cli.options import Backend, Device, Run, Switch
 def edit_avatar(
     run: Run,
     out: Path | None = None,
-    recolor: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--recolour"])] = (),
+    recolor: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["--recolour"], help_behavior_hint="(optional)")] = (),
     wear: tuple[str, ...] = (),
     head: Path | None = None,
     face: Path | None = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import NoneType, UnionType
@@ -20,10 +21,11 @@ Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
 
 def with_plain_help(command: Callable[..., None]) -> Callable[..., None]:
-    """Show optional parameters of a command as "(optional)" instead of "(default: None)"."""
+    """Show optional parameters of a command as "(optional)" instead of "(default: None)", and each on whole lines."""
     hints = _plain_hints(command)
     for function in (command, inspect.unwrap(command)):  # a type checker may have wrapped it
         function.__annotations__ = hints
+        function.__doc__ = _on_one_line(function.__doc__)
     return command
 
 
@@ -32,6 +34,7 @@ def option_group(options: type[Options]) -> type[Options]:
 
     A command takes it as a parameter of the type `Annotated[options, tyro.conf.arg(name=TITLE)]`.
     """
+    options.__doc__ = _on_one_line(options.__doc__)
     flat = tyro.conf.arg(prefix_name=False)
     options.__annotations__ = {
         name: Annotated[Switch if hint is bool else hint, flat] for name, hint in _plain_hints(options).items()
@@ -39,10 +42,15 @@ def option_group(options: type[Options]) -> type[Options]:
     return options
 
 
+def _on_one_line(docstring: str | None) -> str:
+    """A docstring with each of its entries on one line: tyro would show the line breaks that are only the source's."""
+    return re.sub(r"\n {8,}", " ", inspect.cleandoc(docstring or ""))
+
+
 def _plain_hints(options: Callable[..., Any]) -> dict[str, Any]:
     hints = get_type_hints(options, include_extras=True)
     for name, parameter in inspect.signature(options).parameters.items():
-        if parameter.default is None and get_origin(hints[name]) is not Annotated:
+        if parameter.default in (None, ()) and get_origin(hints[name]) is not Annotated:
             hints[name] = optional(hints[name])
     return hints
 

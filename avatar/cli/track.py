@@ -15,6 +15,7 @@ from avatar.tracking.options import TrackOptions, check_camera
 
 if TYPE_CHECKING:
     from avatar.body import Body
+    from avatar.observation.options import ObserveOptions
     from avatar.tracking.report import TrackReport
     from avatar.types import BodyTrack, KeypointClip, Observations
 
@@ -100,42 +101,26 @@ def track_video(
     source = points.keypoints or video
     if source is None:
         raise UsageError("Pass a VIDEO, or the key points of one with --keypoints.")
-    if points.keypoints is not None and (start, end) != (None, None):
-        raise UsageError("--start and --end choose a part of a video, not of --keypoints.")
-    if points.keypoints is not None and depth is not None:
-        raise UsageError("--depth goes with a video, not with --keypoints.")
     from avatar.body import load_body
-    from avatar.io.recordings import check_depth_files
     from avatar.io.track_file import save_track
     from avatar.motion import load_motion
-    from avatar.observation.detectors.registry import choose_detector
     from avatar.observation.keypoints import observe_keypoints
-    from avatar.observation.options import ObserveOptions, check_depth_scale
-    from avatar.observation.video import observe
-    from avatar.pipeline.camera import camera_file, camera_motion, depth_files
-    from avatar.pipeline.dense import check_iuv
+    from avatar.observation.options import ObserveOptions
+    from avatar.pipeline.camera import camera_motion
     from avatar.pipeline.starting_motion import starting_motion
     from avatar.pipeline.video_fit import fit_video
-    from avatar.tracking.prior_knowledge import resolve_shape
 
     initial = None if init is None else load_motion(init).track
     model = load_body(body)
-    check_camera(priors.camera)
-    check_iuv(priors, model)
-    resolve_shape(model, priors)
-    given = ObserveOptions(depth=depth, depth_scale=depth_scale)
-    check_depth_scale(given)
-    files = depth_files(given, priors)
-    check_depth_files(source, files, camera_file(priors))
+    _check_priors(priors, model)
     out = out or Path("tracks") / (video or source).stem
-    if points.keypoints is not None:
+    if points.keypoints is None:
+        part = ObserveOptions(_number(person), start, end, detector=detector, depth=depth, depth_scale=depth_scale)
+        observations = _observed(source, out / "observations", part, priors)
+    elif (start, end, depth, depth_scale) == (None, None, None, None):
         observations = observe_keypoints(points.read(video), person)
     else:
-        chosen, sentence = choose_detector(detector)
-        print(sentence)
-        observations = observe(
-            source, out / "observations", person=_number(person), start=start, end=end, detector=chosen, depth=files
-        )
+        raise UsageError("--start, --end and --depth go with a video, not with --keypoints: leave them out.")
     if init is not None and video is not None:
         initial = starting_motion(init, observations, video, start, end)
     motion = camera_motion(observations, priors)
@@ -148,6 +133,34 @@ def track_video(
         print(f"shape: {_shape(model, result, report, observations, priors, show_shape)}")
     print(f"track: {out / 'track.npz'}")
     print(f"next:  avatar animate RUN --motion {quote(str(out / 'track.npz'))}")
+
+
+def _check_priors(priors: TrackOptions, body: Body) -> None:
+    """Refuse wrong knowledge of the person and the camera before any work."""
+    from avatar.pipeline.dense import check_iuv
+    from avatar.tracking.prior_knowledge import resolve_shape
+
+    check_camera(priors.camera)
+    check_iuv(priors, body)
+    resolve_shape(body, priors)
+
+
+def _observed(video: Path, folder: Path, options: ObserveOptions, priors: TrackOptions) -> Observations:
+    """The observations of every frame of a video."""
+    from avatar.io.recordings import check_depth_files
+    from avatar.observation.detectors.registry import choose_detector
+    from avatar.observation.options import check_depth_scale
+    from avatar.observation.video import observe
+    from avatar.pipeline.camera import camera_file, depth_files
+
+    check_depth_scale(options)
+    depth = depth_files(options, priors)
+    check_depth_files(video, depth, camera_file(priors))
+    detector, sentence = choose_detector(options.detector)
+    print(sentence)
+    return observe(
+        video, folder, person=options.person, start=options.start, end=options.end, detector=detector, depth=depth
+    )
 
 
 def _shape(

@@ -12,7 +12,7 @@ from avatar import __version__
 from avatar.datasets.capture import Capture, CaptureClip, load_capture
 from avatar.datasets.multicamera import is_multicamera, read_stations
 from avatar.errors import UsageError
-from avatar.evaluation.alignment import align, moves
+from avatar.evaluation.alignment import EstimatedPerson, Placement, align, moves
 from avatar.evaluation.exposure import usual_exposure
 from avatar.evaluation.joint_scores import pose_scores
 from avatar.evaluation.limits import limits
@@ -71,49 +71,66 @@ def evaluate_run(
                 f"{capture} has fixed cameras and no held-out poses, so --joints-alone has nothing to retarget."
             )
         return evaluate_stations(opened, capture, clip, out or folder, backend)
-    truth = None if capture is None else load_capture(capture)
-    trained_on = None if truth is None else trained_clip(opened, truth, clip)
+    if capture is not None:
+        return _evaluate_on_capture(opened, load_capture(capture), clip, out or folder, backend, joints_alone)
+    targets, skipped = held_out_targets(opened, None)
+    targets += training_targets(opened, None)
+    protocol = {
+        "name": "own",
+        "test_poses_fitted": False,
+        "masks_of_left_out_frames": "the run's own",
+        "alignment": "none",
+        "driving": "none",
+    }
+    return score_and_write(opened, targets, skipped, protocol, None, out or folder, backend)
+
+
+def _evaluate_on_capture(
+    opened: FinishedRun, truth: Capture, clip: str | None, out: Path, backend: str, joints_alone: bool
+) -> tuple[dict[str, Any], str]:
+    """Score a run on the images, joints and held-out poses of a capture; see `evaluate_run`."""
+    trained_on = trained_clip(opened, truth, clip)
     targets, skipped = held_out_targets(opened, trained_on)
     targets += training_targets(opened, trained_on)
-    joints: dict[str, Any] | None = None
-    alignment = "none"
-    if truth is not None and trained_on is not None:
-        person = estimated_person(opened)
-        unaligned = align(person, trained_on)
-        aligned = registered(opened, person, trained_on, unaligned, backend)
-        for placement in (aligned, unaligned):
-            more, more_skipped = capture_targets(
-                opened, truth, trained_on, placement, joints_alone, aligned=placement is aligned
-            )
-            targets, skipped = targets + more, [*dict.fromkeys(skipped + more_skipped)]
-        joints = pose_scores(opened, trained_on, aligned)
-        right, down = shift_in_pixels(aligned, person, trained_on.cameras[0]).tolist()
-        joints |= {"shift_x_px": right, "shift_y_px": down}
-        about = "the training camera"
-        if moves(trained_on.cameras) or moves(person.cameras):
-            about = "the training cameras of all frames (their mean rotation and the mean of their centres)"
-        alignment = (
-            f"one scale about {about}, from the limb joints; in rows that say so also one shift of the "
-            f"whole clip onto the true silhouettes of the training camera, by {right:.1f} px to the right and "
-            f"{down:.1f} px down at the person's depth"
+    person = estimated_person(opened)
+    unaligned = align(person, trained_on)
+    aligned = registered(opened, person, trained_on, unaligned, backend)
+    for placement in (aligned, unaligned):
+        more, more_skipped = capture_targets(
+            opened, truth, trained_on, placement, joints_alone, aligned=placement is aligned
         )
-        if aligned.shift[2] != 0:
-            alignment += f", and {1e3 * float(aligned.shift[2]):.0f} mm away from the first camera"
-        if trained_on.exposure is not None:
-            alignment += f"; true images brought to the clip's usual exposure ({usual_exposure(trained_on):.2f})"
-    masks = "the run's own" if trained_on is None else "ground truth"
+        targets, skipped = targets + more, [*dict.fromkeys(skipped + more_skipped)]
+    right, down = shift_in_pixels(aligned, person, trained_on.cameras[0]).tolist()
+    joints = pose_scores(opened, trained_on, aligned) | {"shift_x_px": right, "shift_y_px": down}
     protocol = {
-        "name": "own" if trained_on is None else f"capture, trained on {trained_on.name}",
+        "name": f"capture, trained on {trained_on.name}",
         "test_poses_fitted": False,
-        "masks_of_left_out_frames": masks,
-        "alignment": alignment,
+        "masks_of_left_out_frames": "ground truth",
+        "alignment": _alignment(person, trained_on, aligned, right, down),
         "driving": _retargeting(truth, joints_alone),
     }
-    return score_and_write(opened, targets, skipped, protocol, joints, out or folder, backend)
+    return score_and_write(opened, targets, skipped, protocol, joints, out, backend)
 
 
-def _retargeting(capture: Capture | None, joints_alone: bool) -> str:
-    if capture is None or not capture.skeletons:
+def _alignment(person: EstimatedPerson, trained_on: CaptureClip, aligned: Placement, right: float, down: float) -> str:
+    """How the run's world was brought onto the capture's, in words; the shift in pixels."""
+    about = "the training camera"
+    if moves(trained_on.cameras) or moves(person.cameras):
+        about = "the training cameras of all frames (their mean rotation and the mean of their centres)"
+    alignment = (
+        f"one scale about {about}, from the limb joints; in rows that say so also one shift of the "
+        f"whole clip onto the true silhouettes of the training camera, by {right:.1f} px to the right and "
+        f"{down:.1f} px down at the person's depth"
+    )
+    if aligned.shift[2] != 0:
+        alignment += f", and {1e3 * float(aligned.shift[2]):.0f} mm away from the first camera"
+    if trained_on.exposure is not None:
+        alignment += f"; true images brought to the clip's usual exposure ({usual_exposure(trained_on):.2f})"
+    return alignment
+
+
+def _retargeting(capture: Capture, joints_alone: bool) -> str:
+    if not capture.skeletons:
         return "none"
     way = "inverse kinematics on the fitted body to the true joints"
     if joints_alone:

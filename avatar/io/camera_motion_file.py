@@ -16,16 +16,15 @@ from avatar.geometry import rigid, rotation_from_quat
 from avatar.io.camera_estimators import SUFFIXES, read_estimated_cameras
 from avatar.io.camera_file import load_cameras, save_cameras
 from avatar.io.files import read_json, read_text, write_json
+from avatar.io.lens_distortion import Distortion, distortion_from, read_distortion, unsupported_lens
 from avatar.types import Cameras
 
 CameraRegime = Literal["still", "turning", "moving"]
-Distortion = tuple[float, float, float, float]
 
 # From OpenGL's camera axes (y up, z backwards), in which nerfstudio and ARKit write, to ours.
 GL_AXES = (1.0, -1.0, -1.0)
 Y_UP = (0.0, 1.0, 0.0)  # in our camera files, and by gravity in ARKit's
 STILL_M = 1e-4
-MOST_DISTORTION = 2.0  # of each coefficient
 USUAL_FOCAL_SPREAD = 0.1  # relative standard deviation of the focal length that phones usually have
 
 
@@ -39,7 +38,7 @@ class CameraMotion:
         focal_given: whether the focal length in `cameras` was measured; otherwise it is an assumption.
         focal_spread: its standard deviation, relative to it, where it is an assumption.
         focal_source: what an assumption that is not the usual one rests on, in words.
-        distortion: k1, k2, p1, p2 of the lens (Brown 1966), which `cameras` do not have; None: no visible one.
+        distortion: of the lens (see `avatar.io.lens_distortion`), which `cameras` do not have; None: no visible one.
         residual: how far the background typically lies from where these cameras put it, pixels; None: not measured.
         metric: whether the scale is in metres.
         vertical: the unit vector in the cameras' world that points up, where gravity was measured; None: unknown.
@@ -109,7 +108,7 @@ def load_camera_motion(path: Path) -> CameraMotion:
         if "T_camera_world" in content:
             return _own(path, content)
         if "frames" in content:
-            return _nerfstudio(content)
+            return _nerfstudio(path, content)
         if "poses" in content:
             return metric_motion(record3d_cameras(content))
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError, EOFError, StopIteration) as error:
@@ -134,7 +133,7 @@ def _own(path: Path, content: dict[str, Any]) -> CameraMotion:
     if exposure is not None and (exposure.shape != (len(cameras), 3) or not (exposure > 0).all()):
         raise ValueError(f"exposure of shape {tuple(exposure.shape)}")
     source, spread = str(content.get("focal_source", "")), float(content.get("focal_spread", USUAL_FOCAL_SPREAD))
-    lens = _distortion(*content["distortion"]) if content.get("distortion") else None
+    lens = distortion_from(*content.get("distortion", ()))
     vertical = _unit(*content["vertical"]) if content.get("vertical") else None
     return CameraMotion(regime, cameras, given, residual, metric, notes, exposure, spread, source, lens, vertical)
 
@@ -146,21 +145,15 @@ def _unit(x: float, y: float, z: float) -> tuple[float, float, float]:
     return x / length, y / length, z / length
 
 
-def _distortion(k1: float = 0.0, k2: float = 0.0, p1: float = 0.0, p2: float = 0.0) -> Distortion | None:
-    """The coefficients of a lens; None where all are 0."""
-    values = float(k1), float(k2), float(p1), float(p2)
-    if not all(abs(value) < MOST_DISTORTION for value in values):
-        raise ValueError(f"the distortion {values}")
-    return values if any(values) else None
-
-
-def _nerfstudio(content: dict[str, Any]) -> CameraMotion:
+def _nerfstudio(path: Path, content: dict[str, Any]) -> CameraMotion:
     frames = sorted(content["frames"], key=lambda frame: str(frame["file_path"]))
     T_world_camera = torch.tensor([frame["transform_matrix"] for frame in frames], dtype=torch.float32)
     settings = [content | frame for frame in frames]
     K = torch.stack([_intrinsics(one["fl_x"], one.get("fl_y"), one["cx"], one["cy"]) for one in settings])
     T = _from_gl(T_world_camera[:, :3, :3], T_world_camera[:, :3, 3])
-    lens = _distortion(*(settings[0].get(name, 0.0) for name in ("k1", "k2", "p1", "p2")))
+    if settings[0].get("k4"):  # nerfstudio's is another than OpenCV's
+        raise unsupported_lens(path, "OPENCV with k4")
+    lens = read_distortion(path, settings[0])
     return replace(_motion(Cameras(K, T, int(settings[0]["w"]), int(settings[0]["h"]))), distortion=lens)
 
 
@@ -182,7 +175,7 @@ def _colmap(folder: Path) -> CameraMotion:
         number, model, width, height, *parameters = line.split()
         values = [float(value) for value in parameters]
         plain = model in ("SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL")
-        lens = lens or _distortion(*values[3 if plain else 4 :])
+        lens = lens or distortion_from(*values[3 if plain else 4 :])
         if plain:
             values = [values[0], *values]
         elif model not in ("PINHOLE", "OPENCV"):

@@ -33,16 +33,19 @@ def read_depth_beside_video(video: Path, files: DepthFiles, work: Path) -> Depth
 
 def _cameras(path: Path, video: Video) -> Cameras | None:
     """The cameras of a file, for the images of a video; None if they are in no known unit."""
-    cameras = load_intrinsics(path)
-    if cameras is None:
+    intrinsics = load_intrinsics(path)
+    if intrinsics is not None:
+        cameras = intrinsics.camera
+    else:
         motion = load_camera_motion(path)
-        if motion.distortion is not None:
-            raise UsageError(
-                f"{path} has a lens with distortion, which depth images beside a video must not have: rectify both."
-            )
         metric = motion.metric or motion.regime != "moving"
         if not (metric and motion.focal_given and motion.vertical == Y_UP):
             return None
+        if motion.distortion is not None:
+            raise UsageError(
+                f"{path} places a camera whose lens has distortion, which depth images beside a video must not have: "
+                "rectify both."
+            )
         cameras = motion.cameras
     if abs(cameras.width / cameras.height * video.height / video.width - 1) > MOST_ASPECT:
         raise AvatarError(

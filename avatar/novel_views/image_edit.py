@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from avatar.novel_views.background import person_mask
-from avatar.novel_views.diffusers_weights import diffusers_package, licence_of, loading
+from avatar.novel_views.diffusers_weights import diffusers_package, licence_of, loading, located
 from avatar.novel_views.generator import Photo, View
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.photo import on_white, scaled_down
@@ -83,7 +83,7 @@ def load_pipeline(model: str, device: str, offload: bool = False) -> Pipeline:
 
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     load = diffusers_package().DiffusionPipeline.from_pretrained
-    pipeline: Any = load(model, use_safetensors=True, torch_dtype=dtype)
+    pipeline: Any = load(located(model), use_safetensors=True, torch_dtype=dtype)
     if offload and device == "cuda":
         pipeline.enable_model_cpu_offload()
     else:

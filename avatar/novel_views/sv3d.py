@@ -19,7 +19,7 @@ from torch import Tensor
 
 from avatar.io.images import to_uint8
 from avatar.novel_views.background import not_background
-from avatar.novel_views.diffusers_weights import diffusers_package, licence_of, loading
+from avatar.novel_views.diffusers_weights import diffusers_package, licence_of, loading, located
 from avatar.novel_views.generator import Photo, View
 from avatar.runtime.progress import Progress
 
@@ -124,9 +124,10 @@ class OrbitViews:
         from transformers import CLIPVisionModelWithProjection
 
         classes = (orbit_unet(), diffusers_package().AutoencoderKLTemporalDecoder, CLIPVisionModelWithProjection)
+        weights = located(self.model)
         self.networks: dict[str, Any] = {}
         for name, network in zip(NAMES, classes, strict=True):
-            part = network.from_pretrained(self.model, subfolder=name, use_safetensors=True, torch_dtype=self.dtype)
+            part = network.from_pretrained(weights, subfolder=name, use_safetensors=True, torch_dtype=self.dtype)
             self.networks[name] = part.eval().to("cpu" if self.offload else self.device)
 
     def _on_device(self, name: str) -> Any:

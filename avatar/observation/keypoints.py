@@ -75,9 +75,11 @@ def observe_keypoints(clip: KeypointClip, person: str | None = None) -> Observat
 def _choose(clip: KeypointClip, requested: str | None) -> tuple[np.ndarray, Float[np.ndarray, "frames points 3"], str]:
     """The frames from the first to the last with the person, their points (NaN where missing), and a note."""
     tracks = _tracks(clip)
-    order = sorted(
-        tracks, key=lambda name: -sum(float(person_size(points.astype(np.float32))) for points in tracks[name].values())
-    )
+
+    def presence(name: str) -> float:
+        return sum(float(person_size(p.astype(np.float32))) * certainty(p) for p in tracks[name].values())
+
+    order = sorted(tracks, key=presence, reverse=True)
     if requested is not None and requested not in tracks:
         raise UsageError(f"{clip.source} has no person {requested!r}: it has {', '.join(order[:20])}.")
     name = order[0] if requested is None else requested
@@ -99,11 +101,6 @@ def _choose(clip: KeypointClip, requested: str | None) -> tuple[np.ndarray, Floa
     if gap > LONGEST_GAP and np.diff(present).max() > 1:
         note += f"{' ' if note else ''}The person is missing for {gap:.1f} s, which are filled by interpolation."
     return frames, points, note
-
-
-def _presence(track: dict[int, np.ndarray]) -> float:
-    """Sum over the frames of the person's size in pixels times the mean confidence, as of `PersonTrack`."""
-    return sum(float(person_size(points.astype(np.float32))) * certainty(points) for points in track.values())
 
 
 def _tracks(clip: KeypointClip) -> dict[str, dict[int, np.ndarray]]:

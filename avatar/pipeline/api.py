@@ -86,6 +86,9 @@ def observe(
     end: float | None = None,
     max_frames: int = ObserveOptions.max_frames,
     detector: str | LandmarkDetector = "auto",
+    depth: str | Path | None = None,
+    depth_scale: float | None = None,
+    camera: str | Path | None = None,
 ) -> Observations:
     """Landmarks and masks of one person in the frames of a video.
 
@@ -94,18 +97,29 @@ def observe(
         person: which person, 1 being the largest and most persistent.
         start, end: only this part of the video, in seconds; max_frames: number of keyframes, at most.
         detector: a name as `avatar create --detector` takes it, or an object with the protocol `LandmarkDetector`.
+        depth: depth images beside the video, as `avatar create --depth` takes them; depth_scale: metres per unit, None:
+            whole numbers are millimetres; camera: a file with the camera of these images, which `track` takes too.
 
     Raises:
-        UsageError: the file, the part or the person does not exist.
+        UsageError: the file, the part or the person does not exist, or the depth does not go with it.
         AvatarError: it is not a readable video, too small, or shows no whole person long enough.
     """
+    from avatar.io.recordings import check_depth_files
     from avatar.observation.detectors.registry import choose_detector
+    from avatar.observation.options import check_depth_scale
     from avatar.observation.video import observe as observe_video
+    from avatar.pipeline.camera import camera_file, depth_files
+    from avatar.tracking.options import TrackOptions
 
+    given = ObserveOptions(depth=None if depth is None else str(depth), depth_scale=depth_scale)
+    camera_options = TrackOptions(camera="auto" if camera is None else str(camera))
+    check_depth_scale(given)
+    files = depth_files(given, camera_options)
+    check_depth_files(Path(video), files, camera_file(camera_options))
     chosen = choose_detector(detector)[0] if isinstance(detector, str) else detector
     folder = None if out is None else Path(out)
     return observe_video(
-        Path(video), folder, person=person, start=start, end=end, max_frames=max_frames, detector=chosen
+        Path(video), folder, person=person, start=start, end=end, max_frames=max_frames, detector=chosen, depth=files
     )
 
 

@@ -7,12 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast, get_args
 
+from jaxtyping import Float
+from torch import Tensor
+
 from avatar.geometry import geodesic_angle, invert_rigid, mean_rotation, rigid
 from avatar.io.camera_motion_file import CameraMotion, CameraRegime, load_camera_motion, metric_motion
 from avatar.io.depth_images import DepthFiles
 from avatar.io.exposure import exposed
 from avatar.io.intrinsics_file import load_intrinsics
 from avatar.io.lens import read_lens
+from avatar.io.lens_distortion import Distortion
 from avatar.observation.camera_motion import estimate_camera_motion, standing_still
 from avatar.observation.distortion import VISIBLE, displacement, undistorted
 from avatar.observation.exposure import measure_exposure
@@ -51,7 +55,7 @@ def photo_motion(path: Path, photo: Observations) -> CameraMotion | None:
 
 
 def through_pinhole(observations: Observations, motion: CameraMotion | None) -> Observations:
-    """The observations with the distortion of the lens taken out of images, masks and landmarks."""
+    """The observations with the distortion of the lens taken out of images, masks, landmarks and depth."""
     if motion is None or motion.distortion is None:
         return observations
     return undistorted(observations, motion.cameras.K[0], motion.distortion)
@@ -95,8 +99,10 @@ def _motion(observations: Observations, options: TrackOptions) -> CameraMotion:
     file = camera_file(options)
     intrinsics = None if file is None else load_intrinsics(file)
     if intrinsics is not None:
-        known = observations.cameras or intrinsics.resized(observations.width, observations.height)
-        return estimate_camera_motion(observations, float(known.K[0, 0, 0]), True, None)
+        known = observations.cameras or intrinsics.camera.resized(observations.width, observations.height)
+        motion = estimate_camera_motion(observations, float(known.K[0, 0, 0]), True, None)
+        distortion = _visible(known.K[0], intrinsics.distortion)
+        return motion if distortion is None else replace(motion, distortion=distortion)
     # A recording brings its cameras, and so does the file beside a depth camera's video.
     if observations.depth is not None and observations.cameras is not None and options.camera not in REGIMES:
         return recorded_motion(observations.cameras)
@@ -115,12 +121,15 @@ def _motion(observations: Observations, options: TrackOptions) -> CameraMotion:
     return replace(motion, focal_spread=spread, focal_source=lens.sentence(*size))
 
 
+def _visible(K: Float[Tensor, "3 3"], distortion: Distortion | None) -> Distortion | None:
+    return None if distortion is None or displacement(K, distortion) < VISIBLE else distortion
+
+
 def _from_file(path: Path, observations: Observations) -> CameraMotion:
     motion = load_camera_motion(path)
-    cameras, lens = motion.cameras, motion.distortion
-    if lens is not None and displacement(cameras.K[0], lens) < VISIBLE:
-        motion = replace(motion, distortion=None)
-    cameras = cameras[rows_of_frames(len(cameras), observations, f"{path} has {len(cameras)} cameras", "--camera")]
+    motion = replace(motion, distortion=_visible(motion.cameras.K[0], motion.distortion))
+    count = len(motion.cameras)
+    cameras = motion.cameras[rows_of_frames(count, observations, f"{path} has {count} cameras", "--camera")]
     if not motion.focal_given:
         K = standing_still(observations, assumed_focal(observations), False).cameras.K
         return replace(motion, cameras=Cameras(K, cameras.T_camera_world, observations.width, observations.height))

@@ -7,8 +7,8 @@ import torch
 
 from avatar.body import load_body
 from avatar.body.face import FACE_UNITS, face_of_turns, jaw_and_eyes
-from avatar.body.hands import as_rested, as_straight
-from avatar.body.skeleton import FINGER_JOINTS, HAND_FACE_JOINTS, SMPLH_JOINTS
+from avatar.body.hands import as_rested
+from avatar.body.skeleton import FINGER_JOINTS, FINGER_PARENTS, HAND_FACE_JOINTS, SMPLH_JOINTS
 from avatar.body.skinning import joint_transforms
 from avatar.geometry import rotation_from_rotvec, rotation_to_rotvec
 from avatar.types import BodyPose
@@ -86,11 +86,20 @@ def test_a_body_whose_hands_were_posed_can_be_moved() -> None:
     assert moved is not None and moved.straight_hand is not None and moved.face_units is not None
 
 
-def test_the_two_hands_at_rest_are_inverse() -> None:
+def test_a_hand_at_rest_and_a_straight_one_point_the_same_way() -> None:
+    """In the hand's frame each bone of the one is the other's with its turn at rest put before it."""
     rich = BODY.with_hands_and_face
     assert rich is not None and rich.straight_hand is not None
-    fingers = rotation_from_rotvec(torch.randn(2, 30, 3, generator=torch.Generator().manual_seed(0)))
-    torch.testing.assert_close(as_straight(as_rested(fingers, rich.straight_hand), rich.straight_hand), fingers)
+    fingers = rotation_from_rotvec(torch.randn(30, 3, generator=torch.Generator().manual_seed(0)))
+
+    def in_hand(rotations: torch.Tensor) -> torch.Tensor:
+        chain: list[torch.Tensor] = []
+        for rotation, parent in zip(rotations, FINGER_PARENTS, strict=True):
+            chain.append(rotation if parent < 0 else chain[parent] @ rotation)
+        return torch.stack(chain)
+
+    rested = in_hand(as_rested(fingers, rich.straight_hand))
+    torch.testing.assert_close(rested, in_hand(fingers) @ rich.straight_hand)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,15 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_command_has_help_without_none(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, text, _ = run(capsys, command, "--help")
     assert code == 0 and f"usage: avatar {command}" in text
-    assert "default: None" not in text and "{None}" not in text
+    assert "default: None" not in text and "{None}" not in text and "default: )" not in text
+
+
+def test_lines_of_help_end_where_the_terminal_does(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "2000")
+    for command, words in (("prop", "where its preset goes"), ("animate", "(metres), age (years)")):
+        assert words in run(capsys, command, "--help")[1]
 
 
 def test_positionals_have_names(capsys: pytest.CaptureFixture[str]) -> None:

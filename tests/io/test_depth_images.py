@@ -1,5 +1,6 @@
 """Depth images beside a video, against the scene that they show."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,15 @@ def test_broken_intrinsics_are_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "k.json").write_text(content)
     with pytest.raises(AvatarError, match="is broken"):
         load_intrinsics(tmp_path / "k.json")
+
+
+def test_an_unsupported_lens_beside_depth_is_refused_before_the_work(tmp_path: Path) -> None:
+    np.save(tmp_path / "stack.npy", millimetres())
+    file = realsense_intrinsics(tmp_path / "k.json")
+    entries = json.loads(file.read_text()) | {"model": "inverse_brown_conrady", "coeffs": [-0.05, 0.06, 0, 0, -0.02]}
+    file.write_text(json.dumps(entries))
+    with pytest.raises(UsageError, match="rectify the video"):
+        opened(tmp_path, tmp_path / "stack.npy", camera=file)
 
 
 def test_a_camera_of_other_images_is_refused(tmp_path: Path) -> None:

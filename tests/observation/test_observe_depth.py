@@ -1,17 +1,19 @@
 """A recording with depth in, observations out."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from avatar.errors import AvatarError
+import avatar
+from avatar.errors import AvatarError, UsageError
 from avatar.io.camera_file import save_cameras
 from avatar.io.depth_images import DepthFiles
 from avatar.io.observations_file import load_observations
 from avatar.observation.video import observe
-from avatar.pipeline.camera import camera_motion
+from avatar.pipeline.camera import camera_motion, through_pinhole
 from avatar.tracking.options import TrackOptions
 from avatar.types import Detection
 
@@ -82,6 +84,40 @@ def test_depth_beside_a_video_comes_along(tmp_path: Path) -> None:
         assert motion.focal_given == (camera is not None)
         if camera is not None:
             assert motion.cameras.K[0, 0, 0] == K[0, 0]
+
+
+def test_the_distortion_that_intrinsics_state_is_taken_out_of_the_images(tmp_path: Path) -> None:
+    """With depth beside the video or not; a lens that bends the corner by less than a pixel is left as it is."""
+    clip, folder = video(tmp_path / "me.mp4", 12), pngs(tmp_path / "depth", millimetres(12))
+    lens = open3d_intrinsics(tmp_path / "lens.json")
+    plain = json.loads(lens.read_text())
+    for k1, expected in ((-0.5, (-0.5, 0.0, 0.0, 0.0)), (1e-4, None)):
+        lens.write_text(json.dumps(plain | {"k1": k1}))
+        for depth in (folder, None):
+            observations = avatar.observe(clip, detector=Blobs(), depth=depth, camera=lens if depth else None)
+            motion = camera_motion(observations, TrackOptions(camera=str(lens)))
+            assert motion.distortion == expected
+            straight = through_pinhole(observations, motion)
+            assert (straight is observations) == (expected is None)
+            if depth is not None and expected is not None:
+                assert observations.depth is not None and straight.depth is not None
+                moved = straight.depth[0] != observations.depth[0]
+                assert straight.depth[0].shape == observations.depth[0].shape and 0 < moved.mean() < 0.5
+
+
+def test_the_function_takes_depth_as_the_commands_do(tmp_path: Path) -> None:
+    clip, stack = video(tmp_path / "me.mp4", 12), millimetres(12)
+    np.save(tmp_path / "depth.npy", 2 * stack)
+    observations = avatar.observe(clip, detector=Blobs(), depth=tmp_path / "depth.npy", depth_scale=0.0005)
+    assert observations.depth is not None
+    assert [float(observations.depth[i].max()) for i in (0, 11)] == pytest.approx([4.0, 4.011], abs=1e-4)
+    for options, message in (
+        ({"depth_scale": 0.001}, "give both"),
+        ({"depth": "depth.npy", "depth_scale": -1.0}, "metres per unit"),
+        ({"depth": tmp_path / "absent"}, "There is no file or folder"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            avatar.observe(clip, **options)
 
 
 def test_a_camera_file_beside_depth_brings_its_metres(tmp_path: Path) -> None:
