@@ -77,7 +77,8 @@ def _choose(clip: KeypointClip, requested: str | None) -> tuple[np.ndarray, Floa
     tracks = _tracks(clip)
 
     def presence(name: str) -> float:
-        return sum(float(person_size(p.astype(np.float32))) * certainty(p) for p in tracks[name].values())
+        shown = (points.astype(np.float32) for points in tracks[name].values())
+        return sum(float(person_size(points)) * certainty(points) for points in shown)
 
     order = sorted(tracks, key=presence, reverse=True)
     if requested is not None and requested not in tracks:
