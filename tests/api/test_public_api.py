@@ -25,7 +25,8 @@ MILLISECONDS = 50
 SIGNATURES = {
     "create": "(source, out=None, preset='balanced', *, overwrite=False, resume=False, preview=None, **options)",
     "load": "(run_or_file, body=None, device='cpu')",
-    "observe": "(video, out=None, *, person=None, start=None, end=None, max_frames=120, detector='auto')",
+    "observe": "(video, out=None, *, person=None, start=None, end=None, max_frames=120, detector='auto', "
+    "depth=None, depth_scale=None, camera=None)",
     "track": "(observations, body='open', *, height=None, shape=None, focal=None, pitch=None, "
     "camera='auto', keep_going=False)",
     "train": "(observations, track, config=None, *, body=None, device='auto', backend='auto', preview=None, **options)",
@@ -140,9 +141,7 @@ def test_a_page_swings_as_that_of_the_command(tmp_path: Path) -> None:
     track = avatar.retarget(avatar.load_motion("walk"), dressed)
     pages = {}
     for springs in ("auto", "off"):
-        pages[springs] = avatar.export_html(dressed, tmp_path / f"{springs}.html", [track], springs=springs)  # type: ignore[arg-type]
+        pages[springs] = avatar.export_html(dressed, tmp_path / f"{springs}.html", [track], springs=springs)
     magic = {springs: base64.b64encode(b"AVATAR3\n")[:10] in page.read_bytes() for springs, page in pages.items()}
     assert magic == {"auto": True, "off": False}
     assert dressed.springs is None
-    with pytest.raises(UsageError, match="auto or off"):
-        avatar.export_html(dressed, tmp_path / "no.html", [track], springs="maybe")  # type: ignore[arg-type]
