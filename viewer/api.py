@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from avatar.model.avatar import Avatar
+from avatar.model.spring_rings import swinging
 from avatar.types import BodyTrack
 from avatar.viewer.app import Viewer
 from avatar.viewer.clips import Source, builtin_clips, clip_of_track
@@ -12,7 +14,12 @@ from avatar.viewer.session import Session
 
 
 def view(
-    person: Avatar, motions: Mapping[str, BodyTrack] | None = None, *, port: int = 8080, block: bool = True
+    person: Avatar,
+    motions: Mapping[str, BodyTrack] | None = None,
+    *,
+    port: int = 8080,
+    block: bool = True,
+    springs: Literal["auto", "off"] = "auto",
 ) -> Viewer:
     """Show an avatar in the browser, on 127.0.0.1 alone; prints the address.
 
@@ -21,7 +28,12 @@ def view(
         port: the next free one is used when it is taken.
         block: return only when the viewer ends (Ctrl-C); otherwise return the running viewer, to be ended by its
             `stop`.
+        springs: "auto" lets skirts, coats and long hair swing, "off" leaves them to the limbs.
+
+    Raises:
+        UsageError: `springs` is something else.
     """
+    person = swinging(person, springs)
     clips: dict[str, Source] = {name: clip_of_track(name, track) for name, track in (motions or {}).items()}
     clips |= builtin_clips(person)
     viewer = Viewer(Session(person, clips), port=port)

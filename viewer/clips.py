@@ -48,6 +48,13 @@ class Clip:
         return len(self.poses)
 
     @property
+    def seconds(self) -> list[float]:
+        """The time of each frame, from the first one."""
+        if self.times is not None:
+            return [float(time) for time in self.times]
+        return [frame / self.fps for frame in range(len(self))]
+
+    @property
     def filmed(self) -> bool:
         """Whether it was estimated from images, so that its position belongs to the cameras."""
         return self.confidence is not None

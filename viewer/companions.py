@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -17,14 +18,16 @@ from avatar.pipeline.people_folder import open_people
 from avatar.pipeline.together import filmed_together, side_by_side
 from avatar.types import BodyTrack, Gaussians
 from avatar.viewer.clips import TRAINING, Clip, Source, clip_of_track
+from avatar.viewer.springs import Swings
 
 
 @dataclass(frozen=True)
 class Playing:
-    """A moment of a motion, by its name; seconds from its first frame."""
+    """A moment of a motion, by its name; seconds from its first frame; whether loose clothes and hair swing."""
 
     clip: str
     seconds: float
+    springs: bool = True
 
 
 @dataclass
@@ -35,6 +38,11 @@ class Companion:
     clips: dict[str, Source]
     read: dict[str, Clip] = field(default_factory=dict)
 
+    @cached_property
+    def swings(self) -> Swings:
+        """What hangs loose on them."""
+        return Swings(self.avatar)
+
     @torch.no_grad()
     def posed(self, moment: Playing, light: ChosenLight) -> Gaussians:
         """Their splats at a moment."""
@@ -42,8 +50,11 @@ class Companion:
         source = self.clips[name]
         clip = self.read.setdefault(name, source if isinstance(source, Clip) else source())
         frame = min(round(moment.seconds * clip.fps), len(clip) - 1)
+        pose = clip.poses[frame]
+        if moment.springs:
+            pose = self.swings.in_frame(clip, frame, pose)
         self.avatar.relight(light.coefficients)
-        return self.avatar.pose(clip.poses[frame].to(self.avatar.device)).detach()
+        return self.avatar.pose(pose.to(self.avatar.device)).detach()
 
 
 def people_clips(people: Sequence[FinishedRun]) -> list[dict[str, Source]]:
@@ -65,13 +76,20 @@ def _builtin(people: Sequence[FinishedRun], place: int, name: str) -> Source:
     return read
 
 
-def open_companions(folder: Path, device: str) -> tuple[FinishedRun, dict[str, Source], tuple[Companion, ...]]:
+def open_companions(
+    folder: Path, device: str, springs: bool
+) -> tuple[FinishedRun, dict[str, Source], tuple[Companion, ...]]:
     """The first of several people, their motions, and the others.
+
+    Args:
+        springs: let their loose clothes and hair swing.
 
     Raises:
         UsageError: somebody has no finished avatar. AvatarError: a file is broken.
     """
     people = open_people(folder, device)
+    for person in people if springs else ():
+        person.with_springs()
     first, *others = people_clips(people)
     companions = (Companion(person.avatar, clips) for person, clips in zip(people[1:], others, strict=True))
     return people[0], first, tuple(companions)

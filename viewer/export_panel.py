@@ -50,7 +50,7 @@ def export_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
 
     def record_clip(client: viser.ClientHandle, report: ProgressCallback) -> str:
         state = store.state
-        clip = session.displayed_clip(state).even
+        clip = session.swinging_clip(state, even=True)
         pixels = SIZES[size.value]
         camera = fitted_camera(client, pixels) if from_view.value else None
         frames = clip_frames(session, state, clip, pixels, camera, finish())
@@ -64,7 +64,7 @@ def export_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
         state = store.state
         if len(state.views) < 2:
             raise AvatarError("Add at least two views first.")
-        count, frames = path_frames(session, state, session.displayed_clip(state), SIZES[size.value], finish())
+        count, frames = path_frames(session, state, session.swinging_clip(state), SIZES[size.value], finish())
         return _send_video(client, f"camera-path.{suffix()}", frames, FPS, count, report)
 
     def photograph(client: viser.ClientHandle, report: ProgressCallback) -> str:

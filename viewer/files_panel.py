@@ -13,6 +13,7 @@ from viser import Icon
 from avatar.exporters.glb import write_glb
 from avatar.exporters.html import PageOptions, write_page
 from avatar.exporters.splats import write_ply
+from avatar.model.spring_rings import swinging
 from avatar.motion.motion import uniform_track
 from avatar.pipeline.motions import FILMED, motions_for_page
 from avatar.pipeline.run_folder import RunFolder
@@ -58,8 +59,9 @@ def _page(session: Session, store: Store, path: Path) -> None:
     rest = motions_for_page(RunFolder(session.folder), session.avatar, ())
     first = {_page_name(clip.name): track_of(clip)}
     clips = first | {name: track for name, track in rest.items() if name not in first}
+    person = session.avatar if store.state.springs else swinging(session.avatar, "off")
     scene, light = session.scene if store.state.scene else None, session.chosen_light(store.state.light)
-    write_page(session.avatar, clips, path, PageOptions(session.folder.name, light=light, scene=scene))
+    write_page(person, clips, path, PageOptions(session.folder.name, light=light, scene=scene))
 
 
 def _splats(session: Session, store: Store, path: Path) -> None:

@@ -83,10 +83,11 @@ def path_frames(
     each = max(round(state.step_seconds * FPS), 1)
     count = each * (len(state.views) - 1)
     cameras = cameras_on_path(path_through(state.views, each * BLUR_STEPS), *size)
+    by_hand = None if state.edited is None else session.posed_state(state).pose
 
     def moment(at: float) -> tuple[Gaussians, Cameras]:
         frame = (state.frame + at * clip.fps / FPS) % len(clip)
-        pose = state.edited if state.edited is not None else pose_at(clip, frame)
+        pose = pose_at(clip, frame) if by_hand is None else by_hand
         camera = cameras[round(at * BLUR_STEPS)]
         return session.gaussians(_state(state, pose, clip, frame), camera), camera
 
@@ -130,7 +131,8 @@ def pose_at(clip: Clip, frame: float) -> BodyPose:
     fingers = None if a.fingers is None or b.fingers is None else turned(a.fingers, b.fingers)
     face = None if a.face is None or b.face is None else a.face.lerp(b.face, share)
     root = a.root_position.lerp(b.root_position, share)
-    return BodyPose(root, turned(a.rotations, b.rotations), fingers, face)
+    swing = None if a.swing is None or b.swing is None else turned(a.swing, b.swing)
+    return BodyPose(root, turned(a.rotations, b.rotations), fingers, face, swing)
 
 
 def write_video(path: Path, frames: Iterator[np.ndarray], fps: float | int, report: Callable[[int], None]) -> None:
@@ -142,7 +144,7 @@ def write_video(path: Path, frames: Iterator[np.ndarray], fps: float | int, repo
 
 
 def _state(state: ViewState, pose: BodyPose, clip: Clip, frame: float | int) -> PosedState:
-    moment = Playing(state.clip, frame / clip.fps)
+    moment = Playing(state.clip, frame / clip.fps, state.springs)
     return PosedState(pose, state.colors, state.detail, state.opacity, state.light, state.scene, moment)
 
 

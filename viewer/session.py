@@ -30,6 +30,7 @@ from avatar.model.environment import (
 from avatar.model.garments import garment_labels, label_colors, labels_of
 from avatar.model.props import Prop
 from avatar.model.recoloring import garment_color, recolor
+from avatar.model.spring_rings import spring_bones
 from avatar.model.world import cut_open
 from avatar.pipeline.finished_run import load_garments, open_run
 from avatar.pipeline.people_folder import PeopleFolder
@@ -38,6 +39,7 @@ from avatar.pipeline.run_folder import RunFolder
 from avatar.types import BodyPose, BodyTrack, Cameras, Gaussians, Observations
 from avatar.viewer.clips import TRAINING, Clip, Source, builtin_clips, clip_of_track, file_clips
 from avatar.viewer.companions import Companion, Playing, open_companions
+from avatar.viewer.springs import Swings
 from avatar.viewer.state import AS_FILMED, Colors, LightChoice, ViewState
 
 # Splats that are not drawn are replaced by larger neighbours, so that no holes open.
@@ -80,6 +82,7 @@ class Session:
         surroundings: loaded ones by name, see `avatar.io.environment_file`.
         scene: what stands still around the person, world, metres, on the avatar's device; None: nothing.
         companions: other people in the same world, who play along.
+        loose: whether the person or a companion wears or has what swings; swings: what does so on the person.
     """
 
     avatar: Avatar
@@ -91,8 +94,16 @@ class Session:
     scene: Gaussians | None = None
     companions: tuple[Companion, ...] = ()
     lock: threading.RLock = field(default_factory=threading.RLock)
+    loose: bool = field(init=False)
+    swings: Swings = field(init=False)
     _cached: _CachedState | None = None
     _posed: tuple[PosedState, Gaussians] | None = None
+
+    def __post_init__(self) -> None:
+        people = (self.avatar, *(one.avatar for one in self.companions))
+        self.loose = any(one.springs is not None for one in people)
+        self._own_springs = self.avatar.springs is not None
+        self.swings = Swings(self.avatar)
 
     def clip(self, name: str) -> Clip:
         """A motion by name, read on first use.
@@ -112,26 +123,41 @@ class Session:
         clip = self.clip(state.clip)
         return clip.on_spot if state.on_spot else clip
 
+    def swinging_clip(self, state: ViewState, even: bool = False) -> Clip:
+        """The displayed motion with all that swings in it, for videos; `even`: in evenly spaced frames."""
+        clip = self.clip(state.clip).even if even else self.clip(state.clip)
+        clip = self.swings.throughout(clip) if state.springs else clip
+        return clip.on_spot if state.on_spot else clip
+
     def pose(self, state: ViewState) -> BodyPose:
-        """The pose that a state shows."""
-        return self.posed_state(state).pose
+        """The pose that a state shows, of the body alone."""
+        pose = self.posed_state(state).pose
+        return pose if pose.swing is None else replace(pose, swing=None)
 
     def posed_state(self, state: ViewState) -> PosedState:
         """What a state shows; the very same object as before while none of it changes."""
         clip = self.clip(state.clip)
         frame = min(max(round(state.frame), 0), len(clip) - 1)
         look = (state.colors, state.detail, state.opacity, state.light, state.betas, state.scene, state.recolored)
-        values = (frame, state.on_spot, *look, *map(id, state.props))
+        values = (frame, state.on_spot, state.springs, *look, *map(id, state.props))
         with self.lock:
             last = self._cached
             # Motions and poses by identity: tensors have no equality that fits a condition.
             if last is None or last.clip is not clip or last.edited is not state.edited or last.values != values:
-                pose = state.edited or self.displayed_clip(state).poses[frame]
+                pose = self._swung(state, clip, frame)
                 seconds = frame / clip.fps if clip.times is None else float(clip.times[frame])
-                moment = Playing(state.clip, seconds)
+                moment = Playing(state.clip, seconds, state.springs)
                 posed = PosedState(pose, state.colors, state.detail, state.opacity, state.light, state.scene, moment)
                 self._cached = last = _CachedState(clip, state.edited, values, posed)
             return last.posed
+
+    def _swung(self, state: ViewState, clip: Clip, frame: int) -> BodyPose:
+        """The pose made by hand, or of a frame, with what swings."""
+        pose = state.edited or self.displayed_clip(state).poses[frame]
+        if not state.springs:
+            return pose
+        # Along its path also where it is shown on the spot, as for a camera that goes along.
+        return self.swings.in_frame(clip, frame, pose) if state.edited is None else self.swings.in_rest(pose)
 
     def gaussians(self, posed: PosedState, seen_from: Cameras | None = None) -> Gaussians:
         """The splats of a posed state, on the avatar's device: the person, what they carry, and the scene.
@@ -222,7 +248,7 @@ class Session:
         """Let the person wear and hold these things and no others."""
         with self.lock:
             self.avatar.with_props([prop.to(self.avatar.device) for prop in props])
-            self._posed = None
+            self._forget()
 
     @cached_property
     def garments(self) -> Int[Tensor, " n"]:
@@ -254,16 +280,24 @@ class Session:
         """Give the body another shape."""
         with self.lock:
             self.avatar.reshape(torch.tensor(betas))
-            self._posed = None
+            if self._own_springs:
+                self.avatar.with_springs(spring_bones(self.avatar, lambda: self.garments))
+            self._forget()
+
+    def _forget(self) -> None:
+        """Let everything be posed and simulated again."""
+        self.swings.clear()
+        self._cached = self._posed = None
 
 
-def open_session(folder: Path, device: str = "cpu", scene: Gaussians | None = None) -> Session:
+def open_session(folder: Path, device: str = "cpu", scene: Gaussians | None = None, springs: bool = True) -> Session:
     """Read a run's avatar, its track and images if it still has them, and all its motions.
 
     Of several people the first is posed, and the others play along.
 
     Args:
         scene: what stands still around the person, world, metres.
+        springs: let loose clothes and hair swing.
 
     Raises:
         UsageError: the folder holds no finished avatar.
@@ -271,10 +305,10 @@ def open_session(folder: Path, device: str = "cpu", scene: Gaussians | None = No
     """
     around = None if scene is None else scene.to(device)
     if PeopleFolder(RunFolder(folder)).is_complete:
-        first, motions, companions = open_companions(folder, device)
+        first, motions, companions = open_companions(folder, device, springs)
         return Session(first.avatar, motions, first.run.folder, scene=around, companions=companions)
     finished = open_run(folder, device=device)
-    avatar = finished.avatar
+    avatar = finished.with_springs() if springs else finished.avatar
     track = finished.track if finished.has_track else None
     observations = finished.observations() if finished.has_observations else None
     clips: dict[str, Source] = {}

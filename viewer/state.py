@@ -67,6 +67,7 @@ class ViewState:
         frame: position in the motion, in frames; fractional while it plays slowly.
         edited: a pose made by hand, shown instead of the motion's; None follows the motion.
         on_spot: motions that walk away stay in the middle of the scene.
+        springs: loose clothes and hair swing while a motion plays.
         held: index of the joint whose gizmo the mouse holds, `PROP` while it holds that of a prop, or None.
         drag: target of a dragged hand or foot; the loop solves for the pose.
         keyframes: poses collected for a new clip.
@@ -93,6 +94,7 @@ class ViewState:
     speed: float = 1.0
     loop: bool = True
     on_spot: bool = True
+    springs: bool = True
     edited: BodyPose | None = None
     joint: int = 16
     handles: Handles = "off"

@@ -29,10 +29,13 @@ def timeline_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
         speed = gui.add_dropdown("Speed", SPEEDS, initial_value="1×")
         loop = gui.add_checkbox("Repeat", store.state.loop)
         on_spot = gui.add_checkbox("On the spot", store.state.on_spot, hint="Motions that walk away stay in view")
+        springs = gui.add_checkbox("Springs", store.state.springs, hint="Skirts, coats and long hair swing")
 
     on_user(speed, lambda name: store.set(speed=SPEED_OF[name]))
     on_user(loop, lambda value: store.set(loop=value))
     on_user(on_spot, lambda value: store.set(on_spot=value))
+    on_user(springs, lambda value: store.set(springs=value))
+    set_if_changed(springs, visible=session.loose)
 
     @clip.on_update
     def _(event: viser.GuiEvent[viser.GuiDropdownHandle[str]]) -> None:
@@ -48,6 +51,7 @@ def timeline_panel(gui: viser.GuiApi, store: Store, session: Session) -> Show:
         set_if_changed(clip, options=tuple(session.clips), value=state.clip)
         set_if_changed(loop, value=state.loop)
         set_if_changed(on_spot, value=state.on_spot, visible=not current.filmed)
+        set_if_changed(springs, value=state.springs)
         set_if_changed(speed, value=next(name for name, value in SPEED_OF.items() if value == state.speed))
 
     return show

@@ -86,7 +86,7 @@ def _in_viewer(run: Path, camera: str, record: Path | None, port: int, token: st
     from avatar.viewer.session import open_session
 
     frames = camera_frames(camera)
-    viewer = Viewer(open_session(run), "127.0.0.1", port, Auth(token))
+    viewer = Viewer(open_session(run, springs=False), "127.0.0.1", port, Auth(token))
     feed = CameraFeed(viewer, frames)
     viewer.start()
     feed.start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from typing import Literal
 
 from avatar.cli.options import Device, Run, Switch
 from avatar.cli.scene import NO_SCENE, Scene
@@ -17,6 +18,7 @@ def view_avatar(
     share: Switch = False,
     token: str | None = None,
     around: Scene = NO_SCENE,
+    springs: Literal["auto", "off"] = "auto",
     device: Device = "auto",
 ) -> None:
     """Look at an avatar in the browser, play motions with it, pose it, record it.
@@ -28,6 +30,7 @@ def view_avatar(
         share: also make a public address through the server of the viser project (share.viser.studio); everything
             that the page shows then passes through it.
         token: secret that the address must contain; a random one is made where one is needed.
+        springs: auto lets skirts, coats and long hair swing, off leaves them to the limbs.
         device: where to render; auto takes CUDA where it works.
     """
     from avatar.pipeline.people_folder import require_people
@@ -41,7 +44,7 @@ def view_avatar(
 
     if token is None and (share or needs_token(host)):
         token = new_token()
-    subject = open_session(run, resolve_device(device), around.read())
+    subject = open_session(run, resolve_device(device), around.read(), springs == "auto")
     viewer = Viewer(subject, host, port, Auth(token))
     query = "" if token is None else f"/?token={token}"
     name = "localhost" if host in ("0.0.0.0", "::") else host

@@ -10,6 +10,7 @@ dynamics", 2007). At rest gravity is held up, so that what the images show does 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -33,7 +34,7 @@ from avatar.model.spring_vectors import (
     rotated,
     unit,
 )
-from avatar.types import BodyTrack
+from avatar.types import BodyPose, BodyTrack
 
 DOWN = np.array([0.0, -1.0, 0.0])
 
@@ -244,17 +245,25 @@ def with_swing(track: BodyTrack, avatar: Avatar) -> BodyTrack:
     """
     if avatar.springs is None:
         return track
-    poses = avatar.gripping(track.poses)
-    body, rig = avatar.rig_for([poses])
-    full = body.complete(poses.to(avatar.device))
+    swing = torch.stack(list(swings(track.poses, track.times.double().tolist(), avatar)))
+    return replace(track, poses=replace(track.poses, swing=swing))
+
+
+@torch.no_grad()
+def swings(poses: BodyPose, times: Sequence[float], avatar: Avatar) -> Iterator[Float[Tensor, "nodes 3 3"]]:
+    """The swing in one pose after the other, computed as it is asked for; see `with_swing`.
+
+    Args:
+        poses: a batch; times: of each pose, seconds; avatar: with its spring bones on.
+    """
+    held = avatar.gripping(poses)
+    body, rig = avatar.rig_for([held])
+    full = body.complete(held.to(avatar.device))
     motion = SpringMotion(rig, body.joint_names)
-    times = track.times.double().tolist()
-    swings = []
     for frame, time in enumerate(times):
         joints = joint_transforms_and_quats(rig.joints, rig.parents, full[frame])
-        swings.append(motion.advance(motion.carried(joints), time - times[max(frame - 1, 0)]))
-    swing = rotation_from_quat(torch.from_numpy(np.stack(swings))).to(track.poses.rotations)
-    return replace(track, poses=replace(track.poses, swing=swing))
+        quats = motion.advance(motion.carried(joints), time - times[max(frame - 1, 0)])
+        yield rotation_from_quat(torch.from_numpy(quats)).to(poses.rotations)
 
 
 def physics_table() -> dict[str, float]:

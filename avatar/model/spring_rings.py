@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from avatar.errors import UsageError
 from avatar.model.avatar import Avatar
-from avatar.model.garments import BOTTOM, HAIR, TOP
+from avatar.model.garments import BOTTOM, HAIR, TOP, garment_labels
 from avatar.model.spring_bones import SpringBones
 
 LOOSE = 0.03  # metres from the body beyond which something hangs
@@ -65,6 +68,22 @@ def spring_bones(avatar: Avatar, labels: Callable[[], Int[Tensor, " n"]]) -> Spr
     hanging = [part for part in (_skirt(avatar, labels), _hair(avatar, labels)) if part is not None]
     rings = [_rings(avatar, part) for part in hanging]
     return None if not rings else _joined(rings).to(avatar.device)
+
+
+def swinging(avatar: Avatar, springs: Literal["auto", "off"]) -> Avatar:
+    """An avatar that need not be of a run, as programs have it, with its spring bones on (auto) or without any (off).
+
+    It shares its Gaussians with the one that is given, which stays as it is. Spring bones that it has already are kept.
+
+    Raises:
+        UsageError: `springs` is something else.
+    """
+    if springs not in ("auto", "off"):
+        raise UsageError(f"springs must be auto or off, not {springs!r}.")
+    wanted = avatar.springs if springs == "auto" else None
+    if springs == "auto" and wanted is None:
+        wanted = spring_bones(avatar, lambda: garment_labels(avatar))
+    return avatar if wanted is avatar.springs else copy.copy(avatar).with_springs(wanted)
 
 
 def _skirt(avatar: Avatar, labels: Callable[[], Int[Tensor, " n"]]) -> _Hanging | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from avatar.errors import UsageError
 from avatar.observation.options import ObserveOptions
@@ -239,6 +239,7 @@ def export_html(
     title: str = "Avatar",
     credits: str | None = None,
     live: bool = False,
+    springs: Literal["auto", "off"] = "auto",
 ) -> Path:
     """Write one HTML page with the avatar and its motions; it opens in any browser, without a network.
 
@@ -247,17 +248,20 @@ def export_html(
             start. Without any the page plays "walk".
         title: heading of the page; credits: line at its bottom, None: the usual one.
         live: the page also lets the avatar follow a camera; 11 MB more.
+        springs: "auto" lets skirts, coats and long hair swing in the page, "off" leaves them to the limbs.
 
     Raises:
-        AvatarError: the file cannot be written.
+        UsageError: `springs` is something else. AvatarError: the file cannot be written.
     """
     from avatar.exporters.html import CREDITS, PageOptions, write_page
+    from avatar.model.spring_rings import swinging
 
     if not motions:
         motions = {"walk": retarget(load_motion("walk"), person)}
     if not isinstance(motions, Mapping):
         motions = {f"motion {number}": motion for number, motion in enumerate(motions, start=1)}
-    write_page(person, motions, Path(path), PageOptions(title, CREDITS if credits is None else credits), live)
+    about = PageOptions(title, CREDITS if credits is None else credits)
+    write_page(swinging(person, springs), motions, Path(path), about, live)
     return Path(path)
 
 

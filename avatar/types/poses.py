@@ -38,7 +38,7 @@ class BodyPose:
     def __len__(self) -> int:
         return self.root_position.shape[0]
 
-    def __getitem__(self, index: int | slice | Tensor | list[int]) -> BodyPose:
+    def __getitem__(self, index: int | slice | Tensor | list[int] | None) -> BodyPose:
         return self._mapped(lambda tensor: tensor[index])
 
     @staticmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import inspect
 import subprocess
 import sys
@@ -17,21 +18,23 @@ import avatar
 from avatar.body import load_body
 from avatar.errors import UsageError
 from avatar.model.gaussians import sample_on_surface, triangle_frames
+from tests.model.skirts import person_in, skirt
 
 MILLISECONDS = 50
 # A change here is a change for everybody who uses the package: say it in the changelog.
 SIGNATURES = {
     "create": "(source, out=None, preset='balanced', *, overwrite=False, resume=False, preview=None, **options)",
     "load": "(run_or_file, body=None, device='cpu')",
-    "observe": "(video, out=None, *, person=None, start=None, end=None, max_frames=120, detector='auto')",
+    "observe": "(video, out=None, *, person=None, start=None, end=None, max_frames=120, detector='auto', "
+    "depth=None, depth_scale=None, camera=None)",
     "track": "(observations, body='open', *, height=None, shape=None, focal=None, pitch=None, "
     "camera='auto', keep_going=False)",
     "train": "(observations, track, config=None, *, body=None, device='auto', backend='auto', preview=None, **options)",
     "load_motion": "(name_or_file, *, up=None, fps=None, format=None, clip=None, person=None)",
     "retarget": "(motion, person, how=None)",
     "render": "(gaussians, cameras, backend='auto')",
-    "export_html": "(person, path, motions=(), title='Avatar', credits=None, live=False)",
-    "view": "(person, motions=None, *, port=8080, block=True)",
+    "export_html": "(person, path, motions=(), title='Avatar', credits=None, live=False, springs='auto')",
+    "view": "(person, motions=None, *, port=8080, block=True, springs='auto')",
 }
 NOUNS = (
     "Avatar", "BodyPose", "BodyTrack", "Cameras", "Gaussians", "Motion", "Observations", "RenderOutput", "RunFolder",
@@ -130,3 +133,15 @@ def test_wrong_use_is_refused_in_one_sentence(person: avatar.Avatar, tmp_path: P
     with pytest.raises(UsageError, match="There is no built-in motion"):
         avatar.load_motion("moonwalk")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_page_swings_as_that_of_the_command(tmp_path: Path) -> None:
+    """And the avatar that is given stays as it is."""
+    dressed, _ = person_in(skirt())
+    track = avatar.retarget(avatar.load_motion("walk"), dressed)
+    pages = {}
+    for springs in ("auto", "off"):
+        pages[springs] = avatar.export_html(dressed, tmp_path / f"{springs}.html", [track], springs=springs)
+    magic = {springs: base64.b64encode(b"AVATAR3\n")[:10] in page.read_bytes() for springs, page in pages.items()}
+    assert magic == {"auto": True, "off": False}
+    assert dressed.springs is None
