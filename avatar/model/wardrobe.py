@@ -31,6 +31,7 @@ NEIGHBORS = 6  # that say how a filled gap looks
 FILLED = 0.95  # opacity of what fills it
 BELOW = 0.005  # m by which it lies below them
 LARGEST = 0.008  # m, its largest standard deviation
+STANDS_OFF = 0.012  # m by which the other person's skin may lie off the body
 WEARABLE = (TOP, BOTTOM, SHOES)
 
 
@@ -67,6 +68,7 @@ def dressed(wearer: Labelled, other: Labelled, worn: tuple[int, ...]) -> Labelle
     for label in set(range(len(GARMENTS))) - {*worn, HAIR, FACE}:
         if wearer.has(label).any() and (other.has(label) & comes).any():
             recolor(recolored, other.has(label), garment_color(wearer.avatar, wearer.has(label)))
+    _lay_on_body(recolored, other.has(SKIN))
     joined, came = _joined(wearer, ~goes, Labelled(recolored, other.labels), comes)
     blend_skin(joined.avatar, joined.has(SKIN, FACE), stays=~came)
     return joined
@@ -149,6 +151,21 @@ def _above_cut(avatar: Avatar) -> Float[Tensor, " n"]:
     middle = (joints["neck"] + joints["head"]) / 2
     above: Float[Tensor, " n"] = (avatar.surface.anchors - middle) @ (along / along.norm())
     return above.cpu()
+
+
+def _lay_on_body(avatar: Avatar, skin: Bool[Tensor, " n"]) -> None:
+    """Draw skin that stands off the body to it, no larger than what fills gaps.
+
+    Only a trained rim of hair or loose cloth that counts as skin lies farther out: ragged, on somebody else's body.
+    """
+    gaussians = avatar.gaussians
+    chosen = skin.to(avatar.device)
+    offset = gaussians.offset[chosen]
+    away = offset.norm(dim=1, keepdim=True)
+    gaussians.offset[chosen] = offset * (STANDS_OFF / away.clamp_min(STANDS_OFF))
+    far = chosen.clone()
+    far[chosen] = away[:, 0] > STANDS_OFF
+    gaussians.log_scales[far] = gaussians.log_scales[far].clamp(max=math.log(LARGEST))
 
 
 def _match_skin(body: Labelled, other: Labelled) -> None:

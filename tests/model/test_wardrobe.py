@@ -220,3 +220,15 @@ def test_who_wears_no_shoes_lends_none(red: Labelled) -> None:
     barefoot = Labelled(barefoot.avatar, torch.where(barefoot.labels == SHOES, SKIN, barefoot.labels))
     with pytest.raises(UsageError, match="no shoes"):
         dressed(red, barefoot, (SHOES,))
+
+
+def test_a_rim_that_counts_as_skin_does_not_stand_off_another_body(red: Labelled, green: Labelled) -> None:
+    legs = green.has(SKIN) & (green.avatar.surface.anchors[:, 1] < 0.5)
+    rim = legs & (torch.arange(len(legs)) % 4 == 0)
+    with torch.no_grad():
+        green.avatar.gaussians.offset[rim, 2] = 0.06
+    before = green.avatar.gaussians.offset.detach().clone()
+    result = dressed(red, green, (BOTTOM,))
+    offset = result.avatar.gaussians.offset.detach()[result.has(SKIN)]
+    assert rim.sum() > 20 and float(offset.norm(dim=1).max()) < 0.02
+    assert torch.equal(green.avatar.gaussians.offset, before)  # the other avatar stays as it is
