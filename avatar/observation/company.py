@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Bool
 
 from avatar.observation.contact import box_overlap, landmark_distance
 from avatar.observation.detectors.flip_test import SAME_PERSON, person_size
-from avatar.observation.person_tracks import FARTHEST, PersonTrack
+from avatar.observation.person_tracks import FARTHEST, SAME_TIME, PersonTrack
 
 LEAST_OVERLAP = 0.03  # of two people's boxes, as a share of the person's
 LEAST_OVERLAPPED = 0.03  # share of the frames from which it is reported
@@ -50,11 +51,11 @@ def notes_on_company(person: PersonTrack, everyone: Sequence[PersonTrack], times
 
 
 def overlaps(person: PersonTrack, others: Sequence[PersonTrack], times: Sequence[float]) -> Bool[np.ndarray, " frames"]:
-    """For each frame of a person whether somebody else's box overlaps theirs, or vanished beside it.
+    """For each frame of a person whether somebody else's box overlaps theirs, vanished beside it or comes out of it.
 
     Of two people who embrace or hide each other a detector finds one, so one who vanishes near by counts as there
-    until they are found again, or for `RESUMED`
-    seconds if they never are.
+    until they are found again, or for `RESUMED` seconds if they never are; and one who comes out near by was there
+    for as long before.
     """
     overlapped = np.zeros(len(person.frames), bool)
     for other in others:
@@ -65,16 +66,22 @@ def overlaps(person: PersonTrack, others: Sequence[PersonTrack], times: Sequence
             if frame in place:
                 theirs = other.keypoints[place[frame]]
                 overlapped[index] |= box_overlap(person.keypoints[index], theirs) >= LEAST_OVERLAP
-        for before, after in zip(other.frames, [*other.frames[1:], None], strict=True):
-            if after == before + 1:
-                continue
+        begin = [None] if len(other.frames) >= LEAST_COMPANY else []  # a passing mistake of the detector hides nobody
+        for before, after in pairwise([*begin, *other.frames, None]):
             gone = [
                 index for index, frame in enumerate(person.frames)
-                if frame > before and (after is None or frame < after)
+                if (before is None or frame > before) and (after is None or frame < after)
             ]  # fmt: skip
-            if gone and box_overlap(person.keypoints[gone[0]], other.keypoints[place[before]], MARGIN) > 0:
-                until = np.inf if after is not None else times[before] + RESUMED
-                overlapped[[index for index in gone if times[person.frames[index]] <= until]] = True
+            # Where they were last, or for who was hidden from the start, where they came out.
+            near, seen = (gone[-1:], after) if before is None else (gone[:1], before)
+            if (
+                not near
+                or seen is None
+                or box_overlap(person.keypoints[near[0]], other.keypoints[place[seen]], MARGIN) <= 0
+            ):
+                continue
+            longest = RESUMED + SAME_TIME if before is None or after is None else np.inf
+            overlapped[[i for i in gone if abs(times[person.frames[i]] - times[seen]) < longest]] = True
     return overlapped
 
 

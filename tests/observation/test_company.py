@@ -43,6 +43,17 @@ def test_one_who_vanishes_beside_the_person_counts_until_found_again() -> None:
     assert overlaps(person, [gone], TIMES).sum() == 30, "three seconds"
 
 
+def test_one_who_comes_out_beside_the_person_was_there_before() -> None:
+    """Two people embrace when the clip begins, and then one walks away."""
+    person, other = walker(range(60), 300), walker(range(45, 60), 300 - 45 * 8 + 40, speed=8)
+    hidden = overlaps(person, [other], TIMES)
+    assert hidden[15:48].all() and not hidden[:15].any(), "three seconds before"
+    (note,) = notes_on_company(person, [person, other], TIMES)
+    assert "Somebody else is before, behind or very near the person" in note and "from 1.5 s" in note
+    enters = walker(range(45, 60), 600 - 45 * 8, speed=8)
+    assert not overlaps(person, [enters], TIMES).any(), "walks in elsewhere"
+
+
 def test_one_found_twice_is_one() -> None:
     person = walker(range(60), 300)
     twin = walker(range(0, 60, 3), 302)
