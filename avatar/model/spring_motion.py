@@ -162,7 +162,7 @@ class SpringMotion:
         return Carried(moved(rows, self.rest), rows[:, 12:], (first, last), root, own[0, 12:])
 
     def _clearance_between(self, one: Nodes, other: Nodes) -> Float[np.ndarray, "pairs capsules"]:
-        """The least distance of the points half-way between nodes: the mean of theirs, or that at rest if it is less."""
+        """The least distance of points half-way between nodes: the mean of theirs, or that at rest if it is less."""
         middle = (self.rest[one] + self.rest[other]) / 2
         ends = zip(*self.joints[self.capsules], strict=True)
         distance = np.stack([np.linalg.norm(_from_line(middle, *pair), axis=1) for pair in ends], axis=1)
