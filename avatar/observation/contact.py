@@ -1,7 +1,8 @@
-"""People who touch or hide each other: the landmark network is asked for each one alone.
+"""People whom a detector misses in the whole image: the landmark network is asked for each one alone.
 
-Of two people whose boxes overlap a detector finds one, whose mask holds both. But where somebody must be is known from
-the frames before, and on a crop around that place, with everybody else painted over, the network finds the right one.
+Of two people whose boxes overlap a detector finds one, whose mask holds both. Somebody small in a wide image is missed
+now and then, or lost in foliage. But where somebody must be is known from the frames before, and on a crop around that
+place, with everybody else painted over, the network finds the right one.
 """
 
 from __future__ import annotations
@@ -31,16 +32,28 @@ GOOD = 0.2  # cost of a detection that fits so well that no other is looked for
 PERSON = 60  # of a mask: above, it may show the person
 LEAST_CONFIDENCE = 0.4  # mean of the landmarks of somebody who shows only when the others are painted over
 MOST_COVERED = 0.4  # share of their mask that may lie on what is painted over
+# Mean confidence of the landmarks: of a detection that is looked at more closely, of a person who is worth it, and how
+# much surer the closer look must be.
+DOUBTFUL, WELL_KNOWN, SURER = 0.6, 0.5, 0.1
 
 Keypoints = Float32[np.ndarray, "joints 3"]
 
 
 @dataclass(frozen=True)
 class Expected:
-    """Where somebody should be in a frame, by their motion, and how they look; None: not known."""
+    """Where somebody should be in a frame, by their motion, and how they look; None: not known.
+
+    `certainty`: the usual mean confidence of their landmarks.
+    """
 
     keypoints: Keypoints
     looks: Appearance | None = None
+    certainty: float = 1.0
+
+
+def certainty(keypoints: Keypoints) -> float:
+    """Mean confidence of the landmarks that are there."""
+    return float(np.nanmean(keypoints[:, 2]))
 
 
 def landmark_distance(a: Keypoints, b: Keypoints) -> float:
@@ -59,7 +72,7 @@ def box_overlap(a: Keypoints, b: Keypoints, margin: float = 0.0) -> float:
 
 
 class CloserLook:
-    """Asks a detector for each of the people in contact alone."""
+    """Asks a detector for each of the people in contact alone, and for those whom it missed or was unsure of."""
 
     def __init__(self, detector: LandmarkDetector) -> None:
         self._detector, self._layout = detector, LAYOUTS[detector.layout]
@@ -67,7 +80,7 @@ class CloserLook:
     def resolve(
         self, image: UInt8[np.ndarray, "h w 3"], detections: list[Detection], expected: Sequence[Expected]
     ) -> list[Detection]:
-        """The detections of an image, with those of people in contact found anew, each alone.
+        """The detections of an image, with those found anew, each alone, who are in contact, missed or doubtful.
 
         Args:
             expected: of everybody who was there in the frames before.
@@ -77,15 +90,47 @@ class CloserLook:
             one.keypoints if figure is None else figure.keypoints for one, figure in zip(expected, figures, strict=True)
         ]
         close = _in_contact(places)
-        if not close:
+        lost = {
+            who
+            for who, (one, figure) in enumerate(zip(expected, figures, strict=True))
+            if who not in close and one.certainty > WELL_KNOWN and _is_doubtful(figure)
+        }
+        if not close and not lost:
             return detections
-        for _ in range(ROUNDS):
+        for _ in range(ROUNDS if close else 0):
             figures = [
                 self._ask(image, who, expected, figures) if who in close else figure
                 for who, figure in enumerate(figures)
             ]
-        people = [figure for figure in figures if figure is not None]
-        return people + [one for one in strangers if not any(_overlap(one.keypoints, places[who]) for who in close)]
+        for who in lost:
+            figures[who] = self._look_for(image, who, expected, figures)
+        strangers = [one for one in strangers if not any(_overlap(one.keypoints, places[who]) for who in close)]
+        return [figure for figure in figures if figure is not None] + [
+            one for one in strangers if not (_is_doubtful(one) and any(_lies_on(one, figures[who]) for who in lost))
+        ]
+
+    def _look_for(
+        self,
+        image: UInt8[np.ndarray, "h w 3"],
+        who: int,
+        expected: Sequence[Expected],
+        figures: Sequence[Detection | None],
+    ) -> Detection | None:
+        """Somebody looked for on the crop around the place where they should be; what is there already if that is not
+        surer."""
+        current = figures[who]
+        places = [expected[who].keypoints, *([] if current is None else [current.keypoints])]
+        best, least = current, 0.0 if current is None else certainty(current.keypoints) + SURER
+        for one in detected_around(self._detector, image, places):
+            sure, looks = certainty(one.keypoints), appearance(image, one, self._layout)
+            cost = self._cost(one, looks, expected[who])
+            if (
+                sure > max(least, LEAST_CONFIDENCE)
+                and cost < REACH
+                and not self._is_other(one, looks, cost, who, expected, figures)
+            ):
+                best, least = one, sure
+        return best
 
     def _ask(
         self,
@@ -123,9 +168,7 @@ class CloserLook:
         """How little a detection fits somebody; smaller is better."""
         unlike = float("nan") if expected.looks is None else difference(looks, expected.looks)
         apart = landmark_distance(one.keypoints, expected.keypoints)
-        return (
-            apart + LOOKS * (0.0 if np.isnan(unlike) else unlike) + 0.1 * (1 - float(np.nanmean(one.keypoints[:, 2])))
-        )
+        return apart + LOOKS * (0.0 if np.isnan(unlike) else unlike) + UNSURE * (1 - certainty(one.keypoints))
 
     def _is_other(
         self,
@@ -185,7 +228,7 @@ def others_in(
 def _is_new(one: Detection, hidden: Bool[np.ndarray, "h w"], people: Sequence[Detection]) -> bool:
     """Whether this is somebody, and not the painted shape of somebody else."""
     mask = one.mask > 127
-    if not mask.any() or hidden[mask].mean() > MOST_COVERED or np.nanmean(one.keypoints[:, 2]) < LEAST_CONFIDENCE:
+    if not mask.any() or hidden[mask].mean() > MOST_COVERED or certainty(one.keypoints) < LEAST_CONFIDENCE:
         return False
     return all(landmark_distance(one.keypoints, other.keypoints) >= SAME_PERSON for other in people)
 
@@ -211,6 +254,15 @@ def _assigned(
 def _in_contact(places: Sequence[Keypoints]) -> set[int]:
     """Indices of the people whose boxes overlap."""
     return {who for a, b in combinations(range(len(places)), 2) if _overlap(places[a], places[b]) for who in (a, b)}
+
+
+def _is_doubtful(figure: Detection | None) -> bool:
+    """Whether nothing was found, or something of which the detector is unsure."""
+    return figure is None or certainty(figure.keypoints) < DOUBTFUL
+
+
+def _lies_on(one: Detection, figure: Detection | None) -> bool:
+    return figure is not None and _overlap(one.keypoints, figure.keypoints)
 
 
 def _overlap(a: Keypoints, b: Keypoints) -> bool:

@@ -12,6 +12,7 @@ from jaxtyping import Float, Float32
 from avatar.errors import UsageError
 from avatar.landmark_layouts import LAYOUTS, Layout
 from avatar.observation.confidence import check_in_view, reweight_confidence
+from avatar.observation.contact import certainty
 from avatar.observation.detectors.flip_test import person_size
 from avatar.observation.left_right import fix_left_right_swaps
 from avatar.observation.person_tracks import PersonTracker
@@ -76,7 +77,8 @@ def _choose(clip: KeypointClip, requested: str | None) -> tuple[np.ndarray, Floa
     tracks = _tracks(clip)
 
     def presence(name: str) -> float:
-        return sum(float(person_size(points.astype(np.float32))) for points in tracks[name].values())
+        shown = (points.astype(np.float32) for points in tracks[name].values())
+        return sum(float(person_size(points)) * certainty(points) for points in shown)
 
     order = sorted(tracks, key=presence, reverse=True)
     if requested is not None and requested not in tracks:

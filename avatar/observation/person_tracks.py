@@ -11,7 +11,7 @@ from jaxtyping import Float32
 
 from avatar.errors import AvatarError, UsageError
 from avatar.observation.appearance import Appearance, difference, mean_appearance
-from avatar.observation.contact import Expected, landmark_distance
+from avatar.observation.contact import Expected, certainty, landmark_distance
 from avatar.observation.detectors.flip_test import SAME_PERSON, person_size
 from avatar.types import Detection
 
@@ -50,8 +50,11 @@ class PersonTrack:
 
     @property
     def presence(self) -> float:
-        """Sum over the frames of the person's size in pixels: large and persistent wins."""
-        return float(sum(person_size(keypoints) for keypoints in self.keypoints))
+        """Sum over the frames of the person's size in pixels: large and persistent wins.
+
+        Who is seen less surely, such as a reflection or a poster, counts less.
+        """
+        return float(sum(person_size(keypoints) * certainty(keypoints) for keypoints in self.keypoints))
 
     def expected(self, time: float) -> Float32[np.ndarray, "joints 3"]:
         """The landmarks at a later time, moved on at the velocity of the whole person."""
@@ -71,6 +74,11 @@ class PersonTrack:
     def usual_looks(self) -> Appearance | None:
         """The mean appearance; None without images."""
         return mean_appearance(self.looks) if self.looks else None
+
+    @property
+    def certainty(self) -> float:
+        """The usual mean confidence of the landmarks."""
+        return float(np.median([certainty(keypoints) for keypoints in self.keypoints]))
 
     def part(self, indices: Sequence[int]) -> PersonTrack:
         """The track with some of its frames."""
@@ -102,7 +110,7 @@ class PersonTracker:
     def expected(self, frame: int, time: float) -> list[Expected]:
         """Where everybody who was there a moment ago should be in a frame, and how they look."""
         return [
-            Expected(self.tracks[who].expected(time), self.tracks[who].usual_looks)
+            Expected(self.tracks[who].expected(time), self.tracks[who].usual_looks, self.tracks[who].certainty)
             for who in self._present(frame, time)
         ]
 

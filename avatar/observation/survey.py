@@ -125,11 +125,11 @@ class _Look:
         return _Frame(index, time, image, detections)
 
     def follow(self, people: PersonTracker, frame: _Frame) -> None:
-        """Add one frame's people to their tracks, those in contact found anew."""
+        """Add one frame's people to their tracks, those in contact or missed found anew."""
         expected = people.expected(frame.index, frame.time)
-        detections = frame.detections
-        if len(expected) > 1 and detections:
-            detections = self.closer.resolve(frame.image, detections, expected)
+        detections = self.closer.resolve(frame.image, frame.detections, expected)
+        if detections and not frame.detections:
+            write_image(frame_path(self.work, frame.index), frame.image)
         sharp = [sharpness(frame.image, detection.mask) for detection in detections]
         looks = [appearance(frame.image, detection, self.layout) for detection in detections]
         first = people.count

@@ -1,17 +1,19 @@
 """People who hide each other stay apart: made-up figures, and a detector that takes those who touch for one."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from avatar.io.images import read_mask
+from avatar.io.videos import VideoWriter
 from avatar.observation.appearance import appearance, difference, mean_appearance
 from avatar.observation.contact import CloserLook, Expected, others_in
 from avatar.observation.identities import untangled
 from avatar.observation.person_tracks import PersonTrack
 from avatar.observation.video import observe
 from avatar.types import Detection
-from tests.observation.crowd import BLUE, GREEN, LAYOUT, RED, TALL, WIDE, Crowd, Figure, image_of, write_crowd
+from tests.observation.crowd import BLUE, GREEN, LAYOUT, RED, TALL, WIDE, WIDTH, Crowd, Figure, image_of, write_crowd
 
 
 def looks_of(figure: Figure) -> np.ndarray:
@@ -68,6 +70,62 @@ def test_who_shows_only_without_the_others_is_found() -> None:
     (other,) = others_in(image, first, detector, most=4)
     assert iou(other.mask > 127, figures[1].truth()) > 0.95
     assert others_in(image, first, detector, most=1) == []
+
+
+class Nearsighted(Crowd):
+    """Misses everybody in the whole image, or is unsure of them and puts them beside where they are."""
+
+    def __init__(self, guesses: bool = False) -> None:
+        super().__init__()
+        self.guesses = guesses
+
+    def detect(self, image: np.ndarray) -> list[Detection]:
+        people = super().detect(image)
+        if image.shape[1] < WIDTH:
+            return people
+        beside = np.array([20, 0, 0], np.float32), np.array([1, 1, 0.3], np.float32)
+        guess = [Detection((one.keypoints + beside[0]) * beside[1], one.keypoints_3d, one.mask) for one in people]
+        return guess if self.guesses else []
+
+
+def test_who_is_missed_or_doubtful_is_looked_for_where_they_should_be() -> None:
+    figure = Figure(60, RED, BLUE)
+    image, known = image_of(figure), expected(figure)
+    for detector in (Nearsighted(), Nearsighted(guesses=True)):
+        found = detector.detect(image)
+        assert len(found) == detector.guesses
+        (one,) = CloserLook(detector).resolve(image, found, [known])
+        assert iou(one.mask > 127, figure.truth()) > 0.95
+        assert abs(one.keypoints[:, 0].mean() - 60) < 3 and one.keypoints[:, 2].mean() > 0.8
+
+
+def test_nobody_is_taken_for_who_is_missed() -> None:
+    detector, known = Nearsighted(), expected(Figure(60, RED, BLUE))
+    look = CloserLook(detector)
+    assert look.resolve(image_of(Figure(66, GREEN, RED)), [], [known]) == [], "somebody else stands there now"
+    assert look.resolve(image_of(), [], [known]) == [], "nobody stands there"
+    detector.calls = 0
+    passer_by = replace(known, certainty=0.3)
+    assert look.resolve(image_of(Figure(60, RED, BLUE)), [], [passer_by]) == [], "never seen for certain"
+    assert detector.calls == 0
+
+
+def test_frames_in_which_the_whole_image_shows_nobody_are_used(tmp_path: Path) -> None:
+    class Blinking(Nearsighted):
+        """Misses people in the whole image while the first pixel is lit."""
+
+        def detect(self, image: np.ndarray) -> list[Detection]:
+            return super().detect(image) if image[0, 0].max() > 90 else Crowd.detect(self, image)
+
+    with VideoWriter(tmp_path / "a.mp4", fps=10) as writer:
+        for index in range(30):
+            image = image_of(Figure(60 + 2 * index, RED, BLUE))
+            image[:8, :8] = 150 if index in (12, 13, 20) else 0
+            writer.add(image)
+    observations = observe(tmp_path / "a.mp4", tmp_path / "out", detector=Blinking())
+    assert len(observations) == 30
+    middle = observations.keypoints[..., 0].mean(1).numpy()
+    assert np.abs(middle - (60 + 2 * np.arange(30))).max() < 3
 
 
 def passing(frames: int = 40) -> list[list[Figure]]:

@@ -189,6 +189,16 @@ def test_presence_is_size_times_time() -> None:
     assert people.tracks[who].keypoints[0][0, 0] == 50 and "2 persons" in note
 
 
+def test_who_is_seen_more_surely_wins_over_a_slightly_larger_reflection() -> None:
+    people = PersonTracker()
+    for frame in range(30):
+        reflection, person = detection(400, size=105), detection(50, size=100)
+        reflection.keypoints[:, 2] = 0.6
+        people.add(frame, frame / 10, [reflection, person], [1.0, 1.0])
+    who, _ = people.choose(None, "a.mp4", 30)
+    assert people.tracks[who].keypoints[0][0, 0] == 50
+
+
 def scene(moving: bool) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
     """A dark disc before a textured wall: images, coarse masks (blurred and shifted), and the truth."""
     import cv2
