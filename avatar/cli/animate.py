@@ -159,6 +159,7 @@ def animate_avatar(
     from avatar.motion.retarget import resample
     from avatar.motion.text.key_poses import is_words_motion
     from avatar.pipeline.animation import animate as render_video
+    from avatar.pipeline.animation import check_video
     from avatar.pipeline.lights import read_light
     from avatar.pipeline.motions import FILMED
     from avatar.pipeline.people_folder import open_people, require_people
@@ -172,6 +173,8 @@ def animate_avatar(
     video = image.rendering("follow" if pose is None else "orbit")
     if pose is not None and is_words_motion(pose):
         motion, pose = pose, None
+    out = image.file(run, motion)
+    check_video(video, out)
     how = playing.retargeting(image.fps)
     if pose is not None and count == 1:
         how = replace(how, facing="keep")
@@ -188,7 +191,6 @@ def animate_avatar(
     else:
         tracks = animated_together(people, moved, how)
     world = World(tuple(person.avatar for person in people), scene)
-    out = image.file(run, motion)
     played = [playing.finished(track, avatar) for track, avatar in zip(tracks, world.people, strict=True)]
     print(f"video: {render_video(world, played, video, out, backend)}")
 

@@ -9,6 +9,7 @@ import tyro
 
 from avatar.cli.motion_file import AS_RECOGNISED, MotionFile
 from avatar.cli.options import Switch
+from avatar.errors import UsageError
 
 
 def describe_motion(
@@ -38,6 +39,8 @@ def describe_motion(
     else:
         source = find_motion(motion, file.reading(), file.format)
     last = float(source.track.times[-1])
+    if time is not None and not 0 <= time <= last:
+        raise UsageError(f"--time must be from 0 to {last:.2f} s, where {motion} ends, not {time:g}.")
     if find is not None:
         frames = resample(source.track, Retargeting(fps=30.0))
         moments = intervals(find_moments(frames.poses, find), frames.times)

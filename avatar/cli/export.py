@@ -229,6 +229,7 @@ def export_avatar(
     from avatar.body.shape_attributes import parse_shape
     from avatar.exporters.splats import Orientation
     from avatar.exporters.synthetic_dataset import background_files
+    from avatar.io.files import require_writable
     from avatar.pipeline.animation import parse_size
     from avatar.pipeline.export import ExportOptions
     from avatar.pipeline.finished_run import open_run
@@ -254,6 +255,8 @@ def export_avatar(
         images.seed, backend, Orientation(splats.up, splats.flip),
         () if backgrounds is None else tuple(background_files(backgrounds)), images.camera,
     )  # fmt: skip
+    for path in requested.values():
+        require_writable(path)
     for kind, path in requested.items():
         print(f"{kind.replace('_', ' ') + ':':13} {path}  ({getattr(job, kind)(path)})", flush=True)
 

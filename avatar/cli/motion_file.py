@@ -21,7 +21,7 @@ class MotionFileOptions:
 
     Attributes:
         format: format of the motion file, if it is not recognised; `avatar motions` lists the formats.
-        up: up axis of the file, if it is not recognised: y, z, -y or x.
+        up: up axis of the file, if it is not recognised: y, z, x, or -y, written --up=-y.
         map: JSON file that maps our joint names to those of an unknown skeleton.
         layout: layout of an array of joints, if its size is ambiguous.
         person: which person, if the file contains several.

@@ -55,6 +55,20 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def require_writable(path: Path) -> None:
+    """Make the folder of a file, or of a folder, that will be written; called before the long work.
+
+    Raises:
+        AvatarError: nothing can be written there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise AvatarError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
 def remove_partial_files(folder: Path) -> None:
     """Remove the unfinished files of a killed process in `folder`. No other process may be writing there."""
     for path in folder.rglob(f"{TEMPORARY}*"):

@@ -207,7 +207,8 @@ class PersonTracker:
         lasting = self.lasting(shot)
         number = 1 if requested is None else requested
         if requested is not None and not 1 <= requested <= max(1, len(lasting)):
-            raise UsageError(f"{video} shows {len(lasting)} persons long enough: there is no person {requested}.")
+            people = "one person" if len(lasting) == 1 else f"{len(lasting)} persons"
+            raise UsageError(f"{video} shows {people} long enough: there is no person {requested}.")
         if not lasting:
             present = [track for track in self.tracks if track.shot == shot]
             most = len(max(present, key=lambda track: track.presence).frames)

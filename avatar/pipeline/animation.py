@@ -16,6 +16,7 @@ from avatar.body.skeleton import SMPL_PARENTS
 from avatar.body.skinning import joint_transforms
 from avatar.errors import UsageError
 from avatar.io.camera_file import load_cameras
+from avatar.io.files import require_file, require_writable
 from avatar.io.images import to_uint8, write_image
 from avatar.io.videos import VideoWriter
 from avatar.model.avatar import Avatar
@@ -29,6 +30,8 @@ from avatar.types import BodyPose, BodyTrack, Cameras
 # From the joints to the end of the body: hands, crown and toes reach beyond them.
 BEYOND_JOINTS = 0.22
 FOLLOW_SECONDS = 0.6  # the camera follows the person's path smoothed over this time
+CAMERAS = ("orbit", "front", "follow")
+VIDEOS = (".mp4", ".webm", ".gif", ".png", "")  # one image, or a folder for the frames
 COLORS = {"white": (1.0, 1.0, 1.0), "black": (0.0, 0.0, 0.0), "gray": (0.5, 0.5, 0.5), "green": (0.0, 0.69, 0.25)}
 
 
@@ -55,7 +58,7 @@ def cameras_of(options: VideoOptions, world: World, tracks: Sequence[BodyTrack])
         UsageError: `options.camera` is neither a name of a camera path nor a camera file.
     """
     frames = max(map(len, tracks))
-    if options.camera not in ("orbit", "front", "follow"):
+    if options.camera not in CAMERAS:
         given = load_cameras(Path(options.camera)).resized(options.width, options.height)
         if len(given) not in (1, frames):
             raise UsageError(
@@ -109,6 +112,23 @@ def frames_of(
         yield to_uint8(image)
 
 
+def check_video(options: VideoOptions, out: Path) -> None:
+    """Refuse what `animate` cannot write, and make the folder of the video, before the long work.
+
+    Raises:
+        UsageError: there is no such background or camera, or the file cannot hold the video. AvatarError: it cannot be
+            written there.
+    """
+    background_color(options.background)
+    if options.camera not in CAMERAS:
+        require_file(Path(options.camera))
+    if out.suffix not in VIDEOS:
+        raise UsageError(f"--out takes .mp4, .webm, .gif, .png or a folder, not {out.name}.")
+    if options.background == "alpha" and out.suffix in (".mp4", ".gif"):
+        raise UsageError(f"{out.suffix} holds no alpha: use --out video.webm or a folder of images.")
+    require_writable(out)
+
+
 def animate(world: World, tracks: Sequence[BodyTrack], options: VideoOptions, out: Path, backend: str = "auto") -> Path:
     """Write a video (.mp4, .webm, .gif), a folder of images (a path without suffix), or the first frame (.png).
 
@@ -116,10 +136,9 @@ def animate(world: World, tracks: Sequence[BodyTrack], options: VideoOptions, ou
         The path as it was written.
 
     Raises:
-        UsageError: the background does not fit the format. AvatarError: the file cannot be written.
+        UsageError, AvatarError: see `check_video`.
     """
-    if options.background == "alpha" and out.suffix in (".mp4", ".gif"):
-        raise UsageError(f"{out.suffix} holds no alpha: use --out video.webm or a folder of images.")
+    check_video(options, out)
     if out.suffix == ".png" and "%" not in out.name:
         write_image(out, next(frames_of(world, tracks, options, backend)))
         return out

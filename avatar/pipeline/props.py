@@ -104,6 +104,6 @@ def remove_prop(folder: PropFolder, name: str) -> None:
         UsageError: there is no such prop.
     """
     if name not in folder.names():
-        there = ", ".join(folder.names()) or "none"
-        raise UsageError(f"There is no prop called {name!r}; there is {there}.")
+        there = f"has {', '.join(folder.names())}" if folder.names() else "has no props"
+        raise UsageError(f"There is no prop called {name!r}: the avatar {there}.")
     folder.path(name).unlink()

@@ -118,6 +118,9 @@ def test_options_of_create_are_checked_first(
         (("view", "x", "--host", "192.0.2.1"), "cannot listen on --host 192.0.2.1"),
         (("view", "x", "--host", "no such name"), "cannot listen on --host no such name"),
         (("view", "x"), "holds no finished avatar"),
+        (("animate", "x", "--motion", "walk"), "holds no finished avatar"),
+        (("export", "x", "--html", "folder/y.html"), "holds no finished avatar"),
+        (("describe", "walk", "--time", "900"), "--time must be from 0 to 1.08 s, where walk ends, not 900."),
     ],
 )
 def test_wrong_use_is_one_sentence(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from avatar.body import load_body
-from avatar.errors import UsageError
+from avatar.errors import AvatarError, UsageError
 from avatar.geometry import project
 from avatar.io.camera_file import save_cameras
 from avatar.io.images import read_image
@@ -17,7 +17,7 @@ from avatar.model.gaussians import sample_on_surface, triangle_frames
 from avatar.model.world import World
 from avatar.motion.retarget import Retargeting, retarget
 from avatar.motion.text.pose_file import pose_from_words
-from avatar.pipeline.animation import VideoOptions, animate, background_color, cameras_of, parse_size
+from avatar.pipeline.animation import VideoOptions, animate, background_color, cameras_of, check_video, parse_size
 from avatar.pipeline.motions import find_motion, motion_of_pose
 from avatar.rendering.camera_paths import orbit
 from avatar.types import BodyTrack
@@ -101,3 +101,23 @@ def test_names_that_are_neither_motion_nor_file() -> None:
         find_motion("walk.bvh")
     with pytest.raises(UsageError, match="background"):
         background_color("sparkling")
+
+
+@pytest.mark.parametrize(
+    ("background", "camera", "name", "sentence"),
+    [
+        ("pinkish", "follow", "a.mp4", "--background must be white"),
+        ("alpha", "follow", "a.gif", "holds no alpha"),
+        ("white", "absent.json", "a.mp4", "There is no file absent.json"),
+        ("white", "follow", "a.xyz", "--out takes .mp4, .webm, .gif, .png or a folder, not a.xyz"),
+        ("white", "follow", "file/a.mp4", "Cannot write .*a.mp4"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_the_work(
+    tmp_path: Path, background: str, camera: str, name: str, sentence: str
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(AvatarError, match=sentence):
+        check_video(VideoOptions(camera, background=background), tmp_path / name)
+    check_video(VideoOptions(), tmp_path / "new" / "folder")
+    assert (tmp_path / "new").is_dir() and not list((tmp_path / "new").iterdir())

@@ -1,6 +1,8 @@
 """Detectors of the user's choice: ONNX pose models made up for the test, hands and faces by stand-ins, and refusals."""
 
+import os
 import sys
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from avatar.io.observations_file import load_observations
 from avatar.io.videos import VideoWriter
 from avatar.landmark_layouts import LAYOUTS
 from avatar.observation.detectors.hands_face import PARTS, HandsFaceDetector, crop_around, fuse
+from avatar.observation.detectors.mediapipe import _Instance
 from avatar.observation.detectors.registry import choose_detector
 from avatar.observation.detectors.simcc import KEY_POINTS, SimCCDetector
 from avatar.observation.video import observe
@@ -196,6 +199,23 @@ def test_the_choice_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     detector, sentence = choose_detector(f"onnx:{path}")
     assert detector.layout == "coco17" and "spots.onnx" in sentence
     assert refined.layout == "blazepose33"
+
+
+def test_the_end_of_a_network_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    """Newer versions of MediaPipe print from native code when a network ends, as it does with its thread."""
+
+    class Landmarker:
+        _handle = 1
+
+        def close(self) -> None:
+            os.write(2, b"INFO: DestroyAccelerator\n")
+            closed.append(True)
+
+    closed: list[bool] = []
+    thread = threading.Thread(target=lambda: _Instance(Landmarker()))
+    thread.start()
+    thread.join()
+    assert closed and capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("part", ["hand", "face"])

@@ -150,10 +150,10 @@ class _Network:
     def _run(self, image: UInt8[np.ndarray, "h w 3"]) -> Any:
         import mediapipe
 
-        if not hasattr(self._threads, "landmarker"):
-            self._threads.landmarker = self._landmarker()
+        if not hasattr(self._threads, "instance"):
+            self._threads.instance = _Instance(self._landmarker())
         frame = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(image))
-        return self._threads.landmarker.detect(frame)
+        return self._threads.instance.landmarker.detect(frame)
 
     def _landmarker(self) -> Any:
         from mediapipe.tasks.python import BaseOptions, vision
@@ -168,6 +168,18 @@ class _Network:
         return landmarker
 
 
+class _Instance:
+    """A landmarker of one thread, which ends with it, without the lines that MediaPipe then prints."""
+
+    def __init__(self, landmarker: Any) -> None:
+        self.landmarker = landmarker
+
+    def __del__(self) -> None:
+        if self.landmarker._handle is not None:  # see `_abandon`
+            with _quiet_stderr():
+                self.landmarker.close()
+
+
 def _abandon(landmarker: weakref.ref[Any]) -> None:
     """Leave a landmarker to the end of the process: its destructor needs threads that are gone by then, and fails."""
     alive = landmarker()
@@ -175,12 +187,12 @@ def _abandon(landmarker: weakref.ref[Any]) -> None:
         alive._handle = None
 
 
-_stderr_lock = threading.Lock()
+_stderr_lock = threading.RLock()  # a landmarker may be collected while its thread starts another
 
 
 @contextlib.contextmanager
 def _quiet_stderr() -> Iterator[None]:
-    """Discard output of native code on stderr: MediaPipe prints messages at start-up and has no switch."""
+    """Discard output of native code on stderr: MediaPipe prints messages at start and end and has no switch."""
     with _stderr_lock:  # two threads that saved and restored in turns would lose the stream for good
         saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)
