@@ -166,7 +166,8 @@ class SpringMotion:
         middle = (self.rest[one] + self.rest[other]) / 2
         ends = zip(*self.joints[self.capsules], strict=True)
         distance = np.stack([np.linalg.norm(_from_line(middle, *pair), axis=1) for pair in ends], axis=1)
-        return np.minimum((self.clearance[one] + self.clearance[other]) / 2, distance)
+        least: np.ndarray = np.minimum((self.clearance[one] + self.clearance[other]) / 2, distance)
+        return least
 
     def settle(self, at: Carried) -> Quats:
         """Hold a pose until nothing swings any more; returns the swing, see `advance`."""
