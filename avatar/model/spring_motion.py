@@ -2,8 +2,9 @@
 
 Each node is a pendulum at the node above it. It is pulled half by gravity and half by the shape that the body gives to
 the cloth; both together swing as a rod of the whole length would, at 1.5 g / length. Neighbours in a ring stay together
-as cloth does, and nothing enters the legs: position constraints after each step (Müller et al., "Position based
-dynamics", 2007). At rest gravity is held up, so that what the images show does not sag.
+as cloth does, and nothing enters the legs, neither a node nor the cloth half-way between two of them: position
+constraints after each step (Müller et al., "Position based dynamics", 2007). At rest gravity is held up, so that what
+the images show does not sag.
 
 `avatar/exporters/player/springs.js` does the same; a test compares the two.
 """
@@ -15,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from avatar.geometry import rotation_from_quat
@@ -36,6 +37,7 @@ from avatar.model.spring_vectors import (
 )
 from avatar.types import BodyPose, BodyTrack
 
+Nodes = Int[np.ndarray, " _"]
 DOWN = np.array([0.0, -1.0, 0.0])
 
 
@@ -99,6 +101,20 @@ class Carried:
 
 
 @dataclass(frozen=True)
+class _Neighbors:
+    """Pairs of nodes in a ring, none of them in two pairs.
+
+    Attributes:
+        one, other: the nodes of each pair.
+        clearance: the least distance of the point half-way between them from the line of each capsule, metres.
+    """
+
+    one: Nodes
+    other: Nodes
+    clearance: Float[np.ndarray, "pairs capsules"]
+
+
+@dataclass(frozen=True)
 class _State:
     """The nodes: places and speeds, where they belong, and the rotations of the bones above them away from there."""
 
@@ -122,10 +138,13 @@ class SpringMotion:
         bones = rig.springs.bones
         self.rings = [np.array(ring) for ring in bones.rings]
         self.above = np.array(bones.above)
-        self.pairs = _separate_pairs(bones.beside, bones.rings)
         self.clearance = bones.clearance.double().cpu().numpy()
         self.capsules = np.array([[names.index(name) for name in pair] for pair in bones.capsules]).T
         self.joints, self.rest = rig.joints.double().cpu().numpy(), bones.places.double().cpu().numpy()
+        self.pairs = [
+            [_Neighbors(one, other, self._clearance_between(one, other)) for one, other in groups]
+            for groups in _separate_pairs(bones.beside, bones.rings)
+        ]
         self.stiffness = (1.5 * physics.gravity / bones.length.double().cpu().numpy())[:, None]
         bone = unit(self.rest - self.rest[np.maximum(self.above, 0)])
         self.support = dot(bone, DOWN) * bone - DOWN
@@ -142,6 +161,14 @@ class SpringMotion:
         first, last = (moved(own[ends], self.joints[ends]) for ends in self.capsules)
         root = moved(own[:1], self.joints[:1])[0]
         return Carried(moved(rows, self.rest), rows[:, 12:], (first, last), root, own[0, 12:])
+
+    def _clearance_between(self, one: Nodes, other: Nodes) -> Float[np.ndarray, "pairs capsules"]:
+        """The least distance of points half-way between nodes: the mean of theirs, or that at rest if it is less."""
+        middle = (self.rest[one] + self.rest[other]) / 2
+        ends = zip(*self.joints[self.capsules], strict=True)
+        distance = np.stack([np.linalg.norm(_from_line(middle, *pair), axis=1) for pair in ends], axis=1)
+        least: np.ndarray = np.minimum((self.clearance[one] + self.clearance[other]) / 2, distance)
+        return least
 
     def settle(self, at: Carried) -> Quats:
         """Hold a pose until nothing swings any more; returns the swing, see `advance`."""
@@ -211,14 +238,15 @@ class SpringMotion:
             places[ring] = state.places[ring] + speeds * seconds
             for _ in range(self.physics.rounds):
                 self._keep_together(places, at.places, pairs)
+                _keep_out(places, at.ends, pairs)
                 places[ring] = _outside(places[ring], at.ends, self.clearance[ring])
                 places[ring] = pivots + lengths * self._bent(places[ring] - pivots, directions)
             swing[ring] = product(between(bones, places[ring] - pivots), swing[above])
         return _State(places, (places - state.places) / seconds, goals, swing)
 
-    def _keep_together(self, places: Vectors, carried: Vectors, pairs: list[np.ndarray]) -> None:
+    def _keep_together(self, places: Vectors, carried: Vectors, pairs: list[_Neighbors]) -> None:
         """Move neighbours in a ring to where cloth lets them be; changes `places`."""
-        for one, other in pairs:
+        for one, other in ((pair.one, pair.other) for pair in pairs):
             apart = places[other] - places[one]
             distance = np.linalg.norm(apart, axis=1, keepdims=True)
             usual = np.linalg.norm(carried[other] - carried[one], axis=1, keepdims=True)
@@ -284,12 +312,30 @@ def _separate_pairs(beside: tuple[tuple[int, int], ...], rings: tuple[tuple[int,
     return groups
 
 
+def _keep_out(places: Vectors, ends: tuple[Vectors, Vectors], pairs: list[_Neighbors]) -> None:
+    """Move neighbours so that the cloth half-way between them is outside of the capsules; changes `places`.
+
+    A leg that is kicked would else pass between two nodes.
+    """
+    for pair in pairs:
+        middle = (places[pair.one] + places[pair.other]) / 2
+        shift = _outside(middle, ends, pair.clearance) - middle
+        places[pair.one] += shift
+        places[pair.other] += shift
+
+
 def _outside(points: Vectors, ends: tuple[Vectors, Vectors], clearance: Float[np.ndarray, "k c"]) -> Vectors:
     """Points moved out of one capsule after the other."""
     for first, last, least in zip(*ends, clearance.T, strict=True):
-        along = last - first
-        share = np.clip((points - first) @ along / max(float(along @ along), 1e-12), 0, 1)
-        away = points - first - share[:, None] * along
+        away = _from_line(points, first, last)
         distance = np.maximum(np.sqrt((away * away).sum(1)), 1e-9)
         points = points + (np.maximum(least - distance, 0) / distance)[:, None] * away
     return points
+
+
+def _from_line(points: Vectors, first: Float[np.ndarray, " 3"], last: Float[np.ndarray, " 3"]) -> Vectors:
+    """Vectors to points from the nearest points of the line between two others."""
+    along = last - first
+    share = np.clip((points - first) @ along / max(float(along @ along), 1e-12), 0, 1)
+    away: np.ndarray = points - first - share[:, None] * along
+    return away

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from avatar.body.skeleton import SMPL_JOINTS
 from avatar.geometry import geodesic_angle, rotation_from_rotvec
+from avatar.model import spring_motion
 from avatar.model.avatar import Avatar
 from avatar.model.garments import HAIR
 from avatar.model.joint_transforms import joint_transforms_and_quats
@@ -217,6 +218,38 @@ def test_the_hem_stays_out_of_the_legs(dressed: Avatar) -> None:
         distance = np.linalg.norm(from_first - share[..., None] * along, axis=-1)
         deepest = max(deepest, float((motion.clearance - distance)[motion.rings[-1]].max()))
     assert deepest < 0.02
+
+
+def _deepest_cloth(avatar: Avatar, motion: SpringMotion, poses: list[BodyPose]) -> float:
+    """How far the points half-way between neighbours at the hem come into legs at most, metres."""
+    deepest = 0.0
+    lowest = [pair for pair in bones_of(avatar).beside if pair[0] in bones_of(avatar).rings[-1]]
+    one, other = np.array(lowest).T
+    for pose in poses:
+        at = carried(avatar, motion, pose)
+        motion.advance(at, 1 / 30)
+        middle = (motion.state.places[one] + motion.state.places[other]) / 2
+        clearance = (motion.clearance[one] + motion.clearance[other]) / 2
+        first, last = at.ends
+        from_first = middle[:, None] - first
+        share = np.clip((from_first * (last - first)).sum(-1) / ((last - first) ** 2).sum(-1), 0, 1)
+        distance = np.linalg.norm(from_first - share[..., None] * (last - first), axis=-1)
+        deepest = max(deepest, float((clearance - distance).max()))
+    return deepest
+
+
+@pytest.mark.parametrize("axis", [(-95.0, 0.0, 0.0), (0.0, 0.0, -60.0)])
+def test_a_kicked_leg_does_not_pass_between_two_nodes(
+    dressed: Avatar, axis: tuple[float, float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A leg that goes up in a fifth of a second, to the front and to the side."""
+    course = [0.0] * 10 + [0.5 - 0.5 * math.cos(math.pi * frame / 6) for frame in range(7)] + [1.0] * 5
+    poses = [still(right_hip=(axis[0] * share, axis[1] * share, axis[2] * share)) for share in course]
+    with_cloth = _deepest_cloth(dressed, motion_of(dressed), poses)
+    monkeypatch.setattr(spring_motion, "_keep_out", lambda *_: None)
+    nodes_alone = _deepest_cloth(dressed, motion_of(dressed), poses)
+    assert with_cloth < 0.015
+    assert nodes_alone > 0.03
 
 
 def test_who_starts_again_elsewhere_takes_the_skirt_along(dressed: Avatar) -> None:

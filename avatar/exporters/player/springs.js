@@ -30,8 +30,19 @@ export class Springs {
     for (const above of this.above) depths.push(above < 0 ? 0 : depths[above] + 1);
     this.rings = Array.from({ length: Math.max(...depths) }, (_, i) => ({
       nodes: depths.flatMap((depth, node) => (depth === i + 1 ? [node] : [])),
-      pairs: this.beside.filter(([node]) => depths[node] === i + 1),
+      pairs: this.beside.filter(([node]) => depths[node] === i + 1).map(([one, other]) => ({
+        one, other, clearance: this.clearanceBetween(one, other),
+      })),
     }));
+  }
+
+  // The least distance of the point half-way between two nodes: the mean of theirs, or that at rest if it is less.
+  clearanceBetween(one, other) {
+    const middle = mix(this.places[one], this.places[other], 0.5);
+    return this.capsules.map((pair, i) => {
+      const [first, last] = pair.map((joint) => this.skeleton.joints[joint].position);
+      return Math.min((this.clearance[one][i] + this.clearance[other][i]) / 2, Math.hypot(...fromLine(middle, first, last)));
+    });
   }
 
   // Where the body carries everything, by the rows of the joints.
@@ -134,6 +145,7 @@ export class Springs {
       }
       for (let round = 0; round < rounds; round++) {
         this.keepTogether(places, at.places, pairs);
+        keepOut(places, at.ends, pairs);
         for (const node of nodes) {
           const pivot = places[this.above[node]], { length, straight } = bones[node];
           const free = outside(places[node], at.ends, this.clearance[node]);
@@ -152,7 +164,7 @@ export class Springs {
   // Neighbours in a ring as far apart as cloth lets them be.
   keepTogether(places, usual, pairs) {
     const { widest, narrowest } = this.physics;
-    for (const [one, other] of pairs) {
+    for (const { one, other } of pairs) {
       const apart = subtract(places[other], places[one]), distance = Math.hypot(...apart);
       const length = Math.hypot(...subtract(usual[other], usual[one]));
       const right = Math.min(Math.max(distance, narrowest * length), widest * length);
@@ -199,13 +211,27 @@ function between(a, b, t) {
   };
 }
 
+// The cloth half-way between neighbours, or a leg that is kicked would pass between them.
+function keepOut(places, ends, pairs) {
+  for (const { one, other, clearance } of pairs) {
+    const middle = mix(places[one], places[other], 0.5), shift = subtract(outside(middle, ends, clearance), middle);
+    places[one] = add(places[one], shift);
+    places[other] = add(places[other], shift);
+  }
+}
+
 // A point moved out of one capsule after the other.
 function outside(point, ends, clearance) {
   ends.forEach(([first, last], capsule) => {
-    const along = subtract(last, first), fromFirst = subtract(point, first);
-    const share = Math.min(Math.max(dot(fromFirst, along) / Math.max(dot(along, along), 1e-12), 0), 1);
-    const away = subtract(fromFirst, scaled(along, share)), distance = Math.max(Math.hypot(...away), 1e-9);
+    const away = fromLine(point, first, last), distance = Math.max(Math.hypot(...away), 1e-9);
     if (distance < clearance[capsule]) point = add(point, scaled(away, (clearance[capsule] - distance) / distance));
   });
   return point;
+}
+
+// The vector to a point from the nearest one of the line between two others.
+function fromLine(point, first, last) {
+  const along = subtract(last, first), fromFirst = subtract(point, first);
+  const share = Math.min(Math.max(dot(fromFirst, along) / Math.max(dot(along, along), 1e-12), 0), 1);
+  return subtract(fromFirst, scaled(along, share));
 }
